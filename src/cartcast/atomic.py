@@ -1,0 +1,108 @@
+"""Writes that are whole or not there: temporary file, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cartcast.errors import StorageError
+
+__all__ = ["atomic_folder", "atomic_path", "write_bytes", "write_text"]
+
+
+def _refuse(path: Path, error: OSError) -> StorageError:
+    if error.errno == errno.ENOSPC:
+        return StorageError(f"{path}: the disk is full; nothing was written. Free space and retry.")
+    reason = error.strerror or str(error)
+    return StorageError(f"{path}: cannot be written ({reason}); nothing was changed.")
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`.
+
+    On any error, an interrupt included, the temporary file is removed and `path` stays as it was.
+    The temporary name keeps the suffix, for writers that choose the format by it.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent
+        )
+        os.close(handle)
+    except OSError as error:
+        raise _refuse(path, error) from error
+    temporary = Path(name)
+    try:
+        yield temporary
+        _fsync(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        raise _refuse(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it is renamed to `path`.
+
+    `path` must not exist yet. On any error the temporary folder is removed.
+
+    Raises:
+        StorageError: the disk is full, the place is not writable, or `path` exists.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise _refuse(path, error) from error
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _fsync(file)
+        os.chmod(temporary, 0o777 & ~_umask())
+        os.rename(temporary, path)
+        _fsync(path.parent)
+    except OSError as error:
+        raise _refuse(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path | str, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` to `path` as UTF-8, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,119 @@
+"""What all verbs share: errors to one line and an exit status, JSON out, progress for people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from cartcast.errors import CartcastError
+
+__all__ = ["Progress", "plain", "print_json", "progress", "run", "show_findings"]
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done and, when known, the share done (0 to 1)."""
+
+
+def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
+    """Run `app`; turn errors into one line on standard error and the exit status of its class."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
+    words = [w for w in words if w != "--debug"]
+    try:
+        status = app(args=words, prog_name="cartcast", standalone_mode=True)
+    except CartcastError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        status = error.exit_status
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        _complain("interrupted; nothing half-written was kept.")
+        status = 130
+    except BrokenPipeError:
+        # The reader (head, less) went away: not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except MemoryError:
+        _complain("out of memory; give --memory a smaller size or use a smaller input.")
+        status = 1
+    except OSError as error:
+        if debug:
+            raise
+        _complain(f"{error.filename or 'system'}: {error.strerror or error}.")
+        status = 1
+    except Exception as error:
+        # The last line of defence: a person sees one line, a developer asks for --debug.
+        if debug:
+            raise
+        line = " ".join(str(error).split())[:300]
+        _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
+        status = 1
+    sys.exit(status or 0)
+
+
+def _complain(message: str) -> None:
+    typer.echo("cartcast: error: " + " ".join(message.split()), err=True)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON data: numpy and dates made plain, NaN and infinity made null.
+
+    >>> plain({"a": float("nan"), "b": (1, 2)})
+    {'a': None, 'b': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Sequence | set | frozenset):
+        return [plain(v) for v in value]
+    if hasattr(value, "as_dict"):
+        return plain(value.as_dict())
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return str(value)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document to standard output."""
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:
+    """Print findings, a line each: code, severity, message, and the waiver if there is one."""
+    for f in findings:
+        waived = f" [waived: {f.waived}]" if f.waived else ""
+        typer.echo(f"  {f.code} {f.severity:<5} {f.message}{waived}", err=err)
+
+
+@contextlib.contextmanager
+def progress(enabled: bool = True) -> Iterator[Progress]:
+    """Yield a callback that draws progress on standard error when a person is watching."""
+    if not (enabled and sys.stderr.isatty()):
+        yield lambda what, share=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(what: str, share: float | None = None) -> None:
+            total = None if share is None else 1.0
+            bar.update(task, description=what, total=total, completed=share or 0.0)
+
+        yield show

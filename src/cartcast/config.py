@@ -1,0 +1,175 @@
+"""Settings: every default of Cartcast in one frozen object, read from `cartcast.yaml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartcast.errors import NotFoundError, UsageError, did_you_mean
+
+__all__ = [
+    "DEFAULTS",
+    "PROJECT_FILE",
+    "STATE_FOLDER",
+    "Settings",
+    "find_project",
+    "parse_duration",
+    "parse_size",
+    "read_settings",
+]
+
+PROJECT_FILE = "cartcast.yaml"
+STATE_FOLDER = ".cartcast"
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one project; each has a default that works.
+
+    Attributes:
+        sources: files or tables of the event log.
+        orders: file of outcomes kept apart from the clicks, or None.
+        layout: name or YAML path of the layout; None means guess.
+        session_gap: seconds without an event after which a new session starts.
+        session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        max_reject_share: share of rejected rows (0 to 1) above which the log is refused.
+        target: name of the target, as on the command line.
+        features: name of a built-in feature set, or path of a YAML declaration.
+        anchors: clicks after which a training row is written.
+        models: names of models to train; `default` is a short good list.
+        budget: seconds for training and tuning, or None for no tuning.
+        split: shares of the period for (train, validation, test).
+        seed: seed of everything random.
+        costs: money per contact and value per purchase, for thresholds by profit.
+        currency: ISO 4217 code used when the source has none.
+        privacy: `pseudonymise: true` hashes visitor ids with the key in CARTCAST_PRIVACY_KEY.
+        auth: access settings of the app; empty means off (loopback only).
+        catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
+        upload_megabytes: largest upload that the app accepts.
+    """
+
+    sources: tuple[str, ...] = ()
+    orders: str | None = None
+    layout: str | None = None
+    session_gap: float = 1800.0
+    session_breaks: tuple[str, ...] = ()
+    max_reject_share: float = 0.01
+    target: str = "purchase"
+    features: str = "default"
+    anchors: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
+    models: tuple[str, ...] = ("default",)
+    budget: float | None = None
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    seed: int = 42
+    costs: Mapping[str, float] = field(default_factory=dict)
+    currency: str | None = None
+    privacy: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Any] = field(default_factory=dict)
+    catalogue: str | None = None
+    upload_megabytes: int = 500
+
+
+DEFAULTS = Settings()
+
+
+def parse_duration(text: str | float) -> float:
+    """Return seconds for `90`, `90s`, `30m`, `12h`, `7d` or `2w`.
+
+    Raises:
+        UsageError: the text is not a positive duration.
+
+    >>> parse_duration("30m"), parse_duration("7d"), parse_duration(90)
+    (1800.0, 604800.0, 90.0)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", str(text))
+    if not match or float(match[1]) <= 0:
+        raise UsageError(f"a duration must look like 30m, 12h or 7d and be positive, got {text!r}.")
+    return float(match[1]) * _SECONDS[match[2] or "s"]
+
+
+def parse_size(text: str | int) -> int:
+    """Return bytes for `2GB`, `500 MB` or a number of bytes.
+
+    Raises:
+        UsageError: the text is not a positive size.
+
+    >>> parse_size("2GB")
+    2000000000
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)\s*", str(text).lower())
+    unit = match[2].replace("i", "") if match else "?"
+    unit = unit if unit in _BYTES else unit + "b"
+    if not match or unit not in _BYTES or float(match[1]) <= 0:
+        raise UsageError(f"a size must look like 2GB or 500MB, got {text!r}.")
+    return int(float(match[1]) * _BYTES[unit])
+
+
+def find_project(start: Path | None = None) -> Path | None:
+    """Return the nearest folder at or above `start` that holds `cartcast.yaml`, or None."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    return None
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read `cartcast.yaml` in `folder`.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it is not YAML, or names a setting that does not exist.
+    """
+    import yaml
+
+    path = folder / PROJECT_FILE
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no project here; make one with `cartcast init`.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).replace("\n", " ")
+        raise UsageError(f"{path}: not valid YAML: {first}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: must hold `name: value` lines, got {type(data).__name__}.")
+    return settings_from(data, str(path))
+
+
+def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Settings:
+    """Return settings from plain data, checking names, durations and shares.
+
+    Raises:
+        UsageError: a name is unknown or a value breaks its rule.
+    """
+    known = {f.name for f in dataclasses.fields(Settings)}
+    for name in data:
+        if name not in known:
+            raise UsageError(f"{where}: unknown setting {name!r}.{did_you_mean(str(name), known)}")
+    values: dict[str, Any] = {k: v for k, v in data.items() if v is not None}
+    for name in ("session_gap", "budget"):
+        if name in values:
+            values[name] = parse_duration(values[name])
+    for name in ("sources", "session_breaks", "anchors", "models", "split"):
+        if name in values:
+            value = values[name]
+            values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)
+    settings = Settings(**values)
+    if not 0 <= settings.max_reject_share <= 1:
+        raise UsageError(
+            f"{where}: max_reject_share must fulfil 0 <= share <= 1, got "
+            f"{settings.max_reject_share}."
+        )
+    if any(int(a) != a or a < 1 for a in settings.anchors):
+        raise UsageError(f"{where}: anchors must be whole clicks >= 1, got {settings.anchors}.")
+    if len(settings.split) != 3 or abs(sum(settings.split) - 1) > 1e-9 or min(settings.split) <= 0:
+        raise UsageError(
+            f"{where}: split must be three positive shares that add up to 1, got {settings.split}."
+        )
+    return settings

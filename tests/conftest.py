@@ -1,0 +1,55 @@
+"""Fixtures shared by all tests: the real data sets, and what a machine must have."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get("CARTCAST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def data_file(*parts: str) -> Path:
+    path = data_folder().joinpath(*parts)
+    if not path.is_file():
+        pytest.skip(f"real data set {path} is not here; set CARTCAST_DATA to its folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def eshop_file() -> Path:
+    return data_file("eshop_clothing_2008", "clickstream_data_for_online_shopping.zip")
+
+
+@pytest.fixture(scope="session")
+def eshop_usual_split_file() -> Path:
+    return data_file("eshop_clothing_2008", "usual_row_split_test_keys.csv.gz")
+
+
+@pytest.fixture(scope="session")
+def rees46_file() -> Path:
+    return data_file("rees46_oct2019_head", "events_2019-10-01_0000-0250.csv.gz")
+
+
+@pytest.fixture(scope="session")
+def shoppers_file() -> Path:
+    return data_file("uci_online_shoppers", "online_shoppers_intention.csv")
+
+
+@pytest.fixture(scope="session")
+def hillstrom_file() -> Path:
+    return data_file("hillstrom_email", "hillstrom.csv.gz")
+
+
+def program(*names: str) -> str:
+    """Return the path of the first program found, or skip with the reason."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    pytest.skip(f"needs the program {names[0]}, which is not installed here")
