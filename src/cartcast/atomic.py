@@ -15,11 +15,25 @@ from cartcast.errors import StorageError
 __all__ = ["atomic_folder", "atomic_path", "write_bytes", "write_text"]
 
 
-def _refuse(path: Path, error: OSError) -> StorageError:
-    if error.errno == errno.ENOSPC:
-        return StorageError(f"{path}: the disk is full; nothing was written. Free space and retry.")
-    reason = error.strerror or str(error)
-    return StorageError(f"{path}: cannot be written ({reason}); nothing was changed.")
+# What the place itself can be blamed for; any other OSError of the writer is passed on as it is.
+_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST}
+_PLACE |= {errno.ENOTEMPTY, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+
+@contextlib.contextmanager
+def _blame(path: Path) -> Iterator[None]:
+    """Turn what the place refuses into one line; pass other errors of the writer on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _PLACE:
+            raise
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"{path}: the disk is full; nothing was written. Free space and retry."
+            ) from error
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path}: cannot be written ({reason}); nothing was changed.") from error
 
 
 def _fsync(path: Path) -> None:
@@ -41,23 +55,20 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         StorageError: the disk is full or the folder is not writable.
     """
     path = Path(path)
-    try:
+    with _blame(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent
         )
         os.close(handle)
-    except OSError as error:
-        raise _refuse(path, error) from error
     temporary = Path(name)
     try:
-        yield temporary
-        _fsync(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        _fsync(path.parent)
-    except OSError as error:
-        raise _refuse(path, error) from error
+        with _blame(path):
+            yield temporary
+            _fsync(temporary)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+            _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -72,21 +83,18 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         StorageError: the disk is full, the place is not writable, or `path` exists.
     """
     path = Path(path)
-    try:
+    with _blame(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    except OSError as error:
-        raise _refuse(path, error) from error
     try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _fsync(file)
-        os.chmod(temporary, 0o777 & ~_umask())
-        os.rename(temporary, path)
-        _fsync(path.parent)
-    except OSError as error:
-        raise _refuse(path, error) from error
+        with _blame(path):
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _fsync(file)
+            os.chmod(temporary, 0o777 & ~_umask())
+            temporary.rename(path)
+            _fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -98,11 +98,15 @@ def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:
         typer.echo(f"  {f.code} {f.severity:<5} {f.message}{waived}", err=err)
 
 
+def _silent(what: str, share: float | None = None) -> None:
+    """Take progress and show nothing."""
+
+
 @contextlib.contextmanager
 def progress(enabled: bool = True) -> Iterator[Progress]:
     """Yield a callback that draws progress on standard error when a person is watching."""
     if not (enabled and sys.stderr.isatty()):
-        yield lambda what, share=None: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

@@ -1,0 +1,224 @@
+"""Anchors: the moments (visitor, session, click) at which a training row is written.
+
+An anchor's features use events up to and with its click, its label only what comes after. Rows at
+or after the first outcome are dropped, and so are censored rows, whose horizon the log does not
+show to its end; both are counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from cartcast.errors import DataError, did_you_mean
+from cartcast.events import Log
+from cartcast.targets import Proxy, Target
+
+__all__ = ["PURCHASES", "Anchors", "find_anchors", "require_outcome"]
+
+PURCHASES = """
+    SELECT session_id, visitor_id, event_order, event_time,
+           price * coalesce(quantity, 1) AS amount
+    FROM (SELECT *, row_number() OVER (
+              PARTITION BY coalesce(order_id, session_id || chr(31) || event_order), item_id
+              ORDER BY event_time, session_id, event_order) AS copy
+          FROM events WHERE event_type = 'purchase')
+    WHERE copy = 1
+"""
+"""Purchases, one per order and item: an order that was logged twice counts once."""
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Anchors with their labels.
+
+    Attributes:
+        table: one row an anchor: session_id, visitor_id, event_order, click, anchor_time,
+            known_time (when its label is known), session_start, position (order of sessions in
+            the log), weight, label (0, 1 or money), amount (money after the anchor).
+        dropped: rows dropped, by reason: `after_outcome`, `censored`.
+    """
+
+    table: pd.DataFrame
+    dropped: dict[str, int]
+
+
+def require_outcome(log: Log, target: Target | Proxy) -> None:
+    """Refuse a target whose outcome the log never records, and say which proxies are possible.
+
+    Raises:
+        DataError: no event of the target's kind.
+    """
+    types = log.summary.event_types
+    if isinstance(target, Proxy) or types.get(target.event_type, 0) > 0:
+        return
+    possible = [n for n in ("add_to_cart", "begin_checkout") if types.get(n, 0) > 0]
+    names = {"add_to_cart": "add_to_cart", "begin_checkout": "checkout"}
+    observed = "".join(f" --target {names[n]} (observed in this log);" for n in possible)
+    raise DataError(
+        f"{log.path.name}: the log has no {target.event_type} event, so {target.name} cannot be "
+        f"learned from it. Give the outcomes with --orders FILE, or choose:{observed} "
+        "--target proxy:browsing (at least 5 more events) or "
+        "--target proxy:reach:COLUMN=VALUE (a later event with that value); a proxy says so "
+        "wherever it shows."
+    )
+
+
+def find_anchors(
+    log: Log, target: Target | Proxy, clicks: tuple[int, ...], session_gap: float = 1800.0
+) -> Anchors:
+    """Return the anchors of a log with their labels.
+
+    A row is written after each click number in `clicks` that a session reaches. The rows of a
+    session weigh 1 together.
+
+    Raises:
+        DataError: the log has no outcome of this kind, or no anchor is left.
+    """
+    require_outcome(log, target)
+    with log.connect() as con:
+        con.execute("SET preserve_insertion_order = true")
+        _sessions(con, log)
+        con.execute(
+            "CREATE TEMP TABLE anchor AS SELECT e.session_id, "
+            "s.visitor_id, e.event_order, e.event_order AS click, e.event_time AS anchor_time, "
+            "s.session_start, s.session_end, s.position, s.events "
+            "FROM events e JOIN session s USING (session_id) "
+            "WHERE e.event_order IN (SELECT unnest(?))",
+            [list(clicks)],
+        )
+        labelled = _proxy(con, log, target) if isinstance(target, Proxy) else _outcome(con, target)
+        table = labelled.df()
+        end = con.execute("SELECT max(event_time) FROM events").fetchone()
+    return _clean(table, target, log, end[0] if end else None, session_gap)
+
+
+def _sessions(con: duckdb.DuckDBPyConnection, log: Log) -> None:
+    """One row a session; `position` is the order in which sessions begin."""
+    begin = "min(event_time)" if log.clock in ("time", "day") else "min(file_row_number)"
+    con.execute(
+        "CREATE TEMP TABLE session AS SELECT session_id, any_value(visitor_id) AS visitor_id, "
+        "min(event_time) AS session_start, max(event_time) AS session_end, count(*) AS events, "
+        f"row_number() OVER (ORDER BY {begin}, min(file_row_number)) AS position "
+        "FROM read_parquet(?, file_row_number = true) GROUP BY session_id",
+        [str(log.path)],
+    )
+
+
+_AFTER_FIRST = """
+    SELECT a.*, f.first_order FROM anchor a LEFT JOIN (
+        SELECT session_id, min(event_order) AS first_order FROM events
+        WHERE event_type = $kind GROUP BY session_id) f USING (session_id)
+"""
+
+
+def _outcome(con: duckdb.DuckDBPyConnection, target: Target) -> duckdb.DuckDBPyRelation:
+    """Label by the first event of a kind after the anchor, in the session or within a time."""
+    amounts = (
+        PURCHASES
+        if target.event_type == "purchase"
+        else (
+            "SELECT session_id, visitor_id, event_order, event_time, NULL::DOUBLE AS amount "
+            "FROM events WHERE event_type = $kind"
+        )
+    )
+    if target.seconds is None:
+        join = "o.session_id = a.session_id AND o.event_order > a.event_order"
+    else:
+        # The visitor's later sessions count; within the session the order decides, not the clock.
+        join = (
+            "coalesce(o.visitor_id, o.session_id) = coalesce(a.visitor_id, a.session_id) AND "
+            "o.event_time <= a.anchor_time + to_microseconds($horizon) AND "
+            "CASE WHEN o.session_id = a.session_id THEN o.event_order > a.event_order "
+            "ELSE o.event_time > a.anchor_time END"
+        )
+    values: dict[str, object] = {"kind": target.event_type}
+    if target.seconds is not None:
+        values["horizon"] = int(target.seconds * 1e6)
+    sql = (
+        f"WITH a AS ({_AFTER_FIRST}), o AS ({amounts}) "
+        "SELECT a.*, count(o.session_id) > 0 AS outcome, sum(o.amount) AS amount "
+        f"FROM a LEFT JOIN o ON {join} GROUP BY ALL ORDER BY a.position, a.event_order"
+    )
+    return con.sql(sql, params=values)
+
+
+def _proxy(con: duckdb.DuckDBPyConnection, log: Log, target: Proxy) -> duckdb.DuckDBPyRelation:
+    """Label by the declared rule, on later events or on the finished session."""
+    if target.rule is not None:
+        from cartcast.features import load_set
+        from cartcast.rules import to_sql
+
+        con.register("finished", load_set("usual").replay(log, at="end"))
+        return con.sql(
+            "SELECT a.*, NULL::BIGINT AS first_order, NULL::DOUBLE AS amount, "
+            f"coalesce({to_sql(target.rule)}, false) AS outcome "
+            "FROM anchor a JOIN finished USING (session_id) ORDER BY position, event_order"
+        )
+    if target.column is None:
+        return con.sql(
+            "SELECT *, NULL::BIGINT AS first_order, NULL::DOUBLE AS amount, "
+            "events - event_order >= $n AS outcome FROM anchor ORDER BY position, event_order",
+            params={"n": target.at_least},
+        )
+    columns = {str(row[0]) for row in con.execute("DESCRIBE events").fetchall()}
+    if target.column not in columns:
+        raise DataError(
+            f"proxy {target.name}: the log has no column {target.column!r}."
+            f"{did_you_mean(target.column, columns)}"
+        )
+    column = '"' + target.column.replace('"', '""') + '"'
+    return con.sql(
+        "SELECT a.*, f.first_order, NULL::DOUBLE AS amount, "
+        "count(e.session_id) >= $n AS outcome FROM anchor a "
+        f"LEFT JOIN (SELECT session_id, event_order FROM events WHERE {column}::VARCHAR = $value)"
+        " e ON e.session_id = a.session_id AND e.event_order > a.event_order "
+        "LEFT JOIN (SELECT session_id, min(event_order) AS first_order FROM events "
+        f"WHERE {column}::VARCHAR = $value AND $n = 1 GROUP BY session_id) f "
+        "ON f.session_id = a.session_id GROUP BY ALL ORDER BY a.position, a.event_order",
+        params={"n": target.at_least, "value": target.value},
+    )
+
+
+def _clean(
+    table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
+) -> Anchors:
+    """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
+    late = table["event_order"] >= table["first_order"].fillna(float("inf"))
+    known, censored = _known(table, target, log, end, session_gap)
+    table = table.assign(known_time=known)
+    dropped = {"after_outcome": int(late.sum()), "censored": int((censored & ~late).sum())}
+    table = table[~late & ~censored].reset_index(drop=True)
+    if table.empty:
+        raise DataError(
+            f"{log.path.name}: no training row is left ({dropped['after_outcome']} after the "
+            f"outcome, {dropped['censored']} censored); give a longer log or earlier clicks."
+        )
+    outcome = table.pop("outcome").astype("float64")
+    table["amount"] = table["amount"].fillna(0.0).where(outcome > 0, 0.0)
+    table["label"] = table["amount"] if target.money else outcome
+    table["weight"] = 1.0 / table.groupby("session_id")["click"].transform("size")
+    columns = [
+        "session_id", "visitor_id", "event_order", "click", "anchor_time", "known_time",
+        "session_start", "position", "weight", "label", "amount",
+    ]  # fmt: skip
+    return Anchors(table[columns], dropped)
+
+
+def _known(
+    table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
+) -> tuple[pd.Series, pd.Series]:
+    """Return when each label is known, and which rows are censored by the end of the log."""
+    nothing = pd.Series(False, index=table.index)
+    if target.seconds is not None:
+        known = table["anchor_time"] + pd.Timedelta(seconds=target.seconds)
+    elif log.clock == "time":
+        known = table["session_end"] + pd.Timedelta(seconds=session_gap)
+    else:
+        # A date or an order cannot tell how long a session stays open.
+        return table["session_end"], nothing
+    if end is None:
+        return known, nothing
+    return known, known > pd.Timestamp(str(end))

@@ -1,0 +1,256 @@
+"""Rows: the training table, from a log (one row an anchor) or from a ready table.
+
+Key columns come first (`KEYS`), then the features: float64 with NaN for null, or strings with None
+for null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cartcast import findings as f
+from cartcast.anchors import find_anchors
+from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
+from cartcast.findings import Finding, finding
+
+if TYPE_CHECKING:
+    from cartcast.events import Log
+    from cartcast.features import FeatureSet
+    from cartcast.targets import Proxy, Target
+
+__all__ = ["KEYS", "Rows", "from_log", "from_table", "read_table"]
+
+KEYS = (
+    "session_id",
+    "visitor_id",
+    "event_order",
+    "click",
+    "anchor_time",
+    "known_time",
+    "session_start",
+    "position",
+    "weight",
+    "label",
+    "amount",
+)
+
+SAMPLED = f.declare(
+    "MD101",
+    "note",
+    "only a sample of the rows was used",
+    "Beyond a stated number of rows, more of them cost time and memory and change little.",
+    "Raise --max-rows to use more.",
+)
+MOST_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A training table.
+
+    Attributes:
+        table: key columns, then features; one row an anchor (or a row of the ready table).
+        features: names of the feature columns, in order.
+        categorical: which of them are strings.
+        dropped: rows dropped on the way, by reason.
+        findings: what a reader must know about the rows.
+    """
+
+    table: pd.DataFrame
+    features: tuple[str, ...]
+    categorical: tuple[str, ...]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
+        """The feature columns only."""
+        return self.table[list(self.features)]
+
+
+def from_log(
+    log: Log,
+    target: Target | Proxy,
+    features: FeatureSet,
+    clicks: Sequence[int],
+    *,
+    session_gap: float = 1800.0,
+    most_rows: int = MOST_ROWS,
+    seed: int = 42,
+) -> Rows:
+    """Return one row for each anchor of the log: its features as known then, and its label.
+
+    Raises:
+        DataError: the log has no outcome of this kind, or no row is left.
+    """
+    anchors = find_anchors(log, target, tuple(clicks), session_gap)
+    replayed = features.replay(log, at=list(clicks)).to_pandas()
+    replayed = _plain(replayed.drop(columns=["click"]), list(features.names))
+    table = anchors.table.merge(
+        replayed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
+    )
+    table = table.sort_values(["position", "event_order"], ignore_index=True)
+    table, notes = _sample(table, most_rows, seed)
+    names = tuple(features.names)
+    return Rows(table, names, _strings(table, names), anchors.dropped, notes)
+
+
+def read_table(source: Path | str | Any) -> pd.DataFrame:
+    """Read a ready table: CSV (any separator, gzip, zip), Parquet, or a table in memory.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: it is empty or cannot be read.
+    """
+    if not isinstance(source, str | Path):
+        from cartcast.events.read import to_arrow
+
+        return _read_frame(to_arrow(source).to_pandas(), "the table")
+    from cartcast.events.read import read_plain
+
+    if not Path(source).exists():
+        raise NotFoundError(f"{source}: no such file; check the path.")
+    return _read_frame(read_plain(source).to_pandas(), str(source))
+
+
+def _read_frame(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    if table.empty:
+        raise DataError(f"{where}: the table has no rows; give a table with one row per session.")
+    return table
+
+
+def from_table(
+    source: Path | str | Any,
+    target: str,
+    *,
+    drop: Sequence[str] = (),
+    group: str | None = None,
+    time: str | None = None,
+    most_rows: int = MOST_ROWS,
+    seed: int = 42,
+) -> Rows:
+    """Return rows from a ready table with one row per session.
+
+    The target is a column of 0/1, true/false, or money. `group` names the visitor, `time` the
+    moment of the row; neither becomes a feature, and nor do the columns in `drop`.
+
+    Raises:
+        NotFoundError: the file is missing.
+        UsageError: a named column does not exist.
+        DataError: the target has missing values or is not numeric.
+    """
+    raw = read_table(source)
+    where = str(source) if isinstance(source, str | Path) else "the table"
+    for name in (target, *drop, *(c for c in (group, time) if c)):
+        if name not in raw.columns:
+            raise UsageError(
+                f"{where}: no column {name!r}.{did_you_mean(name, map(str, raw.columns))}"
+            )
+    label = _label(raw[target], target, where)
+    names = [c for c in raw.columns if c not in {target, group, time, *drop}]
+    if not names:
+        raise DataError(f"{where}: no feature column is left beside {target!r}; drop fewer.")
+    n = len(raw)
+    moment = _moment(raw[time], time, where) if time else pd.Series(pd.NaT, index=raw.index)
+    keys = pd.DataFrame(
+        {
+            "session_id": pd.Series(np.arange(1, n + 1), index=raw.index).astype(str),
+            "visitor_id": raw[group].astype("string").astype(object) if group else None,
+            "event_order": pd.Series(np.nan, index=raw.index),
+            "click": pd.Series(np.nan, index=raw.index),
+            "anchor_time": moment,
+            "known_time": moment,
+            "session_start": moment,
+            "position": np.arange(1, n + 1),
+            "weight": 1.0,
+            "label": label,
+            "amount": label if label.nunique() > 2 else np.nan,
+        },
+        index=raw.index,
+    )
+    table = pd.concat([keys, _plain(raw[names], [str(c) for c in names])], axis=1)
+    table, notes = _sample(table, most_rows, seed)
+    features = tuple(str(c) for c in names)
+    return Rows(table, features, _strings(table, features), {}, notes)
+
+
+def _label(column: pd.Series, name: str, where: str) -> pd.Series:
+    missing = int(column.isna().sum())
+    if missing:
+        raise DataError(
+            f"{where}: the target {name!r} is missing in {missing} of {len(column)} rows; drop "
+            "those rows or give their outcome: a missing outcome is not a 0."
+        )
+    if column.dtype == bool:
+        return column.astype("float64")
+    words = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0, "1": 1.0, "0": 0.0}
+    as_words = column.astype(str).str.strip().str.lower()
+    if as_words.isin(list(words)).all():
+        return as_words.map(words).astype("float64")
+    label = pd.to_numeric(column, errors="coerce").astype("float64")
+    if not np.isfinite(label).all():
+        bad = column[~np.isfinite(label)].iloc[0]
+        raise DataError(
+            f"{where}: the target {name!r} must be 0/1, true/false or a finite number, got {bad!r}."
+        )
+    return label
+
+
+def _moment(column: pd.Series, name: str, where: str) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        # A plain number (a month, an index) keeps its order; the epoch is only a carrier.
+        return pd.to_datetime(column.astype("float64"), unit="s")
+    moment = pd.to_datetime(column, errors="coerce", utc=True, format="mixed")
+    if moment.isna().any():
+        bad = column[moment.isna()].iloc[0]
+        raise DataError(
+            f"{where}: the time column {name!r} must hold times or ordered numbers, got {bad!r}; "
+            "give a date such as 2024-05-01, or a number that grows with time."
+        )
+    return moment.dt.tz_localize(None)
+
+
+def _plain(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Return the columns as float64 (NaN: null) or object strings (None: null)."""
+    out = {str(c): table[c] for c in table.columns}
+    for name in names:
+        column = out[name]
+        if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+            values = column.astype("float64")
+            out[name] = values.where(np.isfinite(values))
+        elif pd.api.types.is_datetime64_any_dtype(column):
+            out[name] = column.astype("int64").astype("float64").where(column.notna()) / 1e6
+        else:
+            text = column.astype(object)
+            out[name] = text.where(text.isna(), text.astype(str)).where(text.notna(), None)
+    return pd.DataFrame(out, index=table.index)
+
+
+def _strings(table: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(n for n in names if not pd.api.types.is_numeric_dtype(table[n]))
+
+
+def _sample(
+    table: pd.DataFrame, most_rows: int, seed: int
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Keep whole sessions at random until about `most_rows` rows are left."""
+    if len(table) <= most_rows:
+        return table, ()
+    sessions = table["session_id"].drop_duplicates()
+    share = most_rows / len(table)
+    kept = sessions.sample(frac=share, random_state=seed)
+    sampled = table[table["session_id"].isin(set(kept))].reset_index(drop=True)
+    note = finding(
+        SAMPLED,
+        f"{len(sampled):,} of {len(table):,} rows are used: a random {share:.0%} of the sessions.",
+        count=len(table) - len(sampled),
+        rows=len(table),
+        used=len(sampled),
+    )
+    return sampled, (note,)
