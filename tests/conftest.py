@@ -53,3 +53,18 @@ def program(*names: str) -> str:
         if found := shutil.which(name):
             return found
     pytest.skip(f"needs the program {names[0]}, which is not installed here")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where everything is installed (CARTCAST_NO_SKIP=1), a skipped test is a failure."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if os.environ.get("CARTCAST_NO_SKIP") == "1" and skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests skipped where nothing may skip")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    strict = os.environ.get("CARTCAST_NO_SKIP") == "1" and not hasattr(session.config, "workerinput")
+    if strict and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

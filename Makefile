@@ -1,0 +1,52 @@
+# `make demo` and `make test` do all set-up themselves; they need Python 3.11+ and make only.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+ifeq ($(strip $(PYTHON)),)
+$(error Python 3.11 or newer is needed, and none was found)
+endif
+BIN := .venv/bin
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test app lint docs bench screenshots locks clean
+
+help: ## show what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+
+setup: ## make .venv with cartcast in it, from the locks
+	@$(PYTHON) scripts/bootstrap.py core
+
+demo: setup ## a simulated shop, from raw log to report, in ./demo
+	@rm -rf demo
+	@$(BIN)/cartcast demo demo
+
+test: ## run the tests; what needs an absent program skips with the reason
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs
+
+app: ## open the web app on the demo project
+	@$(PYTHON) scripts/bootstrap.py app
+	@test -f demo/cartcast.yaml || $(BIN)/cartcast demo demo
+	@$(BIN)/cartcast app --project demo
+
+lint: ## format, lint, types, generated pages
+	@$(PYTHON) scripts/bootstrap.py test
+	@scripts/check
+
+docs: ## build the documentation into ./site
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(BIN)/mkdocs build --strict --quiet
+
+bench: ## all benchmarks; takes long, wants a quiet machine
+	@$(PYTHON) scripts/bootstrap.py test
+	@for b in features models live; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+
+screenshots: ## pictures of every page of the app and of the report
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(BIN)/python scripts/screenshots.py
+
+locks: ## resolve the requirements anew (needs uv)
+	@scripts/lock
+
+clean: ## remove what was made
+	@rm -rf .venv demo site build dist .mypy_cache .ruff_cache .pytest_cache
