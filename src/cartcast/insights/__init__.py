@@ -1,0 +1,29 @@
+"""What the whole log shows: figures, funnels, paths, cohorts, breakdowns, explanations.
+
+Everything is counted by DuckDB over all events, not over a sample.
+"""
+
+from __future__ import annotations
+
+from cartcast.insights.breakdown import breakdown
+from cartcast.insights.cohorts import cohorts
+from cartcast.insights.distributions import correlations, distribution
+from cartcast.insights.funnel import funnel
+from cartcast.insights.heatmap import heat_map
+from cartcast.insights.overview import overview
+from cartcast.insights.paths import paths
+from cartcast.insights.sessions import write_sessions
+from cartcast.insights.source import Slice
+
+__all__ = [
+    "Slice",
+    "breakdown",
+    "cohorts",
+    "correlations",
+    "distribution",
+    "funnel",
+    "heat_map",
+    "overview",
+    "paths",
+    "write_sessions",
+]

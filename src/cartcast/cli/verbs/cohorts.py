@@ -1,0 +1,47 @@
+"""`cartcast cohorts`: do visitors return, and buy again?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cartcast.cli.shell import print_json, progress
+
+if TYPE_CHECKING:
+    from cartcast.insights.intervals import Share
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("cohorts")(cohorts)
+
+
+def cohorts(
+    files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
+    periods: Annotated[int, typer.Option(help="Weeks to follow after the first visit.")] = 8,
+    layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show return and repeat purchase by week of the first visit."""
+    from cartcast import insights
+    from cartcast.insights.reading import read_log
+
+    with progress(not json) as show:
+        log = read_log(files, layout=layout, progress=show)
+        found = insights.cohorts(log, periods=periods)
+    if json:
+        print_json(found.as_dict())
+        return
+    typer.echo("week of first visit   visitors  share that came back in the k-th week after it")
+    for c in found.cohorts:
+        cells = " ".join(_cell(w.returned) for w in found.weeks if w.week == c.week)
+        typer.echo(f"  {c.week}        {c.visitors:>10,}  {cells}")
+    typer.echo(
+        f"{found.visitors:,} visitors; came back:{_cell(found.returned)}; "
+        f"of the buyers, bought again:{_cell(found.bought_again)}."
+    )
+
+
+def _cell(share: Share | None) -> str:
+    return "      -" if share is None or share.value is None else f"{share.value:7.1%}"

@@ -1,0 +1,64 @@
+"""`cartcast funnel`: how many sessions or visitors reach each step."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cartcast.cli.shell import print_json, progress
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("funnel")(funnel)
+
+
+def funnel(
+    files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
+    steps: Annotated[
+        str | None,
+        typer.Option(help="Event types, or column=value, with commas; usual steps without."),
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Longest time from first to last step: 30m, 7d.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="What is counted: session or visitor.")] = "session",
+    any_order: Annotated[
+        bool, typer.Option("--any-order", help="All steps, in whatever order.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(help="Split by a column, such as device.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Count how many sessions or visitors reach each step, and how long they take."""
+    from cartcast import insights
+    from cartcast.config import parse_duration
+    from cartcast.insights.reading import read_log
+
+    with progress(not json) as show:
+        log = read_log(files, layout=layout, progress=show)
+        found = insights.funnel(
+            log,
+            [s.strip() for s in steps.split(",")] if steps else None,
+            unit=unit,  # type: ignore[arg-type]
+            order="any" if any_order else "ordered",
+            window=parse_duration(window) if window else None,
+            by=by,
+        )
+    if json:
+        print_json(found.as_dict())
+        return
+    if not found.steps:
+        typer.echo("None of the usual steps occurs in this log; name some: --steps page=1,page=2.")
+    for segment in found.segments:
+        if by:
+            typer.echo(f"{by}: {'(unknown)' if segment is None else segment}")
+        for s in (x for x in found.steps if x.segment == segment):
+            rate = s.of_first
+            typer.echo(
+                f"  {s.step:<20} {s.reached:>12,}"
+                + ("" if rate.value is None else f"  {rate.value:8.2%}")
+                + ("" if rate.low is None else f"  ({rate.low:.2%} to {rate.high:.2%})")
+                + ("" if s.seconds_median is None else f"  median {s.seconds_median:,.0f} s")
+            )

@@ -1,0 +1,205 @@
+"""Conversion by the values of a column, with counts and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cartcast.errors import UsageError, did_you_mean
+from cartcast.insights.intervals import Share, share
+from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions
+from cartcast.insights.source import Slice, Source, opened, quoted
+
+__all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
+
+CALENDAR: tuple[str, ...] = ("hour", "weekday", "month")
+"""Columns made from the moment a session began (UTC; Monday is 1)."""
+
+_RESERVED = (*CONTEXT, *CALENDAR, *MEASURES, "first_event", "last_event", "last_page")
+
+
+class BreakdownRow(NamedTuple):
+    """The sessions of one value, or of one range of values.
+
+    Attributes:
+        value: the value as text; None when unknown.
+        low: lower end of a range of numbers; None for words.
+        high: upper end of it, included.
+        sessions: sessions with it.
+        conversion: share with a purchase; None when the log has no purchases.
+        revenue: money of their purchases; None when no price is known.
+        revenue_per_session: revenue / sessions.
+    """
+
+    value: str | None
+    low: float | None
+    high: float | None
+    sessions: int
+    conversion: Share | None
+    revenue: float | None
+    revenue_per_session: float | None
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Conversion by `column`; `counted` says how a session gets its value.
+
+    `session`: one value per session; `any`: a session counts at every value that one of its
+    events has, so the rows add up to more than all sessions.
+    """
+
+    column: str
+    counted: Literal["session", "any"]
+    values: int
+    sessions: int
+    rows: tuple[BreakdownRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        told = asdict(self)
+        told["rows"] = [
+            {**r._asdict(), "conversion": r.conversion._asdict() if r.conversion else None}
+            for r in self.rows
+        ]
+        return told
+
+
+def breakdown(
+    log: Any,
+    column: str,
+    *,
+    where: Slice | None = None,
+    largest: int = 15,
+    bins: int = 8,
+    sessions: Path | str | None = None,
+    level: float = 0.95,
+) -> Breakdown:
+    """Return conversion by `column`: one of the session table, of the calendar, or of the log.
+
+    Words keep their `largest` values, the others become "other"; numbers with more than
+    `largest` values are cut into `bins` ranges with about equally many sessions.
+
+    Raises:
+        UsageError: there is no such column, or it needs a clock that the log has not.
+        DataError: the log has not passed the contract.
+    """
+    if largest < 1 or bins < 2:
+        raise UsageError(f"needs largest >= 1 and bins >= 2, got {largest} and {bins}.")
+    where = where or Slice()
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = where.condition(columns)
+        source.connection.execute(
+            f"CREATE TEMP TABLE picked AS SELECT * FROM sessions WHERE {condition}",
+            parameters,
+        )
+        counted = _pair(source, column, where, sessions)
+        values, numbers = source.row(
+            "SELECT count(DISTINCT value), bool_and(TRY_CAST(value AS DOUBLE) IS NOT NULL) "
+            "FROM pairs WHERE value IS NOT NULL"
+        )
+        if numbers and values > largest and column not in CALENDAR:
+            grouped, order = _ranges(source, bins), "low NULLS LAST"
+        elif numbers and values <= max(largest, 24):
+            grouped, order = _words(source, max(largest, 24)), "value::DOUBLE NULLS LAST"
+        else:
+            grouped, order = _words(source, largest), "value = 'other', n DESC, value NULLS LAST"
+        rows = _rows(source, grouped, order, level)
+        total = source.row("SELECT count(*) FROM picked")[0]
+        return Breakdown(column, counted, values, total, rows)
+
+
+def _pair(
+    source: Source, column: str, where: Slice, sessions: Path | str | None
+) -> Literal["session", "any"]:
+    """Make `pairs` (session_id, value, bought, revenue) and say how values were given."""
+    if column in _RESERVED:
+        if column in CALENDAR and (
+            source.clock not in ("time", "day") or (column == "hour" and source.clock != "time")
+        ):
+            raise UsageError(f"no {column} here: the log's clock is {source.clock!r}.")
+        value = "month(start)" if column == "month" else quoted(column)
+        # The moment of a weekday or hour is a number; NULL stays NULL.
+        source.connection.execute(
+            f"CREATE TEMP VIEW pairs AS SELECT session_id, {value}::VARCHAR AS value, "
+            "purchases > 0 AS bought, revenue FROM picked"
+        )
+        return "session"
+    if column not in source.columns:
+        known = (*_RESERVED, *source.columns)
+        raise UsageError(f"no column {column!r}.{did_you_mean(column, known)}")
+    relation = keep(source, where, None) if where and sessions is None else "events"
+    source.connection.execute(
+        "CREATE TEMP TABLE pairs AS SELECT session_id, value, purchases > 0 AS bought, revenue "
+        f"FROM (SELECT DISTINCT session_id, {quoted(column)}::VARCHAR AS value FROM {relation}) "
+        "JOIN picked USING (session_id)"
+    )
+    # A session with a known value does not count as unknown because of events without one.
+    source.connection.execute(
+        "DELETE FROM pairs WHERE value IS NULL AND session_id IN "
+        "(SELECT session_id FROM pairs WHERE value IS NOT NULL)"
+    )
+    return "any"
+
+
+def _words(source: Source, largest: int) -> str:
+    source.connection.execute(
+        "CREATE TEMP TABLE big AS SELECT value FROM pairs WHERE value IS NOT NULL GROUP BY value "
+        "ORDER BY count(*) DESC, value LIMIT ?",
+        [largest],
+    )
+    return (
+        "SELECT CASE WHEN value IS NULL THEN NULL WHEN value IN (SELECT value FROM big) "
+        "THEN value ELSE 'other' END AS value, NULL::DOUBLE AS low, NULL::DOUBLE AS high, "
+        "session_id, bought, revenue FROM pairs"
+    )
+
+
+def _ranges(source: Source, bins: int) -> str:
+    """Cut numbers at their quantiles; equal values never fall into two ranges."""
+    points = [k / bins for k in range(1, bins)]
+    cuts = source.row(f"SELECT quantile_disc(value::DOUBLE, {points}) FROM pairs")[0]
+    edges = sorted(set(cuts))
+    which = " + ".join(f"(x > {e!r})::INT" for e in edges)
+    return (
+        f"SELECT CASE WHEN x IS NOT NULL THEN ({which})::VARCHAR END AS value, "
+        "min(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN "
+        f"({which}) END) AS low, max(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN ({which}) "
+        "END) AS high, session_id, bought, revenue "
+        "FROM (SELECT value::DOUBLE AS x, session_id, bought, revenue FROM pairs)"
+    )
+
+
+def _rows(source: Source, grouped: str, order: str, level: float) -> tuple[BreakdownRow, ...]:
+    sold, priced = source.row(
+        "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0 FROM sessions"
+    )
+    found = source.rows(
+        "SELECT value, low, high, count(DISTINCT session_id) AS n, "
+        "count(DISTINCT session_id) FILTER (bought) AS bought, sum(revenue) AS revenue FROM "
+        "(SELECT value, min(low) AS low, max(high) AS high, session_id, "
+        f"any_value(bought) AS bought, any_value(revenue) AS revenue "
+        f"FROM ({grouped}) GROUP BY value, session_id) "
+        f"GROUP BY value, low, high ORDER BY {order}"
+    )
+    made = []
+    for value, low, high, n, bought, revenue in found:
+        money = float(revenue or 0.0) if priced else None
+        name = value if low is None else _range(low, high)
+        made.append(
+            BreakdownRow(
+                name,
+                low,
+                high,
+                n,
+                share(bought, n, level) if sold else None,
+                money,
+                money / n if money is not None else None,
+            )
+        )
+    return tuple(made)
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,247 @@
+"""Funnels: how many sessions or visitors reach each step, and how long they take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cartcast.errors import UsageError, did_you_mean
+from cartcast.insights.funnel_sql import Step, reach_any, reach_first, reach_within, steps_from
+from cartcast.insights.intervals import Share, share
+from cartcast.insights.sessions import keep, usual_steps
+from cartcast.insights.source import Slice, Source, opened, quoted
+
+__all__ = ["Funnel", "FunnelStep", "Unit", "funnel"]
+
+Unit = Literal["session", "visitor"]
+DAY = 86_400.0
+
+
+class FunnelStep(NamedTuple):
+    """One step of a funnel, in one segment.
+
+    Attributes:
+        segment: value of the column `by`; None when unknown, or when there is no `by`.
+        step: the step, as asked for.
+        reached: units that reached it.
+        of_first: share of the units of the first step, with interval.
+        of_previous: share of the units of the step before, with interval.
+        lost: units lost since the step before; 0 at the first.
+        seconds_median: from reaching the step before to reaching this one; None without a clock.
+        seconds_low: lower quartile of the same.
+        seconds_high: upper quartile of the same.
+    """
+
+    segment: str | None
+    step: str
+    reached: int
+    of_first: Share
+    of_previous: Share
+    lost: int
+    seconds_median: float | None
+    seconds_low: float | None
+    seconds_high: float | None
+
+
+@dataclass(frozen=True)
+class Funnel:
+    """A funnel: what was asked, the units in all, and the steps (by segment, then in order)."""
+
+    unit: Unit
+    order: Literal["ordered", "any"]
+    window: float | None
+    by: str | None
+    units: int
+    steps: tuple[FunnelStep, ...]
+
+    @property
+    def segments(self) -> tuple[str | None, ...]:
+        """The segments, largest first."""
+        return tuple(dict.fromkeys(s.segment for s in self.steps))
+
+    @property
+    def conversion(self) -> Share | None:
+        """Share of the first step's units that reached the last; None when split by a column."""
+        return self.steps[-1].of_first if self.by is None and self.steps else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        told = asdict(self)
+        told["steps"] = [
+            {
+                **s._asdict(),
+                "of_first": s.of_first._asdict(),
+                "of_previous": s.of_previous._asdict(),
+            }
+            for s in self.steps
+        ]
+        return told
+
+
+def funnel(
+    log: Any,
+    steps: Sequence[str] | None = None,
+    *,
+    unit: Unit = "session",
+    order: Literal["ordered", "any"] = "ordered",
+    window: float | None = None,
+    by: str | None = None,
+    segments: int = 8,
+    where: Slice | None = None,
+    sessions: Path | str | None = None,
+    level: float = 0.95,
+) -> Funnel:
+    """Return the funnel of `log` through `steps`.
+
+    Args:
+        log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
+        steps: event types, or `column=value`; None means those of the usual funnel that occur.
+        unit: what is counted; a visitor's sessions are joined in time.
+        order: `ordered`: each step after the one before; `any`: all of them, in any order.
+        window: seconds from the first to the last step; None means no limit.
+        by: a column; a unit belongs to its value at the unit's first event of the first step.
+        segments: how many values of `by` are kept apart; the others become "other".
+        where: only the sessions of this slice.
+        sessions: session table written before (`write_sessions`); spares work with `where`.
+        level: confidence of the intervals.
+
+    Raises:
+        UsageError: a step or column does not exist, or the clock cannot tell the window.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        wanted = _wanted(source, steps, order)
+        _check_clock(source, unit, window)
+        relation = keep(source, where or Slice(), sessions)
+        _units(source, relation, unit, wanted, by)
+        if order == "any":
+            reach = reach_any("steps_done", wanted, window)
+        elif window is not None:
+            reach = reach_within("steps_done", wanted, window)
+        else:
+            reach = reach_first("steps_done", wanted, "unit", "place", "s")
+        source.connection.execute(f"CREATE TEMP TABLE reached AS {reach}")
+        units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
+        counted = _count(source, wanted, by, segments, level)
+        return Funnel(unit, order, window, by, units, tuple(counted))
+
+
+def _wanted(source: Source, words: Sequence[str] | None, order: str) -> tuple[Step, ...]:
+    if order not in ("ordered", "any"):
+        raise UsageError(f"order must be ordered or any, got {order!r}.")
+    steps = usual_steps(source) if words is None else steps_from(words)
+    if order == "any" and len(set(steps)) < len(steps):
+        raise UsageError("in any order the steps must differ; a repeated step needs an order.")
+    seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
+    for step in steps:
+        source.require(step.column)
+        if step.column == "event_type" and step.value not in seen:
+            raise UsageError(
+                f"no {step.value!r} event in this log.{did_you_mean(step.value, seen)} "
+                "Other columns: column=value."
+            )
+    return steps
+
+
+def _check_clock(source: Source, unit: Unit, window: float | None) -> None:
+    if unit not in ("session", "visitor"):
+        raise UsageError(f"unit must be session or visitor, got {unit!r}.")
+    if unit == "visitor" and source.clock not in ("time", "day"):
+        raise UsageError(
+            f"the log's clock is {source.clock!r}: the order of a visitor's sessions is unknown; "
+            "count sessions."
+        )
+    if window is None:
+        return
+    if window <= 0:
+        raise UsageError(f"window must be positive seconds, got {window}.")
+    if source.clock == "order" or (source.clock == "day" and window < DAY):
+        raise UsageError(
+            f"the log's clock is {source.clock!r}, which cannot tell a window of {window:g} s; "
+            "leave the window out."
+        )
+
+
+def _units(
+    source: Source, relation: str, unit: Unit, steps: Sequence[Step], by: str | None
+) -> None:
+    """Make the view `steps_done`: unit, place, s and the columns of the steps."""
+    names = dict.fromkeys(s.column for s in steps)
+    carried = {n: quoted(n) for n in (*names, *([source.require(by).strip('"')] if by else []))}
+    columns = ", ".join(carried.values())
+    done = " OR ".join(s.sql for s in steps)
+    if unit == "session":
+        source.connection.execute(
+            f"CREATE TEMP VIEW steps_done AS SELECT session_id AS unit, event_order AS place, "
+            f"{source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
+        )
+        return
+    visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
+    # Sessions of one visitor that begin at one moment are ordered by their name: any fixed
+    # order is as good, and it must be one.
+    source.connection.execute(
+        f"CREATE TEMP TABLE steps_done AS SELECT {visitor} AS unit, "
+        f"row_number() OVER (PARTITION BY {visitor} "
+        f"ORDER BY event_time, session_id, event_order) AS place, "
+        f"{source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
+    )
+
+
+def _count(
+    source: Source, steps: Sequence[Step], by: str | None, segments: int, level: float
+) -> list[FunnelStep]:
+    grouping = "NULL::VARCHAR"
+    joined = "reached"
+    if by is not None:
+        if segments < 1:
+            raise UsageError(f"segments must be at least 1, got {segments}.")
+        source.connection.execute(
+            f"CREATE TEMP TABLE valued AS SELECT unit, "
+            f"arg_min_null({quoted(by)}, place)::VARCHAR AS segment "
+            f"FROM steps_done WHERE {steps[0].sql} GROUP BY unit"
+        )
+        source.connection.execute(
+            "CREATE TEMP TABLE big AS SELECT segment FROM valued WHERE segment IS NOT NULL "
+            "GROUP BY segment ORDER BY count(*) DESC, segment LIMIT ?",
+            [segments],
+        )
+        joined = "reached JOIN valued USING (unit) LEFT JOIN big b ON b.segment = valued.segment"
+        grouping = (
+            "CASE WHEN valued.segment IS NULL THEN NULL ELSE coalesce(b.segment, 'other') END"
+        )
+    measures = []
+    for k in range(1, len(steps) + 1):
+        gap = f"at_{k} - at_{k - 1}" if k > 1 else "NULL::DOUBLE"
+        measures.append(f"count(*) FILTER (reach >= {k})")
+        measures.append(f"quantile_cont({gap}, [0.25, 0.5, 0.75]) FILTER (reach >= {k})")
+    found = source.rows(
+        f"SELECT {grouping} AS segment, {', '.join(measures)} FROM {joined} "
+        "GROUP BY 1 ORDER BY count(*) DESC, segment"
+    )
+    if not found:
+        found = [(None, *([0, None] * len(steps)))]
+    return [s for row in found for s in _steps(row, steps, level)]
+
+
+def _steps(row: tuple[Any, ...], steps: Sequence[Step], level: float) -> list[FunnelStep]:
+    counts = row[1::2]
+    made = []
+    for k, step in enumerate(steps):
+        before = counts[k - 1] if k else counts[0]
+        low, middle, high = row[2 + 2 * k] or (None, None, None)
+        made.append(
+            FunnelStep(
+                row[0],
+                str(step),
+                counts[k],
+                share(counts[k], counts[0], level),
+                share(counts[k], before, level),
+                before - counts[k],
+                middle,
+                low,
+                high,
+            )
+        )
+    return made

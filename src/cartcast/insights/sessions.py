@@ -1,0 +1,179 @@
+"""One row per session: what most insights are counted from, written once and read often."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cartcast.atomic import atomic_path
+from cartcast.errors import DataError, NotFoundError
+from cartcast.events.schema import METADATA_KEY
+from cartcast.insights.funnel_sql import STEPS, Step, reach_first
+from cartcast.insights.source import Slice, Source, opened, quoted
+
+__all__ = ["CONTEXT", "MEASURES", "keep", "make_sessions", "write_sessions"]
+
+CONTEXT: tuple[str, ...] = ("country", "device", "channel", "campaign")
+"""Columns that describe a whole session: its first known value counts."""
+
+MEASURES: dict[str, str] = {
+    "events": "",
+    "seconds": "s",
+    "views": "",
+    "items": "",
+    "categories": "",
+    "carts": "",
+    "price_mean": "currency",
+    "purchases": "",
+    "revenue": "currency",
+}
+"""Numeric columns of the session table and their units."""
+
+
+def write_sessions(log: Any, out: Path | str) -> Path:
+    """Write the session table of `log` to the Parquet file `out` and return its path.
+
+    One row per session: `session_id, visitor, start, weekday, hour`, the `MEASURES`, the
+    `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached).
+
+    Raises:
+        DataError: the log has not passed the contract.
+        StorageError: the place cannot be written.
+    """
+    out = Path(out)
+    with opened(log) as source:
+        make_sessions(source)
+        steps = [str(s) for s in usual_steps(source)]
+        told = {"contract": 1, "clock": source.clock, "currency": source.currency, "steps": steps}
+        with atomic_path(out) as temporary:
+            table = source.connection.execute("SELECT * FROM sessions").to_arrow_table()
+            meta = {METADATA_KEY: json.dumps(told)}
+            pq.write_table(table.replace_schema_metadata(meta), temporary)
+    return out
+
+
+def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[str, ...]:
+    """Make the table `sessions` in the open `source`, or attach the one written before.
+
+    Returns:
+        The names of its columns.
+
+    Raises:
+        NotFoundError: `sessions` is given and not there.
+        DataError: `sessions` is not a session table.
+    """
+    if sessions is not None:
+        path = Path(sessions)
+        if not path.is_file():
+            raise NotFoundError(f"{path}: no such session table; it is made again from the log.")
+        try:
+            names = pq.read_schema(path).names
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path}: not a Parquet file; delete it, it is made again.") from error
+        source.connection.read_parquet(str(path)).create_view("sessions")
+        return tuple(names)
+    source.connection.execute(f"CREATE OR REPLACE TEMP TABLE sessions AS {_sessions_sql(source)}")
+    return tuple(c[0] for c in source.connection.execute("DESCRIBE sessions").fetchall())
+
+
+def usual_steps(source: Source) -> tuple[Step, ...]:
+    """Return the steps of the usual funnel that occur in the log at all."""
+    seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
+    return tuple(s for s in STEPS if s.value in seen)
+
+
+def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> str:
+    """Return the name of the relation that holds the events of the sessions in `where`.
+
+    Raises:
+        UsageError: the slice names a column that the session table lacks.
+    """
+    if not where:
+        return "events"
+    columns = make_sessions(source, sessions)
+    condition, parameters = where.condition(columns)
+    source.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE kept AS SELECT session_id FROM sessions WHERE {condition}",
+        parameters,
+    )
+    source.connection.execute(
+        "CREATE OR REPLACE TEMP VIEW kept_events AS "
+        "SELECT e.* FROM events e SEMI JOIN kept USING (session_id)"
+    )
+    return "kept_events"
+
+
+def _sessions_sql(source: Source) -> str:
+    """SQL of the session table; only names of known columns enter it, all quoted."""
+    has = set(source.columns)
+    known = _known(source, (*CONTEXT, "page", "visitor_id", "item_id", "category", "price"))
+    timed = source.clock in ("time", "day")
+    first = {
+        c: f"arg_min({quoted(c)}, event_order)" if c in known else "NULL::VARCHAR" for c in CONTEXT
+    }
+    start = "min(event_time)" if timed and "event_time" in has else "NULL::TIMESTAMP"
+    span = f"max({source.seconds}) - min({source.seconds})"
+    seconds = span if source.clock in ("time", "session") else "NULL::DOUBLE"
+    hour = "hour(start)" if source.clock == "time" else "NULL::BIGINT"
+    visitor = "arg_min(visitor_id, event_order)" if "visitor_id" in known else "NULL::VARCHAR"
+    counted = {
+        "items": "count(DISTINCT item_id)" if "item_id" in known else "NULL::BIGINT",
+        "categories": "count(DISTINCT category)" if "category" in known else "NULL::BIGINT",
+        "price_mean": "avg(price)" if "price" in known else "NULL::DOUBLE",
+        "last_page": "arg_max(page, event_order)" if "page" in known else "NULL::VARCHAR",
+    }
+    reach = reach_first("events", usual_steps(source), "session_id", "event_order", source.seconds)
+    context = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in first.items())
+    return f"""
+    WITH base AS (
+        SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start,
+            count(*) AS events, {seconds} AS seconds,
+            count(*) FILTER (event_type = 'view_item') AS views,
+            {counted["items"]} AS items, {counted["categories"]} AS categories,
+            count(*) FILTER (event_type = 'add_to_cart') AS carts,
+            {counted["price_mean"]} AS price_mean,
+            arg_min(event_type, event_order) AS first_event,
+            arg_max(event_type, event_order) AS last_event,
+            {counted["last_page"]} AS last_page, {context}
+        FROM events GROUP BY session_id
+    ), bought AS ({_orders_sql(source)}), reached AS ({reach})
+    SELECT session_id, visitor, start, isodow(start) AS weekday, {hour} AS hour,
+        events, seconds, views, items, categories, carts, price_mean,
+        coalesce(purchases, 0) AS purchases, revenue,
+        first_event, last_event, last_page, {", ".join(quoted(c) for c in CONTEXT)},
+        coalesce(reach, 0) AS reach
+    FROM base LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
+    """
+
+
+def _orders_sql(source: Source) -> str:
+    """Orders and their money by session: one line per order and item, a missing quantity is 1."""
+    has = set(source.columns)
+    order = "order_id" if "order_id" in has else "NULL::VARCHAR"
+    item = "item_id" if "item_id" in has else "NULL::VARCHAR"
+    price = "price" if "price" in has else "NULL::DOUBLE"
+    quantity = "quantity" if "quantity" in has else "NULL::DOUBLE"
+    return f"""
+        SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
+            sum(amount) AS revenue
+        FROM (
+            SELECT session_id, 'o' || {order} AS named, 'e' || event_order AS lone,
+                {price} * coalesce({quantity}, 1) AS amount, {order} AS o, {item} AS i
+            FROM events WHERE event_type = 'purchase'
+            QUALIFY o IS NULL
+                OR row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1
+        ) GROUP BY session_id
+    """
+
+
+def _known(source: Source, columns: tuple[str, ...]) -> set[str]:
+    """Return those of `columns` that hold a value anywhere."""
+    present = [c for c in columns if c in source.columns]
+    if not present:
+        return set()
+    counts = source.row(f"SELECT {', '.join(f'count({quoted(c)})' for c in present)} FROM events")
+    return {c for c, n in zip(present, counts, strict=True) if n}

@@ -1,0 +1,158 @@
+"""What insights read: a clean log opened in DuckDB, cut to the slice asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
+from cartcast.events.schema import METADATA_KEY, Clock
+
+__all__ = ["Slice", "Source", "opened", "quoted"]
+
+NEEDED = ("session_id", "event_order", "event_type")
+
+
+def quoted(identifier: str) -> str:
+    """Return a column name as a SQL identifier.
+
+    >>> quoted('my "odd" column')
+    '"my ""odd"" column"'
+    """
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The sessions asked for: those that began in a period and carry the given values.
+
+    Attributes:
+        start: first day, or moment (UTC); None means from the beginning.
+        end: last day (included), or the moment (UTC) before which a session begins.
+        values: column -> value that the session must carry; None means unknown there.
+    """
+
+    start: date | datetime | None = None
+    end: date | datetime | None = None
+    values: Mapping[str, str | None] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.start is not None or self.end is not None or bool(self.values)
+
+    def condition(self, columns: tuple[str, ...]) -> tuple[str, list[Any]]:
+        """Return the SQL condition on the session table, and its parameters.
+
+        Raises:
+            UsageError: a column is not in the session table.
+        """
+        parts, parameters = ["true"], list[Any]()
+        if self.start is not None:
+            parts.append("start >= ?")
+            parameters.append(_moment(self.start))
+        if self.end is not None:
+            parts.append("start < ?")
+            last = self.end
+            whole_day = not isinstance(last, datetime)
+            parameters.append(_moment(last) + timedelta(days=1) if whole_day else last)
+        for name, value in self.values.items():
+            if name not in columns:
+                raise UsageError(f"no session column {name!r}.{did_you_mean(name, columns)}")
+            parts.append(f"{quoted(name)} IS NOT DISTINCT FROM ?")
+            parameters.append(value)
+        return " AND ".join(parts), parameters
+
+
+def _moment(day: date | datetime) -> datetime:
+    return day if isinstance(day, datetime) else datetime.combine(day, time())
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open log: a DuckDB connection with the view `events`, and what its clock can tell."""
+
+    connection: duckdb.DuckDBPyConnection
+    clock: Clock
+    columns: tuple[str, ...]
+    currency: str | None
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self.connection.execute(sql, parameters or []).fetchall()
+
+    def row(self, sql: str, parameters: list[Any] | None = None) -> tuple[Any, ...]:
+        """Return the one row of a query."""
+        found = self.connection.execute(sql, parameters or []).fetchone()
+        assert found is not None
+        return found
+
+    def require(self, column: str) -> str:
+        """Return `column` quoted.
+
+        Raises:
+            UsageError: the log has no such column.
+        """
+        if column not in self.columns:
+            raise UsageError(
+                f"the log has no column {column!r}.{did_you_mean(column, self.columns)}"
+            )
+        return quoted(column)
+
+    @property
+    def seconds(self) -> str:
+        """SQL for the seconds of an event on the log's clock, or null when it has none."""
+        if self.clock == "time":
+            return "(epoch_us(event_time) / 1e6)"
+        if self.clock == "day":
+            return "(epoch_us(event_time) / 1e6)"
+        return "session_seconds" if self.clock == "session" else "CAST(NULL AS DOUBLE)"
+
+
+@contextlib.contextmanager
+def opened(log: Any) -> Iterator[Source]:
+    """Open a log for reading: a `Log`, the path of a canonical Parquet file, or an Arrow table.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: the file is not a log that has passed the contract.
+    """
+    connection = duckdb.connect()
+    try:
+        connection.execute("SET preserve_insertion_order = false")
+        if isinstance(log, pa.Table):
+            connection.register("events", log)
+            schema = log.schema
+        else:
+            schema = _attach(connection, Path(getattr(log, "path", log)))
+        missing = [c for c in NEEDED if c not in schema.names]
+        if missing:
+            raise DataError(
+                f"not a clean log: it lacks {', '.join(missing)}; "
+                "clean it with `cartcast validate`."
+            )
+        told = json.loads((schema.metadata or {}).get(METADATA_KEY.encode(), b"{}"))
+        clock: Clock = told.get("clock") or ("time" if "event_time" in schema.names else "order")
+        yield Source(connection, clock, tuple(schema.names), told.get("currency"))
+    finally:
+        connection.close()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> pa.Schema:
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such log; make one with `cartcast validate FILE`.")
+    try:
+        schema = pq.read_schema(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{path}: not a Parquet file; clean it with `cartcast validate`."
+        ) from error
+    connection.read_parquet(str(path)).create_view("events")
+    return schema

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import itertools
+import statistics
+
+import numpy as np
+import pytest
+
+from cartcast.errors import NotFoundError, UsageError
+from cartcast.insights import Slice, funnel, write_sessions
+
+STEPS = ["view_item", "add_to_cart", "purchase"]
+
+
+def seconds(event: dict) -> float:
+    return event["event_time"].timestamp()
+
+
+def done(event: dict, step: str) -> bool:
+    column, equals, value = step.partition("=")
+    return event[column] == value if equals else event["event_type"] == step
+
+
+def first_reach(rows: list[dict], steps: list[str], window: float | None) -> list[float | None]:
+    """Try every choice of events: when was step k first reached by some allowed chain?"""
+    reached: list[float | None] = []
+    for k in range(1, len(steps) + 1):
+        best = None
+        for chain in itertools.combinations(range(len(rows)), k):
+            fits = all(done(rows[i], s) for i, s in zip(chain, steps, strict=False))
+            span = seconds(rows[chain[-1]]) - seconds(rows[chain[0]])
+            if fits and (window is None or span <= window):
+                best = chain[-1] if best is None else min(best, chain[-1])
+        reached.append(None if best is None else seconds(rows[best]))
+    return reached
+
+
+def any_reach(rows: list[dict], steps: list[str], window: float | None) -> list[bool]:
+    """Try every set of events, whatever their order."""
+    reached = []
+    for k in range(1, len(steps) + 1):
+        choices = [[seconds(r) for r in rows if done(r, s)] for s in steps[:k]]
+        reached.append(
+            any(
+                window is None or max(times) - min(times) <= window
+                for times in itertools.product(*choices)
+            )
+        )
+    return reached
+
+
+@pytest.mark.parametrize("unit", ["session", "visitor"])
+@pytest.mark.parametrize("window", [None, 60.0, 700.0])
+@pytest.mark.parametrize("steps", [STEPS, ["view_item", "view_item", "page=2"]])
+def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, window, steps):
+    if unit == "visitor":
+        events = events[:90]
+        log = log.slice(0, 90)
+    truth = [first_reach(rows, steps, window) for rows in oracle_units[unit](events).values()]
+    got = funnel(log, steps, unit=unit, window=window)
+    assert [s.reached for s in got.steps] == [
+        sum(t[k] is not None for t in truth) for k in range(len(steps))
+    ]
+    for k in range(1, len(steps)):
+        gaps = [t[k] - t[k - 1] for t in truth if t[k] is not None]
+        step = got.steps[k]
+        if not gaps:
+            assert step.seconds_median is None
+        else:
+            assert step.seconds_median == pytest.approx(statistics.median(gaps))
+            assert step.seconds_low == pytest.approx(np.quantile(gaps, 0.25))
+            assert step.seconds_high == pytest.approx(np.quantile(gaps, 0.75))
+
+
+@pytest.mark.parametrize("unit", ["session", "visitor"])
+@pytest.mark.parametrize("window", [None, 60.0, 700.0])
+def test_any_order_equals_trying_every_set(events, log, oracle_units, unit, window):
+    truth = [any_reach(r, STEPS, window) for r in oracle_units[unit](events).values()]
+    got = funnel(log, STEPS, unit=unit, window=window, order="any")
+    assert [s.reached for s in got.steps] == [sum(t[k] for t in truth) for k in range(3)]
+
+
+def test_by_a_column_adds_up_and_keeps_unknown_apart(events, log, oracle_units):
+    got = funnel(log, STEPS, by="device", segments=2)
+    whole = funnel(log, STEPS)
+    assert sum(s.reached for s in got.steps if s.step == "purchase") == whole.steps[-1].reached
+    truth: dict[str | None, int] = {}
+    for rows in oracle_units["session"](events).values():
+        first = next((r for r in rows if r["event_type"] == "view_item"), None)
+        if first:
+            truth[first["device"]] = truth.get(first["device"], 0) + 1
+    big = sorted((d for d in truth if d), key=lambda d: (-truth[d], d))[:2]
+    expected = {d: n for d, n in truth.items() if d is None or d in big}
+    rest = sum(n for d, n in truth.items() if d is not None and d not in big)
+    if rest:
+        expected["other"] = rest
+    assert {s.segment: s.reached for s in got.steps if s.step == "view_item"} == expected
+
+
+def test_shares_carry_wilson_intervals(log):
+    first, second, _ = funnel(log, STEPS).steps
+    assert first.of_first.value == 1.0
+    assert second.of_first == second.of_previous
+    assert second.of_first.low < second.of_first.value < second.of_first.high
+    assert second.lost == first.reached - second.reached
+
+
+def test_slice_with_and_without_a_written_session_table(events, log, tmp_path):
+    table = write_sessions(log, tmp_path / "s.parquet")
+    where = Slice(values={"device": "tv; DROP TABLE events"})
+    kept = {e["session_id"] for e in events if e["device"] == "tv; DROP TABLE events"}
+    assert funnel(log, where=where) == funnel(log, where=where, sessions=table)
+    viewed = {e["session_id"] for e in events if e["event_type"] == "view_item"} & kept
+    assert funnel(log, STEPS, where=where).steps[0].reached == len(viewed)
+
+
+def test_usual_steps_are_those_that_occur(log):
+    assert [s.step for s in funnel(log).steps] == STEPS
+
+
+def test_what_cannot_be_asked(log, tmp_path):
+    with pytest.raises(UsageError, match=r"Did you mean 'view_item'\?"):
+        funnel(log, ["view_itm", "purchase"])
+    with pytest.raises(UsageError, match="no column"):
+        funnel(log, ["view_item", "colour=red"])
+    with pytest.raises(UsageError, match="no column"):
+        funnel(log, by='device" --')
+    with pytest.raises(UsageError, match="must differ"):
+        funnel(log, ["view_item", "view_item"], order="any")
+    with pytest.raises(UsageError, match="window must be positive"):
+        funnel(log, window=0.0)
+    with pytest.raises(NotFoundError):
+        funnel(tmp_path / "none.parquet")
+
+
+def test_a_clock_that_cannot_tell_is_refused(events, as_log):
+    with pytest.raises(UsageError, match="clock is 'order'"):
+        funnel(as_log(events, clock="order"), window=60.0)
+    with pytest.raises(UsageError, match="count sessions"):
+        funnel(as_log(events, clock="session"), unit="visitor")
+    assert funnel(as_log(events, clock="order")).steps[1].seconds_median is None
