@@ -1,0 +1,172 @@
+"""The service behind every shell: events in, answers out, one model at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from cartcast.errors import NotTrustedError
+from cartcast.live.event import Event, now_micros
+from cartcast.live.metrics import Metrics
+from cartcast.live.scorer import Scorer
+from cartcast.live.session import Session
+from cartcast.live.sessions import Outcome
+
+__all__ = ["Answer", "Answers", "Live", "Render", "Store"]
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """What is known after one event; in a batch the score stands on a session's last event.
+
+    `status` is `accepted`, `late_accepted`, `duplicate`, `too_late`, `too_many` or `ignored`.
+    """
+
+    status: str
+    event_id: str | None = None
+    session_id: str | None = None
+    click: int | None = None
+    p_buy: float | None = None
+    revenue: float | None = None
+    segment: str | None = None
+    model: str | None = None
+    features: dict[str, float | str | None] | None = None
+    reasons: list[dict[str, Any]] | None = None
+
+
+class Answers(msgspec.Struct, omit_defaults=True):
+    """What is known after a batch; `refused` counts events set aside, with `problems`."""
+
+    answers: list[Answer]
+    model: str | None = None
+    refused: int = 0
+    ignored: int = 0
+    problems: list[dict[str, Any]] | None = None
+
+
+Render = Callable[[Sequence[Outcome]], list[Answer]]
+
+
+class Store(Protocol):
+    """Where sessions are kept."""
+
+    async def open(self) -> None:
+        """Get ready."""
+        ...
+
+    async def close(self) -> None:
+        """Make everything durable and let go."""
+        ...
+
+    async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
+        """Put events into their sessions, render the answers, return when all is durable.
+
+        Raises:
+            Problem: 503, when the state cannot be kept; nothing is acknowledged.
+        """
+        ...
+
+    async def find(self, identity: str) -> Session | None:
+        """Return the open session with this id."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when the state can be written.
+
+        Raises:
+            Problem: 503, when it cannot.
+        """
+        ...
+
+    def take(self, scorer: Scorer) -> None:
+        """Use another model of the same feature set from the next event on."""
+        ...
+
+    def count(self) -> int | None:
+        """Return the number of open sessions, when it is known."""
+        ...
+
+
+class Live:
+    """Ingests events, scores sessions, takes up new champions.
+
+    Args:
+        scorer: the model.
+        store: where sessions are kept.
+    """
+
+    def __init__(self, scorer: Scorer, store: Store) -> None:
+        self.scorer = scorer
+        self.store = store
+        self.metrics = Metrics()
+        self.refused_model: str | None = None
+        self.started = time.time()
+
+    async def ingest(
+        self,
+        events: Sequence[Event],
+        *,
+        every: bool = False,
+        features: bool = False,
+        reasons: int = 0,
+        now: int | None = None,
+    ) -> list[Answer]:
+        """Take events; answer each, scoring the last of each session, or `every` one.
+
+        Raises:
+            Problem: 503, when the state cannot be kept; nothing is acknowledged.
+        """
+
+        def render(outcomes: Sequence[Outcome]) -> list[Answer]:
+            return self._render(outcomes, every, features, reasons)
+
+        if every and len(events) > 1:
+            # Scores after each event need the states between; those exist one at a time.
+            answers: list[Answer] = []
+            for event in events:
+                answers += await self.store.ingest((event,), now or now_micros(), render)
+            return answers
+        return await self.store.ingest(events, now or now_micros(), render)
+
+    def take(self, scorer: Scorer) -> None:
+        """Use a new champion from the next event on; no request is lost.
+
+        Raises:
+            NotTrustedError: it has another feature set than the states.
+        """
+        if scorer.fingerprint != self.scorer.fingerprint:
+            self.refused_model = scorer.version
+            raise NotTrustedError(
+                f"model {scorer.version}: its feature set is {scorer.fingerprint[:12]}, the "
+                f"states' is {self.scorer.fingerprint[:12]}; start a server with its own "
+                "--state-dir for it."
+            )
+        self.refused_model = None
+        self.scorer = scorer
+        self.store.take(scorer)
+        self.metrics.models_taken += 1
+
+    def _render(
+        self, outcomes: Sequence[Outcome], every: bool, features: bool, reasons: int
+    ) -> list[Answer]:
+        scorer, counts = self.scorer, self.metrics.events
+        answers = []
+        scored: set[str] = set()
+        for outcome in reversed(outcomes):
+            status, session, event, _ = outcome
+            counts[status] += 1
+            answer = Answer(status, event.event_id, session.id, session.clicks)
+            if every or session.id not in scored:
+                scored.add(session.id)
+                score = scorer.score(session.state)
+                answer.p_buy, answer.revenue, answer.segment = score
+                answer.model = scorer.version
+                if features:
+                    answer.features = scorer.values(session.state)
+                if reasons:
+                    answer.reasons = [r._asdict() for r in scorer.reasons(session.state, reasons)]
+            answers.append(answer)
+        answers.reverse()
+        return answers

@@ -1,0 +1,213 @@
+"""One session and one visitor as plain storable state, and the rules that bound them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from cartcast.errors import UsageError
+from cartcast.live.scorer import Past, State
+
+__all__ = ["Base", "Kept", "Rules", "Session", "Visitor", "dump_session", "load_session"]
+
+BREAKS = ("midnight", "campaign", "purchase")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a session ends, and what is bounded.
+
+    Attributes:
+        session_gap: seconds without an event after which a new session starts.
+        session_breaks: further reasons: `midnight` (UTC), `campaign`, `purchase`.
+        late_window: seconds behind the session's newest event that an event is still put right.
+        max_events: events that one session may hold.
+        max_kept: events kept per session for putting late ones right.
+        session_ttl: seconds after its last event that a session with its own id is kept.
+        visitor_ttl: seconds after the last event that a visitor's history is kept.
+    """
+
+    session_gap: float = 1800.0
+    session_breaks: tuple[str, ...] = ()
+    late_window: float = 120.0
+    max_events: int = 10_000
+    max_kept: int = 256
+    session_ttl: float = 14_400.0
+    visitor_ttl: float = 2_592_000.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.late_window < self.session_gap:
+            raise UsageError(
+                f"late_window must fulfil 0 <= late_window < session_gap ({self.session_gap:g} s), "
+                f"got {self.late_window:g}."
+            )
+        for name in self.session_breaks:
+            if name not in BREAKS:
+                raise UsageError(f"session_breaks must be of {', '.join(BREAKS)}, got {name!r}.")
+
+
+class Kept(NamedTuple):
+    """An event kept for folding again: its place, its id's hash, itself encoded."""
+
+    time: int
+    order: int
+    arrival: int
+    mark: int
+    data: bytes
+
+
+class Base(NamedTuple):
+    """The session before its kept events."""
+
+    state: State
+    clicks: int
+    first: int
+    last_time: int
+    last_order: int
+    campaign: str | None
+    bought: str | None
+
+
+class Visitor:
+    """What a visitor has done so far: sessions begun, events by type, time of the newest."""
+
+    __slots__ = ("counts", "epoch", "last", "sessions", "touched")
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.counts: dict[str, int] = {}
+        self.last: int | None = None
+        self.touched = 0
+        self.epoch = 0
+
+    def past(self) -> Past:
+        """Return the history as it stands, for a session that begins now."""
+        return Past(self.sessions, dict(self.counts), self.last)
+
+    def dump(self) -> tuple[Any, ...]:
+        """Return plain data."""
+        return self.sessions, self.counts, self.last, self.touched
+
+    @classmethod
+    def load(cls, data: Any) -> Visitor:
+        """Read back what `dump` returned."""
+        visitor = cls()
+        visitor.sessions, visitor.counts, visitor.last, visitor.touched = data
+        return visitor
+
+
+class Session:
+    """One session: its keys, its counts, its feature state and its kept events."""
+
+    __slots__ = (
+        "arrivals",
+        "base",
+        "bought",
+        "campaign",
+        "clicks",
+        "epoch",
+        "first",
+        "id",
+        "keys",
+        "last_order",
+        "last_time",
+        "past",
+        "previous",
+        "seen",
+        "settled",
+        "state",
+        "tail",
+        "touched",
+    )
+
+    def __init__(self, identity: str, keys: tuple[str, ...], state: State) -> None:
+        self.id = identity
+        self.keys = keys
+        self.state = state
+        self.past: Past | None = None
+        self.clicks = 0
+        self.first = 0
+        self.last_time = -1
+        self.last_order = -1
+        self.campaign: str | None = None
+        self.bought: str | None = None
+        self.base: Base | None = None
+        self.tail: list[Kept] = []
+        self.seen: array[int] | set[int] = array("Q")
+        self.previous: Session | None = None
+        self.settled = False
+        self.touched = 0
+        self.arrivals = 0
+        self.epoch = 0
+
+    def remember(self, mark: int) -> None:
+        """Note that an event id has been counted."""
+        seen = self.seen
+        if isinstance(seen, set):
+            seen.add(mark)
+        else:
+            seen.append(mark)
+            if len(seen) > 64:
+                self.seen = set(seen)
+
+    @property
+    def edge(self) -> tuple[int, int]:
+        """Time and order of the last event that is folded for good."""
+        if self.settled:
+            return self.last_time, self.last_order
+        if self.base is None:
+            return -1, -1
+        return self.base.last_time, self.base.last_order
+
+
+Dump = Callable[[State], bytes]
+Load = Callable[[bytes], State]
+
+
+def dump_session(session: Session, dump: Dump) -> list[Any]:
+    """Return the session, and the one before it, as plain data."""
+    base = session.base
+    return [
+        session.id,
+        session.keys,
+        dump(session.state),
+        session.past,
+        session.clicks,
+        session.first,
+        session.last_time,
+        session.last_order,
+        session.campaign,
+        session.bought,
+        None if base is None else (dump(base.state), *base[1:]),
+        session.tail,
+        array("Q", session.seen).tobytes(),
+        None if session.previous is None else dump_session(session.previous, dump),
+        session.settled,
+        session.touched,
+        session.arrivals,
+    ]
+
+
+def load_session(data: Any, load: Load) -> Session:
+    """Read back what `dump_session` returned."""
+    session = Session(data[0], tuple(data[1]), load(data[2]))
+    session.past = None if data[3] is None else Past(*data[3])
+    session.clicks, session.first, session.last_time, session.last_order = data[4:8]
+    session.campaign, session.bought = data[8:10]
+    base = data[10]
+    session.base = None if base is None else Base(load(base[0]), *base[1:])
+    session.tail = [Kept(*kept) for kept in data[11]]
+    seen = array("Q")
+    seen.frombytes(data[12])
+    session.seen = seen if len(seen) <= 64 else set(seen)
+    session.previous = None if data[13] is None else load_session(data[13], load)
+    session.settled, session.touched, session.arrivals = data[14:17]
+    return session
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode

@@ -1,0 +1,237 @@
+"""Sessions in memory, every acknowledged event in a log: a killed server comes back whole."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from cartcast.errors import NotTrustedError, StorageError
+from cartcast.live.event import Event
+from cartcast.live.log import Durability, Log, read_segment, segments
+from cartcast.live.scorer import Scorer
+from cartcast.live.service import Answer, Render
+from cartcast.live.session import Rules, Session, Visitor, load_session
+from cartcast.live.sessions import Sessions
+from cartcast.live.snapshot import Snapshot, newest_snapshot, read_snapshot
+
+__all__ = ["MemoryStore"]
+
+SNAPSHOT_BYTES: Final = 64 * 2**20
+"""Bytes of log after which a snapshot is taken and the log before it is removed."""
+_SWEEP_SLICE: Final = 1_000
+_SWEEP_PAUSE: Final = 0.02
+
+logger = logging.getLogger(__name__)
+
+_DECODE = msgspec.msgpack.Decoder(Event).decode
+
+
+class MemoryStore:
+    """Keeps sessions in this process; with a folder, every acknowledged event is also on disk.
+
+    Args:
+        scorer: folds and scores.
+        rules: of sessions.
+        folder: for log and snapshots; None keeps nothing.
+        durability: what an acknowledged event survives, see `cartcast.live.log`.
+        clock: microseconds now, by which sessions expire; tests and replays give their own.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        rules: Rules,
+        folder: Path | None = None,
+        durability: Durability = "fsync",
+        clock: Callable[[], int] | None = None,
+    ) -> None:
+        self.sessions = Sessions(scorer, rules)
+        self.folder = folder if durability != "none" else None
+        self.clock = clock or (lambda: time.time_ns() // 1000)
+        self.recovered = 0
+        self._durability: Durability = durability
+        self._log: Log | None = None
+        self._lock: FileLock | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._snapshot_bytes = 0
+
+    async def open(self) -> None:
+        """Read the last snapshot and the log after it, and start the housekeeping.
+
+        Raises:
+            StorageError: another server uses the folder, or a file in it is damaged.
+            NotTrustedError: the states belong to another feature set.
+        """
+        if self.folder is not None:
+            self._recover(self.folder)
+        self._tasks.append(asyncio.create_task(self._sweep_for_ever()))
+
+    async def close(self) -> None:
+        """Take a last snapshot, so that the next start is quick, and let go of the folder."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._log is not None:
+            await self._log.close()
+            if self._log.bytes_written:
+                await self._take_snapshot(final=True)
+            self._log = None
+        if self._lock is not None:
+            self._lock.release()
+
+    async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
+        """Put events into their sessions, render the answers, return when all is durable.
+
+        Raises:
+            Problem: 503, when the disk refuses; nothing is acknowledged.
+        """
+        log, apply = self._log, self.sessions.apply
+        if log is None:
+            return render([apply(event, now) for event in events])
+        log.check()
+        outcomes = []
+        for event in events:
+            outcome = apply(event, now)
+            outcomes.append(outcome)
+            if outcome.data is not None:
+                log.append(now, outcome.data)
+        answers = render(outcomes)
+        # A repeat waits too: the first sending may not be on disk yet.
+        await log.commit()
+        return answers
+
+    async def ready(self) -> None:
+        """Return when the state can be written.
+
+        Raises:
+            Problem: 503, when the disk refuses.
+        """
+        if self._log is not None:
+            self._log.check()
+
+    def take(self, scorer: Scorer) -> None:
+        """Use another model of the same feature set from the next event on."""
+        self.sessions.scorer = scorer
+
+    def count(self) -> int:
+        """Return the number of keys of open sessions."""
+        return len(self.sessions.index)
+
+    async def find(self, identity: str) -> Session | None:
+        """Return the open session with this id."""
+        index = self.sessions.index
+        found = index.get("s" + identity)
+        if found is not None:
+            return found
+        for place, session in enumerate(list(index.values())):
+            if session.id == identity:
+                return session
+            if place % 10_000 == 9_999:
+                await asyncio.sleep(0)
+        return None
+
+    def sweep(self, keys: Iterable[str]) -> None:
+        """Expire and settle those of `keys` whose time has come."""
+        sessions, now = self.sessions, self.clock()
+        window = int(sessions.rules.late_window * 1e6)
+        for key in keys:
+            session = sessions.index.get(key)
+            if session is None:
+                continue
+            if now > sessions.expires(session):
+                sessions.close(session)
+            elif not session.settled and now - session.touched > window:
+                sessions.settle(session)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            keys = list(self.sessions.index)
+            for start in range(0, len(keys), _SWEEP_SLICE):
+                self.sweep(keys[start : start + _SWEEP_SLICE])
+                await asyncio.sleep(_SWEEP_PAUSE)
+            self._forget_visitors()
+            if self._log is not None:
+                limit = max(SNAPSHOT_BYTES, self._snapshot_bytes)
+                if self._log.bytes_written > limit and self._log.failure is None:
+                    await self._take_snapshot()
+            await asyncio.sleep(1.0)
+
+    def _forget_visitors(self) -> None:
+        edge = self.clock() - int(self.sessions.rules.visitor_ttl * 1e6)
+        visitors = self.sessions.visitors
+        for who in [who for who, visitor in visitors.items() if visitor.touched < edge]:
+            del visitors[who]
+
+    async def _take_snapshot(self, final: bool = False) -> None:
+        assert self._log is not None
+        assert self.folder is not None
+        number = self._log.number + 1 if final else self._log.rotate()
+        try:
+            self._snapshot_bytes = await Snapshot(self.sessions, self.folder, number).run()
+        except OSError as error:
+            # The log is still whole, so nothing is lost; a later sweep tries again.
+            logger.warning("no snapshot could be written: %s", error.strerror)
+            return
+        self._log.bytes_written = 0
+        for old, path in segments(self.folder).items():
+            if old < number:
+                path.unlink()
+        for path in self.folder.glob("snapshot-*.bin"):
+            if path.name < f"snapshot-{number:010d}.bin":
+                path.unlink()
+
+    def _recover(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = FileLock(folder / "lock")
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StorageError(
+                f"{folder}: another server uses this state; give each its own --state-dir, or "
+                "share sessions with --state redis://..."
+            ) from None
+        except OSError as error:
+            raise StorageError(f"{folder}: cannot be used ({error.strerror}).") from error
+        sessions, scorer = self.sessions, self.sessions.scorer
+        first = 1
+        self._check_fingerprint(folder, scorer.fingerprint)
+        if (newest := newest_snapshot(folder)) is not None:
+            first, path = newest
+            for row in read_snapshot(path, scorer.fingerprint):
+                if row[0] == "s":
+                    session = load_session(row[1], scorer.load)
+                    for key in session.keys:
+                        sessions.index[key] = session
+                else:
+                    sessions.visitors[row[1]] = Visitor.load(row[2])
+        found = {n: p for n, p in segments(folder).items() if n >= first}
+        newest_number = max(found, default=first - 1)
+        for number, path in found.items():
+            for now, data in read_segment(path, last=number == newest_number):
+                sessions.apply(_DECODE(data), now)
+                self.recovered += 1
+        self._log = Log(folder, newest_number + 1, self._durability)
+        self.sweep(list(sessions.index))
+
+    def _check_fingerprint(self, folder: Path, fingerprint: str) -> None:
+        path = folder / "features"
+        if path.is_file():
+            recorded = path.read_text(encoding="utf-8").strip()
+            if recorded != fingerprint:
+                raise NotTrustedError(
+                    f"{folder}: its states belong to the feature set {recorded[:12]}, the model's "
+                    f"is {fingerprint[:12]}; serve a model of that set, or start with an empty "
+                    "--state-dir."
+                )
+            return
+        path.write_text(fingerprint + "\n", encoding="utf-8")
+        os.chmod(path, 0o600)
