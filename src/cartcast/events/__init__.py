@@ -1,0 +1,18 @@
+"""Events in: read any source, hold it to the contract, and write one canonical log."""
+
+from cartcast.events.load import RejectedError, load
+from cartcast.events.log import Log, open_log
+from cartcast.events.schema import COLUMNS, EVENT_TYPES, METADATA_KEY, Clock
+from cartcast.events.summary import Summary
+
+__all__ = [
+    "COLUMNS",
+    "EVENT_TYPES",
+    "METADATA_KEY",
+    "Clock",
+    "Log",
+    "RejectedError",
+    "Summary",
+    "load",
+    "open_log",
+]

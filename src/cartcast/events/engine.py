@@ -1,0 +1,62 @@
+"""The embedded engine: a DuckDB connection with a memory limit, a place to spill, and UTC."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from cartcast.config import parse_size
+from cartcast.errors import DataError, StorageError
+from cartcast.events.sql import literal
+
+__all__ = ["DEFAULT_MEMORY", "connect", "one_line", "translate"]
+
+DEFAULT_MEMORY = "2GB"
+"""Memory of the engine unless the caller says otherwise; what does not fit is spilled to disk."""
+
+
+def connect(
+    folder: Path | None = None, memory: str | int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Return a connection whose tables and spilled data live in `folder` (or in memory).
+
+    Args:
+        folder: work folder for tables that do not fit; removed by the caller.
+        memory: limit such as `2GB`; default `DEFAULT_MEMORY`.
+
+    Raises:
+        UsageError: the size is not a positive size.
+    """
+    size = parse_size(memory if memory is not None else DEFAULT_MEMORY)
+    con = duckdb.connect(str(folder / "work.duckdb") if folder else ":memory:")
+    con.execute(f"SET memory_limit = '{size} bytes'")
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")
+    con.execute("SET autoinstall_known_extensions = false")
+    con.execute("SET autoload_known_extensions = false")
+    con.execute("SET preserve_insertion_order = true")
+    if folder:
+        con.execute(f"SET temp_directory = {literal(str(folder))}")
+    return con
+
+
+def one_line(error: BaseException, limit: int = 240) -> str:
+    """Return the first line of an engine's message, without its SQL."""
+    text = str(error).strip().split("\n")[0]
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def translate(error: duckdb.Error, where: str) -> Exception:
+    """Return the Cartcast error for an engine error met while reading or writing `where`."""
+    text = str(error)
+    if "No space left" in text or "max_temp_directory_size" in text:
+        return StorageError(
+            f"{where}: the disk is full; nothing was written. Free space and retry."
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StorageError(
+            f"{where}: does not fit in the memory allowed ({one_line(error, 120)}); "
+            "give --memory a larger size."
+        )
+    return DataError(f"{where}: cannot be read: {one_line(error)}. Check the file's format.")

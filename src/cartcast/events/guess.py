@@ -1,0 +1,263 @@
+"""Guess the layout of a source, with reasons and a confidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from cartcast.errors import DataError
+from cartcast.events.builtin_layouts import LAYOUTS
+from cartcast.events.layouts import Layout, Value
+from cartcast.events.read import Source
+from cartcast.events.sql import identifier, snake_case
+from cartcast.events.times import find_format
+from cartcast.events.words import COLUMN_WORDS, EVENT_WORDS
+from cartcast.findings import Finding, declare, finding
+
+__all__ = ["Guess", "choose", "guess"]
+
+GUESSED = declare(
+    "EV101",
+    "note",
+    "The layout was guessed",
+    "No layout was named, so columns were recognised by their names and a sample.",
+    "Check `cartcast layout FILE`; name the layout with --layout to make it sure.",
+)
+GENERIC = declare(
+    "EV102",
+    "warn",
+    "The layout is a guess from column names alone",
+    "The header is of no known source; a wrong guess makes every figure wrong.",
+    "Run `cartcast layout FILE > my.yaml`, correct it, and give --layout my.yaml.",
+)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A proposed layout.
+
+    Attributes:
+        layout: the proposal.
+        confidence: 0 to 1: share of the layout's telling columns that are there.
+        reasons: canonical column (or "") -> why.
+        others: other layouts that fit in part -> confidence.
+    """
+
+    layout: Layout
+    confidence: float
+    reasons: dict[str, str] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
+
+
+def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[Finding]]:
+    """Return the source and the layout, named or guessed, made ready for each other.
+
+    Raises:
+        DataError: nothing fits, or the form of the times is ambiguous.
+    """
+    findings: list[Finding] = []
+    if layout is None:
+        proposal = guess(source)
+        layout = proposal.layout
+        if layout.name in LAYOUTS:
+            findings.append(
+                finding(
+                    GUESSED,
+                    f"{source.name}: read as layout {layout.name!r}.",
+                    layout=layout.name,
+                    confidence=proposal.confidence,
+                )
+            )
+        else:
+            used = ", ".join(
+                f"{t}={v.columns[0] if v.columns else v.constant or '+'.join(v.parts)}"
+                for t, v in layout.columns.items()
+            )
+            findings.append(
+                finding(
+                    GENERIC,
+                    f"{source.name}: columns were guessed by name: {used}.",
+                    count=len(layout.columns),
+                    confidence=proposal.confidence,
+                )
+            )
+    source, layout = _fit(source, layout)
+    return source, _with_times(source, layout), findings
+
+
+def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
+    """Return the variant of the layout whose shape the source has, and name unnamed columns."""
+    shapes = [v for v in (layout, *layout.variants) if v.header]
+    if source.kind == "csv" and not source.header_line and shapes:
+        for shape in shapes:
+            if len(shape.header) == len(source.columns):
+                return _renamed(source, shape.header), shape
+        widths = " or ".join(str(len(s.header)) for s in shapes)
+        raise DataError(
+            f"{source.name}: layout {layout.name!r} must have {widths} columns, "
+            f"got {len(source.columns)}."
+        )
+    if layout.variants:
+        known = {c.lower() for c in source.columns}
+        best = max((layout, *layout.variants), key=lambda v: len(known & set(v.header)))
+        return source, best
+    return source, layout
+
+
+def _renamed(source: Source, header: Sequence[str]) -> Source:
+    if tuple(header) == source.columns:
+        return source
+    pairs = ", ".join(
+        f"{identifier(old)} AS {identifier(new)}"
+        for old, new in zip(source.columns, header, strict=True)
+    )
+    rest = "__row, __short, __long" if source.kind == "csv" else "__row"
+    return replace(
+        source,
+        relation=f"(SELECT {rest}, {pairs} FROM {source.relation})",
+        types=dict(zip(header, source.types.values(), strict=True)),
+    )
+
+
+def _with_times(source: Source, layout: Layout) -> Layout:
+    """Return the layout with the form of its times settled from the sample."""
+    value = layout.columns.get("event_time")
+    if layout.time_format != "auto" or value is None or value.parts or not value.columns:
+        return layout
+    column = _first_present(source, value.columns)
+    if column is None:
+        return layout
+    values = _values(source, column)
+    form, ambiguous = find_format(values)
+    if form is None:
+        raise DataError(
+            f"{source.name}: times in {column!r} such as {values[0]!r} fit {ambiguous[0]!r} and "
+            f"{ambiguous[1]!r}; state `time_format:` in a layout (`cartcast layout FILE`)."
+        )
+    return replace(layout, time_format=form)
+
+
+def _first_present(source: Source, columns: Sequence[str]) -> str | None:
+    by_name = {c.lower(): c for c in source.columns}
+    return next((by_name[c.lower()] for c in columns if c.lower() in by_name), None)
+
+
+def _values(source: Source, column: str) -> list[str]:
+    place = source.columns.index(column)
+    return [v for row in source.sample if len(row) > place and (v := row[place])]
+
+
+def guess(source: Source) -> Guess:
+    """Return the layout that fits a source best.
+
+    Raises:
+        DataError: there is no column for who or when.
+    """
+    if source.kind == "csv" and not source.header_line:
+        return _guess_without_header(source)
+    known = {c.lower() for c in source.columns}
+    scores = {name: _score(layout, known) for name, layout in LAYOUTS.items() if layout.signature}
+    best = max(scores, key=lambda n: (scores[n], n != "cartcast"))
+    others = {n: s for n, s in sorted(scores.items(), key=lambda x: -x[1]) if 0.5 <= s < 1}
+    if scores[best] == 1:
+        layout = LAYOUTS[best]
+        reasons = {"": f"the header has {', '.join(layout.signature)}"}
+        for target, value in layout.columns.items():
+            if found := _first_present(source, value.columns):
+                reasons[target] = f"{layout.title}: column {found!r}"
+        return Guess(layout, 1.0, reasons, others)
+    return _guess_by_names(source, others)
+
+
+def _score(layout: Layout, known: set[str]) -> float:
+    hits = sum(any(o.lower() in known for o in s.split("|")) for s in layout.signature)
+    return hits / len(layout.signature)
+
+
+def _guess_without_header(source: Source) -> Guess:
+    width = len(source.columns)
+    layout = LAYOUTS["yoochoose"]
+    shape = next((v for v in (layout, *layout.variants) if len(v.header) == width), None)
+    times = _values(source, source.columns[1]) if width > 1 else []
+    if shape is None or not times or not re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", times[0]):
+        raise DataError(
+            f"{source.name}: no header (the first line is {', '.join(str(v) for v in source.sample[0][:4])}); "
+            "name the columns with `header:` in a layout."
+        )
+    return Guess(layout, 0.7, {"": f"no header, {width} columns, the second an ISO time with Z"})
+
+
+def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
+    by_snake: dict[str, str] = {}
+    for column in source.columns:
+        by_snake.setdefault(snake_case(column), column)
+        by_snake.setdefault(column.lower(), column)
+        by_snake.setdefault(snake_case(column).replace("_", ""), column)
+    columns: dict[str, Value] = {}
+    reasons: dict[str, str] = {}
+    taken: set[str] = set()
+    for target, candidates in COLUMN_WORDS.items():
+        for word in candidates:
+            column = by_snake.get(word)
+            if column is None or column in taken or not _plausible(source, target, column):
+                continue
+            columns[target] = Value(columns=(column,))
+            reasons[target] = f"column {column!r} is called like {target}"
+            taken.add(column)
+            break
+    every_event = None
+    if "event_type" not in columns:
+        every_event = "view_item" if "item_id" in columns else "page_view"
+        reasons["every_event"] = "no column holds event words, so every row is one kind of event"
+    needed = (
+        {"session_id", "visitor_id"} & set(columns),
+        {"event_time", "event_order", "session_seconds"} & set(columns),
+    )
+    if not all(needed):
+        what = "a visitor or session" if not needed[0] else "a time or order"
+        raise DataError(
+            f"{source.name}: no column looks like {what} among "
+            f"{', '.join(source.columns[:10])}; write a layout (`cartcast layout FILE` starts "
+            "one) or check the separator."
+        )
+    found = Layout(
+        name="guessed",
+        title="guessed from column names",
+        columns=columns,
+        every_event=every_event,
+        clock="time"
+        if "event_time" in columns
+        else "session"
+        if "session_seconds" in columns
+        else "order",
+        decimal=_decimal(source, columns),
+    )
+    telling = ("event_time", "event_type", "item_id", "price")
+    confidence = round((2 + sum(t in columns for t in telling)) / 8, 2)
+    return Guess(found, confidence, reasons, others)
+
+
+def _plausible(source: Source, target: str, column: str) -> bool:
+    values = _values(source, column)[:200]
+    if not values:
+        return True
+    if target in ("price", "quantity", "session_seconds"):
+        return sum(bool(re.fullmatch(r"-?[\d.,]+", v.strip())) for v in values) > 0.8 * len(values)
+    if target == "event_order":
+        return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
+    if target == "event_time":
+        form, ambiguous = find_format(values)
+        return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
+    if target == "event_type":
+        known = sum(v.strip().lower() in EVENT_WORDS for v in values)
+        return known > 0.2 * len(values) or column.lower() != "type"
+    return True
+
+
+def _decimal(source: Source, columns: dict[str, Value]) -> str:
+    if source.separator != ";" or "price" not in columns:
+        return "."
+    values = _values(source, columns["price"].columns[0])
+    commas = sum(bool(re.fullmatch(r"\d+(\.\d{3})*,\d+", v.strip())) for v in values)
+    return "," if commas and commas >= 0.5 * len(values) else "."

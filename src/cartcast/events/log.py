@@ -1,0 +1,134 @@
+"""A log that has passed the contract: where it is, what it holds, what was found."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from cartcast.errors import DataError, NotFoundError
+from cartcast.events.engine import connect, translate
+from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
+from cartcast.events.sql import literal
+from cartcast.events.summary import Summary
+from cartcast.findings import Finding
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["CONTRACT", "Log", "open_log", "read_metadata"]
+
+CONTRACT = 1
+"""Version of the contract that canonical logs are written by."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A clean event log.
+
+    Attributes:
+        path: canonical Parquet file.
+        rejects: Parquet file of the rejected rows, or None when there are none.
+        clock: what the source's clock can tell: `time`, `day`, `session` or `order`.
+        layout: name of the layout it was read with.
+        currency: ISO 4217 code of all prices, or None when unknown.
+        order: `time` (rows in time order) or `session` (grouped by session).
+        summary: counts, range and money.
+        findings: what a reader must know.
+        columns: names of all columns.
+    """
+
+    path: Path
+    rejects: Path | None
+    clock: Clock
+    layout: str
+    currency: str | None
+    order: str
+    summary: Summary
+    findings: tuple[Finding, ...] = ()
+    columns: tuple[str, ...] = ()
+    # Keeps a temporary folder alive for as long as the log is used.
+    keep: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
+
+    def connect(self, memory: str | int | None = None) -> duckdb.DuckDBPyConnection:
+        """Return a new engine connection with the events as the view `events`."""
+        con = connect(memory=memory)
+        con.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(self.path))})")
+        return con
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the events, or some of their columns, as an Arrow table."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self.path, columns=list(columns) if columns is not None else None)
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """Return the metadata of a canonical log, or None for any other Parquet file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        with duckdb.connect() as con:
+            row = con.execute(
+                f"SELECT value FROM parquet_kv_metadata({literal(str(path))}) "
+                f"WHERE decode(key) = {literal(METADATA_KEY)}"
+            ).fetchone()
+    except duckdb.Error as error:
+        raise translate(error, str(path)) from error
+    if row is None:
+        return None
+    try:
+        found = json.loads(bytes(row[0]))
+    except ValueError as error:
+        raise DataError(f"{path}: its {METADATA_KEY} metadata are not JSON ({error}).") from error
+    return found if isinstance(found, dict) and found.get("contract") == CONTRACT else None
+
+
+def open_log(path: Path | str) -> Log:
+    """Open a canonical Parquet file that `load` or `cartcast validate --out` wrote.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: it has not passed the contract.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file; check the path.")
+    found = read_metadata(path)
+    if found is None:
+        raise DataError(
+            f"{path}: not a canonical log (no {METADATA_KEY} metadata, contract {CONTRACT}); make "
+            "one with `cartcast validate FILE --out events.parquet`."
+        )
+    return log_from(path, found)
+
+
+def log_from(
+    path: Path,
+    metadata: Mapping[str, Any],
+    rejects: Path | None = None,
+    keep: tempfile.TemporaryDirectory[str] | None = None,
+) -> Log:
+    """Return the log whose metadata are these."""
+    beside = path.with_name("rejects.parquet") if metadata.get("rejects_beside") else None
+    if rejects is None and beside is not None and beside.is_file():
+        rejects = beside
+    return Log(
+        path=path,
+        rejects=rejects,
+        clock=metadata["clock"],
+        layout=metadata["layout"],
+        currency=metadata.get("currency"),
+        order=metadata.get("order", "time"),
+        summary=Summary.from_dict(metadata["summary"]),
+        findings=tuple(Finding.from_dict(f) for f in metadata.get("findings", ())),
+        columns=tuple(metadata.get("columns", COLUMNS)),
+        keep=keep,
+    )

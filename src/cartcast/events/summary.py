@@ -1,0 +1,180 @@
+"""What a log holds, in numbers: counts, range, money, and what was lost at its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import duckdb
+
+from cartcast.events.sessionize import CLEAN
+
+__all__ = ["Summary", "mark_repeats", "summarize"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of one log.
+
+    Attributes:
+        events: clean rows.
+        rejects: rejected rows.
+        reject_reasons: reason code -> rows.
+        sessions: distinct sessions.
+        visitors: distinct visitors; None when the source has no visitor.
+        items: distinct items.
+        countries: distinct countries.
+        categories: distinct categories.
+        event_types: event type -> events.
+        purchases: purchase events, as they came.
+        purchase_sessions: sessions with a purchase.
+        orders: distinct order ids; None when the source has none.
+        revenue: money of purchase events as they came; None when no purchase has a price.
+        revenue_deduplicated: the same, each order's item counted once.
+        repeated_purchases: purchase events that repeat an order's item (or a whole row).
+        price_not_positive: events whose price is 0.
+        duplicate_rows: rows that repeat another row in every column.
+        duplicate_events: rows dropped because their event id had come before.
+        shared_sessions: session ids used by more than one visitor.
+        start: first event time, ISO 8601 UTC.
+        end: last event time.
+        clock: what the clock can tell.
+        currency: of all prices.
+        gaps: holes in the feed: start, end, events, expected.
+        censored_share: share of sessions still open when the log ends; None without a clock.
+        cut_at_start_share: share of sessions that may have begun before the log.
+        longest_session: most events in one session.
+        unmatched_orders: rows of the orders table that met no session.
+    """
+
+    events: int
+    rejects: int
+    sessions: int
+    visitors: int | None
+    items: int
+    countries: int
+    purchases: int
+    purchase_sessions: int
+    revenue: float | None
+    revenue_deduplicated: float | None = None
+    repeated_purchases: int = 0
+    orders: int | None = None
+    categories: int = 0
+    event_types: Mapping[str, int] = field(default_factory=dict)
+    reject_reasons: Mapping[str, int] = field(default_factory=dict)
+    price_not_positive: int = 0
+    duplicate_rows: int = 0
+    duplicate_events: int = 0
+    shared_sessions: int = 0
+    start: str | None = None
+    end: str | None = None
+    clock: str = "time"
+    currency: str | None = None
+    gaps: tuple[Mapping[str, Any], ...] = ()
+    censored_share: float | None = None
+    cut_at_start_share: float | None = None
+    longest_session: int = 0
+    unmatched_orders: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        found = asdict(self)
+        found["gaps"] = [dict(g) for g in self.gaps]
+        return found
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Summary:
+        """Read back what `as_dict` wrote; names of later versions are left out."""
+        known = {f.name for f in fields(cls)}
+        values = {k: v for k, v in data.items() if k in known}
+        values["gaps"] = tuple(values.get("gaps", ()))
+        return cls(**values)
+
+
+def mark_repeats(con: duckdb.DuckDBPyConnection) -> None:
+    """Mark purchases that repeat an order's item, so that money counts once.
+
+    The same order id with the same item is a repeat (a reloaded thank-you page, a re-sent event);
+    without an order id only a row that equals another in every column is. The first one stands.
+    """
+    con.execute(f"ALTER TABLE {CLEAN} ADD COLUMN repeat_purchase BOOLEAN DEFAULT false")
+    con.execute(
+        f"""
+        UPDATE {CLEAN} SET repeat_purchase = true WHERE __seq IN (
+            SELECT __seq FROM (
+                SELECT __seq, row_number() OVER (
+                    PARTITION BY CASE WHEN order_id IS NULL THEN 'row' || __hash ELSE order_id END,
+                                 order_id IS NULL, item_id, __seq & 1023
+                    ORDER BY event_time, __seq) AS place
+                FROM {CLEAN} WHERE event_type = 'purchase')
+            WHERE place > 1)
+        """
+    )
+
+
+def summarize(
+    con: duckdb.DuckDBPyConnection, clock: str, session_gap: float, rejects: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the figures that come from the clean table alone."""
+    money = "sum(price * quantity) FILTER (event_type = 'purchase'"
+    row = con.execute(
+        f"""
+        SELECT count(*) AS events, count(DISTINCT visitor_id) AS visitors,
+               count(DISTINCT item_id) AS items, count(DISTINCT country) AS countries,
+               count(DISTINCT category) AS categories,
+               count(*) FILTER (event_type = 'purchase') AS purchases,
+               count(DISTINCT order_id) FILTER (event_type = 'purchase') AS orders,
+               {money}) AS revenue, {money} AND NOT repeat_purchase) AS revenue_deduplicated,
+               count(*) FILTER (repeat_purchase) AS repeated_purchases,
+               count(*) FILTER (price <= 0) AS price_not_positive,
+               strftime(min(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS start,
+               strftime(max(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS "end"
+        FROM {CLEAN}
+        """
+    )
+    found = dict(zip([c[0] for c in row.description], row.fetchone() or (), strict=True))
+    found["event_types"] = dict(
+        con.execute(
+            f"SELECT event_type, count(*) FROM {CLEAN} GROUP BY 1 ORDER BY 2 DESC, 1"
+        ).fetchall()
+    )
+    found.update(_sessions(con, clock, session_gap))
+    found["visitors"] = found["visitors"] or None
+    found["orders"] = found["orders"] or None
+    for name in ("revenue", "revenue_deduplicated"):
+        # Money is rounded to a hundredth of a cent: the order of summing must not show.
+        found[name] = None if found[name] is None else round(found[name], 4)
+    for name in ("start", "end"):
+        found[name] = found[name] and found[name].replace(".000000Z", "Z")
+    found["rejects"] = sum(rejects.values())
+    found["reject_reasons"] = dict(rejects)
+    found["clock"] = clock
+    return found
+
+
+def _sessions(con: duckdb.DuckDBPyConnection, clock: str, session_gap: float) -> dict[str, Any]:
+    gap = round(session_gap * 1_000_000)
+    row = con.execute(
+        f"""
+        WITH sessions AS (
+            SELECT session_id, count(*) AS events, epoch_us(min(event_time)) AS first,
+                   epoch_us(max(event_time)) AS last, bool_or(event_type = 'purchase') AS buys,
+                   min(visitor_id) <> max(visitor_id) AS shared
+            FROM {CLEAN} GROUP BY session_id)
+        SELECT count(*), count(*) FILTER (buys), count(*) FILTER (shared), max(events),
+               avg((last > (SELECT max(last) FROM sessions) - {gap})::INTEGER),
+               avg((first < (SELECT min(first) FROM sessions) + {gap})::INTEGER)
+        FROM sessions
+        """
+    ).fetchone()
+    assert row is not None
+    timed = clock == "time"
+    return {
+        "sessions": row[0],
+        "purchase_sessions": row[1],
+        "shared_sessions": row[2],
+        "longest_session": row[3] or 0,
+        "censored_share": row[4] if timed else None,
+        "cut_at_start_share": row[5] if timed else None,
+    }

@@ -1,0 +1,159 @@
+"""Parse times of any usual form to UTC, in SQL, without trusting the engine's own casts.
+
+DuckDB casts `2019-10-01T00:00:00+02:00` to a timestamp and drops the offset, and takes the words
+`epoch` and `infinity`; here an offset is converted, and only digits make a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cartcast.events.sql import literal
+
+__all__ = ["EARLIEST", "FORMATS", "LATEST", "find_format", "time_sql", "zone_sql"]
+
+EARLIEST, LATEST = "1990-01-01", "2100-01-01"
+"""Times outside are impossible for a shop on the web: a wrong unit, or a default date."""
+
+FORMATS: tuple[str, ...] = (
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S",
+    "%m-%d-%Y %H:%M:%S",
+    "%d-%m-%Y %H:%M",
+    "%m-%d-%Y %H:%M",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y%m%d",
+    "%Y%m%d%H%M%S",
+    "%Y%m%d %H:%M:%S",
+    "%d %b %Y %H:%M:%S",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%b %d, %Y %H:%M:%S",
+)
+"""Forms tried, in this order, when times are neither ISO 8601 nor epochs."""
+
+_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?"
+_EPOCH = r"\d{9,19}(\.\d+)?"
+
+
+def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the one form of a sample of times, or None and the forms that fit equally well.
+
+    >>> find_format(["2019-10-01 00:00:00 UTC"]), find_format(["1569888000000"])
+    (('iso', ()), ('epoch_ms', ()))
+    >>> find_format(["03/04/2020 10:00"])
+    (None, ('%d/%m/%Y %H:%M', '%m/%d/%Y %H:%M'))
+    """
+    texts = [v.strip() for v in values if v and v.strip()]
+    if not texts:
+        return "iso", ()
+    share = 0.8 * len(texts)
+    if sum(bool(re.fullmatch(_ISO, t)) for t in texts) >= share:
+        return "iso", ()
+    whole = [t.split(".")[0] for t in texts if re.fullmatch(_EPOCH, t)]
+    if len(whole) >= share:
+        units = {_unit(len(w)) for w in whole}
+        return (units.pop(), ()) if len(units) == 1 else ("auto", ())
+    fitting = [(sum(_fits(t, f) for t in texts), f) for f in FORMATS]
+    best = max(n for n, _ in fitting)
+    if best < share:
+        return "iso", ()
+    forms = [f for n, f in fitting if n == best]
+    return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
+
+
+def _unit(digits: int) -> str:
+    if digits <= 11:
+        return "epoch_s"
+    return "epoch_ms" if digits <= 14 else "epoch_us" if digits <= 17 else "auto"
+
+
+def _fits(text: str, form: str) -> bool:
+    from datetime import datetime
+
+    try:
+        datetime.strptime(text, form)
+    except ValueError:
+        return False
+    return True
+
+
+def zone_sql(text: str) -> str:
+    """Return SQL for the kind of a time's zone: 0 none, 1 UTC, 2 another offset."""
+    return (
+        f"CASE WHEN {text} IS NULL THEN NULL "
+        f"WHEN right({text}, 1) = 'Z' OR right({text}, 3) IN ('UTC', 'GMT') THEN 1 "
+        f"WHEN length({text}) > 15 AND regexp_matches(right({text}, 6), "
+        f"'[+-]00(:?00)?$') THEN 1 "
+        f"WHEN length({text}) > 15 AND regexp_matches(right({text}, 6), "
+        f"'[+-]\\d\\d(:?\\d\\d)?$') THEN 2 ELSE 0 END"
+    )
+
+
+def time_sql(text: str, form: str, zone: str | None) -> str:
+    """Return SQL that makes a UTC timestamp of `text`, null when it is impossible."""
+    if form in _UNITS:
+        return _epoch(text, form)
+    if form == "iso":
+        return _iso(text, zone)
+    if form == "auto":
+        digits = f"length(split_part({text}, '.', 1))"
+        return (
+            f"CASE WHEN regexp_full_match({text}, '\\d{{9,17}}(\\.\\d+)?') THEN "
+            f"CASE WHEN {digits} <= 11 THEN {_epoch(text, 'epoch_s')} "
+            f"WHEN {digits} <= 14 THEN {_epoch(text, 'epoch_ms')} "
+            f"ELSE {_epoch(text, 'epoch_us')} END "
+            f"WHEN regexp_full_match({text}, '\\d{{18,19}}') THEN "
+            f"{_micros(f'TRY_CAST({text} AS BIGINT) // 1000')} ELSE {_iso(text, zone)} END"
+        )
+    parsed = f"try_strptime({text}, {literal(form)})"
+    if "%z" in form.lower():
+        return f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))"
+    return _localised(parsed, zone)
+
+
+def _epoch(text: str, form: str) -> str:
+    scale = _UNITS[form]
+    return _micros(f"CAST(round(TRY_CAST({text} AS DECIMAL(28, 6)) * {scale}) AS BIGINT)")
+
+
+def _micros(expression: str) -> str:
+    # make_timestamp fails on values out of its range, so those are made null first.
+    return (
+        f"make_timestamp(CASE WHEN {expression} BETWEEN 0 AND 9223372036854 * 1000 "
+        f"THEN {expression} END)"
+    )
+
+
+def _localised(timestamp: str, zone: str | None) -> str:
+    if zone is None or zone == "UTC":
+        return timestamp
+    return f"timezone('UTC', timezone({literal(zone)}, {timestamp}))"
+
+
+def _iso(text: str, zone: str | None) -> str:
+    kind = zone_sql(text)
+    bare = f"TRY_CAST(rtrim(rtrim({text}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
+    # A blank between time and offset, and offsets without minutes, are made standard first.
+    full = (
+        f"regexp_replace(regexp_replace({text}, '\\s+([+-]\\d)', '\\1'), "
+        f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2')"
+    )
+    return (
+        f"CASE WHEN NOT starts_with({text}, '1') AND NOT starts_with({text}, '2') THEN NULL "
+        f"ELSE CASE {kind} WHEN 0 THEN {_localised(f'TRY_CAST({text} AS TIMESTAMP)', zone)} "
+        f"WHEN 1 THEN CASE WHEN right({text}, 1) IN ('Z', 'C', 'T') THEN {bare} "
+        f"ELSE timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ)) END "
+        f"ELSE timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ)) END END"
+    )
