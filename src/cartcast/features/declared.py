@@ -1,0 +1,125 @@
+"""What every declaration of a feature has in common: printing, lineage, units, checks of columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cartcast.errors import DefinitionError, did_you_mean
+from cartcast.events.schema import COLUMNS
+
+__all__ = ["Declared", "Kind", "Lineage", "Window", "column_kind", "column_unit", "require_number"]
+
+Kind = Literal["number", "text", "time", "unknown"]
+"""What a column holds; `unknown` is a source's own column before it is bound to data."""
+
+Window = Literal["session so far", "visitor before session"]
+
+_KINDS: dict[str, Kind] = {"VARCHAR": "text", "TIMESTAMP": "time", "DOUBLE": "number"}
+
+
+class Declared:
+    """A frozen declaration that prints as its own, shortest constructor."""
+
+    def __repr__(self) -> str:
+        words = []
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if f.default is dataclasses.MISSING:
+                words.append(repr(value))
+            elif value != f.default:
+                words.append(f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What a feature reads.
+
+    Attributes:
+        columns: names of the canonical or source columns.
+        event_types: kinds of event that can change it; None means all.
+        window: `session so far` (up to and with the click) or `visitor before session`.
+    """
+
+    columns: frozenset[str] = field(default_factory=frozenset)
+    event_types: frozenset[str] | None = None
+    window: Window = "session so far"
+
+    def joined(self, other: Lineage) -> Lineage:
+        """Return the lineage of something that reads both.
+
+        >>> a = Lineage(frozenset({"price"}), frozenset({"add_to_cart"}))
+        >>> sorted(a.joined(Lineage(frozenset({"item_id"}), None)).columns)
+        ['item_id', 'price']
+        """
+        both = self.event_types is not None and other.event_types is not None
+        types = (self.event_types or frozenset()) | (other.event_types or frozenset())
+        windows: set[Window] = {self.window, other.window}
+        return Lineage(
+            self.columns | other.columns,
+            types if both else None,
+            "session so far" if "session so far" in windows else self.window,
+        )
+
+
+def column_kind(column: str) -> Kind:
+    """Return what a canonical column holds; `unknown` for a source's own column.
+
+    >>> column_kind("price"), column_kind("category"), column_kind("my_column")
+    ('number', 'text', 'unknown')
+    """
+    if column not in COLUMNS:
+        return "unknown"
+    return _KINDS.get(COLUMNS[column].type, "number")
+
+
+def column_unit(column: str) -> str:
+    """Return the unit of a canonical column, or the empty string."""
+    return COLUMNS[column].unit if column in COLUMNS else ""
+
+
+def require_number(what: str, column: Any) -> None:
+    """Refuse a column of text or times where numbers are needed.
+
+    Raises:
+        DefinitionError: the canonical column does not hold numbers.
+    """
+    require_name(what, column)
+    kind = column_kind(column)
+    if kind in ("text", "time"):
+        advice = (
+            f"count its values with NUnique({column!r}) or keep one with Last({column!r})"
+            if kind == "text"
+            else "use SecondsSince, Gap or Hour for times"
+        )
+        raise DefinitionError(
+            f"{what}({column!r}): needs a column of numbers, but {column!r} holds {kind}; {advice}."
+        )
+
+
+def require_name(what: str, column: Any) -> None:
+    """Refuse what cannot be a column name.
+
+    Raises:
+        DefinitionError: not a non-empty string.
+    """
+    if not isinstance(column, str) or not column:
+        raise DefinitionError(f"{what}: a column must be given by its name, got {column!r}.")
+
+
+def require_positive(what: str, name: str, value: Any) -> None:
+    """Refuse a number that is not positive and finite.
+
+    Raises:
+        DefinitionError: the rule and the value.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < float("inf"):
+        raise DefinitionError(f"{what}: {name} must fulfil 0 < {name} < infinity, got {value!r}.")
+
+
+def unknown_column(column: str, known: Any, where: str) -> DefinitionError:
+    """Return the error for a column that the data do not have."""
+    return DefinitionError(f"{where}: unknown column {column!r}.{did_you_mean(column, known)}")

@@ -1,0 +1,270 @@
+"""A feature set: named features in order, frozen, with a fingerprint; run in bulk or live."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from cartcast.errors import DefinitionError
+from cartcast.features.algebra import Feature
+from cartcast.features.declared import Lineage
+from cartcast.features.program import FORMAT, Program, compile_features
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cartcast.features.live import History, State
+
+__all__ = ["KEYS", "FeatureSet"]
+
+KEYS = ("session_id", "event_order", "click")
+"""Key columns of a point-in-time table; a feature cannot have one of these names."""
+
+At = Literal["every click", "end"] | Sequence[int]
+
+
+class FeatureSet:
+    """Named features, in order.
+
+    >>> from cartcast.features import Count, Mean
+    >>> browsing = FeatureSet(clicks=Count(), price_mean=Mean("price"))
+    >>> browsing.names
+    ('clicks', 'price_mean')
+    >>> browsing
+    FeatureSet(clicks=Count(), price_mean=Ratio(Sum('price'), Count('price')))
+
+    Raises:
+        DefinitionError: a value is no feature, or a name is not allowed.
+    """
+
+    def __init__(self, **features: Feature) -> None:
+        if not features:
+            raise DefinitionError("FeatureSet(): give at least one feature, such as n=Count().")
+        for name, feature in features.items():
+            _check_name(name)
+            if not isinstance(feature, Feature):
+                raise DefinitionError(
+                    f"feature {name!r}: needs a feature such as Count(), got {feature!r}."
+                )
+        self._features = MappingProxyType(dict(features))
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, Feature]]) -> FeatureSet:
+        """Return the set of (name, feature) pairs.
+
+        Raises:
+            DefinitionError: a name comes twice.
+        """
+        features: dict[str, Feature] = {}
+        for name, feature in pairs:
+            if name in features:
+                raise DefinitionError(f"feature {name!r} is declared twice; names are unique.")
+            features[name] = feature
+        return cls(**features)
+
+    def extended(self, **features: Feature) -> FeatureSet:
+        """Return this set with more features after its own.
+
+        Raises:
+            DefinitionError: a name is taken.
+        """
+        return self.of([*self.features.items(), *features.items()])
+
+    def only(self, names: Iterable[str]) -> FeatureSet:
+        """Return the set of some of the features, in the order of `names`.
+
+        Raises:
+            DefinitionError: a name is unknown.
+        """
+        from cartcast.errors import did_you_mean
+
+        wanted = list(names)
+        for name in wanted:
+            if name not in self.features:
+                raise DefinitionError(f"unknown feature {name!r}.{did_you_mean(name, self.names)}")
+        return self.of((name, self.features[name]) for name in wanted)
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        """Features by name."""
+        return self._features
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in order."""
+        return tuple(self._features)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Names of the features that are text."""
+        return tuple(name for name, f in self._features.items() if f.dtype == "string")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex, 64) of names, definitions and the format of the state."""
+        return hashlib.sha256(f"{FORMAT}\n{self!r}".encode()).hexdigest()
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """What the whole set reads, as one lineage."""
+        parts = [f.lineage for f in self._features.values()]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = whole.joined(part)
+        return whole
+
+    @cached_property
+    def program(self) -> Program:
+        """The compiled form."""
+        return compile_features(self._features)
+
+    def __repr__(self) -> str:
+        return f"FeatureSet({', '.join(f'{n}={f!r}' for n, f in self._features.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FeatureSet) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, name: str) -> Feature:
+        return self._features[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"features": dict(self._features)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._features = MappingProxyType(dict(state["features"]))
+
+    # In bulk ----------------------------------------------------------------------------------
+
+    def replay(
+        self,
+        events: Any,
+        at: At = "every click",
+        out: Path | str | None = None,
+        engine: Literal["duckdb", "spark"] = "duckdb",
+        memory: int | str | None = None,
+        threads: int | None = None,
+        progress: Callable[[str, float | None], None] | None = None,
+    ) -> pa.Table | Path:
+        """Replay a log and return the features as known at each click.
+
+        Args:
+            events: a `Log`, the path of canonical Parquet, or an Arrow, pandas or Polars table
+                of canonical columns.
+            at: `every click`, `end` (one row per finished session), or clicks such as `[1, 2, 5]`.
+            out: Parquet file to write, whole or not at all; then its path is returned.
+            engine: `duckdb` on this machine, or `spark`.
+            memory: bytes (or `2GB`) that the whole process may use, as far as it is ours to say.
+            threads: kernels at once; by default all cores.
+            progress: called with what is done and the share done.
+
+        Returns:
+            A table with `session_id, event_order, click` (at the end: `session_id`), then the
+            features in order: float64, null where undefined, or string.
+
+        Raises:
+            DefinitionError: a feature reads a column that the events do not have.
+            DataError: the events break the canonical order.
+        """
+        from cartcast.features.replay import replay
+
+        return replay(self, events, at, out, engine, memory, threads, progress)
+
+    def batches(
+        self,
+        events: Any,
+        at: At = "every click",
+        memory: int | str | None = None,
+        threads: int | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield what `replay` returns, batch by batch, in bounded memory."""
+        from cartcast.features.replay import batches
+
+        return batches(self, events, at, memory, threads)
+
+    # Live -------------------------------------------------------------------------------------
+
+    def start(self, history: History | None = None) -> State:
+        """Return the state of a session before its first event.
+
+        `history` is what is known of the visitor; without it the visitor counts as unknown.
+        """
+        from cartcast.features import live
+
+        return live.start(self, history)
+
+    def step(self, state: State, event: Mapping[str, Any]) -> State:
+        """Return the state after one more event (a mapping of canonical columns)."""
+        from cartcast.features import live
+
+        return live.step(self, state, event)
+
+    def value(self, state: State) -> dict[str, float | str | None]:
+        """Return the features as known in this state."""
+        from cartcast.features import live
+
+        return live.value(self, state)
+
+    def merge(self, earlier: State, later: State) -> State:
+        """Return the state of a session from the states of its earlier and later events.
+
+        Raises:
+            DefinitionError: a feature cannot be merged.
+        """
+        from cartcast.features import live
+
+        return live.merge(self, earlier, later)
+
+    def dump(self, state: State) -> bytes:
+        """Return a state as bytes, the fingerprint in front."""
+        from cartcast.features import live
+
+        return live.dump(self, state)
+
+    def load(self, data: bytes) -> State:
+        """Return the state that `dump` wrote.
+
+        Raises:
+            NotTrustedError: it is of another feature set, or damaged.
+        """
+        from cartcast.features import live
+
+        return live.load(self, data)
+
+    # YAML -------------------------------------------------------------------------------------
+
+    def to_yaml(self, path: Path | str | None = None) -> str:
+        """Return the set as YAML; with `path`, write it too."""
+        from cartcast.features import form
+
+        return form.to_yaml(self, path)
+
+    @classmethod
+    def from_yaml(cls, source: Path | str) -> FeatureSet:
+        """Read a set from a YAML file.
+
+        Raises:
+            NotFoundError: there is no such file.
+            DefinitionError: a definition is wrong; says which and why.
+        """
+        from cartcast.features import form
+
+        return form.from_yaml(source)
+
+
+def _check_name(name: str) -> None:
+    if not name.isidentifier() or name.startswith("_"):
+        raise DefinitionError(
+            f"feature {name!r}: a name is a word of letters, digits and _, not starting with _."
+        )
+    if name in KEYS:
+        raise DefinitionError(f"feature {name!r}: this is the name of a key column; choose another.")

@@ -1,0 +1,71 @@
+"""Operation codes and the layout of an operation: eight 8-byte words per row of a program.
+
+    0 code   1 out   2 a   3 b   4 mask  5 offset in the state   6 whole   7 real
+
+`out`, `a` and `b` are numbers of event registers, masks or value registers, by the stage. `real`
+holds the bits of a float64. Numbers of codes are part of the stored state's format: add, never
+renumber (and raise `FORMAT` in `program` when an operation changes its meaning).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["CODES", "POOLED"]
+
+# Stage 1: masks and numbers of each event of a block.
+EQ_I: Final = 1  # mask = (a == whole)
+EQ_F: Final = 2  # mask = (a == real)
+OR_EQ_I: Final = 3  # mask |= (a == whole)
+OR_EQ_F: Final = 4
+ABOVE: Final = 5
+BELOW: Final = 6
+NOT_NULL_I: Final = 7
+NOT_NULL_F: Final = 8
+AND: Final = 9  # masks a, b
+OR: Final = 10
+NOT: Final = 11
+SAME: Final = 12  # mask = (a == previous a of the session); state: previous
+GAP: Final = 13  # register = seconds since the previous; state: previous time
+TIMES: Final = 14
+NEGATED: Final = 15
+ABOVE_AVERAGE: Final = 16  # state: reference to a pooled map by -> (sum, count), its size
+DECAY_SECONDS: Final = 17  # register = 2 ** (-gap / half-life); state: previous time
+DECAY_CLICKS: Final = 18  # register = the constant factor
+
+# Stage 2: reductions; each writes its value for the events that are asked for.
+COUNT: Final = 32
+SUM: Final = 33
+MIN: Final = 34
+MAX: Final = 35
+FIRST_F: Final = 36
+LAST_F: Final = 37
+FIRST_I: Final = 38
+LAST_I: Final = 39
+STD: Final = 40  # state: n, mean, sum of squared deviations
+NUNIQUE: Final = 41  # state: n, reference, four values inline
+MODE: Final = 42  # state: best, its count, reference, size
+SINCE_LAST: Final = 43  # state: reference time, time of the latest event
+SINCE_FIRST: Final = 44
+WITHIN: Final = 45  # state: size, reference to a ring of times, first place
+DECAY_COUNT: Final = 46
+DECAY_SUM: Final = 47
+
+# Stage 3: arithmetic on the values that are asked for.
+RATIO: Final = 64
+DIFFERENCE: Final = 65
+TOTAL: Final = 66
+PRODUCT: Final = 67
+HOUR: Final = 68
+DAYOFWEEK: Final = 69
+MONTH: Final = 70
+
+CODES: Final[dict[str, int]] = {
+    name: value for name, value in list(globals().items()) if name.isupper() and name != "CODES"
+}
+
+POOLED: Final[dict[int, int]] = {ABOVE_AVERAGE: 0, NUNIQUE: 1, MODE: 2, WITHIN: 1}
+"""Which word of an operation's state refers to the pool."""
+
+ENTRY: Final[dict[int, int]] = {ABOVE_AVERAGE: 2, NUNIQUE: 0, MODE: 1, WITHIN: 0}
+"""Log2 of the words per entry in the pool block of an operation."""

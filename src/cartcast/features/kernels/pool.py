@@ -1,0 +1,91 @@
+"""The pool: blocks of words for what grows (sets, counts by value, windows of times).
+
+A pool is one array of int64. Word 0 is the first word never used; word k (1..47) heads the list of
+free blocks of 2**k words. A reference packs a block's place and size: `place << 6 | k`; 0 is none.
+A kernel that finds no room stops and says so; its caller enlarges the pool and calls again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from cartcast.features.kernels.words import NOTHING
+
+__all__ = ["HEAD", "allocate", "find", "new_pool", "release", "room"]
+
+HEAD = 48
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def new_pool(words: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return an empty pool."""
+    pool = np.zeros(max(words, HEAD), dtype=np.int64)
+    pool[0] = HEAD
+    return pool
+
+
+@njit(cache=True, nogil=True)
+def allocate(pool, k):  # type: ignore[no-untyped-def]
+    """Return the place of a block of 2**k words, or 0 when there is no room."""
+    place = pool[k]
+    if place != 0:
+        pool[k] = pool[place]
+        return place
+    place = pool[0]
+    if place + (1 << k) > pool.size:
+        return 0
+    pool[0] = place + (1 << k)
+    return place
+
+
+@njit(cache=True, nogil=True)
+def release(pool, reference):  # type: ignore[no-untyped-def]
+    """Give a block back."""
+    place, k = reference >> 6, reference & 63
+    pool[place] = pool[k]
+    pool[k] = place
+
+
+@njit(cache=True, nogil=True)
+def find(pool, reference, key, entry):  # type: ignore[no-untyped-def]
+    """Return the place of a key's entry (2**entry words), or of the empty one where it belongs."""
+    place, k = reference >> 6, (reference & 63) - entry
+    last = (1 << k) - 1
+    at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(64 - k))
+    while True:
+        here = place + (at << entry)
+        if pool[here] == key or pool[here] == NOTHING:
+            return here
+        at = (at + 1) & last
+
+
+@njit(cache=True, nogil=True)
+def room(pool, reference, size, entry):  # type: ignore[no-untyped-def]
+    """Return a reference to a map with room for one more than `size` entries; 0: pool is full.
+
+    Maps are open-addressed with linear probing and at most three quarters full; they start with
+    16 words, or 8 entries.
+    """
+    k = (reference & 63) - entry
+    if reference != 0 and (size + 1) * 4 <= (1 << k) * 3:
+        return reference
+    grown = max(4, 3 + entry) if reference == 0 else k + entry + 1
+    place = allocate(pool, grown)
+    if place == 0:
+        return 0
+    width = 1 << entry
+    for at in range(place, place + (1 << grown), width):
+        pool[at] = NOTHING
+    new = (place << 6) | grown
+    if reference != 0:
+        old = reference >> 6
+        for at in range(old, old + (1 << (k + entry)), width):
+            if pool[at] != NOTHING:
+                here = find(pool, new, pool[at], entry)
+                for word in range(width):
+                    pool[here + word] = pool[at + word]
+        release(pool, reference)
+    return new
