@@ -1,0 +1,1 @@
+"""Models: classifiers, regressors and segments, each a declaration that makes an estimator."""

@@ -1,0 +1,136 @@
+"""Calibration on validation rows, and the way back to the natural prevalence after resampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+
+from cartcast.errors import DataError, UsageError
+from cartcast.models.stack import logit
+from cartcast.models.table import binary_labels, row_weights
+
+__all__ = ["ISOTONIC_POSITIVES", "SIGMOID_POSITIVES", "Calibrated", "calibrate", "to_prevalence"]
+
+Floats = NDArray[np.float64]
+
+ISOTONIC_POSITIVES = 1000
+"""At least this many rows of the rarer class: isotonic; the free shape overfits with fewer."""
+
+SIGMOID_POSITIVES = 20
+"""Fewer than this many of the rarer class: no calibration, since the sigmoid would be a guess."""
+
+
+def to_prevalence(p: Any, trained: float, natural: float) -> Floats:
+    """Return probabilities moved from one prevalence to another, in closed form.
+
+    `p' = p r / (p r + (1 - p) s)`, r = natural / trained, s = (1 - natural) / (1 - trained):
+    exact when resampling changed only how often each class occurs (Elkan 2001, theorem 2;
+    Saerens et al. 2002, doi:10.1162/089976602753284446).
+
+    Raises:
+        UsageError: a prevalence is not within 0 and 1.
+
+    >>> to_prevalence([0.5], trained=0.5, natural=0.1).round(6).tolist()
+    [0.1]
+    """
+    for name, value in (("trained", trained), ("natural", natural)):
+        if not 0 < value < 1:
+            raise UsageError(f"{name} prevalence must fulfil 0 < prevalence < 1, got {value}.")
+    q = np.asarray(p, dtype=np.float64)
+    up = q * (natural / trained)
+    down = (1 - q) * ((1 - natural) / (1 - trained))
+    return np.asarray(up / (up + down), dtype=np.float64)
+
+
+class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A fitted classifier whose probabilities pass through a monotone curve.
+
+    Made by `calibrate`; `fit` learns the curve only and leaves `estimator` as it is (prefit).
+    `method` is `auto`, `isotonic`, `sigmoid` or `none`; `method_` the one taken.
+    """
+
+    def __init__(self, estimator: Any, method: str = "auto") -> None:
+        self.estimator = estimator
+        self.method = method
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Calibrated:
+        """Learn the curve on validation rows, which the estimator must not have seen."""
+        labels = binary_labels(y)
+        p = np.asarray(self.estimator.predict_proba(X)[:, 1], dtype=np.float64)
+        return self.fit_curve(p, labels, sample_weight)
+
+    def fit_curve(self, p: Floats, labels: Any, sample_weight: Any = None) -> Calibrated:
+        """Learn the curve from probabilities and labels that are at hand."""
+        labels = binary_labels(labels)
+        weights = row_weights(sample_weight, len(labels))
+        rarest = int(np.bincount(labels, minlength=2).min())
+        self.classes_ = np.array([0, 1])
+        self.method_ = self._rule(rarest)
+        if self.method_ == "isotonic":
+            curve = IsotonicRegression(out_of_bounds="clip")
+            # Pseudo-rows keep the ends off 0 and 1, where one surprise costs infinite log loss.
+            ends = np.array([0.0, 1.0, 0.0, 1.0])
+            w = np.ones(len(labels)) if weights is None else weights
+            curve.fit(
+                np.concatenate([p, [p.min(), p.min(), p.max(), p.max()]]),
+                np.concatenate([labels, ends]),
+                sample_weight=np.concatenate([w, [0.5] * 4]),
+            )
+            self.x_ = np.asarray(curve.X_thresholds_, dtype=np.float64)
+            self.y_ = np.asarray(curve.y_thresholds_, dtype=np.float64)
+        elif self.method_ == "sigmoid":
+            line = LogisticRegression(C=1e6, max_iter=1000)
+            line.fit(logit(p).reshape(-1, 1), labels, sample_weight=weights)
+            self.slope_ = float(line.coef_[0, 0])
+            self.offset_ = float(line.intercept_[0])
+        return self
+
+    def _rule(self, rarest: int) -> str:
+        known = ("auto", "isotonic", "sigmoid", "none")
+        if self.method not in known:
+            raise UsageError(f"calibration must be one of {', '.join(known)}, got {self.method!r}.")
+        if self.method != "auto":
+            return self.method
+        if rarest >= ISOTONIC_POSITIVES:
+            return "isotonic"
+        return "sigmoid" if rarest >= SIGMOID_POSITIVES else "none"
+
+    def curve(self, p: Any) -> Floats:
+        """Return calibrated probabilities for probabilities of the estimator."""
+        q = np.asarray(p, dtype=np.float64)
+        if self.method_ == "isotonic":
+            return np.asarray(np.interp(q, self.x_, self.y_), dtype=np.float64)
+        if self.method_ == "sigmoid":
+            return np.asarray(1 / (1 + np.exp(-(self.slope_ * logit(q) + self.offset_))))
+        return q
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return probabilities, shape (rows, 2)."""
+        p = self.curve(self.estimator.predict_proba(X)[:, 1])
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Return 1 where the probability is at least one half."""
+        return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
+
+
+def calibrate(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None, method: str = "auto"
+) -> Calibrated:
+    """Return the fitted `estimator` with its probabilities calibrated on validation rows.
+
+    `auto` takes isotonic from `ISOTONIC_POSITIVES` rows of the rarer class, a sigmoid of the
+    log-odds (Platt) from `SIGMOID_POSITIVES`, and leaves the probabilities alone below.
+
+    Raises:
+        DataError: validation has one class only.
+        UsageError: unknown method.
+    """
+    if not hasattr(estimator, "predict_proba"):
+        raise DataError(f"{type(estimator).__name__} gives no probabilities to calibrate.")
+    return Calibrated(estimator, method).fit(X, y, sample_weight)
