@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_numbers_are_cut_at_quantiles(log):
     known = [r for r in got.rows if r.low is not None]
     assert sum(r.sessions for r in got.rows) == got.sessions
     assert [r.low for r in known] == sorted(r.low for r in known)
-    for a, b in zip(known[:-1], known[1:], strict=True):
+    for a, b in itertools.pairwise(known):
         assert a.high < b.low
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -46,7 +47,7 @@ def test_equals_walking_each_session(
     truth = Counter(
         (k, *((a, b) if direction == "from" else (b, a)))
         for w in walks
-        for k, (a, b) in enumerate(zip(w[:-1], w[1:], strict=True), 1)
+        for k, (a, b) in enumerate(itertools.pairwise(w), 1)
     )
     assert got.sessions == len(walks)
     assert {(f.step, f.source, f.target): f.sessions for f in got.flows} == dict(truth)

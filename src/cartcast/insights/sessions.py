@@ -157,15 +157,17 @@ def _orders_sql(source: Source) -> str:
     item = "item_id" if "item_id" in has else "NULL::VARCHAR"
     price = "price" if "price" in has else "NULL::DOUBLE"
     quantity = "quantity" if "quantity" in has else "NULL::DOUBLE"
+    # A clean log says which purchases repeat an order's line; a plain table is asked here.
+    first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
+    once = "NOT repeat_purchase" if "repeat_purchase" in has else "true"
+    unless = "" if "repeat_purchase" in has else f"QUALIFY o IS NULL OR {first}"
     return f"""
         SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
             sum(amount) AS revenue
         FROM (
             SELECT session_id, 'o' || {order} AS named, 'e' || event_order AS lone,
                 {price} * coalesce({quantity}, 1) AS amount, {order} AS o, {item} AS i
-            FROM events WHERE event_type = 'purchase'
-            QUALIFY o IS NULL
-                OR row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1
+            FROM events WHERE event_type = 'purchase' AND {once} {unless}
         ) GROUP BY session_id
     """
 

@@ -1,0 +1,268 @@
+"""Who may do what in the app: roles by (issuer, subject), expiry, and an audit log.
+
+Access is off without `auth:` in `cartcast.yaml`; then everybody at the machine is its owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from cartcast.config import STATE_FOLDER
+from cartcast.errors import CartcastError, StorageError, UsageError, did_you_mean
+
+__all__ = [
+    "ACTIONS",
+    "ROLES",
+    "Access",
+    "AuditLine",
+    "Person",
+    "RefusedError",
+    "Role",
+    "check",
+]
+
+Role = Literal["viewer", "analyst", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "analyst", "admin")
+"""From least to most; each may do all that the one before may."""
+
+ACTIONS: dict[str, Role] = {
+    "view": "viewer",
+    "predict": "viewer",
+    "export": "analyst",
+    "upload": "analyst",
+    "train": "analyst",
+    "cancel": "analyst",
+    "promote": "admin",
+    "rollback": "admin",
+    "delete": "admin",
+    "people": "admin",
+}
+"""The least role for each action."""
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL, "
+    "name TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (issuer, subject))",
+    "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, at TEXT NOT NULL, "
+    "issuer TEXT NOT NULL, subject TEXT NOT NULL, name TEXT NOT NULL, action TEXT NOT NULL, "
+    "detail TEXT NOT NULL, allowed INTEGER NOT NULL)",
+)
+
+
+class RefusedError(CartcastError):
+    """The person may not do this, or is not signed in any more."""
+
+    exit_status = 5
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is at the browser.
+
+    Attributes:
+        issuer: who vouches for the person: the URL of the sign-in service, or `local`.
+        subject: the person's id there, which never changes.
+        name: what to call the person; for show only.
+        role: None means signed in but without a role.
+        expires: seconds since 1970 (UTC) until which the sign-in holds; None means no limit.
+    """
+
+    issuer: str
+    subject: str
+    name: str
+    role: Role | None
+    expires: float | None = None
+
+    def may(self, action: str) -> bool:
+        """Return whether the role covers `action`.
+
+        Raises:
+            UsageError: there is no such action.
+        """
+        if action not in ACTIONS:
+            raise UsageError(f"unknown action {action!r}.{did_you_mean(action, ACTIONS)}")
+        return self.role is not None and ROLES.index(self.role) >= ROLES.index(ACTIONS[action])
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One line of the audit log; refused attempts are kept too."""
+
+    at: str
+    issuer: str
+    subject: str
+    name: str
+    action: str
+    detail: str
+    allowed: bool
+
+
+def check(person: Person, action: str, now: float | None = None) -> None:
+    """Stop unless `person` may do `action` now.
+
+    Raises:
+        RefusedError: the role does not cover it, or the sign-in has expired.
+    """
+    moment = datetime.now(UTC).timestamp() if now is None else now
+    if person.expires is not None and moment >= person.expires:
+        raise RefusedError("your sign-in has expired; sign in again to go on.")
+    if not person.may(action):
+        raise RefusedError(
+            f"{action} needs the role {ACTIONS[action]}; yours is {person.role or 'none'}. "
+            "Ask an admin of this project."
+        )
+
+
+class Access:
+    """The role table and the audit log of one project, in `.cartcast/app.db`.
+
+    Args:
+        folder: the project folder.
+        auth: `auth:` of `cartcast.yaml`; empty means access is off.
+    """
+
+    def __init__(self, folder: Path, auth: Mapping[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.auth = dict(auth or {})
+
+    @property
+    def on(self) -> bool:
+        """Whether people must sign in."""
+        return bool(self.auth)
+
+    def owner(self) -> Person:
+        """Return the person of a project with access off: whoever runs the app.
+
+        Raises:
+            RefusedError: access is on; then nobody is the owner unasked.
+        """
+        if self.on:
+            raise RefusedError("this project asks for a sign-in.")
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError):
+            name = "owner"
+        return Person("local", name, name, "admin")
+
+    def person(self, claims: Mapping[str, Any], now: float | None = None) -> Person:
+        """Return who signed in, from the claims of the identity token, with the role held here.
+
+        Raises:
+            RefusedError: the claims are incomplete, or have expired.
+        """
+        issuer, subject = str(claims.get("iss") or ""), str(claims.get("sub") or "")
+        if not issuer or not subject:
+            raise RefusedError("the sign-in service sent no issuer and subject; sign in again.")
+        name = str(claims.get("name") or claims.get("email") or subject)
+        moment = datetime.now(UTC).timestamp() if now is None else now
+        expires = claims.get("exp")
+        if not isinstance(expires, int | float) or moment >= expires:
+            raise RefusedError("your sign-in has expired; sign in again to go on.")
+        return Person(issuer, subject, name, self.role(issuer, subject), float(expires))
+
+    def role(self, issuer: str, subject: str) -> Role | None:
+        """Return the role of (issuer, subject): the table's, else `auth.admins`, else the default.
+
+        Raises:
+            UsageError: `auth.default_role` is no role.
+        """
+        with self._open() as sql:
+            rows = sql(
+                "SELECT role FROM people WHERE issuer = ? AND subject = ?", (issuer, subject)
+            )
+        if rows:
+            return _role(rows[0][0])
+        for admin in self.auth.get("admins", ()):
+            if (admin.get("issuer"), str(admin.get("subject"))) == (issuer, subject):
+                return "admin"
+        default = self.auth.get("default_role")
+        return _role(default) if default else None
+
+    def people(self) -> list[Person]:
+        """Return everybody in the role table."""
+        with self._open() as sql:
+            rows = sql("SELECT issuer, subject, name, role FROM people ORDER BY name, subject")
+        return [Person(i, s, n, _role(r)) for i, s, n, r in rows]
+
+    def set_role(self, by: Person, issuer: str, subject: str, role: str | None, name: str) -> None:
+        """Give (issuer, subject) a role, or take it away with None.
+
+        Raises:
+            RefusedError: `by` is no admin.
+            UsageError: the role does not exist, or issuer or subject is empty.
+        """
+        self.require(by, "people", f"{issuer} {subject}: {role}")
+        if not issuer.strip() or not subject.strip():
+            raise UsageError("a role needs the issuer (a URL) and the subject of the person.")
+        with self._open() as sql:
+            sql("DELETE FROM people WHERE issuer = ? AND subject = ?", (issuer, subject))
+            if role is not None:
+                sql(
+                    "INSERT INTO people VALUES (?, ?, ?, ?)",
+                    (issuer, subject, name or subject, _role(role)),
+                )
+
+    def require(self, person: Person, action: str, detail: str = "") -> None:
+        """Stop unless `person` may do `action`; either way it goes into the audit log.
+
+        Raises:
+            RefusedError: it is not allowed.
+        """
+        try:
+            if self.on and person.issuer == "local":
+                raise RefusedError("this project asks for a sign-in.")
+            check(person, action)
+        except RefusedError:
+            self._note(person, action, detail, allowed=False)
+            raise
+        self._note(person, action, detail, allowed=True)
+
+    def audit(self, limit: int = 500) -> list[AuditLine]:
+        """Return the newest lines of the audit log."""
+        with self._open() as sql:
+            rows = sql(
+                "SELECT at, issuer, subject, name, action, detail, allowed FROM audit "
+                "ORDER BY number DESC LIMIT ?",
+                (limit,),
+            )
+        return [AuditLine(*row[:6], bool(row[6])) for row in rows]
+
+    def _note(self, person: Person, action: str, detail: str, *, allowed: bool) -> None:
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._open() as sql:
+            sql(
+                "INSERT INTO audit (at, issuer, subject, name, action, detail, allowed) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (at, person.issuer, person.subject, person.name, action, detail[:500], allowed),
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        path = self.folder / STATE_FOLDER / "app.db"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            con = sqlite3.connect(path, timeout=30, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise StorageError(f"{path}: cannot be opened ({error}).") from error
+        try:
+            for statement in _TABLES:
+                con.execute(statement)
+            con.execute("BEGIN IMMEDIATE")
+            yield lambda sql, values=(): con.execute(sql, values).fetchall()
+            con.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StorageError(f"{path}: refused ({error}).") from error
+        finally:
+            con.close()
+
+
+def _role(word: Any) -> Role:
+    if word not in ROLES:
+        raise UsageError(f"unknown role {word!r}.{did_you_mean(str(word), ROLES)}")
+    return next(r for r in ROLES if r == word)

@@ -1,0 +1,164 @@
+"""Files in and out: uploads kept whole and small enough, exports that no spreadsheet runs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shutil
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from cartcast.atomic import atomic_path
+from cartcast.config import PROJECT_FILE, STATE_FOLDER
+from cartcast.errors import DataError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "SUFFIXES",
+    "csv_bytes",
+    "neutral",
+    "parquet_bytes",
+    "project_files",
+    "resolve_inside",
+    "safe_name",
+    "save_upload",
+]
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", ".jsonl.gz")
+"""Endings of files that can be a log or a ready table."""
+
+_UNPACKED = 20
+"""An archive may unpack to at most so many times the upload limit."""
+
+
+def neutral(cell: object) -> object:
+    """Return a text cell that no spreadsheet takes for a formula; other cells as they are.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+
+    >>> neutral("=1+1"), neutral("shoes"), neutral(-5.0)
+    ("'=1+1", 'shoes', -5.0)
+    """
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return cell
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as UTF-8 CSV; text cells and headings that begin a formula are quoted."""
+    made = table.copy()
+    for column in made.columns:
+        if not (made[column].dtype.kind in "biufM"):
+            made[column] = made[column].map(neutral)
+    made.columns = [str(neutral(str(c))) for c in made.columns]
+    return made.to_csv(index=False).encode("utf-8")
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """Return a table as Parquet."""
+    into = io.BytesIO()
+    table.to_parquet(into, index=False)
+    return into.getvalue()
+
+
+def safe_name(name: str) -> str:
+    """Return a file name without folders or odd characters; its ending is kept.
+
+    >>> safe_name("../../etc/pass wd<script>.csv")
+    'pass_wd_script_.csv'
+    """
+    last = re.split(r"[\\/]", name)[-1]
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".")
+    return cleaned[-80:] or "upload"
+
+
+def suffix_of(name: str) -> str:
+    """Return the known ending of a file name.
+
+    Raises:
+        UsageError: it is none of `SUFFIXES`.
+    """
+    lower = name.lower()
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if lower.endswith(suffix):
+            return suffix
+    raise UsageError(f"{safe_name(name)}: unknown kind of file; use {', '.join(SUFFIXES)}.")
+
+
+def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int) -> Path:
+    """Store an upload below the project's state and return its path; equal files are kept once.
+
+    Raises:
+        UsageError: unknown kind of file.
+        DataError: empty, larger than the limit, or an archive that unpacks to far more.
+        StorageError: the disk is full.
+    """
+    suffix_of(name)
+    limit = limit_megabytes * 1_000_000
+    shown = safe_name(name)
+    content.seek(0, io.SEEK_END)
+    size = content.tell()
+    content.seek(0)
+    if size == 0:
+        raise DataError(f"{shown}: the file is empty; export it again.")
+    if size > limit:
+        raise DataError(
+            f"{shown}: {size / 1e6:,.0f} MB is more than the {limit_megabytes:,} MB allowed; "
+            "raise upload_megabytes in cartcast.yaml, or put the file into the project folder."
+        )
+    if shown.lower().endswith(".zip"):
+        _check_archive(shown, content, limit)
+    digest = hashlib.sha256()
+    while chunk := content.read(1 << 20):
+        digest.update(chunk)
+    content.seek(0)
+    path = folder / STATE_FOLDER / "uploads" / digest.hexdigest()[:16] / shown
+    if not path.is_file():
+        with atomic_path(path) as temporary, temporary.open("wb") as out:
+            shutil.copyfileobj(content, out, 1 << 20)
+    return path
+
+
+def _check_archive(shown: str, content: BinaryIO, limit: int) -> None:
+    try:
+        with zipfile.ZipFile(content) as archive:
+            unpacked = sum(i.file_size for i in archive.infolist())
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{shown}: not a whole zip file ({error}); export it again.") from error
+    finally:
+        content.seek(0)
+    if unpacked > limit * _UNPACKED:
+        raise DataError(
+            f"{shown}: unpacks to {unpacked / 1e6:,.0f} MB, more than the {limit * _UNPACKED / 1e6:,.0f}"
+            " MB allowed; unpack it and put it into the project folder."
+        )
+
+
+def project_files(folder: Path, most: int = 200) -> list[str]:
+    """Return the data files of a project, as paths relative to it; its state is left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(p.startswith(".") for p in parts) or not path.is_file():
+            continue
+        if path.name != PROJECT_FILE and path.name.lower().endswith(SUFFIXES):
+            found.append(str(path.relative_to(folder)))
+        if len(found) >= most:
+            break
+    return found
+
+
+def resolve_inside(folder: Path, name: str) -> Path:
+    """Return the path of a project file by its relative name.
+
+    Raises:
+        NotFoundError: it is not there, or leads out of the project.
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise NotFoundError(f"{safe_name(name)}: no such file in this project.")
+    return path

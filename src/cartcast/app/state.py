@@ -1,0 +1,240 @@
+"""A project as the app sees it: its settings, its clean logs, its runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cartcast import events
+from cartcast.app.access import Access
+from cartcast.atomic import write_text
+from cartcast.config import DEFAULTS, PROJECT_FILE, STATE_FOLDER, Settings, read_settings
+from cartcast.errors import NotFoundError
+from cartcast.findings import Finding
+from cartcast.insights import write_sessions
+from cartcast.registry import Entry, Registry, read_run
+
+__all__ = ["Data", "Project", "Progress"]
+
+Progress = Callable[[str, float | None], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """A clean log kept by the app, ready to be looked at.
+
+    Attributes:
+        key: what it was made from: a hash of sources and settings.
+        name: its sources, for people.
+        sources: paths it was read from.
+        created: ISO 8601 UTC.
+        folder: where it is kept.
+    """
+
+    key: str
+    name: str
+    sources: tuple[str, ...]
+    created: str
+    folder: Path
+
+    @cached_property
+    def log(self) -> events.Log:
+        """The clean log."""
+        return events.open_log(self.folder / "events.parquet")
+
+    @property
+    def sessions(self) -> Path:
+        """The session table that most insights are counted from."""
+        return self.folder / "sessions.parquet"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder; without `cartcast.yaml` all settings are the defaults."""
+
+    folder: Path
+    settings: Settings = DEFAULTS
+
+    @classmethod
+    def open(cls, folder: Path) -> Project:
+        """Open the project in `folder`.
+
+        Raises:
+            NotFoundError: there is no such folder.
+            UsageError: `cartcast.yaml` is wrong.
+        """
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder}: no such folder; make a project with `cartcast init`.")
+        known = (folder / PROJECT_FILE).is_file()
+        return cls(folder.resolve(), read_settings(folder) if known else DEFAULTS)
+
+    @property
+    def state(self) -> Path:
+        """Where the app keeps what it makes."""
+        return self.folder / STATE_FOLDER
+
+    @property
+    def access(self) -> Access:
+        """Roles and audit log."""
+        return Access(self.folder, self.settings.auth)
+
+    @property
+    def registry(self) -> Registry:
+        """The catalogue of runs."""
+        return Registry(self.folder, self.settings.catalogue)
+
+    def data(self) -> list[Data]:
+        """Return the clean logs, newest first."""
+        found = []
+        for path in self.state.glob("app/logs/*/log.json"):
+            if not (path.parent / "events.parquet").is_file():
+                continue
+            told = json.loads(path.read_text(encoding="utf-8"))
+            found.append(
+                Data(
+                    path.parent.name,
+                    told["name"],
+                    tuple(told["sources"]),
+                    told["created"],
+                    path.parent,
+                )
+            )
+        return sorted(found, key=lambda d: d.created, reverse=True)
+
+    def get_data(self, key: str | None) -> Data | None:
+        """Return the clean log `key`, or the newest; None when there is none."""
+        every = self.data()
+        return next((d for d in every if d.key == key), every[0] if every else None)
+
+    def source_paths(self) -> list[str]:
+        """Return the sources named in `cartcast.yaml`, as absolute paths where they are files."""
+        return [
+            s if "://" in s else str((self.folder / s) if not Path(s).is_absolute() else Path(s))
+            for s in self.settings.sources
+        ]
+
+    def orders_path(self) -> str | None:
+        """Return the orders file named in `cartcast.yaml`."""
+        return str(self.folder / self.settings.orders) if self.settings.orders else None
+
+    def read(
+        self,
+        sources: Sequence[str],
+        *,
+        layout: str | None = None,
+        orders: str | None = None,
+        max_reject_share: float | None = None,
+        progress: Progress | None = None,
+    ) -> Data:
+        """Clean `sources` once and keep the log; the same sources are not read again.
+
+        Raises:
+            DataError: the data break the contract.
+            NotFoundError: a source is not there.
+            UsageError: the layout does not exist.
+        """
+        settings = self.settings
+        layout = layout or settings.layout
+        share = settings.max_reject_share if max_reject_share is None else max_reject_share
+        key = _key(sources, layout, orders, settings.session_gap, settings.session_breaks, share)
+        folder = self.state / "app" / "logs" / key
+        if not (folder / "log.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            log = events.load(
+                *sources,
+                layout=layout,
+                orders=orders,
+                session_gap=settings.session_gap,
+                session_breaks=settings.session_breaks,
+                max_reject_share=share,
+                folder=folder,
+                progress=progress,
+            )
+            if log.path.parent != folder:
+                # A clean log is used as it is; a copy keeps it whole if the source goes.
+                shutil.copyfile(log.path, folder / "events.parquet")
+            if progress:
+                progress("counting sessions", None)
+            write_sessions(folder / "events.parquet", folder / "sessions.parquet")
+            told = {
+                "name": ", ".join(Path(s).name for s in sources)[:120],
+                "sources": list(sources),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            write_text(folder / "log.json", json.dumps(told, indent=1))
+        found = self.get_data(key)
+        assert found is not None
+        return found
+
+    def runs(self) -> list[Entry]:
+        """Return the registered runs whose folders are there, newest first."""
+        return [e for e in self.registry.runs() if (e.path / "run.json").is_file()]
+
+    def run(self, run_id: str | None = None) -> RunFiles | None:
+        """Return a run: `run_id`, else the champion, else the newest; None when there is none."""
+        runs = {e.run_id: e for e in self.runs()}
+        if not runs:
+            return None
+        champions = [r for (_, a), r in self.registry.aliases().items() if a == "champion"]
+        for wanted in (run_id, *champions, *runs):
+            if wanted in runs:
+                return RunFiles(runs[wanted])
+        return None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A run's files, read when they are asked for."""
+
+    entry: Entry
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` holds."""
+        return read_run(self.entry.path)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """The run's findings."""
+        path = self.entry.path / "findings.json"
+        if not path.is_file():
+            return []
+        return [Finding.from_dict(f) for f in json.loads(path.read_text(encoding="utf-8"))]
+
+    @property
+    def title(self) -> str:
+        """What to call the run in a list."""
+        return f"{self.entry.target} · {self.entry.created[:16].replace('T', ' ')}"
+
+    def metrics(self) -> Any:
+        """Return `metrics.parquet` as a pandas table."""
+        import pandas as pd
+
+        return pd.read_parquet(self.entry.path / "metrics.parquet")
+
+    def predictions(self) -> Any:
+        """Return `predictions.parquet` as a pandas table."""
+        import pandas as pd
+
+        return pd.read_parquet(self.entry.path / "predictions.parquet")
+
+
+def _key(sources: Sequence[str], *settings: Any) -> str:
+    """Hash what decides a clean log: the files as they are now, and the settings."""
+    told: list[Any] = [list(settings)]
+    for source in sources:
+        path = Path(source)
+        if path.is_file():
+            stat = path.stat()
+            told.append([str(path), stat.st_size, stat.st_mtime_ns])
+        else:
+            told.append(source)
+    return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:16]
