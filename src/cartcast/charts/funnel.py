@@ -1,0 +1,66 @@
+"""A funnel: bars from zero, each with its share and what is lost before the next."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cartcast.charts.theme import PALETTES, Theme, axis, column, figure, number, words
+
+__all__ = ["funnel"]
+
+
+def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light") -> go.Figure:
+    """Draw `count` and `share` of each `step`; the step that loses most is accented.
+
+    The table is in the order of the steps; `share` is of the first step.
+    """
+    p = PALETTES[theme]
+    steps = [words(s) for s in table["step"]]
+    counts = [float(c) for c in table["count"]]
+    kept = [b / a if a else None for a, b in pairwise(counts)]
+    worst = min(
+        (k for k, share in enumerate(kept) if share is not None),
+        key=lambda k: kept[k] or 0.0,
+        default=-1,
+    )
+    colours = [p.accent if k == worst else p.grey_soft for k in range(len(steps))]
+    made = figure(
+        theme,
+        height=60 + 46 * max(len(steps), 1),
+        x=axis(unit, "count", rangemode="tozero"),
+        y={"autorange": "reversed", "type": "category", "showgrid": False},
+    )
+    spread = None
+    if column(table, "low") is not None and counts and counts[0]:
+        first = counts[0]
+        ends = zip(table["low"], counts, table["high"], strict=True)
+        sides = [(max(c - lo * first, 0.0), max(hi * first - c, 0.0)) for lo, c, hi in ends]
+        spread = {
+            "type": "data",
+            "symmetric": False,
+            "array": [up for _, up in sides],
+            "arrayminus": [down for down, _ in sides],
+            "color": p.muted,
+            "thickness": 1.2,
+            "width": 4,
+        }
+    shown = [
+        f"{number(c)} · {number(s, 'share')}" for c, s in zip(counts, table["share"], strict=True)
+    ]
+    made.add_bar(
+        x=counts, y=steps, orientation="h", marker={"color": colours}, error_x=spread,
+        hovertext=shown, hovertemplate="%{y}: %{hovertext}<extra></extra>",
+    )  # fmt: skip
+    for k, (step, what) in enumerate(zip(steps, shown, strict=True)):
+        share = kept[k] if k < len(kept) else None
+        lost = "" if share is None else f"   {number(1 - share, 'share')} lost next"
+        made.add_annotation(
+            x=counts[k], y=step, text=what + lost, xanchor="left", showarrow=False, xshift=8,
+            font={"size": 12, "color": p.ink if k == worst else p.muted},
+        )  # fmt: skip
+    top = max(counts, default=1.0) or 1.0
+    made.update_xaxes(range=[0, top * 1.55], nticks=5)
+    return made

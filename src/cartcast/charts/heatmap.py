@@ -1,0 +1,78 @@
+"""Heat maps: hour by weekday, and correlations."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cartcast.charts.theme import PALETTES, Theme, figure, number, words
+
+__all__ = ["correlation", "hour_weekday", "ramp"]
+
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def ramp(theme: Theme) -> list[list[float | str]]:
+    """Return the one-hue scale of a theme, from the paper's side to the accent."""
+    p = PALETTES[theme]
+    return [[0.0, p.grid], [0.5, p.accent_soft], [1.0, p.accent]]
+
+
+def hour_weekday(
+    table: pd.DataFrame,
+    *,
+    label: str,
+    unit: str = "share",
+    currency: str | None = None,
+    theme: Theme = "light",
+) -> go.Figure:
+    """Draw `value` for each `weekday` (0 = Monday) and `hour` (0 to 23); empty where unknown."""
+    grid = table.pivot_table(index="weekday", columns="hour", values="value", aggfunc="first")
+    grid = grid.reindex(index=range(7), columns=range(24))
+    counts = None
+    if "n" in table.columns:
+        counts = table.pivot_table(index="weekday", columns="hour", values="n", aggfunc="first")
+        counts = counts.reindex(index=range(7), columns=range(24))
+    shown = [
+        [
+            f"{WEEKDAYS[d]} {h:02d}:00: {number(grid.loc[d, h], unit, currency)}"
+            + (f" of {number(counts.loc[d, h])}" if counts is not None else "")
+            for h in range(24)
+        ]
+        for d in range(7)
+    ]
+    made = figure(
+        theme,
+        height=300,
+        x={"title": {"text": "hour of the day"}, "dtick": 3},
+        y={"autorange": "reversed", "tickvals": list(range(7)), "ticktext": list(WEEKDAYS),
+           "showgrid": False},
+    )  # fmt: skip
+    made.add_heatmap(
+        z=grid.to_numpy(float), x=list(range(24)), y=list(range(7)), colorscale=ramp(theme),
+        xgap=2, ygap=2, customdata=shown, hovertemplate="%{customdata}<extra></extra>",
+        colorbar={
+            "title": {"text": label, "side": "right"}, "thickness": 10, "outlinewidth": 0,
+            "tickformat": ",.2~%" if unit == "share" else ",.3~s",
+        },
+    )  # fmt: skip
+    return made
+
+
+def correlation(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
+    """Draw a square table of correlations, -1 to 1: orange below zero, accent above."""
+    p = PALETTES[theme]
+    names = [words(c) for c in table.columns]
+    made = figure(
+        theme,
+        height=160 + 20 * max(len(names), 1),
+        x={"type": "category", "tickangle": -45},
+        y={"autorange": "reversed", "type": "category", "showgrid": False},
+    )
+    made.add_heatmap(
+        z=table.to_numpy(float), x=names, y=names, zmin=-1, zmax=1, xgap=1, ygap=1,
+        colorscale=[[0.0, p.series[1]], [0.5, p.paper], [1.0, p.accent]],
+        hovertemplate="%{y} and %{x}: %{z:.2f}<extra></extra>",
+        colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": "correlation"}},
+    )  # fmt: skip
+    return made

@@ -1,0 +1,60 @@
+"""Segments: how large they are, what they convert, and a map."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from cartcast.charts.bars import whiskers
+from cartcast.charts.theme import PALETTES, Theme, axis, figure, number, span_of, text
+
+__all__ = ["scatter", "sizes"]
+
+
+def sizes(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
+    """Draw the share of sessions of each `name` (grey) beside what it converts (accent)."""
+    p = PALETTES[theme]
+    names = [text(n) for n in table["name"]]
+    made = figure(
+        theme,
+        height=100 + 46 * max(len(names), 1),
+        x=axis("", "share", range=[0, span_of(table["share"], table.get("high"), zero=True)[1]]),
+        y={"autorange": "reversed", "type": "category", "showgrid": False},
+    )
+    for column, colour, what in (
+        ("share", p.grey_soft, "of all sessions"),
+        ("conversion", p.accent, "of them buy"),
+    ):
+        shown = [number(v, "share") for v in table[column]]
+        made.add_bar(
+            x=table[column], y=names, orientation="h", marker={"color": colour}, name=what,
+            text=[f"{s} {what}" for s in shown], textposition="outside", cliponaxis=False,
+            textfont={"size": 12, "color": p.ink},
+            error_x=whiskers(table, column, p.ink) if column == "conversion" else None,
+            hovertemplate="%{y}: %{text}<extra></extra>",
+        )  # fmt: skip
+    made.update_layout(barmode="group", margin_r=110)
+    return made
+
+
+def scatter(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
+    """Draw the map: `x`, `y` of each session, coloured and labelled by `segment`."""
+    p = PALETTES[theme]
+    made = figure(
+        theme,
+        height=420,
+        x={"title": {"text": "first direction"}, "showticklabels": False},
+        y={"title": {"text": "second direction"}, "showticklabels": False, "showgrid": False},
+    )
+    for k, (name, part) in enumerate(table.groupby("segment", sort=True)):
+        colour = p.series[k % len(p.series)]
+        made.add_scattergl(
+            x=part["x"], y=part["y"], mode="markers", name=text(name),
+            marker={"size": 5, "opacity": 0.45, "color": colour},
+            hovertemplate=text(name) + "<extra></extra>",
+        )  # fmt: skip
+        made.add_annotation(
+            x=part["x"].median(), y=part["y"].median(), text=f"<b>{text(name)}</b>",
+            showarrow=False, font={"size": 12, "color": p.ink}, bgcolor=p.paper, opacity=0.9,
+        )  # fmt: skip
+    return made
