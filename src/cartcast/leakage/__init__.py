@@ -6,10 +6,20 @@ time, split, evidence and meaning. It takes plain tables, so it also judges what
 
 from __future__ import annotations
 
-# Importing a family adds its checks to the list, in the order of a report.
-from cartcast.leakage import evidence, lineage, meaning, periods, resampled, results, split, time  # noqa: F401
+# Importing a family adds its checks to the list.
+from cartcast.leakage import (  # noqa: F401
+    evidence,
+    lineage,
+    meaning,
+    performance,
+    periods,
+    resampled,
+    split,
+    time,
+)
 from cartcast.leakage.checks import CHECKS, Check
 from cartcast.leakage.given import AuditInput, HasLineage
+from cartcast.leakage.performance import too_good
 from cartcast.leakage.report import as_dict, markdown
 from cartcast.leakage.run import Asked, Examination, audit, examine
 
@@ -24,4 +34,5 @@ __all__ = [
     "audit",
     "examine",
     "markdown",
+    "too_good",
 ]
