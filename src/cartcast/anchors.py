@@ -186,7 +186,7 @@ def _clean(
     table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
 ) -> Anchors:
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
-    late = table["event_order"] >= table["first_order"].fillna(float("inf"))
+    late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
     known, censored = _known(table, target, log, end, session_gap)
     table = table.assign(known_time=known)
     dropped = {"after_outcome": int(late.sum()), "censored": int((censored & ~late).sum())}
@@ -196,8 +196,8 @@ def _clean(
             f"{log.path.name}: no training row is left ({dropped['after_outcome']} after the "
             f"outcome, {dropped['censored']} censored); give a longer log or earlier clicks."
         )
-    outcome = table.pop("outcome").astype("float64")
-    table["amount"] = table["amount"].fillna(0.0).where(outcome > 0, 0.0)
+    outcome = table["outcome"].astype("float64")
+    table["amount"] = table["amount"].astype("float64").fillna(0.0).where(outcome > 0, 0.0)
     table["label"] = table["amount"] if target.money else outcome
     table["weight"] = 1.0 / table.groupby("session_id")["click"].transform("size")
     columns = [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cartcast.features import FeatureSet
     from cartcast.targets import Proxy, Target
 
-__all__ = ["KEYS", "Rows", "from_log", "from_table", "read_table"]
+__all__ = ["KEYS", "Rows", "from_log", "from_table", "read_table", "typed"]
 
 KEYS = (
     "session_id",
@@ -214,6 +214,30 @@ def _moment(column: pd.Series, name: str, where: str) -> pd.Series:
             "give a date such as 2024-05-01, or a number that grows with time."
         )
     return moment.dt.tz_localize(None)
+
+
+def typed(table: pd.DataFrame, names: Sequence[str], categorical: Sequence[str]) -> pd.DataFrame:
+    """Return the columns `names` with the types that a model was trained on.
+
+    Raises:
+        DataError: a column that was numeric in training holds text.
+    """
+    out = _plain(table[list(names)], [n for n in names if n not in categorical])
+    for name in names:
+        if name in categorical:
+            text = out[name].astype(object)
+            out[name] = text.where(text.isna(), text.astype(str)).where(text.notna(), None)
+        elif not pd.api.types.is_numeric_dtype(out[name]):
+            numbers = pd.to_numeric(out[name], errors="coerce").astype("float64")
+            wrong = numbers.isna() & out[name].notna()
+            if wrong.any():
+                row = int(np.flatnonzero(wrong.to_numpy())[0]) + 1
+                raise DataError(
+                    f"column {name!r}, row {row}: must be a number as in training, got "
+                    f"{out[name][wrong].iloc[0]!r}."
+                )
+            out[name] = numbers
+    return out
 
 
 def _plain(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

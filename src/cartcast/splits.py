@@ -17,7 +17,7 @@ import pandas as pd
 
 from cartcast.errors import DataError
 
-__all__ = ["PARTS", "Split", "split_by_shares", "split_by_time"]
+__all__ = ["PARTS", "Split", "split_by_groups", "split_by_shares", "split_by_time"]
 
 PARTS = ("train", "validation", "test")
 
@@ -29,7 +29,7 @@ class Split:
     Attributes:
         part: for each row `train`, `validation`, `test`, or None when dropped.
         weight: for each row the weight after the correction for dropped visitors.
-        method: `time+visitor`, `order+visitor` or `stratified`.
+        method: `time+visitor`, `order+visitor`, `visitor` or `stratified`.
         boundaries: where validation and test begin (times or session numbers).
         dropped: rows dropped, by reason: `gap`, `visitor_overlap`.
     """
@@ -44,6 +44,8 @@ class Split:
         """Return the split in one sentence."""
         if self.method == "stratified":
             return "rows at random, stratified by the label (the table has no time and no visitor)"
+        if self.method == "visitor":
+            return "visitors at random (the table has no time)"
         by = "time" if self.method.startswith("time") else "order of sessions (no clock)"
         first, second = self.boundaries
         return (
@@ -130,6 +132,25 @@ def split_by_shares(label: pd.Series, shares: tuple[float, float, float], seed: 
     _require_parts(part)
     ones = pd.Series(1.0, index=label.index)
     return Split(part, ones, "stratified", (None, None), {"gap": 0, "visitor_overlap": 0})
+
+
+def split_by_groups(visitor: pd.Series, shares: tuple[float, float, float], seed: int) -> Split:
+    """Split visitors at random; for tables without time. A row without visitor stands alone.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    alone = pd.Series([f"row:{i}" for i in range(len(visitor))], index=visitor.index)
+    who, _ = pd.factorize(visitor.where(visitor.notna(), alone).astype(str))
+    count = int(who.max()) + 1 if len(who) else 0
+    place = np.random.default_rng(seed).permutation(count) / max(count, 1)
+    share = pd.Series(place[who], index=visitor.index)
+    part = pd.Series("test", index=visitor.index, dtype=object)
+    part[share < 1 - shares[2]] = "validation"
+    part[share < shares[0]] = "train"
+    _require_parts(part)
+    ones = pd.Series(1.0, index=visitor.index)
+    return Split(part, ones, "visitor", (None, None), {"gap": 0, "visitor_overlap": 0})
 
 
 def _require_parts(part: pd.Series) -> None:

@@ -1,0 +1,93 @@
+"""`cartcast models`: the registry on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cartcast.cli import shell
+
+ProjectOption = Annotated[Path | None, typer.Option(help="Project folder; default: here or above.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb and its parts."""
+    models = typer.Typer(help="List, show, promote, roll back and verify trained runs.")
+    app.add_typer(models, name="models")
+
+    @models.command("list")
+    def list_runs(project: ProjectOption = None, json: JsonOption = False) -> None:
+        """List all runs, newest first, with their aliases."""
+        registry = _registry(project)
+        aliases: dict[str, list[str]] = {}
+        for (_, alias), run_id in registry.aliases().items():
+            aliases.setdefault(run_id, []).append(alias)
+        runs = registry.runs()
+        if json:
+            shell.print_json([{**vars(e), "aliases": aliases.get(e.run_id, [])} for e in runs])
+            return
+        for e in runs:
+            held = ", ".join(aliases.get(e.run_id, []))
+            typer.echo(f"{e.run_id}  {e.target} ({e.target_kind})  {e.champion}  {held}")
+        if not runs:
+            typer.echo("No run yet; make one with `cartcast train`.")
+
+    @models.command()
+    def show(name: str, project: ProjectOption = None, json: JsonOption = False) -> None:
+        """Show one run: a run id, or an alias as champion or purchase/champion."""
+        entry = _registry(project).get(name)
+        if json:
+            shell.print_json(vars(entry))
+        else:
+            for key, value in vars(entry).items():
+                typer.echo(f"{key}: {value}")
+
+    @models.command()
+    def promote(
+        name: str,
+        alias: Annotated[str, typer.Option(help="champion or challenger.")] = "champion",
+        reason: Annotated[str, typer.Option(help="Why; kept in the registry.")] = "",
+        project: ProjectOption = None,
+    ) -> None:
+        """Give an alias to a run, after checking its files."""
+        entry = _registry(project).promote(name, alias, reason)
+        typer.echo(f"{entry.target}/{alias} is now {entry.run_id}")
+
+    @models.command()
+    def rollback(
+        alias: Annotated[str, typer.Argument(help="champion or challenger.")] = "champion",
+        target: Annotated[str | None, typer.Option(help="Target whose alias is meant.")] = None,
+        project: ProjectOption = None,
+    ) -> None:
+        """Give an alias back to the run that held it before."""
+        entry = _registry(project).rollback(alias, target)
+        typer.echo(f"{entry.target}/{alias} is {entry.run_id} again")
+
+    @models.command()
+    def verify(
+        name: Annotated[str | None, typer.Argument(help="Run or alias; all by default.")] = None,
+        project: ProjectOption = None,
+    ) -> None:
+        """Check that model files are the recorded ones; exits 5 when one is not."""
+        registry = _registry(project)
+        entries = [registry.get(name)] if name else registry.runs()
+        for entry in entries:
+            registry.verify(entry)
+            typer.echo(f"{entry.run_id}: as recorded")
+
+
+def _registry(project: Path | None):  # type: ignore[no-untyped-def] # Registry is imported late
+    from cartcast.config import PROJECT_FILE, find_project, read_settings
+    from cartcast.errors import NotFoundError
+    from cartcast.registry import Registry
+
+    folder = project or find_project()
+    if folder is None:
+        raise NotFoundError(
+            f"no {PROJECT_FILE} here or above; make a project with `cartcast init`, or name one "
+            "with --project."
+        )
+    return Registry(folder, read_settings(folder).catalogue)

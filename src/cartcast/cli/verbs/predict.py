@@ -1,0 +1,45 @@
+"""`cartcast predict`: scores for a new log or table from a stored run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cartcast.cli import shell
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def predict(
+        files: Annotated[list[str], typer.Argument(help="The log; or one ready table.")],
+        model: Annotated[str, typer.Option(help="Run folder, run id, or alias as champion.")],
+        out: Annotated[Path, typer.Option(help="Where to: .csv or .parquet.")],
+        layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Score every session of a log, or every row of a ready table."""
+        from cartcast.config import find_project, read_settings
+        from cartcast.registry import resolve_run
+        from cartcast.score import predict_to
+
+        project = find_project()
+        url = read_settings(project).catalogue if project else None
+        with shell.progress(not json) as progress:
+            done = predict_to(
+                files,
+                resolve_run(model, project, url),
+                out,
+                layout=layout,
+                orders=orders,
+                progress=progress,
+            )
+        if json:
+            shell.print_json(done)
+        else:
+            typer.echo(f"{done['rows']:,} rows scored with {done['model']} -> {out}")
+            shell.show_findings(done["findings"])

@@ -1,0 +1,156 @@
+"""`cartcast train`: models from a log or a ready table, with the evidence for every figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cartcast.cli import shell
+
+PANEL_LOG = "For logs"
+PANEL_ROWS = "For ready tables"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def train(
+        files: Annotated[
+            list[str] | None, typer.Argument(help="Files, folders, globs or table URLs of the log.")
+        ] = None,
+        target: Annotated[
+            str | None,
+            typer.Option(help="purchase, revenue, add_to_cart, checkout, proxy:NAME; or a column."),
+        ] = None,
+        rows: Annotated[
+            str | None, typer.Option(help="A ready table with one row per session, instead.")
+        ] = None,
+        orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
+        layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        models: Annotated[
+            str | None, typer.Option(help="Names, separated by commas; default; all.")
+        ] = None,
+        budget: Annotated[str | None, typer.Option(help="Time for tuning, as 5m or 90s.")] = None,
+        run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; new.")] = None,
+        features: Annotated[
+            str | None, typer.Option("--set", help="Feature set: default, usual, or a YAML.")
+        ] = None,
+        at_clicks: Annotated[
+            str | None, typer.Option(help="Clicks at which rows are written, as 1,2,3,5.")
+        ] = None,
+        drop: Annotated[str | None, typer.Option(help="Columns of --rows to leave out.")] = None,
+        group: Annotated[str | None, typer.Option(help="Column of --rows: the visitor.")] = None,
+        time: Annotated[str | None, typer.Option(help="Column of --rows: the moment.")] = None,
+        folds: Annotated[int | None, typer.Option(help="Cross-validate --rows.")] = None,
+        resample: Annotated[
+            str | None, typer.Option(help="smote, weights or undersample; in training only.")
+        ] = None,
+        capacity: Annotated[
+            int | None, typer.Option(help="How many sessions can be acted on.")
+        ] = None,
+        contact_cost: Annotated[float | None, typer.Option(help="Money per contact.")] = None,
+        value: Annotated[float | None, typer.Option(help="Money per purchase.")] = None,
+        segments: Annotated[int | None, typer.Option(help="Number of segments.")] = None,
+        waive: Annotated[
+            list[str] | None, typer.Option(help="CODE=reason: go on despite a finding.")
+        ] = None,
+        licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
+        max_rows: Annotated[int | None, typer.Option(help="Sample beyond this many rows.")] = None,
+        seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Train models and write a run: figures, findings, report, card, model."""
+        from cartcast.errors import BlockedError
+        from cartcast.train import train as run_training
+
+        changes: dict[str, Any] = {
+            "target": target,
+            "orders": orders,
+            "layout": layout,
+            "models": _words(models),
+            "budget": budget,
+            "features": features,
+            "anchors": _clicks(at_clicks),
+            "drop": _words(drop),
+            "group": group,
+            "time": time,
+            "folds": folds,
+            "resample": resample,
+            "capacity": capacity,
+            "costs": {
+                k: v for k, v in {"contact": contact_cost, "value": value}.items() if v is not None
+            }
+            or None,
+            "segments": segments,
+            "waivers": _waivers(waive),
+            "licence": licence,
+            "most_rows": max_rows,
+            "seed": seed,
+        }
+        try:
+            with shell.progress(not json) as progress:
+                run = run_training(
+                    *(files or ()), rows=rows, run_dir=run_dir, progress=progress, **changes
+                )
+        except BlockedError as blocked:
+            if json:
+                shell.print_json({"blocked": True, "findings": blocked.findings})
+            else:
+                shell.show_findings(blocked.findings, err=True)
+            raise
+        if json:
+            shell.print_json(run.as_dict())
+        else:
+            _show(run)
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(w.strip() for w in text.split(",") if w.strip())
+
+
+def _clicks(text: str | None) -> tuple[int, ...] | None:
+    from cartcast.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        return tuple(int(w) for w in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--at-clicks takes whole numbers as 1,2,3,5, got {text!r}.") from error
+
+
+def _waivers(texts: list[str] | None) -> dict[str, str] | None:
+    from cartcast.errors import UsageError
+
+    if not texts:
+        return None
+    pairs = [t.partition("=") for t in texts]
+    for code, equals, reason in pairs:
+        if not equals or not reason.strip():
+            raise UsageError(f"--waive takes CODE=reason, got {code + equals + reason!r}.")
+    return {code.strip(): reason.strip().strip("'\"") for code, _, reason in pairs}
+
+
+def _show(run: Any) -> None:
+    """Print the answer for a person: target, champion against baselines, findings, report."""
+    data = run.data
+    proxy = " (PROXY, not an outcome)" if data["target"]["kind"] == "proxy" else ""
+    typer.echo(f"Target: {data['target']['describe']}{proxy}")
+    shown = ("roc_auc", "average_precision", "log_loss", "brier", "ece")
+    if data["champion"] in data["metrics"] and "roc_auc" not in data["metrics"][data["champion"]]:
+        shown = ("mae", "rmse", "r2", "spearman", "gini")
+    typer.echo(f"{'':24}" + "".join(f"{name:>18}" for name in shown))
+    for model, figures in data["metrics"].items():
+        mark = "*" if model == data["champion"] else " "
+        cells = "".join(
+            f"{'-':>18}" if figures.get(n) is None else f"{figures[n]:>18.4f}" for n in shown
+        )
+        typer.echo(f"{mark} {model:22}{cells}")
+    typer.echo("* champion, chosen on validation; figures on test rows that no model saw.")
+    typer.echo(f"{len(run.findings)} findings:" if run.findings else "No findings.")
+    shell.show_findings(run.findings)
+    typer.echo(f"Run: {run.dir}")
+    typer.echo(f"Report: {run.report}")

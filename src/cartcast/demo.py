@@ -1,0 +1,87 @@
+"""The demo: a fresh project with a simulated shop, from raw log to report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartcast.config import PROJECT_FILE
+from cartcast.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cartcast.events import Log
+    from cartcast.train import Run
+
+__all__ = ["Demo", "init_project", "run_demo"]
+
+SESSIONS = 30_000
+SEED = 7
+
+_TEMPLATE = """\
+# A Cartcast project. Every setting has a default; these are the ones that most projects change.
+sources: {sources}        # files, folders, globs or table URLs of the event log
+layout: null              # name or YAML of the layout; null guesses (see `cartcast layout FILE`)
+session_gap: 30m          # a new session starts after this time without an event
+target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, proxy:NAME
+features: default         # or usual, or the path of a YAML declaration
+anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written
+models: [default]         # or names, or all
+split: [0.6, 0.2, 0.2]    # shares of the sessions, in time order: train, validation, test
+seed: 42
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo made: the project folder, the log, the run."""
+
+    folder: Path
+    log: Log
+    run: Run
+
+
+def init_project(folder: Path, sources: tuple[str, ...] = ()) -> Path:
+    """Write `cartcast.yaml` into a folder and return its path.
+
+    Raises:
+        UsageError: there is a project already.
+        StorageError: the folder cannot be written.
+    """
+    import json
+
+    from cartcast.atomic import write_text
+
+    path = folder / PROJECT_FILE
+    if path.exists():
+        raise UsageError(f"{path}: exists already; edit it, or choose another folder.")
+    write_text(path, _TEMPLATE.format(sources=json.dumps(list(sources))))
+    return path
+
+
+def run_demo(
+    folder: Path,
+    sessions: int = SESSIONS,
+    seed: int = SEED,
+    progress: Callable[[str, float | None], None] | None = None,
+) -> Demo:
+    """Make a project in a fresh folder: simulate, validate, train, report.
+
+    Raises:
+        UsageError: the folder holds a project already.
+    """
+    from cartcast import events
+    from cartcast.datasets import simulate
+    from cartcast.train import train
+
+    init_project(folder, ("shop.parquet",))
+    if progress is not None:
+        progress("simulating a shop", None)
+    simulate(
+        sessions=sessions, seed=seed, out=folder / "shop.parquet", truth=folder / "truth.parquet"
+    )
+    log = events.load(folder / "shop.parquet")
+    run = train(project=folder, progress=progress, run_dir=folder / "run")
+    return Demo(folder, log, run)

@@ -1,0 +1,92 @@
+"""Training: from a log or a ready table to a run with its evidence.
+
+>>> import tempfile
+>>> from cartcast.datasets import simulate
+>>> from cartcast.train import train
+>>> with tempfile.TemporaryDirectory() as folder:
+...     log = simulate(sessions=3000, seed=1, out=f"{folder}/shop.parquet")
+...     run = train(log, models=("logistic_regression",), run_dir=f"{folder}/run")
+...     sorted(run.metrics)
+['click_count', 'logistic_regression', 'prevalence']
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cartcast.config import (
+    DEFAULTS,
+    STATE_FOLDER,
+    find_project,
+    parse_duration,
+    read_settings,
+)
+from cartcast.errors import UsageError
+from cartcast.train.options import Options
+from cartcast.train.result import Run
+
+__all__ = ["Options", "Run", "train"]
+
+
+def train(
+    *sources: Any,
+    rows: Any = None,
+    run_dir: Path | str | None = None,
+    project: Path | str | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
+    **changes: Any,
+) -> Run:
+    """Train on a log, or on a ready table given as `rows`, and return the run.
+
+    Settings come from the project (`cartcast.yaml` here or above, if there is one), then from
+    `changes`: fields of `Options`; those that are None are ignored. Inside a project the run is
+    registered.
+
+    Raises:
+        UsageError: an option does not exist or does not fit.
+        DataError: the data break the contract or lack the outcome.
+        BlockedError: the audit found a leak that was not waived.
+        StorageError: the run folder cannot be written.
+    """
+    folder = Path(project) if project is not None else find_project()
+    settings = read_settings(folder) if folder is not None else DEFAULTS
+    if isinstance(changes.get("budget"), str):
+        changes["budget"] = parse_duration(changes["budget"])
+    try:
+        options = Options.from_settings(settings, **changes)
+    except TypeError as error:
+        raise UsageError(f"training has no such option: {error}.") from error
+    if rows is not None and sources:
+        raise UsageError("give a log or --rows, not both.")
+    if rows is None and not sources:
+        base = folder or Path()
+        sources = tuple(s if "://" in s else str(base / s) for s in settings.sources)
+        if not sources:
+            raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
+    where = Path(run_dir) if run_dir is not None else _new_folder(folder, options.target)
+    if where.exists() and (not where.is_dir() or any(where.iterdir())):
+        raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
+    if rows is not None:
+        from cartcast.train.ready import train_rows
+
+        run = train_rows(rows, options, where, progress)
+    else:
+        from cartcast.train.log import train_log
+
+        run = train_log(sources, options, where, progress)
+    if folder is not None:
+        from cartcast.registry import Registry
+
+        Registry(folder, settings.catalogue).add(run.dir)
+    return run
+
+
+def _new_folder(project: Path | None, target: str) -> Path:
+    """Return a folder name that no other run, not even one started this second, can have."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    word = "".join(c if c.isalnum() else "_" for c in target)[:24]
+    return (project or Path()) / STATE_FOLDER / "runs" / f"{stamp}-{word}-{secrets.token_hex(2)}"

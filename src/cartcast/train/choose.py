@@ -1,0 +1,37 @@
+"""Choosing: which models are trained, with which parameters, and which one is the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cartcast.errors import UsageError
+from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS
+from cartcast.models.declaration import Declaration, pick
+from cartcast.models.regressors import DEFAULT_REGRESSORS, REGRESSORS
+from cartcast.train.fit import BASELINES
+
+__all__ = ["DECLARATIONS", "model_names"]
+
+DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
+    "classifier": CLASSIFIERS,
+    "regressor": REGRESSORS,
+}
+_DEFAULTS = {"classifier": DEFAULT_CLASSIFIERS, "regressor": DEFAULT_REGRESSORS}
+
+
+def model_names(asked: Sequence[str], kind: str) -> list[str]:
+    """Return the models to train; the baselines always come first.
+
+    Raises:
+        UsageError: a name does not exist or needs an extra that is not installed.
+
+    >>> model_names(["lightgbm"], "classifier")
+    ['prevalence', 'click_count', 'lightgbm']
+    """
+    wanted: list[str] = []
+    for name in asked:
+        wanted += _DEFAULTS[kind] if name == "default" else [name]
+    chosen = pick(DECLARATIONS[kind], wanted)
+    if not chosen:
+        raise UsageError("no model to train; name one with --models.")
+    return list(dict.fromkeys([*BASELINES[kind], *chosen]))

@@ -1,0 +1,139 @@
+"""Fitting: one model at a time, on train; calibrated on validation; never shown the test part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartcast.models.calibrate import calibrate
+from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.declaration import Declaration
+from cartcast.models.regressors import REGRESSORS
+from cartcast.train.options import Options
+from cartcast.train.parts import Part
+from cartcast.train.stages import Stages
+
+__all__ = ["BASELINES", "Fitted", "fit_classifier", "fit_regressor"]
+
+Floats = NDArray[np.float64]
+BASELINES = {
+    "classifier": tuple(d.name for d in CLASSIFIERS.values() if d.family == "baseline"),
+    "regressor": tuple(d.name for d in REGRESSORS.values() if d.family == "baseline"),
+}
+SCORED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model with its predictions.
+
+    Attributes:
+        declaration: what it is.
+        model: the fitted estimator, calibrated if it is a classifier.
+        predictions: for validation and test: P(label) or the expected amount, shape (rows,).
+        facts: parameters, seconds, calibration method, notes.
+    """
+
+    declaration: Declaration
+    model: Any
+    predictions: dict[str, Floats]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.declaration.name
+
+
+def fit_classifier(
+    name: str,
+    parts: Mapping[str, Part],
+    categorical: tuple[str, ...],
+    options: Options,
+    stages: Stages,
+    params: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Fit a classifier on train, calibrate it on validation, predict validation and test."""
+    declaration = CLASSIFIERS[name]
+
+    def make() -> tuple[Any, dict[str, Any]]:
+        begin = time.perf_counter()
+        train, validation = parts["train"], parts["validation"]
+        model = _estimator(declaration, train, categorical, options, params)
+        model.fit(train.X, train.label, sample_weight=train.weight)
+        if declaration.family == "baseline":
+            method = "none"
+        else:
+            model = calibrate(
+                model, validation.X, validation.label, validation.weight, options.calibration
+            )
+            method = model.method_
+        facts = {
+            "kind": "classifier",
+            "params": dict(params or {}),
+            "calibration": method,
+            "seconds": time.perf_counter() - begin,
+            "notes": declaration.notes,
+        }
+        return model, facts
+
+    model, facts = stages.model(f"classifier-{name}", make)
+    predictions = {p: _positive(model, parts[p]) for p in SCORED}
+    return Fitted(declaration, model, predictions, facts)
+
+
+def fit_regressor(
+    name: str,
+    parts: Mapping[str, Part],
+    categorical: tuple[str, ...],
+    options: Options,
+    stages: Stages,
+    params: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """Fit a regressor of money on train, predict validation and test."""
+    declaration = REGRESSORS[name]
+
+    def make() -> tuple[Any, dict[str, Any]]:
+        begin = time.perf_counter()
+        train = parts["train"]
+        jobs, seed = options.threads, options.seed
+        model = declaration.make(seed, len(train), categorical, jobs, **(params or {}))
+        model.fit(train.X, train.label, sample_weight=train.weight)
+        facts = {
+            "kind": "regressor",
+            "params": dict(params or {}),
+            "calibration": "none",
+            "seconds": time.perf_counter() - begin,
+            "notes": declaration.notes,
+        }
+        return model, facts
+
+    model, facts = stages.model(f"regressor-{name}", make)
+    predictions = {p: np.asarray(model.predict(parts[p].X), dtype=np.float64) for p in SCORED}
+    return Fitted(declaration, model, predictions, facts)
+
+
+def _estimator(
+    declaration: Declaration,
+    train: Part,
+    categorical: tuple[str, ...],
+    options: Options,
+    params: Mapping[str, Any] | None,
+) -> Any:
+    model = declaration.make(
+        options.seed, len(train), categorical, options.threads, **(params or {})
+    )
+    if options.resample is None or declaration.family == "baseline":
+        return model
+    from cartcast.models.resample import resampled
+
+    return resampled(model, options.resample, seed=options.seed)
+
+
+def _positive(model: Any, part: Part) -> Floats:
+    return np.asarray(model.predict_proba(part.X)[:, 1], dtype=np.float64)

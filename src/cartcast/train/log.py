@@ -1,0 +1,140 @@
+"""Training from an event log: anchors, features as known then, split, audit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cartcast import events
+from cartcast.events import Log
+from cartcast.features import FeatureSet, load_set
+from cartcast.findings import Finding, require_unblocked, waive
+from cartcast.rows import from_log
+from cartcast.splits import split_by_time
+from cartcast.targets import Proxy, Target, parse_target
+from cartcast.train.answer import answer
+from cartcast.train.audits import audit_rows
+from cartcast.train.choose import model_names
+from cartcast.train.options import Options
+from cartcast.train.parts import cut
+from cartcast.train.question import Question
+from cartcast.train.result import Run
+from cartcast.train.steps import Progress, Steps
+
+__all__ = ["train_log"]
+
+
+def train_log(
+    sources: Sequence[Any], options: Options, run_dir: Path, progress: Progress | None = None
+) -> Run:
+    """Train on an event log and write the run folder.
+
+    Raises:
+        DataError: the log breaks the contract or lacks the outcome.
+        BlockedError: the audit found a leak that was not waived.
+        UsageError: an option does not fit.
+        StorageError: the run folder cannot be written.
+    """
+    steps = Steps(progress)
+    target = parse_target(options.target, dict(options.targets))
+    names = model_names(options.models, "regressor" if target.money else "classifier")
+    features = load_set(options.features)
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+        with steps("reading the log"):
+            log = events.load(
+                *sources,
+                layout=options.layout,
+                orders=options.orders,
+                session_gap=options.session_gap,
+                session_breaks=options.session_breaks,
+                max_reject_share=options.max_reject_share,
+                folder=work,
+            )
+        question = _ask(log, target, features, options, steps, sources)
+        with steps("audit"):
+            found = [*log.findings, *question.rows.findings, *_audit(question, target, features)]
+            found = waive(found, options.waivers)
+            require_unblocked(found)
+        return answer(question, options, names, found, run_dir, steps)
+
+
+def _ask(
+    log: Log,
+    target: Target | Proxy,
+    features: FeatureSet,
+    options: Options,
+    steps: Steps,
+    sources: Sequence[Any],
+) -> Question:
+    with steps("features at each anchor"):
+        rows = from_log(
+            log,
+            target,
+            features,
+            options.anchors,
+            session_gap=options.session_gap,
+            most_rows=options.most_rows,
+            seed=options.seed,
+        )
+    with steps("split"):
+        split = split_by_time(rows.table, options.split, log.clock in ("time", "day"))
+        parts = cut(rows, split)
+    return Question(
+        kind="regressor" if target.money else "classifier",
+        target={
+            "name": target.name,
+            "asked": options.target,
+            "kind": target.kind,
+            "describe": target.describe(),
+            "horizon": target.horizon,
+        },
+        rows=rows,
+        split=split,
+        parts=parts,
+        source={
+            "files": [
+                str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
+            ],
+            "layout": log.layout,
+            "clock": log.clock,
+            "currency": log.currency,
+            "licence": options.licence,
+            "session_gap": options.session_gap,
+            "columns": _columns_with_values(log),
+        },
+        data=log.summary.as_dict(),
+        units={name: feature.unit for name, feature in features.features.items()},
+        log=log,
+        features=features,
+    )
+
+
+def _columns_with_values(log: Log) -> list[str]:
+    """Return the columns of the log that have any value: what a log to be scored must have."""
+    with log.connect() as con:
+        columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
+        counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in columns)
+        row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
+    return [c for c, n in zip(columns, row, strict=True) if n]
+
+
+def _audit(q: Question, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
+    table = q.rows.table.assign(part=q.split.part, weight=q.split.weight)
+    clock = str(q.source["clock"])
+    return audit_rows(
+        table[table["part"].notna()],
+        q.rows.features,
+        session="session_id",
+        visitor="visitor_id",
+        time="anchor_time" if clock in ("time", "day") else None,
+        click="click",
+        lineage={name: feature.lineage for name, feature in features.features.items()},
+        reads=target.reads,
+        kind=target.kind,
+        describe=target.describe(),
+        clock=clock,
+        horizon=target.seconds,
+        dropped={**q.rows.dropped, **q.split.dropped},
+    )

@@ -1,0 +1,112 @@
+"""What a training is asked to do, checked before data are read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cartcast.config import DEFAULTS, Settings
+from cartcast.errors import UsageError
+
+__all__ = ["Options"]
+
+LEAST_BUDGET = 5.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that decides the result of a training; the same options give the same run.
+
+    Attributes:
+        target: a target of the log (`purchase`, `revenue:7d`, `proxy:browsing` ...), or the
+            target column of a ready table.
+        targets: proxies declared in `cartcast.yaml`.
+        models: model names; `default` or `all` stand for lists.
+        features: `default`, `usual`, or a YAML declaration.
+        anchors: clicks after which a row is written.
+        split: shares of the sessions for train, validation, test.
+        layout, orders, session_gap, session_breaks, max_reject_share: as for `events.load`.
+        drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
+            and the number of cross-validation folds (None: one split).
+        resample: `smote`, `weights`, `undersample` or None; inside training rows only.
+        calibration: `auto`, `isotonic`, `sigmoid` or `none`.
+        budget: seconds for tuning all models together, or None for no tuning.
+        capacity: number of sessions that can be acted on, for the threshold by capacity.
+        costs: `contact` and `value` in money, for the threshold by profit.
+        segments: number of segments, or None to choose it.
+        waivers: finding code to the reason for going on all the same.
+        licence: licence of the data, for the card.
+        most_rows: rows beyond this number are sampled, by session.
+        seed: seed of everything random.
+        threads: threads used by the models.
+
+    Raises:
+        UsageError: a value breaks its rule.
+    """
+
+    target: str = DEFAULTS.target
+    targets: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[str, ...] = DEFAULTS.models
+    features: str = DEFAULTS.features
+    anchors: tuple[int, ...] = DEFAULTS.anchors
+    split: tuple[float, float, float] = DEFAULTS.split
+    layout: str | None = None
+    orders: str | None = None
+    session_gap: float = DEFAULTS.session_gap
+    session_breaks: tuple[str, ...] = ()
+    max_reject_share: float = DEFAULTS.max_reject_share
+    drop: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+    folds: int | None = None
+    resample: str | None = None
+    calibration: str = "auto"
+    budget: float | None = None
+    capacity: int | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    segments: int | None = None
+    waivers: Mapping[str, str] = field(default_factory=dict)
+    licence: str | None = None
+    most_rows: int = 2_000_000
+    seed: int = DEFAULTS.seed
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.budget < LEAST_BUDGET:
+            raise UsageError(
+                f"budget must be at least {LEAST_BUDGET:g} seconds, got {self.budget:g}: below "
+                "that nothing can be tuned; leave --budget out to train without tuning."
+            )
+        if self.folds is not None and not 2 <= self.folds <= 100:
+            raise UsageError(f"folds must fulfil 2 <= folds <= 100, got {self.folds}.")
+        if self.capacity is not None and self.capacity < 1:
+            raise UsageError(f"capacity must be at least 1, got {self.capacity}.")
+        if self.segments is not None and self.segments < 2:
+            raise UsageError(f"segments must be at least 2, got {self.segments}.")
+        if any(a < 1 for a in self.anchors) or not self.anchors:
+            raise UsageError(f"anchors must be clicks >= 1, got {self.anchors}.")
+        if self.resample not in (None, "smote", "weights", "undersample"):
+            raise UsageError(
+                f"resample must be smote, weights or undersample, got {self.resample!r}."
+            )
+        if unknown := set(self.costs) - {"contact", "value"}:
+            raise UsageError(f"costs are `contact` and `value`, got {sorted(unknown)}.")
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **changes: Any) -> Options:
+        """Return options from project settings; `changes` that are not None win."""
+        same = {f.name for f in dataclasses.fields(cls)} & {
+            f.name for f in dataclasses.fields(settings)
+        }
+        values = {name: getattr(settings, name) for name in same}
+        values |= {name: value for name, value in changes.items() if value is not None}
+        return cls(**values)
+
+    def fingerprint(self, *parts: str) -> str:
+        """Return a hash of the options and `parts`, for the resumption of interrupted work."""
+        data = json.dumps([dataclasses.asdict(self), *parts], sort_keys=True, default=str)
+        return hashlib.sha256(data.encode()).hexdigest()[:16]

@@ -1,0 +1,144 @@
+"""Segments of a run: kinds of sessions, by what was done and seen in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from cartcast.events import Log
+from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique, Ratio
+from cartcast.findings import Finding, declare, finding
+from cartcast.models.segments import Segments, fit_segments
+from cartcast.train.options import Options
+from cartcast.train.question import Question
+
+__all__ = ["SegmentPart", "segment", "session_features"]
+
+MOST_SESSIONS = 100_000
+LEAST_SESSIONS = 200
+MOST_CATEGORIES = 8
+
+TOO_FEW = declare(
+    "SG104",
+    "note",
+    "Too few sessions for segments",
+    "Segments of a few sessions describe chance.",
+    "Give a longer log.",
+)
+
+_COUNTED = {
+    "searches": "search",
+    "lists": "view_item_list",
+    "carts": "add_to_cart",
+    "checkouts": "begin_checkout",
+}
+
+
+@dataclass(frozen=True)
+class SegmentPart:
+    """What a run keeps of its segments: profiles, how they were found, the fitted model."""
+
+    profiles: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+def session_features(log: Log) -> FeatureSet:
+    """Return the declaration of what sessions are compared by, for the events that a log has."""
+    types = log.summary.event_types
+    with log.connect() as con:
+        frequent = con.execute(
+            "SELECT category FROM events WHERE category IS NOT NULL "
+            "GROUP BY category ORDER BY count(*) DESC, category LIMIT ?",
+            [MOST_CATEGORIES],
+        ).fetchall()
+    parts: dict[str, Any] = {
+        "clicks": Count(),
+        "items": NUnique("item_id"),
+        "price_mean": Mean("price"),
+    }
+    parts |= {name: Count(where=Eq("event_type", t)) for name, t in _COUNTED.items() if t in types}
+    if len(frequent) > 1:
+        for (category,) in frequent:
+            word = "".join(c if c.isalnum() else "_" for c in str(category)).strip("_").lower()
+            name = f"share_of_{word or 'category'}"
+            while name in parts:
+                name += "_"
+            parts[name] = Ratio(Count(where=Eq("category", category)), Count())
+    return FeatureSet(**parts)
+
+
+def segment(q: Question, options: Options) -> SegmentPart:
+    """Find segments: of the finished sessions of a log, or of the rows of a ready table."""
+    if q.log is None:
+        table, outcome, amount = q.rows.X, q.rows.table["label"], None
+        if q.kind == "regressor":
+            outcome, amount = None, q.rows.table["label"]
+        return _told(table, outcome, amount, None, options, None, None)
+    features = session_features(q.log)
+    table = features.replay(q.log, at="end").to_pandas()
+    known = _outcomes(q.log)
+    table = table.merge(known, on="session_id", how="left", validate="one_to_one")
+    if len(table) > MOST_SESSIONS:
+        table = table.sample(MOST_SESSIONS, random_state=options.seed)
+    bought = q.log.summary.purchases > 0
+    return _told(
+        table[list(features.names)],
+        table["bought"] if bought else None,
+        table["amount"].fillna(0.0) if bought else None,
+        table["position"],
+        options,
+        q.log.currency,
+        features.to_yaml(),
+    )
+
+
+def _outcomes(log: Log) -> pd.DataFrame:
+    """Return for each session whether it bought, for how much, and its place in time."""
+    from cartcast.anchors import PURCHASES
+
+    with log.connect() as con:
+        return con.execute(
+            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.position, "
+            "(p.session_id IS NOT NULL)::DOUBLE AS bought, p.amount FROM "
+            "(SELECT session_id, row_number() OVER (ORDER BY min(event_time), session_id) "
+            "AS position FROM events GROUP BY session_id) s LEFT JOIN "
+            "(SELECT session_id, sum(amount) AS amount FROM p GROUP BY session_id) p "
+            "ON p.session_id = s.session_id"
+        ).df()
+
+
+def _told(
+    table: pd.DataFrame,
+    outcome: Any,
+    amount: Any,
+    order: Any,
+    options: Options,
+    currency: str | None,
+    yaml: str | None,
+) -> SegmentPart:
+    if len(table) < LEAST_SESSIONS:
+        note = finding(TOO_FEW, f"{len(table)} sessions, {LEAST_SESSIONS} are needed.")
+        return SegmentPart(findings=(note,))
+    words: Mapping[str, str] = {"items": "different items", "price_mean": "mean price"}
+    found: Segments = fit_segments(
+        table,
+        "kmeans",
+        options.segments,
+        order=order,
+        outcome=outcome,
+        amount=amount,
+        words=words,
+        currency=currency,
+        seed=options.seed,
+        rounds=5,
+    )
+    facts = found.as_dict()
+    facts.pop("findings")
+    told = facts.pop("profiles")
+    facts |= {"columns": list(table.columns), "yaml": yaml}
+    return SegmentPart(told, facts, {"segments": found.model}, found.findings)
