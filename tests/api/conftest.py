@@ -1,0 +1,80 @@
+"""A server of the real application on a free port, with a stand-in model."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from cartcast.api.app import Service
+from cartcast.api.keys import KeyFile, Keys
+from cartcast.api.settings import Served
+from cartcast.live.service import Live
+from cartcast.live.session import Rules
+from cartcast.live.state import MemoryStore
+
+_SPEC = importlib.util.spec_from_file_location(
+    "cartcast_test_stand_in", Path(__file__).parents[1] / "live" / "conftest.py"
+)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_MODULE = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_MODULE)
+StandIn = _MODULE.StandIn
+
+
+def make_live(store: Any = None, scorer: Any = None) -> Live:
+    scorer = scorer or StandIn()
+    return Live(scorer, store or MemoryStore(scorer, Rules(), durability="none"))
+
+
+@contextmanager
+def run(service: Service) -> Iterator[str]:
+    """Run the service in a thread; yield its URL."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(service, log_level="critical", lifespan="on", loop="asyncio")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    assert server.started
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Start a service; returns its URL. Stops it after the test."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+
+        def start(live: Live | None = None, keys: Keys | None = None, **served: Any) -> str:
+            service = Service(live or make_live(), keys, Served(**served))
+            return stack.enter_context(run(service))
+
+        yield start
+
+
+@pytest.fixture
+def live() -> Live:
+    return make_live()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "keys.json")
