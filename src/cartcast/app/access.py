@@ -231,7 +231,7 @@ class Access:
                 "ORDER BY number DESC LIMIT ?",
                 (limit,),
             )
-        return [AuditLine(*row[:6], bool(row[6])) for row in rows]
+        return [AuditLine(a, i, s, n, w, d, bool(ok)) for a, i, s, n, w, d, ok in rows]
 
     def _note(self, person: Person, action: str, detail: str, *, allowed: bool) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -52,7 +52,7 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     """Return a table as UTF-8 CSV; text cells and headings that begin a formula are quoted."""
     made = table.copy()
     for column in made.columns:
-        if not (made[column].dtype.kind in "biufM"):
+        if made[column].dtype.kind not in "biufM":
             made[column] = made[column].map(neutral)
     made.columns = [str(neutral(str(c))) for c in made.columns]
     return made.to_csv(index=False).encode("utf-8")
@@ -131,10 +131,11 @@ def _check_archive(shown: str, content: BinaryIO, limit: int) -> None:
         raise DataError(f"{shown}: not a whole zip file ({error}); export it again.") from error
     finally:
         content.seek(0)
-    if unpacked > limit * _UNPACKED:
+    allowed = limit * _UNPACKED
+    if unpacked > allowed:
         raise DataError(
-            f"{shown}: unpacks to {unpacked / 1e6:,.0f} MB, more than the {limit * _UNPACKED / 1e6:,.0f}"
-            " MB allowed; unpack it and put it into the project folder."
+            f"{shown}: unpacks to {unpacked / 1e6:,.0f} MB, more than the {allowed / 1e6:,.0f} MB "
+            "allowed; unpack it and put it into the project folder."
         )
 
 

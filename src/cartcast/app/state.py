@@ -21,7 +21,7 @@ from cartcast.findings import Finding
 from cartcast.insights import write_sessions
 from cartcast.registry import Entry, Registry, read_run
 
-__all__ = ["Data", "Project", "Progress"]
+__all__ = ["Data", "Progress", "Project"]
 
 Progress = Callable[[str, float | None], None]
 

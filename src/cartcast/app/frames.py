@@ -1,0 +1,168 @@
+"""Tables for the charts: what an insight counted, in the columns that a chart draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from cartcast.insights.breakdown import Breakdown
+from cartcast.insights.cohorts import Cohorts
+from cartcast.insights.distributions import Correlations, Distribution
+from cartcast.insights.funnel import Funnel, FunnelStep
+from cartcast.insights.heatmap import HeatMap
+from cartcast.insights.overview import Overview
+from cartcast.insights.paths import Paths
+
+__all__ = [
+    "MEASURES",
+    "breakdown",
+    "cohorts",
+    "correlations",
+    "distribution",
+    "funnel",
+    "funnel_table",
+    "heat_map",
+    "paths",
+    "trend",
+]
+
+MEASURES: dict[str, tuple[str, str]] = {
+    "conversion": ("conversion (sessions that buy)", "share"),
+    "sessions": ("sessions", "count"),
+    "visitors": ("visitors", "count"),
+    "revenue": ("revenue", "money"),
+    "average_order": ("average order", "money"),
+}
+"""Measures of the trend: axis label and unit."""
+
+
+def trend(o: Overview, measure: str) -> pd.DataFrame:
+    """Return time, value and, for conversion, the interval."""
+    rows = []
+    for t in o.trend:
+        row: dict[str, Any] = {"time": t.start}
+        if measure == "conversion":
+            share = t.conversion
+            row |= {"value": None, "low": None, "high": None}
+            if share is not None:
+                row |= {"value": share.value, "low": share.low, "high": share.high}
+        else:
+            row["value"] = getattr(t, measure)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for column in table.columns.drop("time", errors="ignore"):
+        table[column] = table[column].astype(float)
+    return table
+
+
+def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:
+    """Return step, count, share, low, high of one segment."""
+    return pd.DataFrame(
+        {
+            "step": [s.step for s in steps],
+            "count": [s.reached for s in steps],
+            "share": [s.of_first.value for s in steps],
+            "low": [s.of_first.low for s in steps],
+            "high": [s.of_first.high for s in steps],
+        }
+    )
+
+
+def funnel_table(f: Funnel) -> pd.DataFrame:
+    """Return every figure of a funnel, for reading and export."""
+    rows = []
+    for s in f.steps:
+        row: dict[str, Any] = {f.by: s.segment or "unknown"} if f.by else {}
+        row |= {
+            "step": s.step,
+            f"{f.unit}s": s.reached,
+            "share of first": s.of_first.value,
+            "low": s.of_first.low,
+            "high": s.of_first.high,
+            "share of step before": s.of_previous.value,
+            "lost": s.lost,
+            "median seconds": s.seconds_median,
+            "quarter within seconds": s.seconds_low,
+            "three quarters within seconds": s.seconds_high,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def breakdown(b: Breakdown, measure: str = "conversion") -> pd.DataFrame:
+    """Return name, value, low, high, n; `measure` is conversion or revenue_per_session."""
+    rows = []
+    for r in b.rows:
+        row: dict[str, Any] = {"name": "unknown" if r.value is None else r.value, "n": r.sessions}
+        if measure == "conversion" and r.conversion is not None:
+            row |= {"value": r.conversion.value, "low": r.conversion.low, "high": r.conversion.high}
+        elif measure == "conversion":
+            row |= {"value": None, "low": None, "high": None}
+        else:
+            row["value"] = r.sessions if measure == "sessions" else r.revenue_per_session
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def heat_map(h: HeatMap, measure: str) -> pd.DataFrame:
+    """Return weekday (0 = Monday), hour, value, n; `measure` is sessions or conversion."""
+    return pd.DataFrame(
+        {
+            "weekday": [c.weekday - 1 for c in h.cells],
+            "hour": [c.hour for c in h.cells],
+            "value": [
+                float(c.sessions)
+                if measure == "sessions"
+                else (
+                    float("nan") if c.conversion is None or not c.sessions else c.conversion.value
+                )
+                for c in h.cells
+            ],
+            "n": [c.sessions for c in h.cells],
+        }
+    )
+
+
+def distribution(d: Distribution) -> pd.DataFrame:
+    """Return left, right, count for numbers; name, value for words."""
+    if d.kind == "number":
+        whole = [b for b in d.bars if b.low is not None]
+        # The last bar gathers the tail: it is drawn as wide as the others.
+        if len(whole) > 1 and whole[-1].label and whole[-1].label.endswith("and more"):
+            step = (whole[0].high or 0.0) - (whole[0].low or 0.0)
+            last = whole[-1]
+            whole[-1] = last._replace(high=(last.low or 0.0) + step)
+        return pd.DataFrame(
+            {
+                "left": [b.low for b in whole],
+                "right": [b.high for b in whole],
+                "count": [b.n for b in whole],
+            }
+        )
+    return pd.DataFrame({"name": [b.label for b in d.bars], "value": [b.n for b in d.bars]})
+
+
+def correlations(c: Correlations) -> pd.DataFrame:
+    """Return the square table."""
+    return pd.DataFrame(c.values, index=list(c.columns), columns=list(c.columns), dtype=float)
+
+
+def paths(p: Paths) -> pd.DataFrame:
+    """Return source, target, count, step."""
+    return pd.DataFrame(
+        [(f.source, f.target, f.sessions, f.step) for f in p.flows],
+        columns=["source", "target", "count", "step"],
+    )
+
+
+def cohorts(c: Cohorts, measure: str) -> pd.DataFrame:
+    """Return cohort, age, value, n; `measure` is returned, bought or bought_again."""
+    rows = []
+    for w in c.weeks:
+        share = getattr(w, measure)
+        rows.append((str(w.week), w.k, None if share is None else share.value, share and share.of))
+    table = pd.DataFrame(rows, columns=["cohort", "age", "value", "n"])
+    table["value"] = table["value"].astype(float)
+    return table

@@ -1,0 +1,167 @@
+"""The answer of a page in one sentence, computed from the data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cartcast.charts.theme import number, words
+from cartcast.insights.cohorts import Cohorts
+from cartcast.insights.funnel import Funnel
+from cartcast.insights.overview import Overview
+from cartcast.insights.paths import END, START, Paths
+
+__all__ = [
+    "dashboard",
+    "of_cohorts",
+    "of_funnel",
+    "of_paths",
+    "performance",
+    "predicted",
+    "segments",
+]
+
+PLAIN = {
+    "view_item": "product page",
+    "view_item_list": "list page",
+    "add_to_cart": "cart",
+    "begin_checkout": "checkout",
+    "add_payment_info": "payment",
+    "purchase": "purchase",
+    "search": "search",
+    "page_view": "page",
+}
+
+
+def plain(step: str) -> str:
+    """Return an event type as a shop's people call it.
+
+    >>> plain("view_item"), plain("page=2")
+    ('product page', 'page=2')
+    """
+    return PLAIN.get(step, step if "=" in step else step.replace("_", " "))
+
+
+def _worst(counts: Sequence[tuple[str, int]]) -> tuple[str, str, int] | None:
+    """Return the neighbouring steps between which most units are lost, and how many."""
+    losses = [(a[0], b[0], a[1] - b[1]) for a, b in itertools.pairwise(counts) if a[1] > 0]
+    return max(losses, key=lambda x: x[2], default=None)
+
+
+def dashboard(o: Overview) -> str:
+    """Return what the dashboard says, as a sentence."""
+    if o.sessions == 0:
+        return "No session matches these filters."
+    if o.conversion is None:
+        return (
+            f"{number(o.sessions)} sessions, but this log records no purchase: "
+            "what people do is known, what they buy is not."
+        )
+    start = f"{number(o.conversion.value, 'share')} of sessions buy"
+    worst = _worst(o.funnel)
+    if worst is None or worst[2] == 0:
+        return start + "."
+    return f"{start}; most are lost between {plain(worst[0])} and {plain(worst[1])}."
+
+
+def of_funnel(f: Funnel) -> str:
+    """Return the funnel's answer."""
+    if not f.steps or f.steps[0].reached == 0:
+        return f"No {f.unit} reaches the first step here."
+    if f.by is not None:
+        last = f.steps[-1].step
+        ends = [s for s in f.steps if s.step == last and s.of_first.value is not None]
+        big = [s for s in ends if s.of_first.of >= 100] or ends
+        best = max(big, key=lambda s: s.of_first.value or 0.0)
+        worst = min(big, key=lambda s: s.of_first.value or 0.0)
+        if best is worst:
+            return f"All {f.unit}s fall into one value of {f.by}."
+        return (
+            f"By {f.by}, {plain(last)} is reached by {number(best.of_first.value, 'share')} "
+            f"({best.segment or 'unknown'}) down to {number(worst.of_first.value, 'share')} "
+            f"({worst.segment or 'unknown'})."
+        )
+    lost = _worst([(s.step, s.reached) for s in f.steps])
+    end = f.steps[-1]
+    text = (
+        f"{number(end.of_first.value, 'share')} of {f.unit}s with a "
+        f"{plain(f.steps[0].step)} reach {plain(end.step)}"
+    )
+    return f"{text}; {number(lost[2])} are lost before {plain(lost[1])}." if lost else f"{text}."
+
+
+def of_paths(p: Paths) -> str:
+    """Return where sessions go next, or came from."""
+    first = [f for f in p.flows if f.step == 1]
+    if not first:
+        return f"No session has {plain(p.anchor)} here."
+    top = first[0]
+    name = top.target if p.direction == "from" else top.source
+    if name == END:
+        what = "end there"
+    elif name == START:
+        what = "begin with it"
+    else:
+        what = f"go on to {plain(name)}" if p.direction == "from" else f"come from {plain(name)}"
+    return (
+        f"Of {number(p.sessions)} sessions with {plain(p.anchor)}, {number(top.share, 'share')} "
+        f"{what}."
+    )
+
+
+def of_cohorts(c: Cohorts) -> str:
+    """Return how many come back and buy again."""
+    text = f"{number(c.returned.value, 'share')} of {number(c.visitors)} visitors come back"
+    if c.bought_again.value is None:
+        return f"{text}; nobody bought."
+    return f"{text}; {number(c.bought_again.value, 'share')} of the buyers buy again."
+
+
+def performance(run: Mapping[str, Any]) -> str:
+    """Return how good the champion is against the best baseline."""
+    name, figures = run["champion"], run["metrics"].get(run["champion"], {})
+    metric, title = ("roc_auc", "ROC AUC") if "roc_auc" in figures else ("mae", "mean error")
+    value = figures.get(metric)
+    if value is None:
+        return f"{words(name)} is the champion, but its {title} is undefined on the test part."
+    low, high = (run.get("intervals", {}).get(name, {}).get(metric) or [None, None])[:2]
+    between = f" ({number(low, 'points')} to {number(high, 'points')})" if low is not None else ""
+    kind = " for a PROXY, not for an outcome" if run["target"]["kind"] == "proxy" else ""
+    rivals = {
+        b: run["metrics"][b].get(metric)
+        for b in run["baselines"]
+        if b != name and run["metrics"].get(b, {}).get(metric) is not None
+    }
+    told = f"{words(name).capitalize()}: {title} {number(value, 'points')}{between}{kind}"
+    if not rivals:
+        return told + "."
+    pick = max if metric == "roc_auc" else min
+    best = pick(rivals, key=lambda b: rivals[b])
+    return f"{told}, against {number(rivals[best], 'points')} for {words(best)} alone."
+
+
+def segments(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return which segment matters most."""
+    known = [r for r in rows if r.get("revenue_per_session") is not None and r.get("size")]
+    total = sum(r["revenue_per_session"] * r["size"] for r in known)
+    if known and total > 0:
+        top = max(known, key=lambda r: r["revenue_per_session"] * r["size"])
+        part = top["revenue_per_session"] * top["size"] / total
+        return (
+            f"{top['name']}: {number(top['share'], 'share')} of sessions bring "
+            f"{number(part, 'share')} of the money."
+        )
+    big = max(rows, key=lambda r: r.get("share") or 0.0)
+    return (
+        f"{len(rows)} kinds of sessions; the largest, {big['name']}, is "
+        f"{number(big.get('share'), 'share')}."
+    )
+
+
+def predicted(rows: int, mean: float | None, chosen: int | None) -> str:
+    """Return what a batch of predictions amounts to."""
+    text = f"{number(rows)} sessions scored"
+    if mean is not None:
+        text += f"; {number(mean, 'share')} of them are expected to buy"
+    return f"{text}; {number(chosen)} are worth acting on." if chosen is not None else f"{text}."

@@ -1,0 +1,58 @@
+"""Entry of the app's server: the menu, and the page that was asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from cartcast.app import ui
+from cartcast.app.launch import PROJECT_VARIABLE
+from cartcast.app.state import Project
+
+
+def menu() -> None:
+    """Draw the sidebar: what is looked at, and who looks."""
+    project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
+    access = project.access
+    if access.on and not st.user.is_logged_in:
+        return
+    with st.sidebar:
+        every = project.data()
+        if len(every) > 1:
+            names = {d.key: f"{d.name} ({d.created[:16].replace('T', ' ')})" for d in every}
+            st.selectbox(
+                "Data", list(names), format_func=names.__getitem__, key="data",
+                bind="query-params", persist_state="session",
+            )  # fmt: skip
+        runs = [r for r in (project.run(e.run_id) for e in project.runs()) if r is not None]
+        if len(runs) > 1:
+            current = project.run()
+            titles = {r.entry.run_id: r.title for r in runs}
+            ids = list(titles)
+            st.selectbox(
+                "Run", ids, index=ids.index(current.entry.run_id) if current else 0,
+                format_func=titles.__getitem__, key="run",
+                bind="query-params", persist_state="session",
+            )  # fmt: skip
+        st.caption(ui.plain(project.folder.name))
+        if access.on:
+            st.caption(ui.plain(str(st.user.get("name") or st.user.get("sub") or "")))
+            st.button("Sign out", on_click=st.logout)
+
+
+def main() -> None:
+    """Run the app once; the framework calls it on every interaction."""
+    st.set_page_config(page_title="Cartcast", page_icon=":material/shopping_cart:", layout="wide")
+    pages = [
+        st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "dashboard")
+        for name, (title, icon) in ui.PAGES.items()
+    ]
+    chosen = st.navigation(pages)
+    with ui.boundary():
+        menu()
+    chosen.run()
+
+
+main()

@@ -1,0 +1,190 @@
+"""Dashboard: how the shop does, where people leave, and what to know before trusting it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import filters, frames, headlines, ui
+from cartcast.charts import bars, funnel, trend
+from cartcast.charts.theme import number
+from cartcast.findings import Finding
+from cartcast.insights.overview import Overview
+
+
+def show(view: ui.View) -> None:
+    """Draw the page."""
+    if view.data is None:
+        offer(view)
+        return
+    top = st.container()
+    where, extra = filters.row(view.data, extra=1)
+    with st.spinner("Counting sessions …"):
+        o = filters.insight("overview", view.data, where)
+    with top:
+        ui.headline(headlines.dashboard(o), about(o))
+    if o.sessions == 0:
+        ui.note("Choose a longer period or another value.")
+        return
+    figures(o)
+    measures = [m for m in frames.MEASURES if available(o, m)]
+    if o.trend:
+        with extra[0]:
+            measure = st.selectbox(
+                "Trend of",
+                measures,
+                format_func=lambda m: m.replace("_", " "),
+                key="trend",
+                bind="query-params",
+            )
+        label, unit = frames.MEASURES[measure]
+        drawn = trend.trend(
+            frames.trend(o, measure),
+            label=label,
+            unit=unit,
+            currency=o.currency,
+            theme=view.theme,
+        )
+        ui.chart(drawn, "trend_chart", f"{label} by {o.grain}")
+    left, right = st.columns(2, gap="large")
+    with left:
+        the_funnel(view, o)
+    with right:
+        leaving(view, o)
+    ui.findings(
+        known(view),
+        title="What you should know before you trust this",
+    )
+
+
+def offer(view: ui.View) -> None:
+    """Say what would be here; read the project's own sources when it names some."""
+    sources = view.project.source_paths()
+    if not sources:
+        ui.empty(
+            "No data yet: here would be what your shop's sessions do and what they bring.",
+            "This project has no clean log. Upload a file, or pick one of the project.",
+            "Add data",
+        )
+        return
+    ui.headline("Here will be what your shop's sessions do and what they bring.")
+    names = ", ".join(s.rsplit("/", 1)[-1] for s in sources)
+    st.write(ui.plain(f"This project names its sources ({names}), but they were not read yet."))
+    if st.button("Read the project's data", type="primary", disabled=not view.may("upload")):
+        view.project.access.require(view.person, "upload", f"read {names}")
+        with st.status("Reading …") as status:
+            view.project.read(
+                sources,
+                orders=view.project.orders_path(),
+                progress=ui.progress(status),
+            )
+        st.rerun()
+
+
+def known(view: ui.View) -> list[Finding]:
+    """Return findings of the log, and those of the run in use."""
+    found = list(view.data.log.findings) if view.data else []
+    seen = {f.code for f in found}
+    return found + [f for f in (view.run.findings if view.run else []) if f.code not in seen]
+
+
+def about(o: Overview) -> str:
+    """Return what the page was computed from."""
+    told = f"{number(o.events)} events in {number(o.sessions)} sessions"
+    if o.start and o.end:
+        told += f", {o.start:%d %B %Y} to {o.end:%d %B %Y}, UTC"
+    return told + ". Intervals: 95 %."
+
+
+def available(o: Overview, measure: str) -> bool:
+    """Return whether the log can tell the measure at all."""
+    if measure == "conversion":
+        return o.conversion is not None
+    return measure in ("sessions", "visitors") or (o.revenue is not None and o.orders > 0)
+
+
+def figures(o: Overview) -> None:
+    """Draw the five figures; what is unknown is a dash with its reason."""
+    share = o.conversion
+    told = (
+        (
+            "Conversion",
+            number(share.value, "share") if share else "–",
+            f"{number(share.low, 'share')} to {number(share.high, 'share')}"
+            if share
+            else "no purchases recorded",
+        ),
+        ("Sessions", number(o.sessions), None),
+        ("Visitors", number(o.visitors), None),
+        (
+            "Revenue",
+            number(o.revenue, "money", o.currency),
+            None if o.revenue is not None else "no prices of purchases",
+        ),
+        (
+            "Average order",
+            number(o.average_order, "money", o.currency),
+            f"{number(o.orders)} orders" if o.orders else None,
+        ),
+    )
+    with st.container(horizontal=True, key="figures"):
+        for label, value, under in told:
+            st.metric(
+                label,
+                value,
+                delta=under,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                width=200,
+            )
+
+
+def the_funnel(view: ui.View, o: Overview) -> None:
+    """Draw the usual funnel, in order, within a session."""
+    st.subheader("How far sessions get", anchor=False)
+    if len(o.funnel) < 2:
+        ui.note("The log has only one of the usual steps; Data analysis can follow any others.")
+        return
+    first = o.funnel[0][1]
+    table = pd.DataFrame(
+        {
+            "step": [s for s, _ in o.funnel],
+            "count": [n for _, n in o.funnel],
+            "share": [n / first if first else None for _, n in o.funnel],
+        }
+    )
+    ui.chart(funnel.funnel(table, theme=view.theme), "funnel_chart", headlines.dashboard(o))
+    bought = o.conversion.did if o.conversion else 0
+    straight = o.funnel[-1][1]
+    if o.funnel[-1][0] == "purchase" and bought > straight:
+        ui.note(
+            f"{number(bought - straight)} of {number(bought)} sessions that buy do so without all "
+            "the steps before, in order."
+        )
+
+
+def leaving(view: ui.View, o: Overview) -> None:
+    """Draw where sessions without a purchase end."""
+    st.subheader("Where people leave", anchor=False)
+    if not o.leaving:
+        ui.note("Every session here buys.")
+        return
+    paged = any(x.page for x in o.leaving)
+    table = pd.DataFrame(
+        {
+            "name": [
+                headlines.plain(x.event) + (f", page {x.page}" if paged and x.page else "")
+                for x in o.leaving
+            ],
+            "value": [x.share for x in o.leaving],
+            "n": [x.sessions for x in o.leaving],
+        }
+    ).head(8)
+    drawn = bars.bars(
+        table, label="share of sessions without a purchase, by last event", theme=view.theme
+    )
+    ui.chart(drawn, "leaving_chart", "last event of sessions without a purchase")
+
+
+ui.serve(show)

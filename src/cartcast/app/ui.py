@@ -1,0 +1,250 @@
+"""What all pages share: the error boundary, who is there, headline, findings, charts, exports."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from cartcast.app import files
+from cartcast.app.access import Person, RefusedError
+from cartcast.app.launch import PROJECT_VARIABLE
+from cartcast.app.state import Data, Project, RunFiles
+from cartcast.charts import theme as look
+from cartcast.errors import BlockedError, CartcastError
+from cartcast.findings import Finding, by_severity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "PAGES",
+    "View",
+    "boundary",
+    "chart",
+    "empty",
+    "export",
+    "findings",
+    "headline",
+    "note",
+    "plain",
+    "progress",
+    "serve",
+    "share_columns",
+    "table",
+]
+
+PAGES: dict[str, tuple[str, str]] = {
+    "dashboard": ("Dashboard", ":material/monitoring:"),
+    "analysis": ("Data analysis", ":material/query_stats:"),
+    "predictions": ("Predictions", ":material/target:"),
+    "segments": ("Segments", ":material/group_work:"),
+    "performance": ("Model performance", ":material/verified:"),
+    "training": ("Data and training", ":material/model_training:"),
+}
+"""Pages by file name: title and icon, in the order of the menu."""
+
+_LOGGER = logging.getLogger("cartcast.app")
+_SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_{}[]()#+-.!|<>~:$^&"})
+
+
+def plain(text: object) -> str:
+    """Return words from data so that Markdown shows them as they are: no links, images, HTML."""
+    return str(text).replace("\n", " ").translate(_SPECIAL)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a page is given: the project, who looks, in which theme, at which data and run."""
+
+    project: Project
+    person: Person
+    theme: look.Theme
+    data: Data | None
+    run: RunFiles | None
+
+    def may(self, action: str) -> bool:
+        """Return whether the person may do `action`; the action itself checks again."""
+        return self.person.may(action)
+
+
+@contextlib.contextmanager
+def boundary() -> Iterator[None]:
+    """Show any error as the line that the command line would print; never a traceback."""
+    try:
+        yield
+    except BlockedError as error:
+        st.error(plain(error), icon=":material/block:")
+        findings(error.findings)
+    except RefusedError as error:
+        st.warning(plain(error), icon=":material/lock:")
+    except CartcastError as error:
+        st.error(plain(error), icon=":material/error:")
+    except MemoryError:
+        st.error("Out of memory; choose fewer days, fewer columns or a smaller file.")
+    except Exception as error:
+        _LOGGER.exception("unexpected error in a page")
+        line = " ".join(str(error).split())[:300]
+        st.error(
+            plain(f"Unexpected {type(error).__name__}: {line} (the server's log shows where).")
+        )
+
+
+def serve(show: Callable[[View], None]) -> None:
+    """Run a page: access first, then the page inside the boundary."""
+    with boundary():
+        view = open_view()
+        if view is not None:
+            show(view)
+
+
+def open_view() -> View | None:
+    """Return what a page needs, or None when the person is not let in (said on the page)."""
+    project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
+    person = who(project)
+    if person is None:
+        return None
+    data = project.get_data(st.session_state.get("data"))
+    run = project.run(st.session_state.get("run"))
+    kind: look.Theme = "dark" if st.context.theme.type == "dark" else "light"
+    return View(project, person, kind, data, run)
+
+
+def who(project: Project) -> Person | None:
+    """Return the person, or None after offering the sign-in or saying what is missing."""
+    access = project.access
+    if not access.on:
+        return access.owner()
+    if not st.user.is_logged_in:
+        headline("Sign in to see this project.")
+        st.button("Sign in", type="primary", on_click=st.login)
+        return None
+    try:
+        person = access.person(st.user.to_dict())
+    except RefusedError as error:
+        st.warning(plain(error), icon=":material/lock:")
+        st.button("Sign in again", type="primary", on_click=st.logout)
+        return None
+    if person.role is None:
+        headline("You are signed in, but have no role in this project yet.")
+        st.text(
+            f"Ask an admin to give one to:\nissuer   {person.issuer}\nsubject  {person.subject}"
+        )
+        st.button("Sign out", on_click=st.logout)
+        return None
+    return person
+
+
+def progress(status: Any) -> Callable[[str, float | None], None]:
+    """Return a callback that shows each step of long work on a status box."""
+
+    def tell(what: str, share: float | None = None) -> None:
+        done = "" if share is None else f" ({share:.0%})"
+        status.update(label=plain(f"{what.capitalize()}{done}"))
+
+    return tell
+
+
+def headline(sentence: str, under: str | None = None) -> None:
+    """Show the answer of the page, and in grey what it was computed from."""
+    st.title(plain(sentence), anchor=False)
+    if under:
+        st.caption(plain(under))
+
+
+def note(text: str) -> None:
+    """Show an aside in grey; the text may come from data."""
+    st.caption(plain(text))
+
+
+def findings(found: Sequence[Finding], *, most: int = 3, title: str = "") -> None:
+    """Show findings as a banner with their codes; beyond `most` they fold away."""
+    ordered = by_severity(found)
+    if not ordered:
+        return
+    if title:
+        st.subheader(title, anchor=False)
+    for finding in ordered[:most]:
+        _banner(finding)
+    if len(ordered) > most:
+        with st.expander(f"{len(ordered) - most} more findings"):
+            for finding in ordered[most:]:
+                _banner(finding)
+
+
+def _banner(finding: Finding) -> None:
+    box = {"block": st.error, "warn": st.warning}.get(finding.severity, st.info)
+    text = f"**{plain(finding.code)}** {plain(finding.message)}"
+    if finding.waived:
+        box, text = st.info, f"{text} *Waived: {plain(finding.waived)}*"
+    elif finding.advice:
+        text = f"{text} {plain(finding.advice)}"
+    box(text)
+
+
+def empty(sentence: str, why: str, button: str | None = None, page: str = "training") -> None:
+    """Say what would be here and why it is not, and offer the way there."""
+    headline(sentence)
+    st.write(plain(why))
+    if button and st.button(button, type="primary", key=f"to_{page}"):
+        st.switch_page(f"pages/{page}.py")
+
+
+def chart(figure: Any, key: str, alt: str) -> None:
+    """Show a Plotly figure of `cartcast.charts`; `alt` is its answer in words."""
+    st.plotly_chart(figure, key=key, alt=alt, **look.show(figure))
+
+
+def share_columns(names: Sequence[str]) -> dict[str, Any]:
+    """Return column settings that show these columns as percent."""
+    return {n: st.column_config.NumberColumn(n, format="percent") for n in names}
+
+
+def table(
+    rows: pd.DataFrame,
+    view: View,
+    name: str,
+    *,
+    shares: Sequence[str] = (),
+    columns: Mapping[str, Any] | None = None,
+    height: int | None = None,
+) -> None:
+    """Show a table that sorts, searches and exports (CSV without formulas, Parquet)."""
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key=f"table_{name}",
+        column_config={**share_columns(shares), **(columns or {})},
+        **({"height": height} if height else {}),
+    )
+    export(rows, view, name)
+
+
+def export(rows: pd.DataFrame, view: View, name: str) -> None:
+    """Offer a table as CSV and Parquet to those who may export; each export is logged."""
+    if not view.may("export"):
+        return
+    kinds = (("csv", "text/csv", files.csv_bytes), ("parquet", "", files.parquet_bytes))
+    with st.container(horizontal=True):
+        for suffix, mime, write in kinds:
+
+            def made(write: Callable[[pd.DataFrame], bytes] = write, suffix: str = suffix) -> bytes:
+                detail = f"{name}.{suffix}, {len(rows)} rows"
+                view.project.access.require(view.person, "export", detail)
+                return write(rows)
+
+            st.download_button(
+                "CSV" if suffix == "csv" else "Parquet",
+                made,
+                file_name=f"{name}.{suffix}",
+                mime=mime or "application/octet-stream",
+                key=f"export_{name}_{suffix}",
+                icon=":material/download:",
+                on_click="ignore",
+            )
