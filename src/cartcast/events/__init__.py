@@ -2,6 +2,7 @@
 
 from cartcast.events.load import RejectedError, load
 from cartcast.events.log import Log, open_log
+from cartcast.events.propose import Proposal, propose
 from cartcast.events.schema import COLUMNS, EVENT_TYPES, METADATA_KEY, Clock
 from cartcast.events.summary import Summary
 
@@ -11,8 +12,10 @@ __all__ = [
     "METADATA_KEY",
     "Clock",
     "Log",
+    "Proposal",
     "RejectedError",
     "Summary",
     "load",
     "open_log",
+    "propose",
 ]

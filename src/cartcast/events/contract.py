@@ -147,9 +147,11 @@ def _statement(source: Source, resolved: Resolved, extras: dict[str, str], file:
         else:
             selected.append("NULL")
     whole = [Rule("ragged_row", "", "__broken", "NULL"), *rules]
+    carry = list(unpacked.carry)
     if source.kind == "json":
-        whole[0] = Rule("bad_json", "", "__broken", '"__line"')
-        hashed = '"__line"'
+        whole[0] = Rule("bad_json", "", "__broken", "__line")
+        hashed = "__line"
+        carry.append("__line")
     reason = _case(whole, lambda r: literal(r.reason))
     return (
         f"INSERT INTO {STAGE} SELECT {', '.join(selected)}, "
@@ -157,7 +159,7 @@ def _statement(source: Source, resolved: Resolved, extras: dict[str, str], file:
         f"{parsed['__zone']}, {parsed['__date_only']}, {reason} AS reason, "
         f"{_case(whole, lambda r: literal(r.column))}, "
         f"{_case(whole, lambda r: f'substr({r.value}, 1, 200)')} "
-        f"FROM (SELECT {', '.join(['__row', '__part', '__broken', '__hash', *unpacked.carry])}"
+        f"FROM (SELECT {', '.join(['__row', '__part', '__broken', '__hash', *carry])}"
         f"{', ' if fields else ''}{', '.join(fields)} FROM (SELECT *, {broken} AS __broken, "
         f"hash({hashed}) AS __hash, {unpacked.part} AS __part FROM {source.relation}))"
     )

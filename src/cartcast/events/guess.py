@@ -15,7 +15,7 @@ from cartcast.events.times import find_format
 from cartcast.events.words import COLUMN_WORDS, EVENT_WORDS
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["Guess", "choose", "guess"]
+__all__ = ["Guess", "choose", "guess", "with_times"]
 
 GUESSED = declare(
     "EV101",
@@ -64,7 +64,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             findings.append(
                 finding(
                     GUESSED,
-                    f"{source.name}: read as layout {layout.name!r}.",
+                    f"{source.short}: read as layout {layout.name!r}.",
                     layout=layout.name,
                     confidence=proposal.confidence,
                 )
@@ -77,13 +77,13 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             findings.append(
                 finding(
                     GENERIC,
-                    f"{source.name}: columns were guessed by name: {used}.",
+                    f"{source.short}: columns were guessed by name: {used}.",
                     count=len(layout.columns),
                     confidence=proposal.confidence,
                 )
             )
     source, layout = _fit(source, layout)
-    return source, _with_times(source, layout), findings
+    return source, with_times(source, layout), findings
 
 
 def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
@@ -120,7 +120,7 @@ def _renamed(source: Source, header: Sequence[str]) -> Source:
     )
 
 
-def _with_times(source: Source, layout: Layout) -> Layout:
+def with_times(source: Source, layout: Layout) -> Layout:
     """Return the layout with the form of its times settled from the sample."""
     value = layout.columns.get("event_time")
     if layout.time_format != "auto" or value is None or value.parts or not value.columns:
@@ -199,8 +199,8 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
     taken: set[str] = set()
     for target, candidates in COLUMN_WORDS.items():
         for word in candidates:
-            column = by_snake.get(word)
-            if column is None or column in taken or not _plausible(source, target, column):
+            column = by_snake.get(word, "")
+            if not column or column in taken or not _plausible(source, target, column):
                 continue
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"

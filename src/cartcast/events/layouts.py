@@ -238,7 +238,7 @@ def _value(given: Any, where: str) -> Value:
     if isinstance(given, dict):
         for key in given:
             _one_of(str(key), ("columns", "column", "parts", "constant", "divide"), where, "key")
-        columns = given.get("columns", given.get("column", ()))
+        columns: Any = given.get("columns", given.get("column")) or ()
         value = Value(
             columns=(columns,) if isinstance(columns, str) else tuple(columns),
             parts=tuple(given.get("parts", ())),

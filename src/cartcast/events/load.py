@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -21,19 +20,24 @@ from cartcast.events.contract import STAGE, create_stage, stage
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import choose
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.log import CONTRACT, Log, log_from, read_metadata
+from cartcast.events.log import Log, log_from, read_metadata
 from cartcast.events.mapping import Resolved, resolve
+from cartcast.events.orders import match_orders, resolve_orders, set_aside
 from cartcast.events.read import Source, expand, open_source
-from cartcast.events.schema import COLUMNS, METADATA_KEY
-from cartcast.events.sessionize import CLEAN, check_breaks, number_events, sessionize
-from cartcast.events.sql import literal, names
+from cartcast.events.schema import COLUMNS
+from cartcast.events.sessionize import (
+    check_breaks,
+    drop_seen_events,
+    number_events,
+    sessionize,
+)
 from cartcast.events.summary import Summary, mark_repeats, summarize
+from cartcast.events.write import flags, write_events, write_rejects
 from cartcast.findings import Finding, by_severity
 
 __all__ = ["Progress", "RejectedError", "load"]
 
 Progress = Callable[[str, float | None], None]
-_ROW_GROUP = 122_880
 
 
 class RejectedError(DataError):
@@ -56,6 +60,10 @@ class _Work:
     extras: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     clock: str = "time"
+    session_gap: float = DEFAULTS.session_gap
+    session_breaks: tuple[str, ...] = ()
+    own_order: bool = False
+    with_orders: bool = False
 
     @property
     def shown(self) -> str:
@@ -74,6 +82,8 @@ def load(
     folder: Path | str | None = None,
     progress: Progress | None = None,
     memory: str | int | None = None,
+    out: Path | str | None = None,
+    rejects_out: Path | str | None = None,
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
@@ -89,6 +99,8 @@ def load(
             folder that lives as long as the log.
         progress: called with what is being done and the share done.
         memory: limit of the engine, such as `2GB`; more is spilled to disk.
+        out: the canonical log's own path, instead of `events.parquet` in `folder`.
+        rejects_out: the rejects' own path (`.parquet` or `.csv`); written even when empty.
 
     Raises:
         NotFoundError: a source is not there.
@@ -104,7 +116,7 @@ def load(
         )
     check_breaks(session_breaks)
     found = [e for s in sources for e in expand(s)]
-    if len(found) == 1 and orders is None and (opened := _already_clean(found[0])):
+    if len(found) == 1 and orders is None and (opened := _already_clean(found[0], out)):
         return opened
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
@@ -113,20 +125,44 @@ def load(
         keep = tempfile.TemporaryDirectory(prefix="cartcast-")
         folder = keep.name
     target = Path(folder)
+    places = _Places(
+        Path(out) if out else target / "events.parquet",
+        Path(rejects_out) if rejects_out else target / "rejects.parquet",
+        always=rejects_out is not None,
+    )
     with _work(target, memory, progress) as work:
         try:
-            _read(work, found, layout)
-            return _clean(work, target, keep, orders, session_gap, session_breaks, max_reject_share)
+            _read(work, found, layout, orders)
+            work.session_gap, work.session_breaks = session_gap, tuple(session_breaks)
+            return _clean(work, places, keep, max_reject_share)
         except duckdb.Error as error:
             raise translate(error, work.shown if work.sources else "events") from error
 
 
-def _already_clean(source: Any) -> Log | None:
-    if isinstance(source, Path) and source.suffix.lower() in (".parquet", ".pq"):
-        metadata = read_metadata(source)
-        if metadata is not None:
-            return log_from(source, metadata)
-    return None
+class _Places(NamedTuple):
+    """Where the log and the rejects go; `always` writes rejects even when there are none."""
+
+    events: Path
+    rejects: Path
+    always: bool
+
+
+def _quiet(what: str, share: float | None) -> None:
+    """Show no progress."""
+
+
+def _already_clean(source: Any, out: Path | str | None) -> Log | None:
+    """Open a log that has passed the contract before; it is not cleaned again."""
+    if not isinstance(source, Path) or source.suffix.lower() not in (".parquet", ".pq"):
+        return None
+    metadata = read_metadata(source)
+    if metadata is None:
+        return None
+    if out is not None and Path(out).resolve() != source.resolve():
+        with atomic_path(out) as temporary:
+            shutil.copyfile(source, temporary)
+        source = Path(out)
+    return log_from(source, metadata)
 
 
 @contextlib.contextmanager
@@ -135,13 +171,13 @@ def _work(target: Path, memory: str | int | None, progress: Progress | None) -> 
     folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
     con = connect(folder, memory)
     try:
-        yield _Work(con, folder, progress or (lambda what, share=None: None))
+        yield _Work(con, folder, progress or _quiet)
     finally:
         con.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(work: _Work, found: Sequence[Any], layout: Layout | None) -> None:
+def _read(work: _Work, found: Sequence[Any], layout: Layout | None, orders: Any) -> None:
     for file in found:
         header = [v.header for v in (layout, *layout.variants)] if layout else []
         source = open_source(
@@ -162,6 +198,14 @@ def _read(work: _Work, found: Sequence[Any], layout: Layout | None) -> None:
             "them apart."
         )
     work.clock = clocks.pop()
+    if orders is not None:
+        files = list(expand(orders))
+        if len(files) != 1:
+            raise UsageError(f"orders must be one table, got {len(files)} files in {orders}.")
+        source = open_source(work.con, files[0], work.folder)
+        work.sources.append(source)
+        work.resolved.append(resolve_orders(source, work.clock))
+        work.with_orders = True
     work.extras = create_stage(work.con, work.resolved)
     for number, (source, resolved) in enumerate(zip(work.sources, work.resolved, strict=True)):
         work.say(f"reading {Path(source.name).name}", number / len(work.sources))
@@ -170,107 +214,57 @@ def _read(work: _Work, found: Sequence[Any], layout: Layout | None) -> None:
 
 def _clean(
     work: _Work,
-    target: Path,
+    places: _Places,
     keep: tempfile.TemporaryDirectory[str] | None,
-    orders: Any,
-    session_gap: float,
-    session_breaks: Sequence[str],
     max_reject_share: float,
 ) -> Log:
     con = work.con
     work.clock, found = report.settle(con, work.sources, work.resolved, work.clock)
     work.findings += found
-    reasons = dict(
-        con.execute(
-            f"SELECT __reason, count(*) FROM {STAGE} WHERE __reason IS NOT NULL GROUP BY 1 "
-            "ORDER BY 2 DESC, 1"
-        ).fetchall()
-    )
+    if work.with_orders:
+        set_aside(con, len(work.sources) - 1)
+    dropped = drop_seen_events(con) if "event_id" in work.extras else 0
     row = con.execute(f"SELECT count(*) FROM {STAGE}").fetchone()
-    rows = row[0] if row else 0
+    rows = int(row[0]) + dropped if row else 0
     if not rows:
         raise DataError(f"{work.shown}: a header but no rows; give a file with events.")
     work.say("sessions", None)
-    made = sessionize(con, session_gap, session_breaks)
-    own_order = number_events(con, work.clock)
+    made = sessionize(con, work.session_gap, work.session_breaks)
+    unmatched = 0
+    if work.with_orders:
+        unmatched, found = match_orders(con, work.session_gap, work.sources[-1].short)
+        work.findings += found
+    work.own_order = number_events(con, work.clock)
     mark_repeats(con)
-    figures = summarize(con, work.clock, session_gap, reasons)
-    duplicates = report.duplicate_rows(con)
-    currency = report.one_currency(con, work.shown)
-    summary = Summary(**figures, currency=currency, duplicate_rows=duplicates)
+    work.say("counting", None)
+    reasons = report.reject_reasons(con)
+    figures = summarize(con, work.clock, work.session_gap, reasons)
+    summary = Summary(
+        **figures,
+        currency=report.one_currency(con, work.shown),
+        duplicate_rows=report.duplicate_rows(con),
+        duplicate_events=dropped,
+        unmatched_orders=unmatched,
+    )
     work.findings += report.findings(con, summary, work.resolved, made)
-    metadata = _metadata(work, summary, currency, bool(reasons))
-    work.say("writing", None)
-    rejects = _write_rejects(con, work, target) if reasons else None
-    if not reasons:
-        (target / "rejects.parquet").unlink(missing_ok=True)
-    refused = sum(reasons.values()) > max_reject_share * rows
-    path = target / "events.parquet"
-    if not refused:
-        _write_events(con, work, path, metadata, own_order)
-    log = log_from(path, metadata, rejects, keep)
-    if refused:
-        raise RejectedError(report.refusal(con, work.sources, summary, max_reject_share), log)
-    return log
-
-
-def _metadata(work: _Work, summary: Summary, currency: str | None, rejects: bool) -> dict[str, Any]:
-    return {
-        "contract": CONTRACT,
+    metadata = {
         "clock": work.clock,
         "layout": work.resolved[0].layout.name,
-        "currency": currency,
+        "currency": summary.currency,
         "order": "time" if work.clock == "time" else "session",
-        "rejects_beside": rejects,
-        "columns": [*COLUMNS, *work.extras, "repeat_purchase"],
+        "rejects_beside": bool(summary.rejects),
+        "columns": [*COLUMNS, *work.extras, *flags(work.with_orders)],
         "summary": summary.as_dict(),
         "findings": [f.as_dict() for f in by_severity(work.findings)],
     }
-
-
-def _write_events(
-    con: duckdb.DuckDBPyConnection,
-    work: _Work,
-    path: Path,
-    metadata: dict[str, Any],
-    own_order: bool,
-) -> None:
-    order = "event_time, __seq"
-    if own_order:
-        order = "event_time, event_order, __seq"
-    if work.clock != "time":
-        # Sessions stay together, in the order in which they begin.
-        order = "__begins, session_id, event_order"
-    selected = names(metadata["columns"])
-    start = (
-        "min(event_time) OVER s AS __day, min(__seq) OVER s AS __begins"
-        if work.clock == "day"
-        else "min(__seq) OVER s AS __begins"
-    )
-    order = f"__day, {order}" if work.clock == "day" else order
-    source = (
-        CLEAN
-        if work.clock == "time"
-        else f"(SELECT *, {start} FROM {CLEAN} WINDOW s AS (PARTITION BY session_id))"
-    )
-    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
-    with atomic_path(path) as temporary:
-        con.execute(
-            f"COPY (SELECT {selected} FROM {source} ORDER BY {order}) TO "
-            f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
-            f"ROW_GROUP_SIZE {_ROW_GROUP}, "
-            f"KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
-        )
-
-
-def _write_rejects(con: duckdb.DuckDBPyConnection, work: _Work, target: Path) -> Path:
-    path = target / "rejects.parquet"
-    files = ", ".join(f"({i}, {literal(s.name)})" for i, s in enumerate(work.sources))
-    with atomic_path(path) as temporary:
-        con.execute(
-            f"COPY (SELECT name AS source, __row AS row, __reason AS reason, "
-            f'__column AS "column", __value AS value FROM {STAGE} JOIN (VALUES {files}) '
-            f"AS files(file, name) ON __file = file WHERE __reason IS NOT NULL "
-            f"ORDER BY __file, __row, __reason) TO {literal(str(temporary))} (FORMAT parquet)"
-        )
-    return path
+    work.say("writing", None)
+    rejects = places.rejects if reasons or places.always else None
+    if rejects is not None:
+        write_rejects(con, [s.name for s in work.sources], rejects)
+    if sum(reasons.values()) > max_reject_share * rows or not summary.events:
+        log = log_from(places.events, metadata, rejects, keep)
+        message = report.refusal(con, work.sources, summary, max_reject_share)
+        raise RejectedError(message, log)
+    orders_file = len(work.sources) - 1 if work.with_orders else None
+    write_events(con, places.events, metadata, work.own_order, orders_file)
+    return log_from(places.events, metadata, rejects, keep)

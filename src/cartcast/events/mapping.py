@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cartcast.errors import DataError, did_you_mean
@@ -62,8 +61,8 @@ def text_of(column: str, kind: str) -> str:
     return f"CASE WHEN trim({column}) IN ({words}) THEN NULL ELSE trim({column}) END"
 
 
-def resolve(layout: Layout, source: Source) -> Resolved:
-    """Return the SQL of every canonical column of `source`.
+def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolved:
+    """Return the SQL of every canonical column of `source`; `timeless` allows it to have no time.
 
     Raises:
         DataError: a required column is missing or ambiguous.
@@ -84,7 +83,8 @@ def resolve(layout: Layout, source: Source) -> Resolved:
             absent.append(target)
         else:
             mapped[target] = item
-    _check(layout, source, mapped, parts)
+    timed = bool(parts) or timeless
+    _check(layout, source, mapped, timed)
     for name in source.repeated:
         if name in used:
             raise DataError(
@@ -92,10 +92,10 @@ def resolve(layout: Layout, source: Source) -> Resolved:
                 "known; rename one of them."
             )
     lists: dict[tuple[str, ...], str] = {}
-    for item in layout.items:
-        here = [by_name[c.lower()] for c in item.columns if c.lower() in by_name]
+    for listed in layout.items:
+        here = [by_name[c.lower()] for c in listed.columns if c.lower() in by_name]
         if here:
-            lists[item.columns] = here[0]
+            lists[listed.columns] = here[0]
     extras = _extras(layout, source, used)
     return Resolved(layout, mapped, parts, extras, tuple(absent), lists)
 
@@ -171,7 +171,7 @@ def _required(
     return found
 
 
-def _check(layout: Layout, source: Source, mapped: dict[str, Mapped], parts: Sequence[str]) -> None:
+def _check(layout: Layout, source: Source, mapped: dict[str, Mapped], timed: bool) -> None:
     def missing(what: str, example: str) -> DataError:
         return DataError(
             f"{source.name}: layout {layout.name!r} finds no column for {what} in "
@@ -181,7 +181,7 @@ def _check(layout: Layout, source: Source, mapped: dict[str, Mapped], parts: Seq
 
     if "session_id" not in mapped and "visitor_id" not in mapped:
         raise missing("session_id or visitor_id", "session_id")
-    if not parts and not {"event_time", "event_order", "session_seconds"} & set(mapped):
+    if not timed and not {"event_time", "event_order", "session_seconds"} & set(mapped):
         raise missing("event_time, event_order or session_seconds", "event_time")
     if "event_type" not in mapped and layout.every_event is None:
         raise missing("event_type (or state `every_event:`)", "event_type")

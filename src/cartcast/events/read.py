@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import gzip
+import io
 import itertools
 import os
 import shutil
@@ -10,7 +12,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import duckdb
 
@@ -18,7 +20,15 @@ from cartcast.errors import DataError, NotFoundError
 from cartcast.events import sniff
 from cartcast.events.sql import identifier, literal, names
 
-__all__ = ["CSV_SUFFIXES", "JSON_SUFFIXES", "Source", "expand", "open_source"]
+__all__ = [
+    "CSV_SUFFIXES",
+    "JSON_SUFFIXES",
+    "Source",
+    "expand",
+    "open_csv",
+    "open_source",
+    "utf8_copy",
+]
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".psv", ".tab")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
@@ -59,6 +69,11 @@ class Source:
     repeated: tuple[str, ...] = ()
     encoding: str | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def short(self) -> str:
+        """The name without folders: what is stored must not depend on where a file lies."""
+        return self.name.rsplit("/", 1)[-1]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -148,7 +163,7 @@ def open_source(
         return open_memory(con, source)
     text = str(source)
     if "://" in text or "::" in text:
-        from cartcast.events.tables import open_table
+        from cartcast.events.databases import open_table
 
         return open_table(con, text, work)
     path = Path(text)
@@ -171,7 +186,7 @@ def open_source(
         from cartcast.events.jsonlines import open_json
 
         return open_json(con, path, shown, work)
-    return _csv(con, path, shown, work, separator, header)
+    return open_csv(con, path, shown, work, separator, header)
 
 
 def _unzip(path: Path, work: Path) -> tuple[Path, str]:
@@ -221,19 +236,21 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path, shown: str) -> Source:
         raise translate(error, shown) from error
 
 
-def _utf8_copy(path: Path, encoding: str, work: Path) -> Path:
+def utf8_copy(path: Path, encoding: str, work: Path) -> Path:
     """Stream a text file of another encoding into a UTF-8 copy in `work`."""
-    import gzip
-
     target = work / f"{len(list(work.iterdir()))}-utf8-{path.name.removesuffix('.gz')}"
-    opener = gzip.open if path.open("rb").read(2) == b"\x1f\x8b" else open
-    with opener(path, "rt", encoding=encoding, errors="replace", newline="") as text:
-        with target.open("w", encoding="utf-8", newline="") as out:
-            shutil.copyfileobj(text, out, 1 << 20)
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (
+        gzip.open(path, "rb") if packed else path.open("rb") as data,
+        target.open("w", encoding="utf-8", newline="") as out,
+    ):
+        text = io.TextIOWrapper(cast("BinaryIO", data), encoding, "replace", newline="")
+        shutil.copyfileobj(text, out, 1 << 20)
     return target
 
 
-def _csv(
+def open_csv(
     con: duckdb.DuckDBPyConnection,
     path: Path,
     shown: str,
@@ -241,6 +258,11 @@ def _csv(
     separator: str | None,
     header: Sequence[Sequence[str]],
 ) -> Source:
+    """Return a source over a CSV file, plain or gzip, of any separator and encoding.
+
+    Raises:
+        DataError: it is empty, binary, or has a single column.
+    """
     dialect = sniff.dialect(sniff.head(path), shown, separator)
     columns, has_header = dialect.columns, dialect.has_header
     if not has_header:
@@ -252,7 +274,7 @@ def _csv(
         with path.open("rb") as file:
             compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
     else:
-        path = _utf8_copy(path, dialect.encoding, work)
+        path = utf8_copy(path, dialect.encoding, work)
     table = f"unsplit_{next(_COUNTER)}"
     padded = [*columns, *(f"{LONG}_{i}" for i in range(1, _PADDING + 1))]
     spec = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in padded)

@@ -12,10 +12,10 @@ from cartcast.events.contract import REASONS, STAGE
 from cartcast.events.mapping import Resolved
 from cartcast.events.read import Source
 from cartcast.events.sessionize import CLEAN
-from cartcast.events.summary import Summary
+from cartcast.events.summary import HEAVY, Summary
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["duplicate_rows", "findings", "one_currency", "refusal", "settle"]
+__all__ = ["duplicate_rows", "findings", "one_currency", "refusal", "reject_reasons", "settle"]
 
 REJECTED = declare(
     "EV103",
@@ -67,6 +67,56 @@ DUPLICATE_ROWS = declare(
     "are kept as events.",
     "Export an event id; events with an id seen before are dropped.",
 )
+REPEATED_PURCHASES = declare(
+    "EV113",
+    "warn",
+    "Purchases counted more than once in the source",
+    "The same order and item came again (a reloaded page, an event sent twice): as money it counts "
+    "once.",
+    "Revenue below is after de-duplication; `repeat_purchase` marks the rows.",
+)
+SIMILAR_PURCHASES = declare(
+    "EV114",
+    "note",
+    "Purchases that look like repeats, and cannot be told",
+    "The same item at the same price was bought again in the session, and there is no order id.",
+    "Export an order id, so that a second unit and an event sent twice can be told apart.",
+)
+NO_ITEM = declare(
+    "EV115",
+    "note",
+    "Purchases without an item",
+    "Their money counts; item and category features do not see them.",
+    "Export the items of an order.",
+)
+CENSORED = declare(
+    "EV120",
+    "note",
+    "Sessions cut by the end of the log",
+    "What they did later is not in the log, so their outcome is not fully known.",
+    "They are dropped from training and counted; use a longer log if they are many.",
+)
+CUT_AT_START = declare(
+    "EV121",
+    "note",
+    "Sessions that may have begun before the log",
+    "Their first clicks are missing, so click numbers and durations are too small.",
+    "Use a longer log if they are many.",
+)
+FEED_GAP = declare(
+    "EV122",
+    "warn",
+    "A gap in the feed",
+    "Far fewer events came than must have happened, so sessions there are cut and rates are wrong.",
+    "Ask who runs the tracking; leave that stretch out of training and comparisons.",
+)
+HEAVY_SESSIONS = declare(
+    "EV123",
+    "warn",
+    "Sessions far longer than a person makes",
+    "Crawlers and monitors browse without buying; they distort counts and means.",
+    "Filter them at the source if they are not people.",
+)
 FEW_WORDS = declare(
     "EV116",
     "note",
@@ -74,6 +124,9 @@ FEW_WORDS = declare(
     "They are kept as `other` with the source's word.",
     "Map them under `events:` in a layout if they mean something here.",
 )
+
+
+_MANY = 0.2
 
 
 def settle(
@@ -87,12 +140,12 @@ def settle(
     rows = con.execute(
         f"SELECT __file, count(*) FILTER (__zone = 0), count(*) FILTER (__zone = 1), "
         f"count(*) FILTER (__zone = 2), count(*) FILTER (NOT coalesce(__date_only, false)) "
-        f"FROM {STAGE} WHERE __reason IS NULL GROUP BY 1 ORDER BY 1"
+        f"FROM {STAGE} WHERE __reason IS NULL AND event_time IS NOT NULL GROUP BY 1 ORDER BY 1"
     ).fetchall()
     for file, naive, utc, offset, _ in rows:
         if not naive or not (utc or offset):
             continue
-        name = sources[file].name
+        name = sources[file].short
         if offset:
             mapped = resolved[file].mapped["event_time"].column
             con.execute(
@@ -114,6 +167,16 @@ def settle(
     if clock == "day":
         found.append(finding(DATE_ONLY, "The source gives a date but no time of day."))
     return clock, found
+
+
+def reject_reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Return reason code -> rejected rows, the most frequent first."""
+    return dict(
+        con.execute(
+            f"SELECT __reason, count(*) FROM {STAGE} WHERE __reason IS NOT NULL GROUP BY 1 "
+            "ORDER BY 2 DESC, 1"
+        ).fetchall()
+    )
 
 
 def duplicate_rows(con: duckdb.DuckDBPyConnection) -> int:
@@ -182,6 +245,8 @@ def findings(
                 count=s.duplicate_rows,
             )
         )
+    found += _money(con, s)
+    found += _edges(s)
     words: list[tuple[Any, ...]] = con.execute(
         f"SELECT source_event, count(*) FROM {CLEAN} WHERE event_type = 'other' "
         "AND source_event IS NOT NULL AND lower(source_event) <> 'other' "
@@ -195,6 +260,85 @@ def findings(
                 f"Words not known as events: {listed}.",
                 count=sum(n for _, n in words),
                 words=dict(words),
+            )
+        )
+    return found
+
+
+def _money(con: duckdb.DuckDBPyConnection, s: Summary) -> list[Finding]:
+    found: list[Finding] = []
+    unit = f" {s.currency}" if s.currency else ""
+    if s.repeated_purchases:
+        less = (s.revenue or 0.0) - (s.revenue_deduplicated or 0.0)
+        found.append(
+            finding(
+                REPEATED_PURCHASES,
+                f"{s.repeated_purchases} purchase events repeat an order's item: de-duplication "
+                f"removes {less:,.2f}{unit} of {s.revenue or 0.0:,.2f}{unit}.",
+                count=s.repeated_purchases,
+                removed=round(less, 4),
+            )
+        )
+    row = con.execute(
+        f"""
+        SELECT coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * price * quantity), 0) FROM (
+            SELECT price, quantity, count(*) AS n FROM {CLEAN}
+            WHERE event_type = 'purchase' AND NOT repeat_purchase AND order_id IS NULL
+                  AND item_id IS NOT NULL
+            GROUP BY session_id, item_id, price, quantity HAVING count(*) > 1)
+        """
+    ).fetchone()
+    if row and row[0]:
+        found.append(
+            finding(
+                SIMILAR_PURCHASES,
+                f"{row[0]} purchases ({row[1]:,.2f}{unit}) repeat the item and price of another in "
+                "their session at another time; without an order id they are kept as money.",
+                count=int(row[0]),
+                money=round(row[1], 4),
+            )
+        )
+    row = con.execute(
+        f"SELECT count(*) FROM {CLEAN} WHERE event_type = 'purchase' AND item_id IS NULL"
+    ).fetchone()
+    if row and row[0]:
+        found.append(finding(NO_ITEM, f"{row[0]} purchases name no item.", count=row[0]))
+    return found
+
+
+def _edges(s: Summary) -> list[Finding]:
+    found: list[Finding] = []
+    for share, code, what in (
+        (s.censored_share, CENSORED, "were still open when the log ends"),
+        (s.cut_at_start_share, CUT_AT_START, "may have begun before the log starts"),
+    ):
+        if share:
+            severity = "warn" if share > _MANY else "note"
+            found.append(
+                finding(
+                    code,
+                    f"{share:.1%} of sessions {what}.",
+                    count=round(share * s.sessions),
+                    severity=severity,  # type: ignore[arg-type]
+                    share=share,
+                )
+            )
+    for gap in s.gaps:
+        found.append(
+            finding(
+                FEED_GAP,
+                f"Between {gap['start']} and {gap['end']} only {gap['events']} events came where "
+                f"about {gap['expected']:,.0f} were to be expected.",
+                **gap,
+            )
+        )
+    if s.heavy_sessions:
+        found.append(
+            finding(
+                HEAVY_SESSIONS,
+                f"{s.heavy_sessions} session(s) have more than {HEAVY} events (the longest has "
+                f"{s.longest_session}).",
+                count=s.heavy_sessions,
             )
         )
     return found

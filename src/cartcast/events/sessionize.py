@@ -9,7 +9,7 @@ import duckdb
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events.contract import STAGE
 
-__all__ = ["BREAKS", "CLEAN", "number_events", "sessionize"]
+__all__ = ["BREAKS", "CLEAN", "check_breaks", "drop_seen_events", "number_events", "sessionize"]
 
 CLEAN = "clean"
 """Work table of the events: those rows of the stage that have no reason, in sessions."""
@@ -34,6 +34,21 @@ def check_breaks(breaks: Iterable[str]) -> tuple[str, ...]:
         if name not in BREAKS:
             raise UsageError(f"unknown session break {name!r}.{did_you_mean(name, BREAKS)}")
     return chosen
+
+
+def drop_seen_events(con: duckdb.DuckDBPyConnection) -> int:
+    """Drop events whose own id came before (an event sent twice); return how many."""
+    row = con.execute(
+        f"""
+        DELETE FROM {STAGE} WHERE __reason IS NULL AND event_id IS NOT NULL AND __seq IN (
+            SELECT __seq FROM (
+                SELECT __seq, row_number() OVER (PARTITION BY event_id, __seq & 1023
+                                                 ORDER BY __seq) AS place
+                FROM {STAGE} WHERE __reason IS NULL AND event_id IS NOT NULL)
+            WHERE place > 1)
+        """
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def sessionize(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
+from cartcast.events.gaps import bin_counts, find_gaps
 from cartcast.events.sessionize import CLEAN
 
-__all__ = ["Summary", "mark_repeats", "summarize"]
+__all__ = ["HEAVY", "Summary", "mark_repeats", "summarize"]
+
+HEAVY = 500
+"""Events in a session above which it is not a person's."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Summary:
         gaps: holes in the feed: start, end, events, expected.
         censored_share: share of sessions still open when the log ends; None without a clock.
         cut_at_start_share: share of sessions that may have begun before the log.
+        heavy_sessions: sessions with more than 500 events.
         longest_session: most events in one session.
         unmatched_orders: rows of the orders table that met no session.
     """
@@ -74,6 +80,7 @@ class Summary:
     gaps: tuple[Mapping[str, Any], ...] = ()
     censored_share: float | None = None
     cut_at_start_share: float | None = None
+    heavy_sessions: int = 0
     longest_session: int = 0
     unmatched_orders: int = 0
 
@@ -140,6 +147,7 @@ def summarize(
         ).fetchall()
     )
     found.update(_sessions(con, clock, session_gap))
+    found["gaps"] = _gaps(con, clock)
     found["visitors"] = found["visitors"] or None
     found["orders"] = found["orders"] or None
     for name in ("revenue", "revenue_deduplicated"):
@@ -153,6 +161,24 @@ def summarize(
     return found
 
 
+def _gaps(con: duckdb.DuckDBPyConnection, clock: str) -> tuple[dict[str, Any], ...]:
+    if clock not in ("time", "day"):
+        return ()
+    return tuple(
+        {
+            "start": _iso(gap.start),
+            "end": _iso(gap.end),
+            "events": gap.events,
+            "expected": gap.expected,
+        }
+        for gap in find_gaps(*bin_counts(con, clock))
+    )
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _sessions(con: duckdb.DuckDBPyConnection, clock: str, session_gap: float) -> dict[str, Any]:
     gap = round(session_gap * 1_000_000)
     row = con.execute(
@@ -163,6 +189,7 @@ def _sessions(con: duckdb.DuckDBPyConnection, clock: str, session_gap: float) ->
                    min(visitor_id) <> max(visitor_id) AS shared
             FROM {CLEAN} GROUP BY session_id)
         SELECT count(*), count(*) FILTER (buys), count(*) FILTER (shared), max(events),
+               count(*) FILTER (events > {HEAVY}),
                avg((last > (SELECT max(last) FROM sessions) - {gap})::INTEGER),
                avg((first < (SELECT min(first) FROM sessions) + {gap})::INTEGER)
         FROM sessions
@@ -175,6 +202,7 @@ def _sessions(con: duckdb.DuckDBPyConnection, clock: str, session_gap: float) ->
         "purchase_sessions": row[1],
         "shared_sessions": row[2],
         "longest_session": row[3] or 0,
-        "censored_share": row[4] if timed else None,
-        "cut_at_start_share": row[5] if timed else None,
+        "heavy_sessions": row[4],
+        "censored_share": row[5] if timed else None,
+        "cut_at_start_share": row[6] if timed else None,
     }

@@ -1,0 +1,109 @@
+"""`cartcast validate`: hold a log to the contract and say what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cartcast.cli import shell
+
+if TYPE_CHECKING:
+    from cartcast.events import Log
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command()
+    def validate(
+        files: Annotated[
+            list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs, table URLs.")
+        ],
+        layout: Annotated[
+            str | None, typer.Option(help="Layout name or YAML file; guessed when not given.")
+        ] = None,
+        orders: Annotated[
+            str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
+        ] = None,
+        session_gap: Annotated[
+            str, typer.Option(help="Silence that ends a session, such as 30m.")
+        ] = "30m",
+        session_break: Annotated[
+            list[str] | None, typer.Option(help="Also end sessions at: midnight, campaign.")
+        ] = None,
+        max_reject_share: Annotated[
+            float, typer.Option(help="Share of rejected rows above which the log is refused.")
+        ] = 0.01,
+        rejects: Annotated[
+            Path | None, typer.Option(help="Write rejected rows here (.parquet or .csv).")
+        ] = None,
+        out: Annotated[
+            Path | None, typer.Option(help="Write the canonical log here (.parquet).")
+        ] = None,
+        memory: Annotated[str | None, typer.Option(help="Memory limit, such as 2GB.")] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    ) -> None:
+        """Check event files against the contract; exit 3 when too many rows are rejected."""
+        from cartcast import events
+        from cartcast.config import parse_duration
+
+        refused: events.RejectedError | None = None
+        with shell.progress(not as_json) as progress:
+            try:
+                log = events.load(
+                    *files,
+                    layout=layout,
+                    orders=orders,
+                    session_gap=parse_duration(session_gap),
+                    session_breaks=session_break or (),
+                    max_reject_share=max_reject_share,
+                    progress=progress,
+                    memory=memory,
+                    out=out,
+                    rejects_out=rejects,
+                )
+            except events.RejectedError as error:
+                refused, log = error, error.log
+        if as_json:
+            shell.print_json(
+                {
+                    **log.summary.as_dict(),
+                    "layout": log.layout,
+                    "accepted": refused is None,
+                    "out": str(out) if out and refused is None else None,
+                    "findings": log.findings,
+                }
+            )
+        else:
+            _show(log)
+        if refused is not None:
+            raise refused
+
+
+def _show(log: Log) -> None:
+    """Print a log's figures and findings for a person."""
+    s = log.summary
+    unit = f" {s.currency}" if s.currency else ""
+
+    def line(name: str, value: object) -> None:
+        typer.echo(f"{name:<18} {value}")
+
+    def number(value: float | None, digits: int = 0) -> str:
+        return "-" if value is None else f"{value:,.{digits}f}"
+
+    line("layout", f"{log.layout} (clock: {s.clock})")
+    line("events", f"{number(s.events)} ({number(s.rejects)} rejected)")
+    line("from, to", f"{s.start or '-'} .. {s.end or '-'}")
+    line("sessions", number(s.sessions))
+    line("visitors", number(s.visitors))
+    line("items", f"{number(s.items)} in {number(s.categories)} categories")
+    line("countries", number(s.countries))
+    line("event types", ", ".join(f"{k} {v:,}" for k, v in s.event_types.items()) or "-")
+    line("purchases", f"{number(s.purchases)} in {number(s.purchase_sessions)} sessions")
+    line("revenue", f"{number(s.revenue, 2)}{unit} as it came")
+    if s.revenue is not None:
+        line("", f"{number(s.revenue_deduplicated, 2)}{unit} with each order's item counted once")
+    typer.echo(f"findings ({len(log.findings)})" if log.findings else "findings           none")
+    shell.show_findings(log.findings)

@@ -1,0 +1,201 @@
+"""Outcomes kept apart from the clicks: a table of orders or labels becomes purchase events.
+
+Real shops often have clicks in one place and orders in another (YooChoose's clicks and buys are
+the public example). A row joins by session id; else by visitor and time, to the session of that
+visitor that had begun, and ended no longer ago than the session gap.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import duckdb
+
+from cartcast.errors import DataError
+from cartcast.events.contract import STAGE
+from cartcast.events.guess import with_times
+from cartcast.events.layouts import Layout, Value
+from cartcast.events.mapping import Resolved, resolve
+from cartcast.events.read import Source
+from cartcast.events.sql import snake_case
+from cartcast.events.words import COLUMN_WORDS
+from cartcast.findings import Finding, declare, finding
+
+__all__ = ["ORDER_WORDS", "match_orders", "orders_layout", "resolve_orders", "set_aside"]
+
+UNMATCHED = declare(
+    "EV117",
+    "warn",
+    "Orders that met no session",
+    "Their money is in no figure, and a session that bought may look as if it did not.",
+    "Check that both tables cover the same days, ids and time zone.",
+)
+MISPLACED = declare(
+    "EV118",
+    "warn",
+    "Orders far from the clicks of their session",
+    "An order before its session began, or long after, points to another clock or a wrong join.",
+    "Check the time zones of both tables.",
+)
+
+_PER_UNIT = ("price", "unit_price", "item_price", "sale_price")
+_TOTAL = (
+    "amount", "order_amount", "order_value", "order_total", "total", "total_price", "revenue",
+    "value", "spend", "purchase_amount", "payment", "sum",
+)  # fmt: skip
+_LABEL = (
+    "label", "purchase", "purchased", "bought", "buy", "converted", "conversion", "is_purchase",
+    "is_buyer", "buyer", "outcome", "target",
+)  # fmt: skip
+_YES = ("1", "1.0", "true", "t", "yes", "y", "purchase", "buy", "bought", "converted")
+_TAKEN = ("session_id", "visitor_id", "event_time", "order_id", "item_id", "quantity", "currency")
+
+ORDER_WORDS: dict[str, tuple[str, ...]] = {
+    **{name: COLUMN_WORDS[name] for name in _TAKEN},
+    "event_time": (
+        "order_time", "purchase_time", "ordered_at", "purchased_at", *COLUMN_WORDS["event_time"],
+    ),
+    "price": (*_PER_UNIT, *_TOTAL),
+    "event_type": _LABEL,
+}  # fmt: skip
+"""Canonical column -> names by which a column of an orders table is known."""
+
+
+def orders_layout(source: Source, clock: str) -> Layout:
+    """Return the layout of an orders table from the names of its columns.
+
+    Raises:
+        DataError: it names neither a session nor a visitor with a time.
+    """
+    if not source.header_line and len(source.columns) == 5:
+        names = dict(zip(("session_id", "event_time", "item_id", "price", "quantity"),
+                         source.columns, strict=True))  # fmt: skip
+    else:
+        names = _by_words(source)
+    if "session_id" not in names and not {"visitor_id", "event_time"} <= set(names):
+        raise DataError(
+            f"{source.name}: an orders table needs session_id, or visitor_id with a time, got "
+            f"{', '.join(source.columns[:10])}; rename its columns."
+        )
+    if "quantity" in names and snake_case(names.get("price", "price")) in _TOTAL:
+        # The amount is the order's, not the unit's.
+        del names["quantity"]
+    return Layout(
+        name="orders",
+        columns={target: Value(columns=(column,)) for target, column in names.items()},
+        events=dict.fromkeys(_YES, "purchase"),
+        every_event="purchase",
+        clock=clock,
+    )
+
+
+def _by_words(source: Source) -> dict[str, str]:
+    known: dict[str, str] = {}
+    for column in source.columns:
+        known.setdefault(snake_case(column), column)
+        known.setdefault(re.sub(r"[^a-z0-9]", "", column.lower()), column)
+    names: dict[str, str] = {}
+    for target, words in ORDER_WORDS.items():
+        found = next((known[w] for w in words if w in known and known[w] not in names.values()), "")
+        if found:
+            names[target] = found
+    return names
+
+
+def resolve_orders(source: Source, clock: str) -> Resolved:
+    """Return the orders table's columns, resolved; its other columns are left out.
+
+    They are known only after the outcome, so no feature may read them.
+    """
+    layout = orders_layout(source, clock)
+    if clock in ("order", "session"):
+        layout = replace(
+            layout, columns={k: v for k, v in layout.columns.items() if k != "event_time"}
+        )
+    resolved = resolve(with_times(source, layout), source, timeless=True)
+    return replace(resolved, extras={})
+
+
+def set_aside(con: duckdb.DuckDBPyConnection, file: int) -> None:
+    """Move the good rows of the orders table out of the stage, until there are sessions."""
+    con.execute(
+        f"CREATE OR REPLACE TABLE outcomes AS SELECT * FROM {STAGE} WHERE __file = {file} "
+        f"AND __reason IS NULL AND event_type = 'purchase'"
+    )
+    con.execute(f"DELETE FROM {STAGE} WHERE __file = {file} AND __reason IS NULL")
+
+
+def match_orders(
+    con: duckdb.DuckDBPyConnection, session_gap: float, shown: str
+) -> tuple[int, list[Finding]]:
+    """Add the set-aside orders to their sessions; return how many met none, and findings.
+
+    An order without a time stands at its session's last event.
+    """
+    gap = f"to_microseconds({round(session_gap * 1_000_000)})"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE visits AS
+        SELECT session_id, min(visitor_id) AS visitor_id, min(event_time) AS start,
+               max(event_time) AS last, max(event_order) AS steps,
+               max(session_seconds) AS seconds
+        FROM {STAGE} WHERE __reason IS NULL GROUP BY session_id
+        """
+    )
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE matched AS
+        SELECT o.__seq AS seq, v.* FROM outcomes o JOIN visits v ON o.session_id = v.session_id
+        UNION ALL
+        SELECT o.__seq, v.* FROM (SELECT * FROM outcomes WHERE session_id IS NULL) o
+        ASOF JOIN (SELECT * FROM visits WHERE visitor_id IS NOT NULL) v
+          ON o.visitor_id = v.visitor_id AND o.event_time >= v.start
+        WHERE o.event_time <= v.last + {gap}
+        """
+    )
+    row = con.execute(
+        f"""
+        SELECT (SELECT count(*) FROM outcomes), (SELECT count(*) FROM matched),
+               (SELECT sum(price * quantity) FROM outcomes
+                WHERE __seq NOT IN (SELECT seq FROM matched)),
+               (SELECT count(*) FROM outcomes o JOIN matched m ON o.__seq = m.seq
+                WHERE o.event_time < m.start OR o.event_time > m.last + INTERVAL 1 DAY)
+        """
+    ).fetchone()
+    assert row is not None
+    orders, met, lost, misplaced = row
+    con.execute(
+        f"""
+        INSERT INTO {STAGE} BY NAME
+        SELECT o.* REPLACE (
+            m.session_id AS session_id, coalesce(o.visitor_id, m.visitor_id) AS visitor_id,
+            coalesce(o.event_time, m.last) AS event_time,
+            coalesce(o.known_time, m.last) AS known_time, m.seconds AS session_seconds,
+            m.steps + row_number() OVER (PARTITION BY m.session_id
+                                         ORDER BY o.event_time, o.__seq) AS event_order)
+        FROM outcomes o JOIN matched m ON o.__seq = m.seq
+        """
+    )
+    found = []
+    if orders > met:
+        money = f" worth {lost:,.2f}" if lost is not None else ""
+        found.append(
+            finding(
+                UNMATCHED,
+                f"{shown}: {orders - met} of {orders} orders{money} met no session.",
+                count=orders - met,
+                orders=orders,
+                money=lost,
+            )
+        )
+    if misplaced:
+        found.append(
+            finding(
+                MISPLACED,
+                f"{shown}: {misplaced} orders lie before their session or over a day after it.",
+                count=misplaced,
+            )
+        )
+    con.execute("DROP TABLE visits; DROP TABLE matched; DROP TABLE outcomes")
+    return orders - met, found

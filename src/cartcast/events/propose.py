@@ -1,0 +1,127 @@
+"""Propose a layout for a file: what each column seems to be, why, and YAML to edit."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cartcast.errors import DataError
+from cartcast.events.builtin_layouts import LAYOUTS
+from cartcast.events.engine import connect, translate
+from cartcast.events.guess import Guess, choose, guess
+from cartcast.events.layouts import Layout, Value, to_yaml
+from cartcast.events.read import Source, expand, open_source
+from cartcast.events.schema import COLUMNS
+
+__all__ = ["Proposal", "propose"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A proposed layout of one source.
+
+    Attributes:
+        source: the source's name.
+        layout: name of the layout that fits, `guessed`, or `unknown`.
+        confidence: 0 (nothing fits) to 1 (every telling column is there).
+        reasons: canonical column -> why.
+        others: other layouts that fit in part -> confidence.
+        columns: canonical column -> source column(s).
+        yaml: text to save, edit and give to `--layout`.
+    """
+
+    source: str
+    layout: str
+    confidence: float
+    reasons: dict[str, str]
+    others: dict[str, float]
+    columns: dict[str, Any]
+    yaml: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return dict(self.__dict__)
+
+
+def propose(source: Any, folder: Path | None = None) -> Proposal:
+    """Return the layout that a source seems to have.
+
+    Raises:
+        NotFoundError: the source is not there.
+        DataError: it is empty or cannot be read.
+    """
+    first = next(iter(expand(source)))
+    with tempfile.TemporaryDirectory(prefix="cartcast-", dir=folder) as work:
+        con = connect(Path(work))
+        try:
+            opened = open_source(con, first, Path(work))
+            try:
+                found = guess(opened)
+                opened, layout, _ = choose(opened, found.layout)
+            except DataError as error:
+                return _unknown(opened, str(error))
+        except duckdb.Error as error:
+            raise translate(error, str(first)) from error
+        finally:
+            con.close()
+    return _proposal(opened, found, layout)
+
+
+def _proposal(source: Source, found: Guess, layout: Layout) -> Proposal:
+    known = {c.lower() for c in source.columns}
+    columns: dict[str, Value] = {}
+    for target, value in layout.columns.items():
+        here = tuple(c for c in value.columns if c.split("[")[0].lower() in known)
+        if here or value.parts or value.constant is not None:
+            columns[target] = replace(value, columns=here)
+    items = tuple(i for i in layout.items if any(c.lower() in known for c in i.columns))
+    shown = replace(layout, columns=columns, items=items)
+    notes = {t: found.reasons.get(t, "") for t in columns}
+    lines = [f"# {source.name}", f"# layout {layout.name}, confidence {found.confidence:.0%}"]
+    if "" in found.reasons:
+        lines.append(f"# because {found.reasons['']}")
+    if "every_event" in found.reasons:
+        lines.append(f"# every_event: {found.reasons['every_event']}")
+    lines += [f"# also possible: {n} ({c:.0%})" for n, c in found.others.items()]
+    unused = [c for c in source.columns if not _used(c, shown)]
+    if unused:
+        lines.append(f"# kept under their own names: {', '.join(unused)}")
+    if layout.name in LAYOUTS:
+        lines.append(f"# as it is: --layout {layout.name}; changed: save this as a .yaml file")
+        shown = replace(shown, name=f"my-{layout.name}")
+    return Proposal(
+        source=source.name,
+        layout=layout.name,
+        confidence=found.confidence,
+        reasons=found.reasons,
+        others=found.others,
+        columns={t: list(v.columns or v.parts) for t, v in columns.items()},
+        yaml="\n".join(lines) + "\n" + to_yaml(shown, notes),
+    )
+
+
+def _used(column: str, layout: Layout) -> bool:
+    name = column.lower()
+    for value in layout.columns.values():
+        if name in {c.split("[")[0].lower() for c in (*value.columns, *value.parts)}:
+            return True
+    return any(name in {c.lower() for c in i.columns} for i in layout.items)
+
+
+def _unknown(source: Source, why: str) -> Proposal:
+    lines = [
+        f"# {why}",
+        f"# columns of {source.name}: {', '.join(source.columns)}",
+        "# Fill in the source's column for each name that it has; leave the others empty.",
+        "name: my-layout",
+        "columns:",
+        *(f"  {name}:  # {c.meaning}" for name, c in COLUMNS.items()),
+    ]
+    if not source.has_header:
+        header = ", ".join(f"{c}" for c in source.columns)
+        lines.append(f"header: [{header}]")
+    return Proposal(source.name, "unknown", 0.0, {"": why}, {}, {}, "\n".join(lines) + "\n")
