@@ -1,0 +1,196 @@
+"""Explanation against models whose truth is known: exact sums, order, directions, words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cartcast.errors import UsageError
+from cartcast.explain import by_click, contributions, describe, effect, importance
+from cartcast.explain.phrases import phrase, sentence
+from cartcast.explain.predict import log_odds
+from cartcast.models.calibrate import calibrate
+from cartcast.models.classifiers import CLASSIFIERS
+
+UNITS = {"carts": "event", "price": "currency", "device": "", "noise": ""}
+
+
+class Known:
+    """log-odds = 1.2 carts - 0.02 price; the other columns do nothing."""
+
+    def predict_proba(self, X):
+        score = -2 + 1.2 * X["carts"].to_numpy(float) - 0.02 * X["price"].to_numpy(float)
+        p = 1 / (1 + np.exp(-score))
+        return np.column_stack([1 - p, p])
+
+
+def table(n=1500, seed=0):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(
+        {
+            "carts": rng.poisson(0.8, n).astype(float),
+            "price": rng.lognormal(3, 0.6, n),
+            "device": rng.choice(np.array(["phone", "desktop", None], dtype=object), n),
+            "noise": rng.normal(size=n),
+        }
+    )
+    y = (rng.uniform(size=n) < Known().predict_proba(X)[:, 1]) * 1.0
+    return X, y, np.repeat(np.arange(n // 3), 3)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y, _ = table(2000, seed=1)
+    X.loc[::7, "price"] = np.nan
+    made = {
+        name: CLASSIFIERS[name].make(seed=0).fit(X, y)
+        for name in ("lightgbm", "xgboost", "logistic_regression")
+    }
+    return X, y, made
+
+
+def test_importance_finds_what_matters_and_shows_nothing_of_noise():
+    X, y, g = table()
+    found = importance(Known(), X, y, None, g).set_index("feature")
+    assert list(found.index[:2]) == ["carts", "price"]
+    assert found.loc["carts", "low"] > 0
+    assert found.loc["noise", "mean_drop"] == 0.0
+    assert found.loc["carts", "direction"] == "raises"
+    assert found.loc["price", "direction"] == "lowers"
+    assert found.loc["device", "direction"] is None or pd.isna(found.loc["device", "direction"])
+    assert (found["low"] <= found["mean_drop"]).all()
+    assert (found["mean_drop"] <= found["high"]).all()
+
+
+def test_importance_is_the_loss_that_shuffling_adds():
+    X, y, _ = table(800)
+    (row,) = importance(Known(), X, y, features=["carts"], repeats=1, seed=4).itertuples()
+    from sklearn.metrics import log_loss
+
+    order = np.random.default_rng(4).permutation(800)
+    shuffled = X.assign(carts=X["carts"].to_numpy()[order])
+    model = Known()
+    added = log_loss(y, model.predict_proba(shuffled)) - log_loss(y, model.predict_proba(X))
+    assert row.mean_drop == pytest.approx(added, rel=1e-9)
+
+
+def test_importance_of_a_regressor_is_r2_lost():
+    class Line:
+        def predict(self, X):
+            return X["carts"].to_numpy(float) * 10
+
+    X, _, _ = table(600)
+    y = X["carts"].to_numpy() * 10 + np.random.default_rng(0).normal(size=600)
+    found = importance(Line(), X, y, task="regressor").set_index("feature")
+    assert found.loc["carts", "mean_drop"] == pytest.approx(2.0, abs=0.3)
+
+
+def test_importance_samples_whole_visitors_and_repeats_itself():
+    X, y, g = table()
+    once = importance(Known(), X, y, None, g, max_rows=300, features=["carts"])
+    again = importance(Known(), X, y, None, g, max_rows=300, features=["carts"])
+    pd.testing.assert_frame_equal(once, again)
+
+
+def test_importance_by_click():
+    X, y, g = table()
+    clicks = np.tile([1, 2, 5], 500)
+    found = by_click(Known(), X, y, clicks, g, features=["carts"])
+    assert list(found["click"]) == [1, 2, 5]
+    assert by_click(Known(), X, y, clicks, g, minimum=10_000).empty
+
+
+def test_an_unknown_feature_is_named():
+    X, y, _ = table(50)
+    with pytest.raises(UsageError, match="Did you mean 'carts'"):
+        importance(Known(), X, y, features=["cart"])
+    with pytest.raises(UsageError, match="Did you mean 'price'"):
+        effect(Known(), X, "prise")
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
+def test_tree_contributions_sum_to_the_score(fitted, name):
+    X, _, made = fitted
+    found = contributions(made[name], X[:50])
+    score = log_odds(made[name].predict_proba(X[:50])[:, 1])
+    assert found.method == "tree"
+    np.testing.assert_allclose(found.values.sum(axis=1) + found.base, score, atol=1e-4)
+    assert list(found.values.columns) == list(X.columns)
+
+
+def test_a_calibrated_booster_is_explained_before_its_curve(fitted):
+    X, y, made = fitted
+    found = contributions(calibrate(made["lightgbm"], X, y), X[:5])
+    assert found.scale == "log-odds before calibration"
+    pd.testing.assert_frame_equal(found.values, contributions(made["lightgbm"], X[:5]).values)
+
+
+def test_sampled_contributions_are_exact_for_a_straight_line():
+    X, _, _ = table()
+    X = X[["carts", "price", "noise"]]
+    found = contributions(Known(), X[:4], X[:500])
+    score = log_odds(Known().predict_proba(X[:4])[:, 1])
+    assert found.method == "sampled"
+    np.testing.assert_allclose(found.values.sum(axis=1) + found.base, score, atol=1e-9)
+    assert (found.values["noise"].abs() < 1e-9).all()
+    expected = 1.2 * (X["carts"][:4] - X["carts"][:500].mean())
+    np.testing.assert_allclose(found.values["carts"], expected, atol=0.8)
+
+
+def test_a_model_without_trees_needs_a_background(fitted):
+    X, _, made = fitted
+    with pytest.raises(UsageError, match="give background rows"):
+        contributions(made["logistic_regression"], X[:1])
+    found = contributions(made["logistic_regression"], X[:2], X[:200])
+    score = log_odds(made["logistic_regression"].predict_proba(X[:2])[:, 1])
+    np.testing.assert_allclose(found.values.sum(axis=1) + found.base, score, atol=1e-6)
+
+
+def test_an_effect_follows_the_model():
+    X, _, g = table()
+    found = effect(Known(), X, "carts", groups=g)
+    assert found["prediction"].is_monotonic_increasing
+    assert found["share"].sum() == pytest.approx(1.0)
+    assert (found["low"] <= found["prediction"]).all()
+    flat = effect(Known(), X, "device", groups=g)
+    assert set(flat["value"]) == {"phone", "desktop"}
+    assert flat["prediction"].nunique() == 1
+
+
+def test_an_effect_of_nothing_known_is_empty():
+    X, _, _ = table(60)
+    assert effect(Known(), X.assign(noise=np.nan), "noise").empty
+
+
+def test_words():
+    told = describe(
+        {"carts": 6.0, "price": np.nan, "noise": 0.1},
+        {"carts": 0.9, "price": -0.3, "noise": 0.0},
+        UNITS,
+    )
+    assert list(told["text"]) == ["6 carts", "no price known"]
+    assert sentence(told) == "6 carts raises the chance of a purchase; no price known lowers it."
+    assert sentence(told.iloc[:0]) == (
+        "Nothing moves the chance of a purchase away from the average."
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("day_of_week", 0.0, "day, Monday 0"), "on a Monday"),
+        (("hour", 14.0, "hour"), "at 14 o'clock"),
+        (("carts", 0.0, "event"), "no carts"),
+        (("price_max", 1500.0, "currency", "EUR"), "price max €1,500"),
+        (("price_max", 15.0, "currency", None), "price max 15.00"),
+        (("days_since_last_session", 2.5, "day"), "2.5 days since last session"),
+        (("seconds_since_click", 12.0, "s"), "12 s since click"),
+        (("dwell_mean", 90.0, "s"), "dwell mean 90 s"),
+        (("avg_price_per_click", 2.0, "currency/event", "EUR"), "avg price per click 2 EUR/event"),
+        (("device", "phone", ""), "device phone"),
+        (("x", None), "no x known"),
+    ],
+)
+def test_phrases(arguments, text):
+    assert phrase(*arguments) == text
