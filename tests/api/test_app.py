@@ -71,30 +71,31 @@ def test_segment_library_by_changing_its_host(serve: Callable[..., str], live: L
 
 
 def test_snowplow_library_by_changing_its_host(serve: Callable[..., str], live: Live) -> None:
-    from snowplow_tracker import Emitter, SelfDescribingJson, Subject, Tracker
+    from snowplow_tracker import (
+        Emitter,
+        PageView,
+        SelfDescribing,
+        SelfDescribingJson,
+        StructuredEvent,
+        Subject,
+        Tracker,
+    )
 
     address = urlsplit(serve(live))
     emitter = Emitter(str(address.hostname), protocol="http", port=address.port, batch_size=10)
     subject = Subject().set_domain_user_id("snow").set_domain_session_id("s-1")
     tracker = Tracker("shop", emitter, subject=subject, app_id="shop")
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        tracker.track_page_view("https://shop/p", "A page")
-        tracker.track_struct_event("shoes", "add_to_cart", label="sku-7", value=3.0)
-    tracker.track_self_describing_event(
-        SelfDescribingJson(
-            "iglu:com.snowplowanalytics.snowplow.ecommerce/snowplow_ecommerce_action/jsonschema/1-0-2",
-            {"type": "product_view"},
-        ),
-        context=[
-            SelfDescribingJson(
-                "iglu:com.snowplowanalytics.snowplow.ecommerce/product/jsonschema/1-0-0",
-                {"id": "sku-8", "category": "hats", "price": 12.5, "currency": "EUR"},
-            )
-        ],
+    action = SelfDescribingJson(
+        "iglu:com.snowplowanalytics.snowplow.ecommerce/snowplow_ecommerce_action/jsonschema/1-0-2",
+        {"type": "product_view"},
     )
+    product = SelfDescribingJson(
+        "iglu:com.snowplowanalytics.snowplow.ecommerce/product/jsonschema/1-0-0",
+        {"id": "sku-8", "category": "hats", "price": 12.5, "currency": "EUR"},
+    )
+    tracker.track(PageView("https://shop/p", "A page"))
+    tracker.track(StructuredEvent("shoes", "add_to_cart", label="sku-7", value=3.0))
+    tracker.track(SelfDescribing(action, context=[product]))
     tracker.flush()
     assert live.metrics.events == {"accepted": 3}
     session = live.store.sessions.index["ss-1"]  # type: ignore[attr-defined]
@@ -102,8 +103,8 @@ def test_snowplow_library_by_changing_its_host(serve: Callable[..., str], live: 
 
 
 def test_ga4_measurement_protocol(serve: Callable[..., str], live: Live) -> None:
-    body = {"client_id": "1.2", "events": [
-        {"name": "view_item", "params": {"session_id": 9, "items": [{"item_id": "a", "price": 4}]}}]}  # fmt: skip
+    params = {"session_id": 9, "items": [{"item_id": "a", "price": 4}]}
+    body = {"client_id": "1.2", "events": [{"name": "view_item", "params": params}]}
     url = serve(live)
     assert (
         httpx.post(f"{url}/mp/collect?measurement_id=G-1&api_secret=s", json=body).status_code

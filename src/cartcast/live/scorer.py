@@ -91,6 +91,10 @@ class Scorer(Protocol):
         """Return what moves the prediction most, the strongest first."""
         ...
 
+    def describe(self) -> dict[str, Any]:
+        """Return what there is to say of the model, as plain data."""
+        ...
+
     def values(self, state: State) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
         ...

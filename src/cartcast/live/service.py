@@ -72,6 +72,10 @@ class Store(Protocol):
         """Return the open session with this id."""
         ...
 
+    async def find_visitor(self, event: Event) -> Session | None:
+        """Return the open session that an event of this visitor would join."""
+        ...
+
     async def ready(self) -> None:
         """Return when the state can be written.
 
@@ -112,15 +116,18 @@ class Live:
         features: bool = False,
         reasons: int = 0,
         now: int | None = None,
+        scores: bool = True,
     ) -> list[Answer]:
         """Take events; answer each, scoring the last of each session, or `every` one.
+
+        Without `scores` the answers only say what became of the events.
 
         Raises:
             Problem: 503, when the state cannot be kept; nothing is acknowledged.
         """
 
         def render(outcomes: Sequence[Outcome]) -> list[Answer]:
-            return self._render(outcomes, every, features, reasons)
+            return self._render(outcomes, scores, every, features, reasons)
 
         if every and len(events) > 1:
             # Scores after each event need the states between; those exist one at a time.
@@ -149,7 +156,7 @@ class Live:
         self.metrics.models_taken += 1
 
     def _render(
-        self, outcomes: Sequence[Outcome], every: bool, features: bool, reasons: int
+        self, outcomes: Sequence[Outcome], scores: bool, every: bool, features: bool, reasons: int
     ) -> list[Answer]:
         scorer, counts = self.scorer, self.metrics.events
         answers = []
@@ -158,7 +165,7 @@ class Live:
             status, session, event, _ = outcome
             counts[status] += 1
             answer = Answer(status, event.event_id, session.id, session.clicks)
-            if every or session.id not in scored:
+            if scores and (every or session.id not in scored):
                 scored.add(session.id)
                 score = scorer.score(session.state)
                 answer.p_buy, answer.revenue, answer.segment = score

@@ -189,6 +189,7 @@ class Sessions:
         session.previous = None
         following.previous = session
         following.arrivals = session.arrivals
+        following.campaign = session.campaign
         return following
 
     def _bind(self, session: Session, keys: tuple[str, ...]) -> None:
@@ -338,7 +339,8 @@ class Sessions:
         for kept in (kept for tail in tails for kept in tail):
             event = _DECODE(kept.data)
             if (who := visitor_of(event)) is not None:
-                self._visitor(who).counts[event.event_type] -= 1
+                counts = self._visitor(who).counts
+                counts[event.event_type] = counts.get(event.event_type, 0) - 1
         first = start.tail or newest.tail
         if not first or (who := visitor_of(_DECODE(first[0].data))) is None:
             return

@@ -126,6 +126,10 @@ class MemoryStore:
         """Return the number of keys of open sessions."""
         return len(self.sessions.index)
 
+    async def find_visitor(self, event: Event) -> Session | None:
+        """Return the open session that an event of this visitor would join."""
+        return self.sessions.find(Sessions.keys_of(event))
+
     async def find(self, identity: str) -> Session | None:
         """Return the open session with this id."""
         index = self.sessions.index

@@ -40,7 +40,8 @@ def parse(body: bytes, context: Context) -> Parsed:
     prefix = ""
     try:
         if _IS_LIST(body):
-            prefix, events = "events", _LIST.decode(body)
+            prefix = "events"
+            events = _LIST.decode(body)
         elif _IS_BATCH(body):
             events = _BATCH.decode(body).events
         else:

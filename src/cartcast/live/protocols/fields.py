@@ -65,7 +65,7 @@ class Fields:
                     raise self.refuse(name, "must be a number", value) from None
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise self.refuse(name, "must be a number", type(value).__name__)
-            if not math.isfinite(value) or abs(value) > 1e15:
+            if not math.isfinite(value) or abs(value) > 1e17:
                 raise self.refuse(name, "must be a finite number", value)
             if least is not None and value < least:
                 raise self.refuse(name, f"must be >= {least:g}", value)

@@ -1,0 +1,235 @@
+"""The application: FastAPI for what people read, plain ASGI inside it for what trackers send.
+
+Every request passes one gate: request id, method, key and scope, rate, body within limits. What
+goes wrong is a problem document; what was not foreseen is logged and answered with 500.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from time import perf_counter
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from cartcast.api import routes
+from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores, context
+from cartcast.api.keys import Key, Keys
+from cartcast.api.limits import Buckets
+from cartcast.api.openapi import describe
+from cartcast.api.requests import (
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    key_of,
+    query_of,
+    read_body,
+    read_headers,
+)
+from cartcast.api.settings import Served
+from cartcast.live.event import now_micros
+from cartcast.live.problems import CONTENT_TYPE, Problem
+from cartcast.live.service import Live
+
+__all__ = ["Service"]
+
+logger = logging.getLogger(__name__)
+FAILED_PER_SECOND: Final = 10.0
+"""Wrong keys per second and address that are still answered with 401; then it is 429."""
+_NO_HEADERS = Headers("", None, False, None, None, None)
+_CORS = [
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-request-id"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class Service(FastAPI):
+    """The HTTP service of one `Live`.
+
+    Args:
+        live: takes events and scores.
+        keys: API keys; empty (false) means that none are asked for.
+        served: limits and what is shown.
+        background: coroutine functions run while the service runs.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        keys: Keys | None = None,
+        served: Served | None = None,
+        background: Sequence[routes.Background] = (),
+    ) -> None:
+        self.live = live
+        self.keys = keys or Keys(None)
+        self.served = served or Served()
+        self._rate = Buckets(self.served.rate) if self.served.rate else None
+        self._failures = Buckets(FAILED_PER_SECOND)
+        self._background = tuple(background)
+        super().__init__(
+            title="Cartcast live",
+            description=routes.DESCRIPTION,
+            version="1",
+            docs_url="/docs" if self.served.docs else None,
+            redoc_url=None,
+            openapi_url="/openapi.json" if self.served.docs else None,
+            lifespan=self._life,
+        )
+        routes.add(self, live, self.served)
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document, the hot routes included."""
+        if self.openapi_schema is None:
+            self.openapi_schema = describe(super().openapi(), secured=bool(self.keys))
+        return self.openapi_schema
+
+    @asynccontextmanager
+    async def _life(self, _: FastAPI) -> AsyncIterator[None]:
+        await self.live.store.open()
+        try:
+            async with routes.running(self._background):
+                yield
+        finally:
+            await self.live.store.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        started = perf_counter()
+        path: str = scope["path"]
+        headers, answered = _NO_HEADERS, None
+        hot = HOT.get(path)
+        try:
+            headers = read_headers(scope)
+            if scope["method"] == "OPTIONS" and headers.origin is not None:
+                status, body, extra = 204, b"", list(_CORS)
+            elif hot is not None:
+                if scope["method"] != "POST":
+                    raise Problem(405, "the method must be POST", headers={"Allow": "POST"})
+                body = await self._hot(hot, scope, headers, receive)
+                status, extra = 200, [(b"content-type", b"application/json")]
+            else:
+                answered = await self._cold(path, scope, headers, receive, send)
+        except Problem as problem:
+            status, body, extra = _as_response(problem, headers.request_id)
+            self.live.metrics.refused[str(status)] += 1
+        except Exception:
+            # Never the cause in the answer: it may hold data. The log has it, by request id.
+            logger.exception("unexpected error", extra={"request_id": headers.request_id})
+            unforeseen = Problem(500, "unexpected error; the log has it under this request id")
+            status, body, extra = _as_response(unforeseen, headers.request_id)
+        if answered is None:
+            await self._respond(send, status, body, extra, headers)
+        else:
+            status = answered
+        label = path if hot or path in routes.PATHS else "other"
+        self.live.metrics.observe(label, status, perf_counter() - started)
+        if status >= 400:
+            logger.info(
+                "refused",
+                extra={"request_id": headers.request_id, "path": label, "status": status},
+            )
+
+    async def _hot(self, hot: Hot, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        query = query_of(scope)
+        served = self.served
+        scores, parsed = True, None
+        if self.keys:
+            text = key_of(headers, query)
+            if text is None and hot.body_key:
+                body = await read_body(receive, headers, served.max_body, served.body_seconds)
+                assert hot.protocol is not None
+                parsed = hot.protocol(body, context(served, now_micros()))
+                key = self._require(parsed.key, hot.scope, scope)
+            else:
+                key = self._require(text, hot.scope, scope)
+                body = await read_body(receive, headers, served.max_body, served.body_seconds)
+            scores = key.allows("score")
+        else:
+            if self._rate is not None:
+                self._rate.take(_address(scope))
+            body = await read_body(receive, headers, served.max_body, served.body_seconds)
+        request = Request(body, query, scores, parsed)
+        if hot.protocol is None:
+            return await answer_scores(self.live, request, served)
+        return await answer_events(self.live, request, hot, served)
+
+    async def _cold(
+        self, path: str, scope: Scope, headers: Headers, receive: Receive, send: Send
+    ) -> int:
+        if self.keys and path not in routes.OPEN:
+            needed = "score" if path.startswith("/v1/") else "admin"
+            self._require(key_of(headers, query_of(scope)), needed, scope)
+        elif self._rate is not None and path not in routes.OPEN:
+            self._rate.take(_address(scope))
+        status = 500
+        added = [(b"x-request-id", headers.request_id.encode()), *self._origin(headers)]
+
+        async def sending(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *added]
+            await send(message)
+
+        await super().__call__(scope, receive, sending)
+        return status
+
+    def _require(self, text: str | None, needed: str, scope: Scope) -> Key:
+        """Return the key when it lives and allows `needed`.
+
+        Raises:
+            Problem: 401 without a living key, 403 without the scope, 429 beyond the rate.
+        """
+        key = self.keys.find(text) if text else None
+        if key is None:
+            self._failures.take(_address(scope))
+            missing = "a key must be given" if not text else "the key is not known or has ended"
+            raise Problem(401, missing, rule="key", headers={"WWW-Authenticate": "Bearer"})
+        if self._rate is not None:
+            self._rate.take(key.id)
+        if not key.allows(needed):
+            rule = f"scope {needed}"
+            raise Problem(403, f"the key must have the scope {needed!r}", rule=rule)
+        return key
+
+    def _origin(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        if headers.origin is None or not self.served.origins:
+            return []
+        if "*" in self.served.origins:
+            return [(b"access-control-allow-origin", b"*")]
+        if headers.origin.decode("latin-1") in self.served.origins:
+            return [(b"access-control-allow-origin", headers.origin), (b"vary", b"origin")]
+        return []
+
+    async def _respond(
+        self,
+        send: Send,
+        status: int,
+        body: bytes,
+        extra: list[tuple[bytes, bytes]],
+        headers: Headers,
+    ) -> None:
+        extra.append((b"content-length", str(len(body)).encode()))
+        extra.append((b"x-request-id", headers.request_id.encode()))
+        if headers.origin is not None:
+            extra += self._origin(headers)
+        await send({"type": "http.response.start", "status": status, "headers": extra})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _as_response(problem: Problem, request_id: str) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    extra = [(b"content-type", CONTENT_TYPE.encode())]
+    extra += [(n.lower().encode(), v.encode()) for n, v in problem.headers.items()]
+    return problem.status, problem.encode(request_id), extra
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "local"

@@ -1,0 +1,174 @@
+"""What is read of a request before anything else: headers, key, query, body within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import count
+from secrets import token_hex
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+from cartcast.live.problems import Problem
+
+__all__ = ["Headers", "Receive", "Scope", "Send", "key_of", "query_of", "read_body", "read_headers"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+_PREFIX = token_hex(4)
+_NUMBERS = count(1)
+_JSON = (b"application/json", b"text/plain", b"application/x-ndjson")
+
+
+class Headers(NamedTuple):
+    """The headers that matter here."""
+
+    request_id: str
+    length: int | None
+    gzip: bool
+    authorization: bytes | None
+    api_key: bytes | None
+    origin: bytes | None
+
+
+def read_headers(scope: Scope) -> Headers:
+    """Return the headers that matter.
+
+    Raises:
+        Problem: 400 for a malformed length, 415 for a type or encoding that is not read.
+    """
+    request_id = length = authorization = api_key = origin = None
+    gzip = False
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if not value.isdigit():
+                raise Problem(400, "content-length must be a whole number", field="content-length")
+            length = int(value)
+        elif name == b"content-encoding":
+            if value.lower() not in (b"gzip", b"identity"):
+                raise Problem(415, "content-encoding must be gzip", field="content-encoding")
+            gzip = value.lower() == b"gzip"
+        elif name == b"content-type":
+            if scope["method"] == "POST" and not value.lower().startswith(_JSON):
+                raise Problem(415, "content-type must be application/json", field="content-type")
+        elif name == b"authorization":
+            authorization = value
+        elif name == b"x-api-key":
+            api_key = value
+        elif name == b"x-request-id":
+            request_id = value.decode() if _REQUEST_ID(value) else None
+        elif name == b"origin":
+            origin = value
+    if request_id is None:
+        request_id = f"{_PREFIX}-{next(_NUMBERS):x}"
+    return Headers(request_id, length, gzip, authorization, api_key, origin)
+
+
+def key_of(headers: Headers, query: dict[str, str]) -> str | None:
+    """Return the key that the headers or the query carry; the body may carry another.
+
+    `Authorization: Bearer KEY`, or Basic with the key as the user (Segment), `X-Api-Key`, or
+    `?api_secret=` (GA4) or `?key=` in the query.
+    """
+    if headers.api_key is not None:
+        return headers.api_key.decode("latin-1")
+    if headers.authorization is not None:
+        kind, _, rest = headers.authorization.decode("latin-1").partition(" ")
+        if kind.lower() == "bearer":
+            return rest.strip()
+        if kind.lower() == "basic":
+            try:
+                plain = base64.b64decode(rest.strip(), validate=True).decode("latin-1")
+            except binascii.Error:
+                return None
+            return plain.partition(":")[0]
+        return None
+    return query.get("api_secret") or query.get("key")
+
+
+def query_of(scope: Scope) -> dict[str, str]:
+    """Return the query's last value of each name."""
+    raw = scope["query_string"]
+    if not raw:
+        return {}
+    text = raw.decode("latin-1")
+    if len(text) > 4096:
+        raise Problem(400, f"the query must have at most 4096 characters, got {len(text)}")
+    try:
+        return {name: values[-1] for name, values in parse_qs(text, max_num_fields=50).items()}
+    except ValueError:
+        raise Problem(400, "the query must have at most 50 fields") from None
+
+
+async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
+    """Return the whole body, decompressed.
+
+    Raises:
+        Problem: 408 when it comes too slowly, 413 when it is too large, 400 for broken gzip.
+    """
+    if headers.length is not None and headers.length > most:
+        raise _too_large(headers.length, most)
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                body = await _read_more(receive, body, most)
+    except TimeoutError:
+        raise Problem(
+            408,
+            f"the body must come within {seconds:g} s",
+            rule=f"time <= {seconds:g} s",
+            headers={"Connection": "close"},
+        ) from None
+    if message["type"] == "http.disconnect":
+        raise Problem(400, "the client went away")
+    if len(body) > most:
+        raise _too_large(len(body), most)
+    return _inflate(body, most) if headers.gzip else body
+
+
+async def _read_more(receive: Receive, body: bytes, most: int) -> bytes:
+    parts, size = [body], len(body)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the client went away")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise _too_large(size, most)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(size: int, most: int) -> Problem:
+    rule = f"at most {most} bytes"
+    return Problem(
+        413,
+        f"the body must have {rule}, got {size} or more",
+        field="body",
+        rule=rule,
+        headers={"Connection": "close"},
+    )
+
+
+def _inflate(body: bytes, most: int) -> bytes:
+    engine = zlib.decompressobj(31)
+    try:
+        plain = engine.decompress(body, most + 1)
+    except zlib.error as error:
+        raise Problem(400, f"the body must be gzip: {error}", field="body") from error
+    if len(plain) > most:
+        raise _too_large(len(plain), most)
+    if not engine.eof:
+        raise Problem(400, "the body must be whole gzip, it ends too early", field="body")
+    return plain

@@ -1,0 +1,144 @@
+"""The routes that people and monitors read: health, metrics, models, sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from cartcast.api.settings import Served
+from cartcast.live.event import Event
+from cartcast.live.problems import CONTENT_TYPE, Problem
+from cartcast.live.service import Live
+from cartcast.live.session import Session
+
+__all__ = ["DESCRIPTION", "OPEN", "PATHS", "Background", "add", "running"]
+
+Background = Callable[[], Awaitable[None]]
+OPEN: Final = frozenset({"/healthz", "/readyz"})
+"""Paths that need no key."""
+PATHS: Final = OPEN | {"/metrics", "/v1/models", "/v1/sessions", "/docs", "/openapi.json"}
+DESCRIPTION: Final = (
+    "Send events, get the probability that the visitor will buy, the expected revenue and the "
+    "segment, while the visitor is still there. Errors are problem documents (RFC 9457). Events "
+    "are counted once per `event_id`; late ones are put in their place within the late window."
+)
+
+
+def add(app: FastAPI, live: Live, served: Served) -> None:
+    """Add the routes and the handlers of errors."""
+
+    @app.get("/healthz", summary="The process runs", tags=["health"])
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="Events can be taken", tags=["health"])
+    async def ready() -> dict[str, Any]:
+        await live.store.ready()
+        return {"status": "ready", "model": live.scorer.version, "sessions": live.store.count()}
+
+    if served.metrics:
+
+        @app.get(
+            "/metrics",
+            summary="Counters for Prometheus",
+            tags=["health"],
+            response_class=PlainTextResponse,
+        )
+        async def metrics() -> PlainTextResponse:
+            lines = list(live.metrics.lines())
+            count = live.store.count()
+            if count is not None:
+                lines += ["# TYPE cartcast_sessions gauge", f"cartcast_sessions {count}"]
+            text = "\n".join(lines) + "\n"
+            return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/models", summary="The model in use", tags=["models"])
+    async def models() -> dict[str, Any]:
+        champion = live.scorer.describe()
+        return {"champion": champion, "refused": live.refused_model}
+
+    @app.get("/v1/sessions", summary="The open session of a visitor", tags=["sessions"])
+    async def session_of(
+        visitor_id: str | None = Query(None, min_length=1, max_length=256),
+        user_id: str | None = Query(None, min_length=1, max_length=256),
+    ) -> dict[str, Any]:
+        if (visitor_id is None) == (user_id is None):
+            raise Problem(422, "visitor_id: give visitor_id or user_id", field="visitor_id")
+        event = Event("other", visitor_id=visitor_id, user_id=user_id)
+        return _view(live, await live.store.find_visitor(event))
+
+    @app.get("/v1/sessions/{session_id}", summary="One open session", tags=["sessions"])
+    async def session(session_id: str) -> dict[str, Any]:
+        return _view(live, await live.store.find(session_id))
+
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+
+
+def _view(live: Live, session: Session | None) -> dict[str, Any]:
+    if session is None:
+        raise Problem(404, "no open session of this name; sessions are kept until they expire")
+    score = live.scorer.score(session.state)
+    return {
+        "session_id": session.id,
+        "clicks": session.clicks,
+        "first_time": _iso(session.first),
+        "last_time": _iso(session.last_time),
+        "p_buy": score.p_buy,
+        "revenue": score.revenue,
+        "segment": score.segment,
+        "model": live.scorer.version,
+        "features": live.scorer.values(session.state),
+    }
+
+
+def _iso(time: int) -> str | None:
+    return datetime.fromtimestamp(time / 1e6, UTC).isoformat() if time > 0 else None
+
+
+def _problem_response(problem: Problem) -> Response:
+    return Response(
+        problem.encode(), problem.status, headers=problem.headers, media_type=CONTENT_TYPE
+    )
+
+
+async def _on_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return _problem_response(error)
+
+
+async def _on_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    return _problem_response(Problem(error.status_code, str(error.detail), headers=headers))
+
+
+async def _on_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or "query"
+    return _problem_response(
+        Problem(422, f"{field}: {first['msg']}", field=field, rule=first["msg"])
+    )
+
+
+@asynccontextmanager
+async def running(background: Sequence[Background]) -> AsyncIterator[None]:
+    """Run coroutine functions until the block ends."""
+    tasks = [asyncio.ensure_future(function()) for function in background]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
