@@ -75,22 +75,22 @@ class _Pair(Feature):
         raise NotImplementedError
 
     @property
-    def parts(self) -> tuple[Feature, ...]:  # noqa: D102
+    def parts(self) -> tuple[Feature, ...]:
         return self._operands
 
     @property
-    def lineage(self) -> Lineage:  # noqa: D102
+    def lineage(self) -> Lineage:
         a, b = self._operands
         return a.lineage.joined(b.lineage)
 
     @property
-    def null_rule(self) -> str:  # noqa: D102
+    def null_rule(self) -> str:
         return "null when a part is null"
 
     def __post_init__(self) -> None:
         check_numbers(type(self).__name__, *self._operands)
 
-    def build(self, builder: Builder) -> int:  # noqa: D102
+    def build(self, builder: Builder) -> int:
         a, b = self._operands
         return builder.value(type(self).__name__, builder.feature(a), builder.feature(b))
 

@@ -74,7 +74,9 @@ def _check_value(what: str, column: str, value: object) -> None:
     if kind == "number" and not number:
         raise DefinitionError(f"{what}({column!r}, {value!r}): {column!r} holds numbers.")
     if kind == "time":
-        raise DefinitionError(f"{what}({column!r}, ...): times cannot be compared; use SecondsSince.")
+        raise DefinitionError(
+            f"{what}({column!r}, ...): times cannot be compared; use SecondsSince."
+        )
     if not isinstance(value, str) and not number:
         raise DefinitionError(f"{what}({column!r}, {value!r}): give a text or a number.")
     if column == "event_type" and value not in _ALL:

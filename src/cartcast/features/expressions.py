@@ -122,9 +122,7 @@ class Negated(Expression):
         return Lineage(own.columns | self.where.columns, own.event_types)
 
     def build(self, builder: Builder) -> int:  # noqa: D102
-        return builder.negated(
-            operand_build(self.operand, builder), builder.mask(self.where)
-        )
+        return builder.negated(operand_build(self.operand, builder), builder.mask(self.where))
 
 
 @dataclass(frozen=True, repr=False)

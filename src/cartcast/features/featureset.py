@@ -267,4 +267,6 @@ def _check_name(name: str) -> None:
             f"feature {name!r}: a name is a word of letters, digits and _, not starting with _."
         )
     if name in KEYS:
-        raise DefinitionError(f"feature {name!r}: this is the name of a key column; choose another.")
+        raise DefinitionError(
+            f"feature {name!r}: this is the name of a key column; choose another."
+        )

@@ -169,5 +169,6 @@ def load_set(name: str | Path) -> FeatureSet:
         return SETS[str(name)]
     if Path(name).suffix.lower() in (".yaml", ".yml"):
         return FeatureSet.from_yaml(name)
-    raise UsageError(f"unknown feature set {str(name)!r} (or give a .yaml file)."
-                     f"{did_you_mean(str(name), SETS)}")
+    raise UsageError(
+        f"unknown feature set {str(name)!r} (or give a .yaml file).{did_you_mean(str(name), SETS)}"
+    )

@@ -126,18 +126,18 @@ class _OfNumber(Reduction):
         check_where(type(self).__name__, self.where)
 
     @property
-    def unit(self) -> str:  # noqa: D102
+    def unit(self) -> str:
         return operand_unit(self.column)
 
     @property
-    def null_rule(self) -> str:  # noqa: D102
+    def null_rule(self) -> str:
         return "null when no event had a value"
 
     @property
     def _reads(self) -> Lineage:
         return operand_lineage(self.column)
 
-    def build(self, builder: Builder) -> int:  # noqa: D102
+    def build(self, builder: Builder) -> int:
         return builder.leaf(
             type(self).__name__.upper(),
             operand_build(self.column, builder),
@@ -207,18 +207,18 @@ class _OfValue(Reduction):
         check_where(what, self.where)
 
     @property
-    def dtype(self) -> Literal["float", "string"]:  # noqa: D102
+    def dtype(self) -> Literal["float", "string"]:
         if isinstance(self.column, Expression):
             return "float"
         kind = column_kind(self.column)
         return "string" if kind == "text" or (kind == "unknown" and self.text) else "float"
 
     @property
-    def unit(self) -> str:  # noqa: D102
+    def unit(self) -> str:
         return operand_unit(self.column)
 
     @property
-    def null_rule(self) -> str:  # noqa: D102
+    def null_rule(self) -> str:
         return "null when no event had a value"
 
     @property

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cartcast.errors import DefinitionError
-from cartcast.features.algebra import Feature
 from cartcast.features.conditions import Condition
 from cartcast.features.declared import Lineage, require_positive
 from cartcast.features.expressions import (
@@ -242,18 +241,18 @@ class _Calendar(Reduction):
         return None
 
     @property
-    def unit(self) -> str:  # noqa: D102
+    def unit(self) -> str:
         return {"Hour": "hour", "DayOfWeek": "day, Monday 0", "Month": "month"}[type(self).__name__]
 
     @property
-    def null_rule(self) -> str:  # noqa: D102
+    def null_rule(self) -> str:
         return "null where the source has no calendar"
 
     @property
     def _reads(self) -> Lineage:
         return Lineage(frozenset({"event_time"}))
 
-    def build(self, builder: Builder) -> int:  # noqa: D102
+    def build(self, builder: Builder) -> int:
         first = builder.leaf("FIRST_I", builder.date(), -1, init=("nothing",))
         return builder.value(type(self).__name__, first)
 

@@ -27,11 +27,11 @@ class History(Feature):
     """A value of the visitor's past, fixed when the session begins."""
 
     @property
-    def null_rule(self) -> str:  # noqa: D102
+    def null_rule(self) -> str:
         return "null when the visitor is unknown or the source has no calendar"
 
     @property
-    def lineage(self) -> Lineage:  # noqa: D102
+    def lineage(self) -> Lineage:
         return Lineage(_WHO, None, "visitor before session")
 
     @property
@@ -40,10 +40,10 @@ class History(Feature):
         raise NotImplementedError
 
     @property
-    def mergeable(self) -> bool:  # noqa: D102
+    def mergeable(self) -> bool:
         return True
 
-    def build(self, builder: Builder) -> int:  # noqa: D102
+    def build(self, builder: Builder) -> int:
         return builder.leaf("FIRST_F", builder.history(self.source), -1, init=("null",))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-__all__ = ["A", "B", "CODE", "MASK", "OFFSET", "OUT", "REAL", "WHOLE", "Block"]
+__all__ = ["CODE", "MASK", "OFFSET", "OUT", "REAL", "WHOLE", "A", "B", "Block"]
 
 CODE, OUT, A, B, MASK, OFFSET, WHOLE, REAL = range(8)
 
@@ -23,7 +23,7 @@ class Block(NamedTuple):
         emit: place among the wanted values, or -1 when the event's values are not wanted.
         st_i, st_f: states.
         rg_i, rg_f: value registers, by place.
-        pool: see `kernels.pool`.
+        pool, pool_f: see `kernels.pool`.
     """
 
     size: int
@@ -39,3 +39,4 @@ class Block(NamedTuple):
     rg_i: Any
     rg_f: Any
     pool: Any
+    pool_f: Any

@@ -135,18 +135,16 @@ def _above_average(k, start, n, b):  # type: ignore[no-untyped-def]
             if reference == 0:
                 return j
             b.st_i[s] = reference
-            # An entry: key, number of values, and the sum of values as a whole number of bits.
-            at = find(b.pool, reference, key, 2)
-            pool_f = b.pool.view(np.float64)
+            at = find(b.pool, reference, key, 2)  # an entry: key, count, sum, unused
             if b.pool[at] == NOTHING:
                 b.pool[at] = key
                 b.pool[at + 1] = 1
-                pool_f[at + 2] = x
+                b.pool_f[at + 2] = x
                 b.st_i[s + 1] += 1
             else:
-                value = 1.0 if x > pool_f[at + 2] / b.pool[at + 1] else 0.0
+                value = 1.0 if x > b.pool_f[at + 2] / b.pool[at + 1] else 0.0
                 b.pool[at + 1] += 1
-                pool_f[at + 2] += x
+                b.pool_f[at + 2] += x
         b.ev_f[out + j] = value
     return n
 

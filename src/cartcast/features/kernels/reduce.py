@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, WHOLE, A, B
+from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, A, B
 from cartcast.features.kernels.grow import mode, unique, within
 from cartcast.features.kernels.words import NOTHING
 

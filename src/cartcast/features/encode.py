@@ -1,0 +1,185 @@
+"""Arrow columns to the words that kernels read: hashes of texts, float64, microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cartcast.events.schema import Clock
+from cartcast.features.kernels.hashing import hash_column
+from cartcast.features.kernels.output import codes_of, fill_codes
+from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
+from cartcast.features.program import Input
+
+__all__ = ["Vocabulary", "clock_columns", "encode_column", "needed_columns"]
+
+Words = npt.NDArray[np.int64]
+
+
+class Vocabulary:
+    """Texts by hash, for the columns whose texts come out again."""
+
+    def __init__(self) -> None:
+        self._words: dict[int, None] = {}
+        self._texts: list[str] = []
+        self._latest: pa.Array | None = None
+        self._fill()
+
+    def _fill(self) -> None:
+        size = max(16, 1 << (2 * len(self._words)).bit_length())
+        self._keys = np.full(size, NOTHING, np.int64)
+        self._codes = np.zeros(size, np.int32)
+        words = np.fromiter(self._words, dtype=np.int64, count=len(self._words))
+        fill_codes(words, self._keys, self._codes)
+        self._dictionary = pa.array(self._texts, pa.string())
+
+    def learn(self, texts: pa.Array, hashes: Words) -> None:
+        """Add the texts of a dictionary."""
+        if self._latest is not None and self._latest.equals(texts):
+            return
+        self._latest = texts
+        new = [k for k, word in enumerate(hashes.tolist()) if word not in self._words]
+        for k in new:
+            text = texts[k].as_py()
+            if text is not None and int(hashes[k]) not in self._words:
+                self._words[int(hashes[k])] = None
+                self._texts.append(text)
+        if new:
+            self._fill()
+
+    def decode(self, words: Words) -> pa.DictionaryArray:
+        """Return the texts of hashes, null for `NOTHING`."""
+        codes = np.empty(len(words), np.int32)
+        bits = np.empty((len(words) + 7) >> 3, np.uint8)
+        nulls = codes_of(words, self._keys, self._codes, codes, bits)
+        buffers = [pa.py_buffer(bits) if nulls else None, pa.py_buffer(codes)]
+        indices = pa.Array.from_buffers(pa.int32(), len(words), buffers, nulls)
+        return pa.DictionaryArray.from_arrays(indices, self._dictionary)
+
+
+def hash_array(texts: pa.Array, out: Words) -> None:
+    """Write the hashes of a string array into `out`; null becomes `NOTHING`."""
+    if pa.types.is_null(texts.type):
+        out[:] = NOTHING
+        return
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        texts = texts.cast(pa.string())
+    wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
+    _, offsets, data = texts.buffers()
+    if len(texts) == 0:
+        return
+    places = np.frombuffer(offsets, dtype=wide)[texts.offset : texts.offset + len(texts) + 1]
+    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(1, np.uint8)
+    hash_column(places, letters, out)
+    if texts.null_count:
+        out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
+
+
+def _encode_text(column: pa.Array, out: Words, vocabulary: Vocabulary | None) -> None:
+    if not pa.types.is_dictionary(column.type):
+        if vocabulary is None:
+            hash_array(column, out)
+            return
+        column = column.cast(pa.string()).dictionary_encode()
+    texts = column.dictionary
+    table = np.empty(len(texts) + 1, dtype=np.int64)
+    hash_array(texts, table[:-1])
+    table[-1] = NOTHING
+    if vocabulary is not None:
+        vocabulary.learn(texts, table[:-1])
+    codes = column.indices
+    if codes.null_count:
+        codes = codes.fill_null(len(texts))
+    np.take(table, codes.to_numpy(), out=out, mode="clip")
+
+
+def _encode_number(column: pa.Array, out: Words) -> None:
+    if not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64())
+    out.view(np.float64)[:] = column.to_numpy(zero_copy_only=False)
+
+
+def _encode_time(column: pa.Array, out: Words) -> None:
+    if pa.types.is_null(column.type):
+        out[:] = NOTHING
+        return
+    whole = column.cast(pa.timestamp("us")).view(pa.int64())
+    out[:] = (whole.fill_null(NOTHING) if whole.null_count else whole).to_numpy()
+
+
+def _is_text(held: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_dictionary(held)
+        or pa.types.is_string(held)
+        or pa.types.is_large_string(held)
+        or pa.types.is_string_view(held)
+    )
+
+
+def encode_column(
+    column: pa.Array, kind: str, out: Words, vocabulary: Vocabulary | None = None
+) -> None:
+    """Write a column's words into `out`."""
+    if kind == "time":
+        _encode_time(column, out)
+    elif kind == "text" or (kind == "key" and _is_text(column.type)):
+        _encode_text(column, out, vocabulary)
+    elif kind == "number":
+        _encode_number(column, out)
+    else:
+        _encode_number(column, out)
+        numbers = out.view(np.float64)
+        null = np.isnan(numbers)
+        numbers += 0.0  # minus zero becomes zero
+        out[null] = NOTHING
+
+
+def clock_columns(clock: Clock) -> dict[str, str | None]:
+    """Return the log's column behind each time input; None where the clock cannot tell.
+
+    >>> clock_columns("day")
+    {'@now': None, '@date': 'event_time', '@clock': None}
+    """
+    timed = "event_time" if clock == "time" else None
+    return {
+        "@now": "session_seconds" if clock == "session" else timed,
+        "@date": "event_time" if clock in ("time", "day") else None,
+        "@clock": timed,
+    }
+
+
+def encode_clock(column: pa.Array, name: str, out: Words) -> None:
+    """Write a time input: microseconds of `event_time`, or of `session_seconds`."""
+    if name != "session_seconds":
+        _encode_time(column, out)
+        return
+    seconds = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    null = np.isnan(seconds)
+    out[:] = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
+    out[null] = NOTHING
+
+
+def needed_columns(inputs: Sequence[Input], clock: Clock, history: bool) -> list[str]:
+    """Return the columns of the log that a pass must read, keys first."""
+    columns = ["session_id", "event_order"]
+    clocks = clock_columns(clock)
+    for wanted in inputs:
+        column = clocks.get(wanted.name) if wanted.name.startswith("@") else wanted.name
+        if column is not None:
+            columns.append(column)
+    if history:
+        columns += ["visitor_id", "event_time", "event_type"]
+    return list(dict.fromkeys(columns))
+
+
+def null_word(kind: str) -> int:
+    """Return the word of a null."""
+    return bits(NULL) if kind == "number" else NOTHING
+
+
+def type_words(event_types: Sequence[str]) -> Words:
+    """Return the words of event types."""
+    return np.array([hash_text(t) for t in event_types], dtype=np.int64)

@@ -1,0 +1,154 @@
+"""Replay a log through a feature set: in memory, to Parquet, here or on Spark."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from cartcast.atomic import atomic_path
+from cartcast.config import parse_size
+from cartcast.errors import DataError, UsageError
+from cartcast.features.passes import DisorderError, find_ends, sorted_copy
+from cartcast.features.scan import Scan, scan
+from cartcast.features.source import ROWS, Source, open_source
+from cartcast.features.write import write_batches
+
+if TYPE_CHECKING:
+    from cartcast.features.featureset import FeatureSet
+
+__all__ = ["batches", "replay"]
+
+Say = Callable[[str, float | None], None]
+
+
+def replay(
+    features: FeatureSet,
+    events: Any,
+    at: Any,
+    out: Path | str | None,
+    engine: str,
+    memory: int | str | None,
+    threads: int | None,
+    progress: Say | None,
+) -> pa.Table | Path:
+    """Run `FeatureSet.replay`; see there."""
+    if engine == "spark":
+        from cartcast.features import spark
+
+        return spark.replay(features, events, moments(at), out, progress)
+    if engine != "duckdb":
+        raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
+        plan = _Plan(features, events, at, memory, threads, Path(folder), progress)
+        if out is None:
+            return plan.table()
+        with atomic_path(out) as temporary:
+            write_batches(temporary, plan.schema, plan.batches())
+        return Path(out)
+
+
+def batches(
+    features: FeatureSet, events: Any, at: Any, memory: int | str | None, threads: int | None
+) -> Iterator[pa.RecordBatch]:
+    """Run `FeatureSet.batches`; see there."""
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
+        yield from _Plan(features, events, at, memory, threads, Path(folder), None).batches()
+
+
+def moments(at: Any) -> str | tuple[int, ...]:
+    """Return when values are wanted, checked.
+
+    Raises:
+        UsageError: neither `every click`, `end`, nor whole clicks from 1.
+    """
+    if at in ("every click", "all"):
+        return "every click"
+    if isinstance(at, str):
+        if at == "end":
+            return "end"
+        raise UsageError(f"at must be 'every click', 'end' or clicks such as [1, 2], got {at!r}.")
+    clicks = tuple(at)
+    if not clicks or any(int(c) != c or not 1 <= c <= 1_000_000 for c in clicks):
+        raise UsageError(f"clicks must be whole numbers from 1, got {list(clicks)!r}.")
+    return tuple(sorted({int(c) for c in clicks}))
+
+
+class _Plan:
+    """A replay with what it needs to begin again when the order is not what the log says."""
+
+    def __init__(
+        self, features: FeatureSet, events: Any, at: Any, memory: int | str | None,
+        threads: int | None, folder: Path, progress: Say | None,
+    ) -> None:  # fmt: skip
+        self.memory = parse_size(memory) if memory is not None else None
+        self.threads = threads or len(os.sched_getaffinity(0))
+        if self.threads < 1:
+            raise UsageError(f"threads must be 1 or more, got {threads}.")
+        self.program = features.program
+        self.at = moments(at)
+        self.folder = folder
+        self.say = progress or (lambda what, share=None: None)
+        self.source = open_source(events)
+        self.source.check(self.program)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._scan(self.source, None).schema
+
+    def _scan(self, source: Source, ends: Any) -> Scan:
+        return Scan(source, self.program, self.at, ends, self.threads, ROWS)
+
+    def _attempts(self) -> Iterator[Scan]:
+        """Yield ways to read the log, the cheapest first; the next when one meets disorder."""
+        if self.source.grouped:
+            yield self._scan(self.source, None)
+        self.say("order of the sessions", None)
+        try:
+            yield self._scan(self.source, find_ends(self.source))
+        except DisorderError:
+            pass
+        self.say("sorting", None)
+        path = sorted_copy(self.source, self.folder, self.memory, self.threads)
+        ordered = open_source(path)
+        ordered = Source(
+            path, ordered.schema, ordered.rows, self.source.clock, False, self.source.name
+        )
+        try:
+            yield self._scan(ordered, find_ends(ordered))
+        except DisorderError as error:
+            raise DataError(
+                f"{self.source.name}: in some session event_order contradicts event_time; "
+                "make a canonical log with events.load."
+            ) from error
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        for attempt in self._attempts():
+            done = 0
+            try:
+                for batch in scan(attempt):
+                    done += 1
+                    share = min(1.0, done * attempt.rows / max(1, attempt.source.rows))
+                    self.say("features", share)
+                    yield batch
+            except DisorderError as error:
+                if done:
+                    raise DataError(
+                        f"{self.source.name}: its metadata say that rows are grouped by session "
+                        "in event_order, but they are not; write it again with events.load."
+                    ) from error
+            else:
+                return
+
+    def table(self) -> pa.Table:
+        found = pa.Table.from_batches(list(self.batches()), schema=self.schema)
+        for k, text in enumerate(self.program.text):
+            at = len(found.schema) - len(self.program.text) + k
+            if text:
+                column = found.column(at).cast(pa.string())
+                found = found.set_column(at, found.schema.field(at).name, column)
+        return found

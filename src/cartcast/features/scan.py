@@ -1,0 +1,291 @@
+"""One pass over a log: encode batches, fold them on all cores, hand out Arrow batches.
+
+The next batch is decoded while this one is folded. Sessions are split over the threads by their
+hash, each thread with its own states; the kernels run without the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cartcast.features.encode import (
+    Vocabulary,
+    clock_columns,
+    encode_clock,
+    encode_column,
+    hash_array,
+    needed_columns,
+    null_word,
+)
+from cartcast.features.folder import Folder, plan_of
+from cartcast.features.kernels.fold import Chunk
+from cartcast.features.kernels.output import validity
+from cartcast.features.kernels.words import NOTHING
+from cartcast.features.passes import DisorderError, Ends, Past
+from cartcast.features.program import Program
+from cartcast.features.source import Source
+
+__all__ = ["Scan", "scan"]
+
+Words = npt.NDArray[np.int64]
+
+
+@dataclass
+class _Encoded:
+    """A batch as words."""
+
+    batch: pa.RecordBatch
+    hashes: Words
+    orders: Words
+    inputs: Words
+    last: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What to replay and how.
+
+    Attributes:
+        source: the log.
+        program: the features.
+        at: `every click`, `end`, or clicks.
+        ends: first and last rows of sessions; None when the log is grouped by session.
+        threads: kernels at once.
+        rows: events of one batch.
+    """
+
+    source: Source
+    program: Program
+    at: str | tuple[int, ...]
+    ends: Ends | None
+    threads: int
+    rows: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the batches."""
+        keys = [("session_id", pa.string())]
+        if self.at != "end":
+            keys += [("event_order", pa.int64()), ("click", pa.int64())]
+        text = pa.dictionary(pa.int32(), pa.string())
+        names = zip(self.program.names, self.program.text, strict=True)
+        return pa.schema([*keys, *((n, text if t else pa.float64()) for n, t in names)])
+
+
+class _Encoder:
+    """Turns batches into words; keeps the vocabularies and the visitors' past."""
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        program, source = scan.program, scan.source
+        self.columns = needed_columns(program.inputs, source.clock, bool(program.history))
+        kept = {int(program.ops[k, 2]) for k in _text_rows(program)}
+        self.vocabularies = {c: Vocabulary() for c in sorted(kept)}
+        types = [n.removeprefix("@earlier:") for n in program.history if ":" in n]
+        self.past = Past(tuple(types)) if program.history and self._calendar else None
+        self._rows = {"@earlier_sessions": 0, "@days_since": 1}
+        self._rows |= {f"@earlier:{t}": 2 + k for k, t in enumerate(types)}
+        self._begin = 0
+
+    @property
+    def _calendar(self) -> bool:
+        held = self.scan.source.schema.names
+        known = self.scan.source.clock in ("time", "day")
+        return known and "visitor_id" in held and "event_time" in held
+
+    def encode(self, batch: pa.RecordBatch) -> _Encoded:
+        n = batch.num_rows
+        hashes = np.empty(n, dtype=np.int64)
+        ids = batch.column("session_id")
+        hash_array(ids, hashes)
+        if ids.null_count:
+            self._refuse_null(ids)
+        last = np.empty(n, np.uint8)
+        if self.scan.ends is not None:
+            last[:] = self.scan.ends.rows(self.scan.ends.last, self._begin, n)
+        else:
+            np.not_equal(hashes[1:], hashes[:-1], out=last[:-1].view(np.bool_))
+        inputs = np.empty((len(self.scan.program.inputs), n), dtype=np.int64)
+        self._fill(batch, inputs)
+        if self.past is not None:
+            self._remember(batch, inputs)
+        self._begin += n
+        orders = batch.column("event_order").cast(pa.int64()).to_numpy()
+        return _Encoded(batch, hashes, orders, inputs, last)
+
+    def _fill(self, batch: pa.RecordBatch, inputs: Words) -> None:
+        clocks = clock_columns(self.scan.source.clock)
+        for c, wanted in enumerate(self.scan.program.inputs):
+            timed = wanted.name.startswith("@")
+            name = clocks.get(wanted.name) if timed else wanted.name
+            if name is None or name not in batch.schema.names:
+                inputs[c] = null_word(wanted.kind)
+            elif timed:
+                encode_clock(batch.column(name), name, inputs[c])
+            else:
+                encode_column(batch.column(name), wanted.kind, inputs[c], self.vocabularies.get(c))
+
+    def _remember(self, batch: pa.RecordBatch, inputs: Words) -> None:
+        past, n = self.past, batch.num_rows
+        assert past is not None
+        words = np.empty((3, n), dtype=np.int64)
+        encode_column(batch.column("visitor_id"), "text", words[0])
+        encode_column(batch.column("event_time"), "time", words[1])
+        words[2] = NOTHING
+        if "event_type" in batch.schema.names:
+            encode_column(batch.column("event_type"), "text", words[2])
+        if self.scan.ends is not None:
+            first = self.scan.ends.rows(self.scan.ends.first, self._begin, n)
+        else:
+            # Grouped by session: event_order 1 begins one (the fold checks that).
+            first = (batch.column("event_order").to_numpy() == 1).astype(np.uint8)
+        out = past.read(words[0], first, words[1], words[2]).view(np.int64)
+        for c, wanted in enumerate(self.scan.program.inputs):
+            if wanted.name in self._rows:
+                inputs[c] = out[self._rows[wanted.name]]
+
+    def _refuse_null(self, ids: pa.Array) -> None:
+        from cartcast.errors import DataError
+
+        raise DataError(
+            f"{self.scan.source.name}: {ids.null_count} rows without session_id in one batch; "
+            "make a canonical log with events.load."
+        )
+
+
+def _text_rows(program: Program) -> list[int]:
+    """Return the reductions whose values are texts that come out."""
+    wanted = {int(r) for r, t in zip(program.outputs, program.text, strict=True) if t}
+    begin, end = program.stages[0], program.stages[1]
+    return [k for k in range(begin, end) if int(program.ops[k, 1]) in wanted]
+
+
+def _encoded(encoder: _Encoder) -> Iterator[_Encoded]:
+    """Yield encoded batches; the last event of each is known once the next one is."""
+    held: _Encoded | None = None
+    for batch in encoder.scan.source.batches(encoder.columns, encoder.scan.rows):
+        if batch.num_rows == 0:
+            continue
+        now = encoder.encode(batch)
+        if held is not None:
+            if encoder.scan.ends is None:
+                held.last[-1] = held.hashes[-1] != now.hashes[0]
+            yield held
+        held = now
+    if held is not None:
+        if encoder.scan.ends is None:
+            held.last[-1] = 1
+        yield held
+
+
+def scan(what: Scan) -> Iterator[pa.RecordBatch]:
+    """Yield the features of a log batch by batch.
+
+    Raises:
+        DisorderError: the rows are in another order than `what.ends` says.
+    """
+    encoder = _Encoder(what)
+    plan = plan_of(what.program)
+    folders = [Folder(what.program, plan) for _ in range(what.threads)]
+    ahead = ThreadPoolExecutor(1, thread_name_prefix="cartcast-read")
+    workers = ThreadPoolExecutor(what.threads, thread_name_prefix="cartcast-fold")
+    try:
+        chunks = _encoded(encoder)
+        coming = ahead.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = ahead.submit(next, chunks, None)
+            yield _fold_chunk(what, encoder, folders, workers, chunk)
+    finally:
+        ahead.shutdown(wait=True, cancel_futures=True)
+        workers.shutdown(wait=True, cancel_futures=True)
+
+
+def _fold_chunk(
+    what: Scan,
+    encoder: _Encoder,
+    folders: list[Folder],
+    workers: ThreadPoolExecutor,
+    encoded: _Encoded,
+) -> pa.RecordBatch:
+    n = len(encoded.hashes)
+    wanted = np.zeros(0, np.uint8)
+    place = np.arange(n, dtype=np.int32)
+    size = n
+    if what.at == "end":
+        ended = encoded.last != 0
+        place = np.where(ended, np.cumsum(ended, dtype=np.int32) - 1, -1).astype(np.int32)
+        size = int(ended.sum())
+    elif what.at != "every click":
+        wanted = np.zeros(max(what.at) + 1, np.uint8)  # type: ignore[type-var]
+        wanted[list(what.at)] = 1
+    buffer = pa.allocate_buffer(8 * max(1, size * len(what.program.outputs)))
+    out = np.frombuffer(buffer, np.int64)[: size * len(what.program.outputs)]
+    click = np.zeros(size, np.int64)
+    chunk = Chunk(
+        encoded.hashes, encoded.orders, encoded.last, place, wanted, int(what.ends is None),
+        encoded.inputs, out.reshape(len(what.program.outputs), size), click,
+    )  # fmt: skip
+    if len(folders) == 1:
+        folders[0].fold(place if what.at != "end" else np.arange(n, dtype=np.int32), chunk)
+    else:
+        low = (encoded.hashes & 0xFFFF_FFFF).astype(np.uint64)
+        part = (low * np.uint64(len(folders))) >> np.uint64(32)
+        jobs = [
+            workers.submit(f.fold, np.flatnonzero(part == t).astype(np.int32), chunk)
+            for t, f in enumerate(folders)
+        ]
+        for job in jobs:
+            job.result()
+    return _collect(what, encoder, encoded, chunk, buffer)
+
+
+def _collect(
+    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer
+) -> pa.RecordBatch:
+    """Return the values of a chunk as Arrow columns."""
+    out, click = chunk.out, chunk.click
+    ids = encoded.batch.column("session_id")
+    ids = ids.cast(pa.string()) if ids.type != pa.string() else ids
+    rows: Any = None
+    if what.at == "end":
+        rows = np.flatnonzero(encoded.last)
+    elif what.at != "every click":
+        rows = np.flatnonzero(click)
+        out, click, buffer = np.take(out, rows, axis=1), click[rows], None
+    keys = [ids if rows is None else ids.take(pa.array(rows))]
+    if what.at != "end":
+        orders = encoded.orders if rows is None else encoded.orders[rows]
+        keys += [pa.array(orders), pa.array(click)]
+    columns = [
+        encoder.vocabularies[_input_of(what.program, f)].decode(out[f])
+        if text
+        else _numbers(out[f], buffer, f)
+        for f, text in enumerate(what.program.text)
+    ]
+    return pa.RecordBatch.from_arrays([*keys, *columns], schema=what.schema)
+
+
+def _input_of(program: Program, feature: int) -> int:
+    register = int(program.outputs[feature])
+    begin, end = program.stages[0], program.stages[1]
+    return next(int(program.ops[k, 2]) for k in range(begin, end) if program.ops[k, 1] == register)
+
+
+def _numbers(words: Words, buffer: pa.Buffer | None, feature: int) -> pa.Array:
+    n = len(words)
+    bits = np.empty((n + 7) >> 3, np.uint8)
+    nulls = validity(words.view(np.float64), bits)
+    data = pa.py_buffer(words) if buffer is None else buffer.slice(8 * n * feature, 8 * n)
+    return pa.Array.from_buffers(
+        pa.float64(), n, [pa.py_buffer(bits) if nulls else None, data], nulls
+    )
+
+
+__all__ += ["DisorderError"]

@@ -1,0 +1,190 @@
+"""Where the events of a replay come from, as Arrow record batches in a known order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cartcast.errors import DataError, DefinitionError, NotFoundError, UsageError, did_you_mean
+from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
+from cartcast.features.declared import column_kind
+from cartcast.features.program import Program
+
+__all__ = ["ROWS", "Source", "open_source"]
+
+ROWS = 131_072
+"""Events of one batch."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A canonical log to read from.
+
+    Attributes:
+        data: Parquet file or table.
+        schema: its Arrow schema.
+        rows: number of events.
+        clock: see `events.schema.Clock`.
+        grouped: whether the rows are said to be grouped by session, rather than in time order.
+        name: for messages.
+    """
+
+    data: Path | pa.Table
+    schema: pa.Schema
+    rows: int
+    clock: Clock
+    grouped: bool
+    name: str
+
+    def batches(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield batches of these columns; texts other than ids come dictionary-encoded."""
+        present = [c for c in columns if c in self.schema.names]
+        if isinstance(self.data, Path):
+            texts = [c for c in present if _repeats(c, self.schema.field(c).type)]
+            with pq.ParquetFile(self.data, read_dictionary=texts) as file:
+                yield from file.iter_batches(batch_size=rows, columns=present)
+        else:
+            yield from self.data.select(present).to_batches(max_chunksize=rows)
+
+    def check(self, program: Program) -> None:
+        """Refuse columns that are not there or hold something else, before events are read.
+
+        Raises:
+            DefinitionError: naming the column.
+        """
+        for wanted in program.inputs:
+            if wanted.name.startswith("@"):
+                continue
+            if wanted.name not in self.schema.names:
+                if wanted.name in COLUMNS:
+                    continue  # a canonical column that the table leaves out is null
+                raise DefinitionError(
+                    f"{self.name}: the features read a column {wanted.name!r} that is not there."
+                    f"{did_you_mean(wanted.name, [*self.schema.names, *COLUMNS])}"
+                )
+            held = self.schema.field(wanted.name).type
+            if wanted.kind == "number" and not _is_number(held):
+                raise DefinitionError(
+                    f"{self.name}: column {wanted.name!r} holds {held}, the features need numbers; "
+                    "count its values with NUnique, or keep one with Last(..., text=True)."
+                )
+            own = column_kind(wanted.name) == "unknown"
+            if wanted.kind == "text" and own and not _is_text(held):
+                raise DefinitionError(
+                    f"{self.name}: column {wanted.name!r} holds {held}, the features compare it "
+                    "with or keep a text; give a number."
+                )
+
+
+def _is_text(held: pa.DataType) -> bool:
+    if pa.types.is_dictionary(held):
+        held = held.value_type
+    return bool(
+        pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)
+    )
+
+
+def _is_number(held: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(held)
+        or pa.types.is_integer(held)
+        or pa.types.is_boolean(held)
+        or pa.types.is_decimal(held)
+        or pa.types.is_null(held)
+    )
+
+
+def _repeats(column: str, held: pa.DataType) -> bool:
+    return _is_text(held) and column not in ("session_id", "visitor_id", "order_id")
+
+
+def open_source(events: Any) -> Source:
+    """Return the source of a `Log`, a canonical Parquet file, or an Arrow, pandas, Polars table.
+
+    Raises:
+        NotFoundError: the file is not there.
+        UsageError: it is none of these.
+        DataError: it has no `session_id`, or is not Parquet.
+    """
+    if hasattr(events, "path") and hasattr(events, "clock"):
+        return _from_file(Path(events.path))
+    if isinstance(events, str | Path):
+        return _from_file(Path(events))
+    return _from_table(_to_arrow(events))
+
+
+def _to_arrow(events: Any) -> pa.Table:
+    if isinstance(events, pa.Table):
+        return events
+    if isinstance(events, pa.RecordBatch):
+        return pa.Table.from_batches([events])
+    if hasattr(events, "to_arrow"):
+        return cast("pa.Table", events.to_arrow())
+    if type(events).__module__.startswith("pandas"):
+        return pa.Table.from_pandas(events, preserve_index=False)
+    raise UsageError(
+        f"events must be a Log, a path of canonical Parquet or a table, got {type(events).__name__}."
+    )
+
+
+def _from_file(path: Path) -> Source:
+    if not path.exists():
+        raise NotFoundError(f"{path}: no such file; check the path.")
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
+            keys = file.metadata.metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(
+            f"{path}: not a Parquet file ({first}); read other formats with events.load first."
+        ) from error
+    _need_session(schema, str(path))
+    found = json.loads(keys.get(METADATA_KEY.encode(), b"{}"))
+    clock = found.get("clock") or _guess_clock(schema, path)
+    return Source(path, schema, rows, clock, found.get("order") == "session", str(path))
+
+
+def _from_table(table: pa.Table) -> Source:
+    _need_session(table.schema, "the table")
+    if "event_order" not in table.schema.names:
+        numbers = pa.array(range(1, table.num_rows + 1), pa.int64())
+        table = table.append_column("event_order", numbers)
+    found = json.loads((table.schema.metadata or {}).get(METADATA_KEY.encode(), b"{}"))
+    clock = found.get("clock") or _guess_clock(table.schema, table)
+    # A table in memory may come in any order: the pass over its sessions is cheap and tells.
+    return Source(table, table.schema, table.num_rows, clock, False, "the table")
+
+
+def _need_session(schema: pa.Schema, name: str) -> None:
+    if "session_id" not in schema.names:
+        raise DataError(
+            f"{name}: no column 'session_id'; make a canonical log with events.load first."
+            f"{did_you_mean('session_id', schema.names)}"
+        )
+    if "event_time" in schema.names:
+        held = schema.field("event_time").type
+        if not (pa.types.is_timestamp(held) or pa.types.is_date(held) or pa.types.is_null(held)):
+            raise DataError(f"{name}: column 'event_time' must hold times, it holds {held}.")
+
+
+def _guess_clock(schema: pa.Schema, data: Path | pa.Table) -> Clock:
+    """Say what a table without metadata can tell: by the first of its columns that has values."""
+    choices: tuple[tuple[str, Clock], ...] = (
+        ("event_time", "time"),
+        ("session_seconds", "session"),
+    )
+    for column, clock in choices:
+        if column in schema.names:
+            values = (
+                pq.read_table(data, columns=[column]) if isinstance(data, Path) else data
+            ).column(column)
+            if values.null_count < len(values):
+                return clock
+    return "order"
