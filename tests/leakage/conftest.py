@@ -44,8 +44,12 @@ Find = Callable[..., dict[str, Finding]]
 
 
 @pytest.fixture
-def find(shop: Any, shops: ModuleType) -> Find:
-    """Audit the clean shop with some of its input replaced; findings by code (the last of each)."""
+def find(shop: Any, shops: ModuleType, request: pytest.FixtureRequest) -> Find:
+    """Audit the clean shop with some of its input replaced; findings by code (the last of each).
+
+    Only the family that the test's file is about is asked; `FAMILIES` of the file may say others.
+    """
+    families = request.module.FAMILIES
 
     def run(*, add: tuple[str, ...] = (), **changes: Any) -> dict[str, Finding]:
         given = {
@@ -55,6 +59,6 @@ def find(shop: Any, shops: ModuleType) -> Find:
             **ROLES,
             **changes,
         }
-        return {f.code: f for f in audit(AuditInput(**given))}
+        return {f.code: f for f in audit(AuditInput(**given), families)}
 
     return run

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from cartcast.leakage.lineage import shared
 
+FAMILIES = ("lineage",)
+
 
 class Reads(NamedTuple):
     columns: frozenset[str]

@@ -12,6 +12,8 @@ NUMBERS = (
 )  # fmt: skip
 MEANS = ("price_mean", "price_max", "elapsed", "noise")
 
+FAMILIES = ("split",)
+
 
 def resampled(shop, sampler, columns) -> pd.DataFrame:
     table = pd.concat([shop.train, shop.test], ignore_index=True)
@@ -93,6 +95,6 @@ def test_positives_that_look_alike_by_nature(find, shop) -> None:
 def test_balanced_evaluation(find, shop) -> None:
     buyers = shop.test[shop.test["label"] == 1]
     others = shop.test[shop.test["label"] == 0].sample(len(buyers), random_state=0)
-    test = pd.concat([buyers, others], ignore_index=True)
+    test = pd.concat([buyers, others] * 3, ignore_index=True)
     assert len(test) >= 200
     assert find(test=test)["LK306"].severity == "warn"

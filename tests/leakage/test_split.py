@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+FAMILIES = ("split",)
+
 
 def pooled(shop) -> pd.DataFrame:
     return pd.concat([shop.train, shop.test], ignore_index=True)

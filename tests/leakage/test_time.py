@@ -6,6 +6,8 @@ import pytest
 
 from cartcast.errors import UsageError
 
+FAMILIES = ("time",)
+
 
 def both(shop, **columns):
     """Return train and test with columns made by functions of the pooled table."""

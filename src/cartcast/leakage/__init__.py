@@ -20,8 +20,9 @@ from cartcast.leakage import (  # noqa: F401
 from cartcast.leakage.checks import CHECKS, Check
 from cartcast.leakage.given import AuditInput, HasLineage
 from cartcast.leakage.performance import too_good
-from cartcast.leakage.report import as_dict, markdown
+from cartcast.leakage.report import as_dict, in_words, markdown
 from cartcast.leakage.run import Asked, Examination, audit, examine
+from cartcast.leakage.tables import examine_tables, parse_waivers
 
 __all__ = [
     "CHECKS",
@@ -33,6 +34,9 @@ __all__ = [
     "as_dict",
     "audit",
     "examine",
+    "examine_tables",
+    "in_words",
     "markdown",
+    "parse_waivers",
     "too_good",
 ]

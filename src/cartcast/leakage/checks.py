@@ -11,9 +11,12 @@ from cartcast.findings import Code, Finding
 if TYPE_CHECKING:
     from cartcast.leakage.prepared import Prepared
 
-__all__ = ["CHECKS", "Check", "Family", "check"]
+__all__ = ["CHECKS", "FAMILIES", "Check", "Family", "check"]
 
 Family = Literal["lineage", "time", "split", "evidence", "meaning"]
+FAMILIES: tuple[Family, ...] = ("lineage", "time", "split", "evidence", "meaning")
+"""The families in the order of a report."""
+
 Examine = Callable[["Prepared"], Iterable[Finding]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from cartcast.findings import CATALOGUE, Finding, by_severity
 from cartcast.leakage.run import Examination
 
-__all__ = ["as_dict", "markdown", "verdict"]
+__all__ = ["as_dict", "in_words", "markdown", "verdict"]
 
 _WORDS = {
     "block": "Stops the work",
@@ -47,6 +47,35 @@ def as_dict(examination: Examination, findings: list[Finding]) -> dict[str, Any]
             for a in examination.asked
         ],
     }
+
+
+def in_words(examination: Examination, findings: list[Finding]) -> str:
+    """Return the report for a terminal; `findings` are the findings after waivers."""
+    train, test = examination.rows
+    rate, rate_test = examination.prevalence
+    lines = [
+        verdict(findings),
+        f"train {train:,} rows, mean label {rate:.4f}"
+        + (f"; test {test:,} rows, {rate_test:.4f}" if rate_test is not None else "; no test rows")
+        + f"; {len(examination.features)} features",
+    ]
+    for f in by_severity(findings):
+        waived = f" [waived: {f.waived}]" if f.waived is not None else ""
+        lines += ["", f"{f.code} {f.severity}{waived}: {f.message}"]
+        if f.code in CATALOGUE:
+            lines.append(f"  why: {CATALOGUE[f.code].why}")
+        lines.append(f"  do:  {f.advice}")
+    quiet = [a for a in examination.asked if not a.skipped and not a.findings]
+    lines += ["", f"asked {len(examination.asked)} questions; nothing found for {len(quiet)}:"]
+    lines += [f"  {a.family:<9} {a.question}" for a in quiet]
+    skipped: dict[str, int] = {}
+    for a in examination.asked:
+        if a.skipped:
+            skipped[a.skipped] = skipped.get(a.skipped, 0) + 1
+    if skipped:
+        lines.append("could not ask:")
+        lines += [f"  {count} because {why}" for why, count in skipped.items()]
+    return "\n".join(lines)
 
 
 def markdown(examination: Examination, findings: list[Finding], title: str = "Audit") -> str:

@@ -67,9 +67,11 @@ def oversampled(prep: Prepared) -> Iterator[Finding]:
     _, across = twins(prep)
     y = prep.test.y
     rates = [share(across[y == c].sum(), float((y == c).sum())) for c in (0.0, 1.0)]
-    rare = 1 if float(np.nanmean(y)) <= 0.5 else 0
-    gap = difference(rates[rare], rates[1 - rare])
-    if gap.low > 0.2 and _pure(prep, across, rare) > 0.9:
+    rate = float(np.nanmean(y))
+    for rare in (1, 0) if abs(rate - 0.5) < 0.05 else (int(rate < 0.5),):
+        gap = difference(rates[rare], rates[1 - rare])
+        if gap.low <= 0.2 or _pure(prep, across, rare) <= 0.9:
+            continue
         text = (
             f"{rates[rare].value:.1%} of the test rows with label {rare} have an identical "
             f"training row of the same label, of the others {rates[1 - rare].value:.1%}."
