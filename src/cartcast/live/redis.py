@@ -119,8 +119,10 @@ class RedisStore:
             await self._redis.set(name, fingerprint, nx=True)
             recorded = (await self._redis.get(name)).decode()
         except RedisError as error:
+            await self._redis.aclose()
             raise StorageError(f"Redis does not answer ({error}); start it first.") from error
         if recorded != fingerprint:
+            await self._redis.aclose()
             raise NotTrustedError(
                 f"Redis: its states belong to the feature set {recorded[:12]}, the model's is "
                 f"{fingerprint[:12]}; serve a model of that set, or give another --prefix."
