@@ -1,51 +1,151 @@
 """The compiled heart of the simulator: one visit after another, with its exact filter.
 
-Every visit draws from its own stream, keyed by (seed, visitor, visit), so results depend neither
-on the size of chunks nor on the order of work.
+Every visit draws from its own stream of random numbers, keyed by (seed, visitor, visit), so
+results depend neither on the size of chunks nor on the order of work.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from cartcast.datasets.simulate_model import BOT, CART_LIMIT, HIDDEN, TIERS
 
-__all__ = ["LONGEST_VISIT", "uniforms", "visits"]
+__all__ = ["LONGEST_VISIT", "Ends", "Rows", "Tables", "uniforms", "visits"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_VISIT = 4096
-"""Rows that one visit may have; a longer one has a probability below 1e-25."""
+"""Rows kept free for one visit; a longer one has a probability below 1e-20."""
+
+GAP_LIMIT = 1740.0
+"""Seconds that a gap within a visit stays below: less than the usual 30 minutes."""
+
+
+class Tables(NamedTuple):
+    """What the kernel reads; the names are those of `simulate_model` and `truth.Values`.
+
+    `human_gap` is the median of log seconds after each page, `human_spread` their deviation;
+    `bot_gap` is (median, deviation) for bots. `deviation` is the expected price by category and
+    tier, less its mean over categories.
+    """
+
+    landing: Floats
+    chain: Floats
+    choices: Floats
+    tier_share: Floats
+    item_cat: Ints
+    item_tier: Ints
+    item_price: Floats
+    item_share: Floats
+    first: Ints
+    cumulative: Floats
+    cat_share: Floats
+    deviation: Floats
+    pay: Floats
+    cart: Floats
+    last: Floats
+    category: Floats
+    base: Floats
+    human_gap: Floats
+    human_spread: float
+    bot_gap: Floats
+    switch: float
+    post: float
+    extra_unit: float
+    late: float
+    late_median: float
+    twice: float
+
+
+class Rows(NamedTuple):
+    """What the kernel writes, one entry per event; times in microseconds since 1970.
+
+    `visit` is the position of the visit in the chunk, `source` numbers the events of a visit from
+    0 before repetition, `p` and `r` are the truth after the event.
+    """
+
+    visit: Ints
+    order: Ints
+    time: Ints
+    known: Ints
+    page: Ints
+    item: Ints
+    cat: Ints
+    quantity: Floats
+    source: Ints
+    p: Floats
+    r: Floats
+
+    @classmethod
+    def empty(cls, size: int) -> Rows:
+        """Return room for `size` events."""
+        real = {"quantity", "p", "r"}
+        columns: list[Any] = [
+            np.empty(size, np.float64 if f in real else np.int64) for f in cls._fields
+        ]
+        return cls(*columns)
+
+
+class Ends(NamedTuple):
+    """How each visit ended.
+
+    Time of its last event; events; those that are repeats; lines bought; money; and whether (1)
+    a cart was left and the visitor was a bot.
+    """
+
+    end: Ints
+    events: Ints
+    repeated: Ints
+    bought: Ints
+    revenue: Floats
+    cart: Ints
+    bot: Ints
+
+    @classmethod
+    def empty(cls, size: int) -> Ends:
+        """Return room for `size` visits."""
+        real = {"revenue"}
+        columns: list[Any] = [
+            np.zeros(size, np.float64 if f in real else np.int64) for f in cls._fields
+        ]
+        return cls(*columns)
+
+
+_LIST, _SEARCH, _ITEM, _ADD, _REMOVE, _CHECKOUT, _PAYMENT, _PURCHASE, _POST = range(1, 10)
+_NEW, _SAME, _TO_ADD, _TO_REMOVE, _TO_CHECKOUT, _TO_PAYMENT, _EXIT = range(3, 10)
+_AT, _CART, _TIER, _LAST, _CAT, _SHOWN = range(6)  # the visible state, in an array `place`
+_ROW, _ORDER, _SOURCE, _TIME, _VISIT = range(5)  # where to write, in an array `cursor`
+_VALUE, _PRICE, _QUANTITY = range(3)  # cart value, price of the last item, in an array `money`
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
-GAP_LIMIT = 1740.0
-"""Seconds that a gap within a visit stays below: less than the usual 30 minutes."""
 
-BOT_GAP = (math.log(1.5), 0.5)
-HUMAN_GAP = (
-    math.log(22.0), math.log(30.0), math.log(20.0), math.log(40.0), math.log(12.0),
-    math.log(12.0), math.log(45.0),
-)  # fmt: skip
-HUMAN_SPREAD = 0.9
-
-_LIST, _SEARCH, _ITEM, _ADD, _REMOVE, _CHECKOUT, _PAYMENT, _PURCHASE, _POST = range(1, 10)
-_NEW, _SAME, _O_ADD, _O_REMOVE, _O_CHECKOUT, _O_PAYMENT, _EXIT = range(3, 10)
+def _compiled(function: F) -> F:
+    """Compile `function`; the machine code is kept on disk."""
+    compiled: F = numba.njit(cache=True)(function)
+    return compiled
 
 
-@numba.njit(cache=True)
+@_compiled
 def _mix(x: Any) -> Any:
+    # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
     x = (x ^ (x >> _S30)) * _M1
     x = (x ^ (x >> _S27)) * _M2
     return x ^ (x >> _S31)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _key(seed: Any, visitor: Any, visit: Any, stream: Any) -> Any:
     x = _mix(np.uint64(seed) + _GOLDEN)
     x = _mix(x ^ (np.uint64(visitor) + _GOLDEN))
@@ -53,19 +153,19 @@ def _key(seed: Any, visitor: Any, visit: Any, stream: Any) -> Any:
     return _mix(x ^ (np.uint64(stream) * _M2 + _GOLDEN))
 
 
-@numba.njit(cache=True)
+@_compiled
 def _uniform(rng: Any) -> Any:
     rng[0] += _GOLDEN
     return (float(_mix(rng[0]) >> _S11) + 0.5) * (1.0 / 9007199254740992.0)
 
 
-@numba.njit(cache=True)
+@_compiled
 def _normal(rng: Any) -> Any:
     radius = math.sqrt(-2.0 * math.log(_uniform(rng)))
     return radius * math.cos(2.0 * math.pi * _uniform(rng))
 
 
-@numba.njit(cache=True)
+@_compiled
 def _draw(rng: Any, weights: Any) -> Any:
     left = _uniform(rng)
     last = 0
@@ -78,7 +178,7 @@ def _draw(rng: Any, weights: Any) -> Any:
     return last
 
 
-@numba.njit(cache=True)
+@_compiled
 def uniforms(seed: Any, visitors: Any, visits: Any, stream: Any, n: Any) -> Any:
     """Return `n` uniforms for each (visitor, visit), shape (len(visitors), n)."""
     out = np.empty((len(visitors), n))
@@ -90,289 +190,232 @@ def uniforms(seed: Any, visitors: Any, visits: Any, stream: Any, n: Any) -> Any:
     return out
 
 
-@numba.njit(cache=True)
-def _gap(rng: Any, page: Any, hidden: Any, human: Any, spread: Any, bot: Any) -> Any:
+@_compiled
+def _index(place: Any) -> Any:
+    return (place[_AT] * (CART_LIMIT + 1) + place[_CART]) * TIERS + place[_TIER]
+
+
+@_compiled
+def _gap(rng: Any, t: Any, page: Any, hidden: Any) -> Any:
+    """Return microseconds until the next event."""
     while True:
         if hidden == BOT:
-            gap = math.exp(bot[0] + bot[1] * _normal(rng))
+            gap = math.exp(t.bot_gap[0] + t.bot_gap[1] * _normal(rng))
         else:
-            gap = math.exp(human[page] + spread * _normal(rng))
+            gap = math.exp(t.human_gap[page] + t.human_spread * _normal(rng))
         if gap < GAP_LIMIT:
-            return max(gap, 0.001)
+            return max(int(gap * 1e6), 1000)
 
 
-@numba.njit(cache=True)
-def _see(belief: Any, scratch: Any, matrix: Any) -> Any:
+@_compiled
+def _bot_ratio(t: Any, page: Any, step: Any) -> Any:
+    """Return the density of a gap from a bot over its density from a person."""
+    x = math.log(step * 1e-6)
+    human = (x - t.human_gap[page]) / t.human_spread
+    bot = (x - t.bot_gap[0]) / t.bot_gap[1]
+    return math.exp(0.5 * human * human - 0.5 * bot * bot) * t.human_spread / t.bot_gap[1]
+
+
+@_compiled
+def _show(rng: Any, t: Any, place: Any, hidden: Any, option: Any, landed: Any) -> Any:
+    """Draw what the next page shows: its category, and its item if it has one."""
+    turns = option in (_LIST, _SEARCH) and not landed
+    if turns and (place[_CAT] < 0 or _uniform(rng) < t.switch):
+        place[_CAT] = _draw(rng, t.cat_share)
+    place[_SHOWN] = -1
+    if option == _NEW:
+        if place[_CAT] < 0:
+            place[_CAT] = _draw(rng, t.cat_share)
+        group = place[_CAT] * 3 + _draw(rng, t.tier_share[hidden])
+        lo, hi = t.first[group], t.first[group + 1]
+        place[_SHOWN] = min(lo + np.searchsorted(t.cumulative[lo:hi], _uniform(rng)), hi - 1)
+    elif option == _SAME:
+        place[_SHOWN] = place[_LAST]
+
+
+@_compiled
+def _weigh(t: Any, belief: Any, place: Any, cat: Any, option: Any, landed: Any) -> Any:
+    """Weigh the hidden states by the probability of what was seen; `cat` is the one before."""
+    shown = place[_SHOWN]
+    at = _index(place)
     for j in range(HIDDEN):
-        total = 0.0
-        for i in range(HIDDEN):
-            total += belief[i] * matrix[i, j]
-        scratch[j] = total
-
-
-@numba.njit(cache=True)
-def _scale(belief: Any) -> Any:
-    total = 0.0
-    for j in range(HIDDEN):
-        total += belief[j]
+        if option in (_NEW, _SAME):
+            # A new item may be the one seen last, too: both ways lead to the same page.
+            new = 0.0
+            if cat < 0 or t.item_cat[shown] == cat:
+                new = t.tier_share[j, t.item_tier[shown] - 1] * t.item_share[shown]
+            if not landed:
+                new *= t.choices[at, j, _NEW]
+                if shown == place[_LAST]:
+                    new += t.choices[at, j, _SAME]
+            belief[j] *= new
+        elif not landed:
+            belief[j] *= t.choices[at, j, option]
+    total = belief.sum()
     for j in range(HIDDEN):
         belief[j] /= total
 
 
-@numba.njit(cache=True)
-def visits(
-    first: Any,
-    n_visits: Any,
-    seed: Any,
-    visitor: Any,
-    visit: Any,
-    start: Any,
-    prior: Any,
-    channel: Any,
-    paid: Any,
-    landing: Any,
-    chain: Any,
-    choices: Any,
-    tier_share: Any,
-    goods: Any,
-    values: Any,
-    numbers: Any,
-    noise: Any,
-    out: Any,
-    ends: Any,
-) -> Any:
-    """Simulate visits `first` ... until `out` is nearly full; return (visits done, rows).
+@_compiled
+def _move(rng: Any, t: Any, place: Any, money: Any, basket: Any, units: Any, option: Any) -> Any:
+    """Change the visible state by the option taken."""
+    money[_QUANTITY] = 0.0
+    if option <= _SEARCH:
+        place[_AT] = option
+    elif option in (_NEW, _SAME):
+        shown = place[_SHOWN]
+        place[_AT], place[_LAST], place[_TIER] = _ITEM, shown, t.item_tier[shown]
+        place[_CAT] = t.item_cat[shown]
+        money[_PRICE] = t.item_price[shown]
+    elif option == _TO_ADD:
+        quantity = 1.0
+        while _uniform(rng) < t.extra_unit:
+            quantity += 1.0
+        basket[place[_CART]] = place[_LAST]
+        units[place[_CART]] = quantity
+        place[_AT], place[_SHOWN] = _ADD, place[_LAST]
+        place[_CART] += 1
+        money[_VALUE] += quantity * money[_PRICE]
+        money[_QUANTITY] = quantity
+    elif option == _TO_REMOVE:
+        k = int(_uniform(rng) * place[_CART])
+        place[_AT], place[_SHOWN] = _REMOVE, basket[k]
+        money[_QUANTITY] = units[k]
+        money[_VALUE] -= units[k] * t.item_price[basket[k]]
+        place[_CART] -= 1
+        for m in range(k, place[_CART]):
+            basket[m], units[m] = basket[m + 1], units[m + 1]
+        if place[_CART] == 0:
+            money[_VALUE] = 0.0
+    elif option == _TO_CHECKOUT:
+        place[_AT] = _CHECKOUT
+    else:
+        place[_AT] = _PAYMENT
 
-    `goods` = (cat, tier, price, share, first, cumulative, deviation, cat_share);
-    `values` = (pay, cart, last, category, base); `numbers` = (switch, post, extra unit, spread,
-    human gaps, bot gap); `noise` = (late share, late median in s, twice share);
-    `out` = (visit, order, time, known, page, item, cat, quantity, price, source, probability,
-    revenue); `ends` = (end, events, purchases, revenue, cart left, bot) by visit.
-    """
-    cat_of, tier_of, price_of, share_of, firsts, cumulative, deviation, cat_share = goods
-    v_pay, v_cart, v_last, v_cat, v_base = values
-    switch, post, extra, spread, human, bot_gap = numbers
-    late_share, late_median, twice_share = noise
-    (o_visit, o_order, o_time, o_known, o_page, o_item, o_cat, o_qty, o_src, o_p, o_r) = out
-    e_end, e_events, e_bought, e_revenue, e_cart, e_bot = ends
-    rng = np.zeros(1, dtype=np.uint64)
-    dirt = np.zeros(1, dtype=np.uint64)
-    belief = np.zeros(HIDDEN)
-    scratch = np.zeros(HIDDEN)
-    basket_item = np.zeros(CART_LIMIT, dtype=np.int64)
-    basket_qty = np.zeros(CART_LIMIT)
-    row = 0
-    size = len(o_visit)
-    for i in range(first, n_visits):
-        if row + LONGEST_VISIT > size:
-            return i, row
+
+@_compiled
+def _truth(t: Any, belief: Any, place: Any, money: Any, paid: Any) -> Any:
+    """Return P(purchase) and E(revenue) given all that was seen."""
+    if place[_AT] == _PAYMENT:
+        return paid, paid * money[_VALUE]
+    at, cat = _index(place), place[_CAT]
+    p, r = 0.0, 0.0
+    for j in range(HIDDEN):
+        p += belief[j] * t.pay[at, j]
+        worth = t.cart[at, j] * money[_VALUE] + t.last[at, j] * money[_PRICE] + t.base[at, j]
+        if cat >= 0:
+            for tier in range(3):
+                worth += t.category[at, j, tier] * t.deviation[cat, tier]
+        r += belief[j] * worth
+    return paid * p, paid * r
+
+
+@_compiled
+def _write(dirt: Any, t: Any, out: Any, cursor: Any, page: Any, item: Any, cat: Any, quantity: Any,
+           p: Any, r: Any) -> Any:  # fmt: skip
+    """Write one event, sometimes known late, sometimes twice."""
+    late, delay, twice = _uniform(dirt), _normal(dirt), _uniform(dirt)
+    for copy in range(2 if twice < t.twice else 1):
+        row = cursor[_ROW]
+        cursor[_ROW] += 1
+        cursor[_ORDER] += 1
+        out.visit[row], out.order[row] = cursor[_VISIT], cursor[_ORDER]
+        out.time[row] = out.known[row] = cursor[_TIME]
+        if late < t.late or copy > 0:
+            out.known[row] += 1 + int(t.late_median * math.exp(1.2 * delay) * 1e6)
+        out.page[row], out.item[row], out.cat[row] = page, item, cat
+        out.quantity[row], out.source[row] = quantity, cursor[_SOURCE]
+        out.p[row], out.r[row] = p, r
+    cursor[_SOURCE] += 1
+
+
+@_compiled
+def _browse(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, channel: Any, paid: Any,
+            belief: Any, place: Any, money: Any, basket: Any, units: Any) -> Any:  # fmt: skip
+    """Simulate one visit until it ends or gives payment details; return its hidden state."""
+    hidden = _draw(rng, belief)
+    ahead = np.zeros(HIDDEN)
+    place[:] = -1
+    place[_CART] = place[_TIER] = 0
+    money[:] = 0.0
+    option = _draw(rng, t.landing[channel, hidden])
+    for j in range(HIDDEN):
+        belief[j] *= t.landing[channel, j, option]
+    landed = True
+    while True:
+        if landed and option > 0:
+            place[_CAT] = _draw(rng, t.cat_share)
+        cat = place[_CAT]
+        _show(rng, t, place, hidden, option, landed)
+        _weigh(t, belief, place, cat, option, landed)
+        _move(rng, t, place, money, basket, units, option)
+        landed = False
+        p, r = _truth(t, belief, place, money, paid)
+        _write(dirt, t, out, cursor, place[_AT], place[_SHOWN], place[_CAT], money[_QUANTITY], p, r)
+        if place[_AT] == _PAYMENT:
+            return hidden
+        hidden = _draw(rng, t.chain[hidden])
+        option = _draw(rng, t.choices[_index(place), hidden])
+        if option == _EXIT:
+            return hidden
+        for j in range(HIDDEN):
+            ahead[j] = 0.0
+            for i in range(HIDDEN):
+                ahead[j] += belief[i] * t.chain[i, j]
+        belief[:] = ahead
+        step = _gap(rng, t, place[_AT], hidden)
+        belief[BOT] *= _bot_ratio(t, place[_AT], step)
+        cursor[_TIME] += step
+
+
+@_compiled
+def _buy(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, lines: Any, basket: Any,
+         units: Any) -> Any:  # fmt: skip
+    """Write the purchase, one event for each item, and what follows; return the events."""
+    cursor[_TIME] += _gap(rng, t, _ADD, 0)
+    bought = 0
+    for k in range(lines):
+        for m in range(k):
+            if basket[m] == basket[k] and units[m] > 0.0:
+                units[m] += units[k]
+                units[k] = 0.0
+    for k in range(lines):
+        if units[k] > 0.0:
+            cat = t.item_cat[basket[k]]
+            _write(dirt, t, out, cursor, _PURCHASE, basket[k], cat, units[k], 0.0, 0.0)
+            bought += 1
+    while _uniform(rng) < t.post:
+        cursor[_TIME] += _gap(rng, t, 0, 0)
+        _write(dirt, t, out, cursor, _POST, -1, -1, 0.0, 0.0, 0.0)
+    return bought
+
+
+@_compiled
+def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, prior: Any, channel: Any,
+           paid: Any, t: Any, out: Any, ends: Any) -> Any:  # fmt: skip
+    """Simulate visits from `first` on until `out` is nearly full; return (visits done, rows)."""
+    rng, dirt = np.zeros(1, dtype=np.uint64), np.zeros(1, dtype=np.uint64)
+    place, cursor = np.zeros(6, dtype=np.int64), np.zeros(5, dtype=np.int64)
+    money, units = np.zeros(3), np.zeros(CART_LIMIT)
+    basket = np.zeros(CART_LIMIT, dtype=np.int64)
+    for i in range(first, len(visitor)):
+        begin = cursor[_ROW]
+        if begin + LONGEST_VISIT > len(out.visit):
+            return i, begin
         rng[0] = _key(seed, visitor[i], visit[i], 1)
         dirt[0] = _key(seed, visitor[i], visit[i], 2)
-        hidden = _draw(rng, prior[i])
-        for j in range(HIDDEN):
-            belief[j] = prior[i, j]
-        page = _draw(rng, landing[channel[i], hidden])
-        for j in range(HIDDEN):
-            belief[j] *= landing[channel[i], j, page]
-        time = start[i]
-        cart, tier, item, cat = 0, 0, -1, -1
-        cart_value, last_price, qty = 0.0, 0.0, 0.0
-        shown = -1
-        if page > 0:
-            cat = _draw(rng, cat_share)
-        option = page
-        if page == _ITEM:
-            option = _NEW
-        order, source = 0, 0
-        bought, revenue = 0, 0.0
-        begin = row
-        landed = True
-        while True:
-            # Who is seen: the item, and what it says about the hidden state.
-            qty = 0.0
-            shown = -1
-            if not landed:
-                if (option == _LIST or option == _SEARCH) and (cat < 0 or _uniform(rng) < switch):
-                    cat = _draw(rng, cat_share)
-            if option == _NEW:
-                if cat < 0:
-                    cat = _draw(rng, cat_share)
-                t = _draw(rng, tier_share[hidden])
-                lo = firsts[cat * 3 + t]
-                hi = firsts[cat * 3 + t + 1]
-                u = _uniform(rng)
-                shown = lo + np.searchsorted(cumulative[lo:hi], u)
-                if shown >= hi:
-                    shown = hi - 1
-            elif option == _SAME:
-                shown = item
-            if landed:
-                if page == _ITEM:
-                    for j in range(HIDDEN):
-                        belief[j] *= tier_share[j, tier_of[shown] - 1]
-            else:
-                at = (page * (CART_LIMIT + 1) + cart) * TIERS + tier
-                if option == _NEW or option == _SAME:
-                    for j in range(HIDDEN):
-                        like = 0.0
-                        if cat_of[shown] == cat or cat < 0:
-                            like = (
-                                choices[at, j, _NEW]
-                                * tier_share[j, tier_of[shown] - 1]
-                                * share_of[shown]
-                            )
-                        if shown == item:
-                            like += choices[at, j, _SAME]
-                        belief[j] = scratch[j] * like
-                else:
-                    for j in range(HIDDEN):
-                        belief[j] = scratch[j] * choices[at, j, option]
-            landed = False
-            # The click changes the visible state.
-            if option <= 2:
-                page = option
-            elif option == _NEW or option == _SAME:
-                page = _ITEM
-                item = shown
-                tier = tier_of[item]
-                cat = cat_of[item]
-                last_price = price_of[item]
-            elif option == _O_ADD:
-                page = _ADD
-                shown = item
-                qty = 1.0
-                while _uniform(rng) < extra:
-                    qty += 1.0
-                basket_item[cart] = item
-                basket_qty[cart] = qty
-                cart += 1
-                cart_value += qty * price_of[item]
-            elif option == _O_REMOVE:
-                page = _REMOVE
-                k = int(_uniform(rng) * cart)
-                shown = basket_item[k]
-                qty = basket_qty[k]
-                cart_value -= qty * price_of[shown]
-                for m in range(k, cart - 1):
-                    basket_item[m] = basket_item[m + 1]
-                    basket_qty[m] = basket_qty[m + 1]
-                cart -= 1
-                if cart == 0:
-                    cart_value = 0.0
-            elif option == _O_CHECKOUT:
-                page = _CHECKOUT
-            else:
-                page = _PAYMENT
-            _scale(belief)
-            # The truth just after this click.
-            if page == _PAYMENT:
-                p, r = paid[i], paid[i] * cart_value
-            else:
-                at = (page * (CART_LIMIT + 1) + cart) * TIERS + tier
-                p, r = 0.0, 0.0
-                for j in range(HIDDEN):
-                    p += belief[j] * v_pay[at, j]
-                    worth = v_cart[at, j] * cart_value + v_last[at, j] * last_price + v_base[at, j]
-                    if cat >= 0:
-                        for t in range(3):
-                            worth += v_cat[at, j, t] * deviation[cat, t]
-                    r += belief[j] * worth
-                p *= paid[i]
-                r *= paid[i]
-            order, row = _write(
-                dirt, noise, out, row, i, order, time, page, shown, cat, qty, source, p, r
-            )
-            source += 1
-            if page == _PAYMENT:
-                break
-            # What comes next.
-            hidden = _draw(rng, chain[hidden])
-            at = (page * (CART_LIMIT + 1) + cart) * TIERS + tier
-            option = _draw(rng, choices[at, hidden])
-            if option == _EXIT:
-                break
-            _see(belief, scratch, chain)
-            gap = _gap(rng, page, hidden, human, spread, bot_gap)
-            step = int(gap * 1e6)
-            time += step
-            x = math.log(step * 1e-6)
-            zh = (x - human[page]) / spread
-            zb = (x - bot_gap[0]) / bot_gap[1]
-            ratio = math.exp(0.5 * zh * zh - 0.5 * zb * zb) * spread / bot_gap[1]
-            scratch[BOT] *= ratio
-        if page == _PAYMENT and _uniform(rng) < paid[i]:
-            time += int(_gap(rng, 4, 0, human, spread, bot_gap) * 1e6)
-            for k in range(cart):
-                same = -1
-                for m in range(k):
-                    if basket_item[m] == basket_item[k]:
-                        same = m
-                        break
-                if same >= 0:
-                    basket_qty[same] += basket_qty[k]
-                    basket_qty[k] = 0.0
-            for k in range(cart):
-                if basket_qty[k] > 0.0:
-                    shown = basket_item[k]
-                    order, row = _write(
-                        dirt, noise, out, row, i, order, time, _PURCHASE, shown, cat_of[shown],
-                        basket_qty[k], source, 0.0, 0.0,
-                    )  # fmt: skip
-                    source += 1
-                    bought += 1
-            revenue = cart_value
-            while _uniform(rng) < post:
-                time += int(_gap(rng, 0, 0, human, spread, bot_gap) * 1e6)
-                order, row = _write(
-                    dirt, noise, out, row, i, order, time, _POST, -1, -1, 0.0, source, 0.0, 0.0
-                )
-                source += 1
-            cart_value = 0.0
-        e_end[i] = time
-        e_events[i] = row - begin
-        e_bought[i] = bought
-        e_revenue[i] = revenue
-        e_cart[i] = 1 if cart_value > 0.0 else 0
-        e_bot[i] = 1 if hidden == BOT else 0
-    return n_visits, row
-
-
-@numba.njit(cache=True)
-def _write(
-    dirt: Any,
-    noise: Any,
-    out: Any,
-    row: Any,
-    i: Any,
-    order: Any,
-    time: Any,
-    page: Any,
-    shown: Any,
-    cat: Any,
-    qty: Any,
-    source: Any,
-    p: Any,
-    r: Any,
-) -> Any:
-    """Write one event, sometimes known late, sometimes twice; return (order, row)."""
-    late_share, late_median, twice_share = noise
-    (o_visit, o_order, o_time, o_known, o_page, o_item, o_cat, o_qty, o_src, o_p, o_r) = out
-    u, delay, twice = _uniform(dirt), _normal(dirt), _uniform(dirt)
-    times = 2 if twice < twice_share else 1
-    for copy in range(times):
-        order += 1
-        o_visit[row] = i
-        o_order[row] = order
-        o_time[row] = time
-        o_known[row] = time
-        if u < late_share or copy > 0:
-            o_known[row] = time + int(late_median * math.exp(1.2 * delay) * 1e6) + 1
-        o_page[row] = page
-        o_item[row] = shown
-        o_cat[row] = cat
-        o_qty[row] = qty
-        o_src[row] = source
-        o_p[row] = p
-        o_r[row] = r
-        row += 1
-    return order, row
+        cursor[_ORDER] = cursor[_SOURCE] = 0
+        cursor[_TIME], cursor[_VISIT] = start[i], i
+        belief = prior[i].copy()
+        hidden = _browse(rng, dirt, t, out, cursor, channel[i], paid[i], belief, place, money,
+                         basket, units)  # fmt: skip
+        if place[_AT] == _PAYMENT and _uniform(rng) < paid[i]:
+            ends.bought[i] = _buy(rng, dirt, t, out, cursor, place[_CART], basket, units)
+            ends.revenue[i] = money[_VALUE]
+            money[_VALUE] = 0.0
+        ends.end[i] = cursor[_TIME]
+        ends.events[i] = cursor[_ORDER]
+        ends.repeated[i] = cursor[_ORDER] - cursor[_SOURCE]
+        ends.cart[i] = 1 if money[_VALUE] > 0.0 else 0
+        ends.bot[i] = 1 if hidden == BOT else 0
+    return len(visitor), cursor[_ROW]

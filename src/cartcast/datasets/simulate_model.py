@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BOT",
+    "BOT_SECONDS",
+    "BOT_SPREAD",
     "CART_LIMIT",
     "HIDDEN",
     "HUMANS",
+    "HUMAN_SECONDS",
+    "HUMAN_SPREAD",
     "INTENTS",
     "OPTIONS",
     "PAGES",
@@ -25,7 +29,9 @@ __all__ = [
     "chain",
     "choices",
     "landing",
+    "prior",
     "state",
+    "tier_share",
 ]
 
 Floats = NDArray[np.float64]
@@ -55,7 +61,8 @@ PAGES = (
 """Where a visit can be; the first seven are the states from which it goes on by choice."""
 
 OPTIONS = (
-    "home", "list", "search", "new_item", "same_item", "add", "remove", "checkout", "payment", "exit",
+    "home", "list", "search", "new_item", "same_item", "add", "remove", "checkout", "payment",
+    "exit",
 )  # fmt: skip
 """What may come next; `same_item` is the item viewed last."""
 
@@ -64,6 +71,12 @@ TIERS = 4
 """Price tier of the item viewed last: 0 none yet, 1 low, 2 middle, 3 high for its category."""
 
 STATES = 7 * (CART_LIMIT + 1) * TIERS
+
+HUMAN_SECONDS = np.array([22.0, 30.0, 20.0, 40.0, 12.0, 12.0, 45.0])
+"""Median seconds that people spend on each page; log-normal with HUMAN_SPREAD."""
+
+HUMAN_SPREAD = 0.9
+BOT_SECONDS, BOT_SPREAD = 1.5, 0.5
 
 
 def state(page: Any, cart: Any, tier: Any) -> Any:
@@ -93,23 +106,23 @@ class Shop:
     """
 
     countries: tuple[tuple[str, float, float], ...] = (
-        ("DE", 0.34, 0.35),
+        ("DE", 0.34, 0.4),
         ("FR", 0.22, 0.0),
-        ("PL", 0.18, -0.45),
+        ("PL", 0.18, -0.6),
         ("IT", 0.14, -0.25),
         ("GB", 0.12, 0.15),
     )
     devices: tuple[tuple[str, float, float], ...] = (
-        ("mobile", 0.58, -0.45),
-        ("desktop", 0.36, 0.55),
+        ("mobile", 0.58, -0.5),
+        ("desktop", 0.36, 0.7),
         ("tablet", 0.06, 0.0),
     )
     channels: tuple[tuple[str, float, float], ...] = (
         ("organic", 0.34, 0.1),
         ("paid", 0.22, 0.0),
-        ("direct", 0.20, 0.5),
-        ("social", 0.16, -1.3),
-        ("email", 0.08, 1.0),
+        ("direct", 0.20, 0.6),
+        ("social", 0.16, -1.6),
+        ("email", 0.08, 1.3),
     )
     campaigns: tuple[tuple[str, float, float], ...] = (
         ("spring-sale", 0.20, 0.32),
@@ -219,10 +232,10 @@ _ADD_BY_TIER = np.array([[0.0, 0.1, 0.1], [0.2, -0.3, -0.9]])
 
 _INTENT_CHAIN = np.array(
     [
-        [0.985, 0.013, 0.002, 0.000],
-        [0.015, 0.968, 0.015, 0.002],
-        [0.004, 0.012, 0.968, 0.016],
-        [0.002, 0.003, 0.010, 0.985],
+        [0.993, 0.006, 0.001, 0.000],
+        [0.008, 0.984, 0.007, 0.001],
+        [0.002, 0.006, 0.984, 0.008],
+        [0.001, 0.002, 0.005, 0.992],
     ]
 )
 
@@ -315,7 +328,7 @@ def tier_share() -> Floats:
     return table
 
 
-_INTENT_SHARE = np.array([0.0, -0.5, -1.9, -3.4])
+_INTENT_SHARE = np.array([0.0, -0.6, -2.2, -4.0])
 _READINESS = np.array([0.0, 0.5, 1.2, 1.8])
 
 

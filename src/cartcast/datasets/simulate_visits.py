@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, fields
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cartcast.datasets import simulate_kernel as kernel
+from cartcast.datasets.simulate_kernel import Ends
 from cartcast.datasets.simulate_model import Floats, Shop
 
-__all__ = ["DAY", "Plan", "Visits"]
+__all__ = ["DAY", "Context", "Plan", "Visits", "pick"]
 
 Ints = NDArray[np.int64]
 DAY = 86_400_000_000
@@ -25,7 +26,7 @@ class Visits:
     """Visits in the order of their start; one entry per visit in each array.
 
     `start` is in microseconds since 1970; `visit` counts a visitor's visits from 0; `bought` is 1
-    when the visitor has bought before; `last` is the start of the visit before, or 0.
+    when the visitor has bought before.
     """
 
     visitor: Ints
@@ -47,6 +48,16 @@ class Visits:
         if not parts:
             return cls(*(np.empty(0, np.int64) for _ in fields(cls)))
         return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
+class Context(NamedTuple):
+    """Channel, campaign (-1 none), readiness, log odds of price sensitivity, chance of a bot."""
+
+    channel: Ints
+    campaign: Ints
+    readiness: Floats
+    sensitive: Floats
+    bot_share: Floats
 
 
 def pick(shares: Floats, u: Floats) -> Ints:
@@ -105,25 +116,24 @@ class Plan:
         seconds = hour * 3600 + u_rest * 3600
         return (self.first_day + day) * DAY + (seconds * 1e6).astype(np.int64)
 
-    def come_back(self, visits: Visits, end: Ints, events: Ints, bought: Ints, cart: Ints,
-                  bot: Ints) -> None:  # fmt: skip
+    def come_back(self, visits: Visits, ends: Ends) -> None:
         """Plan the next visit of those who come back, always on a later day.
 
         It depends on what could be seen of the visit (clicks, a cart left, a purchase), never on
         the hidden intent, so that it tells the filter nothing.
         """
         u = kernel.uniforms(self.seed, visits.visitor, visits.visit, 5, 4)
-        odds = -2.0 + 0.5 * np.log(events) + 0.7 * cart + 0.5 * (bought > 0)
+        odds = -2.0 + 0.5 * np.log(ends.events) + 0.7 * ends.cart + 0.5 * (ends.bought > 0)
         odds += 0.3 * np.minimum(visits.visit, 3)
         wait = 1 + np.floor(np.exp(np.log(3.0) + 1.1 * _normal(u[:, 1]))).astype(np.int64)
         day = visits.start // DAY - self.first_day + wait
         start = self._clock(day, u[:, 2], u[:, 3])
-        late = start < end + 3_600_000_000
+        late = start < ends.end + 3_600_000_000
         day, start = day + late, start + late * DAY
-        keep = (u[:, 0] < 1 / (1 + np.exp(-odds))) & (bot == 0) & (day < self.days)
+        keep = (u[:, 0] < 1 / (1 + np.exp(-odds))) & (ends.bot == 0) & (day < self.days)
         following = Visits(
             visits.visitor, visits.visit + 1, start, visits.country, visits.device,
-            np.maximum(visits.bought, (bought > 0).astype(np.int64)),
+            np.maximum(visits.bought, (ends.bought > 0).astype(np.int64)),
         )  # fmt: skip
         if not keep.any():
             return
@@ -133,8 +143,8 @@ class Plan:
         for d, rows in zip(days, np.split(order, begins[1:]), strict=True):
             self.returns[int(d)].append(following[rows])
 
-    def context(self, visits: Visits) -> tuple[Ints, Ints, Floats, Floats, Floats]:
-        """Return channel, campaign (-1 none), readiness, log odds of sensitivity, bot share."""
+    def context(self, visits: Visits) -> Context:
+        """Return what is visible of each visit and decides on its hidden state."""
         shop = self.shop
         u = kernel.uniforms(self.seed, visits.visitor, visits.visit, 4, 2)
         share = np.array([c[1] for c in shop.channels])
@@ -160,15 +170,10 @@ class Plan:
             + shop.buyer_effect * visits.bought
         )
         sensitive = np.array(shop.sensitive)[channel]
-        return channel, campaign, readiness, sensitive, np.where(new, shop.bot_share, 0.0)
+        return Context(channel, campaign, readiness, sensitive, np.where(new, shop.bot_share, 0.0))
 
 
 def _normal(u: Floats) -> Floats:
     from scipy.special import ndtri
 
     return np.asarray(ndtri(u))
-
-
-def microseconds(when: datetime) -> int:
-    """Return microseconds since 1970 of a naive UTC time."""
-    return int((when - datetime(1970, 1, 1)) / timedelta(microseconds=1))

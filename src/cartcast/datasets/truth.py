@@ -11,6 +11,7 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cartcast.datasets import simulate_model as model
 from cartcast.datasets.simulate_model import CART_LIMIT, HIDDEN, STATES, TIERS, Floats, Shop
@@ -43,7 +44,7 @@ def solve(shop: Shop) -> Values:
     eye = np.eye(STATES * HIDDEN)
 
     def absorb(matrix: Floats, gain: Floats) -> Floats:
-        return np.linalg.solve(eye - matrix, gain.reshape(STATES * HIDDEN, -1))
+        return np.asarray(np.linalg.solve(eye - matrix, gain.reshape(STATES * HIDDEN, -1)))
 
     def flat(options: dict[str, float]) -> Floats:
         total = np.zeros_like(eye)
@@ -51,7 +52,7 @@ def solve(shop: Shop) -> Values:
             total += factor * moves[name].reshape(eye.shape)
         return total
 
-    same = {name: 1.0 for name in ("home", "list", "search", "same_item", "add", "checkout")}
+    same = dict.fromkeys(("home", "list", "search", "same_item", "add", "checkout"), 1.0)
     every = flat({**same, "new_item": 1.0, "remove": 1.0})
     pays = moves["payment"].sum(axis=(2, 3))
     pay = absorb(every, pays)
@@ -79,7 +80,7 @@ def solve(shop: Shop) -> Values:
     )
 
 
-def _cart_of_states() -> np.ndarray:
+def _cart_of_states() -> NDArray[np.int64]:
     return np.arange(STATES) // TIERS % (CART_LIMIT + 1)
 
 

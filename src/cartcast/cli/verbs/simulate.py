@@ -1,0 +1,63 @@
+"""`cartcast simulate`: write the log of a shop whose truth is known."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cartcast.cli.shell import print_json, progress
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("simulate")(simulate)
+
+
+def simulate(
+    sessions: Annotated[int, typer.Option(help="Number of sessions.")],
+    out: Annotated[str, typer.Option(help="File: .parquet, .csv, .jsonl; or .csv.gz, .jsonl.gz.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same log.")] = 0,
+    truth: Annotated[
+        str | None, typer.Option(help="File for the exact probabilities after every event.")
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Experiment, name:share[:lift] with commas: a:0.5,b:0.5:0.1."),
+    ] = None,
+    start: Annotated[str, typer.Option(help="First day, as 2025-03-03.")] = "2025-03-03",
+    days: Annotated[int, typer.Option(help="Number of days.")] = 90,
+    late: Annotated[float, typer.Option(help="Share of events known late.")] = 0.005,
+    twice: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.002,
+    disorder: Annotated[
+        bool, typer.Option("--disorder", help="Rows as they became known, not as they happened.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Simulate a shop: a log in canonical columns and, if asked, what could be known."""
+    from cartcast import datasets
+
+    with progress(not json) as show:
+        made = datasets.simulate(
+            sessions, seed, out, truth, datasets.parse_arms(arms),
+            start=datasets.parse_day(start), days=days, late=late, twice=twice,
+            disorder=disorder, progress=show,
+        )  # fmt: skip
+    if json:
+        print_json(made)
+        return
+    c = made.counts
+    typer.echo(
+        f"{out}: {c['events']:,} events, {c['sessions']:,} sessions, {c['visitors']:,} visitors, "
+        f"{c['start']:%Y-%m-%d} to {c['end']:%Y-%m-%d} UTC"
+    )
+    typer.echo(
+        f"  {c['purchase_sessions']:,} sessions buy ({c['conversion']:.2%}), "
+        f"revenue {c['revenue']:,.2f} EUR"
+    )
+    typer.echo(
+        f"  {c['late_events']:,} events known late, {c['repeated_events']:,} repeated, "
+        f"{c['bot_sessions']:,} sessions of bots"
+    )
+    if truth is not None:
+        typer.echo(f"  truth: {truth}")
