@@ -1,0 +1,155 @@
+"""`report.html`: one self-contained page that answers, says how far to trust it, and shows why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cartcast.atomic import write_text
+from cartcast.charts.theme import PALETTES, fade, number
+from cartcast.evaluate.scores import SCORES
+from cartcast.report import answers
+from cartcast.report.blocks import Block, blocks
+from cartcast.report.evidence import Evidence
+from cartcast.report.folder import RunFolder, read_run
+
+__all__ = ["environment", "recolour", "write_report"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_COLUMNS = {
+    "classifier": ("roc_auc", "average_precision", "log_loss", "brier", "ece", "f1"),
+    "regressor": ("spearman", "gini", "r2", "rmse", "mae", "bias"),
+}
+
+
+def write_report(run_dir: Path | str) -> Path:
+    """Write `report.html` into a run folder, from what the folder holds, and return its path.
+
+    The page needs no network: styles, script and Plotly are inside; a content policy forbids
+    everything else. Text of the data is escaped.
+
+    Raises:
+        NotFoundError: there is no such run, or a file of it is missing.
+        NotTrustedError: a file of it is damaged.
+        StorageError: the page cannot be written.
+    """
+    run = read_run(run_dir)
+    path = run.dir / "report.html"
+    write_text(path, render(run))
+    return path
+
+
+def environment() -> Any:
+    """Return the template environment: HTML is escaped, an unknown name is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=select_autoescape(("html", "html.j2"), default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def recolour() -> dict[str, str]:
+    """Return the light colour of each role with the dark one, for the page's own script."""
+    pairs: dict[str, str] = {}
+    for role, light in asdict(PALETTES["light"]).items():
+        dark = getattr(PALETTES["dark"], role)
+        both = zip(light, dark, strict=True) if role == "series" else [(light, dark)]
+        for a, b in both:
+            pairs[a] = b
+            pairs[fade(a, 0)[:-2]] = fade(b, 0)[:-2]
+    return pairs
+
+
+@cache
+def _read(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def render(run: RunFolder) -> str:
+    """Return the page as text."""
+    from plotly.offline import get_plotlyjs
+
+    e = Evidence(run)
+    drawn = blocks(e)
+    template = environment().get_template("report.html.j2")
+    return str(
+        template.render(
+            run=run,
+            data=run.data,
+            title=answers.title(e),
+            headline=answers.headline(e),
+            sections=_sections(e, drawn),
+            asked=answers.asked(e),
+            trust=answers.trust(e),
+            findings=run.findings,
+            heads=[SCORES[m].title for m in _COLUMNS[run.kind]],
+            models=_models(e),
+            seconds=_seconds(run),
+            steps=answers.next_steps(e),
+            segments=e.segments.to_dict("records"),
+            number=number,
+            style=_read("style.css"),
+            script=_read("page.js"),
+            plotly=get_plotlyjs(),
+            recolour=json.dumps(recolour()),
+        )
+    )
+
+
+def _sections(e: Evidence, drawn: list[Block]) -> dict[str, dict[str, Any]]:
+    by: dict[str, list[Block]] = {}
+    for block in drawn:
+        by.setdefault(block.section, []).append(block)
+    words = {"good": answers.good(e), "drivers": answers.drives(e)}
+    if e.revenue_model is not None:
+        words["revenue"] = answers.revenue(e)
+    if len(e.segments):
+        words["segments"] = answers.segments(e)
+    if "main" not in by and "good" in by:
+        usual = [b for b in by["good"] if b.name == "gain"] or by["good"][:1]
+        by["main"] = usual
+        by["good"] = [b for b in by["good"] if b not in usual]
+    names = ("main", "good", "drivers", "revenue", "segments")
+    return {n: {"words": words.get(n, ""), "blocks": by.get(n, [])} for n in names}
+
+
+def _models(e: Evidence) -> list[dict[str, Any]]:
+    """Return the table of models: name, role, and each figure with its interval."""
+    rows = []
+    columns = _COLUMNS[e.run.kind]
+    for name in e.run.data["metrics"]:
+        facts = e.run.data["models"].get(name)
+        if facts is None or facts.get("kind", e.run.kind) != e.run.kind:
+            continue
+        cells = []
+        for metric in columns:
+            unit = SCORES[metric].unit
+            unit = unit if unit in ("money", "share") else "points"
+            value, low, high = e.run.score(name, metric)
+            ends = ""
+            if low is not None and high is not None:
+                ends = " to ".join(number(x, unit, e.run.currency) for x in (low, high))
+            cells.append((number(value, unit, e.run.currency), ends))
+        role = "champion" if name == e.run.champion else ""
+        role = "baseline" if name in e.run.baselines else role
+        rows.append(
+            {
+                "name": name.replace("_", " "),
+                "role": role,
+                "cells": cells,
+                "seconds": number(facts.get("seconds"), "seconds"),
+            }
+        )
+    return sorted(rows, key=lambda r: ("champion", "", "baseline").index(str(r["role"])))
+
+
+def _seconds(run: RunFolder) -> list[tuple[str, str]]:
+    found = run.data.get("seconds", {})
+    return [(k.replace("_", " "), number(v, "seconds")) for k, v in found.items()]
