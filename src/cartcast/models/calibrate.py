@@ -11,6 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from cartcast.errors import DataError, UsageError
+from cartcast.models.prior import to_prevalence
 from cartcast.models.stack import logit
 from cartcast.models.table import binary_labels, row_weights
 
@@ -23,28 +24,6 @@ ISOTONIC_POSITIVES = 1000
 
 SIGMOID_POSITIVES = 20
 """Fewer than this many of the rarer class: no calibration, since the sigmoid would be a guess."""
-
-
-def to_prevalence(p: Any, trained: float, natural: float) -> Floats:
-    """Return probabilities moved from one prevalence to another, in closed form.
-
-    `p' = p r / (p r + (1 - p) s)`, r = natural / trained, s = (1 - natural) / (1 - trained):
-    exact when resampling changed only how often each class occurs (Elkan 2001, theorem 2;
-    Saerens et al. 2002, doi:10.1162/089976602753284446).
-
-    Raises:
-        UsageError: a prevalence is not within 0 and 1.
-
-    >>> to_prevalence([0.5], trained=0.5, natural=0.1).round(6).tolist()
-    [0.1]
-    """
-    for name, value in (("trained", trained), ("natural", natural)):
-        if not 0 < value < 1:
-            raise UsageError(f"{name} prevalence must fulfil 0 < prevalence < 1, got {value}.")
-    q = np.asarray(p, dtype=np.float64)
-    up = q * (natural / trained)
-    down = (1 - q) * ((1 - natural) / (1 - trained))
-    return np.asarray(up / (up + down), dtype=np.float64)
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

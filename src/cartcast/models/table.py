@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from cartcast.models.encode import Encoder, as_frame
 __all__ = ["TableClassifier", "TableRegressor", "amounts", "binary_labels", "row_weights"]
 
 Floats = NDArray[np.float64]
+
+THREADED_ROWS = 50_000
+"""Up to this many rows histogram boosting keeps to one thread."""
 
 
 def binary_labels(y: Any) -> NDArray[np.int64]:
@@ -85,9 +90,26 @@ def row_weights(sample_weight: Any, n_rows: int) -> Floats | None:
 def fit_model(model: Any, Z: Floats, y: Any, weights: Floats | None) -> Any:
     """Fit a clone of `model`, with weights where it supports them."""
     fitted = clone(model)
-    if weights is not None and has_fit_parameter(fitted, "sample_weight"):
-        return fitted.fit(Z, y, sample_weight=weights)
-    return fitted.fit(Z, y)
+    with few_threads(fitted, len(Z)):
+        if weights is not None and has_fit_parameter(fitted, "sample_weight"):
+            return fitted.fit(Z, y, sample_weight=weights)
+        return fitted.fit(Z, y)
+
+
+@contextlib.contextmanager
+def few_threads(model: Any, rows: int) -> Iterator[None]:
+    """Keep histogram boosting, which has no `n_jobs`, to one thread on small tables.
+
+    Its OpenMP threads wait for each other by spinning, which on a busy machine costs many times
+    the work itself.
+    """
+    if not type(model).__name__.startswith("HistGradientBoosting") or rows > THREADED_ROWS:
+        yield
+        return
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 class TableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -117,8 +139,9 @@ class TableClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2): of 0 and of 1."""
-        proba = self.model_.predict_proba(self.encoder_.transform(X))
-        return np.asarray(proba, dtype=np.float64)
+        Z = self.encoder_.transform(X)
+        with few_threads(self.model_, len(Z)):
+            return np.asarray(self.model_.predict_proba(Z), dtype=np.float64)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return 1 where the probability is at least one half."""

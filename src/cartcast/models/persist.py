@@ -1,0 +1,197 @@
+"""Models on disk without pickle: skops files, a list of trusted types, a manifest of hashes.
+
+A folder of models holds `NAME.skops` for each, `NAME.arrays/` where `export` can write plain
+arrays, and `manifest.json` with the SHA-256 of every file. The hash of the manifest itself is
+kept by the caller (in `run.json`), so that neither can be changed without the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartcast import __version__
+from cartcast.atomic import atomic_folder
+from cartcast.errors import NotFoundError, NotTrustedError, UsageError
+
+if TYPE_CHECKING:
+    from cartcast.models.export import TreeArrays
+
+__all__ = ["TRUSTED", "load", "load_all", "load_arrays", "save", "save_all", "verify"]
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+
+TRUSTED: frozenset[str] = frozenset(
+    {
+        "cartcast.models.baselines.ClickCount",
+        "cartcast.models.baselines.MeanAmount",
+        "cartcast.models.baselines.Prevalence",
+        "cartcast.models.calibrate.Calibrated",
+        "cartcast.models.encode.Encoder",
+        "cartcast.models.hurdle.Hurdle",
+        "cartcast.models.intervals.AmountIntervals",
+        "cartcast.models.kernel.KernelClassifier",
+        "cartcast.models.kernel.KernelRegressor",
+        "cartcast.models.resample.Resampled",
+        "cartcast.models.segments.TableSegments",
+        "cartcast.models.segments.families.Centres",
+        "cartcast.models.segments.families.Density",
+        "cartcast.models.segments.families.Mixture",
+        "cartcast.models.segments.space.Space",
+        "cartcast.models.stack.Stack",
+        "cartcast.models.table.TableClassifier",
+        "cartcast.models.table.TableRegressor",
+        "catboost.core.CatBoostClassifier",
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.tree._tree.Tree",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
+    }
+)
+"""Every type beyond those of skops itself that a model file may hold. Nothing else is built."""
+
+
+def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
+    """Write fitted models by name into `folder`, a new one; return the hash of the manifest.
+
+    Raises:
+        UsageError: a model holds a type that `load_all` would not trust.
+        StorageError: the place is not writable or exists.
+    """
+    import skops.io
+
+    from cartcast.models.export import can_export, export
+
+    folder = Path(folder)
+    with atomic_folder(folder) as temporary:
+        for name, model in models.items():
+            path = temporary / f"{name}.skops"
+            skops.io.dump(model, path)
+            foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED)
+            if foreign:
+                raise UsageError(
+                    f"model {name!r} holds {foreign[0]}, which is not a trusted type; "
+                    "use the models that Cartcast declares."
+                )
+            if can_export(model):
+                export(model, temporary / f"{name}.arrays")
+        files = sorted(p for p in temporary.rglob("*") if p.is_file())
+        manifest = {
+            "schema": SCHEMA,
+            "cartcast": __version__,
+            "models": sorted(models),
+            "files": {p.relative_to(temporary).as_posix(): _sha256(p) for p in files},
+        }
+        text = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        (temporary / MANIFEST).write_bytes(text)
+    return hashlib.sha256(text).hexdigest()
+
+
+def verify(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
+    """Check every file against its recorded hash and return the manifest.
+
+    `manifest` is the hash that `save_all` returned; None checks the files against the manifest
+    that lies beside them, which finds damage but not a deliberate exchange.
+
+    Raises:
+        NotFoundError: the folder holds no models.
+        NotTrustedError: a file is missing, was changed, or was added.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise NotFoundError(f"{folder}: no models here (no {MANIFEST}); train first.")
+    text = path.read_bytes()
+    if manifest is not None and hashlib.sha256(text).hexdigest() != manifest:
+        raise NotTrustedError(f"{path}: is not the recorded manifest; restore it or train again.")
+    try:
+        recorded: dict[str, Any] = json.loads(text)
+        files: dict[str, str] = recorded["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotTrustedError(f"{path}: is damaged; restore it or train again.") from error
+    for name, expected in files.items():
+        if not (folder / name).is_file():
+            raise NotTrustedError(f"{folder / name}: is recorded but missing; restore it.")
+        if _sha256(folder / name) != expected:
+            raise NotTrustedError(
+                f"{folder / name}: its SHA-256 is not the recorded one; restore it or train again."
+            )
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    added = sorted(present - set(files) - {MANIFEST})
+    if added:
+        raise NotTrustedError(f"{folder / added[0]}: is not recorded in the manifest; remove it.")
+    return recorded
+
+
+def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
+    """Return the models of a folder by name, after `verify`.
+
+    Raises:
+        NotFoundError, NotTrustedError: as `verify`; or a file holds a type not in `TRUSTED`.
+    """
+    folder = Path(folder)
+    recorded = verify(folder, manifest)
+    return {name: _load(folder / f"{name}.skops") for name in recorded["models"]}
+
+
+def load_arrays(
+    folder: Path | str, manifest: str | None = None, name: str = "champion"
+) -> TreeArrays | None:
+    """Return the plain arrays of one model after `verify`, or None where it has none.
+
+    Raises:
+        NotFoundError, NotTrustedError: as `verify`.
+    """
+    from cartcast.models.export import TreeArrays
+
+    recorded = verify(folder, manifest)
+    if f"{name}.arrays/arrays.json" not in recorded["files"]:
+        return None
+    return TreeArrays.load(Path(folder) / f"{name}.arrays")
+
+
+def save(model: Any, folder: Path | str) -> str:
+    """Write one fitted model into `folder`, a new one; return the hash of the manifest."""
+    return save_all({"model": model}, folder)
+
+
+def load(folder: Path | str, manifest: str | None = None) -> Any:
+    """Return the model that `save` wrote.
+
+    Raises:
+        NotFoundError, NotTrustedError: as `load_all`.
+    """
+    models = load_all(folder, manifest)
+    if "model" not in models:
+        raise NotFoundError(f"{folder}: holds several models; read them with load_all.")
+    return models["model"]
+
+
+def _load(path: Path) -> Any:
+    import zipfile
+
+    import skops.io
+
+    try:
+        found = set(skops.io.get_untrusted_types(file=path))
+        foreign = sorted(found - TRUSTED)
+        if foreign:
+            raise NotTrustedError(f"{path}: holds the type {foreign[0]}, which is not trusted.")
+        return skops.io.load(path, trusted=sorted(found))
+    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise NotTrustedError(f"{path}: is no readable model file: {error}.") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

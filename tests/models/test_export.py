@@ -1,0 +1,90 @@
+"""Exported arrays against the Python pipeline, for each exportable model, at 1e-9."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cartcast.errors import DataError, NotFoundError, NotTrustedError, UsageError
+from cartcast.models.calibrate import calibrate
+from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.export import TreeArrays, can_export, export
+from cartcast.models.resample import Resampled
+
+
+def table(rows: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(
+        {
+            "clicks": rng.geometric(0.2, rows).astype(float),
+            "price": np.where(rng.random(rows) < 0.2, np.nan, rng.lognormal(3, 1, rows)),
+            "balance": rng.normal(0, 100, rows),
+            "country": rng.choice(np.array(["PL", "CZ", "DE", None], dtype=object), rows),
+            "page": rng.choice([1.0, 2.0, 3.5], rows),
+            "rare": [f"v{i}" for i in rng.integers(0, 300, rows)],
+            "empty": np.full(rows, np.nan),
+        }
+    )
+    odds = -1 + 0.2 * X.clicks + (X.country == "PL") - 0.01 * X.balance - X.price.isna()
+    return X, (rng.random(rows) < 1 / (1 + np.exp(-odds))).astype(int)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "hist_gradient_boosting", "logistic_regression"])
+@pytest.mark.parametrize("method", ["none", "undersample", "smote"])
+def test_equal_to_the_pipeline(name, method, tmp_path):
+    X, y = table(900)
+    held, held_y = table(600, 1)
+    fresh, _ = table(150, 2)
+    fresh.loc[:20, "clicks"] = np.nan  # Nulls where training had none.
+    fresh.loc[5:25, "country"] = "never seen"
+    model = CLASSIFIERS[name].make(categorical=("country", "page", "rare"))
+    if "n_estimators" in model.model.get_params():
+        model.set_params(model__n_estimators=40)
+    model = Resampled(model, method, ("country", "page", "rare")).fit(X, y)
+    for steps in ("none", "sigmoid", "isotonic"):
+        whole = calibrate(model, held, held_y, method=steps)
+        arrays = TreeArrays.load(export(whole, tmp_path / steps))
+        expected = whole.predict_proba(fresh)[:, 1]
+        np.testing.assert_allclose(arrays.predict_table(fresh), expected, rtol=0, atol=1e-9)
+        one = [arrays.predict(row) for row in fresh.head(30).to_dict("records")]
+        np.testing.assert_allclose(one, expected[:30], rtol=0, atol=1e-9)
+
+
+def test_none_is_null_and_missing_is_an_error(tmp_path):
+    X, y = table(500)
+    model = CLASSIFIERS["lightgbm"].make(model__n_estimators=20).fit(X, y)
+    arrays = TreeArrays.load(export(model, tmp_path / "a"))
+    row = X.iloc[0].to_dict()
+    assert arrays.predict({**row, "price": None}) == arrays.predict({**row, "price": np.nan})
+    with pytest.raises(DataError, match="'price' is missing"):
+        arrays.predict({k: v for k, v in row.items() if k != "price"})
+    with pytest.raises(DataError, match="must be a number, got 'cheap'"):
+        arrays.predict({**row, "price": "cheap"})
+    with pytest.raises(DataError, match="infinite"):
+        arrays.predict({**row, "price": float("inf")})
+
+
+def test_what_cannot_be_exported(tmp_path):
+    X, y = table(300)
+    forest = CLASSIFIERS["decision_tree"].make().fit(X, y)
+    assert not can_export(forest)
+    with pytest.raises(UsageError, match="DecisionTreeClassifier cannot be exported"):
+        export(forest, tmp_path / "a")
+
+
+def test_damage_is_refused(tmp_path):
+    X, y = table(300)
+    model = CLASSIFIERS["logistic_regression"].make().fit(X, y)
+    folder = export(model, tmp_path / "a")
+    with pytest.raises(NotFoundError):
+        TreeArrays.load(tmp_path / "nothing")
+    meta = json.loads((folder / "arrays.json").read_text())
+    (folder / "arrays.json").write_text(json.dumps({**meta, "schema": 99}))
+    with pytest.raises(NotTrustedError, match="schema 99"):
+        TreeArrays.load(folder)
+    (folder / "arrays.npz").write_bytes(b"not a zip")
+    with pytest.raises(NotTrustedError, match="damaged"):
+        TreeArrays.load(folder)
