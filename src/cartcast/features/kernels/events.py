@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels import codes
 from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, REAL, WHOLE, A, B
+from cartcast.features.kernels.compiled import inlined, inner
 from cartcast.features.kernels.pool import find, room
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["event_stage"]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _equals(k, n, b):  # type: ignore[no-untyped-def]
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     whole, real = b.ops_i[k, WHOLE], b.ops_f[k, REAL]
@@ -31,7 +31,7 @@ def _equals(k, n, b):  # type: ignore[no-untyped-def]
             b.mk[out + j] |= b.ev_f[a + j] == real
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _compare(k, n, b):  # type: ignore[no-untyped-def]
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     real = b.ops_f[k, REAL]
@@ -49,7 +49,7 @@ def _compare(k, n, b):  # type: ignore[no-untyped-def]
             b.mk[out + j] = b.ev_f[a + j] == b.ev_f[a + j]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _logic(k, n, b):  # type: ignore[no-untyped-def]
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     c = b.ops_i[k, B] * b.size
@@ -64,7 +64,7 @@ def _logic(k, n, b):  # type: ignore[no-untyped-def]
             b.mk[out + j] = 1 - b.mk[a + j]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _same(k, n, b):  # type: ignore[no-untyped-def]
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     for j in range(n):
@@ -74,7 +74,7 @@ def _same(k, n, b):  # type: ignore[no-untyped-def]
         b.st_i[s] = key
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _gap(k, n, b):  # type: ignore[no-untyped-def]
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     mask = b.ops_i[k, MASK] * b.size
@@ -89,7 +89,7 @@ def _gap(k, n, b):  # type: ignore[no-untyped-def]
         b.ev_f[out + j] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _arithmetic(k, n, b):  # type: ignore[no-untyped-def]
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     c, mask, real = b.ops_i[k, B] * b.size, b.ops_i[k, MASK] * b.size, b.ops_f[k, REAL]
@@ -105,7 +105,7 @@ def _arithmetic(k, n, b):  # type: ignore[no-untyped-def]
             b.ev_f[out + j] = real
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _decay(k, n, b):  # type: ignore[no-untyped-def]
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     half_life = b.ops_f[k, REAL] * 1e6
@@ -122,7 +122,7 @@ def _decay(k, n, b):  # type: ignore[no-untyped-def]
         b.ev_f[out + j] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _above_average(k, start, n, b):  # type: ignore[no-untyped-def]
     out, a, by = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
     mask, offset = b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
@@ -149,7 +149,7 @@ def _above_average(k, start, n, b):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True)
+@inner
 def event_stage(first, start, stop, n, b):  # type: ignore[no-untyped-def]
     """Run operations `first` to `stop`, the first of them from event `start`.
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels.block import Block
+from cartcast.features.kernels.compiled import inlined, inner, kernel
 from cartcast.features.kernels.events import event_stage
 from cartcast.features.kernels.pool import release
 from cartcast.features.kernels.reduce import reduce_stage
@@ -101,14 +101,14 @@ class Chunk(NamedTuple):
     click: Any
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _home(key, size):  # type: ignore[no-untyped-def]
     # `size` is a power of two; multiply-shift takes the high bits, which the split by low bits
     # of the same hash over threads leaves alone.
     return np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & (size - 1)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _seek(keys, places, key):  # type: ignore[no-untyped-def]
     at = _home(key, keys.size)
     while places[at] >= 0 and keys[at] != key:
@@ -116,7 +116,7 @@ def _seek(keys, places, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _remove(keys, places, at):  # type: ignore[no-untyped-def]
     """Delete an entry of linear probing by shifting back those that it kept from home."""
     last = keys.size - 1
@@ -133,7 +133,7 @@ def _remove(keys, places, at):  # type: ignore[no-untyped-def]
     places[hole] = -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def rehash(keys, places, new_keys, new_places):  # type: ignore[no-untyped-def]
     """Copy a table into a larger, empty one."""
     for at in range(keys.size):
@@ -143,7 +143,7 @@ def rehash(keys, places, new_keys, new_places):  # type: ignore[no-untyped-def]
             new_places[to] = places[at]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _enter(index, begin, n, plan, sessions, scratch, chunk):  # type: ignore[no-untyped-def]
     """Find or take the slot of each event; return how many values are wanted, -1 on disorder."""
     control, words = sessions.control, plan.init.size
@@ -188,7 +188,7 @@ def _enter(index, begin, n, plan, sessions, scratch, chunk):  # type: ignore[no-
     return m
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _load(index, begin, n, inputs, scratch):  # type: ignore[no-untyped-def]
     for c in range(inputs.shape[0]):
         to = c * scratch.size
@@ -196,7 +196,7 @@ def _load(index, begin, n, inputs, scratch):  # type: ignore[no-untyped-def]
             scratch.ev[to + j] = inputs[c, index[begin + j]]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _write(m, plan, scratch, out):  # type: ignore[no-untyped-def]
     for f in range(plan.outputs.size):
         register = plan.outputs[f] * scratch.size
@@ -204,7 +204,7 @@ def _write(m, plan, scratch, out):  # type: ignore[no-untyped-def]
             out[f, scratch.place[j]] = scratch.rg[register + j]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-def]
     """Give back the slots of sessions that ended in this block."""
     words = plan.init.size
@@ -223,7 +223,7 @@ def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-d
             sessions.control[USED] -= 1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _block(plan, states, pool, scratch):  # type: ignore[no-untyped-def]
     return Block(
         scratch.size,
@@ -243,7 +243,7 @@ def _block(plan, states, pool, scratch):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fold(index, plan, sessions, scratch, chunk):  # type: ignore[no-untyped-def]
     """Fold the chunk's rows `index`, in this order; return a status (see the module's text)."""
     control = sessions.control

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels.block import MASK, OFFSET, OUT, WHOLE, A
+from cartcast.features.kernels.compiled import inlined, inner
 from cartcast.features.kernels.pool import allocate, find, release, room
 from cartcast.features.kernels.words import NOTHING
 
@@ -14,7 +14,7 @@ __all__ = ["mode", "unique", "within"]
 _INLINE = 4  # different values kept in the state itself, before a block is taken
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _spill(b, s):  # type: ignore[no-untyped-def]
     """Move the inline values of a set at state `s` to the pool; false when there is no room."""
     reference = room(b.pool, 0, 0, 0)
@@ -27,7 +27,7 @@ def _spill(b, s):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def unique(k, start, n, b):  # type: ignore[no-untyped-def]
     """Count different values: up to four inline, then an open-addressed set in the pool."""
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
@@ -63,7 +63,7 @@ def unique(k, start, n, b):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def mode(k, start, n, b):  # type: ignore[no-untyped-def]
     """Keep the most frequent value; of equals, the one that reached the count first."""
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
@@ -91,7 +91,7 @@ def mode(k, start, n, b):  # type: ignore[no-untyped-def]
     return n
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _push(b, s, now):  # type: ignore[no-untyped-def]
     """Append a time to the ring at state `s`; false when there is no room."""
     size, reference, first = b.st_i[s], b.st_i[s + 1], b.st_i[s + 2]
@@ -115,7 +115,7 @@ def _push(b, s, now):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def within(k, start, n, b):  # type: ignore[no-untyped-def]
     """Count the events of the last microseconds, by a ring of their times."""
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]

@@ -7,8 +7,8 @@ Specification: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from cartcast.features.kernels.compiled import inlined, inner, kernel
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["hash_column"]
@@ -20,12 +20,12 @@ _P4 = np.uint64(9650029242287828579)
 _P5 = np.uint64(2870177450012600261)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _rotate(x, bits):  # type: ignore[no-untyped-def]
     return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _read(data, at, count):  # type: ignore[no-untyped-def]
     word = np.uint64(0)
     for k in range(count):
@@ -33,17 +33,17 @@ def _read(data, at, count):  # type: ignore[no-untyped-def]
     return word
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _round(lane, word):  # type: ignore[no-untyped-def]
     return _rotate(lane + word * _P2, 31) * _P1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _merge(total, lane):  # type: ignore[no-untyped-def]
     return (total ^ _round(np.uint64(0), lane)) * _P1 + _P4
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _hash(data, begin, end):  # type: ignore[no-untyped-def]
     at = begin
     if end - begin >= 32:
@@ -73,7 +73,7 @@ def _hash(data, begin, end):  # type: ignore[no-untyped-def]
     return np.int64(total ^ (total >> np.uint64(32)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def hash_column(offsets, data, out):  # type: ignore[no-untyped-def]
     """Hash the texts data[offsets[i]:offsets[i + 1]] into `out`; none of them becomes NOTHING."""
     for i in range(out.size):

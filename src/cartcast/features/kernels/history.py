@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from cartcast.features.kernels.compiled import inlined, kernel
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["remember"]
@@ -12,7 +12,7 @@ __all__ = ["remember"]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _find(keys, key):  # type: ignore[no-untyped-def]
     last = keys.size - 1
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & last
@@ -21,17 +21,18 @@ def _find(keys, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def regrow(keys, rows, new_keys, new_rows):  # type: ignore[no-untyped-def]
     """Copy a visitors' table into a larger, empty one."""
     for at in range(keys.size):
         if keys[at] != NOTHING:
             to = _find(new_keys, keys[at])
             new_keys[to] = keys[at]
-            new_rows[to] = rows[at]
+            for word in range(rows.shape[1]):
+                new_rows[to, word] = rows[at, word]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def remember(start, used, visitors, first, now, types, kinds, keys, rows, out):  # type: ignore[no-untyped-def]
     """Go through events from `start`; write the past of the visitor on each session's first event.
 
@@ -52,7 +53,8 @@ def remember(start, used, visitors, first, now, types, kinds, keys, rows, out): 
         if keys[at] == NOTHING:
             keys[at] = visitor
             used += 1
-            rows[at, :] = 0
+            for word in range(rows.shape[1]):
+                rows[at, word] = 0
             rows[at, 1] = NOTHING
         if first[i]:
             out[0, i] = rows[at, 0]

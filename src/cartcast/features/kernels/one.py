@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels.block import Block
+from cartcast.features.kernels.compiled import kernel
 from cartcast.features.kernels.events import event_stage
 from cartcast.features.kernels.reduce import reduce_stage
 from cartcast.features.kernels.values import value_stage
@@ -13,7 +13,7 @@ from cartcast.features.kernels.values import value_stage
 __all__ = ["run_one"]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def run_one(ops, work, masks, state, pool):  # type: ignore[no-untyped-def]
     """Fold one event into `state` and write the values; return false when the pool is full.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from cartcast.features.kernels.compiled import inlined, kernel
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["codes_of", "fill_codes", "mark_ends", "validity"]
@@ -12,7 +12,7 @@ __all__ = ["codes_of", "fill_codes", "mark_ends", "validity"]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def validity(numbers, bits):  # type: ignore[no-untyped-def]
     """Write an Arrow validity bitmap (1: not NaN) of `numbers`; return the number of nulls."""
     nulls = 0
@@ -36,7 +36,7 @@ def validity(numbers, bits):  # type: ignore[no-untyped-def]
     return nulls
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _find(keys, key):  # type: ignore[no-untyped-def]
     last = keys.size - 1
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & last
@@ -45,7 +45,7 @@ def _find(keys, key):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_codes(words, keys, codes):  # type: ignore[no-untyped-def]
     """Put the hashes of a vocabulary, in order, into an empty table."""
     for code in range(words.size):
@@ -54,11 +54,12 @@ def fill_codes(words, keys, codes):  # type: ignore[no-untyped-def]
         codes[at] = code
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def codes_of(words, keys, codes, out, bits):  # type: ignore[no-untyped-def]
     """Write the code and the validity bit of each hash; return the number of nulls."""
     nulls = 0
-    bits[:] = 0
+    for byte in range(bits.size):
+        bits[byte] = 0
     for i in range(words.size):
         if words[i] == NOTHING:
             out[i] = 0
@@ -69,7 +70,7 @@ def codes_of(words, keys, codes, out, bits):  # type: ignore[no-untyped-def]
     return nulls
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mark_ends(begin, used, hashes, orders, keys, rows, seen, first, last):  # type: ignore[no-untyped-def]
     """Note the first and the last row of each session so far, as bits, for rows from `begin`.
 
@@ -98,7 +99,7 @@ def mark_ends(begin, used, hashes, orders, keys, rows, seen, first, last):  # ty
     return used
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def move_ends(keys, rows, seen, new_keys, new_rows, new_seen):  # type: ignore[no-untyped-def]
     """Copy the table of `mark_ends` into a larger, empty one."""
     mask = new_keys.size - 1

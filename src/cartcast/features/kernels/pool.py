@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from cartcast.features.kernels.compiled import inner
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["HEAD", "allocate", "find", "new_pool", "release", "room"]
@@ -27,7 +27,7 @@ def new_pool(words: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return pool
 
 
-@njit(cache=True, nogil=True)
+@inner
 def allocate(pool, k):  # type: ignore[no-untyped-def]
     """Return the place of a block of 2**k words, or 0 when there is no room."""
     place = pool[k]
@@ -41,7 +41,7 @@ def allocate(pool, k):  # type: ignore[no-untyped-def]
     return place
 
 
-@njit(cache=True, nogil=True)
+@inner
 def release(pool, reference):  # type: ignore[no-untyped-def]
     """Give a block back."""
     place, k = reference >> 6, reference & 63
@@ -49,7 +49,7 @@ def release(pool, reference):  # type: ignore[no-untyped-def]
     pool[k] = place
 
 
-@njit(cache=True, nogil=True)
+@inner
 def find(pool, reference, key, entry):  # type: ignore[no-untyped-def]
     """Return the place of a key's entry (2**entry words), or of the empty one where it belongs."""
     place, k = reference >> 6, (reference & 63) - entry
@@ -62,7 +62,7 @@ def find(pool, reference, key, entry):  # type: ignore[no-untyped-def]
         at = (at + 1) & last
 
 
-@njit(cache=True, nogil=True)
+@inner
 def room(pool, reference, size, entry):  # type: ignore[no-untyped-def]
     """Return a reference to a map with room for one more than `size` entries; 0: pool is full.
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels import codes
 from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, A, B
+from cartcast.features.kernels.compiled import inlined, inner
 from cartcast.features.kernels.grow import mode, unique, within
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["reduce_stage"]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _count(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     for j in range(n):
@@ -26,7 +26,7 @@ def _count(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _sum(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
@@ -40,7 +40,7 @@ def _sum(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _extreme(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
@@ -56,7 +56,7 @@ def _extreme(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _keep(k, n, b):  # type: ignore[no-untyped-def]
     code, out, mask = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size
     a, offset = b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
@@ -77,7 +77,7 @@ def _keep(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_i[out + b.emit[j]] = b.st_i[s]
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _std(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
@@ -97,7 +97,7 @@ def _std(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _since(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a, latest = b.ops_i[k, A] * b.size, b.ops_i[k, CODE] == codes.SINCE_LAST
@@ -114,7 +114,7 @@ def _since(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _decay_count(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
@@ -128,7 +128,7 @@ def _decay_count(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _decay_sum(k, n, b):  # type: ignore[no-untyped-def]
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a, c = b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
@@ -144,7 +144,7 @@ def _decay_sum(k, n, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + b.emit[j]] = value
 
 
-@njit(cache=True, nogil=True)
+@inner
 def reduce_stage(first, start, stop, n, b):  # type: ignore[no-untyped-def]
     """Run operations `first` to `stop`, the first of them from event `start`.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from cartcast.features.kernels import codes
 from cartcast.features.kernels.block import CODE, OUT, A, B
+from cartcast.features.kernels.compiled import inlined, inner
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["value_stage"]
@@ -15,7 +15,7 @@ _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
 
-@njit(cache=True, nogil=True)
+@inner
 def month(microseconds):  # type: ignore[no-untyped-def]
     """Return the month (1-12) of a time since 1970, in the proleptic Gregorian calendar.
 
@@ -30,7 +30,7 @@ def month(microseconds):  # type: ignore[no-untyped-def]
     return shifted + 3 if shifted < 10 else shifted - 9
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@inlined
 def _calendar(code, out, a, m, b):  # type: ignore[no-untyped-def]
     for j in range(m):
         at = b.rg_i[a + j]
@@ -44,7 +44,7 @@ def _calendar(code, out, a, m, b):  # type: ignore[no-untyped-def]
             b.rg_f[out + j] = month(at)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def value_stage(first, stop, m, b):  # type: ignore[no-untyped-def]
     """Run operations `first` to `stop` over `m` wanted values."""
     for k in range(first, stop):
