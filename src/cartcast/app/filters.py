@@ -86,7 +86,9 @@ def row(data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
     every = choices(data)
     days = period(data)
     dated = 1 if days and days[0] < days[1] else 0
-    columns = st.columns([*([1.4] * dated), *([1.0] * (len(every) + extra))] or [1.0])
+    wanted = [*([1.4] * dated), *([1.0] * (len(every) + extra))]
+    # A lone control does not stretch over the page.
+    columns = st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))])
     start = end = None
     if days and dated:
         with columns[0]:
@@ -105,4 +107,4 @@ def row(data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
             )  # fmt: skip
         if word != ALL:
             values[name] = None if word == UNKNOWN else word
-    return Slice(start, end, values), list(columns[dated + len(every) :])
+    return Slice(start, end, values), list(columns[dated + len(every) : len(wanted)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -83,7 +84,12 @@ def command(
 
 
 def _themes() -> dict[str, Any]:
-    made: dict[str, Any] = {"theme.font": "sans-serif", "theme.baseRadius": "6px"}
+    made: dict[str, Any] = {
+        "theme.font": "sans-serif",
+        "theme.baseRadius": "6px",
+        "theme.baseFontSize": 15,
+        "theme.metricValueFontSize": "1.5rem",
+    }
     for name, p in PALETTES.items():
         made |= {
             f"theme.{name}.primaryColor": p.accent,
@@ -159,8 +165,12 @@ def launch(
         line += ["--secrets.files", str(secret)]
     environment = {**os.environ, PROJECT_VARIABLE: str(project.folder)}
     process = subprocess.Popen(line, env=environment)
+    # Whoever stops this process means the server; it must not be left behind.
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
     except KeyboardInterrupt:
         process.terminate()
         return process.wait()
+    finally:
+        signal.signal(signal.SIGTERM, before)

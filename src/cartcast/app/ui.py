@@ -30,6 +30,7 @@ __all__ = [
     "chart",
     "empty",
     "export",
+    "figures",
     "findings",
     "headline",
     "note",
@@ -54,6 +55,16 @@ _LOGGER = logging.getLogger("cartcast.app")
 _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_{}[]()#+-.!|<>~:$^&"})
 
 
+def figures(told: Sequence[tuple[str, str, str | None]], width: int = 172) -> None:
+    """Draw figures side by side: label, value, and in small print its interval or its reason."""
+    with st.container(horizontal=True, gap="small"):
+        for label, value, under in told:
+            st.metric(
+                label, value, delta=plain(under) if under else None, delta_color="off",
+                delta_arrow="off", border=True, width=width, height="stretch",
+            )  # fmt: skip
+
+
 def plain(text: object) -> str:
     """Return words from data so that Markdown shows them as they are: no links, images, HTML."""
     return str(text).replace("\n", " ").translate(_SPECIAL)
@@ -68,6 +79,18 @@ class View:
     theme: look.Theme
     data: Data | None
     run: RunFiles | None
+
+    @property
+    def currency(self) -> str | None:
+        """Currency of the data looked at: the log's own, else that of the project."""
+        own = self.data.log.currency if self.data else None
+        return own or self.project.settings.currency
+
+    @property
+    def run_currency(self) -> str | None:
+        """Currency of the run's money."""
+        own = self.run.facts["source"].get("currency") if self.run else None
+        return own or self.project.settings.currency
 
     def may(self, action: str) -> bool:
         """Return whether the person may do `action`; the action itself checks again."""
@@ -198,7 +221,7 @@ def empty(sentence: str, why: str, button: str | None = None, page: str = "train
 
 def chart(figure: Any, key: str, alt: str) -> None:
     """Show a Plotly figure of `cartcast.charts`; `alt` is its answer in words."""
-    st.plotly_chart(figure, key=key, alt=alt, **look.show(figure))
+    st.plotly_chart(key=key, alt=alt, **look.show(figure))
 
 
 def share_columns(names: Sequence[str]) -> dict[str, Any]:

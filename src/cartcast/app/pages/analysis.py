@@ -255,7 +255,7 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     where, _ = filters.row(data)
     d = filters.insight("distribution", data, where, column=column)
     words = column.replace("_", " ")
-    currency = data.log.currency or ""
+    currency = view.currency or ""
     unit = currency if d.unit == "currency" else d.unit
     with top:
         if d.count == 0:

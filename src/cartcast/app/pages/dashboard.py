@@ -26,7 +26,7 @@ def show(view: ui.View) -> None:
     if o.sessions == 0:
         ui.note("Choose a longer period or another value.")
         return
-    figures(o)
+    figures(view, o)
     measures = [m for m in frames.MEASURES if available(o, m)]
     if o.trend:
         with extra[0]:
@@ -42,7 +42,7 @@ def show(view: ui.View) -> None:
             frames.trend(o, measure),
             label=label,
             unit=unit,
-            currency=o.currency,
+            currency=view.currency,
             theme=view.theme,
         )
         ui.chart(drawn, "trend_chart", f"{label} by {o.grain}")
@@ -92,7 +92,8 @@ def about(o: Overview) -> str:
     """Return what the page was computed from."""
     told = f"{number(o.events)} events in {number(o.sessions)} sessions"
     if o.start and o.end:
-        told += f", {o.start:%d %B %Y} to {o.end:%d %B %Y}, UTC"
+        days = [f"{t.day} {t:%B %Y}" for t in (o.start, o.end)]
+        told += ", " + " to ".join(dict.fromkeys(days)) + ", UTC"
     return told + ". Intervals: 95 %."
 
 
@@ -103,7 +104,7 @@ def available(o: Overview, measure: str) -> bool:
     return measure in ("sessions", "visitors") or (o.revenue is not None and o.orders > 0)
 
 
-def figures(o: Overview) -> None:
+def figures(view: ui.View, o: Overview) -> None:
     """Draw the five figures; what is unknown is a dash with its reason."""
     share = o.conversion
     told = (
@@ -118,26 +119,16 @@ def figures(o: Overview) -> None:
         ("Visitors", number(o.visitors), None),
         (
             "Revenue",
-            number(o.revenue, "money", o.currency),
+            number(o.revenue, "money", view.currency),
             None if o.revenue is not None else "no prices of purchases",
         ),
         (
             "Average order",
-            number(o.average_order, "money", o.currency),
+            number(o.average_order, "money", view.currency),
             f"{number(o.orders)} orders" if o.orders else None,
         ),
     )
-    with st.container(horizontal=True, key="figures"):
-        for label, value, under in told:
-            st.metric(
-                label,
-                value,
-                delta=under,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                width=200,
-            )
+    ui.figures(told)
 
 
 def the_funnel(view: ui.View, o: Overview) -> None:

@@ -1,0 +1,95 @@
+"""What people do to a project through the app: every action checks the role and is logged."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from cartcast.app import files
+from cartcast.app.access import Person
+from cartcast.app.state import Data, Progress, Project
+from cartcast.registry import Entry
+
+__all__ = ["add_upload", "delete_data", "pick_file", "promote", "read_log", "rollback"]
+
+
+def add_upload(project: Project, person: Person, name: str, content: BinaryIO) -> Path:
+    """Keep an uploaded file and return its path.
+
+    Raises:
+        RefusedError: the person may not upload.
+        DataError, UsageError: the file is empty, too large, or of an unknown kind.
+    """
+    project.access.require(person, "upload", files.safe_name(name))
+    return files.save_upload(project.folder, name, content, project.settings.upload_megabytes)
+
+
+def pick_file(project: Project, person: Person, name: str) -> Path:
+    """Return the path of a file of the project.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        NotFoundError: it is not there, or lies outside the project.
+    """
+    project.access.require(person, "upload", f"project file {name}")
+    return files.resolve_inside(project.folder, name)
+
+
+def read_log(
+    project: Project,
+    person: Person,
+    sources: Sequence[str],
+    *,
+    layout: str | None = None,
+    orders: str | None = None,
+    max_reject_share: float | None = None,
+    progress: Progress | None = None,
+) -> Data:
+    """Clean sources by the contract and keep the log.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        DataError, UsageError, NotFoundError: as `cartcast validate`.
+    """
+    project.access.require(person, "upload", "read " + ", ".join(Path(s).name for s in sources))
+    return project.read(
+        sources,
+        layout=layout,
+        orders=orders,
+        max_reject_share=max_reject_share,
+        progress=progress,
+    )
+
+
+def delete_data(project: Project, person: Person, data: Data) -> None:
+    """Delete a clean log that the app keeps; its source stays.
+
+    Raises:
+        RefusedError: the person may not delete.
+    """
+    project.access.require(person, "delete", f"log {data.key} ({data.name})")
+    shutil.rmtree(data.folder, ignore_errors=True)
+
+
+def promote(project: Project, person: Person, run_id: str, alias: str, reason: str) -> Entry:
+    """Give a run an alias.
+
+    Raises:
+        RefusedError: the person may not promote.
+        NotFoundError, NotTrustedError: the run is not there, or not as recorded.
+    """
+    project.access.require(person, "promote", f"{run_id} to {alias}: {reason}")
+    return project.registry.promote(run_id, alias, reason, person.name)
+
+
+def rollback(project: Project, person: Person, alias: str, target: str) -> Entry:
+    """Give an alias back to the run that held it before.
+
+    Raises:
+        RefusedError: the person may not roll back.
+        NotFoundError: no earlier run held it.
+    """
+    project.access.require(person, "rollback", f"{target}/{alias}")
+    return project.registry.rollback(alias, target, person.name)

@@ -1,0 +1,152 @@
+"""Segments: kinds of sessions, what each converts and brings, how stable they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import headlines, ui
+from cartcast.app.state import Data, RunFiles
+from cartcast.charts import segments
+from cartcast.charts.theme import number
+
+
+def show(view: ui.View) -> None:
+    """Draw the page."""
+    if view.run is None:
+        ui.empty(
+            "No segments yet: here would be the kinds of sessions, and what each brings.",
+            "Segments are found when a model is trained; this project has no run.",
+            "Train",
+        )
+        return
+    rows = view.run.facts.get("segments") or []
+    if not rows:
+        ui.empty(
+            "This run found no segments.",
+            "Sessions were too few, or all alike; the run's findings say more.",
+            "Train again",
+        )
+        ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
+        return
+    facts = view.run.facts.get("segmentation") or {}
+    ui.headline(headlines.segments(rows), told_of(view.run, facts))
+    table = pd.DataFrame(
+        {
+            "name": [r["name"] for r in rows],
+            "share": [r.get("share") for r in rows],
+            "conversion": [r.get("conversion") for r in rows],
+            "low": [interval(r)[0] for r in rows],
+            "high": [interval(r)[1] for r in rows],
+        }
+    )
+    for column in ("share", "conversion", "low", "high"):
+        table[column] = table[column].astype(float)
+    ui.chart(segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows))
+    currency = view.run_currency
+    for k, r in enumerate(rows):
+        with st.container(border=True, key=f"segment_{k}"):
+            st.markdown(f"**{ui.plain(r['name'])}**")
+            st.write(ui.plain(r.get("sentence") or ""))
+            money = number(r.get("revenue_per_session"), "money", currency)
+            st.caption(
+                ui.plain(
+                    f"{number(r.get('size'))} sessions ({number(r.get('share'), 'share')}), "
+                    f"conversion {number(r.get('conversion'), 'share')}, {money} per session"
+                )
+            )
+    ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
+    if view.data is not None:
+        the_map(view, view.run, view.data)
+
+
+def interval(row: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the ends of a segment's conversion interval, wherever the run keeps them."""
+    ends = row.get("conversion_interval") or (row.get("conversion_low"), row.get("conversion_high"))
+    return ends[0], ends[1]
+
+
+def told_of(run: RunFiles, facts: dict[str, Any]) -> str:
+    """Return how the segments were found and how much they can be trusted."""
+    parts = [f"Run {run.title}"]
+    names = {"silhouette": "silhouette", "davies_bouldin": "Davies-Bouldin",
+             "stability": "stability (adjusted Rand)"}  # fmt: skip
+    for key, word in names.items():
+        value = facts.get(key)
+        if isinstance(value, dict):
+            value = value.get("value", value.get("mean"))
+        if isinstance(value, int | float):
+            parts.append(f"{word} {value:.2f}")
+    return "; ".join(parts) + "."
+
+
+def the_map(view: ui.View, run: RunFiles, data: Data) -> None:
+    """Draw the sessions of the current log as a map, and offer a list for each segment."""
+    st.subheader("Map of the sessions", anchor=False)
+    if not (run.facts.get("segmentation") or {}).get("yaml"):
+        ui.note("This run was trained on a ready table; its sessions cannot be found in a log.")
+        return
+    with st.spinner("Placing sessions …"):
+        table = _cached_members(
+            str(run.entry.path), str(data.folder), data.log.path.stat().st_mtime
+        )
+    known = table.dropna(subset=["x", "y"])
+    if len(known):
+        some = known.sample(min(len(known), 5000), random_state=0)
+        ui.chart(
+            segments.scatter(some, theme=view.theme),
+            "map",
+            "each dot is a session; near ones are alike",
+        )
+        ui.note(
+            "Two directions in which sessions differ most (principal components of their ranks); "
+            f"{number(len(some))} of {number(len(table))} sessions drawn."
+        )
+    st.subheader("List of a segment", anchor=False)
+    names = list(table["segment"].dropna().unique())
+    name = st.selectbox("Segment", names, key="segment", bind="query-params")
+    members = table.loc[table["segment"] == name, ["session_id", "visitor_id", "start", "events"]]
+    st.caption(ui.plain(f"{number(len(members))} sessions of the current log."))
+    ui.table(members.head(200_000), view, "segment_members", height=260)
+
+
+def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
+    from pathlib import Path
+
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    from cartcast import events
+    from cartcast.score import load_scorer
+
+    scorer = load_scorer(Path(run_dir))
+    log = events.open_log(Path(folder) / "events.parquet")
+    assert scorer.behaviour is not None
+    replayed = scorer.behaviour.replay(log, at="end")
+    assert not isinstance(replayed, Path)
+    table = replayed.to_pandas()
+    names = [c for c in table.columns if c != "session_id"]
+    numbers = table[names].select_dtypes("number")
+    # Ranks, because a few very long sessions would otherwise stretch the map to a line.
+    ranks = numbers.rank(pct=True).fillna(0.5)
+    flat = ranks.loc[:, ranks.std() > 0]
+    out = pd.DataFrame({"session_id": table["session_id"]})
+    out["segment"] = scorer.segment_names(table)
+    if flat.shape[1] >= 2 and len(flat) >= 3:
+        placed = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(flat))
+        out["x"], out["y"] = placed[:, 0], placed[:, 1]
+    else:
+        out["x"] = out["y"] = np.nan
+    with log.connect() as con:
+        con.read_parquet(f"{folder}/sessions.parquet").create_view("sessions")
+        who = con.execute(
+            "SELECT session_id, visitor AS visitor_id, start, events FROM sessions"
+        ).df()
+    return out.merge(who, on="session_id", how="left", validate="one_to_one")
+
+
+_cached_members = st.cache_data(_members, max_entries=5, show_spinner=False)
+ui.serve(show)

@@ -1,0 +1,281 @@
+"""Predictions for the app: one session click by click, one row of features, or a whole file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cartcast.app.state import Data, RunFiles
+from cartcast.atomic import write_text
+from cartcast.evaluate import curves
+from cartcast.rows import read_table, typed
+from cartcast.score import Scorer
+
+__all__ = [
+    "Change",
+    "FeatureRange",
+    "Items",
+    "Reliability",
+    "Said",
+    "choose",
+    "items",
+    "ranges",
+    "reliability_at",
+    "score_row",
+    "score_session",
+    "what_would_change",
+]
+
+
+class Said(NamedTuple):
+    """What a run says of one session.
+
+    Attributes:
+        probability: of the outcome, 0 to 1; None for a run that says an amount.
+        revenue: expected money; None when the run says none.
+        low: lower end of the money given a purchase; None likewise.
+        high: upper end.
+        segment: name; None when there is none.
+    """
+
+    probability: float | None
+    revenue: float | None
+    low: float | None
+    high: float | None
+    segment: str | None
+
+
+class FeatureRange(NamedTuple):
+    """What a feature holds in real data: quantiles (5, 50, 95 %) or words, most frequent first."""
+
+    name: str
+    unit: str
+    low: float | None
+    middle: float | None
+    high: float | None
+    words: tuple[str, ...]
+
+
+class Reliability(NamedTuple):
+    """How scores like this one turned out on test: observed share with interval, and n rows."""
+
+    left: float
+    right: float
+    observed: float
+    low: float
+    high: float
+    n: int
+
+
+class Change(NamedTuple):
+    """What the model would say if one feature were another value; not what would happen."""
+
+    feature: str
+    value: float | str | None
+    other: float | str
+    probability: float
+    change: float
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items of the log with their usual category, brand and price, most viewed first."""
+
+    rows: pd.DataFrame
+
+
+def items(data: Data, most: int = 300) -> Items:
+    """Return the most viewed items of a log."""
+    with data.log.connect() as con:
+        rows = con.execute(
+            "SELECT item_id, any_value(category) AS category, any_value(brand) AS brand, "
+            "any_value(color) AS color, median(price) AS price, count(*) AS n FROM events "
+            "WHERE item_id IS NOT NULL GROUP BY item_id ORDER BY n DESC, item_id LIMIT ?",
+            [most],
+        ).df()
+    return Items(rows)
+
+
+def score_session(scorer: Scorer, events: Sequence[Mapping[str, Any]]) -> list[Said]:
+    """Return what the run says after each event of a session (mappings of canonical columns)."""
+    features = scorer.features
+    assert features is not None
+    state = features.start()
+    rows = []
+    for event in events:
+        state = features.step(state, event)
+        rows.append(features.value(state))
+    if not rows:
+        return []
+    said = scorer.score(_typed(scorer, pd.DataFrame(rows)))
+    names: Sequence[Any] = [None] * len(rows)
+    if scorer.behaviour is not None and "segments" in scorer.models:
+        behaved, told = scorer.behaviour.start(), []
+        for event in events:
+            behaved = scorer.behaviour.step(behaved, event)
+            told.append(scorer.behaviour.value(behaved))
+        names = list(scorer.segment_names(pd.DataFrame(told)))
+    return [_said(said, k, names[k]) for k in range(len(rows))]
+
+
+def feature_row(scorer: Scorer, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the features after the last event."""
+    features = scorer.features
+    assert features is not None
+    state = features.start()
+    for event in events:
+        state = features.step(state, event)
+    return features.value(state)
+
+
+def score_row(scorer: Scorer, row: Mapping[str, Any]) -> Said:
+    """Return what the run says of one row of features; features left out are unknown."""
+    names = scorer.run["features"]["names"]
+    X = _typed(scorer, pd.DataFrame([{n: row.get(n) for n in names}]))
+    return _said(scorer.score(X), 0, None)
+
+
+def what_would_change(
+    scorer: Scorer, row: Mapping[str, Any], known: Sequence[FeatureRange], most: int = 5
+) -> list[Change]:
+    """Return the single changes, within the range of real data, that move the score most."""
+    names = scorer.run["features"]["names"]
+    base = {n: row.get(n) for n in names}
+    trials: list[tuple[str, Any]] = []
+    for feature in known:
+        others: list[Any] = [*feature.words[:3], feature.low, feature.high]
+        trials += [
+            (feature.name, v) for v in others if v is not None and v != base.get(feature.name)
+        ]
+    if not trials or not scorer.probability:
+        return []
+    table = pd.DataFrame([base, *({**base, name: value} for name, value in trials)])
+    said = np.asarray(scorer.score(_typed(scorer, table))["probability"], dtype=float)
+    changes = [
+        Change(name, base.get(name), value, float(p), float(p - said[0]))
+        for (name, value), p in zip(trials, said[1:], strict=True)
+    ]
+    best: dict[str, Change] = {}
+    for change in sorted(changes, key=lambda c: -abs(c.change)):
+        best.setdefault(change.feature, change)
+    return [c for c in best.values() if c.change != 0][:most]
+
+
+def ranges(run: RunFiles, data: Data | None, folder: Path) -> list[FeatureRange]:
+    """Return what each feature of a run holds in real data; counted once and kept in `folder`.
+
+    Sessions are taken after three clicks, where there are as many; ready tables as they are.
+    Empty when neither the log nor the table is there any more.
+    """
+    key = data.key if data is not None else "table"
+    kept = folder / f"ranges-{run.entry.run_id}-{key}.json"
+    if kept.is_file():
+        told = json.loads(kept.read_text(encoding="utf-8"))
+        return [FeatureRange(n, u, a, b, c, tuple(words)) for n, u, a, b, c, words in told]
+    facts = run.facts["features"]
+    if facts["yaml"]:
+        from cartcast.features import FeatureSet
+
+        if data is None:
+            return []
+        replayed = FeatureSet.from_yaml(facts["yaml"]).replay(data.log, at=[3])
+        assert not isinstance(replayed, Path)
+        table = replayed.to_pandas()
+    else:
+        files = [Path(f) for f in run.facts["source"]["files"]]
+        if not files or not files[0].is_file():
+            return []
+        table = read_table(files[0])
+    found = [_range(table, n, facts["units"].get(n) or "") for n in facts["names"] if n in table]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(kept, json.dumps(found))
+    return found
+
+
+def _range(table: pd.DataFrame, name: str, unit: str) -> FeatureRange:
+    column = table[name].dropna()
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        if column.empty:
+            return FeatureRange(name, unit, None, None, None, ())
+        low, middle, high = (float(q) for q in column.quantile([0.05, 0.5, 0.95]))
+        return FeatureRange(name, unit, low, middle, high, ())
+    words = tuple(str(w) for w in column.value_counts().index[:30])
+    return FeatureRange(name, unit, None, None, None, words)
+
+
+def reliability_at(run: RunFiles, probability: float) -> Reliability | None:
+    """Return how scores like `probability` turned out on the run's test part; None if unknown."""
+    table = run.predictions()
+    column = f"p__{run.entry.champion}"
+    if column not in table:
+        return None
+    test = table[(table["part"] == "test") & table[column].notna() & table["label"].notna()]
+    if test.empty:
+        return None
+    groups = test["visitor_id"].fillna(test["session_id"])
+    found = curves.reliability(test["label"], test[column], test["weight"], groups)
+    if found.empty:
+        return None
+    inside = found[(found["left"] <= probability) & (probability <= found["right"])]
+    if inside.empty:
+        middle = (found["predicted"] - probability).abs().idxmin()
+        inside = found.loc[[middle]]
+    row = inside.iloc[0]
+    return Reliability(
+        float(row["left"]),
+        float(row["right"]),
+        float(row["observed"]),
+        float(row["low"]),
+        float(row["high"]),
+        int(row["n"]),
+    )
+
+
+def choose(
+    table: pd.DataFrame,
+    *,
+    capacity: int | None = None,
+    cost: float | None = None,
+    value: float | None = None,
+) -> pd.DataFrame:
+    """Return the rows worth acting on, best first.
+
+    With `capacity` the best so many; with `cost` and `value` (money per contact and per buyer)
+    those whose expected gain, probability x value - cost, is above 0.
+    """
+    column = "probability" if "probability" in table else "expected_revenue"
+    ranked = table.sort_values(column, ascending=False, kind="stable")
+    if "purchased" in ranked:
+        # Who has bought in this session needs no reminder to buy.
+        ranked = ranked[~ranked["purchased"].astype(bool)]
+    if cost is not None and value is not None and column == "probability":
+        gain = ranked["probability"] * value - cost
+        ranked = ranked.assign(expected_gain=gain)[gain > 0]
+    return ranked.head(capacity) if capacity is not None else ranked
+
+
+def _typed(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
+    facts = scorer.run["features"]
+    return typed(table, facts["names"], facts["categorical"])
+
+
+def _said(said: Mapping[str, Any], k: int, segment: str | None) -> Said:
+    def at(name: str) -> float | None:
+        if name not in said:
+            return None
+        value = float(said[name][k])
+        return value if np.isfinite(value) else None
+
+    return Said(
+        at("probability"),
+        at("expected_revenue"),
+        at("revenue_if_purchase_low"),
+        at("revenue_if_purchase_high"),
+        segment,
+    )
