@@ -155,7 +155,8 @@ def make_run(
         },
         "dropped": {"after_purchase": 31, "censored": 4, "gap": 10, "visitor_overlap": 77},
         "features": {
-            "set": "default", "fingerprint": "abc123" * 8, "names": ["carts", "clicks", "price_mean"],
+            "set": "default", "fingerprint": "abc123" * 8,
+            "names": ["carts", "clicks", "price_mean"],
             "units": {"carts": "event", "clicks": "event", "price_mean": "currency"},
         },
         "models": {m: {"kind": kind, "params": {}, "seconds": 0.5 + k, "calibration": "isotonic"}

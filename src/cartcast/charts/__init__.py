@@ -22,14 +22,15 @@ need (`from cartcast.charts import trend`), so that Plotly is loaded only when s
         t: slice_by, slice, value, low, high, n; dots with intervals, grouped by slice_by
     distribution.distribution(t, *, label, unit="count", log=False, theme="light")
         t: left, right, count [, series]; bars of a histogram
-    reliability.reliability(t, *, theme="light")
+    reliability.reliability(t, *, of="buyers", theme="light")
         t: predicted, observed, low, high, n [, model]; cartcast.evaluate.curves.reliability
     by_click.by_click(t, *, label, unit="points", subject=None, theme="light")
         t: click, value [, low, high, model]; subject is the accented model
     scores.scores(t, *, label, subject=None, better="higher", theme="light")
         t: model, value, low, high; a dot with its interval for each model
-    lift.gain(t, *, subject=None, theme="light")       t: contacted, reached [, low, high, model]
-    lift.lift(t, *, subject=None, theme="light")       t: contacted, lift [, low, high, model]
+    lift.gain(t, *, of="buyers", subject=None, theme="light")
+        t: contacted, reached [, reached_low, reached_high, model]; cartcast.evaluate.curves.gain
+    lift.lift(t, *, subject=None, theme="light")       t: contacted, lift [, lift_low, lift_high]
     lift.profit(t, *, currency=None, theme="light")    t: contacted, profit [, low, high]
     roc.roc(t, *, subject=None, theme="light")         t: fpr, tpr [, model]
     roc.precision_recall(t, *, prevalence, subject=None, theme="light")

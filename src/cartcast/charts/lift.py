@@ -17,6 +17,7 @@ from cartcast.charts.theme import (
     figure,
     number,
     span_of,
+    text,
     words,
 )  # fmt: skip
 
@@ -75,14 +76,16 @@ def _first(table: pd.DataFrame, *names: str) -> Any:
     return None
 
 
-def gain(table: pd.DataFrame, *, subject: Any = None, theme: Theme = "light") -> go.Figure:
-    """Draw the share of buyers `reached` over the share of sessions `contacted`."""
+def gain(
+    table: pd.DataFrame, *, of: str = "buyers", subject: Any = None, theme: Theme = "light"
+) -> go.Figure:
+    """Draw the share `of` buyers (or revenue) `reached` over the share of sessions `contacted`."""
     p = PALETTES[theme]
     made = figure(
         theme,
         height=360,
         x=axis("share of sessions contacted, best first", "share", range=[0, 1]),
-        y=axis("share of buyers reached", "share"),
+        y=axis(f"share of {text(of)} reached", "share"),
     )
     made.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",

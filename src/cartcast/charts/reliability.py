@@ -6,13 +6,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cartcast.charts.bars import whiskers
-from cartcast.charts.theme import PALETTES, Theme, axis, figure, number, words
+from cartcast.charts.theme import PALETTES, Theme, axis, figure, number, text, words
 
 __all__ = ["reliability"]
 
 
-def reliability(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
-    """Draw observed over predicted share, with intervals, against the diagonal.
+def reliability(table: pd.DataFrame, *, of: str = "buyers", theme: Theme = "light") -> go.Figure:
+    """Draw observed over predicted share `of` buyers, with intervals, against the diagonal.
 
     The table is that of `cartcast.evaluate.curves.reliability`; with a column `model` the first
     model is the subject. The axes have the same range, so that the diagonal is 45 degrees.
@@ -23,8 +23,8 @@ def reliability(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
     made = figure(
         theme,
         height=380,
-        x=axis("predicted share of buyers", "share", range=[0, top], showgrid=True),
-        y=axis("observed share of buyers", "share", range=[0, top]),
+        x=axis(f"predicted share of {text(of)}", "share", range=[0, top], showgrid=True),
+        y=axis(f"observed share of {text(of)}", "share", range=[0, top]),
     )
     made.update_xaxes(gridcolor=p.grid)
     made.add_scatter(

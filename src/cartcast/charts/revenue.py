@@ -20,7 +20,7 @@ def deciles(
     made = figure(
         theme,
         height=340,
-        x={"title": {"text": "tenth of the sessions by predicted revenue (10 = highest)"},
+        x={"title": {"text": "tenth by predicted revenue, 10 = highest"},
            "dtick": 1},
         y=axis("revenue per session", "money", currency, range=list(span)),
     )  # fmt: skip
@@ -46,7 +46,7 @@ def deciles(
 
 
 def coverage(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
-    """Draw the share of amounts inside their interval for each `part`, against the nominal."""
+    """Draw the inside the interval for each `part`, against the nominal."""
     p = PALETTES[theme]
     known = table.dropna(subset=["coverage"])
     names = [
@@ -56,7 +56,7 @@ def coverage(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
     made = figure(
         theme,
         height=80 + 34 * max(len(known), 1),
-        x=axis("share of amounts inside their interval", "share", range=[0, 1.02]),
+        x=axis("inside the interval", "share", range=[0, 1.02]),
         y={"autorange": "reversed", "type": "category", "showgrid": True},
     )
     nominal = float(known["nominal"].iloc[0]) if len(known) else 0.9

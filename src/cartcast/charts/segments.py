@@ -15,15 +15,16 @@ def sizes(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
     """Draw the share of sessions of each `name` (grey) beside what it converts (accent)."""
     p = PALETTES[theme]
     names = [text(n) for n in table["name"]]
+    top = span_of(table["share"], table["conversion"], table.get("high"), zero=True)[1]
     made = figure(
         theme,
         height=100 + 46 * max(len(names), 1),
-        x=axis("", "share", range=[0, span_of(table["share"], table.get("high"), zero=True)[1]]),
+        x=axis("", "share", range=[0, 1.5 * top], showticklabels=False),
         y={"autorange": "reversed", "type": "category", "showgrid": False},
     )
     for column, colour, what in (
-        ("share", p.grey_soft, "of all sessions"),
-        ("conversion", p.accent, "of them buy"),
+        ("share", p.grey_soft, "of sessions"),
+        ("conversion", p.accent, "buy"),
     ):
         shown = [number(v, "share") for v in table[column]]
         made.add_bar(
@@ -33,7 +34,7 @@ def sizes(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
             error_x=whiskers(table, column, p.ink) if column == "conversion" else None,
             hovertemplate="%{y}: %{text}<extra></extra>",
         )  # fmt: skip
-    made.update_layout(barmode="group", margin_r=110)
+    made.update_layout(barmode="group")
     return made
 
 

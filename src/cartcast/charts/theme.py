@@ -192,6 +192,7 @@ def figure(
     }
     made = go.Figure()
     made.update_layout(
+        template=go.layout.Template(),  # the default one has colours of its own
         height=height,
         margin={"l": 8, "r": 16, "t": 12, "b": 8},
         paper_bgcolor=fade(p.paper, 0),

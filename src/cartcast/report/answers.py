@@ -72,24 +72,19 @@ def headline(e: Evidence) -> str:
             f"No model is reliably better than the plain baseline “{_words(e.best_baseline)}” "
             "on these data: do not act on the scores."
         )
-    if e.run.kind == "regressor":
-        return start + _money_headline(e)
     reached, low, high = e.reached(TOP)
+    if e.run.kind == "regressor":
+        text = (
+            f"The best-scored {number(TOP, 'share')} of the sessions bring "
+            f"{span(reached, low, high, 'share')} of the revenue"
+        )
+        return start + text + _versus(e) + "."
     share = number(e.prevalence, "share")
     text = (
         f"{share} of sessions {do}; the best-scored {number(TOP, 'share')} "
         f"hold {span(reached, low, high, 'share')} of them"
     )
     return start + text + _versus(e) + "."
-
-
-def _money_headline(e: Evidence) -> str:
-    value, low, high = e.run.score(e.run.champion, "spearman")
-    lift = e.run.score(e.run.champion, "lift_top_decile")
-    return (
-        f"The best-scored tenth of the sessions brings {span(*lift, 'factor')} the average revenue "
-        f"(rank correlation {span(value, low, high, 'points')})."
-    )
 
 
 def _versus(e: Evidence) -> str:
@@ -246,7 +241,7 @@ def segments(e: Evidence) -> str:
 
 def next_steps(e: Evidence) -> list[str]:
     """Return what to do next, most urgent first."""
-    steps = [f"{f.code}: {f.advice}" for f in e.run.findings if f.severity == "block" and f.advice]
+    steps = [f"{f.code}: {f.advice}" for f in e.run.findings if f in e.run.blocking and f.advice]
     if e.run.proxy:
         steps.append(
             "Join the orders (`--orders FILE`) and train on purchases; a proxy only says how well "

@@ -74,10 +74,11 @@ def _cell(value: Any, unit: str, currency: str | None) -> str:
 
 def blocks(e: Evidence) -> list[Block]:
     """Return every chart that the run has the evidence for, in the order of the report."""
-    made: list[Block | None] = [_by_click(e), _models(e)]
+    made: list[Block | None] = [_by_click(e)]
     if e.run.kind == "classifier":
-        made += [_reliability(e), _gain(e)]
-    made += [_slices(e), _importance(e)]
+        made.append(_reliability(e))
+    made.append(_gain(e))
+    made += [_models(e), _slices(e), _importance(e)]
     if e.revenue_model is not None:
         made += [_deciles(e), _coverage(e)]
     made.append(_segments(e))
@@ -131,9 +132,8 @@ def _reliability(e: Evidence) -> Block | None:
         "predicted": "share", "observed": "share", "low": "share", "high": "share", "n": "count",
     }  # fmt: skip
     words = "Does it happen as often as it was said? " + answers.calibrated(e)
-    return _made(
-        "reliability", "good", words, reliability_chart.reliability(table), table, units
-    )  # fmt: skip
+    figure = reliability_chart.reliability(table, of=_those(e))
+    return _made("reliability", "good", words, figure, table, units)
 
 
 def _gain(e: Evidence) -> Block | None:
@@ -141,15 +141,22 @@ def _gain(e: Evidence) -> Block | None:
     if mine["reached"].isna().all():
         return None
     half = mine.loc[mine["reached"] >= 0.5, "contacted"]
-    words = f"Half of the {answers.outcome(e)[1]} are among the best {number(half.min(), 'share')} "
+    words = f"Half of the {_those(e)} is found among the best {number(half.min(), 'share')} "
     words += f"of the sessions; the band is the 90 % interval of {_words(e.run.champion)}."
     units = {
         "model": "words", "contacted": "share", "reached": "share", "lift": "factor",
         "precision": "share",
     }  # fmt: skip
     shown = mine[mine["contacted"].isin([0.01, 0.05, 0.1, 0.2, 0.3, 0.5])]
-    figure = lift_chart.gain(e.gain, subject=e.run.champion)
+    figure = lift_chart.gain(e.gain, of=_those(e), subject=e.run.champion)
     return _made("gain", "good", words, figure, shown, units)
+
+
+def _those(e: Evidence) -> str:
+    """Return who or what is looked for, in a word that fits an axis."""
+    if e.run.kind == "regressor":
+        return "revenue"
+    return "sessions that fulfil it" if e.run.proxy else answers.outcome(e)[1]
 
 
 def _words(name: Any) -> str:
@@ -184,9 +191,8 @@ def _importance(e: Evidence) -> Block | None:
     table = e.importance.dropna(subset=["mean_drop"])
     if table.empty:
         return None
-    label = (
-        "log loss added when shuffled" if e.run.kind == "classifier" else "R² lost when shuffled"
-    )
+    what = "log loss added" if e.run.kind == "classifier" else "R² lost"
+    label = f"{what} when shuffled"
     words = (
         f"{label[0].upper()}{label[1:]}, on test rows, with 90 % intervals; grey where it could "
         "be chance. Features that carry the same knowledge share it."
@@ -241,7 +247,7 @@ def _segments(e: Evidence) -> Block | None:
         return None
     if table["conversion"].isna().all():
         return None
-    words = "How large each segment is (grey) and how many of it buy (blue)."
+    words = "How large each segment is, and how many of it buy."
     units = {
         "name": "words", "size": "count", "share": "share", "conversion": "share",
         "revenue_per_session": "money",

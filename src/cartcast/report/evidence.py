@@ -154,14 +154,14 @@ class Evidence:
         """Name of the model of expected revenue whose predictions the run holds."""
         if "amount" not in self.test or not self.test["amount"].notna().any():
             return None
-        names = [c[3:] for c in self.test if c.startswith("r__")]
+        names = [str(c)[3:] for c in self.test.columns if str(c).startswith("r__")]
         if self.run.kind == "regressor":
             return self.run.champion if self.run.champion in names else None
         named = str(self.run.data.get("revenue", {}).get("model", ""))
         if named in names:
             return named
         good = [n for n in names if n not in ("mean", "prevalence")]
-        return (good or names or [None])[0]
+        return next(iter(good or names), None)
 
     @cached_property
     def _sold(self) -> pd.DataFrame:

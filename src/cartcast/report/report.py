@@ -46,13 +46,32 @@ def environment() -> Any:
     """Return the template environment: HTML is escaped, an unknown name is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=select_autoescape(("html", "html.j2"), default_for_string=True),
         undefined=StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["ticked"] = _ticked
+    return made
+
+
+def _ticked(text: str) -> Any:
+    """Return escaped text with `words in backticks` as code."""
+    import re
+
+    from markupsafe import Markup, escape
+
+    shown = str(escape(_unbroken(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", shown))  # noqa: S704
+
+
+def _unbroken(value: Any) -> Any:
+    """Keep a number and its % sign on one line."""
+    plain = type(value) is str
+    return value.replace(" %", "\u00a0%") if plain else value
 
 
 def recolour() -> dict[str, str]:
