@@ -12,8 +12,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import duckdb
 
 from cartcast.errors import CartcastError, DataError, NotFoundError, UsageError, did_you_mean
+from cartcast.events.csvfile import open_csv
 from cartcast.events.engine import one_line
-from cartcast.events.read import Source, open_csv
+from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal
 from cartcast.events.tables import flat_relation
 

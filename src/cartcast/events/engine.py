@@ -29,7 +29,7 @@ def connect(
         UsageError: the size is not a positive size.
     """
     size = parse_size(memory if memory is not None else DEFAULT_MEMORY)
-    con = duckdb.connect(str(folder / "work.duckdb") if folder else ":memory:")
+    con = duckdb.connect(":memory:")
     con.execute(f"SET memory_limit = '{size} bytes'")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")

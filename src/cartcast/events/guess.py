@@ -10,7 +10,7 @@ from cartcast.errors import DataError
 from cartcast.events.builtin_layouts import LAYOUTS
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
-from cartcast.events.sql import identifier, snake_case
+from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 from cartcast.events.words import COLUMN_WORDS, EVENT_WORDS
 from cartcast.findings import Finding, declare, finding
@@ -92,7 +92,7 @@ def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
     if source.kind == "csv" and not source.header_line and shapes:
         for shape in shapes:
             if len(shape.header) == len(source.columns):
-                return _renamed(source, shape.header), shape
+                return source.renamed(shape.header), shape
         widths = " or ".join(str(len(s.header)) for s in shapes)
         raise DataError(
             f"{source.name}: layout {layout.name!r} must have {widths} columns, "
@@ -103,21 +103,6 @@ def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
         best = max((layout, *layout.variants), key=lambda v: len(known & set(v.header)))
         return source, best
     return source, layout
-
-
-def _renamed(source: Source, header: Sequence[str]) -> Source:
-    if tuple(header) == source.columns:
-        return source
-    pairs = ", ".join(
-        f"{identifier(old)} AS {identifier(new)}"
-        for old, new in zip(source.columns, header, strict=True)
-    )
-    rest = "__row, __short, __long" if source.kind == "csv" else "__row"
-    return replace(
-        source,
-        relation=f"(SELECT {rest}, {pairs} FROM {source.relation})",
-        types=dict(zip(header, source.types.values(), strict=True)),
-    )
 
 
 def with_times(source: Source, layout: Layout) -> Layout:
@@ -181,8 +166,9 @@ def _guess_without_header(source: Source) -> Guess:
     shape = next((v for v in (layout, *layout.variants) if len(v.header) == width), None)
     times = _values(source, source.columns[1]) if width > 1 else []
     if shape is None or not times or not re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", times[0]):
+        first = ", ".join(str(v) for v in source.sample[0][:4])
         raise DataError(
-            f"{source.name}: no header (the first line is {', '.join(str(v) for v in source.sample[0][:4])}); "
+            f"{source.name}: no header (the first line is {first}); "
             "name the columns with `header:` in a layout."
         )
     return Guess(layout, 0.7, {"": f"no header, {width} columns, the second an ISO time with Z"})

@@ -10,7 +10,8 @@ import duckdb
 
 from cartcast.errors import DataError
 from cartcast.events import sniff
-from cartcast.events.read import Source, utf8_copy
+from cartcast.events.csvfile import utf8_copy
+from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal
 
 __all__ = ["open_json"]
@@ -59,8 +60,8 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
             keys.setdefault(name, pointer)
     if not keys:
         raise DataError(
-            f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a line, or "
-            "a list of objects."
+            f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a "
+            "line, or a list of objects."
         )
     pointers = ", ".join(literal(p) for p in keys.values())
     columns = ", ".join(f"__values[{i}] AS {identifier(k)}" for i, k in enumerate(keys, start=1))

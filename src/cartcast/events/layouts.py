@@ -285,16 +285,14 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
         return text.replace("\n...", "").strip()
 
     lines = [f"name: {dump(layout.name)}"]
-    for key in ("title", "every_event", "time_format", "zone", "clock", "currency", "separator"):
-        if getattr(layout, key):
-            lines.append(f"{key}: {dump(getattr(layout, key))}")
+    plain = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator")
+    lines += [f"{key}: {dump(getattr(layout, key))}" for key in plain if getattr(layout, key)]
     if layout.session_per_visitor:
         lines.append("session_per_visitor: true")
     if layout.decimal != ".":
         lines.append(f"decimal: {dump(layout.decimal)}")
-    for key in ("header", "numbers"):
-        if getattr(layout, key):
-            lines.append(f"{key}: {dump(list(getattr(layout, key)))}")
+    lists = [key for key in ("header", "numbers") if getattr(layout, key)]
+    lines += [f"{key}: {dump(list(getattr(layout, key)))}" for key in lists]
     lines.append("columns:")
     for target, value in layout.columns.items():
         note = (comments or {}).get(target)

@@ -17,6 +17,7 @@ from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, UsageError
 from cartcast.events import report
 from cartcast.events.contract import STAGE, create_stage, stage
+from cartcast.events.csvfile import UnreadableTextError, rewritten
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import choose
 from cartcast.events.layouts import Layout, find_layout
@@ -209,7 +210,13 @@ def _read(work: _Work, found: Sequence[Any], layout: Layout | None, orders: Any)
     work.extras = create_stage(work.con, work.resolved)
     for number, (source, resolved) in enumerate(zip(work.sources, work.resolved, strict=True)):
         work.say(f"reading {Path(source.name).name}", number / len(work.sources))
-        stage(work.con, source, resolved, work.extras, number)
+        try:
+            stage(work.con, source, resolved, work.extras, number)
+        except UnreadableTextError as error:
+            work.con.execute(f"DELETE FROM {STAGE} WHERE __file = {number}")
+            again = rewritten(work.con, source, error.encoding, work.folder)
+            work.sources[number] = again
+            stage(work.con, again, resolved, work.extras, number)
 
 
 def _clean(
@@ -238,12 +245,14 @@ def _clean(
     mark_repeats(con)
     work.say("counting", None)
     reasons = report.reject_reasons(con)
+    swallowed = report.swallowed_lines(con) if "ragged_row" in reasons else 0
     figures = summarize(con, work.clock, work.session_gap, reasons)
     summary = Summary(
         **figures,
         currency=report.one_currency(con, work.shown),
         duplicate_rows=report.duplicate_rows(con),
         duplicate_events=dropped,
+        swallowed_lines=swallowed,
         unmatched_orders=unmatched,
     )
     work.findings += report.findings(con, summary, work.resolved, made)
@@ -261,7 +270,8 @@ def _clean(
     rejects = places.rejects if reasons or places.always else None
     if rejects is not None:
         write_rejects(con, [s.name for s in work.sources], rejects)
-    if sum(reasons.values()) > max_reject_share * rows or not summary.events:
+    bad = sum(reasons.values()) + swallowed
+    if bad > max_reject_share * (rows + swallowed) or not summary.events:
         log = log_from(places.events, metadata, rejects, keep)
         message = report.refusal(con, work.sources, summary, max_reject_share)
         raise RejectedError(message, log)

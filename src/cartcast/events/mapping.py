@@ -14,6 +14,9 @@ from cartcast.events.words import NULL_WORDS
 
 __all__ = ["Mapped", "Resolved", "resolve", "text_of"]
 
+_OWN = ("repeat_purchase", "from_orders")
+"""Columns that the contract makes anew, so that a log written before can be read again."""
+
 
 @dataclass(frozen=True)
 class Mapped:
@@ -58,7 +61,11 @@ def text_of(column: str, kind: str) -> str:
     if kind != "VARCHAR":
         return f"CAST({column} AS VARCHAR)"
     words = ", ".join(literal(w) for w in NULL_WORDS)
-    return f"CASE WHEN trim({column}) IN ({words}) THEN NULL ELSE trim({column}) END"
+    # Trimming by Unicode rules is slow, and few cells need it.
+    return (
+        f"CASE WHEN {column} IN ({words}) THEN NULL WHEN starts_with({column}, ' ') OR "
+        f"ends_with({column}, ' ') THEN nullif(trim({column}), '') ELSE {column} END"
+    )
 
 
 def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolved:
@@ -196,6 +203,8 @@ def _extras(layout: Layout, source: Source, used: set[str]) -> dict[str, tuple[s
         if column in used or column.lower() in lists or re.fullmatch(r"column_\d+", column):
             continue
         name = snake_case(column)
+        if name in _OWN:
+            continue
         name = f"source_{name}" if name in taken else name
         while name in extras or name in taken:
             name += "_2"

@@ -155,7 +155,7 @@ def match_orders(
         """
     )
     row = con.execute(
-        f"""
+        """
         SELECT (SELECT count(*) FROM outcomes), (SELECT count(*) FROM matched),
                (SELECT sum(price * quantity) FROM outcomes
                 WHERE __seq NOT IN (SELECT seq FROM matched)),

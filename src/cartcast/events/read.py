@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import glob
-import gzip
-import io
-import itertools
 import os
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import duckdb
 
 from cartcast.errors import DataError, NotFoundError
-from cartcast.events import sniff
-from cartcast.events.sql import identifier, literal, names
+from cartcast.events.sql import identifier, literal
 
 __all__ = [
     "CSV_SUFFIXES",
     "JSON_SUFFIXES",
     "Source",
     "expand",
-    "open_csv",
     "open_source",
-    "utf8_copy",
 ]
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".psv", ".tab")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_PADDING = 4
-_COUNTER = itertools.count()
-SHORT, LONG = "__short", "__long"
 
 
 @dataclass(frozen=True)
@@ -54,6 +45,7 @@ class Source:
         separator: of a CSV file.
         repeated: names that occur twice in the header.
         encoding: of a text file when it is not UTF-8.
+        path: the text file that is read, which may be an unpacked or UTF-8 copy.
         sample: up to 1,000 rows as text, for guesses.
     """
 
@@ -68,6 +60,7 @@ class Source:
     separator: str | None = None
     repeated: tuple[str, ...] = ()
     encoding: str | None = None
+    path: Path | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
 
     @property
@@ -79,6 +72,21 @@ class Source:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in order."""
         return tuple(self.types)
+
+    def renamed(self, header: Sequence[str]) -> Source:
+        """Return the source with other names for its columns."""
+        if tuple(header) == self.columns:
+            return self
+        pairs = ", ".join(
+            f"{identifier(old)} AS {identifier(new)}"
+            for old, new in zip(self.columns, header, strict=True)
+        )
+        broken = f"{self.broken}, " if self.broken else ""
+        return replace(
+            self,
+            relation=f"(SELECT __row, {broken}{pairs} FROM {self.relation})",
+            types=dict(zip(header, self.types.values(), strict=True)),
+        )
 
 
 def expand(source: Any) -> Iterator[Any]:
@@ -107,7 +115,7 @@ def expand(source: Any) -> Iterator[Any]:
     elif path.is_file():
         yield path
     elif any(c in text for c in "*?["):
-        matches = sorted(Path(p) for p in glob.glob(text, recursive=True))
+        matches = sorted(Path(p) for p in glob.glob(text, recursive=True))  # noqa: PTH207
         files = [p for p in matches if p.is_file()]
         if not files:
             raise NotFoundError(f"{text}: no file matches; check the pattern.")
@@ -186,6 +194,8 @@ def open_source(
         from cartcast.events.jsonlines import open_json
 
         return open_json(con, path, shown, work)
+    from cartcast.events.csvfile import open_csv
+
     return open_csv(con, path, shown, work, separator, header)
 
 
@@ -234,75 +244,3 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path, shown: str) -> Source:
         return flat_relation(con, relation, shown)
     except duckdb.Error as error:
         raise translate(error, shown) from error
-
-
-def utf8_copy(path: Path, encoding: str, work: Path) -> Path:
-    """Stream a text file of another encoding into a UTF-8 copy in `work`."""
-    target = work / f"{len(list(work.iterdir()))}-utf8-{path.name.removesuffix('.gz')}"
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with (
-        gzip.open(path, "rb") if packed else path.open("rb") as data,
-        target.open("w", encoding="utf-8", newline="") as out,
-    ):
-        text = io.TextIOWrapper(cast("BinaryIO", data), encoding, "replace", newline="")
-        shutil.copyfileobj(text, out, 1 << 20)
-    return target
-
-
-def open_csv(
-    con: duckdb.DuckDBPyConnection,
-    path: Path,
-    shown: str,
-    work: Path,
-    separator: str | None,
-    header: Sequence[Sequence[str]],
-) -> Source:
-    """Return a source over a CSV file, plain or gzip, of any separator and encoding.
-
-    Raises:
-        DataError: it is empty, binary, or has a single column.
-    """
-    dialect = sniff.dialect(sniff.head(path), shown, separator)
-    columns, has_header = dialect.columns, dialect.has_header
-    if not has_header:
-        for shape in header:
-            if len(shape) == len(columns):
-                columns, has_header = tuple(shape), True
-    compression = "none"
-    if dialect.encoding in ("utf-8", "utf-8-sig"):
-        with path.open("rb") as file:
-            compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
-    else:
-        path = utf8_copy(path, dialect.encoding, work)
-    table = f"unsplit_{next(_COUNTER)}"
-    padded = [*columns, *(f"{LONG}_{i}" for i in range(1, _PADDING + 1))]
-    spec = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in padded)
-    # Every row is padded with spare columns: a value there means a row too long, and a null in the
-    # last named column a row too short (an empty cell is '' and not null here).
-    relation = (
-        f"(SELECT row_number() OVER () AS __row, * FROM read_csv({literal(str(path))}, "
-        f"columns = {{{spec}}}, delim = {literal(dialect.separator)}, quote = '\"', escape = '\"', "
-        f"header = {str(dialect.has_header).lower()}, auto_detect = false, nullstr = chr(1), "
-        f"null_padding = true, parallel = false, compression = '{compression}', "
-        f"max_line_size = 16777216, store_rejects = true, rejects_limit = 0, "
-        f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')}))"
-    )
-    spare = " OR ".join(
-        f"coalesce({identifier(f'{LONG}_{i}')}, '') <> ''" for i in range(1, _PADDING + 1)
-    )
-    return Source(
-        name=shown,
-        relation=f"(SELECT __row, {names(columns)}, {identifier(columns[-1])} IS NULL AS {SHORT}, "
-        f"({spare}) AS {LONG} FROM {relation})",
-        types=dict.fromkeys(columns, "VARCHAR"),
-        broken=f"{SHORT} OR {LONG}",
-        rejects_table=table,
-        kind="csv",
-        has_header=has_header,
-        header_line=dialect.has_header,
-        separator=dialect.separator,
-        repeated=dialect.repeated,
-        encoding=None if dialect.encoding.startswith("utf-8") else dialect.encoding,
-        sample=tuple(tuple(row) for row in dialect.rows),
-    )

@@ -8,14 +8,23 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.contract import REASONS, STAGE
+from cartcast.events.contract import STAGE
 from cartcast.events.mapping import Resolved
 from cartcast.events.read import Source
+from cartcast.events.rules import REASONS
 from cartcast.events.sessionize import CLEAN
 from cartcast.events.summary import HEAVY, Summary
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["duplicate_rows", "findings", "one_currency", "refusal", "reject_reasons", "settle"]
+__all__ = [
+    "duplicate_rows",
+    "findings",
+    "one_currency",
+    "refusal",
+    "reject_reasons",
+    "settle",
+    "swallowed_lines",
+]
 
 REJECTED = declare(
     "EV103",
@@ -44,6 +53,20 @@ ABSENT = declare(
     "Columns that help are missing",
     "Features that need them will be null.",
     "Add them to the export or the layout if the shop has them.",
+)
+OTHER_ENCODING = declare(
+    "EV107",
+    "note",
+    "The text is not UTF-8",
+    "It was read in the encoding that its bytes suggest; accents may be wrong if that is another.",
+    "Export UTF-8.",
+)
+SWALLOWED = declare(
+    "EV108",
+    "warn",
+    "A quote that does not close took in lines",
+    "All lines up to the next quote became one cell of one rejected row.",
+    "Correct the quote in the row named.",
 )
 SHARED_SESSION = declare(
     "EV110",
@@ -162,6 +185,11 @@ def settle(
         found.append(
             finding(MIXED_ZONES, message, count=naive, without=naive, with_zone=utc + offset)
         )
+    found += [
+        finding(OTHER_ENCODING, f"{source.short}: read as {source.encoding}.")
+        for source in sources
+        if source.encoding is not None
+    ]
     if clock == "time" and rows and not any(r[4] for r in rows):
         clock = "day"
     if clock == "day":
@@ -177,6 +205,15 @@ def reject_reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
             "ORDER BY 2 DESC, 1"
         ).fetchall()
     )
+
+
+def swallowed_lines(con: duckdb.DuckDBPyConnection) -> int:
+    """Return how many lines were taken in by quotes that do not close."""
+    row = con.execute(
+        f"SELECT sum(TRY_CAST(regexp_extract(__value, 'takes in (\\d+) more lines', 1) AS BIGINT)) "
+        f"FROM {STAGE} WHERE __reason = 'ragged_row' AND __value IS NOT NULL"
+    ).fetchone()
+    return int(row[0]) if row and row[0] else 0
 
 
 def duplicate_rows(con: duckdb.DuckDBPyConnection) -> int:
@@ -216,9 +253,17 @@ def findings(
         found.append(
             finding(
                 REJECTED,
-                f"{s.rejects} rows rejected: {listed}.",
+                f"{s.rejects} row(s) rejected: {listed}.",
                 count=s.rejects,
                 reasons=dict(s.reject_reasons),
+            )
+        )
+    if s.swallowed_lines:
+        found.append(
+            finding(
+                SWALLOWED,
+                f"{s.swallowed_lines} lines were taken in by quotes that do not close.",
+                count=s.swallowed_lines,
             )
         )
     if s.shared_sessions:
@@ -323,15 +368,15 @@ def _edges(s: Summary) -> list[Finding]:
                     share=share,
                 )
             )
-    for gap in s.gaps:
-        found.append(
-            finding(
-                FEED_GAP,
-                f"Between {gap['start']} and {gap['end']} only {gap['events']} events came where "
-                f"about {gap['expected']:,.0f} were to be expected.",
-                **gap,
-            )
+    found += [
+        finding(
+            FEED_GAP,
+            f"Between {gap['start']} and {gap['end']} only {gap['events']} events came where "
+            f"about {gap['expected']:,.0f} were to be expected.",
+            **gap,
         )
+        for gap in s.gaps
+    ]
     if s.heavy_sessions:
         found.append(
             finding(
@@ -348,16 +393,17 @@ def refusal(
     con: duckdb.DuckDBPyConnection, sources: Sequence[Source], s: Summary, share: float
 ) -> str:
     """Return the one line that says why a log is refused."""
-    rows = s.events + s.rejects
+    rows = s.events + s.rejects + s.duplicate_events + s.swallowed_lines
     file, number, reason, column, value = con.execute(
         f"SELECT __file, __row, __reason, __column, __value FROM {STAGE} WHERE __reason = "
         f"(SELECT __reason FROM {STAGE} WHERE __reason IS NOT NULL GROUP BY 1 "
         f"ORDER BY count(*) DESC, 1 LIMIT 1) ORDER BY __file, __row LIMIT 1"
     ).fetchone() or (0, 0, "", "", "")
+    bad = s.rejects + s.swallowed_lines
     where = f" in {column!r}" if column else ""
     got = "" if value is None else f", got {value!r}"
     return (
-        f"{sources[file].name}: {s.rejects} of {rows} rows ({s.rejects / rows:.1%}) are rejected, "
+        f"{sources[file].name}: {bad} of {rows} rows ({bad / rows:.1%}) are rejected, "
         f"more than the {share:.1%} allowed; most often {reason}{where}: {REASONS[reason]} "
         f"(row {number}{got}). Correct the source or the layout, or allow more with "
         "--max-reject-share."

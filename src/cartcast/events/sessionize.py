@@ -9,10 +9,18 @@ import duckdb
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events.contract import STAGE
 
-__all__ = ["BREAKS", "CLEAN", "check_breaks", "drop_seen_events", "number_events", "sessionize"]
+__all__ = [
+    "BREAKS",
+    "CLEAN",
+    "check_breaks",
+    "drop_seen_events",
+    "in_time_order",
+    "number_events",
+    "sessionize",
+]
 
 CLEAN = "clean"
-"""Work table of the events: those rows of the stage that have no reason, in sessions."""
+"""View of the events: those rows of the stage that have no reason, in sessions."""
 
 BREAKS: dict[str, str] = {
     "midnight": "CAST(event_time AS DATE) <> CAST(lag(event_time) OVER visit AS DATE)",
@@ -119,14 +127,15 @@ def sessionize(
         """
     )
     con.execute(
-        f"UPDATE {STAGE} SET session_id = made.session_id FROM made WHERE made.__seq = {STAGE}.__seq"
+        f"UPDATE {STAGE} SET session_id = made.session_id FROM made "
+        f"WHERE made.__seq = {STAGE}.__seq"
     )
     con.execute("DROP TABLE made; DROP TABLE twice")
     return needed
 
 
 def number_events(con: duckdb.DuckDBPyConnection, clock: str) -> bool:
-    """Make the table of clean events, numbered 1, 2, ... in each session.
+    """Make the view of clean events, numbered 1, 2, ... in each session.
 
     The source's own order is used when it is unique in every session; otherwise time and then the
     order of the rows. Returns whether the source's order was used.
@@ -151,8 +160,23 @@ def number_events(con: duckdb.DuckDBPyConnection, clock: str) -> bool:
         else f"{first}__seq"
     )
     con.execute(
-        f"CREATE OR REPLACE TABLE {CLEAN} AS SELECT * EXCLUDE (__reason, __column, __value) REPLACE "
-        f"(row_number() OVER (PARTITION BY session_id ORDER BY {order}) AS event_order) "
+        f"CREATE OR REPLACE TEMP TABLE numbered AS SELECT __seq AS seq, "
+        f"row_number() OVER (PARTITION BY session_id ORDER BY {order}) AS place "
         f"FROM {STAGE} WHERE __reason IS NULL"
     )
+    con.execute(
+        f"UPDATE {STAGE} SET event_order = place FROM numbered WHERE seq = __seq "
+        "AND __reason IS NULL"
+    )
+    con.execute("DROP TABLE numbered")
+    con.execute(f"CREATE OR REPLACE VIEW {CLEAN} AS SELECT * FROM {STAGE} WHERE __reason IS NULL")
     return own
+
+
+def in_time_order(con: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether the rows lie in the order of their times already, so that none need moving."""
+    row = con.execute(
+        f"SELECT count(*) FROM (SELECT event_time < lag(event_time) OVER () AS back FROM {CLEAN}) "
+        "WHERE back"
+    ).fetchone()
+    return bool(row and row[0] == 0)

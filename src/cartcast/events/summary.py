@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from cartcast.events.contract import STAGE
 from cartcast.events.gaps import bin_counts, find_gaps
 from cartcast.events.sessionize import CLEAN
 
@@ -39,6 +40,7 @@ class Summary:
         revenue_deduplicated: the same, each order's item counted once.
         repeated_purchases: purchase events that repeat an order's item (or a whole row).
         price_not_positive: events whose price is 0.
+        swallowed_lines: lines lost in a cell whose quote does not close; rejected, not counted.
         duplicate_rows: rows that repeat another row in every column.
         duplicate_events: rows dropped because their event id had come before.
         shared_sessions: session ids used by more than one visitor.
@@ -70,6 +72,7 @@ class Summary:
     event_types: Mapping[str, int] = field(default_factory=dict)
     reject_reasons: Mapping[str, int] = field(default_factory=dict)
     price_not_positive: int = 0
+    swallowed_lines: int = 0
     duplicate_rows: int = 0
     duplicate_events: int = 0
     shared_sessions: int = 0
@@ -105,10 +108,9 @@ def mark_repeats(con: duckdb.DuckDBPyConnection) -> None:
     The same order id with the same item is a repeat (a reloaded thank-you page, a re-sent event);
     without an order id only a row that equals another in every column is. The first one stands.
     """
-    con.execute(f"ALTER TABLE {CLEAN} ADD COLUMN repeat_purchase BOOLEAN DEFAULT false")
     con.execute(
         f"""
-        UPDATE {CLEAN} SET repeat_purchase = true WHERE __seq IN (
+        UPDATE {STAGE} SET repeat_purchase = true WHERE __seq IN (
             SELECT __seq FROM (
                 SELECT __seq, row_number() OVER (
                     PARTITION BY CASE WHEN order_id IS NULL THEN 'row' || __hash ELSE order_id END,

@@ -94,6 +94,8 @@ def zone_sql(text: str) -> str:
     return (
         f"CASE WHEN {text} IS NULL THEN NULL "
         f"WHEN right({text}, 1) = 'Z' OR right({text}, 3) IN ('UTC', 'GMT') THEN 1 "
+        f"WHEN NOT contains(substr({text}, 12), '+') AND NOT contains(substr({text}, 12), '-') "
+        f"THEN 0 "
         f"WHEN length({text}) > 15 AND regexp_matches(right({text}, 6), "
         f"'[+-]00(:?00)?$') THEN 1 "
         f"WHEN length({text}) > 15 AND regexp_matches(right({text}, 6), "
@@ -151,7 +153,7 @@ def _iso(text: str, zone: str | None) -> str:
         f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2')"
     )
     return (
-        f"CASE WHEN NOT starts_with({text}, '1') AND NOT starts_with({text}, '2') THEN NULL "
+        f"CASE WHEN NOT left({text}, 1) BETWEEN '0' AND '9' THEN NULL "
         f"ELSE CASE {kind} WHEN 0 THEN {_localised(f'TRY_CAST({text} AS TIMESTAMP)', zone)} "
         f"WHEN 1 THEN CASE WHEN right({text}, 1) IN ('Z', 'C', 'T') THEN {bare} "
         f"ELSE timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ)) END "

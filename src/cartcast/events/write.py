@@ -13,7 +13,7 @@ from cartcast.atomic import atomic_path
 from cartcast.events.contract import STAGE
 from cartcast.events.log import CONTRACT
 from cartcast.events.schema import METADATA_KEY
-from cartcast.events.sessionize import CLEAN
+from cartcast.events.sessionize import CLEAN, in_time_order
 from cartcast.events.sql import identifier, literal
 
 __all__ = ["flags", "write_events", "write_rejects"]
@@ -44,16 +44,18 @@ def write_events(
         for c in metadata["columns"]
     )
     source = CLEAN
-    order = "event_time, event_order, __seq" if own_order else "event_time, __seq"
-    if clock != "time":
+    order = "ORDER BY event_time, " + ("event_order, __seq" if own_order else "__seq")
+    if clock == "time" and not own_order and in_time_order(con):
+        order = ""
+    elif clock != "time":
         # Sessions stay together, in the order in which they begin.
         starts = "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first"
         source = f"(SELECT *, {starts} FROM {CLEAN} WINDOW visit AS (PARTITION BY session_id))"
-        order = "__day, __first, session_id, event_order"
+        order = "ORDER BY __day, __first, session_id, event_order"
     text = json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
     with atomic_path(path) as temporary:
         con.execute(
-            f"COPY (SELECT {selected} FROM {source} ORDER BY {order}) TO "
+            f"COPY (SELECT {selected} FROM {source} {order}) TO "
             f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
             f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
         )

@@ -1,0 +1,140 @@
+"""CSV files of any separator and encoding, with the rows that do not fit kept in sight."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import itertools
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import duckdb
+
+from cartcast.events import sniff
+from cartcast.events.read import Source
+from cartcast.events.sql import identifier, literal, names
+
+__all__ = ["UnreadableTextError", "lines_in_last_record", "open_csv", "rewritten", "utf8_copy"]
+
+_COUNTER = itertools.count()
+_SPARE = tuple(f"__spare_{i}" for i in range(1, 5))
+
+
+class UnreadableTextError(Exception):
+    """The engine cannot split the text as it is: another encoding, or line ends of two kinds.
+
+    It never leaves the package: the file is rewritten and read again. `encoding` says how.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(encoding)
+        self.encoding = encoding
+
+
+def rewritten(con: duckdb.DuckDBPyConnection, source: Source, encoding: str, work: Path) -> Source:
+    """Return the source over a UTF-8 copy with line ends alike."""
+    assert source.path is not None
+    copy = utf8_copy(source.path, encoding, work, newline=None)
+    again = open_csv(con, copy, source.name, work, source.separator, ())
+    if again.columns != source.columns:
+        again = again.renamed(source.columns)
+    return replace(again, encoding=None if encoding == "utf-8-sig" else encoding)
+
+
+def _relation(
+    path: Path, columns: Sequence[str], dialect: sniff.Dialect, compression: str
+) -> tuple[str, str]:
+    """Return SQL that reads the file, and the name of the table of records it cannot split.
+
+    Every row is padded with spare columns: a value there means a row too long, and a null in the
+    last named column a row too short (an empty cell is '' and not null here).
+    """
+    table = f"unsplit_{next(_COUNTER)}"
+    spec = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in (*columns, *_SPARE))
+    relation = (
+        f"(SELECT row_number() OVER () AS __row, * FROM read_csv({literal(str(path))}, "
+        f"columns = {{{spec}}}, delim = {literal(dialect.separator)}, quote = '\"', escape = '\"', "
+        f"header = {str(dialect.has_header).lower()}, auto_detect = false, nullstr = chr(1), "
+        f"null_padding = true, parallel = false, compression = '{compression}', "
+        f"max_line_size = 16777216, store_rejects = true, rejects_limit = 0, "
+        f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')}))"
+    )
+    return relation, table
+
+
+def utf8_copy(path: Path, encoding: str, work: Path, newline: str | None = "") -> Path:
+    """Stream a text file into a UTF-8 copy in `work`; `newline=None` makes line ends alike."""
+    target = work / f"{len(list(work.iterdir()))}-utf8-{path.name.removesuffix('.gz')}"
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    with (
+        gzip.open(path, "rb") if packed else path.open("rb") as data,
+        target.open("w", encoding="utf-8", newline="") as out,
+    ):
+        text = io.TextIOWrapper(cast("BinaryIO", data), encoding, "replace", newline=newline)
+        shutil.copyfileobj(text, out, 1 << 20)
+    return target
+
+
+def open_csv(
+    con: duckdb.DuckDBPyConnection,
+    path: Path,
+    shown: str,
+    work: Path,
+    separator: str | None,
+    header: Sequence[Sequence[str]],
+) -> Source:
+    """Return a source over a CSV file, plain or gzip, of any separator and encoding.
+
+    Raises:
+        DataError: it is empty, binary, or has a single column.
+    """
+    dialect = sniff.dialect(sniff.head(path), shown, separator)
+    columns, has_header = dialect.columns, dialect.has_header
+    if not has_header:
+        for shape in header:
+            if len(shape) == len(columns):
+                columns, has_header = tuple(shape), True
+    compression = "none"
+    if dialect.encoding in ("utf-8", "utf-8-sig"):
+        with path.open("rb") as file:
+            compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
+    else:
+        path = utf8_copy(path, dialect.encoding, work)
+    relation, table = _relation(path, columns, dialect, compression)
+    short = f"{identifier(columns[-1])} IS NULL"
+    spare = " OR ".join(f"coalesce({identifier(c)}, '') <> ''" for c in _SPARE)
+    return Source(
+        name=shown,
+        relation=f"(SELECT __row, {names(columns)}, ({short} OR {spare}) AS __ragged "
+        f"FROM {relation})",
+        types=dict.fromkeys(columns, "VARCHAR"),
+        broken="__ragged",
+        rejects_table=table,
+        kind="csv",
+        has_header=has_header,
+        header_line=dialect.has_header,
+        separator=dialect.separator,
+        repeated=dialect.repeated,
+        path=path,
+        encoding=None if dialect.encoding.startswith("utf-8") else dialect.encoding,
+        sample=tuple(tuple(row) for row in dialect.rows),
+    )
+
+
+def lines_in_last_record(path: Path, separator: str) -> int:
+    """Return how many further lines the last record of a CSV file takes in."""
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    before = last = 0
+    with gzip.open(path, "rb") if packed else path.open("rb") as data:
+        text = io.TextIOWrapper(cast("BinaryIO", data), "utf-8", "replace", newline="")
+        csv.field_size_limit(1 << 30)
+        reader = csv.reader(text, delimiter=separator)
+        for _ in reader:
+            before, last = last, reader.line_num
+    return max(last - before - 1, 0)
