@@ -97,7 +97,7 @@ class Rows(NamedTuple):
 class Ends(NamedTuple):
     """How each visit ended.
 
-    Time of its last event; events; those that are repeats; lines bought; money; and whether (1)
+    Time of its last event; events; repeats of events; lines bought; money; and whether (1)
     a cart was left and the visitor was a bot.
     """
 
@@ -414,7 +414,7 @@ def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, prior: A
             ends.revenue[i] = money[_VALUE]
             money[_VALUE] = 0.0
         ends.end[i] = cursor[_TIME]
-        ends.events[i] = cursor[_ORDER]
+        ends.events[i] = cursor[_SOURCE]
         ends.repeated[i] = cursor[_ORDER] - cursor[_SOURCE]
         ends.cart[i] = 1 if money[_VALUE] > 0.0 else 0
         ends.bot[i] = 1 if hidden == BOT else 0
