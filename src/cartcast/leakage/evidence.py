@@ -19,7 +19,7 @@ __all__ = ["REPRODUCES", "SINGLE_WARN", "coded", "single", "small_tree", "too_ea
 REPRODUCES = 0.99
 """A column or tree whose out-of-fold ROC AUC is at least this blocks ..."""
 
-CERTAIN = 0.97
+CERTAIN = 0.95
 """... when its lower bound is at least this: a few rows may be told apart by chance."""
 
 SINGLE_WARN = 0.95

@@ -181,7 +181,7 @@ def _names_rows(name: str, column: pd.Series, distinct: int) -> str | None:
     if not pd.api.types.is_numeric_dtype(column):
         return "nearly every row has its own word" if near_unique else None
     values = column.to_numpy(dtype=float)
-    if not (np.mod(values, 1) == 0).all():
+    if not (np.isfinite(values).all() and (np.floor(values) == values).all()):
         return None
     if near_unique and _ID_WORDS.search(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()):
         return "an id by its name, and nearly unique"

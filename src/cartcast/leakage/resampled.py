@@ -142,7 +142,7 @@ def _fractions(prep: Prepared, part: Part) -> tuple[str, int, Bounded] | None:
         if values is None:
             continue
         known = ~np.isnan(values) & part.known
-        whole = np.mod(values, 1) == 0
+        whole = np.floor(values) == values
         for label in (1, 0):
             ours, others = known & (part.y == label), known & (part.y == 1 - label)
             if ours.sum() < 30 or others.sum() < 50 or not whole[others].all():
