@@ -27,7 +27,7 @@ def anchors(seed: int, sessions: int = 400, visitors: int = 150) -> pd.DataFrame
                     "session_start": start[i],
                     "known_time": start[i] + pd.Timedelta(minutes=45),
                     "position": i + 1,
-                    "weight": 1.0 / clicks[i],
+                    "weight": 1.0,
                     "click": click,
                 }
             )

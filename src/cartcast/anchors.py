@@ -21,13 +21,9 @@ __all__ = ["PURCHASES", "Anchors", "find_anchors", "require_outcome"]
 PURCHASES = """
     SELECT session_id, visitor_id, event_order, event_time,
            price * coalesce(quantity, 1) AS amount
-    FROM (SELECT *, row_number() OVER (
-              PARTITION BY coalesce(order_id, session_id || chr(31) || event_order), item_id
-              ORDER BY event_time, session_id, event_order) AS copy
-          FROM events WHERE event_type = 'purchase')
-    WHERE copy = 1
+    FROM events WHERE event_type = 'purchase' AND NOT repeat_purchase
 """
-"""Purchases, one per order and item: an order that was logged twice counts once."""
+"""Purchases with their money; one that repeats an order was marked by the contract."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Anchors:
     Attributes:
         table: one row an anchor: session_id, visitor_id, event_order, click, anchor_time,
             known_time (when its label is known), session_start, position (order of sessions in
-            the log), weight, label (0, 1 or money), amount (money after the anchor).
+            the log), weight (1), label (0, 1 or money), amount (money after the anchor).
         dropped: rows dropped, by reason: `after_outcome`, `censored`.
     """
 
@@ -71,8 +67,9 @@ def find_anchors(
 ) -> Anchors:
     """Return the anchors of a log with their labels.
 
-    A row is written after each click number in `clicks` that a session reaches. The rows of a
-    session weigh 1 together.
+    A row is written after each click number in `clicks` that a session reaches. Every row weighs
+    1: a weight that shared a session's rows would depend on how long the session becomes, which
+    is not known at the anchor, and would bend the probabilities (docs/decisions/0001).
 
     Raises:
         DataError: the log has no outcome of this kind, or no anchor is left.
@@ -199,7 +196,7 @@ def _clean(
     outcome = table["outcome"].astype("float64")
     table["amount"] = table["amount"].astype("float64").fillna(0.0).where(outcome > 0, 0.0)
     table["label"] = table["amount"] if target.money else outcome
-    table["weight"] = 1.0 / table.groupby("session_id")["click"].transform("size")
+    table["weight"] = 1.0
     columns = [
         "session_id", "visitor_id", "event_order", "click", "anchor_time", "known_time",
         "session_start", "position", "weight", "label", "amount",

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 
 from cartcast import findings as f
 from cartcast.anchors import find_anchors
-from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
+from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.events.sql import identifier
 from cartcast.findings import Finding, finding
 
 if TYPE_CHECKING:
@@ -102,27 +104,82 @@ def from_log(
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:
-    """Read a ready table: CSV (any separator, gzip, zip), Parquet, or a table in memory.
+    """Read a ready table: CSV (any separator, gzip, zip), Parquet, a database table, or memory.
+
+    A text column whose values are all numbers, or all true and false, becomes numeric.
 
     Raises:
         NotFoundError: there is no such file.
-        DataError: it is empty or cannot be read.
+        DataError: it is empty, cannot be read, or a row does not have the header's shape.
     """
-    if not isinstance(source, str | Path):
-        from cartcast.events.read import to_arrow
+    import tempfile
 
-        return _read_frame(to_arrow(source).to_pandas(), "the table")
-    from cartcast.events.read import read_plain
+    from cartcast.events.engine import connect, translate
+    from cartcast.events.read import expand, open_source
 
-    if not Path(source).exists():
-        raise NotFoundError(f"{source}: no such file; check the path.")
-    return _read_frame(read_plain(source).to_pandas(), str(source))
+    if isinstance(source, pd.DataFrame):
+        return _read_frame(source, "the table")
+    where = str(source) if isinstance(source, str | Path) else "the table"
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as work, connect() as con:
+        try:
+            found = [open_source(con, one, Path(work)) for one in expand(source)]
+            if len(found) != 1:
+                raise UsageError(f"{where}: give one table, got {len(found)} files.")
+            opened = found[0]
+            if opened.broken:
+                row = con.execute(
+                    f"SELECT min(__row) FROM {opened.relation} WHERE {opened.broken}"
+                ).fetchone()
+                if row and row[0] is not None:
+                    raise DataError(
+                        f"{where}, row {row[0]}: has not as many columns as the header; mend the "
+                        "row, or check the separator."
+                    )
+            names = ", ".join(identifier(c) for c in opened.columns)
+            table = con.execute(f"SELECT {names} FROM {opened.relation} ORDER BY __row").df()
+        except duckdb.Error as error:
+            raise translate(error, where) from error
+    return _read_frame(table, where)
 
 
 def _read_frame(table: pd.DataFrame, where: str) -> pd.DataFrame:
     if table.empty:
         raise DataError(f"{where}: the table has no rows; give a table with one row per session.")
-    return table
+    if table.columns.duplicated().any():
+        name = table.columns[table.columns.duplicated()][0]
+        raise DataError(f"{where}: the column {name!r} is there twice; rename or drop one.")
+    out = {str(name): _number(table[name]) for name in table.columns}
+    for name, column in out.items():
+        if pd.api.types.is_float_dtype(column):
+            endless = np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan))
+            if endless.any():
+                raise DataError(
+                    f"{where}, row {int(endless.argmax()) + 1}, column {name!r}: must be a finite "
+                    "number or empty, got infinity."
+                )
+    return pd.DataFrame(out, index=table.index)
+
+
+def _number(column: pd.Series) -> pd.Series:
+    """Return a text column as numbers where every value is one; else as it is."""
+    if pd.api.types.is_numeric_dtype(column) or not (
+        pd.api.types.is_string_dtype(column) or column.dtype == object
+    ):
+        return column
+    text = column.astype(object).where(column.notna(), None)
+    if not text.map(lambda v: v is None or isinstance(v, str)).all():
+        return column
+    words = text.dropna().str.strip()
+    words = words[words != ""]
+    if words.empty:
+        return column
+    if words.str.lower().isin(["true", "false"]).all():
+        numbers = words.str.lower().map({"true": 1.0, "false": 0.0})
+    else:
+        numbers = pd.to_numeric(words, errors="coerce")
+        if numbers.isna().any() and not words[numbers.isna()].str.lower().isin(["nan"]).all():
+            return column
+    return numbers.astype("float64").reindex(column.index)
 
 
 def from_table(

@@ -92,8 +92,8 @@ def by_click(
 ) -> pd.DataFrame:
     """Return the scores at each click number, `slice_by` "click"; options as for `measure`.
 
-    Within one click number each session has one row, so weights are not needed there: a session
-    with many clicks counts as one. Clicks with fewer than `minimum` rows are left out.
+    Within one click number each session has one row. Clicks with fewer than `minimum` rows are
+    left out.
 
     Raises:
         DataError: the arrays break their rules.
@@ -104,7 +104,7 @@ def by_click(
         inside = (at == number).fillna(False).to_numpy(bool)
         if int(inside.sum()) < minimum:
             continue
-        chosen = _within(inside, y_obs, y_preds, None, groups)
+        chosen = _within(inside, y_obs, y_preds, weights, groups)
         tables.append(
             measure(*chosen, slice_by="click", value=str(number), click=int(number), **options)
         )

@@ -33,7 +33,7 @@ TRUSTED: frozenset[str] = frozenset(
         "cartcast.models.calibrate.Calibrated",
         "cartcast.models.encode.Encoder",
         "cartcast.models.hurdle.Hurdle",
-        "cartcast.models.intervals.AmountIntervals",
+        "cartcast.models.intervals.AmountInterval",
         "cartcast.models.kernel.KernelClassifier",
         "cartcast.models.kernel.KernelRegressor",
         "cartcast.models.resample.Resampled",

@@ -47,7 +47,7 @@ def answer(
     key = options.fingerprint(_data_key(q.rows.table), q.fingerprint)
     stages = Stages(run_dir, key)
     models = _fit(q, options, names, stages, steps)
-    champion = choose_champion(models, q.parts["validation"], q.kind)
+    champion, chosen = choose_champion(models, q.parts["validation"], q.kind)
     with steps("figures"):
         thresholds = _thresholds(q, models, options)
         tables = _tables(q, models, thresholds)
@@ -66,6 +66,10 @@ def answer(
             **_facts(q, options, key),
             "models": {m.name: m.facts for m in models},
             "champion": champion.name,
+            "choice": {
+                "reason": chosen.reason,
+                "candidates": [c._asdict() for c in chosen.candidates],
+            },
             "baselines": [m.name for m in models if m.name in BASELINES[q.kind]],
             "metrics": metrics,
             "intervals": intervals,

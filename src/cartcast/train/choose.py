@@ -1,4 +1,4 @@
-"""Choosing: which models are trained, with which parameters, and which one is the champion."""
+"""Choosing: which models are trained, and which one is the champion."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from cartcast.errors import UsageError
 from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS
 from cartcast.models.declaration import Declaration, pick
 from cartcast.models.regressors import DEFAULT_REGRESSORS, REGRESSORS
-from cartcast.train.fit import BASELINES
+from cartcast.models.selection import Chosen, choose, log_losses, squared_errors
+from cartcast.train.fit import BASELINES, Fitted
+from cartcast.train.parts import Part
 
-__all__ = ["DECLARATIONS", "model_names"]
+__all__ = ["DECLARATIONS", "choose_champion", "model_names"]
 
 DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
     "classifier": CLASSIFIERS,
@@ -35,3 +37,19 @@ def model_names(asked: Sequence[str], kind: str) -> list[str]:
     if not chosen:
         raise UsageError("no model to train; name one with --models.")
     return list(dict.fromkeys([*BASELINES[kind], *chosen]))
+
+
+def choose_champion(models: Sequence[Fitted], validation: Part, kind: str) -> tuple[Fitted, Chosen]:
+    """Return the champion and how it was chosen, on validation rows.
+
+    The simplest model whose loss is within one standard error of the best one's; see
+    `cartcast.models.selection.choose`.
+    """
+    loss = log_losses if kind == "classifier" else squared_errors
+    chosen = choose(
+        {m.name: loss(validation.label, m.predictions["validation"]) for m in models},
+        {m.name: m.declaration.simplicity for m in models},
+        validation.weight,
+        validation.groups,
+    )
+    return next(m for m in models if m.name == chosen.name), chosen

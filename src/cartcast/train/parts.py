@@ -23,7 +23,7 @@ class Part:
         X: features; float64 columns (NaN: null) and string columns (None: null).
         label: 0/1, or money.
         amount: money after the anchor; NaN where unknown.
-        weight: weights; a session's rows sum to about 1.
+        weight: weights, 1 on average; above 1 for visitors seen in several parts.
         groups: visitor of each row (its session where unknown), for intervals.
         table: the key columns of `rows.KEYS`.
     """
