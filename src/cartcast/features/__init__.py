@@ -3,12 +3,16 @@
 In bulk: `FeatureSet.replay`. Live, one event at a time: `FeatureSet.start / step / value`, pure
 and convenient. A service that counts microseconds takes the low-level handle:
 
-    handle = features.program(feature_set)            # compiled, shared by all sessions
-    state = handle.start(history=None)                # mutable, a few hundred bytes
-    row = handle.encode(event)                        # canonical columns -> words; reused buffer
-    handle.step(row, state)                           # in place
-    vector = handle.values(state)                     # float64, NaN = null; text as its code
-    handle.decode(vector) -> dict                     # names -> float | str | None
+    handle = features.program(feature_set)    # compiled; one for all sessions of a thread
+    state = handle.start(history)             # mutable, about a kilobyte; History, or None: unknown
+    row = handle.encode(event)                # columns -> words, in the handle's own buffer
+    vector = handle.step(row, state)          # in place; float64 by feature, NaN = null or text
+    handle.texts(state)                       # the text features by name
+    handle.values(state)                      # the vector again, without an event
+    handle.decode(state)                      # all features by name: float, str or None
+    history = history.after(event_type, microseconds, new_session)    # the visitor's, next time
+
+States go to bytes and back with `FeatureSet.dump` and `load`.
 
 Nothing here loads Numba before something is folded.
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cartcast.events.schema import Clock
 from cartcast.features.algebra import Difference, Feature, Product, Ratio, Total
 from cartcast.features.conditions import (
     Above,
@@ -127,15 +132,15 @@ __all__ = [
 ]
 
 
-def program(feature_set: FeatureSet) -> Handle:
-    """Return the low-level live handle of a feature set (see the module's text)."""
+def program(feature_set: FeatureSet, clock: Clock = "time") -> Handle:
+    """Return a new low-level live handle of a feature set (see the module's text)."""
     from cartcast.features.live import Handle
 
-    return Handle(feature_set)
+    return Handle(feature_set, clock)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("History", "State"):
+    if name in ("History", "State", "microseconds"):
         from cartcast.features import live
 
         return getattr(live, name)

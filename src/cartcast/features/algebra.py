@@ -10,7 +10,7 @@ from cartcast.errors import DefinitionError
 from cartcast.features.declared import Declared, Lineage
 
 if TYPE_CHECKING:
-    from cartcast.features.program import Builder
+    from cartcast.features.build import Builder
 
 __all__ = ["Difference", "Feature", "Product", "Ratio", "Total"]
 
@@ -37,11 +37,6 @@ class Feature(Declared):
     @abstractmethod
     def lineage(self) -> Lineage:
         """What it reads."""
-
-    @property
-    def mergeable(self) -> bool:
-        """Whether states of two consecutive parts of a session can be merged."""
-        return all(p.mergeable for p in self.parts)
 
     @property
     def parts(self) -> tuple[Feature, ...]:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cartcast.events.schema import Clock
+from cartcast.features.build import Input
 from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
-from cartcast.features.program import Input
 
 __all__ = ["Vocabulary", "clock_columns", "encode_column", "needed_columns"]
 

@@ -17,7 +17,7 @@ from cartcast.features.declared import (
 )
 
 if TYPE_CHECKING:
-    from cartcast.features.program import Builder
+    from cartcast.features.build import Builder
 
 __all__ = ["AboveAverage", "Expression", "Gap", "Negated", "Times", "operand_build"]
 

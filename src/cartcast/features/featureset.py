@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from cartcast.errors import DefinitionError
+from cartcast.events.schema import Clock
 from cartcast.features.algebra import Feature
+from cartcast.features.build import FORMAT, Program, compile_features
 from cartcast.features.declared import Lineage
-from cartcast.features.program import FORMAT, Program, compile_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -193,14 +194,15 @@ class FeatureSet:
 
     # Live -------------------------------------------------------------------------------------
 
-    def start(self, history: History | None = None) -> State:
+    def start(self, history: History | None = None, clock: Clock = "time") -> State:
         """Return the state of a session before its first event.
 
         `history` is what is known of the visitor; without it the visitor counts as unknown.
+        `clock` is that of the log which the features were trained on.
         """
         from cartcast.features import live
 
-        return live.start(self, history)
+        return live.start(self, history, clock)
 
     def step(self, state: State, event: Mapping[str, Any]) -> State:
         """Return the state after one more event (a mapping of canonical columns)."""
@@ -220,15 +222,15 @@ class FeatureSet:
         Raises:
             DefinitionError: a feature cannot be merged.
         """
-        from cartcast.features import live
+        from cartcast.features import stored
 
-        return live.merge(self, earlier, later)
+        return stored.merge(self, earlier, later)
 
     def dump(self, state: State) -> bytes:
         """Return a state as bytes, the fingerprint in front."""
-        from cartcast.features import live
+        from cartcast.features import stored
 
-        return live.dump(self, state)
+        return stored.dump(self, state)
 
     def load(self, data: bytes) -> State:
         """Return the state that `dump` wrote.
@@ -236,9 +238,9 @@ class FeatureSet:
         Raises:
             NotTrustedError: it is of another feature set, or damaged.
         """
-        from cartcast.features import live
+        from cartcast.features import stored
 
-        return live.load(self, data)
+        return stored.load(self, data)
 
     # YAML -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cartcast.features.build import Program
 from cartcast.features.kernels.fold import (
     DISORDER,
     DONE,
@@ -18,7 +19,6 @@ from cartcast.features.kernels.fold import (
 )
 from cartcast.features.kernels.pool import new_pool
 from cartcast.features.passes import DisorderError
-from cartcast.features.program import Program
 
 __all__ = ["BLOCK", "Folder", "plan_of"]
 

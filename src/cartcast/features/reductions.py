@@ -18,7 +18,7 @@ from cartcast.features.expressions import (
 )
 
 if TYPE_CHECKING:
-    from cartcast.features.program import Builder
+    from cartcast.features.build import Builder
 
 __all__ = [
     "Count",
@@ -56,10 +56,6 @@ class Reduction(Feature):
             own.columns | self.where.columns,
             frozenset.intersection(*types) if types else None,
         )
-
-    @property
-    def mergeable(self) -> bool:  # noqa: D102
-        return True
 
 
 def check_where(what: str, where: object) -> None:
@@ -259,10 +255,6 @@ class Mode(_OfValue):
         if isinstance(self.column, Expression):
             raise DefinitionError(f"Mode({self.column!r}): needs a column, not an expression.")
         super().__post_init__()
-
-    @property
-    def mergeable(self) -> bool:  # noqa: D102
-        return False
 
     def build(self, builder: Builder) -> int:  # noqa: D102
         text = self.dtype == "string"

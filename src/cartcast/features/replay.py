@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["batches", "replay"]
 
+T = TypeVar("T")
 Say = Callable[[str, float | None], None]
 
 
@@ -46,9 +48,9 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
         plan = _Plan(features, events, at, memory, threads, Path(folder), progress)
         if out is None:
-            return plan.table()
+            return plan.run(plan.table)
         with atomic_path(out) as temporary:
-            write_batches(temporary, plan.schema, plan.batches())
+            plan.run(lambda made: write_batches(temporary, plan.schema, made))
         return Path(out)
 
 
@@ -108,10 +110,11 @@ class _Plan:
         if self.source.grouped:
             yield self._scan(self.source, None)
         self.say("order of the sessions", None)
-        try:
-            yield self._scan(self.source, find_ends(self.source))
-        except DisorderError:
-            pass
+        ends = None
+        with contextlib.suppress(DisorderError):
+            ends = find_ends(self.source)
+        if ends is not None:
+            yield self._scan(self.source, ends)
         self.say("sorting", None)
         path = sorted_copy(self.source, self.folder, self.memory, self.threads)
         ordered = open_source(path)
@@ -119,24 +122,35 @@ class _Plan:
             path, ordered.schema, ordered.rows, self.source.clock, False, self.source.name
         )
         try:
-            yield self._scan(ordered, find_ends(ordered))
+            ends = find_ends(ordered)
         except DisorderError as error:
             raise DataError(
                 f"{self.source.name}: in some session event_order contradicts event_time; "
                 "make a canonical log with events.load."
             ) from error
+        yield self._scan(ordered, ends)
+
+    def _stream(self, attempt: Scan) -> Iterator[pa.RecordBatch]:
+        for done, batch in enumerate(scan(attempt), 1):
+            self.say("features", min(1.0, done * attempt.rows / max(1, attempt.source.rows)))
+            yield batch
+
+    def run(self, consume: Callable[[Iterator[pa.RecordBatch]], T]) -> T:
+        """Return what `consume` makes of the batches; it is begun again after a disorder."""
+        for attempt in self._attempts():
+            with contextlib.suppress(DisorderError):
+                return consume(self._stream(attempt))
+        raise AssertionError("the last attempt raises its own error")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for attempt in self._attempts():
-            done = 0
+            given = False
             try:
-                for batch in scan(attempt):
-                    done += 1
-                    share = min(1.0, done * attempt.rows / max(1, attempt.source.rows))
-                    self.say("features", share)
+                for batch in self._stream(attempt):
+                    given = True
                     yield batch
             except DisorderError as error:
-                if done:
+                if given:
                     raise DataError(
                         f"{self.source.name}: its metadata say that rows are grouped by session "
                         "in event_order, but they are not; write it again with events.load."
@@ -144,8 +158,9 @@ class _Plan:
             else:
                 return
 
-    def table(self) -> pa.Table:
-        found = pa.Table.from_batches(list(self.batches()), schema=self.schema)
+    def table(self, made: Iterator[pa.RecordBatch]) -> pa.Table:
+        """Return batches as a table whose texts are plain strings."""
+        found = pa.Table.from_batches(list(made), schema=self.schema)
         for k, text in enumerate(self.program.text):
             at = len(found.schema) - len(self.program.text) + k
             if text:

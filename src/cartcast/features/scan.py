@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cartcast.features.build import Program
 from cartcast.features.encode import (
     Vocabulary,
     clock_columns,
@@ -29,7 +30,6 @@ from cartcast.features.kernels.fold import Chunk
 from cartcast.features.kernels.output import validity
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.passes import DisorderError, Ends, Past
-from cartcast.features.program import Program
 from cartcast.features.source import Source
 
 __all__ = ["Scan", "scan"]

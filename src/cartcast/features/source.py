@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, DefinitionError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
+from cartcast.features.build import Program
 from cartcast.features.declared import column_kind
-from cartcast.features.program import Program
 
 __all__ = ["ROWS", "Source", "open_source"]
 

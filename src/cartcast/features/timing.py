@@ -18,7 +18,7 @@ from cartcast.features.expressions import (
 from cartcast.features.reductions import Reduction, check_where
 
 if TYPE_CHECKING:
-    from cartcast.features.program import Builder
+    from cartcast.features.build import Builder
 
 __all__ = [
     "CountWithin",
@@ -120,10 +120,6 @@ class CountWithin(Reduction):
         return "null where the source has no clock; else 0 when no event counts"
 
     @property
-    def mergeable(self) -> bool:  # noqa: D102
-        return False
-
-    @property
     def lineage(self) -> Lineage:  # noqa: D102
         return Lineage(_TIMES.columns | (self.where.columns if self.where else frozenset()))
 
@@ -148,10 +144,6 @@ class _Decayed(Reduction):
                 f"{type(self).__name__}: by must be 'seconds' or 'clicks', got {self.by!r}."
             )
         check_where(type(self).__name__, self.where)
-
-    @property
-    def mergeable(self) -> bool:
-        return False
 
     def _decay(self, builder: Builder) -> int:
         return builder.decay(float(self.half_life), self.by)

@@ -16,7 +16,7 @@ from cartcast.features.algebra import Feature
 from cartcast.features.declared import Lineage
 
 if TYPE_CHECKING:
-    from cartcast.features.program import Builder
+    from cartcast.features.build import Builder
 
 __all__ = ["DaysSinceLastSession", "EarlierEvents", "EarlierPurchases", "EarlierSessions"]
 
@@ -38,10 +38,6 @@ class History(Feature):
     def source(self) -> str:
         """Name of the input that carries the value on the session's first event."""
         raise NotImplementedError
-
-    @property
-    def mergeable(self) -> bool:
-        return True
 
     def build(self, builder: Builder) -> int:
         return builder.leaf("FIRST_F", builder.history(self.source), -1, init=("null",))

@@ -4,7 +4,7 @@
 
 `out`, `a` and `b` are numbers of event registers, masks or value registers, by the stage. `real`
 holds the bits of a float64. Numbers of codes are part of the stored state's format: add, never
-renumber (and raise `FORMAT` in `program` when an operation changes its meaning).
+renumber (and raise `FORMAT` in `build` when an operation changes its meaning).
 """
 
 from __future__ import annotations

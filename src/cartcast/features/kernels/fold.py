@@ -206,13 +206,15 @@ def _write(m, plan, scratch, out):  # type: ignore[no-untyped-def]
 
 @inner
 def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-def]
-    """Give back the slots of sessions that ended in this block."""
+    """Give back the slots of sessions that ended in this block; false when one ended twice."""
     words = plan.init.size
     for j in range(n):
         i = index[begin + j]
         if chunk.last[i]:
             at = _seek(sessions.keys, sessions.places, chunk.hashes[i])
             slot = sessions.places[at]
+            if slot < 0:
+                return False
             for p in range(plan.pooled.shape[0]):
                 reference = sessions.states[slot * words + plan.pooled[p, 0]]
                 if reference != 0:
@@ -221,6 +223,7 @@ def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-d
             sessions.free[sessions.control[FREE]] = slot
             sessions.control[FREE] += 1
             sessions.control[USED] -= 1
+    return True
 
 
 @inner
@@ -275,7 +278,8 @@ def fold(index, plan, sessions, scratch, chunk):  # type: ignore[no-untyped-def]
         if control[WANTED] > 0:
             value_stage(plan.stages[1], plan.stages[2], control[WANTED], b)
             _write(control[WANTED], plan, scratch, chunk.out)
-        _leave(index, begin, n, plan, sessions, chunk)
+        if not _leave(index, begin, n, plan, sessions, chunk):
+            return DISORDER
         control[PHASE] = 0
         control[AT] = begin + n
     control[AT] = 0

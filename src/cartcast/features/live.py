@@ -1,0 +1,340 @@
+"""Live: one event at a time, by the kernels of the bulk fold on a block of one.
+
+`Handle` is the low-level way (see `cartcast.features`); the functions below it are what
+`FeatureSet.start / step / value` call, which never change a state that they are given.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cartcast.errors import DataError, DefinitionError, NotTrustedError
+from cartcast.events.schema import Clock
+from cartcast.features.encode import clock_columns, null_word
+from cartcast.features.featureset import FeatureSet
+from cartcast.features.kernels.one import run_one
+from cartcast.features.kernels.pool import HEAD, new_pool
+from cartcast.features.kernels.words import NOTHING, hash_text, key_word
+
+__all__ = ["Handle", "History", "State", "microseconds", "start", "step", "value"]
+
+Words = npt.NDArray[np.int64]
+
+_EPOCH = dt.datetime(1970, 1, 1)
+_EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MOST_TEXTS = 200_000  # hashes of texts remembered per column before starting over
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a visitor before a session: `History()` is a visitor never seen.
+
+    Attributes:
+        sessions: sessions begun.
+        latest: microseconds since 1970 (UTC) of the latest event, or None.
+        counts: events by event type.
+
+    >>> History().after("view_item", 1_000_000, new_session=True)
+    History(sessions=1, latest=1000000, counts={'view_item': 1})
+    """
+
+    sessions: int = 0
+    latest: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def after(self, event_type: str | None, time: int | None, new_session: bool) -> History:
+        """Return the history after one more event of the visitor."""
+        if time is None:
+            return self
+        counts = dict(self.counts)
+        if event_type is not None:
+            counts[event_type] = counts.get(event_type, 0) + 1
+        latest = time if self.latest is None else max(self.latest, time)
+        return History(self.sessions + new_session, latest, counts)
+
+
+class State:
+    """One session's state: words, and a pool for what grows.
+
+    Attributes:
+        words: int64, laid out by the feature set's program.
+        pool: int64, see `kernels.pool`.
+        past: the visitor's history, until the first event has taken it in.
+        clock: see `events.schema.Clock`.
+    """
+
+    __slots__ = ("clock", "past", "pool", "words")
+
+    def __init__(self, words: Words, pool: Words, past: History | None, clock: Clock) -> None:
+        self.words = words
+        self.pool = pool
+        self.past = past
+        self.clock = clock
+
+    def copy(self) -> State:
+        """Return an independent copy."""
+        return State(self.words.copy(), self.pool.copy(), self.past, self.clock)
+
+
+def microseconds(time: Any) -> int | None:
+    """Return microseconds since 1970 (UTC) of a datetime, ISO text, or number of microseconds.
+
+    A time without a zone is UTC.
+
+    Raises:
+        DataError: it is none of these.
+
+    >>> microseconds("1970-01-01T00:00:01Z"), microseconds(dt.datetime(1970, 1, 2)), microseconds(5)
+    (1000000, 86400000000, 5)
+    """
+    if time is None or isinstance(time, int):
+        return time
+    if isinstance(time, str):
+        try:
+            time = dt.datetime.fromisoformat(time)
+        except ValueError as error:
+            raise DataError(f"event_time: needs an ISO 8601 time, got {time!r}.") from error
+    if isinstance(time, dt.datetime):
+        if time != time:  # pandas' missing time
+            return None
+        since = time - (_EPOCH if time.tzinfo is None else _EPOCH_UTC)
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    if isinstance(time, np.datetime64):
+        return None if np.isnat(time) else int(time.astype("datetime64[us]").astype(np.int64))
+    raise DataError(f"event_time: needs a time, got {type(time).__name__} {time!r}.")
+
+
+class Handle:
+    """A feature set ready to fold live events. Not for several threads at once.
+
+    The row that `encode` returns is the handle's own buffer: give it to `step` before the next
+    `encode`.
+    """
+
+    def __init__(self, features: FeatureSet, clock: Clock = "time") -> None:
+        self.features = features
+        self.program = p = features.program
+        self.clock = clock
+        self._work = np.zeros(9 + p.n_events + p.n_values, np.int64)
+        self._work[:3] = p.stages
+        self._work[3] = p.n_events
+        self._values = self._work[9 + p.n_events :]
+        self._real = self._values.view(np.float64)
+        self._masks = np.ones(p.n_masks + 1, np.uint8)
+        self._nothing = np.zeros(p.n_masks + 1, np.uint8)
+        self._whole = memoryview(self._work)  # type: ignore[arg-type]
+        self._float = memoryview(self._work.view(np.float64))  # type: ignore[arg-type]
+        self._null = np.array([null_word("number")] * p.n_events, np.int64)
+        for k, wanted in enumerate(p.inputs):
+            self._null[k] = null_word(wanted.kind)
+        kinds = np.array(p.text)
+        self._text = tuple(np.flatnonzero(kinds).tolist())
+        self._texts: dict[int, str] = {}
+        self._prepare()
+
+    def _prepare(self) -> None:
+        clocks = clock_columns(self.clock)
+        numbers, texts, keys, times, past = [], [], [], [], []
+        for k, wanted in enumerate(self.program.inputs):
+            place, name = 9 + k, wanted.name
+            if name in clocks:
+                times.append((place, clocks[name]))
+            elif name.startswith("@"):
+                past.append((place, name))
+            elif wanted.kind == "number":
+                numbers.append((place, name))
+            elif wanted.kind == "text":
+                texts.append((place, name, {}))
+            else:
+                keys.append((place, name))
+            self._whole[place] = int(self._null[k])
+        self._numbers, self._textual, self._keys = tuple(numbers), tuple(texts), tuple(keys)
+        self._times, self._past = tuple(times), tuple(past)
+        self._calendar = self.clock in ("time", "day")
+        self._time: int | None = None
+
+    def start(self, history: History | None = None) -> State:
+        """Return the state of a session before its first event."""
+        return State(self.program.init.copy(), new_pool(HEAD + 16), history, self.clock)
+
+    def encode(self, event: Mapping[str, Any]) -> Words:
+        """Return the event as words: a mapping of canonical (and own) columns, absent = null.
+
+        Raises:
+            DataError: a value is of the wrong type.
+        """
+        get, whole, real = event.get, self._whole, self._float
+        for place, name, known in self._textual:
+            text = get(name)
+            word = known.get(text)
+            if word is None:
+                word = self._learn(text, known, name)
+            whole[place] = word
+        for place, name in self._numbers:
+            number = get(name)
+            try:
+                real[place] = np.nan if number is None else number
+            except TypeError as error:
+                raise DataError(f"{name}: needs a number, got {number!r}.") from error
+        for place, name in self._keys:
+            whole[place] = _key(get(name))
+        if self._times or self._past:
+            self._encode_times(event)
+        return self._work
+
+    def _encode_times(self, event: Mapping[str, Any]) -> None:
+        self._time = microseconds(event.get("event_time"))
+        for place, column in self._times:
+            word: int | None = None
+            if column == "event_time":
+                word = self._time
+            elif column is not None:
+                seconds = event.get("session_seconds")
+                word = None if seconds is None or seconds != seconds else round(seconds * 1e6)
+            self._whole[place] = NOTHING if word is None else word
+
+    def _learn(self, text: Any, known: dict[Any, int], name: str) -> int:
+        if text is None or text != text:
+            known[None] = NOTHING
+            return NOTHING
+        if not isinstance(text, str):
+            raise DataError(f"{name}: needs a text, got {type(text).__name__} {text!r}.")
+        if len(known) >= _MOST_TEXTS:
+            known.clear()
+        word = hash_text(text)
+        known[text] = word
+        if self._text:
+            self._texts[word] = text
+        return word
+
+    def step(self, row: Words, state: State) -> npt.NDArray[np.float64]:
+        """Fold the encoded event into `state`, in place; return the values as after it.
+
+        The values are a new float64 vector in the order of the features: NaN is null, and text
+        features are NaN here (see `texts`).
+        """
+        if state.past is not None:
+            self._take_in(state)
+        elif state.clock != self.clock:
+            raise DefinitionError(
+                f"a state of clock {state.clock!r} met a handle of clock {self.clock!r}."
+            )
+        while not run_one(self.program.ops, row, self._masks, state.words, state.pool):
+            _enlarge(state)
+        for place, _ in self._past:
+            self._float[place] = np.nan
+        return self._vector()
+
+    def _vector(self) -> npt.NDArray[np.float64]:
+        found = self._real[self.program.outputs]
+        for k in self._text:
+            found[k] = np.nan
+        return found
+
+    def _take_in(self, state: State) -> None:
+        """Write the visitor's history on the session's first event."""
+        past, real = state.past, self._float
+        assert past is not None
+        if self._calendar and self._time is not None:
+            for place, name in self._past:
+                if name == "@earlier_sessions":
+                    real[place] = float(past.sessions)
+                elif name == "@days_since":
+                    if past.latest is not None:
+                        real[place] = (self._time - past.latest) / 86_400e6
+                else:
+                    real[place] = float(past.counts.get(name.removeprefix("@earlier:"), 0))
+        state.past = None
+
+    def values(self, state: State) -> npt.NDArray[np.float64]:
+        """Return the values in a state without an event."""
+        self._read(state)
+        return self._vector()
+
+    def _read(self, state: State) -> None:
+        """Run the reductions over a null event that no mask admits: they only write."""
+        p = self.program
+        self._work[9 : 9 + p.n_events] = self._null
+        self._work[4:7] = 1, p.stages[0], 0
+        run_one(p.ops, self._work, self._nothing, state.words, state.pool)
+
+    def texts(self, state: State) -> dict[str, str | None]:
+        """Return the text features of a state by name."""
+        if not self._text:
+            return {}
+        self._read(state)
+        return self._texts_now()
+
+    def _texts_now(self) -> dict[str, str | None]:
+        outputs, names = self.program.outputs, self.program.names
+        return {names[k]: self.text(int(self._values[outputs[k]])) for k in self._text}
+
+    def text(self, word: int) -> str | None:
+        """Return the text of a hash that this handle has encoded or loaded.
+
+        Raises:
+            NotTrustedError: the hash is unknown here.
+        """
+        if word == NOTHING:
+            return None
+        if word not in self._texts:
+            raise NotTrustedError(
+                "a state holds a text that this process has not seen; store states with dump."
+            )
+        return self._texts[word]
+
+    def know(self, texts: Mapping[int, str]) -> None:
+        """Add texts by hash, as a stored state carries them."""
+        self._texts.update(texts)
+
+    def decode(self, state: State) -> dict[str, float | str | None]:
+        """Return all features of a state by name; None is null."""
+        numbers = self.values(state).tolist()
+        found: dict[str, float | str | None] = {
+            name: None if number != number else number
+            for name, number in zip(self.program.names, numbers, strict=True)
+        }
+        found.update(self._texts_now())
+        return found
+
+
+def _key(value: Any) -> int:
+    if value is None:
+        return NOTHING
+    return hash_text(value) if isinstance(value, str) else key_word(float(value))
+
+
+def _enlarge(state: State) -> None:
+    larger = np.zeros(2 * state.pool.size, np.int64)
+    larger[: state.pool.size] = state.pool
+    state.pool = larger
+
+
+@lru_cache(maxsize=64)
+def handle(features: FeatureSet, clock: Clock) -> Handle:
+    """Return the handle that the pure functions share."""
+    return Handle(features, clock)
+
+
+def start(features: FeatureSet, history: History | None, clock: Clock = "time") -> State:
+    """Return the state of a session before its first event."""
+    return handle(features, clock).start(history)
+
+
+def step(features: FeatureSet, state: State, event: Mapping[str, Any]) -> State:
+    """Return the state after one more event."""
+    own, after = handle(features, state.clock), state.copy()
+    own.step(own.encode(event), after)
+    return after
+
+
+def value(features: FeatureSet, state: State) -> dict[str, float | str | None]:
+    """Return the features as known in this state."""
+    return handle(features, state.clock).decode(state)
