@@ -175,7 +175,7 @@ def make_run(
             {"feature": "price_mean", "mean_drop": 0.0004, "low": -0.001, "high": 0.002,
              "direction": "mixed"},
         ],
-        "revenue": {"model": "hurdle"} if revenue else {},
+        "revenue": {"model": "hurdle", "nominal": 0.9, "given": "purchase"} if revenue else {},
         "segments": [
             {"name": "Early leavers" + evil, "sentence": "They look at one item and leave.",
              "size": 2900, "share": 0.725, "conversion": 0.004, "revenue_per_session": 0.3},

@@ -65,8 +65,11 @@ def headline(e: Evidence) -> str:
         return f"Do not use these figures: the audit blocks them ({codes})."
     do = outcome(e)[2]
     start = ""
+    forced = sorted({f.code for f in e.run.waived if f.severity == "block"})
+    if forced:
+        start = f"Trained under a waiver of {', '.join(forced)}: not to be taken at face value. "
     if e.run.proxy:
-        start = "No outcome is recorded here; this is about a stand-in. "
+        start += "No outcome is recorded here; this is about a stand-in. "
     if e.beats is False:
         return start + (
             f"No model is reliably better than the plain baseline “{_words(e.best_baseline)}” "
@@ -137,7 +140,6 @@ def _day(value: Any) -> str:
 def trust(e: Evidence) -> str:
     """Return how far the figures can be trusted."""
     count = dict.fromkeys(("block", "warn", "note"), 0)
-    waived = [f for f in e.run.findings if f.waived is not None]
     for f in e.run.findings:
         if f.waived is None:
             count[f.severity] += 1
@@ -145,14 +147,16 @@ def trust(e: Evidence) -> str:
     if e.run.proxy:
         parts.append("The target is a proxy: a rule, not something that was observed.")
     if count["block"]:
-        parts.append(f"{_many(count['block'], 'finding')} block the use of these figures.")
+        verb = "blocks" if count["block"] == 1 else "block"
+        parts.append(f"{_many(count['block'], 'finding')} {verb} the use of these figures.")
     elif count["warn"]:
         parts.append(f"Usable with care: {_many(count['warn'], 'warning')}, nothing blocks.")
     else:
         parts.append("The audit found nothing that blocks or warns.")
-    if waived:
-        codes = ", ".join(sorted({f.code for f in waived}))
-        parts.append(f"Waived, with a reason that stays on record: {codes}.")
+    for severe, words in ((True, "Waived although it blocks"), (False, "Waived")):
+        codes = sorted({f.code for f in e.run.waived if (f.severity == "block") == severe})
+        if codes:
+            parts.append(f"{words}, with a reason that stays on record: {', '.join(codes)}.")
     return " ".join(parts)
 
 

@@ -222,23 +222,17 @@ def _coverage(e: Evidence) -> Block | None:
     table = e.coverage
     if table is None or table["coverage"].isna().all():
         return None
-    given = table[table["part"].isin(["buyers", "buyers in the top decile"])]
-    chosen = table if _for_all(table) else given
+    buyers = e.run.data.get("revenue", {}).get("given") == "purchase"
+    parts = ["buyers", "buyers in the top decile"] if buyers else list(table["part"])
     nominal = float(table["nominal"].iloc[0])
-    what = "of all sessions" if _for_all(table) else "given a purchase, so it is judged on buyers"
+    what = "given a purchase, so it is judged on buyers" if buyers else "of all sessions"
     words = f"Does the {number(nominal, 'share')} interval hold? It is an interval {what}."
     units = {
         "part": "words", "nominal": "share", "coverage": "share", "low": "share", "high": "share",
         "width": "money", "n": "count",
     }  # fmt: skip
-    figure = revenue_chart.coverage(chosen)
+    figure = revenue_chart.coverage(table[table["part"].isin(parts)])
     return _made("coverage", "revenue", words, figure, table, units, e.run.currency)
-
-
-def _for_all(table: pd.DataFrame) -> bool:
-    """Whether the interval is about every session: then it covers the many zeros, too."""
-    covered = table.set_index("part")["coverage"].get("all")
-    return covered is not None and covered == covered and float(covered) > 0.5
 
 
 def _segments(e: Evidence) -> Block | None:

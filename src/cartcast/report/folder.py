@@ -73,6 +73,11 @@ class RunFolder:
         """Findings that block and were not waived."""
         return [f for f in self.findings if f.severity == "block" and f.waived is None]
 
+    @property
+    def waived(self) -> list[Finding]:
+        """Findings that were waived, each with its reason."""
+        return [f for f in self.findings if f.waived is not None]
+
     def score(self, model: str, metric: str) -> tuple[Any, Any, Any]:
         """Return (value, low, high) on test; None where undefined."""
         value = self.data["metrics"].get(model, {}).get(metric)

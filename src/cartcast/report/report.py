@@ -16,7 +16,7 @@ from cartcast.report.blocks import Block, blocks
 from cartcast.report.evidence import Evidence
 from cartcast.report.folder import RunFolder, read_run
 
-__all__ = ["environment", "recolour", "write_report"]
+__all__ = ["environment", "read_template", "recolour", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _COLUMNS = {
@@ -87,7 +87,8 @@ def recolour() -> dict[str, str]:
 
 
 @cache
-def _read(name: str) -> str:
+def read_template(name: str) -> str:
+    """Return the text of a file beside the templates."""
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
@@ -114,8 +115,8 @@ def render(run: RunFolder) -> str:
             steps=answers.next_steps(e),
             segments=e.segments.to_dict("records"),
             number=number,
-            style=_read("style.css"),
-            script=_read("page.js"),
+            style=read_template("style.css"),
+            script=read_template("page.js"),
             plotly=get_plotlyjs(),
             recolour=json.dumps(recolour()),
         )

@@ -1,0 +1,222 @@
+"""The sections of a model card, as words and tables, before any format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cartcast.charts.theme import number
+from cartcast.evaluate.scores import SCORES
+from cartcast.report import answers
+from cartcast.report.evidence import SHOWN, Evidence
+
+__all__ = ["Section", "sections"]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: paragraphs, then a list, then a table; each may be empty."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    items: Sequence[str] = ()
+    heads: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def sections(e: Evidence) -> list[Section]:
+    """Return the sections in the order of a card."""
+    made = [
+        Section("What it predicts", heads=("", ""), rows=answers.asked(e)),
+        _use(e),
+        _findings(e),
+        _figures(e),
+        _by_click(e),
+        _calibration(e),
+        _slices(e),
+        _revenue(e),
+        _data(e),
+        _origin(e),
+    ]
+    return [s for s in made if s.paragraphs or s.items or s.rows]
+
+
+def _use(e: Evidence) -> Section:
+    items = []
+    if e.run.blocking:
+        codes = ", ".join(sorted({f.code for f in e.run.blocking}))
+        items.append(f"Not to be used: {codes} blocks it.")
+    if e.run.proxy:
+        items.append(
+            "The label is a proxy. A high figure says that the rule is foreseen, not that "
+            "anybody buys; do not report it as conversion."
+        )
+    if e.beats is False:
+        items.append("Not shown to be better than its best baseline; use the baseline.")
+    if e.run.data.get("source", {}).get("clock") not in (None, "time"):
+        items.append("The source has no time of day: nothing is known of hours or pauses.")
+    items += [
+        "It was judged on one shop and one period; measure drift before use in another.",
+        "A score says who has the outcome, not whom an offer changes: use an experiment for that.",
+        "Not for decisions about single persons such as credit, prices or employment.",
+    ]
+    return Section("Use and limits", items=items)
+
+
+def _findings(e: Evidence) -> Section:
+    rows = [
+        (f.code, "waived" if f.waived else f.severity, f.message, f.waived or f.advice)
+        for f in e.run.findings
+    ]
+    heads = ("code", "severity", "finding", "waiver or advice")
+    return Section("Findings and waivers", (answers.trust(e),), heads=heads, rows=rows)
+
+
+def unit_of(metric: str) -> str:
+    """Return the unit in which a metric is shown."""
+    unit = SCORES[metric].unit if metric in SCORES else "points"
+    return unit if unit in ("money", "share", "factor") else "points"
+
+
+def _figures(e: Evidence) -> Section:
+    rows = []
+    metrics = [m for m in SCORES if m in e.run.data["metrics"].get(e.run.champion, {})]
+    shown = [e.run.champion, *[b for b in e.run.baselines if b != e.run.champion]]
+    for metric in metrics:
+        cells = [
+            answers.span(*e.run.score(m, metric), unit_of(metric), e.run.currency) for m in shown
+        ]
+        rows.append((SCORES[metric].title, *cells))
+    heads = ("test, 90 % interval over visitors", *[m.replace("_", " ") for m in shown])
+    return Section("Figures", (answers.good(e),), heads=heads, rows=rows)
+
+
+def _by_click(e: Evidence) -> Section:
+    metric = SHOWN[e.run.kind]
+    table = e.sliced("click", metric)
+    rows = []
+    for click in sorted(int(c) for c in table["click"].dropna().unique()):
+        by = {str(r["model"]): r for r in table[table["click"] == click].to_dict("records")}
+        mine = by.get(e.run.champion)
+        if mine is None:
+            continue
+        cells = [answers.span(mine["value"], mine["low"], mine["high"], "points")]
+        cells += [
+            number(by[b]["value"] if b in by else None, "points")
+            for b in e.run.baselines
+            if b != e.run.champion
+        ]
+        rows.append((str(click), number(int(mine["n"])), *cells))
+    heads = ("click", "rows", e.run.champion.replace("_", " "))
+    bases = tuple(b.replace("_", " ") for b in e.run.baselines if b != e.run.champion)
+    return Section(f"By click number: {SCORES[metric].title}", heads=heads + bases, rows=rows)
+
+
+def _calibration(e: Evidence) -> Section:
+    if e.run.kind != "classifier" or not len(e.reliability):
+        return Section("Calibration")
+    rows = [
+        (
+            number(r["predicted"], "share"),
+            answers.span(r["observed"], r["low"], r["high"], "share"),
+            number(int(r["n"])),
+        )
+        for r in e.reliability.to_dict("records")
+    ]
+    method = e.run.data["models"].get(e.run.champion, {}).get("calibration")
+    text = answers.calibrated(e) + (f" Calibrated on validation rows: {method}." if method else "")
+    return Section("Calibration", (text,), heads=("predicted", "observed", "rows"), rows=rows)
+
+
+def _slices(e: Evidence) -> Section:
+    metric = SHOWN[e.run.kind]
+    table = e.sliced(None, metric)
+    table = table[table["model"] == e.run.champion]
+    rows = [
+        (
+            str(r["slice_by"]),
+            str(r["slice"]),
+            answers.span(r["value"], r["low"], r["high"], "points"),
+            number(int(r["n"])),
+        )
+        for r in table.to_dict("records")
+    ]
+    heads = ("by", "slice", SCORES[metric].title, "rows")
+    return Section("Slices", heads=heads, rows=rows)
+
+
+def _revenue(e: Evidence) -> Section:
+    if e.revenue_model is None:
+        return Section("Revenue")
+    rows: list[tuple[str, ...]] = []
+    for r in e.revenue_scores.to_dict("records"):
+        metric = str(r["metric"])
+        if metric == "lift_top_decile":
+            continue
+        unit = unit_of(metric)
+        shown = answers.span(r["value"], r["low"], r["high"], unit, e.run.currency)
+        rows.append((str(r["part"]), SCORES[metric].title, shown, number(int(r["n"]))))
+    given = e.run.data.get("revenue", {}).get("given")
+    of = f" given {given}" if given else ""
+    if e.coverage is not None:
+        rows += [
+            (
+                str(r["part"]),
+                f"inside the {number(r['nominal'], 'share')} interval{of}",
+                answers.span(r["coverage"], r["low"], r["high"], "share"),
+                number(int(r["n"])),
+            )
+            for r in e.coverage.to_dict("records")
+        ]
+    heads = ("part", "figure", "value", "rows")
+    return Section("Revenue", (answers.revenue(e),), heads=heads, rows=rows)
+
+
+def _data(e: Evidence) -> Section:
+    d = e.run.data
+    source = d.get("source", {})
+    parts = d["split"].get("parts", {})
+    rows = [
+        (name, number(p.get("rows")), number(p.get("sessions")), number(p.get("visitors")),
+         number(p.get("positives")), str(p.get("start") or "–")[:16], str(p.get("end") or "–")[:16])
+        for name, p in parts.items()
+    ]  # fmt: skip
+    licence = source.get("licence") or "not stated; check it before the model leaves the house"
+    texts = (
+        f"Source: {', '.join(map(str, source.get('files') or ['a table']))}; layout "
+        f"{source.get('layout') or '–'}; clock {source.get('clock') or '–'}; currency "
+        f"{source.get('currency') or 'unknown'}.",
+        f"Licence of the data: {licence}.",
+    )
+    heads = ("part", "rows", "sessions", "visitors", "positive", "from", "to")
+    return Section("Data and split", texts, heads=heads, rows=rows)
+
+
+def _origin(e: Evidence) -> Section:
+    d = e.run.data
+    features = d.get("features", {})
+    rows: list[tuple[str, Any]] = [
+        ("run", d["run_id"]),
+        ("made", d.get("created")),
+        ("seed", d.get("seed")),
+        ("data fingerprint", d.get("source", {}).get("fingerprint")),
+        ("feature set", f"{features.get('set')} ({len(features.get('names', []))} features)"),
+        ("feature fingerprint", features.get("fingerprint")),
+        ("model fingerprint", _hash(d.get("model_manifest"))),
+        ("parameters", ", ".join(_params(d["models"].get(e.run.champion, {}).get("params")))),
+        ("training time", number(d.get("seconds", {}).get("total"), "seconds")),
+        *[(k, v) for k, v in d.get("versions", {}).items()],
+    ]
+    kept = [(k, str(v)) for k, v in rows if v not in (None, "")]
+    return Section("Where it comes from", heads=("", ""), rows=kept)
+
+
+def _hash(manifest: Any) -> str | None:
+    if isinstance(manifest, dict):
+        return str(manifest.get("sha256") or manifest.get("hash") or "") or None
+    return str(manifest) if manifest else None
+
+
+def _params(params: Any) -> list[str]:
+    return [f"{k}={v}" for k, v in (params or {}).items()]
