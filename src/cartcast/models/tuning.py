@@ -1,0 +1,326 @@
+"""Tuning: several models side by side within one time budget, resumable, forward in time."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cartcast.errors import DataError, UsageError
+from cartcast.models.declaration import Choice, Declaration, Integer, Real
+from cartcast.models.encode import as_frame
+from cartcast.models.folds import Fold, inner_folds
+from cartcast.models.selection import log_losses, squared_errors
+from cartcast.models.table import amounts, binary_labels, row_weights
+from cartcast.models.trials import Trial, Trials
+
+__all__ = ["LEAST_BUDGET", "Tuned", "tune"]
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, float | None], None]
+
+LEAST_BUDGET = 5.0
+"""Seconds; with less not even the defaults of a few models can be judged."""
+
+STARTUP = 6
+"""Random trials of each model before the search learns from earlier ones."""
+
+SEARCHES = ("optuna", "grid")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best parameters found for one model.
+
+    Attributes:
+        name: the model.
+        params: the best parameters by path; empty when the default was best or nothing is tuned.
+        loss: mean inner-validation loss with them (log loss, or root mean squared error).
+        default_loss: the same with the default parameters.
+        trials: trials judged, the default included; pruned: those given up early.
+        seconds: time spent on this model.
+        resumed: trials that were taken over from an earlier, interrupted search.
+        note: what was left out for lack of time, or an empty text.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    loss: float
+    default_loss: float
+    trials: int
+    pruned: int
+    seconds: float
+    resumed: int
+    note: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {**self.__dict__, "params": dict(self.params)}
+
+
+def tune(
+    declarations: Sequence[Declaration],
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any = None,
+    groups: Any = None,
+    order: Any = None,
+    budget: float | None = None,
+    trials: int | None = None,
+    method: str = "optuna",
+    folds: int = 3,
+    grid_points: int = 3,
+    categorical: Sequence[str] | None = None,
+    seed: int = 42,
+    n_jobs: int = 1,
+    path: Path | str | None = None,
+    wrap: Callable[[Any], Any] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Tuned]:
+    """Search the parameters of several models side by side; return the best of each.
+
+    The models take turns: the next trial belongs to the one that has used the least time. Each
+    starts with its default. A trial whose mean loss after a fold is above the median of the
+    others at that fold is pruned. A trial depends on the seed and on the trials before it only,
+    so a search with `trials` that was killed and goes on from `path` ends as if left alone; with
+    a `budget` it goes on for what is left of the time.
+
+    Args:
+        declarations: the models, all classifiers or all regressors.
+        X: training rows.
+        y: their labels or amounts.
+        sample_weight: their weights.
+        groups: visitor of each row: kept in one fold.
+        order: sorts the rows in time; then every fold judges rows after those fitted on.
+        budget: seconds for all models together.
+        trials: trials for each model; this or `budget` is needed.
+        method: `optuna` (tree-structured Parzen estimator) or `grid`.
+        folds: inner folds.
+        grid_points: values of each number in a grid.
+        categorical: columns treated as categories.
+        seed: seed of everything random.
+        n_jobs: threads of a model.
+        path: file of the trials, to go on after a kill.
+        wrap: applied to each estimator (resampling, for one).
+        progress: called with what is being done and the share done.
+
+    Raises:
+        UsageError: a budget below `LEAST_BUDGET`, neither budget nor trials, unknown method.
+        DataError: fewer positives than folds, one class, missing labels.
+    """
+    _check(declarations, budget, trials, method)
+    frame = as_frame(X)
+    classify = declarations[0].kind == "classifier"
+    target = binary_labels(y) if classify else amounts(y)
+    weights = row_weights(sample_weight, len(target))
+    parts = inner_folds(target, folds, groups=groups, order=order, seed=seed)
+    names = None if categorical is None else tuple(categorical)
+    question = _question(declarations, frame, target, parts, method, seed, names)
+    record = Trials(None if path is None else Path(path), question)
+    before = {d.name: len(record.of(d.name)) for d in declarations}
+    used = sum(t.seconds for t in record.all)
+    searches = {d.name: _search(d, method, grid_points, seed) for d in declarations}
+    judge = _Judge(frame, target, weights, parts, classify, names, seed, n_jobs, wrap)
+    begin = time.perf_counter() - used
+    waiting = list(declarations)
+    while waiting:
+        spent = time.perf_counter() - begin
+        left = math.inf if budget is None else budget - spent
+        turn = min(waiting, key=lambda d: (sum(t.seconds for t in record.of(d.name)), d.name))
+        past = record.of(turn.name)
+        params = searches[turn.name](past)
+        longest = max((t.seconds for t in past), default=0.0)
+        if params is None or (trials is not None and len(past) >= trials) or longest > left:
+            waiting.remove(turn)
+            continue
+        if left <= 0:
+            # Without one trial a model has nothing to compare: it keeps its default.
+            waiting.remove(turn)
+            continue
+        if progress is not None:
+            share = None if budget is None else min(spent / budget, 1.0)
+            progress(f"tuning {turn.title}, trial {len(past) + 1}", share)
+        record.add(judge(turn, params, past))
+    return {d.name: _best(d, record.of(d.name), len(parts), before[d.name]) for d in declarations}
+
+
+def _check(
+    declarations: Sequence[Declaration], budget: float | None, trials: int | None, method: str
+) -> None:
+    if not declarations:
+        raise UsageError("there is no model to tune; name one.")
+    if len({d.kind for d in declarations}) > 1:
+        raise UsageError("classifiers and regressors cannot be tuned in one search.")
+    if method not in SEARCHES:
+        raise UsageError(f"search must be one of {', '.join(SEARCHES)}, got {method!r}.")
+    if budget is None and trials is None:
+        raise UsageError("tuning needs a budget in seconds or a number of trials.")
+    if budget is not None and budget < LEAST_BUDGET:
+        raise UsageError(
+            f"budget must be at least {LEAST_BUDGET:g} seconds, got {budget:g}: below that "
+            "nothing can be tuned; train without a budget to use the defaults."
+        )
+    if trials is not None and trials < 1:
+        raise UsageError(f"trials must be at least 1, got {trials}.")
+
+
+def _question(
+    declarations: Sequence[Declaration],
+    frame: Any,
+    target: NDArray[Any],
+    parts: Sequence[Fold],
+    method: str,
+    seed: int,
+    names: tuple[str, ...] | None,
+) -> str:
+    """Return a hash of what decides the trials: another question starts anew."""
+    digest = hashlib.sha256()
+    models = sorted((d.name, repr(dict(d.search_space))) for d in declarations)
+    digest.update(json.dumps([models, method, seed, names, list(frame.columns)]).encode())
+    digest.update(np.ascontiguousarray(target).tobytes())
+    for fit, held in parts:
+        digest.update(fit.tobytes() + held.tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Fits one set of parameters fold by fold, and gives up when it falls behind."""
+
+    frame: Any
+    target: Any
+    weights: Floats | None
+    parts: Sequence[Fold]
+    classify: bool
+    categorical: tuple[str, ...] | None
+    seed: int
+    n_jobs: int
+    wrap: Callable[[Any], Any] | None
+
+    def __call__(
+        self, declaration: Declaration, params: Mapping[str, Any], past: Sequence[Trial]
+    ) -> Trial:
+        begin = time.perf_counter()
+        losses: list[float] = []
+        pruned = False
+        for number, (fit, held) in enumerate(self.parts, 1):
+            losses.append(self._fold(declaration, params, fit, held))
+            others = [sum(t.losses[:number]) / number for t in past if len(t.losses) >= number]
+            last = number == len(self.parts)
+            if not last and len(others) >= 5 and sum(losses) / number > float(np.median(others)):
+                pruned = True
+                break
+        seconds = time.perf_counter() - begin
+        return Trial(declaration.name, dict(params), tuple(losses), pruned, seconds)
+
+    def _fold(
+        self,
+        declaration: Declaration,
+        params: Mapping[str, Any],
+        fit: NDArray[np.intp],
+        held: NDArray[np.intp],
+    ) -> float:
+        model = declaration.make(self.seed, len(fit), self.categorical, self.n_jobs, **params)
+        model = model if self.wrap is None else self.wrap(model)
+        w = None if self.weights is None else self.weights[fit]
+        model.fit(self.frame.iloc[fit], self.target[fit], sample_weight=w)
+        judged = self.frame.iloc[held]
+        v = None if self.weights is None else self.weights[held]
+        if self.classify:
+            p = model.predict_proba(judged)[:, 1]
+            return float(np.average(log_losses(self.target[held], p), weights=v))
+        errors = squared_errors(self.target[held], model.predict(judged))
+        return float(np.sqrt(np.average(errors, weights=v)))
+
+
+def _search(
+    declaration: Declaration, method: str, points: int, seed: int
+) -> Callable[[Sequence[Trial]], dict[str, Any] | None]:
+    """Return a function from the trials so far to the next parameters, or None at the end."""
+    space = declaration.search_space
+
+    def one_only(past: Sequence[Trial]) -> dict[str, Any] | None:
+        return None if past else {}
+
+    if not space:
+        return one_only
+    if method == "grid":
+        grid = _grid(declaration, points, seed)
+        return lambda past: grid[len(past)] if len(past) < len(grid) else None
+    return lambda past: _suggest(declaration, past, seed)
+
+
+def _grid(declaration: Declaration, points: int, seed: int) -> list[dict[str, Any]]:
+    """Return the default, then the grid in a seeded order, so that a cut-off grid is a sample."""
+    space = declaration.search_space
+    rows = [
+        dict(zip(space, values, strict=True))
+        for values in itertools.product(*(d.grid(points) for d in space.values()))
+    ]
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    return [{}, *(rows[i] for i in shuffled)]
+
+
+def _suggest(declaration: Declaration, past: Sequence[Trial], seed: int) -> dict[str, Any]:
+    """Return the next parameters of a tree-structured Parzen estimator; first the default.
+
+    The study is rebuilt from the trials and the sampler seeded by their number, so that the
+    suggestion is the same whether or not the search was interrupted (doi:10.1145/3292500.3330701).
+    """
+    if not past:
+        return {}
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    dists = {name: _distribution(d) for name, d in declaration.search_space.items()}
+    sampler = optuna.samplers.TPESampler(seed=seed + 7919 * len(past), n_startup_trials=STARTUP)
+    study = optuna.create_study(direction="minimize", sampler=sampler)
+    for t in past:
+        if not t.params:
+            continue
+        study.add_trial(
+            optuna.trial.create_trial(value=t.loss, params=t.params, distributions=dists)
+        )
+    params: dict[str, Any] = study.ask(dists).params
+    return params
+
+
+def _distribution(dimension: Choice | Real | Integer) -> Any:
+    import optuna.distributions as od
+
+    if isinstance(dimension, Choice):
+        return od.CategoricalDistribution(dimension.values)
+    kind = od.IntDistribution if isinstance(dimension, Integer) else od.FloatDistribution
+    return kind(dimension.low, dimension.high, log=dimension.log)
+
+
+def _best(declaration: Declaration, past: Sequence[Trial], folds: int, resumed: int) -> Tuned:
+    whole = [t for t in past if len(t.losses) == folds and math.isfinite(t.loss)]
+    default = next((t.loss for t in whole if not t.params), math.nan)
+    note = "" if past else "no time was left for this model: it keeps its defaults"
+    if not whole:
+        if past:
+            raise DataError(f"{declaration.name}: no trial had a finite loss; check the features.")
+        return Tuned(declaration.name, {}, math.nan, default, 0, 0, 0.0, resumed, note)
+    best = min(whole, key=lambda t: t.loss)
+    return Tuned(
+        declaration.name,
+        best.params,
+        best.loss,
+        default,
+        len(past),
+        sum(t.pruned for t in past),
+        sum(t.seconds for t in past),
+        resumed,
+        note,
+    )
