@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartcast.errors import DataError, UsageError
-from cartcast.models.declaration import Choice, Declaration, Integer, Real
+from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.declaration import Declaration, pick
 from cartcast.models.encode import as_frame
 from cartcast.models.folds import Fold, inner_folds
+from cartcast.models.regressors import REGRESSORS
+from cartcast.models.search import SEARCHES, search
 from cartcast.models.selection import log_losses, squared_errors
 from cartcast.models.table import amounts, binary_labels, row_weights
 from cartcast.models.trials import Trial, Trials
 
-__all__ = ["LEAST_BUDGET", "Tuned", "tune"]
+__all__ = ["LEAST_BUDGET", "Tuned", "Tuning", "tune"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float | None], None]
 
 LEAST_BUDGET = 5.0
 """Seconds; with less not even the defaults of a few models can be judged."""
-
-STARTUP = 6
-"""Random trials of each model before the search learns from earlier ones."""
-
-SEARCHES = ("optuna", "grid")
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,34 @@ class Tuned:
         return {**self.__dict__, "params": dict(self.params)}
 
 
+@dataclass(frozen=True)
+class Tuning(Mapping[str, Mapping[str, Any]]):
+    """The best parameters by model name; `models` holds the evidence.
+
+    >>> found = Tuning({"lasso": Tuned("lasso", {"model__alpha": 1.0}, 2.0, 3.0, 4, 1, 0.5, 0)})
+    >>> found["lasso"]
+    {'model__alpha': 1.0}
+    """
+
+    models: Mapping[str, Tuned]
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        return self.models[name].params
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.models)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {name: tuned.as_dict() for name, tuned in self.models.items()}
+
+
 def tune(
-    declarations: Sequence[Declaration],
+    names: Sequence[str],
+    kind: str,
     X: Any,
     y: Any,
     *,
@@ -83,20 +106,21 @@ def tune(
     categorical: Sequence[str] | None = None,
     seed: int = 42,
     n_jobs: int = 1,
-    path: Path | str | None = None,
+    folder: Path | str | None = None,
     wrap: Callable[[Any], Any] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Tuned]:
+) -> Tuning:
     """Search the parameters of several models side by side; return the best of each.
 
     The models take turns: the next trial belongs to the one that has used the least time. Each
     starts with its default. A trial whose mean loss after a fold is above the median of the
     others at that fold is pruned. A trial depends on the seed and on the trials before it only,
-    so a search with `trials` that was killed and goes on from `path` ends as if left alone; with
+    so a search with `trials` that was killed and goes on from `folder` ends as if left alone; with
     a `budget` it goes on for what is left of the time.
 
     Args:
-        declarations: the models, all classifiers or all regressors.
+        names: the models, as in CLASSIFIERS or REGRESSORS.
+        kind: `classifier` or `regressor`.
         X: training rows.
         y: their labels or amounts.
         sample_weight: their weights.
@@ -110,7 +134,7 @@ def tune(
         categorical: columns treated as categories.
         seed: seed of everything random.
         n_jobs: threads of a model.
-        path: file of the trials, to go on after a kill.
+        folder: where the trials are kept, to go on after a kill.
         wrap: applied to each estimator (resampling, for one).
         progress: called with what is being done and the share done.
 
@@ -118,19 +142,21 @@ def tune(
         UsageError: a budget below `LEAST_BUDGET`, neither budget nor trials, unknown method.
         DataError: fewer positives than folds, one class, missing labels.
     """
-    _check(declarations, budget, trials, method)
+    _check(names, kind, budget, trials, method)
+    known = CLASSIFIERS if kind == "classifier" else REGRESSORS
+    declarations = [known[n] for n in pick(known, list(names))]
     frame = as_frame(X)
-    classify = declarations[0].kind == "classifier"
+    classify = kind == "classifier"
     target = binary_labels(y) if classify else amounts(y)
     weights = row_weights(sample_weight, len(target))
     parts = inner_folds(target, folds, groups=groups, order=order, seed=seed)
-    names = None if categorical is None else tuple(categorical)
-    question = _question(declarations, frame, target, parts, method, seed, names)
-    record = Trials(None if path is None else Path(path), question)
+    forced = None if categorical is None else tuple(categorical)
+    question = _question(declarations, frame, target, parts, method, seed, forced)
+    record = Trials(None if folder is None else Path(folder) / "trials.jsonl", question)
     before = {d.name: len(record.of(d.name)) for d in declarations}
     used = sum(t.seconds for t in record.all)
-    searches = {d.name: _search(d, method, grid_points, seed) for d in declarations}
-    judge = _Judge(frame, target, weights, parts, classify, names, seed, n_jobs, wrap)
+    searches = {d.name: search(d, method, grid_points, seed) for d in declarations}
+    judge = _Judge(frame, target, weights, parts, classify, forced, seed, n_jobs, wrap)
     begin = time.perf_counter() - used
     waiting = list(declarations)
     while waiting:
@@ -151,16 +177,18 @@ def tune(
             share = None if budget is None else min(spent / budget, 1.0)
             progress(f"tuning {turn.title}, trial {len(past) + 1}", share)
         record.add(judge(turn, params, past))
-    return {d.name: _best(d, record.of(d.name), len(parts), before[d.name]) for d in declarations}
+    return Tuning(
+        {d.name: _best(d, record.of(d.name), len(parts), before[d.name]) for d in declarations}
+    )
 
 
 def _check(
-    declarations: Sequence[Declaration], budget: float | None, trials: int | None, method: str
+    names: Sequence[str], kind: str, budget: float | None, trials: int | None, method: str
 ) -> None:
-    if not declarations:
+    if not names:
         raise UsageError("there is no model to tune; name one.")
-    if len({d.kind for d in declarations}) > 1:
-        raise UsageError("classifiers and regressors cannot be tuned in one search.")
+    if kind not in ("classifier", "regressor"):
+        raise UsageError(f"kind must be classifier or regressor, got {kind!r}.")
     if method not in SEARCHES:
         raise UsageError(f"search must be one of {', '.join(SEARCHES)}, got {method!r}.")
     if budget is None and trials is None:
@@ -241,67 +269,6 @@ class _Judge:
             return float(np.average(log_losses(self.target[held], p), weights=v))
         errors = squared_errors(self.target[held], model.predict(judged))
         return float(np.sqrt(np.average(errors, weights=v)))
-
-
-def _search(
-    declaration: Declaration, method: str, points: int, seed: int
-) -> Callable[[Sequence[Trial]], dict[str, Any] | None]:
-    """Return a function from the trials so far to the next parameters, or None at the end."""
-    space = declaration.search_space
-
-    def one_only(past: Sequence[Trial]) -> dict[str, Any] | None:
-        return None if past else {}
-
-    if not space:
-        return one_only
-    if method == "grid":
-        grid = _grid(declaration, points, seed)
-        return lambda past: grid[len(past)] if len(past) < len(grid) else None
-    return lambda past: _suggest(declaration, past, seed)
-
-
-def _grid(declaration: Declaration, points: int, seed: int) -> list[dict[str, Any]]:
-    """Return the default, then the grid in a seeded order, so that a cut-off grid is a sample."""
-    space = declaration.search_space
-    rows = [
-        dict(zip(space, values, strict=True))
-        for values in itertools.product(*(d.grid(points) for d in space.values()))
-    ]
-    shuffled = np.random.default_rng(seed).permutation(len(rows))
-    return [{}, *(rows[i] for i in shuffled)]
-
-
-def _suggest(declaration: Declaration, past: Sequence[Trial], seed: int) -> dict[str, Any]:
-    """Return the next parameters of a tree-structured Parzen estimator; first the default.
-
-    The study is rebuilt from the trials and the sampler seeded by their number, so that the
-    suggestion is the same whether or not the search was interrupted (doi:10.1145/3292500.3330701).
-    """
-    if not past:
-        return {}
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    dists = {name: _distribution(d) for name, d in declaration.search_space.items()}
-    sampler = optuna.samplers.TPESampler(seed=seed + 7919 * len(past), n_startup_trials=STARTUP)
-    study = optuna.create_study(direction="minimize", sampler=sampler)
-    for t in past:
-        if not t.params:
-            continue
-        study.add_trial(
-            optuna.trial.create_trial(value=t.loss, params=t.params, distributions=dists)
-        )
-    params: dict[str, Any] = study.ask(dists).params
-    return params
-
-
-def _distribution(dimension: Choice | Real | Integer) -> Any:
-    import optuna.distributions as od
-
-    if isinstance(dimension, Choice):
-        return od.CategoricalDistribution(dimension.values)
-    kind = od.IntDistribution if isinstance(dimension, Integer) else od.FloatDistribution
-    return kind(dimension.low, dimension.high, log=dimension.log)
 
 
 def _best(declaration: Declaration, past: Sequence[Trial], folds: int, resumed: int) -> Tuned:
