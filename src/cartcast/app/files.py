@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import re
@@ -55,7 +56,13 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
         if made[column].dtype.kind not in "biufM":
             made[column] = made[column].map(neutral)
     made.columns = [str(neutral(str(c))) for c in made.columns]
-    return made.to_csv(index=False).encode("utf-8")
+    # A lone carriage return ends a line for many readers, but is no reason to quote for pandas.
+    text = [c for c in made.columns if made[c].dtype.kind not in "biufM"]
+    returns = any("\r" in c for c in made.columns) or any(
+        made[c].map(lambda v: isinstance(v, str) and "\r" in v).any() for c in text
+    )
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    return made.to_csv(index=False, quoting=quoting).encode("utf-8")
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:

@@ -243,6 +243,7 @@ def table(
         rows,
         hide_index=True,
         key=f"table_{name}",
+        placeholder="–",
         column_config={**share_columns(shares), **(columns or {})},
         **({"height": height} if height else {}),
     )

@@ -145,7 +145,9 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
     if p.flows:
         table = frames.paths(p)
         ui.chart(paths.sankey(table, theme=view.theme), "paths", headlines.of_paths(p))
-        told = table.assign(share=[f.share for f in p.flows])
+        told = table.assign(share=[f.share for f in p.flows])[
+            ["step", "source", "target", "count", "share"]
+        ]
         ui.table(told.rename(columns={"count": "sessions"}), view, "paths", shares=("share",))
 
 
@@ -264,8 +266,8 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
         if d.kind == "number" and d.quantiles:
             low, middle, high = d.quantiles[0], d.quantiles[2], d.quantiles[4]
             sentence = (
-                f"Half of all {d.of}s have a {words} up to {number(middle, unit)}; nine in ten lie "
-                f"between {number(low, unit)} and {number(high, unit)}."
+                f"{words.capitalize()}: half of all {d.of}s up to {number(middle, unit)}; nine in "
+                f"ten between {number(low, unit)} and {number(high, unit)}."
             )
         else:
             sentence = (

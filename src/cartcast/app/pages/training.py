@@ -150,7 +150,7 @@ def report(view: ui.View, data: Data) -> None:
             ("Items", number(facts.items), None),
             ("Purchases", number(facts.purchases), None),
             ("Revenue", number(facts.revenue_deduplicated, "money", view.currency), None),
-            ("Rejected rows", number(facts.rejects), None),
+            ("Rejected", number(facts.rejects), None),
         ],
         width=128,
     )
@@ -161,7 +161,7 @@ def report(view: ui.View, data: Data) -> None:
         st.subheader("Events by type", anchor=False)
         kinds = pd.DataFrame(
             {"event type": list(facts.event_types), "events": list(facts.event_types.values())}
-        )
+        ).sort_values("events", ascending=False)
         ui.table(kinds, view, "event_types")
     with right:
         st.subheader("First rows, as understood", anchor=False)
