@@ -13,6 +13,14 @@ from cartcast.app.access import Person, RefusedError
 from cartcast.errors import NotFoundError, UsageError
 
 
+@pytest.fixture(autouse=True)
+def _no_process_is_left():
+    yield
+    for process in jobs._PROCESSES.values():
+        process.wait(30)
+    jobs._PROCESSES.clear()
+
+
 def wait(project, job, until=("done", "failed", "cancelled", "stopped"), seconds=120):
     for _ in range(seconds * 10):
         job = jobs.get(project, job.id)

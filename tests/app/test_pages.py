@@ -1,0 +1,176 @@
+"""Every page in its empty, ready and failing state, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import cartcast.app
+from cartcast.app.launch import PROJECT_VARIABLE
+from cartcast.app.ui import PAGES, plain
+from cartcast.errors import DataError
+
+st = pytest.importorskip("streamlit")
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+FOLDER = Path(cartcast.app.__file__).parent
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def open_page(monkeypatch, folder):
+    """Return a function that runs one page of the project."""
+
+    def run(name: str, **query: str) -> AppTest:
+        monkeypatch.setenv(PROJECT_VARIABLE, str(folder))
+        st.cache_data.clear()
+        at = AppTest.from_file(str(FOLDER / "pages" / f"{name}.py"), default_timeout=60)
+        for key, value in query.items():
+            at.query_params[key] = value
+        return at.run()
+
+    return run
+
+
+def sound(at: AppTest) -> AppTest:
+    """No traceback, no error; and nothing of the data became markup."""
+    assert not at.exception
+    assert not at.error, [e.value for e in at.error]
+    for element in (*at.title, *at.markdown, *at.caption, *at.warning, *at.info):
+        # Escaped: no Markdown image, link or tag is left.
+        assert "![x](" not in element.value
+        assert "<script>" not in element.value.replace("\\<", "")
+    return at
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_empty_says_what_would_be_here_and_offers_the_button(open_page, folder, name):
+    (folder / "cartcast.yaml").write_text("currency: EUR\n")
+    at = sound(open_page(name))
+    assert at.title[0].value
+    if name != "training":
+        assert "would be" in at.title[0].value
+        assert len(at.button) == 1
+
+
+def test_a_project_with_sources_offers_to_read_them(open_page):
+    at = sound(open_page("dashboard"))
+    at = sound(at.button[0].click().run())
+    assert "of sessions buy" in at.title[0].value
+    assert {m.label for m in at.metric} >= {"Conversion", "Sessions", "Revenue"}
+
+
+def test_dashboard_filters_change_the_answer(open_page, with_data):
+    at = sound(open_page("dashboard"))
+    every = at.metric[1].value
+    at = sound(at.selectbox(key="device").set_value("mobile").run())
+    assert at.metric[1].value != every
+    assert sound(open_page("dashboard", device="mobile")).metric[1].value == at.metric[1].value
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations"],
+)
+def test_analysis_answers_with_a_sentence(open_page, with_data, topic):
+    at = sound(open_page("analysis", topic=topic))
+    assert at.title[0].value.rstrip("\\").endswith(".")
+    assert len(at.dataframe) >= 1
+
+
+def test_analysis_says_what_a_clock_cannot_tell(open_page, folder, project):
+    lines = (folder / "shop.csv").read_text().splitlines()
+    dated = [lines[0], *(x.replace("T", " ", 1) for x in lines[1:])]
+    day = [
+        ",".join([*x.split(",")[:2], x.split(",")[2][:10], *x.split(",")[3:]]) for x in dated[1:]
+    ]
+    (folder / "shop.csv").write_text("\n".join([lines[0], *day]) + "\n")
+    project.read(project.source_paths())
+    at = open_page("analysis", topic="Hours")
+    assert not at.exception
+    assert "time of day" in at.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["Models", "By click", "Calibration", "Lift and profit", "Slices", "Drivers", "Revenue",
+     "Findings", "Card", "All runs"],
+)  # fmt: skip
+def test_performance_is_measured(open_page, with_run, part):
+    at = sound(open_page("performance", view=part))
+    assert "ROC AUC 0" in at.title[0].value.replace("\\", "")
+    assert "prevalence" in at.title[0].value
+
+
+def test_promote_asks_the_registry(open_page, with_run):
+    at = sound(open_page("performance", view="All runs"))
+    at.text_input(key="promote_reason").set_value("better")
+    at = next(b for b in at.button if b.label == "Promote").click().run()
+    # The run of this test has no model: the registry refuses it, in one line.
+    assert not at.exception
+    assert at.error
+    assert with_run.access.audit()[0].action == "promote"
+
+
+def test_segments_in_words(open_page, with_run):
+    at = sound(open_page("segments"))
+    assert "of the money" in at.title[0].value
+
+
+def test_training_shows_what_the_contract_found(open_page, with_data):
+    at = sound(open_page("training"))
+    assert "sessions" in at.title[0].value
+    assert {m.label for m in at.metric} >= {"Events", "Rejected"}
+    for part in ("Train", "Trainings", "People"):
+        sound(open_page("training", part=part))
+
+
+def test_a_bad_file_is_refused_beside_its_name(open_page, folder):
+    (folder / "cartcast.yaml").write_text("currency: EUR\n")
+    (folder / "bad.csv").write_text("a;b\n1;2\n")
+    at = open_page("training")
+    at = at.selectbox(key="picked").set_value("bad.csv").run()
+    at = next(b for b in at.button if b.label == "Read and validate").click().run()
+    assert not at.exception
+    assert plain("bad.csv").replace("\\", "") in at.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("what", ["settings", "unexpected", "known"])
+def test_failing_is_one_line_never_a_traceback(open_page, folder, monkeypatch, name, what):
+    if what == "settings":
+        (folder / "cartcast.yaml").write_text("nonsense: [\n")
+    else:
+        error = DataError("x.csv: broken.") if what == "known" else KeyError("surprise")
+
+        def fail(self):
+            raise error
+
+        monkeypatch.setattr("cartcast.app.state.Project.data", fail)
+    at = open_page(name)
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "Traceback" not in at.error[0].value
+
+
+def test_a_damaged_model_is_refused_in_words(open_page, with_run):
+    at = open_page("predictions")
+    assert not at.exception
+    assert at.error
+
+
+def test_a_viewer_sees_but_is_offered_nothing(open_page, folder, with_run, monkeypatch):
+    from cartcast.app.access import Person
+
+    viewer = Person("https://id.example", "eve", "Eve", "viewer")
+    monkeypatch.setattr("cartcast.app.ui.who", lambda project: viewer)
+    at = sound(open_page("training"))
+    assert not [b for b in at.button if b.label in ("Read and validate", "Delete")]
+    at = sound(open_page("training", part="Train"))
+    assert "looks only" in at.caption[-1].value
+    at = sound(open_page("performance", view="All runs"))
+    assert not [b for b in at.button if b.label in ("Promote", "Roll back")]
+    at = sound(open_page("training", part="People"))
+    assert not at.text_input
