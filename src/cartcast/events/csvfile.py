@@ -69,8 +69,7 @@ def _relation(
 def utf8_copy(path: Path, encoding: str, work: Path, newline: str | None = "") -> Path:
     """Stream a text file into a UTF-8 copy in `work`; `newline=None` makes line ends alike."""
     target = work / f"{len(list(work.iterdir()))}-utf8-{path.name.removesuffix('.gz')}"
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    packed = sniff.is_gzip(path)
     with (
         gzip.open(path, "rb") if packed else path.open("rb") as data,
         target.open("w", encoding="utf-8", newline="") as out,
@@ -99,12 +98,11 @@ def open_csv(
         for shape in header:
             if len(shape) == len(columns):
                 columns, has_header = tuple(shape), True
-    compression = "none"
-    if dialect.encoding in ("utf-8", "utf-8-sig"):
-        with path.open("rb") as file:
-            compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
-    else:
-        path = utf8_copy(path, dialect.encoding, work)
+    compression = "gzip" if sniff.is_gzip(path) else "none"
+    if compression == "gzip":
+        sniff.check_gzip(path)
+    if dialect.encoding not in ("utf-8", "utf-8-sig"):
+        path, compression = utf8_copy(path, dialect.encoding, work), "none"
     relation, table = _relation(path, columns, dialect, compression)
     short = f"{identifier(columns[-1])} IS NULL"
     spare = " OR ".join(f"coalesce({identifier(c)}, '') <> ''" for c in _SPARE)
@@ -128,8 +126,7 @@ def open_csv(
 
 def lines_in_last_record(path: Path, separator: str) -> int:
     """Return how many further lines the last record of a CSV file takes in."""
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+    packed = sniff.is_gzip(path)
     before = last = 0
     with gzip.open(path, "rb") if packed else path.open("rb") as data:
         text = io.TextIOWrapper(cast("BinaryIO", data), "utf-8", "replace", newline="")

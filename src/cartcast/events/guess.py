@@ -32,6 +32,9 @@ GENERIC = declare(
     "Run `cartcast layout FILE > my.yaml`, correct it, and give --layout my.yaml.",
 )
 
+_SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
+"""Names that mean a column for sure, besides its canonical one."""
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -184,14 +187,14 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
     reasons: dict[str, str] = {}
     taken: set[str] = set()
     for target, candidates in COLUMN_WORDS.items():
-        for word in candidates:
-            column = by_snake.get(word, "")
-            if not column or column in taken or not _plausible(source, target, column):
-                continue
+        named = [c for w in candidates if (c := by_snake.get(w, "")) and c not in taken]
+        fitting = [c for c in named if _plausible(source, target, c)]
+        # A column that bears the very name is meant, whatever its values: they become rejects.
+        meant = [c for c in named if snake_case(c) in (target, *_SURE.get(target, ()))]
+        for column in (fitting or meant)[:1]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
-            break
     every_event = None
     if "event_type" not in columns:
         every_event = "view_item" if "item_id" in columns else "page_view"

@@ -36,7 +36,7 @@ def explode(resolved: Resolved, event_type: str) -> Exploded:
         if column is None:
             continue
         array = f"TRY_CAST({identifier(column)} AS JSON)"
-        length = f"coalesce(json_array_length({array}), 0)"
+        length = f"CAST(coalesce(json_array_length({array}), 0) AS BIGINT)"
         each = ", ".join(literal(e) for e in item.each) or "''"
         part = (
             f"unnest(CASE WHEN ({event_type}) IN ({each}) AND {length} > 1 "

@@ -29,6 +29,8 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
         DataError: it is empty, or holds no objects.
     """
     data = sniff.head(path)
+    if sniff.is_gzip(path):
+        sniff.check_gzip(path)
     encoding = sniff.encoding_of(data)
     text = data.decode(encoding, errors="replace").lstrip()
     if not text:
@@ -45,8 +47,7 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
             for row in con.execute(f"SELECT * FROM ({lines}) LIMIT 1000").fetchall()
         ]
     else:
-        with path.open("rb") as file:
-            compression = "gzip" if file.read(2) == b"\x1f\x8b" else "none"
+        compression = "gzip" if sniff.is_gzip(path) else "none"
         lines = (
             f"SELECT __line FROM read_csv({literal(str(path))}, columns = {{'__line': 'VARCHAR'}}, "
             f"delim = '\x01', quote = '', escape = '', header = false, auto_detect = false, "

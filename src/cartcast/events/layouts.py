@@ -301,7 +301,7 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
         lines.append("events:")
         lines.extend(f"  {dump(word)}: {kind}" for word, kind in layout.events.items())
     if layout.items:
-        plain = [
+        listed: list[dict[str, Any]] = [
             {
                 "columns": list(i.columns),
                 "each": list(i.each),
@@ -309,7 +309,7 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
             }
             for i in layout.items
         ]
-        lines.append("items: " + dump(plain))
+        lines.append("items: " + dump(listed))
     return "\n".join(lines) + "\n"
 
 

@@ -21,7 +21,7 @@ from cartcast.events.csvfile import UnreadableTextError, rewritten
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import choose
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.log import Log, log_from, read_metadata
+from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.orders import match_orders, resolve_orders, set_aside
 from cartcast.events.read import Source, expand, open_source
@@ -123,8 +123,8 @@ def load(
         layout = find_layout(str(layout))
     keep = None
     if folder is None:
-        keep = tempfile.TemporaryDirectory(prefix="cartcast-")
-        folder = keep.name
+        keep = TemporaryFolder()
+        folder = keep.path
     target = Path(folder)
     places = _Places(
         Path(out) if out else target / "events.parquet",
@@ -222,7 +222,7 @@ def _read(work: _Work, found: Sequence[Any], layout: Layout | None, orders: Any)
 def _clean(
     work: _Work,
     places: _Places,
-    keep: tempfile.TemporaryDirectory[str] | None,
+    keep: TemporaryFolder | None,
     max_reject_share: float,
 ) -> Log:
     con = work.con
@@ -245,7 +245,7 @@ def _clean(
     mark_repeats(con)
     work.say("counting", None)
     reasons = report.reject_reasons(con)
-    swallowed = report.swallowed_lines(con) if "ragged_row" in reasons else 0
+    swallowed = report.swallowed_lines(con) if reasons else 0
     figures = summarize(con, work.clock, work.session_gap, reasons)
     summary = Summary(
         **figures,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +23,18 @@ from cartcast.findings import Finding
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CONTRACT", "Log", "open_log", "read_metadata"]
+__all__ = ["CONTRACT", "Log", "TemporaryFolder", "log_from", "open_log", "read_metadata"]
 
 CONTRACT = 1
 """Version of the contract that canonical logs are written by."""
+
+
+class TemporaryFolder:
+    """A folder that is removed when nothing refers to it any more, or when the process ends."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="cartcast-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Log:
     findings: tuple[Finding, ...] = ()
     columns: tuple[str, ...] = ()
     # Keeps a temporary folder alive for as long as the log is used.
-    keep: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
+    keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
     def connect(self, memory: str | int | None = None) -> duckdb.DuckDBPyConnection:
         """Return a new engine connection with the events as the view `events`."""
@@ -114,7 +124,7 @@ def log_from(
     path: Path,
     metadata: Mapping[str, Any],
     rejects: Path | None = None,
-    keep: tempfile.TemporaryDirectory[str] | None = None,
+    keep: TemporaryFolder | None = None,
 ) -> Log:
     """Return the log whose metadata are these."""
     beside = path.with_name("rejects.parquet") if metadata.get("rejects_beside") else None

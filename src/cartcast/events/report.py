@@ -211,7 +211,7 @@ def swallowed_lines(con: duckdb.DuckDBPyConnection) -> int:
     """Return how many lines were taken in by quotes that do not close."""
     row = con.execute(
         f"SELECT sum(TRY_CAST(regexp_extract(__value, 'takes in (\\d+) more lines', 1) AS BIGINT)) "
-        f"FROM {STAGE} WHERE __reason = 'ragged_row' AND __value IS NOT NULL"
+        f"FROM {STAGE} WHERE __reason IN ('ragged_row', 'unreadable_row')"
     ).fetchone()
     return int(row[0]) if row and row[0] else 0
 

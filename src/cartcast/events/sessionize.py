@@ -176,7 +176,8 @@ def number_events(con: duckdb.DuckDBPyConnection, clock: str) -> bool:
 def in_time_order(con: duckdb.DuckDBPyConnection) -> bool:
     """Return whether the rows lie in the order of their times already, so that none need moving."""
     row = con.execute(
-        f"SELECT count(*) FROM (SELECT event_time < lag(event_time) OVER () AS back FROM {CLEAN}) "
-        "WHERE back"
+        f"SELECT count(*) FROM (SELECT event_time < lag(event_time) OVER () OR "
+        f"(event_time = lag(event_time) OVER () AND __seq < lag(__seq) OVER ()) AS back "
+        f"FROM {CLEAN}) WHERE back"
     ).fetchone()
     return bool(row and row[0] == 0)

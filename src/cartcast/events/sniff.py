@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cartcast.errors import DataError
 
-__all__ = ["SEPARATORS", "Dialect", "dialect", "head", "looks_like_data"]
+__all__ = ["SEPARATORS", "Dialect", "check_gzip", "dialect", "head", "is_gzip", "looks_like_data"]
 
 SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE_BYTES = 1 << 18
@@ -59,6 +59,26 @@ def head(path: Path, size: int = _SAMPLE_BYTES) -> bytes:
                 return unpacked.read(size)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{path}: damaged gzip file ({error}); get it again.") from error
+
+
+def is_gzip(path: Path) -> bool:
+    """Return whether a file is packed by gzip, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def check_gzip(path: Path) -> None:
+    """Read a gzip file to its end: the engine takes a cut file for a short one.
+
+    Raises:
+        DataError: it is cut or damaged.
+    """
+    try:
+        with gzip.open(path, "rb") as unpacked:
+            while unpacked.read(1 << 20):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: damaged gzip file ({error}); get it again.") from error
 
 
 def encoding_of(data: bytes) -> str:
