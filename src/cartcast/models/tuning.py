@@ -176,7 +176,7 @@ def tune(
         if progress is not None:
             share = None if budget is None else min(spent / budget, 1.0)
             progress(f"tuning {turn.title}, trial {len(past) + 1}", share)
-        record.add(judge(turn, params, past))
+        record.add(judge(turn, params, past, begin + budget if budget is not None else math.inf))
     return Tuning(
         {d.name: _best(d, record.of(d.name), len(parts), before[d.name]) for d in declarations}
     )
@@ -236,7 +236,11 @@ class _Judge:
     wrap: Callable[[Any], Any] | None
 
     def __call__(
-        self, declaration: Declaration, params: Mapping[str, Any], past: Sequence[Trial]
+        self,
+        declaration: Declaration,
+        params: Mapping[str, Any],
+        past: Sequence[Trial],
+        deadline: float,
     ) -> Trial:
         begin = time.perf_counter()
         losses: list[float] = []
@@ -244,8 +248,9 @@ class _Judge:
         for number, (fit, held) in enumerate(self.parts, 1):
             losses.append(self._fold(declaration, params, fit, held))
             others = [sum(t.losses[:number]) / number for t in past if len(t.losses) >= number]
-            last = number == len(self.parts)
-            if not last and len(others) >= 5 and sum(losses) / number > float(np.median(others)):
+            behind = len(others) >= 5 and sum(losses) / number > float(np.median(others))
+            late = time.perf_counter() > deadline
+            if number < len(self.parts) and (behind or late):
                 pruned = True
                 break
         seconds = time.perf_counter() - begin
@@ -274,11 +279,15 @@ class _Judge:
 def _best(declaration: Declaration, past: Sequence[Trial], folds: int, resumed: int) -> Tuned:
     whole = [t for t in past if len(t.losses) == folds and math.isfinite(t.loss)]
     default = next((t.loss for t in whole if not t.params), math.nan)
-    note = "" if past else "no time was left for this model: it keeps its defaults"
     if not whole:
-        if past:
+        if any(len(t.losses) == folds for t in past):
             raise DataError(f"{declaration.name}: no trial had a finite loss; check the features.")
-        return Tuned(declaration.name, {}, math.nan, default, 0, 0, 0.0, resumed, note)
+        note = "no time was left for this model: it keeps its defaults"
+        spent = sum(t.seconds for t in past)
+        pruned = sum(t.pruned for t in past)
+        return Tuned(
+            declaration.name, {}, math.nan, default, len(past), pruned, spent, resumed, note
+        )
     best = min(whole, key=lambda t: t.loss)
     return Tuned(
         declaration.name,
@@ -289,5 +298,4 @@ def _best(declaration: Declaration, past: Sequence[Trial], folds: int, resumed: 
         sum(t.pruned for t in past),
         sum(t.seconds for t in past),
         resumed,
-        note,
     )

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import DBSCAN, HDBSCAN, KMeans, MiniBatchKMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from cartcast.errors import DataError
 
@@ -59,7 +60,9 @@ class Centres(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             model = MiniBatchKMeans(**settings, batch_size=4096, reassignment_ratio=0.0)
         else:
             model = KMeans(**settings)
-        model.fit(Z)
+        # Its threads wait by spinning, which on a busy machine costs more than they bring.
+        with threadpool_limits(1, user_api="openmp"):
+            model.fit(Z)
         sizes = np.bincount(model.labels_, minlength=self.k)
         self.centres_ = np.asarray(model.cluster_centers_)[np.argsort(-sizes, kind="stable")]
         self.labels_ = self.predict(Z)

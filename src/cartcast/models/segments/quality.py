@@ -99,7 +99,7 @@ def choose_k(
     candidates: tuple[int, ...] = (3, 4, 5, 6, 7, 8),
     rounds: int = 5,
     seed: int = 42,
-    rows: int = 10_000,
+    rows: int = 5_000,
 ) -> ChosenK:
     """Choose the number of segments: of the stable ones the one best apart.
 
