@@ -12,7 +12,7 @@ from cartcast.findings import Finding, declare, finding
 from cartcast.models.encode import as_frame, is_number, levels_of
 from cartcast.models.table import amounts, binary_labels
 
-__all__ = ["LEAST_ROWS", "check_table", "sample_rows"]
+__all__ = ["LEAST_ROWS", "check_table"]
 
 LEAST_ROWS = 20
 """Fewer rows than this teach nothing that could be checked."""
@@ -20,31 +20,23 @@ LEAST_ROWS = 20
 FOLDED_LEVELS = 1000
 """A category with more levels is reported: most of them share the column `other`."""
 
-MOST_ROWS = 2_000_000
-"""Larger tables are sampled for training; the finding says so."""
-
 UNUSABLE = declare(
-    "MD101", "warn", "Features that cannot inform are left out",
+    "MD121", "warn", "Features that cannot inform are left out",
     "A constant or all-null feature tells nothing; often it is a broken export.",
     "Drop them, or repair their source.",
 )  # fmt: skip
 AN_ID = declare(
-    "MD102", "warn", "A feature looks like an id",
+    "MD122", "warn", "A feature looks like an id",
     "A value that belongs to one row lets a model learn rows by heart; it is worth nothing later.",
     "Drop it with --drop, or name it as the group (--group) if it says who.",
 )  # fmt: skip
 MANY_LEVELS = declare(
-    "MD103", "note", "A category has very many values",
+    "MD123", "note", "A category has very many values",
     "Rare values are too few to learn from; they are folded into one value `other`.",
     "Nothing to do, or group the values by meaning.",
 )  # fmt: skip
-SAMPLED = declare(
-    "MD104", "note", "Training takes a sample of the rows",
-    "Beyond some millions of rows more of them cost time and change the figures little.",
-    "Nothing to do, or allow more rows.",
-)  # fmt: skip
 A_DATE = declare(
-    "MD105", "note", "A date is not a feature",
+    "MD124", "note", "A date is not a feature",
     "A moment never comes again; a model of it cannot say anything about later ones.",
     "Derive month, day of week or hour if they matter; name the column as the time (--time).",
 )  # fmt: skip
@@ -130,28 +122,3 @@ def _category(name: str, column: pd.Series, found: list[Finding]) -> dict[str, s
         text = f"{name} has {distinct:,} values; the rare ones are folded into `other`."
         found.append(finding(MANY_LEVELS, text, distinct=distinct))
     return {}
-
-
-def sample_rows(
-    n_rows: int, most: int = MOST_ROWS, groups: Any = None, seed: int = 42
-) -> tuple[np.ndarray[Any, np.dtype[np.intp]], tuple[Finding, ...]]:
-    """Return the row numbers to train on: all, or a sample of whole groups with a finding.
-
-    >>> rows, found = sample_rows(10, most=4)
-    >>> len(rows), found[0].code
-    (4, 'MD104')
-    """
-    every = np.arange(n_rows)
-    if n_rows <= most:
-        return every, ()
-    rng = np.random.default_rng(seed)
-    if groups is None:
-        rows = np.sort(rng.choice(n_rows, most, replace=False))
-    else:
-        _, codes = np.unique(np.asarray(groups), return_inverse=True)
-        sizes = np.bincount(codes)
-        order = rng.permutation(len(sizes))
-        kept = order[np.cumsum(sizes[order]) <= most]
-        rows = np.flatnonzero(np.isin(codes, kept))
-    text = f"{len(rows):,} of {n_rows:,} rows are used for training (seed {seed})."
-    return rows, (finding(SAMPLED, text, count=len(rows), rows=n_rows, seed=seed),)
