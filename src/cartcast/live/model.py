@@ -1,0 +1,313 @@
+"""A stored run as a live scorer: the compiled fold, the exported arrays, nothing between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from cartcast.errors import NotTrustedError, UsageError
+from cartcast.features import FeatureSet
+from cartcast.features.kernels.words import NOTHING, hash_text
+from cartcast.features.live import Handle, History, handle
+from cartcast.features.live import State as FoldState
+from cartcast.live.arrays import Row, RowModel, SegmentModel, read_arrays
+from cartcast.live.compile import ensure_compiled, read_compiled
+from cartcast.live.event import Event
+from cartcast.live.problems import Problem
+from cartcast.live.scorer import Past, Reason, Score
+
+__all__ = ["Fold", "LiveState", "ModelScorer", "load_scorer"]
+
+_FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
+
+
+class Fold(Handle):
+    """A feature set's handle that takes `Event`s and gives rows of words."""
+
+    def __init__(self, features: FeatureSet, clock: str) -> None:
+        super().__init__(features, clock)  # type: ignore[arg-type]
+        # `dump` and `load` go through the shared handle: texts known to one are known to both.
+        self._texts = handle(features, clock)._texts  # type: ignore[arg-type]
+        needed = [*self.program.columns, "event_time", "session_seconds"]
+        names = [name for name in dict.fromkeys(needed) if name in _FIELDS]
+        self._own = tuple(names)
+        self._extra = any(name not in _FIELDS for name in needed)
+        self._get = attrgetter(*names)
+        self._at: FoldState | None = None
+        self._none = np.empty(0)
+
+    def fold(self, event: Event, state: FoldState) -> None:
+        """Fold one event into `state`, in place."""
+        columns = dict(zip(self._own, self._get(event), strict=True))
+        if self._extra and event.extra:
+            columns.update(event.extra)
+        self.step(self.encode(columns), state)
+        self._at = state
+
+    def row(self, state: FoldState) -> Row:
+        """Return the features of a state as words."""
+        if self._at is not state:
+            self._read(state)
+            self._at = state
+        words = self._values[self.program.outputs]
+        return Row(words, words.view(np.float64))
+
+    def named(self, state: FoldState) -> dict[str, float | str | None]:
+        """Return the features of a state by name."""
+        words, real = self.row(state)
+        numbers = real.tolist()
+        found: dict[str, float | str | None] = {}
+        for k, (name, text) in enumerate(zip(self.program.names, self.program.text, strict=True)):
+            if text:
+                found[name] = self.text(int(words[k]))
+            else:
+                found[name] = None if numbers[k] != numbers[k] else numbers[k]
+        return found
+
+    def _vector(self) -> Any:
+        # `step` makes a vector for its caller; rows are read only when somebody asks.
+        return self._none
+
+
+class LiveState:
+    """The states of one session: the model's features, and the segments' own."""
+
+    __slots__ = ("model", "segment")
+
+    def __init__(self, model: FoldState, segment: FoldState | None) -> None:
+        self.model = model
+        self.segment = segment
+
+
+class ModelScorer:
+    """Folds events and predicts with a run's champion.
+
+    Attributes:
+        version: run id and model, as in stored scores.
+        fingerprint: of the feature set of the states.
+        reads_history: whether features read the visitor's earlier sessions.
+    """
+
+    def __init__(
+        self,
+        run: Mapping[str, Any],
+        features: FeatureSet,
+        champion: Any,
+        amount: tuple[RowModel | None, float] | None,
+        segments: tuple[FeatureSet, SegmentModel] | None,
+        missing: Mapping[str, str],
+    ) -> None:
+        clock = run["source"]["clock"]
+        self.version = f"{run['run_id']}/{run['champion']}"
+        self.fingerprint = features.fingerprint
+        self.features = features
+        self._run = run
+        self._missing = dict(missing)
+        self._fold = Fold(features, clock)
+        self.reads_history = bool(features.program.history)
+        self._champion = champion
+        self._amount = amount
+        self._segments: tuple[Fold, SegmentModel, str] | None = None
+        if segments is not None:
+            declared, model = segments
+            self._segments = (Fold(declared, clock), model, declared.fingerprint)
+            self.reads_history = self.reads_history or bool(declared.program.history)
+
+    def start(self, past: Past | None = None) -> LiveState:
+        """Return the state before a session's first event."""
+        history = None if past is None else History(past.sessions, past.last, past.counts)
+        segment = None if self._segments is None else self._segments[0].start(history)
+        return LiveState(self._fold.start(history), segment)
+
+    def step(self, state: LiveState, event: Event) -> LiveState:
+        """Fold one event, in place."""
+        self._fold.fold(event, state.model)
+        if state.segment is not None and self._segments is not None:
+            self._segments[0].fold(event, state.segment)
+        return state
+
+    def copy(self, state: LiveState) -> LiveState:
+        """Return an independent copy."""
+        segment = None if state.segment is None else state.segment.copy()
+        return LiveState(state.model.copy(), segment)
+
+    def score(self, state: LiveState) -> Score:
+        """Return the prediction for the session as it stands."""
+        row = self._fold.row(state.model)
+        p = self._champion.probability(row)
+        segment = None
+        if state.segment is not None and self._segments is not None:
+            fold, model, _ = self._segments
+            segment = model.name(fold.row(state.segment))
+        return Score(p, self._revenue(row, p), segment)
+
+    def score_row(self, values: Mapping[str, float | str | None]) -> Score:
+        """Return the prediction for one row of features by name.
+
+        Raises:
+            Problem: 422 naming a feature that is missing, unknown or of the wrong type.
+        """
+        row = self._row_of(values)
+        p = self._champion.probability(row)
+        return Score(p, self._revenue(row, p), None)
+
+    def reasons(self, state: LiveState, most: int) -> list[Reason]:
+        """Return what moves the probability most: with each feature against without it."""
+        words, _ = self._fold.row(state.model)
+        whole = self._champion.probability(Row(words, words.view(np.float64)))
+        values = self._fold.named(state.model)
+        null = np.array([math.nan]).view(np.int64)[0]
+        found = []
+        for k, (name, text) in enumerate(zip(self.features.names, self._text, strict=True)):
+            without = words.copy()
+            without[k] = NOTHING if text else null
+            effect = whole - self._champion.probability(Row(without, without.view(np.float64)))
+            if effect:
+                found.append(Reason(name, values[name], effect))
+        return sorted(found, key=lambda r: -abs(r.effect))[:most]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what there is to say of the model, as plain data."""
+        return {
+            "version": self.version,
+            "run_id": self._run["run_id"],
+            "model": self._run["champion"],
+            "created": self._run.get("created"),
+            "target": self._run["target"]["name"],
+            "feature_set": self.fingerprint,
+            "features": [
+                {"name": name, "unit": feature.unit, "dtype": feature.dtype}
+                for name, feature in self.features.features.items()
+            ],
+            "not_live": self._missing,
+        }
+
+    def values(self, state: LiveState) -> dict[str, float | str | None]:
+        """Return the features by name; None where undefined."""
+        return self._fold.named(state.model)
+
+    def dump(self, state: LiveState) -> bytes:
+        """Return the states as bytes, each with its feature set's fingerprint in front."""
+        segment = None
+        if state.segment is not None and self._segments is not None:
+            segment = self._segments[0].features.dump(state.segment)
+        return msgspec.msgpack.encode((self.features.dump(state.model), segment))
+
+    def load(self, data: bytes) -> LiveState:
+        """Return the states of bytes that `dump` made.
+
+        A segment state of another declaration is dropped: the segment is null until the next
+        session.
+
+        Raises:
+            NotTrustedError: the bytes belong to another feature set.
+        """
+        model, segment = msgspec.msgpack.decode(data)
+        loaded = None
+        if segment is not None and self._segments is not None:
+            try:
+                loaded = self._segments[0].features.load(segment)
+            except NotTrustedError:
+                loaded = None
+        return LiveState(self.features.load(model), loaded)
+
+    @property
+    def _text(self) -> tuple[bool, ...]:
+        return self.features.program.text
+
+    def _revenue(self, row: Row, p: float) -> float | None:
+        if self._amount is None:
+            return None
+        model, factor = self._amount
+        if model is None:
+            return p * factor
+        return p * math.exp(model.raw(row)) * factor
+
+    def _row_of(self, values: Mapping[str, float | str | None]) -> Row:
+        names, text = self.features.names, self._text
+        for name in values:
+            if name not in self.features.features:
+                raise Problem(422, f"{name} is no feature", field=name, rule="is no feature")
+        words = np.empty(len(names), np.int64)
+        real = words.view(np.float64)
+        for k, name in enumerate(names):
+            if name not in values:
+                raise Problem(422, f"{name} must be given", field=name, rule="must be given")
+            value = values[name]
+            if text[k]:
+                if value is not None and not isinstance(value, str):
+                    raise Problem(422, f"{name} must be text", field=name, rule="must be text")
+                words[k] = NOTHING if value is None else hash_text(value)
+            else:
+                if isinstance(value, str):
+                    raise Problem(
+                        422, f"{name} must be a number", field=name, rule="must be a number"
+                    )
+                real[k] = math.nan if value is None else value
+        return Row(words, real)
+
+
+def load_scorer(run_dir: Path) -> ModelScorer:
+    """Load a run for live scoring, after checking hashes and the feature set.
+
+    Raises:
+        NotFoundError: it is no run.
+        NotTrustedError: a file is not the recorded one, or the declared features differ.
+        UsageError: the run has no events to fold, or its champion is no probability.
+    """
+    from cartcast.models.persist import verify
+    from cartcast.registry import read_run
+
+    run = read_run(run_dir)
+    declared = run["features"].get("yaml")
+    if not declared:
+        raise UsageError(
+            f"{run_dir}: trained on a ready table, so there are no events to fold; train on a log."
+        )
+    if run["models"][run["champion"]]["kind"] != "classifier":
+        raise UsageError(
+            f"{run_dir}: its champion predicts an amount; serve a run whose target is an outcome."
+        )
+    features = _declared(declared)
+    if features.fingerprint != run["features"]["fingerprint"]:
+        raise NotTrustedError(
+            f"{run_dir}: trained with feature set {run['features']['fingerprint'][:12]}, this "
+            f"version of Cartcast makes {features.fingerprint[:12]} of it; train again."
+        )
+    recorded = verify(run_dir / "model", run["model_manifest"])
+    folder = ensure_compiled(run_dir, run["model_manifest"])
+    compiled = read_compiled(folder)
+    text = features.program.text
+    if "champion.arrays/arrays.json" in recorded["files"]:
+        arrays = read_arrays(run_dir / "model" / "champion.arrays")
+        champion: Any = RowModel(*arrays, features.names, text)
+    else:
+        from cartcast.live.slow import SlowModel
+
+        champion = SlowModel(run_dir, run, features)
+    amount: tuple[RowModel | None, float] | None = None
+    if (constants := compiled.get("amount")) is not None:
+        if "mean" in constants:
+            amount = (None, constants["mean"])
+        else:
+            found = read_arrays(folder / "amount.arrays")
+            amount = (RowModel(*found, features.names, text), constants["smearing"])
+    segments = None
+    if (told := compiled.get("segments")) is not None:
+        behaviour = _declared(told["yaml"])
+        segments = (behaviour, SegmentModel(told, behaviour.names))
+    return ModelScorer(run, features, champion, amount, segments, compiled["missing"])
+
+
+def _declared(text: str) -> FeatureSet:
+    import yaml
+
+    from cartcast.features.form import parse
+
+    return parse(yaml.safe_load(text))
