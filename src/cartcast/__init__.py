@@ -8,7 +8,19 @@ __version__ = "0.1.0"
 
 # Public name -> module that holds it. Resolved on first use, so that importing cartcast,
 # and `cartcast --help`, load nothing heavy.
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "FeatureSet": "cartcast.features",
+    "Log": "cartcast.events",
+    "Proxy": "cartcast.targets",
+    "Purchase": "cartcast.targets",
+    "Revenue": "cartcast.targets",
+    "Run": "cartcast.train",
+    "audit": "cartcast.leakage",
+    "load": "cartcast.events",
+    "open_log": "cartcast.events",
+    "predict": "cartcast.score",
+    "simulate": "cartcast.datasets",
+}
 
 __all__ = ["__version__", *_PUBLIC]
 

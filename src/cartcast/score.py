@@ -21,6 +21,7 @@ from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotTrustedError, UsageError, did_you_mean
 from cartcast.events import Log
 from cartcast.features import FeatureSet
+from cartcast.features.form import parse
 from cartcast.findings import Finding
 from cartcast.models.persist import load_all
 from cartcast.registry import read_run
@@ -92,7 +93,7 @@ def load_scorer(run_dir: Path) -> Scorer:
     run = read_run(run_dir)
     models = load_all(run_dir / "model", run["model_manifest"])
     declared = run["features"]["yaml"]
-    features = FeatureSet.from_yaml(declared) if declared else None
+    features = _declared(declared)
     if features is not None and features.fingerprint != run["features"]["fingerprint"]:
         raise NotTrustedError(
             f"{run_dir}: the model was trained with feature set "
@@ -100,7 +101,14 @@ def load_scorer(run_dir: Path) -> Scorer:
             f"{features.fingerprint[:12]} of the same declaration; train again."
         )
     behaviour = (run.get("segmentation") or {}).get("yaml")
-    return Scorer(run, models, features, FeatureSet.from_yaml(behaviour) if behaviour else None)
+    return Scorer(run, models, features, _declared(behaviour))
+
+
+def _declared(text: str | None) -> FeatureSet | None:
+    """Return the feature set that `run.json` holds as YAML text."""
+    import yaml
+
+    return parse(yaml.safe_load(text)) if text else None
 
 
 def predict(

@@ -22,6 +22,8 @@ Progress = Callable[[str, float | None], None]
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     """Run `app`; turn errors into one line on standard error and the exit status of its class."""
+    # Idle threads of the numeric libraries shall sleep, not spin: other processes run here too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
     words = [w for w in words if w != "--debug"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, TYPE_CHECKING, overload
 
 from cartcast.errors import DefinitionError
 from cartcast.events.schema import Clock
@@ -145,6 +145,30 @@ class FeatureSet:
         self._features = MappingProxyType(dict(state["features"]))
 
     # In bulk ----------------------------------------------------------------------------------
+
+    @overload
+    def replay(
+        self,
+        events: Any,
+        at: At = ...,
+        out: None = None,
+        engine: Literal["duckdb", "spark"] = ...,
+        memory: int | str | None = ...,
+        threads: int | None = ...,
+        progress: Callable[[str, float | None], None] | None = ...,
+    ) -> pa.Table: ...
+
+    @overload
+    def replay(
+        self,
+        events: Any,
+        at: At = ...,
+        out: Path | str = ...,
+        engine: Literal["duckdb", "spark"] = ...,
+        memory: int | str | None = ...,
+        threads: int | None = ...,
+        progress: Callable[[str, float | None], None] | None = ...,
+    ) -> Path: ...
 
     def replay(
         self,

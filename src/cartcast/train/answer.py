@@ -96,13 +96,17 @@ def _fit(
     params: Mapping[str, Mapping[str, Any]] = {}
     if options.budget is not None:
         with steps("tuning"):
-            params = tuned(names, q, options, stages, steps.progress)
+            found = tuned(names, q, options, stages, steps.progress)
+        params = found
+        facts = found.as_dict()
     models = []
     for name in names:
         with steps(f"model {name}"):
             model = fit(name, q.parts, q.rows.categorical, options, stages, params.get(name))
             if options.folds is not None:
                 model = out_of_fold(model, q, options)
+            if name in params:
+                model.facts["tuning"] = facts[name]
             models.append(model)
     return models
 

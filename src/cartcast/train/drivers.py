@@ -32,5 +32,7 @@ def drivers(
         task=champion.declaration.kind,
         seed=options.seed,
     )
-    rows: list[dict[str, Any]] = table.to_dict("records")
-    return [{**row, "unit": units.get(row["feature"], "")} for row in rows]
+    return [
+        {**{str(k): v for k, v in row.items()}, "unit": units.get(str(row["feature"]), "")}
+        for row in table.to_dict("records")
+    ]

@@ -87,19 +87,20 @@ def slice_values(part: Part) -> dict[str, pd.Series]:
 
 def summary(table: pd.DataFrame) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Return (metrics, intervals, by_click) of `run.json` from the tidy table."""
-    table = table.astype(object).where(table.notna(), None)
+    plain = table.astype(object).where(table.notna(), None)
     metrics: dict[str, Any] = {}
     intervals: dict[str, Any] = {}
     clicks: dict[tuple[int, str], dict[str, Any]] = {}
-    for row in table.itertuples(index=False):
-        if row.slice_by is None:
-            metrics.setdefault(row.model, {})[row.metric] = row.value
-            intervals.setdefault(row.model, {})[row.metric] = [row.low, row.high]
-        elif row.slice_by == "click":
-            entry = clicks.setdefault(
-                (row.click, row.model), {"click": row.click, "rows": row.n, "model": row.model}
-            )
-            entry[row.metric] = row.value
-            if row.low is not None:
-                entry[f"{row.metric}_interval"] = [row.low, row.high]
+    rows: list[dict[Any, Any]] = plain.to_dict("records")
+    for row in rows:
+        model, metric, value = row["model"], row["metric"], row["value"]
+        if row["slice_by"] is None:
+            metrics.setdefault(model, {})[metric] = value
+            intervals.setdefault(model, {})[metric] = [row["low"], row["high"]]
+        elif row["slice_by"] == "click":
+            start = {"click": row["click"], "rows": row["n"], "model": model}
+            entry = clicks.setdefault((row["click"], model), start)
+            entry[metric] = value
+            if row["low"] is not None:
+                entry[f"{metric}_interval"] = [row["low"], row["high"]]
     return metrics, intervals, list(clicks.values())

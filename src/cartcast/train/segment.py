@@ -29,12 +29,9 @@ TOO_FEW = declare(
     "Give a longer log.",
 )
 
-_COUNTED = {
-    "searches": "search",
-    "lists": "view_item_list",
-    "carts": "add_to_cart",
-    "checkouts": "begin_checkout",
-}
+# Checkouts are left out: almost only buyers reach them, so they would make a segment of buyers,
+# whose conversion says nothing that its definition did not.
+_COUNTED = {"searches": "search", "lists": "view_item_list", "carts": "add_to_cart"}
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,10 @@ def session_features(log: Log) -> FeatureSet:
 def segment(q: Question, options: Options) -> SegmentPart:
     """Find segments: of the finished sessions of a log, or of the rows of a ready table."""
     if q.log is None:
-        table, outcome, amount = q.rows.X, q.rows.table["label"], None
-        if q.kind == "regressor":
-            outcome, amount = None, q.rows.table["label"]
-        return _told(table, outcome, amount, None, options, None, None)
+        label = q.rows.table["label"]
+        money = q.kind == "regressor"
+        outcome, amount = (None, label) if money else (label, None)
+        return _told(q.rows.X, outcome, amount, None, options, None, None)
     features = session_features(q.log)
     table = features.replay(q.log, at="end").to_pandas()
     known = _outcomes(q.log)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cartcast.models.tuning import Tuning, tune
 from cartcast.train.options import Options
 from cartcast.train.question import Question
 from cartcast.train.stages import Stages
@@ -15,11 +16,10 @@ __all__ = ["tuned"]
 
 def tuned(
     names: Sequence[str], q: Question, options: Options, stages: Stages, progress: Progress | None
-) -> Mapping[str, Mapping[str, Any]]:
-    """Return the parameters found for each model that has a search space."""
-    from cartcast.models.tuning import tune
-
+) -> Tuning:
+    """Return the parameters found for each model, judged forward in time where there is a time."""
     train = q.parts["train"]
+    in_time = q.split.method in ("time+visitor", "order+visitor")
     return tune(
         names,
         q.kind,
@@ -27,10 +27,22 @@ def tuned(
         train.label,
         sample_weight=train.weight,
         groups=train.groups,
-        order=train.table["position"],
+        order=train.table["position"] if in_time else None,
         categorical=q.rows.categorical,
         budget=options.budget,
+        n_jobs=options.threads,
         folder=stages.folder / "tuning",
         seed=options.seed,
+        wrap=_wrap(options),
         progress=progress,
     )
+
+
+def _wrap(options: Options) -> Callable[[Any], Any] | None:
+    """Resampling belongs inside the folds of the search, as it does in training."""
+    if options.resample is None:
+        return None
+    from cartcast.models.resample import resampled
+
+    method = options.resample
+    return lambda model: resampled(model, method, seed=options.seed)

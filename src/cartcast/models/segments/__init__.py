@@ -34,7 +34,7 @@ from cartcast.models.segments.space import Space
 
 __all__ = ["FAMILIES", "NOISE", "Profile", "Segments", "TableSegments", "fit_segments"]
 
-STABILITY_ROWS = 20_000
+STABILITY_ROWS = 8_000
 
 UNSTABLE = declare(
     "SG101", "warn", "Segments are not stable",
