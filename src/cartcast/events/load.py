@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import duckdb
 
 from cartcast.atomic import atomic_path
 from cartcast.config import DEFAULTS
-from cartcast.errors import DataError, UsageError
+from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events import report
 from cartcast.events.contract import STAGE, create_stage, stage
 from cartcast.events.csvfile import UnreadableTextError, rewritten
@@ -138,6 +139,18 @@ def load(
             return _clean(work, places, keep, max_reject_share)
         except duckdb.Error as error:
             raise translate(error, work.shown if work.sources else "events") from error
+        except RuntimeError as error:
+            if "interrupted" not in str(error).lower():
+                raise
+            # The engine turns Ctrl-C into an error of its own.
+            raise KeyboardInterrupt from error
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise StorageError(
+                f"{work.folder.parent}: the disk is full; nothing was written. Free space, or set "
+                "TMPDIR to a larger place."
+            ) from error
 
 
 class _Places(NamedTuple):
