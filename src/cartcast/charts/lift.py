@@ -84,7 +84,7 @@ def gain(
     made = figure(
         theme,
         height=360,
-        x=axis("share of sessions contacted, best first", "share", range=[0, 1]),
+        x=axis("share contacted, best first", "share", range=[0, 1]),
         y=axis(f"share of {text(of)} reached", "share"),
     )
     made.add_scatter(
@@ -107,7 +107,7 @@ def lift(table: pd.DataFrame, *, subject: Any = None, theme: Theme = "light") ->
     made = figure(
         theme,
         height=320,
-        x=axis("share of sessions contacted, best first", "share", range=[0, 1]),
+        x=axis("share contacted, best first", "share", range=[0, 1]),
         y=axis("times the average share of buyers", "factor"),
     )
     made.add_shape(
@@ -130,7 +130,7 @@ def profit(
     made = figure(
         theme,
         height=320,
-        x=axis("share of sessions contacted, best first", "share", range=[0, 1]),
+        x=axis("share contacted, best first", "share", range=[0, 1]),
         y=axis("profit per session", "money", currency, tickformat=",.3~f"),
     )
     made.add_shape(type="line", x0=0, x1=1, y0=0, y1=0, line={"color": p.grey, "width": 1.2})

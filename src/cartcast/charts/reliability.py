@@ -32,8 +32,8 @@ def reliability(table: pd.DataFrame, *, of: str = "buyers", theme: Theme = "ligh
         line={"color": p.grey, "width": 1.2, "dash": "dot"},
     )  # fmt: skip
     made.add_annotation(
-        x=top * 0.74, y=top * 0.74, text="as predicted", showarrow=False, xanchor="right",
-        yanchor="bottom", xshift=-8, font={"size": 11, "color": p.muted},
+        x=top, y=top, text="as predicted", showarrow=False, xanchor="right", yanchor="top",
+        xshift=-4, yshift=-26, font={"size": 11, "color": p.muted},
     )  # fmt: skip
     models = list(dict.fromkeys(table["model"])) if "model" in table.columns else [""]
     for k, model in reversed(list(enumerate(models))):

@@ -9,7 +9,7 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,24 +72,44 @@ def _codes(key: Array) -> tuple[Codes, int]:
     return (before * BINS // len(key))[codes].astype(np.int64), BINS
 
 
-def _draws_of(score: Score, v: Vectors, threshold: float, bags: Codes, times: Array) -> Array:
-    """Return the score in every draw, shape (draws,); NaN where a draw leaves it undefined."""
+def _draws_of(
+    scores: Sequence[Score], v: Vectors, threshold: float, bags: Codes, times: Array
+) -> dict[str, Array]:
+    """Return each score in every draw, shape (draws,); NaN where a draw leaves it undefined.
+
+    Scores made of the same pieces share their sums.
+    """
+    families: dict[tuple[Any, ...], list[Score]] = {}
+    for score in scores:
+        families.setdefault((score.pieces, score.order), []).append(score)
+    found: dict[str, Array] = {}
+    for (pieces, order), members in families.items():
+        parts = pieces(v.y_obs, v.y_pred, v.weights, threshold)
+        if order:
+            found |= _ranked_draws(members, parts, v, bags, times)
+        else:
+            sums = [summed(bags, part, len(times)) @ times for part in parts]
+            found |= {score.name: score.formula(sums) for score in members}
+    return found
+
+
+def _ranked_draws(
+    scores: Sequence[Score], parts: Sequence[Array], v: Vectors, bags: Codes, times: Array
+) -> dict[str, Array]:
     from scipy import sparse
 
-    parts = score.pieces(v.y_obs, v.y_pred, v.weights, threshold)
-    if not score.order:
-        sums = [summed(bags, part, len(times)) @ times for part in parts]
-        return score.formula(sums)
     tables = []
-    for by in score.order:
+    for by in scores[0].order:
         codes, rows = _codes(v.y_pred if by == "pred" else v.y_obs)
         shape = (rows, len(times))
         tables.append([sparse.csr_array((part, (codes, bags)), shape=shape) for part in parts])
-    out = []
+    out: dict[str, list[Array]] = {score.name: [] for score in scores}
     for start in range(0, times.shape[1], _CHUNK):
         chunk = times[:, start : start + _CHUNK]
-        out.append(score.formula([[table @ chunk for table in ranked] for ranked in tables]))
-    return np.concatenate(out)
+        sums = [[np.asarray(table @ chunk) for table in ranked] for ranked in tables]
+        for score in scores:
+            out[score.name].append(score.formula(sums))
+    return {name: np.concatenate(values) for name, values in out.items()}
 
 
 def _ends(value: float | None, drawn: Array, level: float, score: Score | None) -> Interval:
@@ -123,12 +143,14 @@ def bootstrap(
     draws: int = DRAWS,
     level: float = LEVEL,
     seed: int = 0,
+    drawn: tuple[Codes, Array] | None = None,
 ) -> dict[str, Interval]:
     """Return each score with its interval, from draws of whole groups (visitors).
 
     Arrays have shape (n,); `groups` None draws rows. Percentile intervals; the calibration error
     has the basic bootstrap's. None where fewer than two groups, or more than a fifth of the draws,
-    leave the score undefined. Efron and Tibshirani 1993, https://doi.org/10.1201/9780429246593
+    leave the score undefined. `drawn`, from `multipliers`, spares drawing anew for each of several
+    models. Efron and Tibshirani 1993, https://doi.org/10.1201/9780429246593
 
     Raises:
         DataError: the arrays break their rules.
@@ -137,16 +159,16 @@ def bootstrap(
     _check(level, draws)
     chosen = find(scores, task)
     v = vectors(y_obs, y_pred, weights, groups, task=task)
-    bags, times = multipliers(v.groups, draws, seed)
-    found = {}
-    for score in chosen:
-        value = score.of(v, threshold)
-        if value is None or len(times) < 2:
-            found[score.name] = Interval(value, None, None)
-            continue
-        drawn = _draws_of(score, v, threshold, bags, times)
-        found[score.name] = _ends(value, drawn, level, score)
-    return found
+    bags, times = drawn if drawn is not None else multipliers(v.groups, draws, seed)
+    values = {score.name: score.of(v, threshold) for score in chosen}
+    known = [score for score in chosen if values[score.name] is not None and len(times) > 1]
+    several = _draws_of(known, v, threshold, bags, times)
+    return {
+        score.name: _ends(values[score.name], several[score.name], level, score)
+        if score.name in several
+        else Interval(values[score.name], None, None)
+        for score in chosen
+    }
 
 
 def compare(
@@ -177,7 +199,9 @@ def compare(
     bags, times = multipliers(base.groups, draws, seed)
     found: dict[str, Interval] = {}
     base_value = chosen.of(base, threshold)
-    base_drawn = _draws_of(chosen, base, threshold, bags, times) if len(times) > 1 else None
+    base_drawn = (
+        _draws_of([chosen], base, threshold, bags, times)[chosen.name] if len(times) > 1 else None
+    )
     for name, y_pred in y_preds.items():
         if name == against:
             continue
@@ -186,6 +210,6 @@ def compare(
         if value is None or base_value is None or base_drawn is None:
             found[name] = Interval(None, None, None)
             continue
-        drawn = _draws_of(chosen, v, threshold, bags, times) - base_drawn
+        drawn = _draws_of([chosen], v, threshold, bags, times)[chosen.name] - base_drawn
         found[name] = _ends(value - base_value, drawn, level, None)
     return found

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from cartcast.errors import UsageError
-from cartcast.evaluate.arrays import Task
-from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap
+from cartcast.evaluate.arrays import Task, codes_of
+from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers
 
 __all__ = ["COLUMNS", "by_click", "by_slice", "measure"]
 
@@ -58,11 +58,12 @@ def measure(
     y = np.asarray(y_obs, float)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
     rows: list[tuple[Any, ...]] = []
+    drawn = multipliers(codes_of(groups, len(y)), max(draws, 20), seed)
     for model, y_pred in y_preds.items():
         threshold = (thresholds or {}).get(model, 0.5)
         found = bootstrap(
             y, y_pred, w, groups, task=task, scores=names, threshold=threshold,
-            draws=max(draws, 20), level=level, seed=seed,
+            draws=max(draws, 20), level=level, seed=seed, drawn=drawn,
         )  # fmt: skip
         head = (model, part, slice_by, value, click)
         if task == "classifier" and len(y):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ __all__ = [
     "drives",
     "good",
     "headline",
+    "moments",
     "next_steps",
     "outcome",
     "revenue",
@@ -23,6 +25,8 @@ __all__ = [
 ]
 
 TOP = 0.1
+MOST_OUTSIDE = 3
+"""Of ten groups, one leaves its 90 % interval by chance; more than three seldom do (1 %)."""
 _NAMES = {
     "purchase": ("purchase", "buyers", "buy"),
     "revenue": ("revenue", "revenue", "bring revenue"),
@@ -63,7 +67,6 @@ def headline(e: Evidence) -> str:
     if e.run.blocking:
         codes = ", ".join(sorted({f.code for f in e.run.blocking}))
         return f"Do not use these figures: the audit blocks them ({codes})."
-    do = outcome(e)[2]
     start = ""
     forced = sorted({f.code for f in e.run.waived if f.severity == "block"})
     if forced:
@@ -76,18 +79,37 @@ def headline(e: Evidence) -> str:
             "on these data: do not act on the scores."
         )
     reached, low, high = e.reached(TOP)
+    share = span(reached, low, high, "share")
+    best = f"the {number(TOP, 'share')} of {moments(e)} scored highest"
     if e.run.kind == "regressor":
-        text = (
-            f"The best-scored {number(TOP, 'share')} of the sessions bring "
-            f"{span(reached, low, high, 'share')} of the revenue"
-        )
-        return start + text + _versus(e) + "."
-    share = number(e.prevalence, "share")
-    text = (
-        f"{share} of sessions {do}; the best-scored {number(TOP, 'share')} "
-        f"hold {span(reached, low, high, 'share')} of them"
-    )
+        text = f"{best[0].upper()}{best[1:]} bring {share} of the revenue"
+    else:
+        text = f"{_rate(e)}; {best} {'come before' if _early(e) else 'hold'} {share} of {_what(e)}"
     return start + text + _versus(e) + "."
+
+
+def _what(e: Evidence) -> str:
+    observed = not e.run.proxy and str(e.run.data["target"]["name"]) == "purchase"
+    return "the purchases" if observed and _early(e) else "them"
+
+
+def _early(e: Evidence) -> bool:
+    return bool(e.run.data.get("anchors"))
+
+
+def moments(e: Evidence) -> str:
+    """Return what a test row is: a moment after a click, or a session of a ready table."""
+    return "moments" if _early(e) else "rows"
+
+
+def _rate(e: Evidence) -> str:
+    """Return how often the outcome occurs, in words that name what is counted."""
+    data, name = e.run.data.get("data", {}), str(e.run.data["target"]["name"])
+    sessions, bought = data.get("sessions"), data.get("purchase_sessions")
+    if name == "purchase" and not e.run.proxy and sessions and bought:
+        return f"{number(bought / sessions, 'share')} of sessions buy"
+    do, share = outcome(e)[2], number(e.prevalence, "share")
+    return f"{share} of the {moments(e)} {'lead to sessions that ' if _early(e) else ''}{do}"
 
 
 def _versus(e: Evidence) -> str:
@@ -121,7 +143,7 @@ def asked(e: Evidence) -> list[tuple[str, str]]:
     if counted:
         period = f", {_day(data['start'])} to {_day(data['end'])}" if data.get("start") else ""
         rows.append(("Data", ", ".join(counted) + period))
-    rows.append(("Split", str(split.get("describe") or split.get("method"))))
+    rows.append(("Split", _minutes(str(split.get("describe") or split.get("method")))))
     test = split.get("parts", {}).get("test", {})
     if test:
         when = f", {_day(test['start'])} to {_day(test['end'])}" if test.get("start") else ""
@@ -131,6 +153,11 @@ def asked(e: Evidence) -> list[tuple[str, str]]:
     if left:
         rows.append(("Left out", ", ".join(f"{number(v)} {k}" for k, v in left.items())))
     return rows
+
+
+def _minutes(text: str) -> str:
+    """Cut the times in a text to minutes: no split is known to the microsecond."""
+    return re.sub(r"(\d\d:\d\d):\d\d(\.\d+)?", r"\1", text)
 
 
 def _day(value: Any) -> str:
@@ -269,7 +296,7 @@ def _use(e: Evidence) -> list[str]:
     reached, low, high = e.reached(TOP)
     steps = [
         f"Start with the best-scored {number(TOP, 'share')}: "
-        f"{span(reached, low, high, 'share')} of the {outcome(e)[1]} are there. "
+        f"{span(reached, low, high, 'share')} of the {outcome(e)[1]} are found there. "
         "Leave out a random part of them (`cartcast experiment design`): a score says who "
         "buys, not whom an offer changes."
     ]
@@ -279,6 +306,6 @@ def _use(e: Evidence) -> list[str]:
             f"At the stated costs, contact from a probability of {number(at['threshold'], 'share')}"
             f" on: {number(at.get('contacted'), 'share')} of the sessions."
         )
-    if e.outside > 2:
+    if e.outside > MOST_OUTSIDE:
         steps.append("Calibrate on newer data before using the probabilities as such.")
     return steps

@@ -142,7 +142,9 @@ def _gain(e: Evidence) -> Block | None:
         return None
     half = mine.loc[mine["reached"] >= 0.5, "contacted"]
     words = f"Half of the {_those(e)} is found among the best {number(half.min(), 'share')} "
-    words += f"of the sessions; the band is the 90 % interval of {_words(e.run.champion)}."
+    words += (
+        f"of the {answers.moments(e)}; the band is the 90 % interval of {_words(e.run.champion)}."
+    )
     units = {
         "model": "words", "contacted": "share", "reached": "share", "lift": "factor",
         "precision": "share",
@@ -177,8 +179,14 @@ def _slices(e: Evidence) -> Block | None:
         )
         if overall is not None and low == low and not low <= overall <= high
     ]
-    words = f"{_metric_words(metric)} in each slice. "
-    words += f"Different from the whole: {', '.join(away)}." if away else "None stands out."
+    chance = 0.1 * len(table)
+    words = f"{_metric_words(metric)} in each of {len(table)} slices. "
+    words += (
+        f"{len(away)} differ from the whole, where about {chance:.0f} would by chance: "
+        f"{', '.join(away)}."
+        if away
+        else "None differs from the whole."
+    )
     figure = slices_chart.slices(table, label=_metric_words(metric), unit="points", overall=overall)
     units = {
         "slice_by": "words", "slice": "words", "value": "points", "low": "points",

@@ -11,6 +11,7 @@ from typing import Any
 from cartcast.atomic import write_text
 from cartcast.charts.theme import PALETTES, fade, number
 from cartcast.evaluate.scores import SCORES
+from cartcast.findings import Finding
 from cartcast.report import answers
 from cartcast.report.blocks import Block, blocks
 from cartcast.report.evidence import Evidence
@@ -108,7 +109,7 @@ def render(run: RunFolder) -> str:
             sections=_sections(e, drawn),
             asked=answers.asked(e),
             trust=answers.trust(e),
-            findings=run.findings,
+            findings=_grouped(run),
             heads=[SCORES[m].title for m in _COLUMNS[run.kind]],
             models=_models(e),
             seconds=_seconds(run),
@@ -121,6 +122,14 @@ def render(run: RunFolder) -> str:
             recolour=json.dumps(recolour()),
         )
     )
+
+
+def _grouped(run: RunFolder) -> list[list[Finding]]:
+    """Return the findings by code and waiver, in order, so that one cause is told once."""
+    groups: dict[tuple[str, str, str | None], list[Finding]] = {}
+    for f in run.findings:
+        groups.setdefault((f.code, f.severity, f.waived), []).append(f)
+    return list(groups.values())
 
 
 def _sections(e: Evidence, drawn: list[Block]) -> dict[str, dict[str, Any]]:
