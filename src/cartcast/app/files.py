@@ -61,8 +61,9 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
     returns = any("\r" in c for c in made.columns) or any(
         made[c].map(lambda v: isinstance(v, str) and "\r" in v).any() for c in text
     )
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
-    return made.to_csv(index=False, quoting=quoting).encode("utf-8")
+    if returns:
+        return made.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")
+    return made.to_csv(index=False).encode("utf-8")
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:

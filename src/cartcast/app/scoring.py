@@ -167,7 +167,7 @@ def what_would_change(
     return [c for c in best.values() if c.change != 0][:most]
 
 
-def ranges(run: RunFiles, data: Data | None, folder: Path) -> list[FeatureRange]:
+def ranges(scorer: Scorer, run: RunFiles, data: Data | None, folder: Path) -> list[FeatureRange]:
     """Return what each feature of a run holds in real data; counted once and kept in `folder`.
 
     Sessions are taken after three clicks, where there are as many; ready tables as they are.
@@ -179,12 +179,10 @@ def ranges(run: RunFiles, data: Data | None, folder: Path) -> list[FeatureRange]
         told = json.loads(kept.read_text(encoding="utf-8"))
         return [FeatureRange(n, u, a, b, c, tuple(words)) for n, u, a, b, c, words in told]
     facts = run.facts["features"]
-    if facts["yaml"]:
-        from cartcast.features import FeatureSet
-
+    if scorer.features is not None:
         if data is None:
             return []
-        replayed = FeatureSet.from_yaml(facts["yaml"]).replay(data.log, at=[3])
+        replayed = scorer.features.replay(data.log, at=[3])
         assert not isinstance(replayed, Path)
         table = replayed.to_pandas()
     else:

@@ -188,22 +188,29 @@ def note(text: str) -> None:
 
 def findings(found: Sequence[Finding], *, most: int = 3, title: str = "") -> None:
     """Show findings as a banner with their codes; beyond `most` they fold away."""
-    ordered = by_severity(found)
-    if not ordered:
+    grouped: dict[tuple[str, str, str | None], list[Finding]] = {}
+    for finding in by_severity(found):
+        grouped.setdefault((finding.code, finding.severity, finding.waived), []).append(finding)
+    same = list(grouped.values())
+    if not same:
         return
     if title:
         st.subheader(title, anchor=False)
-    for finding in ordered[:most]:
-        _banner(finding)
-    if len(ordered) > most:
-        with st.expander(f"{len(ordered) - most} more findings"):
-            for finding in ordered[most:]:
-                _banner(finding)
+    for group in same[:most]:
+        _banner(group)
+    if len(same) > most:
+        with st.expander(f"{sum(map(len, same[most:]))} more findings"):
+            for group in same[most:]:
+                _banner(group)
 
 
-def _banner(finding: Finding) -> None:
+def _banner(group: Sequence[Finding]) -> None:
+    """Draw findings of one code as one box: the first in full, the number of the others."""
+    finding = group[0]
     box = {"block": st.error, "warn": st.warning}.get(finding.severity, st.info)
     text = f"**{plain(finding.code)}** {plain(finding.message)}"
+    if len(group) > 1:
+        text = f"{text} *And {len(group) - 1} more of this kind.*"
     if finding.waived:
         box, text = st.info, f"{text} *Waived: {plain(finding.waived)}*"
     elif finding.advice:

@@ -49,7 +49,8 @@ def show(view: ui.View) -> None:
 
 def event_types(data: Data) -> list[str]:
     """Return the event types of the log, most frequent first."""
-    return list(data.log.summary.event_types)
+    counts = data.log.summary.event_types
+    return sorted(counts, key=lambda kind: (-counts[kind], kind))
 
 
 def split_columns(data: Data) -> list[str]:

@@ -161,21 +161,22 @@ def leaving(view: ui.View, o: Overview) -> None:
     if not o.leaving:
         ui.note("Every session here buys.")
         return
-    paged = any(x.page for x in o.leaving)
+    # Pages tell more only where all events are alike.
+    alike = len({x.event for x in o.leaving}) == 1
+    parts: dict[str, tuple[int, float]] = {}
+    for x in o.leaving:
+        name = f"page {x.page}" if alike and x.page else headlines.plain(x.event)
+        count, share = parts.get(name, (0, 0.0))
+        parts[name] = (count + x.sessions, share + x.share)
     table = pd.DataFrame(
         {
-            "name": [
-                headlines.plain(x.event) + (f", page {x.page}" if paged and x.page else "")
-                for x in o.leaving
-            ],
-            "value": [x.share for x in o.leaving],
-            "n": [x.sessions for x in o.leaving],
+            "name": list(parts),
+            "value": [share for _, share in parts.values()],
+            "n": [count for count, _ in parts.values()],
         }
     ).head(8)
-    drawn = bars.bars(
-        table, label="share of sessions without a purchase, by last event", theme=view.theme
-    )
-    ui.chart(drawn, "leaving_chart", "last event of sessions without a purchase")
+    drawn = bars.bars(table, label="share of sessions without a purchase", theme=view.theme)
+    ui.chart(drawn, "leaving_chart", "where sessions without a purchase end")
 
 
 ui.serve(show)

@@ -73,7 +73,7 @@ def about(facts: dict[str, Any]) -> str:
     return (
         f"Target: {facts['target']['describe']}. Measured on {number(test.get('sessions'))} test "
         f"sessions with {number(test.get('positives'))} positives that no model saw. "
-        f"{facts['split']['describe']}"
+        f"Split {facts['split']['describe'].split(':')[0]}."
     )
 
 
@@ -131,14 +131,17 @@ def show_clicks(view: ui.View, run: RunFiles) -> None:
     champion = run.facts["champion"]
     keep = [champion, *run.facts["baselines"]]
     told = rows[rows["model"].isin(keep)].rename(columns={metric: "value"})
-    for side in ("low", "high"):
-        if f"{metric}_{side}" in told:
-            told[side] = told[f"{metric}_{side}"]
+    ends = told.get(f"{metric}_interval")
+    if ends is not None:
+        told["low"] = [e[0] if isinstance(e, list) else None for e in ends]
+        told["high"] = [e[1] if isinstance(e, list) else None for e in ends]
+        told = told.astype({"low": float, "high": float})
     told = told.dropna(subset=["value"])
     drawn = by_click.by_click(told, label=METRICS[metric][0], subject=champion, theme=view.theme)
     ui.chart(drawn, "clicks", f"{metric} after each click")
     ui.note("A session with few clicks says little: what counts is the distance to the baselines.")
-    ui.table(rows, view, "by_click", shares=("prevalence",))
+    shown = rows.drop(columns=[c for c in rows.columns if c.endswith("_interval")])
+    ui.table(shown, view, "by_click", shares=("prevalence",))
 
 
 def test_rows(run: RunFiles) -> pd.DataFrame:

@@ -77,7 +77,8 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         return
     clicks: list[dict[str, Any]] = st.session_state.setdefault("clicks", [])
     shop = _items(str(view.data.folder), view.data.sessions.stat().st_mtime, view.data)
-    kinds = list(view.data.log.summary.event_types)
+    counts = view.data.log.summary.event_types
+    kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     with st.container(border=True, key="click_builder"):
         a, b, c, d = st.columns([1.2, 2, 1, 1], vertical_alignment="bottom")
         kind = a.selectbox("Event", kinds, format_func=step_name, key="click_kind")
@@ -174,7 +175,7 @@ def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     """A form made from the feature declarations, with their units and real ranges."""
     folder = view.project.state / "app" / "ranges"
     with st.spinner("Measuring the real ranges of the features …"):
-        known = scoring.ranges(run, view.data, folder)
+        known = scoring.ranges(scorer, run, view.data, folder)
     if not known:
         with top:
             ui.headline("The data of this run are not here any more.")
@@ -268,7 +269,7 @@ _reliability = st.cache_data(_at, max_entries=500, show_spinner=False)
 def explain(view: ui.View, run: RunFiles, scorer: Scorer, row: dict[str, Any]) -> None:
     """Show in words what would change the score."""
     st.subheader("What would change it", anchor=False)
-    known = scoring.ranges(run, view.data, view.project.state / "app" / "ranges")
+    known = scoring.ranges(scorer, run, view.data, view.project.state / "app" / "ranges")
     changes = scoring.what_would_change(scorer, row, known)
     if not changes:
         ui.note("No single feature, within its real range, would change this score.")

@@ -1,0 +1,157 @@
+"""Pictures of every page of the app: light and dark, on a laptop and a phone.
+
+    python scripts/screenshots.py [--project DIR] [--out DIR]
+
+Without a project the demo is made first. Nothing but the app itself is asked for anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = {"laptop": (1366, 860), "phone": (390, 844)}
+PAGES = {
+    "dashboard": "",
+    "analysis-funnel": "analysis?topic=Funnel",
+    "analysis-paths": "analysis?topic=Paths",
+    "analysis-cohorts": "analysis?topic=Cohorts",
+    "analysis-conversion": "analysis?topic=Conversion%20by",
+    "analysis-hours": "analysis?topic=Hours",
+    "predictions": "predictions",
+    "predictions-features": "predictions?kind=Features",
+    "predictions-batch": "predictions?kind=Batch",
+    "segments": "segments",
+    "performance": "performance",
+    "performance-clicks": "performance?view=By%20click",
+    "performance-calibration": "performance?view=Calibration",
+    "performance-lift": "performance?view=Lift%20and%20profit",
+    "performance-slices": "performance?view=Slices",
+    "training": "training",
+    "training-train": "training?part=Train",
+}
+TALLEST = 2600
+
+
+@contextmanager
+def served(project: Path) -> Iterator[str]:
+    """Run the app for a project."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartcast", "app", "--project", str(project), "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):  # noqa: S310
+                    break
+            except OSError:
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def settle(page: Any) -> None:
+    """Wait until the page has drawn everything."""
+    page.wait_for_selector("h1, [data-testid=stAlert]", timeout=90_000)
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')",
+        timeout=90_000,
+    )
+    page.wait_for_timeout(900)
+
+
+def prepare(page: Any, url: str) -> None:
+    """Have the project's data read once."""
+    page.goto(url)
+    settle(page)
+    button = page.get_by_role("button", name="Read the project's data")
+    if button.count():
+        button.click()
+        page.wait_for_selector("[data-testid=stMetric]", timeout=120_000)
+        settle(page)
+
+
+def clicks(page: Any) -> None:
+    """Build a short session, so that the page has something to say."""
+    add = page.get_by_role("button", name="Add", exact=True)
+    for _ in range(3):
+        if add.count():
+            add.click()
+            settle(page)
+
+
+def take(page: Any, url: str, name: str, path: Path, act: Callable[[Any], None] | None) -> None:
+    """Take one picture, as tall as the page."""
+    size = page.viewport_size
+    page.goto(f"{url}/{PAGES[name]}")
+    settle(page)
+    if act:
+        act(page)
+    tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size(
+        {"width": size["width"], "height": min(max(size["height"], tall), TALLEST)}
+    )
+    page.wait_for_timeout(700)
+    page.screenshot(path=path)
+    page.set_viewport_size(size)
+
+
+def main() -> int:
+    """Take all pictures; return an exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--project", type=Path, default=ROOT / "demo")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--only", nargs="*", default=list(PAGES))
+    parser.add_argument("--sizes", nargs="*", default=list(SIZES))
+    parser.add_argument("--themes", nargs="*", default=["light", "dark"])
+    told = parser.parse_args()
+    chromium = os.environ.get("CARTCAST_CHROMIUM") or shutil.which("chromium")
+    if chromium is None:
+        print("screenshots: error: needs chromium; install it, or set CARTCAST_CHROMIUM.")
+        return 1
+    if not (told.project / "cartcast.yaml").is_file():
+        subprocess.run([sys.executable, "-m", "cartcast", "demo", str(told.project)], check=True)
+    from playwright.sync_api import sync_playwright
+
+    told.out.mkdir(parents=True, exist_ok=True)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with served(told.project) as url, sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=flags)
+        for theme in told.themes:
+            for size in told.sizes:
+                wide, high = SIZES[size]
+                context = browser.new_context(
+                    viewport={"width": wide, "height": high}, color_scheme=theme
+                )
+                page = context.new_page()
+                prepare(page, url)
+                for name in told.only:
+                    path = told.out / f"{name}-{size}-{theme}.png"
+                    take(page, url, name, path, clicks if name == "predictions" else None)
+                    print(path.name, flush=True)
+                context.close()
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,350 @@
+"""The real app in a real browser: server, access, uploads, training, predictions, a phone."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("CARTCAST_CHROMIUM") or shutil.which("chromium")
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here"),
+]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+HEADER = "visitor_id,session_id,event_time,event_type,item_id,category,price,quantity,currency\n"
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def shop(path: Path, sessions: int = 60) -> None:
+    steps = ["view_item", "view_item", "add_to_cart", "purchase"]
+    with path.open("w") as out:
+        out.write(HEADER)
+        for s in range(sessions):
+            for k, kind in enumerate(steps[: 1 + s % 4]):
+                at = f"2024-03-{1 + s % 28:02d}T10:{k:02d}:00"
+                out.write(f"v{s % 40},s{s},{at},{kind},i{s % 5},c{s % 2},{10 + s % 5},1,EUR\n")
+
+
+@contextmanager
+def served(folder: Path, port: int, **environment: str) -> Iterator[str]:
+    """Run `cartcast app` for a project until the block ends."""
+    log = (folder / "server.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cartcast", "app", "--project", str(folder), "--port", str(port)],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **environment},
+    )
+    url = f"http://localhost:{port}"
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                    break
+            except OSError:
+                assert process.poll() is None, (folder / "server.log").read_text()
+                time.sleep(0.2)
+        yield url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as p:
+        made = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    shop(folder / "shop.csv")
+    (folder / "cartcast.yaml").write_text("sources: [shop.csv]\nupload_megabytes: 3\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(project):
+    with served(project, free_port()) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser, app):
+    """Open a page; afterwards nothing may have been asked of anybody else."""
+    context = browser.new_context(viewport={"width": 1366, "height": 900})
+    context.set_default_timeout(60_000)
+    made = context.new_page()
+    outside: list[str] = []
+    here = (app, app.replace("http", "ws"), "data:", "blob:")
+    made.on("request", lambda r: None if r.url.startswith(here) else outside.append(r.url))
+    yield made
+    context.close()
+    assert outside == []
+
+
+def title(page, text: str | re.Pattern[str]) -> None:
+    sync_api.expect(page.locator("h1").first).to_contain_text(text, timeout=60_000)
+
+
+def open_part(page, url: str, part: str) -> None:
+    page.goto(f"{url}/training?part={part}")
+    page.get_by_role("radio", name=part, exact=True).wait_for()
+
+
+def test_from_a_file_to_the_answer(page, app):
+    page.goto(app)
+    title(page, "Here will be")
+    page.get_by_role("button", name="Read the project's data").click()
+    title(page, "of sessions buy")
+    assert page.locator("[data-testid=stMetric]").count() == 5
+    assert page.locator("[data-testid=stException]").count() == 0
+    for path, words in (("analysis", "reach"), ("training", "60 sessions")):
+        page.goto(f"{app}/{path}")
+        title(page, words)
+
+
+def test_the_state_of_a_view_is_in_its_address(page, app, browser):
+    page.goto(f"{app}/analysis")
+    title(page, "reach")
+    page.get_by_role("radio", name="Paths").click()
+    title(page, "sessions with")
+    page.wait_for_url(re.compile("topic=Paths"))
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    title(other, "sessions with")
+    other.context.close()
+
+
+def test_a_huge_upload_is_refused_and_a_bad_one_named(page, app):
+    open_part(page, app, "Data")
+    chooser = page.locator("input[type=file]").first
+    chooser.set_input_files(
+        {"name": "huge.csv", "mimeType": "text/csv", "buffer": b"x" * 3_500_000}
+    )
+    page.get_by_text(re.compile("must be 3(.0)? ?MB or smaller", re.I)).wait_for()
+    chooser.set_input_files({"name": "bad.csv", "mimeType": "text/csv", "buffer": b"a;b\n1;2\n"})
+    page.get_by_role("button", name="Read and validate").click()
+    alert = page.locator("[data-testid=stAlert]").filter(has_text="bad.csv")
+    alert.first.wait_for()
+    assert "Traceback" not in page.content()
+
+
+def test_upload_of_a_real_log_is_understood(page, app, rees46_file):
+    open_part(page, app, "Data")
+    page.locator("input[type=file]").first.set_input_files(str(rees46_file))
+    page.get_by_text("rees46", exact=False).first.wait_for()
+    page.get_by_role("button", name="Read and validate").click()
+    title(page, "17,434 events in 5,066 sessions, 200 of them buy")
+
+
+def test_the_eshop_file_has_no_outcome_and_the_app_says_so(page, app, eshop_file):
+    open_part(page, app, "Data")
+    page.locator("input[type=file]").first.set_input_files(str(eshop_file))
+    page.get_by_role("button", name="Read and validate").click()
+    title(page, "165,474 events in 24,026 sessions, no purchases")
+    page.get_by_role("radio", name="Train", exact=True).click()
+    page.get_by_text("records no outcome").wait_for()
+
+
+def start_training(page, app) -> None:
+    open_part(page, app, "Train")
+    page.get_by_role("button", name="Train", exact=True).last.click()
+    page.get_by_text("has begun").wait_for()
+
+
+def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page, rees46_file):
+    open_part(page, app, "Data")
+    page.locator("input[type=file]").first.set_input_files(str(rees46_file))
+    page.get_by_role("button", name="Read and validate").click()
+    title(page, "17,434 events")
+    for _ in range(2):
+        one = browser.new_context()
+        tab = one.new_page()
+        tab.set_default_timeout(60_000)
+        start_training(tab, app)
+        one.close()
+    open_part(page, app, "Trainings")
+    sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(2, timeout=60_000)
+    for left in (1, 0):
+        page.get_by_role("button", name="Cancel").first.click()
+        sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(
+            left, timeout=60_000
+        )
+    assert page.get_by_text("cancelled").count() >= 2
+
+
+@pytest.mark.parametrize("path", ["", "analysis", "training", "performance", "predictions"])
+def test_readable_on_a_phone(browser, app, path):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    phone = context.new_page()
+    phone.goto(f"{app}/{path}")
+    phone.locator("h1").first.wait_for(timeout=60_000)
+    phone.wait_for_timeout(1500)
+    wide = phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert wide <= 390
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["", "analysis", "training", "performance"])
+def test_axe_finds_no_serious_fault(page, app, path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page.goto(f"{app}/{path}")
+    page.locator("h1").first.wait_for()
+    page.wait_for_timeout(2000)
+    found = axe.Axe().run(page).response["violations"]
+    serious = [
+        (v["id"], [n["target"] for n in v["nodes"]][:4])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.fixture(scope="module")
+def provider():
+    """A local OIDC provider with three people."""
+    oidc = pytest.importorskip("oidc_provider_mock")
+    people = [oidc.User(sub=name) for name in ("boss", "ann", "eve", "nobody")]
+    with oidc.run_server_in_thread(user_claims=people) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory, provider):
+    folder = tmp_path_factory.mktemp("guarded")
+    shop(folder / "shop.csv")
+    (folder / "cartcast.yaml").write_text(
+        "sources: [shop.csv]\nauth:\n"
+        f"  metadata_url: {provider}/.well-known/openid-configuration\n"
+        f"  client_id: app\n  admins: [{{issuer: '{provider}', subject: boss}}]\n"
+    )
+    from cartcast.app.access import Access, Person
+
+    access = Access(folder, {"admins": []})
+    boss = Person(provider, "boss", "Boss", "admin")
+    access.set_role(boss, provider, "ann", "analyst", "Ann")
+    access.set_role(boss, provider, "eve", "viewer", "Eve")
+    port = free_port()
+    settings = folder / "cartcast.yaml"
+    settings.write_text(
+        settings.read_text() + f"  redirect_uri: http://localhost:{port}/oauth2callback\n"
+    )
+    with served(folder, port, CARTCAST_CLIENT_SECRET="secret") as url:
+        yield url, folder
+
+
+def sign_in(browser, url: str, subject: str):
+    page = browser.new_context().new_page()
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("input[name=sub]").wait_for()
+    page.locator("input[name=sub]").fill(subject)
+    page.get_by_role("button", name="Authorize").click()
+    page.get_by_role("button", name="Sign out").first.wait_for()
+    return page
+
+
+def test_nothing_is_shown_before_signing_in(browser, guarded):
+    url, _ = guarded
+    page = browser.new_context().new_page()
+    for path in ("", "training", "performance", "segments", "analysis", "predictions"):
+        page.goto(f"{url}/{path}")
+        title(page, "Sign in to see this project")
+        assert page.locator("[data-testid=stMetric]").count() == 0
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("subject", "upload", "people"),
+    [("eve", False, False), ("ann", True, False), ("boss", True, True)],
+)
+def test_each_role_is_offered_what_it_may_do(browser, guarded, subject, upload, people):
+    url, _ = guarded
+    page = sign_in(browser, url, subject)
+    page.goto(f"{url}/training")
+    page.get_by_role("radio", name="Trainings").wait_for()
+    page.wait_for_timeout(1000)
+    assert (page.get_by_role("button", name="Read and validate").count() == 1) is upload
+    assert (page.get_by_role("radio", name="People").count() == 1) is people
+    # The direct address shows no more than the menu does.
+    page.goto(f"{url}/training?part=People")
+    page.get_by_role("radio", name="Trainings").wait_for()
+    page.wait_for_timeout(1000)
+    assert (page.get_by_text("Audit log").count() == 1) is people
+    page.goto(f"{url}/training?part=Train")
+    page.get_by_role("radio", name="Trainings").wait_for()
+    page.wait_for_timeout(1000)
+    assert (page.get_by_text("an analyst trains").count() == 0) is upload
+    page.context.close()
+
+
+def test_without_a_role_one_is_told_what_to_ask_for(browser, guarded, provider):
+    url, _ = guarded
+    page = sign_in(browser, url, "nobody")
+    title(page, "have no role in this project")
+    assert page.get_by_text(provider).count() >= 1
+    page.context.close()
+
+
+def test_train_predict_download_equals_the_command_line(browser, tmp_path):
+    from cartcast.datasets import simulate
+    from cartcast.train import train
+
+    simulate(sessions=3000, seed=1, out=tmp_path / "shop.parquet")
+    (tmp_path / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
+    run = train(project=tmp_path, models=("logistic_regression",), segments=3)
+    out = tmp_path / "cli.csv"
+    subprocess.run(
+        [sys.executable, "-m", "cartcast", "predict", "shop.parquet", "--model", str(run.dir),
+         "--out", str(out)],
+        check=True, cwd=tmp_path,
+    )  # fmt: skip
+    with served(tmp_path, free_port()) as url:
+        page = browser.new_context(accept_downloads=True).new_page()
+        page.set_default_timeout(90_000)
+        page.goto(f"{url}/predictions?kind=Batch")
+        page.locator("input[type=file]").first.set_input_files(str(tmp_path / "shop.parquet"))
+        page.get_by_role("button", name="Score", exact=True).click()
+        title(page, "3,000 sessions scored")
+        with page.expect_download() as got:
+            page.get_by_role("button", name="CSV").first.click()
+        mine = pd.read_csv(io.BytesIO(Path(got.value.path()).read_bytes()))
+        pd.testing.assert_frame_equal(mine, pd.read_csv(out), check_exact=True)
+        page.goto(f"{url}/")
+        page.get_by_role("button", name="Read the project's data").or_(
+            page.locator("[data-testid=stMetric]").first
+        ).first.wait_for()
+        page.goto(f"{url}/predictions")
+        page.get_by_role("button", name="Add", exact=True).click()
+        title(page, "probability of")
+        page.context.close()
