@@ -40,10 +40,7 @@ async def start(scorer: Any, folder: Path, **more: Any) -> tuple[Live, MemorySto
 
 async def drop(store: MemoryStore) -> None:
     """End as a killed process does: nothing is written, the lock goes with the process."""
-    for task in store._tasks:
-        task.cancel()
-    assert store._lock is not None
-    store._lock.release()
+    await store.abandon()
 
 
 @pytest.mark.parametrize("durability", ["fsync", "write"])

@@ -55,6 +55,7 @@ class Service(FastAPI):
         keys: API keys; empty (false) means that none are asked for.
         served: limits and what is shown.
         background: coroutine functions run while the service runs.
+        opens: whether the service opens and closes the state itself.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Service(FastAPI):
         keys: Keys | None = None,
         served: Served | None = None,
         background: Sequence[routes.Background] = (),
+        opens: bool = True,
     ) -> None:
         self.live = live
         self.keys = keys or Keys(None)
@@ -70,6 +72,7 @@ class Service(FastAPI):
         self._rate = Buckets(self.served.rate) if self.served.rate else None
         self._failures = Buckets(FAILED_PER_SECOND)
         self._background = tuple(background)
+        self._opens = opens
         super().__init__(
             title="Cartcast live",
             description=routes.DESCRIPTION,
@@ -89,12 +92,14 @@ class Service(FastAPI):
 
     @asynccontextmanager
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
-        await self.live.store.open()
+        if self._opens:
+            await self.live.store.open()
         try:
             async with routes.running(self._background):
                 yield
         finally:
-            await self.live.store.close()
+            if self._opens:
+                await self.live.store.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from cartcast.errors import NotTrustedError, UsageError
+from cartcast.events.schema import Clock
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.live import Handle, History, handle
@@ -21,6 +22,7 @@ from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
+from cartcast.live.session import Rules
 
 __all__ = ["Fold", "LiveState", "ModelScorer", "load_scorer"]
 
@@ -30,10 +32,10 @@ _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 class Fold(Handle):
     """A feature set's handle that takes `Event`s and gives rows of words."""
 
-    def __init__(self, features: FeatureSet, clock: str) -> None:
-        super().__init__(features, clock)  # type: ignore[arg-type]
+    def __init__(self, features: FeatureSet, clock: Clock) -> None:
+        super().__init__(features, clock)
         # `dump` and `load` go through the shared handle: texts known to one are known to both.
-        self._texts = handle(features, clock)._texts  # type: ignore[arg-type]
+        self._texts = handle(features, clock)._texts
         needed = [*self.program.columns, "event_time", "session_seconds"]
         names = [name for name in dict.fromkeys(needed) if name in _FIELDS]
         self._own = tuple(names)
@@ -92,6 +94,7 @@ class ModelScorer:
         version: run id and model, as in stored scores.
         fingerprint: of the feature set of the states.
         reads_history: whether features read the visitor's earlier sessions.
+        rules: of the sessions that the run was trained on.
     """
 
     def __init__(
@@ -107,6 +110,10 @@ class ModelScorer:
         self.version = f"{run['run_id']}/{run['champion']}"
         self.fingerprint = features.fingerprint
         self.features = features
+        self.rules = Rules(
+            session_gap=float(run["source"].get("session_gap") or 1800.0),
+            session_breaks=tuple(run["source"].get("session_breaks") or ()),
+        )
         self._run = run
         self._missing = dict(missing)
         self._fold = Fold(features, clock)
@@ -187,6 +194,10 @@ class ModelScorer:
             ],
             "not_live": self._missing,
         }
+
+    def words(self, state: LiveState) -> Any:
+        """Return the features in order as words: bits of numbers, hashes of texts."""
+        return self._fold.row(state.model).words
 
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""

@@ -43,6 +43,8 @@ class MemoryStore:
         folder: for log and snapshots; None keeps nothing.
         durability: what an acknowledged event survives, see `cartcast.live.log`.
         clock: microseconds now, by which sessions expire; tests and replays give their own.
+        event_clock: sessions expire by the newest arrival's time, for logs of the past.
+        sweeps: look after expired sessions by itself; else `sweep` is called by the owner.
     """
 
     def __init__(
@@ -52,11 +54,15 @@ class MemoryStore:
         folder: Path | None = None,
         durability: Durability = "fsync",
         clock: Callable[[], int] | None = None,
+        sweeps: bool = True,
+        event_clock: bool = False,
     ) -> None:
         self.sessions = Sessions(scorer, rules)
         self.folder = folder if durability != "none" else None
-        self.clock = clock or (lambda: time.time_ns() // 1000)
+        self.newest = 0
+        self.clock = (lambda: self.newest) if event_clock else clock or _wall
         self.recovered = 0
+        self._sweeps = sweeps
         self._durability: Durability = durability
         self._log: Log | None = None
         self._lock: FileLock | None = None
@@ -72,7 +78,8 @@ class MemoryStore:
         """
         if self.folder is not None:
             self._recover(self.folder)
-        self._tasks.append(asyncio.create_task(self._sweep_for_ever()))
+        if self._sweeps:
+            self._tasks.append(asyncio.create_task(self._sweep_for_ever()))
 
     async def close(self) -> None:
         """Take a last snapshot, so that the next start is quick, and let go of the folder."""
@@ -88,6 +95,15 @@ class MemoryStore:
         if self._lock is not None:
             self._lock.release()
 
+    async def abandon(self) -> None:
+        """Let go of the folder as a killed process does: what was acknowledged is in the log."""
+        for task in self._tasks:
+            task.cancel()
+        if self._log is not None:
+            await self._log.close()
+        if self._lock is not None:
+            self._lock.release()
+
     async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
         """Put events into their sessions, render the answers, return when all is durable.
 
@@ -95,6 +111,8 @@ class MemoryStore:
             Problem: 503, when the disk refuses; nothing is acknowledged.
         """
         log, apply = self._log, self.sessions.apply
+        if now > self.newest:
+            self.newest = now
         if log is None:
             return render([apply(event, now) for event in events])
         log.check()
@@ -223,6 +241,7 @@ class MemoryStore:
             for now, data in read_segment(path, last=number == newest_number):
                 sessions.apply(_DECODE(data), now)
                 self.recovered += 1
+        self.newest = max((s.touched for s in sessions.index.values()), default=0)
         self._log = Log(folder, newest_number + 1, self._durability)
         self.sweep(list(sessions.index))
 
@@ -239,3 +258,7 @@ class MemoryStore:
             return
         path.write_text(fingerprint + "\n", encoding="utf-8")
         os.chmod(path, 0o600)
+
+
+def _wall() -> int:
+    return time.time_ns() // 1000

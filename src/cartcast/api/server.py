@@ -1,0 +1,251 @@
+"""One server process, or several behind one port: load the model, open the state, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import uvicorn
+
+from cartcast.api.app import Service
+from cartcast.api.keys import KeyFile, Keys
+from cartcast.api.logs import configure
+from cartcast.api.settings import Served, require_safe
+from cartcast.errors import CartcastError, NotFoundError, StorageError, UsageError
+from cartcast.live.event import Event, now_micros
+from cartcast.live.model import ModelScorer, load_scorer
+from cartcast.live.service import Live, Store
+from cartcast.live.session import Rules
+from cartcast.live.state import MemoryStore
+
+__all__ = ["Plan", "make_store", "serve"]
+
+logger = logging.getLogger(__name__)
+CHAMPION_SECONDS = 2.0
+"""How often the registry is asked for a new champion."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a server is started with.
+
+    Attributes:
+        model: run folder, run id or alias.
+        project: project folder of the registry, or None.
+        catalogue: URL of the registry's database, or None.
+        host, port: address; port 0 takes a free one.
+        state: `memory` or `redis://...`.
+        state_dir: folder of the log and snapshots of `memory`; None keeps nothing.
+        durability: `fsync`, `write` or `none`.
+        late_window, session_ttl: see `cartcast.live.session.Rules`.
+        keys: file of keys, or None.
+        open_to_all: serve other machines without keys.
+        workers: processes; more than one need Redis.
+        tls_cert, tls_key: files, or None.
+        log_level: `debug`, `info`, `warning` or `error`.
+        served: limits.
+    """
+
+    model: str
+    project: str | None = None
+    catalogue: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    state: str = "memory"
+    state_dir: str | None = None
+    durability: Literal["fsync", "write", "none"] = "fsync"
+    late_window: float = 120.0
+    session_ttl: float = 14_400.0
+    keys: str | None = None
+    open_to_all: bool = False
+    workers: int = 1
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    log_level: str = "info"
+    served: Served = field(default_factory=Served)
+
+
+def serve(plan: Plan, announce: Callable[[str], None]) -> None:
+    """Serve until stopped; `announce` is told the address once events can be taken.
+
+    Raises:
+        UsageError: the plan would be unsafe, or does not fit together.
+        NotFoundError, NotTrustedError: the model is not there, or not as recorded.
+        StorageError: the port or the state cannot be had.
+    """
+    has_keys = bool(plan.keys and KeyFile(Path(plan.keys)).read())
+    require_safe(plan.host, has_keys, plan.open_to_all)
+    if bool(plan.tls_cert) != bool(plan.tls_key):
+        raise UsageError("--tls-cert and --tls-key must be given together.")
+    if plan.durability not in ("fsync", "write", "none"):
+        raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
+    configure(plan.log_level)
+    if plan.workers > 1:
+        if plan.state == "memory":
+            raise UsageError(
+                "several workers need shared sessions: give --state redis://host:6379/0, or shard "
+                "by visitor over single workers (docs/sizing.md)."
+            )
+        _several(plan, announce)
+        return
+    _run(_one(plan, _listen(plan.host, plan.port), announce))
+
+
+def make_store(plan: Plan, scorer: ModelScorer) -> Store:
+    """Return the store that the plan names, not yet opened."""
+    rules = Rules(
+        session_gap=scorer.rules.session_gap,
+        session_breaks=scorer.rules.session_breaks,
+        late_window=plan.late_window,
+        session_ttl=plan.session_ttl,
+    )
+    if plan.state == "memory":
+        folder = Path(plan.state_dir) if plan.state_dir else None
+        return MemoryStore(scorer, rules, folder, plan.durability if folder else "none")
+    if plan.state.startswith(("redis://", "rediss://")):
+        from cartcast.live.redis import RedisStore
+
+        return RedisStore(scorer, rules, plan.state)
+    raise UsageError(f"--state must be memory or redis://..., got {plan.state!r}.")
+
+
+def resolve(plan: Plan) -> Path:
+    """Return the run folder that the plan's model names now."""
+    from cartcast.registry import resolve_run
+
+    project = Path(plan.project) if plan.project else None
+    return resolve_run(plan.model, project, plan.catalogue)
+
+
+def warm(scorer: ModelScorer) -> None:
+    """Fold and score once, so that the first visitor does not wait for compiled code."""
+    state = scorer.step(scorer.start(), Event("page_view", now_micros(), "warm"))
+    scorer.score(state)
+    scorer.copy(state)
+
+
+async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], None]) -> None:
+    run_dir = resolve(plan)
+    scorer = load_scorer(run_dir)
+    warm(scorer)
+    live = Live(scorer, make_store(plan, scorer))
+    await live.store.open()
+    try:
+        keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
+        watch = _watch(plan, live, run_dir)
+        service = Service(live, keys, plan.served, (watch,), opens=False)
+        config = uvicorn.Config(
+            service,
+            access_log=False,
+            log_config=None,
+            ws="none",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=10,
+            server_header=False,
+            date_header=False,
+            ssl_certfile=plan.tls_cert,
+            ssl_keyfile=plan.tls_key,
+        )
+        scheme = "https" if plan.tls_cert else "http"
+        host, port = listener.getsockname()[:2]
+        announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
+        await uvicorn.Server(config).serve(sockets=[listener])
+    finally:
+        await live.store.close()
+
+
+def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
+    """Return a coroutine function that takes up a new champion when the alias moves."""
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        current = run_dir
+        while True:
+            await asyncio.sleep(CHAMPION_SECONDS)
+            try:
+                named = await loop.run_in_executor(None, resolve, plan)
+                if named == current:
+                    continue
+                current = named
+                scorer = await loop.run_in_executor(None, load_scorer, named)
+                live.take(scorer)
+                logger.info("took up model %s", scorer.version)
+            except CartcastError as error:
+                logger.warning("the model is not taken up: %s", error)
+
+    return watch
+
+
+def _several(plan: Plan, announce: Callable[[str], None]) -> None:
+    """Start the workers on one port (SO_REUSEPORT), and stop them together."""
+    import multiprocessing
+    import signal
+
+    resolve(plan)
+    listener = _listen(plan.host, plan.port, reuse=True)
+    port = listener.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    data = asdict(plan) | {"port": port}
+    workers = [context.Process(target=_worker, args=(data,)) for _ in range(plan.workers)]
+    for worker in workers:
+        worker.start()
+    listener.close()
+
+    def stop(*_: Any) -> None:
+        for worker in workers:
+            worker.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    announce(f"{plan.workers} workers start on port {port}")
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode not in (0, -signal.SIGTERM) for worker in workers):
+        raise StorageError("a worker ended with an error; its reason is above.")
+
+
+def _worker(data: dict[str, Any]) -> None:
+    plan = Plan(**{**data, "served": Served(**data["served"])})
+    configure(plan.log_level)
+    try:
+        _run(_one(plan, _listen(plan.host, plan.port, reuse=True), logger.info))
+    except CartcastError as error:
+        logger.error("%s", error)
+        raise SystemExit(error.exit_status) from error
+
+
+def _listen(host: str, port: int, reuse: bool = False) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except socket.gaierror as error:
+        listener.close()
+        raise NotFoundError(f"--host {host}: no such address here.") from error
+    except OSError as error:
+        listener.close()
+        raise StorageError(
+            f"{host}:{port}: cannot be listened on ({os.strerror(error.errno or 0)})."
+        ) from error
+    listener.listen(2048)
+    return listener
+
+
+def _run(main: Any) -> None:
+    """Run a coroutine, on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)

@@ -1,0 +1,115 @@
+"""`cartcast serve`: the live service over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["add"]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command()
+    def serve(
+        model: Annotated[
+            str, typer.Option("--model", help="Run folder, run id or alias.")
+        ] = "champion",
+        host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+        port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8000,
+        state: Annotated[
+            str, typer.Option("--state", help="memory, or redis://host:6379/0 to share sessions.")
+        ] = "memory",
+        state_dir: Annotated[
+            Path | None,
+            typer.Option("--state-dir", help="Folder of the log; default .cartcast/live."),
+        ] = None,
+        durability: Annotated[
+            str,
+            typer.Option("--durability", help="What an answer survives: fsync, write or none."),
+        ] = "fsync",
+        keys: Annotated[
+            Path | None, typer.Option("--keys", help="File of keys; default .cartcast/keys.json.")
+        ] = None,
+        open_to_all: Annotated[
+            bool, typer.Option("--open-to-all", help="Serve other machines without keys.")
+        ] = False,
+        workers: Annotated[
+            int, typer.Option("--workers", min=1, help="Processes; need Redis.")
+        ] = 1,
+        late_window: Annotated[
+            str, typer.Option("--late-window", help="How late an event is still put right.")
+        ] = "2m",
+        session_ttl: Annotated[
+            str, typer.Option("--session-ttl", help="How long sessions with own ids are kept.")
+        ] = "4h",
+        rate: Annotated[
+            float, typer.Option("--rate-limit", help="Requests per second and key; 0 for no limit.")
+        ] = 0.0,
+        max_body: Annotated[str, typer.Option("--max-body", help="Largest body.")] = "2MB",
+        origin: Annotated[
+            list[str] | None,
+            typer.Option("--origin", help="Web origin whose pages may call; repeat, or *."),
+        ] = None,
+        no_docs: Annotated[bool, typer.Option("--no-docs", help="Close /docs.")] = False,
+        no_metrics: Annotated[bool, typer.Option("--no-metrics", help="Close /metrics.")] = False,
+        tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate.")] = None,
+        tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Private key.")] = None,
+        log_level: Annotated[
+            str, typer.Option("--log-level", help="debug, info, warning or error.")
+        ] = "info",
+    ) -> None:
+        """Serve probabilities while the visitor is still there."""
+        from cartcast.config import parse_duration, parse_size
+        from cartcast.live.place import home, project_of
+
+        served, plan = _types()
+        project, catalogue = project_of()
+        plan.serve(
+            plan.Plan(
+                model=model,
+                project=project,
+                catalogue=catalogue,
+                host=host,
+                port=port,
+                state=state,
+                state_dir=str(state_dir or home() / "live"),
+                durability=durability,
+                late_window=parse_duration(late_window),
+                session_ttl=parse_duration(session_ttl),
+                keys=_keys(keys, home() / "keys.json"),
+                open_to_all=open_to_all,
+                workers=workers,
+                tls_cert=str(tls_cert) if tls_cert else None,
+                tls_key=str(tls_key) if tls_key else None,
+                log_level=log_level,
+                served=served(
+                    max_body=parse_size(max_body),
+                    rate=rate,
+                    origins=tuple(origin or ()),
+                    docs=not no_docs,
+                    metrics=not no_metrics,
+                ),
+            ),
+            lambda text: typer.echo(text, err=True),
+        )
+
+
+def _keys(given: Path | None, usual: Path) -> str | None:
+    if given is not None:
+        return str(given)
+    return str(usual) if usual.is_file() else None
+
+
+def _types() -> tuple[Any, Any]:
+    from cartcast.errors import UsageError
+
+    try:
+        from cartcast.api import server
+        from cartcast.api.settings import Served
+    except ModuleNotFoundError as error:
+        raise UsageError(f"serve needs {error.name}: pip install 'cartcast[serve]'.") from error
+    return Served, server
