@@ -183,7 +183,8 @@ def test_figures_in_words_are_those_of_the_run(runs):
     taken = test["weight"].cumsum() <= 0.1 * test["weight"].sum()
     share = (test["weight"] * test["label"])[taken].sum() / (test["weight"] * test["label"]).sum()
     assert e.reached(0.1)[0] == pytest.approx(share, abs=0.02)
-    assert number(e.prevalence, "share") in headline(e)
+    assert f"{number(118 / 4000, 'share')} of sessions buy" in headline(e)
+    assert number(e.reached(0.1)[0], "share") in headline(e)
 
 
 def test_a_ready_table_has_no_click_chart(pages):

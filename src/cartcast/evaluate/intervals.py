@@ -199,9 +199,9 @@ def compare(
     bags, times = multipliers(base.groups, draws, seed)
     found: dict[str, Interval] = {}
     base_value = chosen.of(base, threshold)
-    base_drawn = (
-        _draws_of([chosen], base, threshold, bags, times)[chosen.name] if len(times) > 1 else None
-    )
+    base_drawn = None
+    if len(times) > 1:
+        base_drawn = _draws_of([chosen], base, threshold, bags, times)[chosen.name]
     for name, y_pred in y_preds.items():
         if name == against:
             continue
