@@ -86,6 +86,7 @@ def load(
     memory: str | int | None = None,
     out: Path | str | None = None,
     rejects_out: Path | str | None = None,
+    report_only: bool = False,
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
@@ -103,6 +104,7 @@ def load(
         memory: limit of the engine, such as `2GB`; more is spilled to disk.
         out: the canonical log's own path, instead of `events.parquet` in `folder`.
         rejects_out: the rejects' own path (`.parquet` or `.csv`); written even when empty.
+        report_only: count and report, but write no log (its path is not there).
 
     Raises:
         NotFoundError: a source is not there.
@@ -131,6 +133,7 @@ def load(
         Path(out) if out else target / "events.parquet",
         Path(rejects_out) if rejects_out else target / "rejects.parquet",
         always=rejects_out is not None,
+        report_only=report_only,
     )
     with _work(target, memory, progress) as work:
         try:
@@ -154,11 +157,15 @@ def load(
 
 
 class _Places(NamedTuple):
-    """Where the log and the rejects go; `always` writes rejects even when there are none."""
+    """Where the log and the rejects go; `always` writes rejects even when there are none.
+
+    With `report_only` no log is written.
+    """
 
     events: Path
     rejects: Path
     always: bool
+    report_only: bool
 
 
 def _quiet(what: str, share: float | None) -> None:
@@ -289,5 +296,6 @@ def _clean(
         message = report.refusal(con, work.sources, summary, max_reject_share)
         raise RejectedError(message, log)
     orders_file = len(work.sources) - 1 if work.with_orders else None
-    write_events(con, places.events, metadata, work.own_order, orders_file)
+    if not places.report_only:
+        write_events(con, places.events, metadata, work.own_order, orders_file)
     return log_from(places.events, metadata, rejects, keep)

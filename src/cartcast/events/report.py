@@ -68,6 +68,13 @@ SWALLOWED = declare(
     "All lines up to the next quote became one cell of one rejected row.",
     "Correct the quote in the row named.",
 )
+SESSIONS_MADE = declare(
+    "EV109",
+    "note",
+    "Sessions were made by inactivity",
+    "The source gives no session for these events, so a pause ends a session.",
+    "Choose the pause with --session-gap; export the shop's own session ids if it has them.",
+)
 SHARED_SESSION = declare(
     "EV110",
     "warn",
@@ -150,6 +157,7 @@ FEW_WORDS = declare(
 
 
 _MANY = 0.2
+_USEFUL = ("visitor_id", "item_id", "category", "price")
 
 
 def settle(
@@ -258,6 +266,18 @@ def findings(
                 reasons=dict(s.reject_reasons),
             )
         )
+    if made:
+        found.append(
+            finding(SESSIONS_MADE, f"{made} events had no session; made by inactivity.", count=made)
+        )
+    clicks = [r for r in resolved if r.layout.name != "orders"]
+    absent = [c for c in _USEFUL if not any(c in r.mapped for r in clicks)]
+    if absent:
+        found.append(
+            finding(
+                ABSENT, f"The source has no {', '.join(absent)}.", count=len(absent), columns=absent
+            )
+        )
     if s.swallowed_lines:
         found.append(
             finding(
@@ -267,10 +287,11 @@ def findings(
             )
         )
     if s.shared_sessions:
+        ids = "id is" if s.shared_sessions == 1 else "ids are"
         found.append(
             finding(
                 SHARED_SESSION,
-                f"{s.shared_sessions} session id(s) are used by more than one visitor.",
+                f"{s.shared_sessions} session {ids} used by more than one visitor.",
                 count=s.shared_sessions,
             )
         )

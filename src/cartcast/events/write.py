@@ -57,6 +57,7 @@ def write_events(
         con.execute(
             f"COPY (SELECT {selected} FROM {source} {order}) TO "
             f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+            f"USE_TMP_FILE false, "
             f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
         )
 
@@ -70,5 +71,6 @@ def write_rejects(con: duckdb.DuckDBPyConnection, sources: Sequence[str], path: 
             f"COPY (SELECT name AS source, __row AS row, __reason AS reason, "
             f'__column AS "column", __value AS value FROM {STAGE} JOIN (VALUES {files}) '
             f"AS files(file, name) ON __file = file WHERE __reason IS NOT NULL "
-            f"ORDER BY __file, __row, __seq) TO {literal(str(temporary))} (FORMAT {form})"
+            f"ORDER BY __file, __row, __seq) TO {literal(str(temporary))} "
+            f"(FORMAT {form}, USE_TMP_FILE false)"
         )

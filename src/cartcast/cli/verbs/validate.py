@@ -63,6 +63,7 @@ def add(app: typer.Typer) -> None:
                     memory=memory,
                     out=out,
                     rejects_out=rejects,
+                    report_only=out is None,
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log
