@@ -82,8 +82,8 @@ def _xgboost(seed: int, n_jobs: int, categorical: Names) -> Any:
     from xgboost import XGBClassifier
 
     model = XGBClassifier(
-        n_estimators=250, learning_rate=0.04, max_depth=4, min_child_weight=10, subsample=0.8,
-        colsample_bytree=0.5, reg_lambda=10.0, tree_method="hist", n_jobs=n_jobs,
+        n_estimators=200, learning_rate=0.05, max_depth=4, min_child_weight=10, subsample=1.0,
+        colsample_bynode=0.5, reg_lambda=10.0, tree_method="hist", n_jobs=n_jobs,
         random_state=seed,
     )  # fmt: skip
     return _table(model, categorical)
@@ -100,8 +100,8 @@ def lightgbm_model(seed: int, n_jobs: int, **changes: Any) -> Any:
     from lightgbm import LGBMClassifier
 
     settings: dict[str, Any] = {
-        "n_estimators": 300, "learning_rate": 0.03, "num_leaves": 15, "min_child_samples": 40,
-        "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.5, "reg_lambda": 10.0,
+        "n_estimators": 200, "learning_rate": 0.04, "num_leaves": 15, "min_child_samples": 40,
+        "feature_fraction_bynode": 0.5, "reg_lambda": 10.0,
     }  # fmt: skip
     fixed = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
     return LGBMClassifier(**{**settings, **changes}, **fixed, n_jobs=n_jobs, random_state=seed)
@@ -201,7 +201,7 @@ CLASSIFIERS: MappingProxyType[str, Declaration] = MappingProxyType(
                     "model__max_depth": Integer(2, 8),
                     "model__min_child_weight": Real(1.0, 100.0, log=True),
                     "model__reg_lambda": Real(0.1, 100.0, log=True),
-                    "model__colsample_bytree": Real(0.2, 1.0),
+                    "model__colsample_bynode": Real(0.2, 1.0),
                 },
                 simplicity=5,
             ),
@@ -214,14 +214,14 @@ CLASSIFIERS: MappingProxyType[str, Declaration] = MappingProxyType(
             Declaration(
                 "lightgbm", "LightGBM", "classifier", "boosting", _lightgbm,
                 {
-                    **_BOOSTING,
+                    "model__learning_rate": Real(0.01, 0.1, log=True),
                     "model__n_estimators": Integer(50, 600, log=True),
                     "model__num_leaves": Integer(4, 48, log=True),
                     "model__min_child_samples": Integer(10, 300, log=True),
                     "model__reg_lambda": Real(0.1, 100.0, log=True),
-                    "model__colsample_bytree": Real(0.2, 1.0),
+                    "model__feature_fraction_bynode": Real(0.2, 1.0),
                 },
-                simplicity=5, notes="Regularised default: small trees, half of the columns each.",
+                simplicity=5, notes="Regularised default: small trees, half of the columns at each split.",
             ),
             Declaration(
                 "catboost", "CatBoost", "classifier", "boosting", _catboost,

@@ -85,7 +85,7 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
         weights = row_weights(sample_weight, len(values))
         w = np.ones(len(values)) if weights is None else weights
         tail = (1 - self.level) / 2
-        needed = int(np.ceil(1 / tail)) - 1
+        needed = int(np.ceil(round(1 / tail, 9))) - 1
         if len(values) < needed:
             raise DataError(
                 f"an interval of level {self.level:g} needs {needed} buyers to calibrate on, "

@@ -75,7 +75,7 @@ def _xgboost(seed: int, n_jobs: int, categorical: Names) -> Any:
 
     model = XGBRegressor(
         n_estimators=250, learning_rate=0.04, max_depth=4, min_child_weight=10, subsample=0.8,
-        colsample_bytree=0.5, reg_lambda=10.0, tree_method="hist", n_jobs=n_jobs,
+        colsample_bynode=0.5, reg_lambda=10.0, tree_method="hist", n_jobs=n_jobs,
         random_state=seed,
     )  # fmt: skip
     return _table(model, categorical)
@@ -92,8 +92,8 @@ def lightgbm_regressor(seed: int, n_jobs: int, **changes: Any) -> Any:
     from lightgbm import LGBMRegressor
 
     settings: dict[str, Any] = {
-        "n_estimators": 300, "learning_rate": 0.03, "num_leaves": 15, "min_child_samples": 40,
-        "subsample": 0.8, "subsample_freq": 1, "colsample_bytree": 0.5, "reg_lambda": 10.0,
+        "n_estimators": 200, "learning_rate": 0.04, "num_leaves": 15, "min_child_samples": 40,
+        "feature_fraction_bynode": 0.5, "reg_lambda": 10.0,
     }  # fmt: skip
     fixed = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
     return LGBMRegressor(**{**settings, **changes}, **fixed, n_jobs=n_jobs, random_state=seed)
