@@ -34,11 +34,11 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
             raise
         _complain(str(error))
         status = error.exit_status
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        _complain("interrupted; nothing half-written was kept.")
-        status = 130
+    except SystemExit as stop:
+        # The parser turns Ctrl-C into this status without a word.
+        if stop.code == 130:
+            _complain("interrupted; nothing half-written was kept.")
+        raise
     except BrokenPipeError:
         # The reader (head, less) went away: not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
