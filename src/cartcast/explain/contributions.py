@@ -56,6 +56,7 @@ def contributions(
         UsageError: the model is not a booster and no background is given.
     """
     inner = getattr(model, "estimator", model) if hasattr(model, "curve") else model
+    inner = getattr(inner, "estimator_", inner)  # resampling shifts the base only
     native = _native(inner, X)
     if native is not None:
         values, base = native

@@ -51,11 +51,23 @@ def phrase(name: str, value: Any, unit: str = "", currency: str | None = None) -
     if unit == "hour":
         return f"at {int(x)} o'clock" if words == "hour" else f"{words} {int(x)}"
     if unit in _COUNTED and x == int(x):
-        return f"{int(x):,} {words}" if x else f"no {words}"
+        return f"{int(x):,} {_one(words) if x == 1 else words}" if x else f"no {words}"
     if unit == "day":
         return f"{_short(x)} days{words.removeprefix('days')}"
     shown = unit.replace("currency", currency or "money").replace("item_id", "item")
     return f"{words} {_short(x)}" + (f" {shown}" if shown else "")
+
+
+def _one(words: str) -> str:
+    """Return counted things in the singular.
+
+    >>> _one("category repeats"), _one("searches"), _one("categories"), _one("clicks last minute")
+    ('category repeat', 'search', 'category', 'clicks last minute')
+    """
+    for end, short in (("ies", "y"), ("ches", "ch"), ("sses", "ss"), ("s", "")):
+        if words.endswith(end):
+            return words.removesuffix(end) + short
+    return words
 
 
 def _short(x: float) -> str:

@@ -1,0 +1,58 @@
+"""`cartcast explain`: what drives a run, and why single sessions got their scores."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cartcast.cli import shell
+
+__all__ = ["add"]
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb."""
+
+    @app.command("explain")
+    def explain(
+        model: Annotated[str, typer.Argument(help="Run folder, run id, or alias as champion.")],
+        files: Annotated[
+            list[str] | None, typer.Argument(help="A log, or one ready table, to explain.")
+        ] = None,
+        session: Annotated[
+            list[str] | None, typer.Option(help="Session id, or row number; may be repeated.")
+        ] = None,
+        count: Annotated[int, typer.Option(help="How many, if none is named.")] = 5,
+        top: Annotated[int, typer.Option(help="Strongest reasons for each.")] = 6,
+        layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> None:
+        """Say what drives a run; with a log or table, why its sessions got their scores."""
+        from cartcast.config import find_project, read_settings
+        from cartcast.insights.explain import explain_run, explain_sessions
+        from cartcast.registry import resolve_run
+
+        project = find_project()
+        url = read_settings(project).catalogue if project else None
+        run_dir = resolve_run(model, project, url)
+        if not files:
+            drivers = explain_run(run_dir)
+            if json:
+                shell.print_json({"importance": drivers.to_dict("records")})
+                return
+            for row in drivers.head(15).to_dict("records"):
+                ends = f"({row['low']:.4f} to {row['high']:.4f})"
+                words = row["direction"] if isinstance(row["direction"], str) else ""
+                typer.echo(f"  {row['feature']:<28} {row['mean_drop']:+.4f} {ends} {words}")
+            return
+        with shell.progress(not json) as tell:
+            found = explain_sessions(
+                files, run_dir, sessions=session or (), count=count, top=top, layout=layout,
+                progress=tell,
+            )  # fmt: skip
+        if json:
+            shell.print_json([reasons.as_dict() for reasons in found])
+            return
+        for reasons in found:
+            typer.echo(f"{reasons.session}: {reasons.value:.4g}. {reasons.sentence}")

@@ -1,0 +1,147 @@
+"""Why a stored run says what it says: of all sessions, and of single ones, in words."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cartcast import events
+from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.evaluate.arrays import Task
+from cartcast.explain import contributions, describe
+from cartcast.explain.phrases import sentence
+from cartcast.explain.predict import says
+from cartcast.rows import read_table, typed
+from cartcast.score import Scorer, load_scorer
+
+__all__ = ["Reasons", "explain_run", "explain_sessions"]
+
+BACKGROUND = 200
+"""Sessions from which the average one is drawn, for models that are not boosted trees."""
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Why one session got its score.
+
+    Attributes:
+        session: its id, or the row number of a ready table.
+        value: the probability of the outcome, or the expected amount.
+        sentence: the strongest reasons in words.
+        reasons: table of feature, text, contribution, words; strongest first.
+        scale: what the contributions are measured in.
+    """
+
+    session: str
+    value: float
+    sentence: str
+    reasons: pd.DataFrame
+    scale: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "session": self.session,
+            "value": self.value,
+            "sentence": self.sentence,
+            "scale": self.scale,
+            "reasons": self.reasons.to_dict("records"),
+        }
+
+
+def explain_run(run_dir: Path | str) -> pd.DataFrame:
+    """Return what drives a run: feature, mean_drop, low, high, direction; measured in training.
+
+    Raises:
+        NotFoundError, NotTrustedError: there is no such run, or it is damaged.
+    """
+    from cartcast.report import read_run
+    from cartcast.report.evidence import Evidence
+
+    return Evidence(read_run(run_dir)).importance
+
+
+def explain_sessions(
+    sources: Sequence[Any] | Any,
+    run_dir: Path | str,
+    *,
+    sessions: Sequence[str] = (),
+    top: int = 6,
+    count: int = 5,
+    layout: str | None = None,
+    progress: Callable[[str, float | None], None] | None = None,
+) -> list[Reasons]:
+    """Return the reasons for sessions of a log, after their last event, or for rows of a table.
+
+    `sessions` names them (row numbers from 1 for a table); without, the `count` highest scored.
+
+    Raises:
+        UsageError: `top` or `count` is below 1, or a session is not in the log.
+        NotFoundError, NotTrustedError, DataError: as `cartcast.score.predict`.
+    """
+    if top < 1 or count < 1:
+        raise UsageError(f"top and count must be at least 1, got {top} and {count}.")
+    if progress is not None:
+        progress("loading the model", None)
+    scorer = load_scorer(Path(run_dir))
+    if progress is not None:
+        progress("reading", None)
+    X, ids = _features(sources, scorer, layout)
+    task: Task = "classifier" if scorer.probability else "regressor"
+    said = pd.Series(says(scorer.models["champion"], X, task), index=X.index)
+    chosen = _chosen(ids, said, sessions, count)
+    background = X.sample(min(BACKGROUND, len(X)), random_state=0)
+    if progress is not None:
+        progress("explaining", None)
+    found = contributions(scorer.models["champion"], X.loc[chosen], background, task=task)
+    return [_reasons(k, X, ids, said, found, scorer, top) for k in chosen]
+
+
+def _reasons(
+    k: Any, X: pd.DataFrame, ids: pd.Series, said: pd.Series, found: Any, scorer: Scorer, top: int
+) -> Reasons:
+    values = {str(c): None if pd.isna(v) else v for c, v in X.loc[k].items()}
+    added = {str(c): float(v) for c, v in found.values.loc[k].items()}
+    units = scorer.run["features"].get("units", {})
+    table = describe(values, added, units, currency=scorer.run["source"].get("currency"), top=top)
+    target = str(scorer.run["target"]["name"]).replace("_", " ")
+    outcome = f"the chance of “{target}”" if scorer.probability else "the expected revenue"
+    return Reasons(str(ids[k]), float(said[k]), sentence(table, outcome), table, found.scale)
+
+
+def _chosen(ids: pd.Series, said: pd.Series, sessions: Sequence[str], count: int) -> list[Any]:
+    if not sessions:
+        return list(said.nlargest(count).index)
+    where = {str(v): k for k, v in ids.items()}
+    for session in sessions:
+        if session not in where:
+            near = did_you_mean(session, where) if len(where) < 5000 else ""
+            raise UsageError(f"no session {session!r} among {len(where):,}.{near}")
+    return [where[session] for session in sessions]
+
+
+def _features(
+    sources: Sequence[Any] | Any, scorer: Scorer, layout: str | None
+) -> tuple[pd.DataFrame, pd.Series]:
+    given = list(sources) if isinstance(sources, list | tuple) else [sources]
+    names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
+    if scorer.features is None:
+        if len(given) != 1:
+            raise UsageError(f"this run explains one ready table, got {len(given)} files.")
+        table = read_table(given[0])
+        if missing := [n for n in names if n not in table.columns]:
+            known = did_you_mean(missing[0], map(str, table.columns))
+            raise DataError(f"the table has no column {missing[0]!r}, which is read.{known}")
+        X = typed(table, names, categorical).reset_index(drop=True)
+        return X, pd.Series(range(1, len(X) + 1))
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+        gap = scorer.run["source"].get("session_gap", 1800.0)
+        log = events.load(*given, layout=layout, session_gap=gap, folder=work)
+        replayed = scorer.features.replay(log, at="end").to_pandas()
+    X = typed(replayed, names, categorical).reset_index(drop=True)
+    return X, replayed["session_id"].reset_index(drop=True)
