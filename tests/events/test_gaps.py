@@ -55,3 +55,22 @@ def test_a_missing_day_of_a_daily_log():
 @pytest.mark.parametrize("counts", [[], [5.0], [100.0] * 3, [0.0, 100.0, 100.0, 100.0, 0.0]])
 def test_edges_are_no_gaps(counts):
     assert find_gaps(0.0, 60, np.array(counts)) == []
+
+
+def _clustered(rng: np.random.Generator, days: int) -> np.ndarray:
+    """Half-hour counts of events that come in sessions of very different length."""
+    hour = np.arange(48 * days) / 2 % 24
+    sessions = rng.poisson(6 * (1.2 + np.sin((hour - 9) / 24 * 2 * np.pi)))
+    lengths = [np.minimum(rng.geometric(0.15, n) * rng.choice([1, 1, 4], n), 300) for n in sessions]
+    return np.array([float(found.sum()) for found in lengths])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_events_that_come_in_sessions_are_no_hole_but_a_hole_is(seed: int) -> None:
+    counts = _clustered(np.random.default_rng(seed), days=60)
+    assert find_gaps(0.0, 1800, counts) == []
+    broken = counts.copy()
+    broken[1224:1236] = 0.0
+    (gap,) = find_gaps(0.0, 1800, broken)
+    assert gap.start <= 1226 * 1800
+    assert gap.end >= 1234 * 1800

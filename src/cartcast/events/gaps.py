@@ -80,17 +80,34 @@ def find_gaps(origin: float, width: int, counts: Floats) -> list[Gap]:
     days = counts.size * width / _DAY
     expected = _usual(counts, width) if days >= 3 else None
     runs = _low_runs(counts, expected) if expected is not None else _sudden_runs(counts, width)
+    spread = _dispersion(counts, expected)
     gaps = []
     for start, end, level in runs:
         # The log's edges are its start and end, not holes.
         if start == 0 or end == counts.size:
             continue
         got = float(counts[start:end].sum())
-        if level - got > _SIGMAS * math.sqrt(level) and level >= _ENOUGH and got < _LOW * level:
+        far = level - got > _SIGMAS * math.sqrt(spread * level)
+        if far and level >= _ENOUGH and got < _LOW * level:
             gaps.append(
                 Gap(origin + start * width, origin + end * width, int(got), round(level, 1))
             )
     return gaps
+
+
+def _dispersion(counts: Floats, expected: Floats | None) -> float:
+    """Return how much more the counts vary than independent events would (variance over mean).
+
+    Events come in sessions, so counts scatter more than Poisson's. The median over bins is used,
+    which a hole does not move; 0.455 is the median of a chi-squared with one degree of freedom.
+    """
+    if expected is not None:
+        known = expected > 0
+        squares = (counts[known] - expected[known]) ** 2 / expected[known]
+    else:
+        pairs = counts[1:] + counts[:-1]
+        squares = np.diff(counts)[pairs > 0] ** 2 / pairs[pairs > 0]
+    return max(1.0, float(np.median(squares)) / 0.455) if squares.size else 1.0
 
 
 def _usual(counts: Floats, width: int) -> Floats:
