@@ -22,7 +22,7 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from cartcast.models.calibrate import calibrate
+from cartcast.models.calibrate import Calibrated, calibrate
 from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS
 from cartcast.models.folds import forward_folds
 from cartcast.models.segments import fit_segments
@@ -144,6 +144,13 @@ def forward(folder):
             show(name + (" (chosen)" if name == chosen.name else ""), found)
             out[f"{first}-Oct/{name}"] = found
             if name == chosen.name:
+                # Calibrated as `cartcast train` does: on the latest rows, which it had not seen.
+                fit, last = folds[-1]
+                before = clone(model).fit(kept.iloc[rows[fit]], y[rows[fit]])
+                latest = before.predict_proba(kept.iloc[rows[last]])[:, 1]
+                curve = Calibrated(fitted).fit_curve(latest, y[rows[last]])
+                found = figures(y[test], curve.predict_proba(kept[test])[:, 1])
+                show(f"{name} calibrated", found)
                 out[f"{first}-Oct/chosen"] = found
     print("  what the test months themselves allow (10-fold inside Nov-Dec):")
     inside = np.flatnonzero(test)

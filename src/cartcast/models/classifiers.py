@@ -221,7 +221,7 @@ CLASSIFIERS: MappingProxyType[str, Declaration] = MappingProxyType(
                     "model__reg_lambda": Real(0.1, 100.0, log=True),
                     "model__feature_fraction_bynode": Real(0.2, 1.0),
                 },
-                simplicity=5, notes="Regularised default: small trees, half of the columns at each split.",
+                simplicity=5, notes="Regularised: small trees, half of the columns at a split.",
             ),
             Declaration(
                 "catboost", "CatBoost", "classifier", "boosting", _catboost,

@@ -34,9 +34,9 @@ def test_every_family_finds_planted_segments(method):
     assert sum(p.share > 0.02 for p in found.profiles) == 3
     assert found.noise < 0.2
     assert found.stability is not None
-    assert found.stability > 0.9
+    assert found.stability > 0.8
     assert found.over_time is not None
-    assert found.over_time > 0.9
+    assert found.over_time > 0.8
     sizes = [p.size for p in found.profiles]
     assert sizes == sorted(sizes, reverse=True)
     fresh, fresh_kind = planted(seed=1)
