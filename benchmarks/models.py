@@ -1,6 +1,7 @@
 """Figures of the models on real data, with intervals, under a protocol written here.
 
     python benchmarks/models.py [--data FOLDER] [--out FILE.json] [--only shoppers,forward,...]
+                                [--docs docs/models.md]
 
 Parts: `shoppers` (10-fold), `split` (70/30, tuned for 120 s), `forward` (in time), `segments`
 (e-shop sessions). Everything printed is computed; nothing here is a stored figure.
@@ -219,11 +220,39 @@ def segments(folder):
     return found.as_dict()
 
 
+def document(results, path):
+    """Put the figures between the markers of the docs page."""
+    cell = "{0:.4f} [{1:.4f}, {2:.4f}]".format
+    lines = []
+    for part, found in results.items():
+        if part == "segments":
+            lines += [
+                f"**{part}**: k = {found['k']}, adjusted Rand over bootstraps "
+                f"{found['stability']:.3f} (lowest {found['stability_low']:.3f}), between models "
+                f"of both halves of the period {found['over_time']:.3f}, silhouette "
+                f"{found['silhouette']:.3f}, Davies-Bouldin {found['davies_bouldin']:.3f}.",
+                "",
+                *(f"- {p['name']}: {p['sentence']}" for p in found["profiles"]),
+                "",
+            ]
+            continue
+        lines += [f"**{part}**", "", "| | " + " | ".join(SCORES) + " |", "|---" * 6 + "|"]
+        for name, row in found.items():
+            lines.append(f"| {name} | " + " | ".join(cell(*row[s]) for s in SCORES) + " |")
+        lines.append("")
+    begin, end = "<!-- figures begin -->", "<!-- figures end -->"
+    head, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    tail = rest.partition(end)[2]
+    path.write_text(f"{head}{begin}\n\n" + "\n".join(lines) + f"\n{end}{tail}", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     here = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("CARTCAST_DATA", here)))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--docs", type=Path)
+    parser.add_argument("--from", dest="earlier", type=Path, nargs="*", default=[])
     parser.add_argument("--only", default="shoppers,forward,segments,calibration,split")
     parser.add_argument("--models", default=",".join(LIST))
     parser.add_argument("--budget", type=float, default=120.0)
@@ -238,7 +267,13 @@ def main():
             options.data, options.budget, ["lightgbm", "random_forest", "xgboost"]
         ),
     }
-    results = {name: parts[name]() for name in options.only.split(",")}
+    results = {}
+    for path in options.earlier:
+        for part, found in json.loads(path.read_text(encoding="utf-8")).items():
+            results[part] = {**results.get(part, {}), **found}
+    results |= {name: parts[name]() for name in options.only.split(",") if name}
+    if options.docs is not None:
+        document(results, options.docs)
     if options.out is not None:
         options.out.write_text(json.dumps(results, indent=1), encoding="utf-8")
 
