@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
     ]
 )
 
+REMOVAL = F.Eq("event_type", "remove_from_cart")
 VIEW, CART = F.Eq("event_type", "view_item"), F.Eq("event_type", "add_to_cart")
 
 EVERYTHING = F.FeatureSet(
@@ -60,7 +61,7 @@ EVERYTHING = F.FeatureSet(
     dear=F.Count(where=F.Above("price", 3.0)),
     rank=F.Sum("rank"),
     cart=F.Sum(
-        F.Negated(F.Times("price", "quantity", default=1.0), F.Eq("event_type", "remove_from_cart")),
+        F.Negated(F.Times("price", "quantity", default=1.0), REMOVAL),
         where=F.In("event_type", ("add_to_cart", "remove_from_cart")),
     ),
     above=F.Mean(F.AboveAverage("price", by="category")),
@@ -89,7 +90,7 @@ EVERYTHING = F.FeatureSet(
 
 @st.composite
 def logs(draw: st.DrawFn, max_events: int = 40) -> list[dict[str, Any]]:
-    """Draw a log in time order: ties, nulls, negatives, one-event and long sessions, few visitors."""
+    """Draw a log in time order: ties, nulls, negatives, sessions of any length, few visitors."""
     n = draw(st.integers(1, max_events))
     sessions = draw(st.integers(1, 5))
     prices = st.one_of(

@@ -119,11 +119,19 @@ def long_log(events=30_000, sessions=3, step=1):
         s = int(rng.integers(sessions))
         counts[s] += 1
         rows.append(
-            dict(visitor_id=f"v{s}", session_id=f"s{s}", event_order=counts[s],
-                 event_time=BEGIN + dt.timedelta(seconds=k * step), event_type="view_item",
-                 item_id=f"i{rng.integers(20_000)}", category=f"c{rng.integers(500)}",
-                 price=float(rng.integers(1, 9000)) / 100, quantity=None, session_seconds=None,
-                 rank=None)
+            {
+                "visitor_id": f"v{s}",
+                "session_id": f"s{s}",
+                "event_order": counts[s],
+                "event_time": BEGIN + dt.timedelta(seconds=k * step),
+                "event_type": "view_item",
+                "item_id": f"i{rng.integers(20_000)}",
+                "category": f"c{rng.integers(500)}",
+                "price": float(rng.integers(1, 9000)) / 100,
+                "quantity": None,
+                "session_seconds": None,
+                "rank": None,
+            }
         )  # fmt: skip
     return rows
 
@@ -210,12 +218,12 @@ def test_own_columns_work_by_their_names():
 
 
 def test_pandas_and_polars_are_accepted():
-    import polars
+    import polars as pl
 
     arrow = table(long_log(50))
     truth = EVERYTHING.replay(arrow)
     assert EVERYTHING.replay(arrow.to_pandas()).equals(truth)
-    assert EVERYTHING.replay(polars.from_arrow(arrow)).equals(truth)
+    assert EVERYTHING.replay(pl.from_arrow(arrow)).equals(truth)
 
 
 @pytest.mark.parametrize("at", ["now", [], [0], [1.5]])

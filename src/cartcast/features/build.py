@@ -28,7 +28,7 @@ __all__ = ["FORMAT", "Builder", "Input", "Program", "compile_features"]
 FORMAT = 1
 """Version of operations and state; part of every fingerprint."""
 
-InputKind = Literal["number", "text", "key", "time"]
+InputKind = Literal["number", "text", "key", "member", "time"]
 Words = npt.NDArray[np.int64]
 
 _INIT = {
@@ -132,6 +132,15 @@ class Builder:
     def anything(self, name: str) -> int:
         """Return the event register of a column of which only the presence matters."""
         return self.column(name, "number" if column_kind(name) == "number" else "key")
+
+    def member(self, name: str) -> int:
+        """Return the event register of a column whose different values are counted.
+
+        In bulk the first 256 texts of such a column are small codes, see `encode.Members`.
+        """
+        if column_kind(name) == "text":
+            return self._input(Input(name, "member"))
+        return self.column(name, "key")
 
     def now(self) -> int:
         """Return the event register of the clock for differences of time."""

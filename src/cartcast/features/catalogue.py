@@ -1,4 +1,4 @@
-"""The catalogue: every feature of a set with its unit, null rule and lineage, as rows or Markdown."""
+"""The catalogue: each feature of a set with its unit, null rule and lineage; rows or Markdown."""
 
 from __future__ import annotations
 

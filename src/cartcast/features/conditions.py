@@ -124,7 +124,8 @@ class In(Condition):
     values: tuple[str | float, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.values, str) or not self.values:
+        given: object = self.values
+        if isinstance(given, str) or not given:
             raise DefinitionError(f"In({self.column!r}): give a list of at least one value.")
         object.__setattr__(self, "values", tuple(self.values))
         for value in self.values:

@@ -1,4 +1,4 @@
-"""What every declaration of a feature has in common: printing, lineage, units, checks of columns."""
+"""What every declaration of a feature has: printing, lineage, units, checks of columns."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,14 @@ from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
 
-__all__ = ["Vocabulary", "clock_columns", "encode_column", "needed_columns"]
+__all__ = ["Members", "Vocabulary", "clock_columns", "encode_column", "needed_columns"]
 
 Words = npt.NDArray[np.int64]
+
+
+def as_buffer(words: Any) -> pa.Buffer:
+    """Return a NumPy array as an Arrow buffer, without a copy."""
+    return pa.py_buffer(words)
 
 
 class Vocabulary:
@@ -25,7 +31,7 @@ class Vocabulary:
     def __init__(self) -> None:
         self._words: dict[int, None] = {}
         self._texts: list[str] = []
-        self._latest: pa.Array | None = None
+        self._latest: pa.Array[Any] | None = None
         self._fill()
 
     def _fill(self) -> None:
@@ -36,7 +42,7 @@ class Vocabulary:
         fill_codes(words, self._keys, self._codes)
         self._dictionary = pa.array(self._texts, pa.string())
 
-    def learn(self, texts: pa.Array, hashes: Words) -> None:
+    def learn(self, texts: pa.Array[Any], hashes: Words) -> None:
         """Add the texts of a dictionary."""
         if self._latest is not None and self._latest.equals(texts):
             return
@@ -50,25 +56,59 @@ class Vocabulary:
         if new:
             self._fill()
 
-    def decode(self, words: Words) -> pa.DictionaryArray:
+    def decode(self, words: Words) -> pa.DictionaryArray[Any, Any]:
         """Return the texts of hashes, null for `NOTHING`."""
         codes = np.empty(len(words), np.int32)
         bits = np.empty((len(words) + 7) >> 3, np.uint8)
         nulls = codes_of(words, self._keys, self._codes, codes, bits)
-        buffers = [pa.py_buffer(bits) if nulls else None, pa.py_buffer(codes)]
+        buffers = [
+            as_buffer(bits) if nulls else None,
+            as_buffer(codes),
+        ]
         indices = pa.Array.from_buffers(pa.int32(), len(words), buffers, nulls)
         return pa.DictionaryArray.from_arrays(indices, self._dictionary)
 
 
-def hash_array(texts: pa.Array, out: Words) -> None:
-    """Write the hashes of a string array into `out`; null becomes `NOTHING`."""
+class Members:
+    """Small codes for the first 256 texts of a column, so that a set of them is 256 bits.
+
+    Within one replay a text has one code or, past 256 texts, its hash; either way the words of
+    two texts differ, and nothing but their number comes out.
+    """
+
+    def __init__(self) -> None:
+        self._words = np.empty(0, np.int64)
+        self._codes = np.empty(0, np.int64)
+
+    def encode(self, hashes: Words) -> Words:
+        """Return the words of some texts' hashes."""
+        room = 256 - len(self._words)
+        if room:
+            new = np.setdiff1d(hashes[hashes != NOTHING], self._words)[:room]
+            words = np.concatenate([self._words, new])
+            codes = np.concatenate([self._codes, np.arange(len(self._words), len(words))])
+            order = np.argsort(words)
+            self._words, self._codes = words[order], codes[order]
+        if len(self._words) == 0:
+            return hashes
+        at = np.searchsorted(self._words, hashes)
+        at[at == len(self._words)] = 0
+        return np.where(self._words[at] == hashes, self._codes[at], hashes)
+
+
+def hash_array(texts: pa.Array[Any], out: Words) -> None:
+    """Write the hashes of a string (or dictionary) array into `out`; null becomes `NOTHING`."""
+    if pa.types.is_dictionary(texts.type):
+        _encode_text(texts, out, None, None)
+        return
     if pa.types.is_null(texts.type):
         out[:] = NOTHING
         return
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         texts = texts.cast(pa.string())
     wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    _, offsets, data = texts.buffers()
+    buffers: Any = texts.buffers()
+    offsets, data = buffers[1], buffers[2]
     if len(texts) == 0:
         return
     places = np.frombuffer(offsets, dtype=wide)[texts.offset : texts.offset + len(texts) + 1]
@@ -78,7 +118,9 @@ def hash_array(texts: pa.Array, out: Words) -> None:
         out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
 
 
-def _encode_text(column: pa.Array, out: Words, vocabulary: Vocabulary | None) -> None:
+def _encode_text(
+    column: Any, out: Words, vocabulary: Vocabulary | None, members: Members | None
+) -> None:
     if not pa.types.is_dictionary(column.type):
         if vocabulary is None:
             hash_array(column, out)
@@ -90,19 +132,21 @@ def _encode_text(column: pa.Array, out: Words, vocabulary: Vocabulary | None) ->
     table[-1] = NOTHING
     if vocabulary is not None:
         vocabulary.learn(texts, table[:-1])
+    if members is not None:
+        table[:-1] = members.encode(table[:-1])
     codes = column.indices
     if codes.null_count:
         codes = codes.fill_null(len(texts))
     np.take(table, codes.to_numpy(), out=out, mode="clip")
 
 
-def _encode_number(column: pa.Array, out: Words) -> None:
+def _encode_number(column: pa.Array[Any], out: Words) -> None:
     if not pa.types.is_float64(column.type):
         column = column.cast(pa.float64())
     out.view(np.float64)[:] = column.to_numpy(zero_copy_only=False)
 
 
-def _encode_time(column: pa.Array, out: Words) -> None:
+def _encode_time(column: pa.Array[Any], out: Words) -> None:
     if pa.types.is_null(column.type):
         out[:] = NOTHING
         return
@@ -120,13 +164,17 @@ def _is_text(held: pa.DataType) -> bool:
 
 
 def encode_column(
-    column: pa.Array, kind: str, out: Words, vocabulary: Vocabulary | None = None
+    column: pa.Array[Any],
+    kind: str,
+    out: Words,
+    vocabulary: Vocabulary | None = None,
+    members: Members | None = None,
 ) -> None:
     """Write a column's words into `out`."""
     if kind == "time":
         _encode_time(column, out)
-    elif kind == "text" or (kind == "key" and _is_text(column.type)):
-        _encode_text(column, out, vocabulary)
+    elif kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
+        _encode_text(column, out, vocabulary, members)
     elif kind == "number":
         _encode_number(column, out)
     else:
@@ -151,7 +199,7 @@ def clock_columns(clock: Clock) -> dict[str, str | None]:
     }
 
 
-def encode_clock(column: pa.Array, name: str, out: Words) -> None:
+def encode_clock(column: pa.Array[Any], name: str, out: Words) -> None:
     """Write a time input: microseconds of `event_time`, or of `session_seconds`."""
     if name != "session_seconds":
         _encode_time(column, out)
@@ -163,7 +211,10 @@ def encode_clock(column: pa.Array, name: str, out: Words) -> None:
 
 
 def needed_columns(inputs: Sequence[Input], clock: Clock, history: bool) -> list[str]:
-    """Return the columns of the log that a pass must read, keys first."""
+    """Return the columns of the log that a pass must read, keys first.
+
+    `history` says whether the visitors' past must be worked out in this pass.
+    """
     columns = ["session_id", "event_order"]
     clocks = clock_columns(clock)
     for wanted in inputs:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from cartcast.errors import DefinitionError
 from cartcast.events.schema import Clock

@@ -129,8 +129,10 @@ class Handle:
         self._real = self._values.view(np.float64)
         self._masks = np.ones(p.n_masks + 1, np.uint8)
         self._nothing = np.zeros(p.n_masks + 1, np.uint8)
-        self._whole = memoryview(self._work)  # type: ignore[arg-type]
-        self._float = memoryview(self._work.view(np.float64))  # type: ignore[arg-type]
+        # Plain numbers go in through memory views, several times faster than through NumPy.
+        words: Any = self._work
+        self._whole: Any = memoryview(words)
+        self._float: Any = memoryview(words.view(np.float64))
         self._null = np.array([null_word("number")] * p.n_events, np.int64)
         for k, wanted in enumerate(p.inputs):
             self._null[k] = null_word(wanted.kind)
@@ -141,7 +143,11 @@ class Handle:
 
     def _prepare(self) -> None:
         clocks = clock_columns(self.clock)
-        numbers, texts, keys, times, past = [], [], [], [], []
+        numbers: list[tuple[int, str]] = []
+        texts: list[tuple[int, str, dict[Any, int]]] = []
+        keys: list[tuple[int, str]] = []
+        times: list[tuple[int, str | None]] = []
+        past: list[tuple[int, str]] = []
         for k, wanted in enumerate(self.program.inputs):
             place, name = 9 + k, wanted.name
             if name in clocks:
@@ -150,7 +156,7 @@ class Handle:
                 past.append((place, name))
             elif wanted.kind == "number":
                 numbers.append((place, name))
-            elif wanted.kind == "text":
+            elif wanted.kind in ("text", "member"):
                 texts.append((place, name, {}))
             else:
                 keys.append((place, name))

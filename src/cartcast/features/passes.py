@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ from cartcast.features.kernels.history import regrow, remember
 from cartcast.features.kernels.output import mark_ends, move_ends
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.source import Source
+
+Words = npt.NDArray[np.int64]
 
 __all__ = ["DisorderError", "Ends", "Past", "find_ends", "sorted_copy"]
 
@@ -35,7 +37,7 @@ class Ends(NamedTuple):
         return found[begin - 8 * start :][:n]
 
 
-def session_hashes(ids: pa.Array) -> npt.NDArray[np.int64]:
+def session_hashes(ids: pa.Array[Any]) -> npt.NDArray[np.int64]:
     """Return the hashes of session ids."""
     out = np.empty(len(ids), dtype=np.int64)
     hash_array(ids, out)
@@ -50,28 +52,32 @@ def find_ends(source: Source) -> Ends:
     """
     size = (source.rows + 7) >> 3
     ends = Ends(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
-    keys, rows, seen = _table(1 << 16)
+    # The fold checks the order itself; here it is only found out before anything is given away.
+    checked = not source.canonical
+    table = _table(1 << 16, checked)
     begin = used = 0
-    for batch in source.batches(("session_id", "event_order")):
+    for batch in source.batches(("session_id", "event_order")[: 1 + checked]):
+        keys = table[0]
         if (used + batch.num_rows) * 2 > keys.size:
-            larger = _table(1 << int(np.ceil(np.log2(4 * (used + batch.num_rows)))))
-            move_ends(keys, rows, seen, *larger)
-            keys, rows, seen = larger
+            need = 4 * max(used + batch.num_rows, keys.size // 2)
+            larger = _table(1 << (need - 1).bit_length(), checked)
+            move_ends(*table, *larger)
+            table = larger
         hashes = session_hashes(batch.column(0))
-        orders = batch.column(1).to_numpy()
-        used = mark_ends(begin, used, hashes, orders, keys, rows, seen, ends.first, ends.last)
+        orders = batch.column(1).cast(pa.int64()).to_numpy() if checked else _NO_ORDER
+        used = mark_ends(begin, used, hashes, orders, *table, ends.first, ends.last)
         if used < 0:
             raise DisorderError
         begin += batch.num_rows
     return ends
 
 
-def _table(size: int) -> tuple[npt.NDArray[np.int64], ...]:
-    return (
-        np.empty(size, np.int64),
-        np.full(size, -1, np.int64),
-        np.empty(size, np.int64),
-    )
+_NO_ORDER = np.empty(0, np.int64)
+
+
+def _table(size: int, checked: bool) -> tuple[Words, Words, Words]:
+    seen = np.empty(size if checked else 0, np.int64)
+    return np.empty(size, np.int64), np.full(size, -1, np.int64), seen
 
 
 class Past:
@@ -124,6 +130,7 @@ def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) 
                 f"read_parquet('{str(source.data).replace(chr(39), chr(39) * 2)}')"
             )
         else:
+            assert isinstance(source.data, pa.Table)
             numbered = source.data.append_column("__row", pa.array(range(source.rows), pa.int64()))
             con.register("log", numbered)
         con.execute(

@@ -287,8 +287,8 @@ class NUnique(Reduction):
         return Lineage(frozenset({self.column}))
 
     def build(self, builder: Builder) -> int:  # noqa: D102
-        operand, mask = builder.column(self.column, "key"), builder.mask(self.where)
-        return builder.leaf("NUNIQUE", operand, mask, init=("zero_int",) * 2 + ("nothing",) * 4)
+        operand, mask = builder.member(self.column), builder.mask(self.where)
+        return builder.leaf("NUNIQUE", operand, mask, init=("zero_int",) * 11)
 
 
 def Mean(column: str | Expression, where: Condition | None = None) -> Ratio:  # noqa: N802

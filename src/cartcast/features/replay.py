@@ -6,6 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,7 +51,7 @@ def replay(
         if out is None:
             return plan.run(plan.table)
         with atomic_path(out) as temporary:
-            plan.run(lambda made: write_batches(temporary, plan.schema, made))
+            plan.run(lambda schema, made: write_batches(temporary, schema, made))
         return Path(out)
 
 
@@ -80,6 +81,10 @@ def moments(at: Any) -> str | tuple[int, ...]:
     return tuple(sorted({int(c) for c in clicks}))
 
 
+def _quiet(what: str, share: float | None) -> None:
+    """Show no progress."""
+
+
 class _Plan:
     """A replay with what it needs to begin again when the order is not what the log says."""
 
@@ -94,13 +99,9 @@ class _Plan:
         self.program = features.program
         self.at = moments(at)
         self.folder = folder
-        self.say = progress or (lambda what, share=None: None)
+        self.say = progress or _quiet
         self.source = open_source(events)
         self.source.check(self.program)
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self._scan(self.source, None).schema
 
     def _scan(self, source: Source, ends: Any) -> Scan:
         return Scan(source, self.program, self.at, ends, self.threads, ROWS)
@@ -118,9 +119,7 @@ class _Plan:
         self.say("sorting", None)
         path = sorted_copy(self.source, self.folder, self.memory, self.threads)
         ordered = open_source(path)
-        ordered = Source(
-            path, ordered.schema, ordered.rows, self.source.clock, False, self.source.name
-        )
+        ordered = replace(ordered, clock=self.source.clock, name=self.source.name)
         try:
             ends = find_ends(ordered)
         except DisorderError as error:
@@ -135,11 +134,11 @@ class _Plan:
             self.say("features", min(1.0, done * attempt.rows / max(1, attempt.source.rows)))
             yield batch
 
-    def run(self, consume: Callable[[Iterator[pa.RecordBatch]], T]) -> T:
+    def run(self, consume: Callable[[pa.Schema, Iterator[pa.RecordBatch]], T]) -> T:
         """Return what `consume` makes of the batches; it is begun again after a disorder."""
         for attempt in self._attempts():
             with contextlib.suppress(DisorderError):
-                return consume(self._stream(attempt))
+                return consume(attempt.schema, self._stream(attempt))
         raise AssertionError("the last attempt raises its own error")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -158,12 +157,10 @@ class _Plan:
             else:
                 return
 
-    def table(self, made: Iterator[pa.RecordBatch]) -> pa.Table:
+    def table(self, schema: pa.Schema, made: Iterator[pa.RecordBatch]) -> pa.Table:
         """Return batches as a table whose texts are plain strings."""
-        found = pa.Table.from_batches(list(made), schema=self.schema)
-        for k, text in enumerate(self.program.text):
-            at = len(found.schema) - len(self.program.text) + k
-            if text:
-                column = found.column(at).cast(pa.string())
-                found = found.set_column(at, found.schema.field(at).name, column)
+        found = pa.Table.from_batches(list(made), schema=schema)
+        for at, field in enumerate(found.schema):
+            if pa.types.is_dictionary(field.type):
+                found = found.set_column(at, field.name, found.column(at).cast(pa.string()))
         return found

@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from cartcast.features.build import Program
 from cartcast.features.encode import (
+    Members,
     Vocabulary,
+    as_buffer,
     clock_columns,
     encode_clock,
     encode_column,
@@ -71,10 +73,11 @@ class Scan:
     @property
     def schema(self) -> pa.Schema:
         """Columns of the batches."""
-        keys = [("session_id", pa.string())]
+        text = pa.dictionary(pa.int32(), pa.string())
+        every = self.at == "every click" and "session_id" in self.source.dictionaries
+        keys: list[tuple[str, pa.DataType]] = [("session_id", text if every else pa.string())]
         if self.at != "end":
             keys += [("event_order", pa.int64()), ("click", pa.int64())]
-        text = pa.dictionary(pa.int32(), pa.string())
         names = zip(self.program.names, self.program.text, strict=True)
         return pa.schema([*keys, *((n, text if t else pa.float64()) for n, t in names)])
 
@@ -88,6 +91,8 @@ class _Encoder:
         self.columns = needed_columns(program.inputs, source.clock, bool(program.history))
         kept = {int(program.ops[k, 2]) for k in _text_rows(program)}
         self.vocabularies = {c: Vocabulary() for c in sorted(kept)}
+        inputs = enumerate(program.inputs)
+        self.members = {c: Members() for c, wanted in inputs if wanted.kind == "member"}
         types = [n.removeprefix("@earlier:") for n in program.history if ":" in n]
         self.past = Past(tuple(types)) if program.history and self._calendar else None
         self._rows = {"@earlier_sessions": 0, "@days_since": 1}
@@ -98,7 +103,8 @@ class _Encoder:
     def _calendar(self) -> bool:
         held = self.scan.source.schema.names
         known = self.scan.source.clock in ("time", "day")
-        return known and "visitor_id" in held and "event_time" in held
+        done = any(name in held for name in self.scan.program.history)
+        return known and not done and "visitor_id" in held and "event_time" in held
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         n = batch.num_rows
@@ -125,12 +131,21 @@ class _Encoder:
         for c, wanted in enumerate(self.scan.program.inputs):
             timed = wanted.name.startswith("@")
             name = clocks.get(wanted.name) if timed else wanted.name
-            if name is None or name not in batch.schema.names:
+            if timed and wanted.name in batch.schema.names:
+                # The engine that moves the data has worked the visitor's past out already.
+                encode_column(batch.column(wanted.name), "number", inputs[c])
+            elif name is None or name not in batch.schema.names:
                 inputs[c] = null_word(wanted.kind)
             elif timed:
                 encode_clock(batch.column(name), name, inputs[c])
             else:
-                encode_column(batch.column(name), wanted.kind, inputs[c], self.vocabularies.get(c))
+                encode_column(
+                    batch.column(name),
+                    wanted.kind,
+                    inputs[c],
+                    self.vocabularies.get(c),
+                    self.members.get(c),
+                )
 
     def _remember(self, batch: pa.RecordBatch, inputs: Words) -> None:
         past, n = self.past, batch.num_rows
@@ -151,7 +166,7 @@ class _Encoder:
             if wanted.name in self._rows:
                 inputs[c] = out[self._rows[wanted.name]]
 
-    def _refuse_null(self, ids: pa.Array) -> None:
+    def _refuse_null(self, ids: pa.Array[Any]) -> None:
         from cartcast.errors import DataError
 
         raise DataError(
@@ -223,10 +238,11 @@ def _fold_chunk(
         place = np.where(ended, np.cumsum(ended, dtype=np.int32) - 1, -1).astype(np.int32)
         size = int(ended.sum())
     elif what.at != "every click":
-        wanted = np.zeros(max(what.at) + 1, np.uint8)  # type: ignore[type-var]
+        assert not isinstance(what.at, str)
+        wanted = np.zeros(max(what.at) + 1, np.uint8)
         wanted[list(what.at)] = 1
     buffer = pa.allocate_buffer(8 * max(1, size * len(what.program.outputs)))
-    out = np.frombuffer(buffer, np.int64)[: size * len(what.program.outputs)]
+    out = np.frombuffer(memoryview(buffer), np.int64)[: size * len(what.program.outputs)]
     click = np.zeros(size, np.int64)
     chunk = Chunk(
         encoded.hashes, encoded.orders, encoded.last, place, wanted, int(what.ends is None),
@@ -247,19 +263,20 @@ def _fold_chunk(
 
 
 def _collect(
-    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer
+    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer | None
 ) -> pa.RecordBatch:
     """Return the values of a chunk as Arrow columns."""
     out, click = chunk.out, chunk.click
     ids = encoded.batch.column("session_id")
-    ids = ids.cast(pa.string()) if ids.type != pa.string() else ids
     rows: Any = None
     if what.at == "end":
         rows = np.flatnonzero(encoded.last)
     elif what.at != "every click":
         rows = np.flatnonzero(click)
         out, click, buffer = np.take(out, rows, axis=1), click[rows], None
-    keys = [ids if rows is None else ids.take(pa.array(rows))]
+    if rows is not None:
+        ids = ids.take(pa.array(rows))
+    keys = [ids.cast(what.schema.field(0).type)]
     if what.at != "end":
         orders = encoded.orders if rows is None else encoded.orders[rows]
         keys += [pa.array(orders), pa.array(click)]
@@ -278,14 +295,12 @@ def _input_of(program: Program, feature: int) -> int:
     return next(int(program.ops[k, 2]) for k in range(begin, end) if program.ops[k, 1] == register)
 
 
-def _numbers(words: Words, buffer: pa.Buffer | None, feature: int) -> pa.Array:
+def _numbers(words: Words, buffer: pa.Buffer | None, feature: int) -> pa.Array[Any]:
     n = len(words)
     bits = np.empty((n + 7) >> 3, np.uint8)
     nulls = validity(words.view(np.float64), bits)
-    data = pa.py_buffer(words) if buffer is None else buffer.slice(8 * n * feature, 8 * n)
-    return pa.Array.from_buffers(
-        pa.float64(), n, [pa.py_buffer(bits) if nulls else None, data], nulls
-    )
+    data = as_buffer(words) if buffer is None else buffer.slice(8 * n * feature, 8 * n)
+    return pa.Array.from_buffers(pa.float64(), n, [as_buffer(bits) if nulls else None, data], nulls)
 
 
 __all__ += ["DisorderError"]

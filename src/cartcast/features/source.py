@@ -27,30 +27,37 @@ class Source:
     """A canonical log to read from.
 
     Attributes:
-        data: Parquet file or table.
+        data: Parquet file, table, or batches that can be read once.
         schema: its Arrow schema.
         rows: number of events.
         clock: see `events.schema.Clock`.
         grouped: whether the rows are said to be grouped by session, rather than in time order.
         name: for messages.
+        dictionaries: text columns that the file stores as dictionaries; they are read as such.
+        canonical: whether metadata say that the log has passed the contract.
     """
 
-    data: Path | pa.Table
+    data: Path | pa.Table | Iterator[pa.RecordBatch]
     schema: pa.Schema
     rows: int
     clock: Clock
     grouped: bool
     name: str
+    dictionaries: frozenset[str] = frozenset()
+    canonical: bool = False
 
     def batches(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """Yield batches of these columns; texts other than ids come dictionary-encoded."""
+        """Yield batches of these columns."""
         present = [c for c in columns if c in self.schema.names]
         if isinstance(self.data, Path):
-            texts = [c for c in present if _repeats(c, self.schema.field(c).type)]
+            texts = [c for c in present if c in self.dictionaries]
             with pq.ParquetFile(self.data, read_dictionary=texts) as file:
-                yield from file.iter_batches(batch_size=rows, columns=present)
-        else:
+                # One thread reads ahead while others fold: no threads for single columns.
+                yield from file.iter_batches(batch_size=rows, columns=present, use_threads=False)
+        elif isinstance(self.data, pa.Table):
             yield from self.data.select(present).to_batches(max_chunksize=rows)
+        else:
+            yield from self.data
 
     def check(self, program: Program) -> None:
         """Refuse columns that are not there or hold something else, before events are read.
@@ -100,8 +107,20 @@ def _is_number(held: pa.DataType) -> bool:
     )
 
 
-def _repeats(column: str, held: pa.DataType) -> bool:
-    return _is_text(held) and column not in ("session_id", "visitor_id", "order_id")
+def _dictionaries(file: pq.ParquetFile) -> frozenset[str]:
+    """Return the text columns whose chunks all begin with a dictionary.
+
+    Making a dictionary of a column that has none costs more than hashing its texts one by one.
+    """
+    schema, metadata = file.schema_arrow, file.metadata
+    found = {name for name in schema.names if _is_text(schema.field(name).type)}
+    for group in range(metadata.num_row_groups):
+        chunks = metadata.row_group(group)
+        for k in range(chunks.num_columns):
+            chunk = chunks.column(k)
+            if not (chunk.has_dictionary_page or chunk.path_in_schema not in found):
+                found.discard(chunk.path_in_schema)
+    return frozenset(found)
 
 
 def open_source(events: Any) -> Source:
@@ -129,7 +148,8 @@ def _to_arrow(events: Any) -> pa.Table:
     if type(events).__module__.startswith("pandas"):
         return pa.Table.from_pandas(events, preserve_index=False)
     raise UsageError(
-        f"events must be a Log, a path of canonical Parquet or a table, got {type(events).__name__}."
+        "events must be a Log, a path of canonical Parquet or a table, got "
+        f"{type(events).__name__}."
     )
 
 
@@ -140,6 +160,7 @@ def _from_file(path: Path) -> Source:
         with pq.ParquetFile(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             keys = file.metadata.metadata or {}
+            dictionaries = _dictionaries(file)
     except (pa.ArrowInvalid, OSError) as error:
         first = str(error).splitlines()[0]
         raise DataError(
@@ -148,7 +169,8 @@ def _from_file(path: Path) -> Source:
     _need_session(schema, str(path))
     found = json.loads(keys.get(METADATA_KEY.encode(), b"{}"))
     clock = found.get("clock") or _guess_clock(schema, path)
-    return Source(path, schema, rows, clock, found.get("order") == "session", str(path))
+    grouped = found.get("order") == "session"
+    return Source(path, schema, rows, clock, grouped, str(path), dictionaries, bool(found))
 
 
 def _from_table(table: pa.Table) -> Source:

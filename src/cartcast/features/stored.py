@@ -166,6 +166,10 @@ def _merge_std(x: Any, y: Any) -> None:
 def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
     """Add the values of a later set, by the reduction itself as the only operation."""
     offset = int(program.ops[k, 5])
+    for word in range(offset + 7, offset + 11):
+        new = int(later.words[word]) & ~int(merged.words[word])
+        merged.words[word] |= new
+        merged.words[offset] += (new & (2**64 - 1)).bit_count()
     work = np.zeros(9 + program.n_events + program.n_values, np.int64)
     work[1:4] = 1, 1, program.n_events
     masks = np.ones(program.n_masks + 1, np.uint8)
@@ -176,9 +180,9 @@ def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
 
 
 def _set_values(state: State, offset: int) -> list[int]:
-    size, reference = int(state.words[offset]), int(state.words[offset + 1])
+    reference, size = int(state.words[offset + 1]), int(state.words[offset + 2])
     if reference == 0:
-        return cast("list[int]", state.words[offset + 2 : offset + 2 + size].tolist())
+        return cast("list[int]", state.words[offset + 3 : offset + 3 + size].tolist())
     place, k = reference >> 6, reference & 63
     block = state.pool[place : place + (1 << k)]
     return cast("list[int]", block[block != NOTHING].tolist())

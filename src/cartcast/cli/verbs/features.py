@@ -97,7 +97,8 @@ def _write(
     with shell.progress(not as_json) as progress:
         log = events.load(*files, layout=layout, orders=orders, progress=progress, memory=memory)
         begin = perf_counter()
-        chosen.replay(log, at, out, engine, memory, progress=progress)  # type: ignore[arg-type]
+        how: Any = engine
+        chosen.replay(log, at, out, how, memory, progress=progress)
     seconds = perf_counter() - begin
     report = {
         "out": str(out),

@@ -11,13 +11,13 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numba import njit
 
 __all__ = ["inlined", "inner", "kernel"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+_Compiled = Callable[..., Any]
 _HERE = Path(__file__).parent
 _STAMP = "cartcast-kernels.sha256"
 _checked: set[Path] = set()
@@ -48,24 +48,25 @@ def _refresh(folder: Path) -> None:
         stamp.write_text(wanted)
 
 
-def kernel(function: _F) -> _F:
+def kernel(function: Callable[..., Any]) -> _Compiled:
     """Compile a function that Python calls; its machine code is kept on disk."""
     made = njit(cache=True, nogil=True, error_model="numpy")(function)
     _refresh(Path(made.stats.cache_path))
-    return made  # type: ignore[no-any-return]
+    compiled: _Compiled = made
+    return compiled
 
 
-def inner(function: _F) -> _F:
+def inner(function: Callable[..., Any]) -> _Compiled:
     """Compile a function that only kernels call; it lives in theirs."""
-    made: _F = njit(
+    made: _Compiled = njit(
         nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
     )(function)
     return made
 
 
-def inlined(function: _F) -> _F:
+def inlined(function: Callable[..., Any]) -> _Compiled:
     """Compile a function into each kernel that calls it, without the cost of a call."""
-    made: _F = njit(
+    made: _Compiled = njit(
         nogil=True,
         error_model="numpy",
         no_cpython_wrapper=True,

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Stage 1: masks and numbers of each event of a block, one operation over all events at a time."""
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ __all__ = ["event_stage"]
 
 
 @inlined
-def _equals(k, n, b):  # type: ignore[no-untyped-def]
+def _equals(k, n, b):
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     whole, real = b.ops_i[k, WHOLE], b.ops_f[k, REAL]
     if code == codes.EQ_I:
@@ -32,7 +34,7 @@ def _equals(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _compare(k, n, b):  # type: ignore[no-untyped-def]
+def _compare(k, n, b):
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     real = b.ops_f[k, REAL]
     if code == codes.ABOVE:
@@ -50,7 +52,7 @@ def _compare(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _logic(k, n, b):  # type: ignore[no-untyped-def]
+def _logic(k, n, b):
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     c = b.ops_i[k, B] * b.size
     if code == codes.AND:
@@ -65,7 +67,7 @@ def _logic(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _same(k, n, b):  # type: ignore[no-untyped-def]
+def _same(k, n, b):
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     for j in range(n):
         s = b.slot[j] + offset
@@ -75,7 +77,7 @@ def _same(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _gap(k, n, b):  # type: ignore[no-untyped-def]
+def _gap(k, n, b):
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     mask = b.ops_i[k, MASK] * b.size
     for j in range(n):
@@ -90,7 +92,7 @@ def _gap(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _arithmetic(k, n, b):  # type: ignore[no-untyped-def]
+def _arithmetic(k, n, b):
     code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
     c, mask, real = b.ops_i[k, B] * b.size, b.ops_i[k, MASK] * b.size, b.ops_f[k, REAL]
     if code == codes.TIMES:
@@ -106,7 +108,7 @@ def _arithmetic(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _decay(k, n, b):  # type: ignore[no-untyped-def]
+def _decay(k, n, b):
     out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     half_life = b.ops_f[k, REAL] * 1e6
     for j in range(n):
@@ -123,7 +125,7 @@ def _decay(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _above_average(k, start, n, b):  # type: ignore[no-untyped-def]
+def _above_average(k, start, n, b):
     out, a, by = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
     mask, offset = b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     for j in range(start, n):
@@ -150,7 +152,7 @@ def _above_average(k, start, n, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def event_stage(first, start, stop, n, b):  # type: ignore[no-untyped-def]
+def event_stage(first, start, stop, n, b):
     """Run operations `first` to `stop`, the first of them from event `start`.
 
     Returns (operation, event) at which the pool was full, or (stop, 0).

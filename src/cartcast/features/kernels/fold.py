@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """The fold itself: rows of a chunk, block by block, into the states of their sessions.
 
 A session's slot is taken at its first event and given back after its last, so memory follows the
@@ -102,14 +104,14 @@ class Chunk(NamedTuple):
 
 
 @inlined
-def _home(key, size):  # type: ignore[no-untyped-def]
+def _home(key, size):
     # `size` is a power of two; multiply-shift takes the high bits, which the split by low bits
     # of the same hash over threads leaves alone.
     return np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & (size - 1)
 
 
 @inlined
-def _seek(keys, places, key):  # type: ignore[no-untyped-def]
+def _seek(keys, places, key):
     at = _home(key, keys.size)
     while places[at] >= 0 and keys[at] != key:
         at = (at + 1) & (keys.size - 1)
@@ -117,7 +119,7 @@ def _seek(keys, places, key):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _remove(keys, places, at):  # type: ignore[no-untyped-def]
+def _remove(keys, places, at):
     """Delete an entry of linear probing by shifting back those that it kept from home."""
     last = keys.size - 1
     hole = at
@@ -134,7 +136,7 @@ def _remove(keys, places, at):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rehash(keys, places, new_keys, new_places):  # type: ignore[no-untyped-def]
+def rehash(keys, places, new_keys, new_places):
     """Copy a table into a larger, empty one."""
     for at in range(keys.size):
         if places[at] >= 0:
@@ -144,7 +146,7 @@ def rehash(keys, places, new_keys, new_places):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _enter(index, begin, n, plan, sessions, scratch, chunk):  # type: ignore[no-untyped-def]
+def _enter(index, begin, n, plan, sessions, scratch, chunk):
     """Find or take the slot of each event; return how many values are wanted, -1 on disorder."""
     control, words = sessions.control, plan.init.size
     m = 0
@@ -189,7 +191,7 @@ def _enter(index, begin, n, plan, sessions, scratch, chunk):  # type: ignore[no-
 
 
 @inner
-def _load(index, begin, n, inputs, scratch):  # type: ignore[no-untyped-def]
+def _load(index, begin, n, inputs, scratch):
     for c in range(inputs.shape[0]):
         to = c * scratch.size
         for j in range(n):
@@ -197,7 +199,7 @@ def _load(index, begin, n, inputs, scratch):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _write(m, plan, scratch, out):  # type: ignore[no-untyped-def]
+def _write(m, plan, scratch, out):
     for f in range(plan.outputs.size):
         register = plan.outputs[f] * scratch.size
         for j in range(m):
@@ -205,7 +207,7 @@ def _write(m, plan, scratch, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-def]
+def _leave(index, begin, n, plan, sessions, chunk):
     """Give back the slots of sessions that ended in this block; false when one ended twice."""
     words = plan.init.size
     for j in range(n):
@@ -227,7 +229,7 @@ def _leave(index, begin, n, plan, sessions, chunk):  # type: ignore[no-untyped-d
 
 
 @inner
-def _block(plan, states, pool, scratch):  # type: ignore[no-untyped-def]
+def _block(plan, states, pool, scratch):
     return Block(
         scratch.size,
         plan.ops,
@@ -247,7 +249,7 @@ def _block(plan, states, pool, scratch):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fold(index, plan, sessions, scratch, chunk):  # type: ignore[no-untyped-def]
+def fold(index, plan, sessions, scratch, chunk):
     """Fold the chunk's rows `index`, in this order; return a status (see the module's text)."""
     control = sessions.control
     b = _block(plan, sessions.states, sessions.pool, scratch)

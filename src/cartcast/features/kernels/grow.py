@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Reductions whose state grows with what they see; their blocks lie in the pool."""
 
 from __future__ import annotations
@@ -15,56 +17,76 @@ _INLINE = 4  # different values kept in the state itself, before a block is take
 
 
 @inner
-def _spill(b, s):  # type: ignore[no-untyped-def]
+def _spill(b, s):
     """Move the inline values of a set at state `s` to the pool; false when there is no room."""
     reference = room(b.pool, 0, 0, 0)
     if reference == 0:
         return False
     for k in range(_INLINE):
-        key = b.st_i[s + 2 + k]
+        key = b.st_i[s + 3 + k]
         b.pool[find(b.pool, reference, key, 0)] = key
     b.st_i[s + 1] = reference
     return True
 
 
+@inner
+def _insert(b, s, key):
+    """Add a key to the set at state `s`; return 1 if it is new, 0 if not, -1 without room."""
+    size = b.st_i[s + 2]
+    if b.st_i[s + 1] == 0:
+        for at in range(size):
+            if b.st_i[s + 3 + at] == key:
+                return 0
+        if size < _INLINE:
+            b.st_i[s + 3 + size] = key
+            b.st_i[s + 2] = size + 1
+            return 1
+        if not _spill(b, s):
+            return -1
+    here = find(b.pool, b.st_i[s + 1], key, 0)
+    if b.pool[here] == key:
+        return 0
+    reference = room(b.pool, b.st_i[s + 1], size, 0)
+    if reference == 0:
+        return -1
+    if reference != b.st_i[s + 1]:
+        b.st_i[s + 1] = reference
+        here = find(b.pool, reference, key, 0)
+    b.pool[here] = key
+    b.st_i[s + 2] = size + 1
+    return 1
+
+
 @inlined
-def unique(k, start, n, b):  # type: ignore[no-untyped-def]
-    """Count different values: up to four inline, then an open-addressed set in the pool."""
+def unique(k, start, n, b):
+    """Count different values.
+
+    Keys from 0 to 255 are the codes of a small alphabet (`encode.Members`), a bit each; others
+    are hashes: up to four inline, then an open-addressed set in the pool.
+    """
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
     for j in range(start, n):
         s = b.slot[j] + offset
         key = b.ev_i[a + j]
-        if b.mk[mask + j] and key != NOTHING:
-            size = b.st_i[s]
-            if b.st_i[s + 1] == 0:
-                at = 0
-                while at < size and b.st_i[s + 2 + at] != key:
-                    at += 1
-                if at == size:
-                    if size < _INLINE:
-                        b.st_i[s + 2 + at] = key
-                        b.st_i[s] = size + 1
-                    elif not _spill(b, s):
-                        return j
-            if b.st_i[s + 1] != 0:
-                here = find(b.pool, b.st_i[s + 1], key, 0)
-                if b.pool[here] == NOTHING:
-                    reference = room(b.pool, b.st_i[s + 1], size, 0)
-                    if reference == 0:
-                        return j
-                    if reference != b.st_i[s + 1]:
-                        b.st_i[s + 1] = reference
-                        here = find(b.pool, reference, key, 0)
-                    b.pool[here] = key
-                    b.st_i[s] = size + 1
+        if b.mk[mask + j]:
+            if 0 <= key < 256:
+                word = s + 7 + (key >> 6)
+                before = b.st_i[word]
+                b.st_i[word] = before | (1 << (key & 63))
+                b.st_i[s] += 1 - ((before >> (key & 63)) & 1)
+            elif key != NOTHING:
+                new = _insert(b, s, key)
+                if new < 0:
+                    return j
+                b.st_i[s] += new
         if b.emit[j] >= 0:
             b.rg_f[out + b.emit[j]] = b.st_i[s]
     return n
 
 
 @inlined
-def mode(k, start, n, b):  # type: ignore[no-untyped-def]
+def mode(k, start, n, b):
     """Keep the most frequent value; of equals, the one that reached the count first."""
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
@@ -92,7 +114,7 @@ def mode(k, start, n, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _push(b, s, now):  # type: ignore[no-untyped-def]
+def _push(b, s, now):
     """Append a time to the ring at state `s`; false when there is no room."""
     size, reference, first = b.st_i[s], b.st_i[s + 1], b.st_i[s + 2]
     k = reference & 63
@@ -116,7 +138,7 @@ def _push(b, s, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def within(k, start, n, b):  # type: ignore[no-untyped-def]
+def within(k, start, n, b):
     """Count the events of the last microseconds, by a ring of their times."""
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a, window = b.ops_i[k, A] * b.size, b.ops_i[k, WHOLE]

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """XXH64 of many texts at once, straight from an Arrow string column's buffers.
 
 Equal to `words.hash_text`, which the live path uses; a test compares them at every length.
@@ -21,12 +23,12 @@ _P5 = np.uint64(2870177450012600261)
 
 
 @inlined
-def _rotate(x, bits):  # type: ignore[no-untyped-def]
+def _rotate(x, bits):
     return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
 
 
 @inlined
-def _read(data, at, count):  # type: ignore[no-untyped-def]
+def _read(data, at, count):
     word = np.uint64(0)
     for k in range(count):
         word |= np.uint64(data[at + k]) << np.uint64(8 * k)
@@ -34,17 +36,17 @@ def _read(data, at, count):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _round(lane, word):  # type: ignore[no-untyped-def]
+def _round(lane, word):
     return _rotate(lane + word * _P2, 31) * _P1
 
 
 @inlined
-def _merge(total, lane):  # type: ignore[no-untyped-def]
+def _merge(total, lane):
     return (total ^ _round(np.uint64(0), lane)) * _P1 + _P4
 
 
 @inner
-def _hash(data, begin, end):  # type: ignore[no-untyped-def]
+def _hash(data, begin, end):
     at = begin
     if end - begin >= 32:
         v1, v2, v3, v4 = _P1 + _P2, _P2, np.uint64(0), np.uint64(0) - _P1
@@ -74,7 +76,7 @@ def _hash(data, begin, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def hash_column(offsets, data, out):  # type: ignore[no-untyped-def]
+def hash_column(offsets, data, out):
     """Hash the texts data[offsets[i]:offsets[i + 1]] into `out`; none of them becomes NOTHING."""
     for i in range(out.size):
         word = _hash(data, np.int64(offsets[i]), np.int64(offsets[i + 1]))

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """The visitor's past at the moment a session begins, from a log in time order."""
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @inlined
-def _find(keys, key):  # type: ignore[no-untyped-def]
+def _find(keys, key):
     last = keys.size - 1
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & last
     while keys[at] != NOTHING and keys[at] != key:
@@ -22,7 +24,7 @@ def _find(keys, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def regrow(keys, rows, new_keys, new_rows):  # type: ignore[no-untyped-def]
+def regrow(keys, rows, new_keys, new_rows):
     """Copy a visitors' table into a larger, empty one."""
     for at in range(keys.size):
         if keys[at] != NOTHING:
@@ -33,7 +35,7 @@ def regrow(keys, rows, new_keys, new_rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def remember(start, used, visitors, first, now, types, kinds, keys, rows, out):  # type: ignore[no-untyped-def]
+def remember(start, used, visitors, first, now, types, kinds, keys, rows, out):
     """Go through events from `start`; write the past of the visitor on each session's first event.
 
     `kinds` are the event types counted; `rows` holds, by visitor, the sessions begun, the latest

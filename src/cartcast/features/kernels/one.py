@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """One live event: the stages of the bulk fold on a block of one."""
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ __all__ = ["run_one"]
 
 
 @kernel
-def run_one(ops, work, masks, state, pool):  # type: ignore[no-untyped-def]
+def run_one(ops, work, masks, state, pool):
     """Fold one event into `state` and write the values; return false when the pool is full.
 
     `work`: words 0-2 the ends of the stages, 3 the number of event registers, 4-6 the stage,

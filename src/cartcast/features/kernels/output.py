@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """From words back to Arrow: validity bits of numbers, codes of texts, and last events."""
 
 from __future__ import annotations
@@ -13,9 +15,16 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def validity(numbers, bits):  # type: ignore[no-untyped-def]
-    """Write an Arrow validity bitmap (1: not NaN) of `numbers`; return the number of nulls."""
+def validity(numbers, bits):
+    """Write an Arrow validity bitmap (1: not NaN) of `numbers`; return the number of nulls.
+
+    Without nulls nothing is written.
+    """
     nulls = 0
+    for i in range(numbers.size):
+        nulls += numbers[i] != numbers[i]
+    if nulls == 0:
+        return 0
     whole = numbers.size // 8
     for k in range(whole):
         byte = 0
@@ -23,21 +32,17 @@ def validity(numbers, bits):  # type: ignore[no-untyped-def]
             number = numbers[8 * k + bit]
             byte |= (number == number) << bit
         bits[k] = byte
-        if byte != 255:
-            for bit in range(8):
-                nulls += 1 - ((byte >> bit) & 1)
     if numbers.size % 8:
         byte = 0
         for i in range(8 * whole, numbers.size):
             present = numbers[i] == numbers[i]
-            nulls += not present
             byte |= present << (i - 8 * whole)
         bits[whole] = byte
     return nulls
 
 
 @inlined
-def _find(keys, key):  # type: ignore[no-untyped-def]
+def _find(keys, key):
     last = keys.size - 1
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & last
     while keys[at] != NOTHING and keys[at] != key:
@@ -46,7 +51,7 @@ def _find(keys, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_codes(words, keys, codes):  # type: ignore[no-untyped-def]
+def fill_codes(words, keys, codes):
     """Put the hashes of a vocabulary, in order, into an empty table."""
     for code in range(words.size):
         at = _find(keys, words[code])
@@ -55,7 +60,7 @@ def fill_codes(words, keys, codes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def codes_of(words, keys, codes, out, bits):  # type: ignore[no-untyped-def]
+def codes_of(words, keys, codes, out, bits):
     """Write the code and the validity bit of each hash; return the number of nulls."""
     nulls = 0
     for byte in range(bits.size):
@@ -71,10 +76,11 @@ def codes_of(words, keys, codes, out, bits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def mark_ends(begin, used, hashes, orders, keys, rows, seen, first, last):  # type: ignore[no-untyped-def]
+def mark_ends(begin, used, hashes, orders, keys, rows, seen, first, last):
     """Note the first and the last row of each session so far, as bits, for rows from `begin`.
 
-    `rows` is the latest row of a session, -1 in empty places; `seen` its event_order there.
+    `rows` is the latest row of a session, -1 in empty places; `seen` its event_order there
+    (empty: not to be checked).
     Returns sessions, or -1 when a session's event_order does not grow.
     """
     mask = keys.size - 1
@@ -90,17 +96,18 @@ def mark_ends(begin, used, hashes, orders, keys, rows, seen, first, last):  # ty
             used += 1
             first[row >> 3] |= 1 << (row & 7)
         else:
-            if orders[i] <= seen[at]:
+            if seen.size > 0 and orders[i] <= seen[at]:
                 return -1
             last[before >> 3] &= 255 ^ (1 << (before & 7))
         last[row >> 3] |= 1 << (row & 7)
         rows[at] = row
-        seen[at] = orders[i]
+        if seen.size > 0:
+            seen[at] = orders[i]
     return used
 
 
 @kernel
-def move_ends(keys, rows, seen, new_keys, new_rows, new_seen):  # type: ignore[no-untyped-def]
+def move_ends(keys, rows, seen, new_keys, new_rows, new_seen):
     """Copy the table of `mark_ends` into a larger, empty one."""
     mask = new_keys.size - 1
     for k in range(keys.size):
@@ -110,4 +117,5 @@ def move_ends(keys, rows, seen, new_keys, new_rows, new_seen):  # type: ignore[n
                 at = (at + 1) & mask
             new_keys[at] = keys[k]
             new_rows[at] = rows[k]
-            new_seen[at] = seen[k]
+            if seen.size > 0:
+                new_seen[at] = seen[k]

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """The pool: blocks of words for what grows (sets, counts by value, windows of times).
 
 A pool is one array of int64. Word 0 is the first word never used; word k (1..47) heads the list of
@@ -28,7 +30,7 @@ def new_pool(words: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @inner
-def allocate(pool, k):  # type: ignore[no-untyped-def]
+def allocate(pool, k):
     """Return the place of a block of 2**k words, or 0 when there is no room."""
     place = pool[k]
     if place != 0:
@@ -42,7 +44,7 @@ def allocate(pool, k):  # type: ignore[no-untyped-def]
 
 
 @inner
-def release(pool, reference):  # type: ignore[no-untyped-def]
+def release(pool, reference):
     """Give a block back."""
     place, k = reference >> 6, reference & 63
     pool[place] = pool[k]
@@ -50,7 +52,7 @@ def release(pool, reference):  # type: ignore[no-untyped-def]
 
 
 @inner
-def find(pool, reference, key, entry):  # type: ignore[no-untyped-def]
+def find(pool, reference, key, entry):
     """Return the place of a key's entry (2**entry words), or of the empty one where it belongs."""
     place, k = reference >> 6, (reference & 63) - entry
     last = (1 << k) - 1
@@ -63,7 +65,7 @@ def find(pool, reference, key, entry):  # type: ignore[no-untyped-def]
 
 
 @inner
-def room(pool, reference, size, entry):  # type: ignore[no-untyped-def]
+def room(pool, reference, size, entry):
     """Return a reference to a map with room for one more than `size` entries; 0: pool is full.
 
     Maps are open-addressed with linear probing and at most three quarters full; they start with

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Stage 2: reductions. Each folds its events into the states and writes the wanted values."""
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ __all__ = ["reduce_stage"]
 
 
 @inlined
-def _count(k, n, b):  # type: ignore[no-untyped-def]
+def _count(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     for j in range(n):
         s = b.slot[j] + offset
@@ -27,7 +29,7 @@ def _count(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _sum(k, n, b):  # type: ignore[no-untyped-def]
+def _sum(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
     for j in range(n):
@@ -41,7 +43,7 @@ def _sum(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _extreme(k, n, b):  # type: ignore[no-untyped-def]
+def _extreme(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
     sign = 1.0 if b.ops_i[k, CODE] == codes.MAX else -1.0
@@ -57,7 +59,7 @@ def _extreme(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _keep(k, n, b):  # type: ignore[no-untyped-def]
+def _keep(k, n, b):
     code, out, mask = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size
     a, offset = b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
     number = code == codes.FIRST_F or code == codes.LAST_F
@@ -78,7 +80,7 @@ def _keep(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _std(k, n, b):  # type: ignore[no-untyped-def]
+def _std(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
     for j in range(n):
@@ -98,7 +100,7 @@ def _std(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _since(k, n, b):  # type: ignore[no-untyped-def]
+def _since(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a, latest = b.ops_i[k, A] * b.size, b.ops_i[k, CODE] == codes.SINCE_LAST
     for j in range(n):
@@ -115,7 +117,7 @@ def _since(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _decay_count(k, n, b):  # type: ignore[no-untyped-def]
+def _decay_count(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a = b.ops_i[k, A] * b.size
     for j in range(n):
@@ -129,7 +131,7 @@ def _decay_count(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _decay_sum(k, n, b):  # type: ignore[no-untyped-def]
+def _decay_sum(k, n, b):
     out, mask, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
     a, c = b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
     for j in range(n):
@@ -145,7 +147,7 @@ def _decay_sum(k, n, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def reduce_stage(first, start, stop, n, b):  # type: ignore[no-untyped-def]
+def reduce_stage(first, start, stop, n, b):
     """Run operations `first` to `stop`, the first of them from event `start`.
 
     Returns (operation, event) at which the pool was full, or (stop, 0).

@@ -1,3 +1,5 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Stage 3: arithmetic on the wanted values. NaN is null, and stays null."""
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ _DAY = 24 * _HOUR
 
 
 @inner
-def month(microseconds):  # type: ignore[no-untyped-def]
+def month(microseconds):
     """Return the month (1-12) of a time since 1970, in the proleptic Gregorian calendar.
 
     Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days,
@@ -31,7 +33,7 @@ def month(microseconds):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _calendar(code, out, a, m, b):  # type: ignore[no-untyped-def]
+def _calendar(code, out, a, m, b):
     for j in range(m):
         at = b.rg_i[a + j]
         if at == NOTHING:
@@ -45,7 +47,7 @@ def _calendar(code, out, a, m, b):  # type: ignore[no-untyped-def]
 
 
 @inner
-def value_stage(first, stop, m, b):  # type: ignore[no-untyped-def]
+def value_stage(first, stop, m, b):
     """Run operations `first` to `stop` over `m` wanted values."""
     for k in range(first, stop):
         code, out = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size
