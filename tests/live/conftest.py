@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -80,3 +81,65 @@ def scorer() -> StandIn:
 @pytest.fixture(scope="session")
 def stand_in() -> Callable[..., StandIn]:
     return StandIn
+
+
+def make_run(folder: Path, seed: int, features: Any = None, trees: int = 60) -> Path:
+    """Fit a small model of a simulated shop and store it as `cartcast train` stores a run."""
+    import json
+
+    import numpy as np
+
+    from cartcast.datasets import simulate
+    from cartcast.events import load
+    from cartcast.features import load_set
+    from cartcast.models.calibrate import Calibrated
+    from cartcast.models.classifiers import CLASSIFIERS
+    from cartcast.models.persist import save_all
+    from cartcast.rows import typed
+
+    shop = folder / "shop.parquet"
+    if not shop.is_file():
+        simulate(sessions=400, seed=5, out=shop)
+    log = load(shop, folder=folder / f"log-{seed}")
+    chosen = features or load_set("default")
+    table = chosen.replay(log, at="every click").to_pandas()
+    X = typed(table, chosen.names, chosen.categorical)
+    y = (np.arange(len(X)) * 7919 % 13 < 1 + table["click"].to_numpy() % 5).astype(int)
+    model = CLASSIFIERS["lightgbm"].make(seed=seed, n_jobs=1, categorical=chosen.categorical)
+    model.set_params(model__n_estimators=trees)
+    half = len(X) // 2
+    model.fit(X.iloc[:half], y[:half])
+    model = Calibrated(model).fit(X.iloc[half:], y[half:])
+    run_dir = folder / f"run-{seed}-{chosen.fingerprint[:6]}"
+    run_dir.mkdir()
+    manifest = save_all({"champion": model}, run_dir / "model")
+    run = {
+        "schema": 1, "run_id": run_dir.name, "champion": "lightgbm", "created": "2026-05-04",
+        "source": {"clock": log.clock, "session_gap": 1800.0},
+        "features": {"yaml": chosen.to_yaml(), "fingerprint": chosen.fingerprint,
+                     "names": list(chosen.names), "categorical": list(chosen.categorical)},
+        "models": {"lightgbm": {"kind": "classifier"}}, "target": {"name": "purchase"},
+        "segments": [], "model_manifest": manifest, "metrics": {},
+    }  # fmt: skip
+    (run_dir / "run.json").write_text(json.dumps(run))
+    return run_dir
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stored run; the simulated log `shop.parquet` lies beside it."""
+    return make_run(tmp_path_factory.mktemp("runs"), seed=1)
+
+
+@pytest.fixture(scope="session")
+def another_run(small_run: Path) -> Path:
+    """A run of the same features, trained otherwise."""
+    return make_run(small_run.parent, seed=2, trees=30)
+
+
+@pytest.fixture(scope="session")
+def foreign_run(small_run: Path) -> Path:
+    """A run of other features."""
+    from cartcast.features import Count, FeatureSet, Mean
+
+    return make_run(small_run.parent, 3, FeatureSet(n=Count(), price=Mean("price")), trees=5)

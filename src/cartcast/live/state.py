@@ -60,7 +60,7 @@ class MemoryStore:
         self.sessions = Sessions(scorer, rules)
         self.folder = folder if durability != "none" else None
         self.newest = 0
-        self.clock = (lambda: self.newest) if event_clock else clock or _wall
+        self.clock: Callable[[], int] = clock or (self._newest if event_clock else _wall)
         self.recovered = 0
         self._sweeps = sweeps
         self._durability: Durability = durability
@@ -68,6 +68,9 @@ class MemoryStore:
         self._lock: FileLock | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot_bytes = 0
+
+    def _newest(self) -> int:
+        return self.newest
 
     async def open(self) -> None:
         """Read the last snapshot and the log after it, and start the housekeeping.
