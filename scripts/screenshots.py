@@ -73,7 +73,8 @@ def settle(page: Any) -> None:
     """Wait until the page has drawn everything."""
     page.wait_for_selector("h1, [data-testid=stAlert]", timeout=90_000)
     page.wait_for_function(
-        "!document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')",
+        "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
+        " && !document.querySelector('[data-testid=stSpinner]')",
         timeout=90_000,
     )
     page.wait_for_timeout(900)

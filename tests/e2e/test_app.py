@@ -91,6 +91,15 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def ready(project) -> None:
+    """The project's own log has been read, whichever tests ran before."""
+    from cartcast.app.state import Project
+
+    made = Project.open(project)
+    made.read(made.source_paths())
+
+
 @pytest.fixture(scope="module")
 def app(project):
     with served(project, free_port()) as url:
@@ -132,7 +141,7 @@ def test_from_a_file_to_the_answer(page, app):
         title(page, words)
 
 
-def test_the_state_of_a_view_is_in_its_address(page, app, browser):
+def test_the_state_of_a_view_is_in_its_address(page, app, browser, ready):
     page.goto(f"{app}/analysis")
     title(page, "reach")
     page.get_by_role("radio", name="Paths").click()
@@ -161,7 +170,6 @@ def test_a_huge_upload_is_refused_and_a_bad_one_named(page, app):
 def test_upload_of_a_real_log_is_understood(page, app, rees46_file):
     open_part(page, app, "Data")
     page.locator("input[type=file]").first.set_input_files(str(rees46_file))
-    page.get_by_text("rees46", exact=False).first.wait_for()
     page.get_by_role("button", name="Read and validate").click()
     title(page, "17,434 events in 5,066 sessions, 200 of them buy")
 
@@ -203,7 +211,7 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page,
 
 
 @pytest.mark.parametrize("path", ["", "analysis", "training", "performance", "predictions"])
-def test_readable_on_a_phone(browser, app, path):
+def test_readable_on_a_phone(browser, app, ready, path):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     phone = context.new_page()
     phone.goto(f"{app}/{path}")
@@ -215,7 +223,7 @@ def test_readable_on_a_phone(browser, app, path):
 
 
 @pytest.mark.parametrize("path", ["", "analysis", "training", "performance"])
-def test_axe_finds_no_serious_fault(page, app, path):
+def test_axe_finds_no_serious_fault(page, app, ready, path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.goto(f"{app}/{path}")
     page.locator("h1").first.wait_for()

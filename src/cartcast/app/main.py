@@ -22,9 +22,11 @@ def menu() -> None:
     with st.sidebar:
         every = project.data()
         if len(every) > 1:
+            wanted = st.session_state.get("wanted")
             names = {d.key: f"{d.name} ({d.created[:16].replace('T', ' ')})" for d in every}
             st.selectbox(
-                "Data", list(names), format_func=names.__getitem__, key="data",
+                "Data", list(names), list(names).index(wanted) if wanted in names else 0,
+                format_func=names.__getitem__, key="data",
                 bind="query-params", persist_state="session",
             )  # fmt: skip
         runs = [r for r in (project.run(e.run_id) for e in project.runs()) if r is not None]

@@ -91,22 +91,17 @@ class Project:
         return Registry(self.folder, self.settings.catalogue)
 
     def data(self) -> list[Data]:
-        """Return the clean logs, newest first."""
-        found = []
+        """Return the clean logs, the one that was read last first."""
+        found: list[tuple[str, Data]] = []
         for path in self.state.glob("app/logs/*/log.json"):
             if not (path.parent / "events.parquet").is_file():
                 continue
             told = json.loads(path.read_text(encoding="utf-8"))
-            found.append(
-                Data(
-                    path.parent.name,
-                    told["name"],
-                    tuple(told["sources"]),
-                    told["created"],
-                    path.parent,
-                )
+            data = Data(
+                path.parent.name, told["name"], tuple(told["sources"]), told["created"], path.parent
             )
-        return sorted(found, key=lambda d: d.created, reverse=True)
+            found.append((told.get("read", told["created"]), data))
+        return [d for _, d in sorted(found, key=lambda f: f[0], reverse=True)]
 
     def get_data(self, key: str | None) -> Data | None:
         """Return the clean log `key`, or the newest; None when there is none."""
@@ -169,7 +164,10 @@ class Project:
                 "sources": list(sources),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            write_text(folder / "log.json", json.dumps(told, indent=1))
+        else:
+            told = json.loads((folder / "log.json").read_text(encoding="utf-8"))
+        told["read"] = datetime.now(UTC).isoformat()
+        write_text(folder / "log.json", json.dumps(told, indent=1))
         found = self.get_data(key)
         assert found is not None
         return found

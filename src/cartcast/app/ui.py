@@ -36,6 +36,7 @@ __all__ = [
     "note",
     "plain",
     "progress",
+    "refused",
     "serve",
     "share_columns",
     "table",
@@ -119,6 +120,12 @@ def boundary() -> Iterator[None]:
         )
 
 
+def refused(name: str, error: CartcastError) -> None:
+    """Show why a file was refused, beside its name."""
+    told = str(error)
+    st.error(plain(told if told.startswith(name) else f"{name}: {told}"), icon=":material/error:")
+
+
 def serve(show: Callable[[View], None]) -> None:
     """Run a page: access first, then the page inside the boundary."""
     with boundary():
@@ -133,7 +140,7 @@ def open_view() -> View | None:
     person = who(project)
     if person is None:
         return None
-    data = project.get_data(st.session_state.get("data"))
+    data = project.get_data(st.session_state.get("data") or st.session_state.get("wanted"))
     run = project.run(st.session_state.get("run"))
     kind: look.Theme = "dark" if st.context.theme.type == "dark" else "light"
     return View(project, person, kind, data, run)

@@ -80,7 +80,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     counts = view.data.log.summary.event_types
     kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     with st.container(border=True, key="click_builder"):
-        a, b, c, d = st.columns([1.2, 2, 1, 1], vertical_alignment="bottom")
+        a, b, c, d = st.columns([1.1, 2, 0.9, 1.7], vertical_alignment="bottom")
         kind = a.selectbox("Event", kinds, format_func=step_name, key="click_kind")
         labels = {k: label(row) for k, row in shop.iterrows()}
         item = b.selectbox(
@@ -338,6 +338,7 @@ def batch(view: ui.View, run: RunFiles, top: Any) -> None:
 def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is_log: bool) -> None:
     """Read, clean and score a file; the result is kept below the project's state."""
     name = upload.name if upload is not None else str(picked)
+    refused: CartcastError | None = None
     with st.status("Reading …") as status:
         try:
             if upload is not None:
@@ -352,22 +353,19 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
                 rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
             view.project.access.require(view.person, "predict", f"{name} with {run.entry.run_id}")
             table, _ = predict([str(source)], run.entry.path, progress=ui.progress(status))
-        except RejectedError as error:
-            status.update(label="Refused", state="error")
-            st.error(ui.plain(f"{files.safe_name(name)}: {error}"))
-            if error.log.rejects is not None:
-                rows = pd.read_parquet(error.log.rejects)
-                ui.table(rows.head(100_000), view, "rejects")
-            return
+            status.update(label="Scored", state="complete")
         except CartcastError as error:
+            refused = error
             status.update(label="Refused", state="error")
-            st.error(ui.plain(f"{files.safe_name(name)}: {error}"))
-            return
-        folder = view.project.state / "app" / "batches"
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = Path(tempfile.mkdtemp(prefix="batch-", dir=folder)) / "scores.parquet"
-        table.to_parquet(kept, index=False)
-        status.update(label="Scored", state="complete")
+    if refused is not None:
+        ui.refused(files.safe_name(name), refused)
+        if isinstance(refused, RejectedError) and refused.log.rejects is not None:
+            ui.table(pd.read_parquet(refused.log.rejects).head(100_000), view, "rejects")
+        return
+    folder = view.project.state / "app" / "batches"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = Path(tempfile.mkdtemp(prefix="batch-", dir=folder)) / "scores.parquet"
+    table.to_parquet(kept, index=False)
     st.session_state["batch"] = {
         "run": run.entry.run_id,
         "path": str(kept),

@@ -106,37 +106,42 @@ def bring(view: ui.View) -> None:
             "Go on even if more than the allowed share of rows is rejected", key="lenient"
         )
     if st.button("Read and validate", type="primary", disabled=upload is None and not picked):
-        with st.status("Reading …") as status:
+        read(view, upload, picked, named, None if layout == "guess" else layout, lenient)
+
+
+def read(
+    view: ui.View, upload: Any, picked: str | None, named: list[str], layout: str | None,
+    lenient: bool,
+) -> None:  # fmt: skip
+    """Clean the chosen file; what is refused is said with the file's name, below the status."""
+    name = upload.name if upload is not None else str(picked)
+    refused: CartcastError | None = None
+    with st.status("Reading …") as status:
+        try:
+            orders = None
             if upload is not None:
-                paths = [str(actions.add_upload(view.project, view.person, upload.name, upload))]
-                orders = None
+                paths = [str(actions.add_upload(view.project, view.person, name, upload))]
             elif picked in named:
                 paths, orders = view.project.source_paths(), view.project.orders_path()
             else:
-                paths = [str(actions.pick_file(view.project, view.person, str(picked)))]
-                orders = None
-            try:
-                data = actions.read_log(
-                    view.project,
-                    view.person,
-                    paths,
-                    layout=None if layout == "guess" else layout,
-                    orders=orders,
-                    max_reject_share=1.0 if lenient else None,
-                    progress=ui.progress(status),
-                )
-            except RejectedError as error:
-                status.update(label="Refused", state="error")
-                st.error(ui.plain(error))
-                offer_rejects(view, error.log.rejects, "rejects")
-                return
-            except CartcastError as error:
-                status.update(label="Refused", state="error")
-                st.error(ui.plain(f"{Path(paths[0]).name}: {error}"))
-                return
+                paths = [str(actions.pick_file(view.project, view.person, name))]
+            data = actions.read_log(
+                view.project, view.person, paths, layout=layout, orders=orders,
+                max_reject_share=1.0 if lenient else None, progress=ui.progress(status),
+            )  # fmt: skip
             status.update(label="Read", state="complete")
-        st.session_state["shown"] = data.key
-        st.rerun()
+        except CartcastError as error:
+            refused = error
+            status.update(label="Refused", state="error")
+    if refused is not None:
+        ui.refused(files.safe_name(name), refused)
+        if isinstance(refused, RejectedError):
+            offer_rejects(view, refused.log.rejects, "rejects")
+        return
+    # The new log becomes the one that is looked at.
+    st.session_state.pop("data", None)
+    st.session_state["wanted"] = data.key
+    st.rerun()
 
 
 def report(view: ui.View, data: Data) -> None:
