@@ -43,6 +43,11 @@ def test_the_drivers_of_a_run(run):
     found = explain_run(run[0])
     assert found["feature"].iloc[0] == "carts"
     assert found["direction"].iloc[0] == "raises"
+    kept = json.loads((run[0] / "run.json").read_text(encoding="utf-8"))["effects"]
+    points = [p["prediction"] for p in kept[0]["points"]]
+    assert kept[0]["feature"] == "carts"
+    assert points == sorted(points)
+    assert "chart-effect-0" in (run[0] / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_highest_scored_rows_are_explained(run):

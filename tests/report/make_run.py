@@ -175,6 +175,15 @@ def make_run(
             {"feature": "price_mean", "mean_drop": 0.0004, "low": -0.001, "high": 0.002,
              "direction": "mixed"},
         ],
+        "effects": [
+            {"feature": "carts" + evil, "points": [
+                {"value": float(v), "prediction": 0.02 + 0.03 * v, "low": 0.01 + 0.03 * v,
+                 "high": 0.03 + 0.03 * v, "share": s}
+                for v, s in ((0, 0.7), (1, 0.2), (2, 0.08), (4, 0.02))]},
+            {"feature": "device", "points": [
+                {"value": v + evil, "prediction": p, "low": p - 0.01, "high": p + 0.01,
+                 "share": 0.5} for v, p in (("phone", 0.03), ("desktop", 0.05))]},
+        ],
         "revenue": {"model": "hurdle", "nominal": 0.9, "given": "purchase"} if revenue else {},
         "segments": [
             {"name": "Early leavers" + evil, "sentence": "They look at one item and leave.",

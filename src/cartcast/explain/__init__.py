@@ -12,7 +12,7 @@ by_click(...) -> importance at each click number: click, feature, mean_drop, low
 from __future__ import annotations
 
 from cartcast.explain.contributions import Contributions, contributions
-from cartcast.explain.effects import effect
+from cartcast.explain.effects import effect, effects
 from cartcast.explain.importance import by_click, importance
 from cartcast.explain.phrases import describe, phrase
 
@@ -22,6 +22,7 @@ __all__ = [
     "contributions",
     "describe",
     "effect",
+    "effects",
     "importance",
     "phrase",
 ]

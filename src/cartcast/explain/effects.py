@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from cartcast.evaluate.arrays import Task, vectors
 from cartcast.evaluate.intervals import LEVEL, bootstrap
 from cartcast.explain.predict import says
 
-__all__ = ["effect"]
+__all__ = ["effect", "effects"]
 
 MAX_ROWS = 1_000
 
@@ -62,6 +63,25 @@ def effect(
         )["bias"]  # fmt: skip
         found.append((value, *mean, share))
     return pd.DataFrame(found, columns=["value", "prediction", "low", "high", "share"])
+
+
+def effects(
+    model: Any, X: pd.DataFrame, features: Iterable[str], **options: Any
+) -> list[dict[str, Any]]:
+    """Return the effects of several features as plain data, as `run.json` keeps them.
+
+    Each has `feature` and `points`, a list of value, prediction, low, high, share; a feature that
+    is never known is left out. Options as for `effect`.
+
+    Raises:
+        UsageError: as `effect`.
+    """
+    found = []
+    for name in features:
+        points = effect(model, X, name, **options)
+        if len(points) > 1:
+            found.append({"feature": name, "points": points.to_dict("records")})
+    return found
 
 
 def _grid(column: pd.Series, points: int) -> tuple[list[Any], list[float]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from cartcast.charts import by_click as click_chart
+from cartcast.charts import effects as effects_chart
 from cartcast.charts import importance as importance_chart
 from cartcast.charts import lift as lift_chart
 from cartcast.charts import reliability as reliability_chart
@@ -31,7 +32,7 @@ class Block:
 
     Attributes:
         name: id in the page.
-        section: `main`, `good`, `drivers`, `revenue` or `segments`.
+        section: `main`, `good`, `drivers`, `effects`, `revenue` or `segments`.
         words: what it shows, a sentence.
         figure: Plotly JSON, safe inside a script element.
         columns: heads of the table.
@@ -78,7 +79,7 @@ def blocks(e: Evidence) -> list[Block]:
     if e.run.kind == "classifier":
         made.append(_reliability(e))
     made.append(_gain(e))
-    made += [_models(e), _slices(e), _importance(e)]
+    made += [_models(e), _slices(e), _importance(e), *_effects(e)]
     if e.revenue_model is not None:
         made += [_deciles(e), _coverage(e)]
     made.append(_segments(e))
@@ -211,6 +212,33 @@ def _importance(e: Evidence) -> Block | None:
     }  # fmt: skip
     figure = importance_chart.importance(table, label=label)
     return _made("importance", "drivers", words, figure, table.head(25), units)
+
+
+def _effects(e: Evidence) -> list[Block]:
+    """Return a chart for each feature whose effect the run keeps."""
+    units = e.run.data.get("features", {}).get("units", {})
+    made = []
+    for k, found in enumerate(e.run.data.get("effects", [])):
+        table = pd.DataFrame(found["points"])
+        if e.run.kind != "classifier" or len(table) < 2:
+            continue
+        unit = {"currency": "money", "s": "seconds"}.get(units.get(found["feature"], ""), "")
+        numeric = pd.api.types.is_numeric_dtype(table["value"])
+        name = _words(found["feature"])
+        words = f"{name[0].upper()}{name[1:]}, all else as it was: the mean prediction"
+        if numeric:
+            first, last = table.iloc[0], table.iloc[-1]
+            words += (
+                f" goes from {number(first['prediction'], 'share')} at "
+                f"{number(first['value'], unit, e.run.currency)} to "
+                f"{number(last['prediction'], 'share')} at "
+                f"{number(last['value'], unit, e.run.currency)}"
+            )
+        words += ". Grey: where the sessions are."
+        figure = effects_chart.effect(table, label=name, unit=unit, currency=e.run.currency)
+        shown = {"value": unit if numeric else "words", "prediction": "share", "share": "share"}
+        made.append(_made(f"effect-{k}", "effects", words, figure, table, shown, e.run.currency))
+    return made
 
 
 def _deciles(e: Evidence) -> Block | None:

@@ -145,7 +145,7 @@ def _sections(e: Evidence, drawn: list[Block]) -> dict[str, dict[str, Any]]:
         usual = [b for b in by["good"] if b.name == "gain"] or by["good"][:1]
         by["main"] = usual
         by["good"] = [b for b in by["good"] if b not in usual]
-    names = ("main", "good", "drivers", "revenue", "segments")
+    names = ("main", "good", "drivers", "effects", "revenue", "segments")
     return {n: {"words": words.get(n, ""), "blocks": by.get(n, [])} for n in names}
 
 

@@ -13,7 +13,7 @@ from cartcast import __version__
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.train.audits import audit_fitted
 from cartcast.train.choose import choose_champion
-from cartcast.train.drivers import drivers
+from cartcast.train.drivers import drivers, effects_of
 from cartcast.train.fit import BASELINES, Fitted, fit_classifier, fit_regressor
 from cartcast.train.folds import out_of_fold
 from cartcast.train.measure import classifier_tables, regressor_tables, summary, thresholds_of
@@ -53,6 +53,7 @@ def answer(
         tables = _tables(q, models, thresholds)
     with steps("drivers"):
         important = drivers(champion, q.parts["test"], q.units, options)
+        effects = effects_of(champion, q.parts["test"], important, options)
     with steps("revenue"):
         revenue = fit_revenue(q, champion, options)
     with steps("segments"):
@@ -76,6 +77,7 @@ def answer(
             "by_click": clicks,
             "thresholds": thresholds.get(champion.name, {}),
             "importance": important,
+            "effects": effects,
             "revenue": revenue.facts,
             "segments": segments.profiles,
             "segmentation": segments.facts,

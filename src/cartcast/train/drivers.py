@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cartcast.explain import importance
+from cartcast.explain import effects, importance
 from cartcast.train.fit import Fitted
 from cartcast.train.options import Options
 from cartcast.train.parts import Part
 
-__all__ = ["drivers"]
+__all__ = ["drivers", "effects_of"]
+
+SHOWN = 4
+"""Number of features whose effect is kept, the most important first."""
 
 
 def drivers(
@@ -36,3 +39,19 @@ def drivers(
         {**{str(k): v for k, v in row.items()}, "unit": units.get(str(row["feature"]), "")}
         for row in table.to_dict("records")
     ]
+
+
+def effects_of(
+    champion: Fitted, test: Part, important: Sequence[Mapping[str, Any]], options: Options
+) -> list[dict[str, Any]]:
+    """Return how the prediction moves with each of the most important features, on test rows."""
+    chosen = [str(row["feature"]) for row in important if row["mean_drop"] > 0][:SHOWN]
+    return effects(
+        champion.model,
+        test.X,
+        chosen,
+        task=champion.declaration.kind,
+        weights=test.weight,
+        groups=test.groups,
+        seed=options.seed,
+    )
