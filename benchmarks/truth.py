@@ -1,0 +1,102 @@
+"""How near to the truth: models on the simulated shop, whose exact probabilities are known.
+
+    python benchmarks/truth.py [--sessions 5000,50000] [--models lightgbm,...] [--weights both]
+
+For clicks 1, 3, 5 and 10: (log loss of the model - of the truth) / (of the prevalence - of the
+truth), in percent; 0 % is the truth, 100 % the prevalence. The test rows are the last fifth of the
+sessions, by visitors that no model saw. `--weights both` repeats it with rows that share a weight
+of 1 in their session, which bends the probabilities (docs/decisions/0001-row-weights.md): with
+such weights a model "beats" the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cartcast import events
+from cartcast.datasets import simulate
+from cartcast.features import load_set
+from cartcast.models.calibrate import calibrate
+from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.rows import Rows, from_log
+from cartcast.splits import split_by_time
+from cartcast.targets import Purchase
+from cartcast.train.parts import Part, cut
+
+CLICKS = (1, 3, 5, 10)
+ANCHORS = (1, 2, 3, 5, 8, 10, 13, 21)
+
+
+def log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
+    p = np.clip(p, 1e-12, 1 - 1e-12)
+    return float(np.average(-(y * np.log(p) + (1 - y) * np.log(1 - p)), weights=w))
+
+
+def gap(part: Part, truth: np.ndarray, p: np.ndarray, click: int | None) -> float:
+    """Where the model lies between the truth (0) and the prevalence (1), at one click."""
+    at = np.ones(len(part), bool) if click is None else (part.table["click"] == click).to_numpy()
+    y, w = part.label[at], part.weight[at]
+    floor = log_loss(y, truth[at], w)
+    ceiling = log_loss(y, np.full(at.sum(), np.average(y, weights=w)), w)
+    return (log_loss(y, p[at], w) - floor) / (ceiling - floor)
+
+
+def compare(sessions: int, seed: int, names: list[str], shared: bool) -> None:
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        simulate(sessions, seed=seed, out=folder / "shop.parquet", truth=folder / "truth.parquet")
+        log = events.load(folder / "shop.parquet", folder=folder / "log")
+        rows = from_log(log, Purchase(), load_set("default"), ANCHORS)
+        known = pd.read_parquet(folder / "truth.parquet")
+    if shared:
+        weight = 1.0 / rows.table.groupby("session_id")["click"].transform("size")
+        rows = Rows(rows.table.assign(weight=weight), rows.features, rows.categorical)
+    parts = cut(rows, split_by_time(rows.table, (0.6, 0.2, 0.2), by_clock=True))
+    train, validation, test = parts["train"], parts["validation"], parts["test"]
+    keys = ["session_id", "event_order"]
+    truth = test.table.merge(known[[*keys, "p_purchase"]], on=keys, how="left")["p_purchase"]
+    said = {}
+    for name in names:
+        begin = time.perf_counter()
+        model = CLASSIFIERS[name].make(42, len(train), rows.categorical, 2)
+        model.fit(train.X, train.label, sample_weight=train.weight)
+        model = calibrate(model, validation.X, validation.label, validation.weight)
+        said[name] = model.predict_proba(test.X)[:, 1]
+        seconds = time.perf_counter() - begin
+        show(sessions, seed, name, test, truth.to_numpy(), said[name], shared, seconds)
+
+
+def show(
+    sessions: int, seed: int, name: str, test: Part, truth: np.ndarray, p: np.ndarray,
+    shared: bool, seconds: float,
+) -> None:  # fmt: skip
+    at = "  ".join(f"{gap(test, truth, p, click):7.1%}" for click in CLICKS)
+    weights = "1/rows of session" if shared else "1"
+    print(
+        f"{sessions:>8,}  seed {seed:<3} {name:22} weights {weights:18} all "
+        f"{gap(test, truth, p, None):7.1%}  clicks {CLICKS}: {at}  {seconds:6.1f} s",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", default="5000,50000")
+    parser.add_argument("--models", default="logistic_regression,lightgbm")
+    parser.add_argument("--seeds", default="3")
+    parser.add_argument("--weights", choices=["one", "both"], default="one")
+    given = parser.parse_args()
+    for sessions in map(int, given.sessions.split(",")):
+        for seed in map(int, given.seeds.split(",")):
+            for shared in (False, True) if given.weights == "both" else (False,):
+                compare(sessions, seed, given.models.split(","), shared)
+
+
+if __name__ == "__main__":
+    main()
