@@ -318,8 +318,15 @@ def memory(run: Path, sessions: int = 20_000) -> dict[str, float]:
 # The table --------------------------------------------------------------------------------------
 
 
+def tell(name: str, value: Any) -> None:
+    print(name, json.dumps(value), f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+
+
 def measure(run: Path, seconds: float) -> dict[str, Any]:
-    found: dict[str, Any] = {"in_process": in_process(run), "memory_bytes": memory(run)}
+    found: dict[str, Any] = {}
+    for name, what in (("in_process", in_process), ("memory_bytes", memory)):
+        found[name] = what(run)
+        tell(name, found[name])
     for kind in ("echo", "fastapi", "naive"):
         port = free_port()
         words = [sys.executable, str(HERE), "--child", kind, "--run", str(run), "--port", str(port)]
@@ -327,6 +334,7 @@ def measure(run: Path, seconds: float) -> dict[str, Any]:
         try:
             load(port, 1.0)
             found[kind] = load(port, seconds)
+            tell(kind, found[kind])
         finally:
             server.terminate()
             server.wait()
@@ -347,6 +355,7 @@ def measure(run: Path, seconds: float) -> dict[str, Any]:
                 load(port, 1.0, batch=batch)
                 found[name] = load(port, seconds, 16 if batch == 1 else 4, batch)
                 found[name]["start_seconds"] = ready
+                tell(name, found[name])
             finally:
                 server.terminate()
                 server.wait()

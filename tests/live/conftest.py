@@ -20,6 +20,7 @@ class StandIn:
     """Counts clicks, sums prices, keeps the last category; scores by a known formula."""
 
     reads_history = True
+    history_types = frozenset({"view_item", "search", "purchase"})
 
     def __init__(self, version: str = "stand-in-1", fingerprint: str = "f" * 64) -> None:
         self.version = version
@@ -62,6 +63,12 @@ class StandIn:
     def values(self, state: list[Any]) -> dict[str, Any]:
         names = ("clicks", "spend", "last_category", "last_time", "earlier", "bought", "decayed")
         return dict(zip(names, state, strict=True))
+
+    def pack(self, state: list[Any]) -> bytes:
+        return msgspec.msgpack.encode(state)
+
+    def unpack(self, data: bytes) -> list[Any]:
+        return msgspec.msgpack.decode(data)
 
     def dump(self, state: list[Any]) -> bytes:
         return msgspec.msgpack.encode([self.fingerprint[:8], state])

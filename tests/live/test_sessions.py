@@ -183,3 +183,18 @@ def test_state_survives_bytes_with_its_kept_events(scorer: Any) -> None:
 def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Rules(**rules)
+
+
+def test_a_session_goes_on_after_a_rest_and_takes_late_events_again(scorer: Any) -> None:
+    rules = Rules(session_gap=GAP, late_window=WINDOW)
+    resting, plain = Sessions(scorer, rules), Sessions(scorer, rules)
+    arrived = [make(n, n) for n in range(5)] + [make(10 + n, 400 + n * 2) for n in range(60)]
+    arrived += [make(100, 403), make(101, 455), make(102, 399)]
+    for place, event in enumerate(arrived):
+        if place == 5:
+            resting.settle(resting.index["vv"])
+            assert resting.apply(make(99, 3.5), 0).status == "too_late"
+        outcomes = [s.apply(msgspec.structs.replace(event), 0) for s in (resting, plain)]
+        assert outcomes[0].status == outcomes[1].status
+    assert resting.index["vv"].state == plain.index["vv"].state
+    assert resting.index["vv"].clicks == 68

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
@@ -118,6 +119,10 @@ class ModelScorer:
         self._missing = dict(missing)
         self._fold = Fold(features, clock)
         self.reads_history = bool(features.program.history)
+        kinds = {n.removeprefix("@earlier:") for n in features.program.history if ":" in n}
+        if segments is not None:
+            kinds |= {n.removeprefix("@earlier:") for n in segments[0].program.history if ":" in n}
+        self.history_types = frozenset(kinds)
         self._champion = champion
         self._amount = amount
         self._segments: tuple[Fold, SegmentModel, str] | None = None
@@ -202,6 +207,32 @@ class ModelScorer:
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
         return self._fold.named(state.model)
+
+    def pack(self, state: LiveState) -> bytes:
+        """Return the state as few bytes, for sessions at rest in this process."""
+        parts = [state.model] if state.segment is None else [state.model, state.segment]
+        plain = [
+            (
+                s.words.tobytes(),
+                s.pool[: s.pool[0]].tobytes(),
+                s.past and (s.past.sessions, s.past.latest, dict(s.past.counts)),
+            )
+            for s in parts
+        ]
+        return zlib.compress(msgspec.msgpack.encode(plain), 1)
+
+    def unpack(self, data: bytes) -> LiveState:
+        """Return the state of what `pack` returned."""
+        states = [
+            FoldState(
+                np.frombuffer(words, np.int64).copy(),
+                np.frombuffer(pool, np.int64).copy(),
+                None if past is None else History(*past),
+                self._fold.clock,
+            )
+            for words, pool, past in msgspec.msgpack.decode(zlib.decompress(data))
+        ]
+        return LiveState(states[0], states[1] if len(states) > 1 else None)
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""

@@ -294,7 +294,7 @@ class RedisStore:
                 continue
             life = max((sessions.expires(session) - session.touched) // 1000, 1)
             primary = session.keys[0]
-            blob = encode(dump_session(session, self._scorer.dump))
+            blob = encode(dump_session(session, sessions.dump_state))
             checked[f"{prefix}k:{primary}"] = (blob, life)
             for key in session.keys[1:]:
                 name = f"{prefix}k:{key}"

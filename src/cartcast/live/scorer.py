@@ -62,6 +62,8 @@ class Scorer(Protocol):
     fingerprint: str
     reads_history: bool
     """Whether features read the visitor's earlier sessions."""
+    history_types: frozenset[str]
+    """Event types that are counted in the visitor's history."""
 
     def start(self, past: Past | None = None) -> State:
         """Return the state before a session's first event; `past` is the visitor's history."""
@@ -97,6 +99,14 @@ class Scorer(Protocol):
 
     def values(self, state: State) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
+        ...
+
+    def pack(self, state: State) -> bytes:
+        """Return the state as few bytes, for sessions at rest in this process."""
+        ...
+
+    def unpack(self, data: bytes) -> State:
+        """Return the state of what `pack` returned."""
         ...
 
     def dump(self, state: State) -> bytes:

@@ -37,7 +37,7 @@ class Rules:
     max_events: int = 10_000
     max_kept: int = 256
     session_ttl: float = 14_400.0
-    visitor_ttl: float = 2_592_000.0
+    visitor_ttl: float = 15_552_000.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.late_window < self.session_gap:

@@ -8,6 +8,7 @@ one is refused. An event id counts once.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, MutableMapping
 from random import getrandbits
 from typing import Final, Literal, NamedTuple
@@ -30,6 +31,8 @@ TRIM_AT: Final = 24
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Event).decode
 _DAY = 86_400_000_000
+_AT_REST: list[Kept] = []
+"""The kept events of every session at rest: none; `wake` gives a session its own list."""
 
 
 class Outcome(NamedTuple):
@@ -81,6 +84,7 @@ class Sessions:
         self.epoch = 0
         self.before_change: Callable[[Session | Visitor], None] | None = None
         self._history = scorer.reads_history
+        self._counted_types = scorer.history_types
         self._gap = int(rules.session_gap * 1e6)
         self._window = int(rules.late_window * 1e6)
         self._midnight = "midnight" in rules.session_breaks
@@ -118,6 +122,8 @@ class Sessions:
         if session is not None:
             if session.epoch != self.epoch and self.before_change is not None:
                 self.before_change(session)
+            if type(session.state) is bytes:
+                self.wake(session)
             if not fresh and _counted(session, mark):
                 session.touched = now
                 return Outcome("duplicate", session, event, None)
@@ -130,6 +136,8 @@ class Sessions:
                 self._bind(session, keys)
             if self._breaks(session, event, when):
                 session = self._follow(session, when, event)
+            elif session.settled:
+                self._rebase(session)
         else:
             session = self._open(keys, when, event)
         data = _ENCODE(event)
@@ -146,11 +154,34 @@ class Sessions:
 
     def settle(self, session: Session) -> None:
         """Drop what is kept only for late events; called when the late window has passed."""
-        session.tail = []
+        session.tail = _AT_REST
         session.base = None
         session.previous = None
         session.past = None
         session.settled = True
+        if type(session.state) is not bytes:
+            session.state = self.scorer.pack(session.state)
+        if not isinstance(session.seen, set):
+            session.seen = array("Q", session.seen)
+
+    def wake(self, session: Session) -> Session:
+        """Make a session at rest ready to be read or changed; return it."""
+        if type(session.state) is bytes:
+            session.state = self.scorer.unpack(session.state)
+            session.tail = []
+        return session
+
+    def _rebase(self, session: Session) -> None:
+        """Let a session that goes on after a rest take late events again, from here on."""
+        place = (session.last_time, session.last_order, session.campaign, session.bought)
+        state = self.scorer.copy(session.state)
+        session.base = Base(state, session.clicks, session.first, *place)
+        session.tail = []
+        session.settled = False
+
+    def dump_state(self, state: State) -> bytes:
+        """Return a state as bytes, at rest or not."""
+        return self.scorer.dump(self.scorer.unpack(state) if type(state) is bytes else state)
 
     def close(self, session: Session) -> None:
         """Forget a session."""
@@ -239,7 +270,8 @@ class Sessions:
         if who is None:
             return
         visitor = self._visitor(who)
-        visitor.counts[event.event_type] = visitor.counts.get(event.event_type, 0) + 1
+        if event.event_type in self._counted_types:
+            visitor.counts[event.event_type] = visitor.counts.get(event.event_type, 0) + 1
         visitor.touched = now
         if visitor.last is None or when > visitor.last:
             visitor.last = when
@@ -338,7 +370,7 @@ class Sessions:
         tails = [start.tail] if start is newest else [start.tail, newest.tail]
         for kept in (kept for tail in tails for kept in tail):
             event = _DECODE(kept.data)
-            if (who := visitor_of(event)) is not None:
+            if (who := visitor_of(event)) and event.event_type in self._counted_types:
                 counts = self._visitor(who).counts
                 counts[event.event_type] = counts.get(event.event_type, 0) - 1
         first = start.tail or newest.tail

@@ -82,7 +82,7 @@ class Snapshot:
         self._folder = folder
         self._number = number
         self._rows: list[bytes] = []
-        self._dump = sessions.scorer.dump
+        self._dump = sessions.dump_state
         self._names: dict[int, str] = {}
         self.size = 0
 

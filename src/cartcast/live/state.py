@@ -149,17 +149,18 @@ class MemoryStore:
 
     async def find_visitor(self, event: Event) -> Session | None:
         """Return the open session that an event of this visitor would join."""
-        return self.sessions.find(Sessions.keys_of(event))
+        found = self.sessions.find(Sessions.keys_of(event))
+        return None if found is None else self.sessions.wake(found)
 
     async def find(self, identity: str) -> Session | None:
         """Return the open session with this id."""
         index = self.sessions.index
         found = index.get("s" + identity)
         if found is not None:
-            return found
+            return self.sessions.wake(found)
         for place, session in enumerate(list(index.values())):
             if session.id == identity:
-                return session
+                return self.sessions.wake(session)
             if place % 10_000 == 9_999:
                 await asyncio.sleep(0)
         return None
