@@ -146,6 +146,8 @@ def test_logins_gaps_late_events_and_history_as_in_memory(
     run(main)
 
 
+# The client library lets go of a killed server's socket in its own time.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_redis_gone_is_503_and_nothing_acknowledged_is_lost(
     scorer: Any, redis_server: RedisServer
 ) -> None:
