@@ -26,8 +26,8 @@ LAYERS: list[set[str]] = [
     {"charts"},
     {"explain"},
     {"report"},
-    {"train"},
     {"registry"},
+    {"train"},
     {"score"},
     {"live", "monitor", "experiments", "insights"},
     {"demo"},
@@ -35,6 +35,8 @@ LAYERS: list[set[str]] = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SHELLS = {"cli", "api", "app"}
+# Shells do not know each other, but for the verbs whose one job is to start another shell.
+STARTS = {("cli/verbs/app.py", "app"), ("cli/verbs/serve.py", "api"), ("cli/verbs/keys.py", "api")}
 FILES = sorted(SRC.rglob("*.py"))
 
 
@@ -66,7 +68,9 @@ def test_imports_go_one_way(path: Path) -> None:
     assert here in RANK, f"{here} has no layer; add it to LAYERS"
     for name in imported(path) - {here}:
         assert RANK[name] <= RANK[here], f"{path.name} ({here}) imports {name}, a later layer"
-        assert not (here in SHELLS and name in SHELLS), f"shell {here} imports shell {name}"
+        both = here in SHELLS and name in SHELLS
+        starts = (path.relative_to(SRC).as_posix(), name) in STARTS
+        assert starts or not both, f"shell {here} imports shell {name}"
 
 
 def test_the_check_sees_a_forbidden_import(tmp_path: Path) -> None:
