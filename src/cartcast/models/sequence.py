@@ -35,6 +35,8 @@ def _torch() -> Any:
         raise UsageError(
             "the sequence model needs the extra 'deep': pip install 'cartcast[deep]'."
         ) from error
+    # The network is tiny: threads would spend their time waiting for each other.
+    torch.set_num_threads(1)
     return torch
 
 
