@@ -11,6 +11,7 @@ import pandas as pd
 
 from cartcast import __version__
 from cartcast.findings import Finding, require_unblocked, waive
+from cartcast.models.checks import check_table
 from cartcast.train.audits import audit_fitted
 from cartcast.train.choose import choose_champion
 from cartcast.train.drivers import drivers, effects_of
@@ -41,11 +42,19 @@ def answer(
     """Fit the models, measure them on test, and write the run folder.
 
     Raises:
+        DataError: a part has too few rows, one class, or no usable feature.
         BlockedError: a figure is too good to be true and the finding was not waived.
         StorageError: the run folder cannot be written.
     """
     key = options.fingerprint(_data_key(q.rows.table), q.fingerprint)
     stages = Stages(run_dir, key)
+    train = q.parts["train"]
+    found = [
+        *found,
+        *check_table(
+            train.X, train.label, q.kind, folds=options.folds, categorical=q.rows.categorical
+        ),
+    ]
     models = _fit(q, options, names, stages, steps)
     champion, chosen = choose_champion(models, q.parts["validation"], q.kind)
     with steps("figures"):
