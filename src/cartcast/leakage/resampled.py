@@ -66,18 +66,30 @@ def oversampled(prep: Prepared) -> Iterator[Finding]:
         return
     _, across = twins(prep)
     y = prep.test.y
-    rates = [share(across[y == c].sum(), float((y == c).sum())) for c in (0.0, 1.0)]
+    rates = [_repeated(prep, across, c) for c in (0.0, 1.0)]
     rate = float(np.nanmean(y))
     for rare in (1, 0) if abs(rate - 0.5) < 0.05 else (int(rate < 0.5),):
         gap = difference(rates[rare], rates[1 - rare])
         if gap.low <= 0.2 or _pure(prep, across, rare) <= 0.9:
             continue
         text = (
-            f"{rates[rare].value:.1%} of the test rows with label {rare} have an identical "
-            f"training row of the same label, of the others {rates[1 - rare].value:.1%}."
+            f"{rates[rare].value:.1%} of the distinct test rows with label {rare} have an "
+            f"identical training row of the same label, of the others {rates[1 - rare].value:.1%}."
         )
         hits = int(across[y == rare].sum())
         yield finding(LK304, text, count=hits, gap_low=round(gap.low, 4), label=rare)
+
+
+def _repeated(prep: Prepared, across: NDArray[np.bool_], label: float) -> Bounded:
+    """Return the share of distinct test rows of a class that training has too.
+
+    Each distinct row counts once: short sessions that all look alike are few distinct rows, while
+    copying repeats rows of every kind.
+    """
+    assert prep.test is not None
+    _, first = np.unique(row_keys(prep)[1], return_index=True)
+    mine = first[prep.test.y[first] == label]
+    return share(float(across[mine].sum()), float(len(mine)))
 
 
 def _pure(prep: Prepared, across: NDArray[np.bool_], label: int) -> float:
@@ -122,10 +134,11 @@ def _told(prep: Prepared, part: Part) -> tuple[str, dict[str, Any]] | None:
             f"{rate.value:.1%} of the rows with label {label}",
             {"column": column, "label": label, "share": round(rate.value, 4)},
         )
-    for label in (1, 0):
-        ours, others = interpolated(prep, part, label), interpolated(prep, part, 1 - label)
+    for label, whole in ((1, True), (1, False), (0, True), (0, False)):
+        ours = interpolated(prep, part, label, whole_numbers=whole)
+        others = interpolated(prep, part, 1 - label, whole_numbers=whole)
         if ours is None or others is None:
-            return None
+            continue
         if difference(ours, others).low > 0.2:
             return (
                 f"{ours.value:.1%} of the rows with label {label} lie exactly on a line between "
@@ -155,8 +168,12 @@ def _fractions(prep: Prepared, part: Part) -> tuple[str, int, Bounded] | None:
     return None
 
 
-def interpolated(prep: Prepared, part: Part, label: int) -> Bounded | None:
+def interpolated(
+    prep: Prepared, part: Part, label: int, *, whole_numbers: bool = True
+) -> Bounded | None:
     """Return the share of rows of a class that lie between two of their near training rows.
+
+    `whole_numbers=False` leaves out columns of whole numbers, which resampling tools round.
 
     None when there are too few rows or fewer than three numeric columns. In three dimensions or
     more, three independent points do not lie on one line; on a grid of small counts they may, so
@@ -164,7 +181,7 @@ def interpolated(prep: Prepared, part: Part, label: int) -> Bounded | None:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    X = _matrix(prep)
+    X = _matrix(prep) if whole_numbers else _fractional(prep)
     if X.shape[1] < 3:
         return None
     mine = X[: len(prep.train)] if part is prep.train else X[len(prep.train) :]
@@ -173,8 +190,12 @@ def interpolated(prep: Prepared, part: Part, label: int) -> Bounded | None:
     at = _pick(rng, part.y == label, _LOOKED_AT)
     if len(candidates) < _NEIGHBOURS + 2 or len(at) < 30:
         return None
+    # Near in the columns' own units, where resampling tools look for neighbours.
+    raw = np.column_stack(_columns(prep))
+    ours = raw[: len(prep.train)] if part is prep.train else raw[len(prep.train) :]
     pool = X[: len(prep.train)][candidates]
-    near = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(pool).kneighbors(mine[at])[1]
+    search = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(raw[: len(prep.train)][candidates])
+    near = search.kneighbors(ours[at])[1]
     hits = sum(_between(mine[row], pool[n]) for row, n in zip(at, near, strict=True))
     return share(hits, len(at))
 
@@ -195,20 +216,36 @@ def _between(row: Floats, near: Floats) -> bool:
 
 
 @once
-def _matrix(prep: Prepared) -> Floats:
-    """Return the numeric, never-null, varying columns of train and test, each with spread 1."""
+def _columns(prep: Prepared) -> list[Floats]:
+    """Return the numeric, never-null, varying columns of train and test, one below the other."""
     columns: list[Floats] = []
     for name in prep.features:
         parts = [as_numbers(p.table[name]) for p in (prep.train, prep.test) if p is not None]
-        if any(p is None for p in parts):
-            continue
-        values = np.concatenate([p for p in parts if p is not None])
-        spread = values.std()
-        if np.isnan(values).any() or spread == 0:
-            continue
-        columns.append(values / spread)
+        known = [p for p in parts if p is not None]
+        values = np.concatenate(known) if len(known) == len(parts) else np.array([np.nan])
+        if not np.isnan(values).any() and values.std() > 0:
+            columns.append(values)
+    return columns
+
+
+def _spread_one(prep: Prepared, columns: list[Floats]) -> Floats:
     rows = len(prep.train) + (len(prep.test) if prep.test else 0)
-    return np.column_stack(columns) if columns else np.empty((rows, 0))
+    scaled = [values / values.std() for values in columns]
+    return np.column_stack(scaled) if scaled else np.empty((rows, 0))
+
+
+@once
+def _matrix(prep: Prepared) -> Floats:
+    """Return the columns as a matrix, each with spread 1."""
+    return _spread_one(prep, _columns(prep))
+
+
+@once
+def _fractional(prep: Prepared) -> Floats:
+    """Return those that hold fractions as a matrix; none when that is all of them."""
+    columns = _columns(prep)
+    mixed = [values for values in columns if np.any(np.floor(values) != values)]
+    return _spread_one(prep, mixed if len(mixed) < len(columns) else [])
 
 
 @check(
