@@ -38,6 +38,7 @@ def test_settings_of_the_server(tmp_path):
     assert told["--server.maxUploadSize"] == "7"
     assert told["--server.port"] == "8599"
     assert told["--client.showErrorDetails"] == "none"
+    assert told["--client.disableDataExport"] == "true"
     hosts = [b for a, b in itertools.pairwise(line) if a == "--server.allowedHosts"]
     assert hosts == ["localhost", "127.0.0.1", "[::1]"]
     with pytest.raises(UsageError, match="port"):

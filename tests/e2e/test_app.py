@@ -345,7 +345,7 @@ def test_train_predict_download_equals_the_command_line(browser, tmp_path):
         page.get_by_role("button", name="Score", exact=True).click()
         title(page, "3,000 sessions scored")
         with page.expect_download() as got:
-            page.get_by_role("button", name="CSV").first.click()
+            page.get_by_role("button", name="CSV", exact=False).last.click()
         mine = pd.read_csv(io.BytesIO(Path(got.value.path()).read_bytes()))
         pd.testing.assert_frame_equal(mine, pd.read_csv(out), check_exact=True)
         page.goto(f"{url}/")

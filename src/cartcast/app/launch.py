@@ -69,6 +69,8 @@ def command(
         "server.runOnSave": False,
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
+        # The tables' own download knows neither formulas nor roles; ours (ui.export) does.
+        "client.disableDataExport": True,
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": False,
         **_themes(),

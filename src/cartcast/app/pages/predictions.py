@@ -246,9 +246,9 @@ def figures(view: ui.View, run: RunFiles, said: scoring.Said) -> None:
             ends = [number(x, "money", currency) for x in (said.low, said.high)]
             between = f"if bought: {ends[0]} to {ends[1]}"
         told.append(("Expected revenue", number(said.revenue, "money", currency), between))
-    if said.segment:
-        told.append(("Segment", said.segment, None))
     ui.figures(told, width=280)
+    if said.segment:
+        ui.note(f"Segment: {said.segment}.")
     if said.probability is not None:
         kept = _reliability(str(run.entry.path), said.probability, run)
         if kept is not None:
