@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ _SPEC = importlib.util.spec_from_file_location(
 assert _SPEC is not None
 assert _SPEC.loader is not None
 _MODULE = importlib.util.module_from_spec(_SPEC)
+sys.modules["cartcast_test_stand_in"] = _MODULE
 _SPEC.loader.exec_module(_MODULE)
 StandIn = _MODULE.StandIn
 

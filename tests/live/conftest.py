@@ -125,7 +125,7 @@ def make_run(folder: Path, seed: int, features: Any = None, trees: int = 60) -> 
         "source": {"clock": log.clock, "session_gap": 1800.0},
         "features": {"yaml": chosen.to_yaml(), "fingerprint": chosen.fingerprint,
                      "names": list(chosen.names), "categorical": list(chosen.categorical)},
-        "models": {"lightgbm": {"kind": "classifier"}}, "target": {"name": "purchase"},
+        "models": {"lightgbm": {"kind": "classifier"}}, "target": {"name": "purchase", "kind": "observed"},
         "segments": [], "model_manifest": manifest, "metrics": {},
     }  # fmt: skip
     (run_dir / "run.json").write_text(json.dumps(run))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -94,7 +96,8 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
             )
         _several(plan, announce)
         return
-    _run(_one(plan, _listen(plan.host, plan.port), announce))
+    with _listen(plan.host, plan.port) as listener:
+        _run(_one(plan, listener, announce))
 
 
 def make_store(plan: Plan, scorer: ModelScorer) -> Store:
@@ -155,9 +158,27 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         scheme = "https" if plan.tls_cert else "http"
         host, port = listener.getsockname()[:2]
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        await _Server(config).serve(sockets=[listener])
     finally:
         await live.store.close()
+
+
+class _Server(uvicorn.Server):
+    """Stops on SIGTERM and SIGINT, and returns: the state is closed after it.
+
+    uvicorn's own server raises the signal again, which would end the process before that.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
 
 
 def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
@@ -185,7 +206,6 @@ def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
 def _several(plan: Plan, announce: Callable[[str], None]) -> None:
     """Start the workers on one port (SO_REUSEPORT), and stop them together."""
     import multiprocessing
-    import signal
 
     resolve(plan)
     listener = _listen(plan.host, plan.port, reuse=True)
@@ -214,7 +234,8 @@ def _worker(data: dict[str, Any]) -> None:
     plan = Plan(**{**data, "served": Served(**data["served"])})
     configure(plan.log_level)
     try:
-        _run(_one(plan, _listen(plan.host, plan.port, reuse=True), logger.info))
+        with _listen(plan.host, plan.port, reuse=True) as listener:
+            _run(_one(plan, listener, logger.info))
     except CartcastError as error:
         logger.error("%s", error)
         raise SystemExit(error.exit_status) from error

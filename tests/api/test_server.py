@@ -1,0 +1,178 @@
+"""The real command: start, stop, restart, a new champion under load, several workers, refusals."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cartcast_test_stand_in import make_run
+from typer.testing import CliRunner
+
+from cartcast.api.server import Plan, serve
+from cartcast.cli import app
+from cartcast.errors import StorageError, UsageError
+from cartcast.registry import Registry
+
+VIEW = {"visitor_id": "v", "event_type": "view_item", "price": 5.0}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two runs of the same features; the first is champion."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "cartcast.yaml").write_text("{}\n")
+    for seed in (1, 2):
+        Registry(folder).add(make_run(folder, seed, trees=10))
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    def __init__(self, project: Path, *words: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.words = [sys.executable, "-m", "cartcast", "serve", "--port", str(self.port), *words]
+        self.project, self.errors = project, project / f"errors-{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(self.words, cwd=self.project, stderr=errors)
+        for _ in range(600):
+            try:
+                if httpx.get(self.url + "/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                assert self.process.poll() is None, self.errors.read_text()
+            time.sleep(0.1)
+        raise RuntimeError("the server did not start")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@pytest.fixture
+def running(project: Path) -> Iterator[Any]:
+    made: list[Running] = []
+
+    def start(*words: str) -> Running:
+        made.append(Running(project, *words))
+        return made[-1]
+
+    yield start
+    for server in made:
+        if server.process.poll() is None:
+            server.stop(signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_new_champion_is_taken_up_without_a_lost_request(project: Path, running: Any) -> None:
+    server = running()
+    registry = Registry(project)
+    first, second = sorted(entry.run_id for entry in registry.runs())
+    statuses: list[int] = []
+    models: list[str] = []
+    stop = threading.Event()
+
+    def send() -> None:
+        with httpx.Client(base_url=server.url) as http:
+            while not stop.is_set():
+                answer = http.post("/v1/events", json=VIEW)
+                statuses.append(answer.status_code)
+                models.append(answer.json()["model"])
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        time.sleep(0.5)
+        registry.promote(second)
+        for _ in range(300):
+            time.sleep(0.1)
+            if models and models[-1].startswith(second):
+                break
+    finally:
+        stop.set()
+        sender.join()
+        registry.promote(first)
+    assert set(statuses) == {200}
+    assert models[0].startswith(first)
+    assert models[-1].startswith(second)
+    clicks = httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"]
+    assert clicks == len(statuses)
+    assert server.stop() == 0
+    assert not list((project / ".cartcast" / "live").glob("log-*"))
+    server.start()
+    assert httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"] == clicks
+    log = server.errors.read_text()
+    assert "took up model" in log
+    assert "visitor" not in log
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+def test_two_workers_share_sessions_behind_one_port(running: Any, tmp_path: Path) -> None:
+    import shutil
+
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs the program redis-server, which is not installed here")
+    port = free_port()
+    redis = subprocess.Popen(
+        [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(0.5)
+        server = running("--state", f"redis://127.0.0.1:{port}/0", "--workers", "2")
+        for _ in range(30):
+            assert httpx.post(server.url + "/v1/events", json=VIEW).status_code == 200
+        assert httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"] == 30
+        assert server.stop() == 0
+    finally:
+        redis.kill()
+        redis.wait()
+
+
+def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
+    def refuse(**plan: Any) -> str:
+        with pytest.raises(UsageError) as caught:
+            serve(Plan("champion", str(project), **plan), lambda _: None)
+        return str(caught.value)
+
+    assert "there are no keys" in refuse(host="0.0.0.0")
+    assert "--tls-cert" in refuse(tls_cert="a.pem")
+    assert "--durability" in refuse(durability="maybe")
+    assert "shared sessions" in refuse(workers=2)
+    assert "--state must be" in refuse(state="mongo")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(StorageError, match="cannot be listened on"):
+            serve(Plan("champion", str(project), port=taken.getsockname()[1]), lambda _: None)
+
+
+def test_keys_by_the_command(tmp_path: Path) -> None:
+    file = ["--keys", str(tmp_path / "keys.json")]
+    run = CliRunner().invoke
+    made = run(app, ["keys", "add", "shop", "--scope", "ingest", *file])
+    assert made.exit_code == 0
+    assert made.stdout.startswith("cc_")
+    assert run(app, ["keys", "rotate", "shop", *file]).stdout != made.stdout
+    assert made.stdout.strip() not in run(app, ["keys", "list", "--json", *file]).stdout
+    assert "2 keys ended" in run(app, ["keys", "revoke", "shop", *file]).stdout
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
