@@ -54,7 +54,7 @@ def require_outcome(log: Log, target: Target | Proxy) -> None:
     names = {"add_to_cart": "add_to_cart", "begin_checkout": "checkout"}
     observed = "".join(f" --target {names[n]} (observed in this log);" for n in possible)
     raise DataError(
-        f"{log.path.name}: the log has no {target.event_type} event, so {target.name} cannot be "
+        f"the log has no {target.event_type} event, so {target.name} cannot be "
         f"learned from it. Give the outcomes with --orders FILE, or choose:{observed} "
         "--target proxy:browsing (at least 5 more events) or "
         "--target proxy:reach:COLUMN=VALUE (a later event with that value); a proxy says so "
@@ -190,7 +190,7 @@ def _clean(
     table = table[~late & ~censored].reset_index(drop=True)
     if table.empty:
         raise DataError(
-            f"{log.path.name}: no training row is left ({dropped['after_outcome']} after the "
+            f"no training row is left ({dropped['after_outcome']} after the "
             f"outcome, {dropped['censored']} censored); give a longer log or earlier clicks."
         )
     outcome = table["outcome"].astype("float64")

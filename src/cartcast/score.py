@@ -196,7 +196,7 @@ def _require_match(log: Log, scorer: Scorer) -> None:
     trained = scorer.run["source"]
     if log.clock != trained["clock"]:
         raise DataError(
-            f"{log.path.name}: the log's clock is {log.clock!r}, the model was trained on "
+            f"the log's clock is {log.clock!r}, the model was trained on "
             f"{trained['clock']!r}; its time features would mean something else. Train on such a "
             "log."
         )

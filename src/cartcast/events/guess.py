@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -207,8 +208,8 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
         what = "a visitor or session" if not needed[0] else "a time or order"
         raise DataError(
             f"{source.name}: no column looks like {what} among "
-            f"{', '.join(source.columns[:10])}; write a layout (`cartcast layout FILE` starts "
-            "one) or check the separator."
+            f"{', '.join(source.columns[:10])}.{_near_miss(source.columns, needed)} Write a layout "
+            "(`cartcast layout FILE` starts one) or check the separator."
         )
     found = Layout(
         name="guessed",
@@ -250,3 +251,15 @@ def _decimal(source: Source, columns: dict[str, Value]) -> str:
     values = _values(source, columns["price"].columns[0])
     commas = sum(bool(re.fullmatch(r"\d+(\.\d{3})*,\d+", v.strip())) for v in values)
     return "," if commas and commas >= 0.5 * len(values) else "."
+
+
+def _near_miss(columns: Sequence[str], needed: tuple[set[str], set[str]]) -> str:
+    """Return a hint where a column is nearly called like one that is missing."""
+    missing = ("session_id", "visitor_id") if not needed[0] else ("event_time", "event_order")
+    snake = {snake_case(c): c for c in columns}
+    for target in missing:
+        words = (target, *COLUMN_WORDS[target])
+        for word in words:
+            if near := difflib.get_close_matches(word, snake, n=1, cutoff=0.8):
+                return f" Did you mean {target!r} by {snake[near[0]]!r}?"
+    return ""
