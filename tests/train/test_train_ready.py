@@ -117,3 +117,14 @@ def test_text_columns_of_numbers_become_numbers(tmp_path: Path) -> None:
     assert np.isnan(read["a"].iloc[2])
     assert read["c"].tolist()[:2] == [1.0, 0.0]
     assert not pd.api.types.is_numeric_dtype(read["b"])
+
+
+@pytest.mark.parametrize("method", ["smote", "class_weight", "undersample"])
+def test_resampling_keeps_the_natural_prevalence(method: str, tmp_path: Path) -> None:
+    source = table(rows=1500, seed=4)
+    run = quick(source, tmp_path, resample=method, calibration="none")
+    judged = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    judged = judged[judged["part"] == "test"]
+    said, seen = judged["p__logistic_regression"].mean(), judged["label"].mean()
+    assert said == pytest.approx(seen, abs=0.06)
+    assert run.metrics["logistic_regression"]["roc_auc"] > 0.6  # type: ignore[attr-defined]

@@ -132,7 +132,7 @@ def _estimator(
         return model
     from cartcast.models.resample import resampled
 
-    return resampled(model, options.resample, seed=options.seed)
+    return resampled(model, options.resample, categorical=categorical, seed=options.seed)
 
 
 def _positive(model: Any, part: Part) -> Floats:

@@ -32,7 +32,7 @@ class Options:
         layout, orders, session_gap, session_breaks, max_reject_share: as for `events.load`.
         drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
             and the number of cross-validation folds (None: one split).
-        resample: `smote`, `weights`, `undersample` or None; inside training rows only.
+        resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
         budget: seconds for tuning all models together, or None for no tuning.
         capacity: number of sessions that can be acted on, for the threshold by capacity.
@@ -89,9 +89,9 @@ class Options:
             raise UsageError(f"segments must be at least 2, got {self.segments}.")
         if any(a < 1 for a in self.anchors) or not self.anchors:
             raise UsageError(f"anchors must be clicks >= 1, got {self.anchors}.")
-        if self.resample not in (None, "smote", "weights", "undersample"):
+        if self.resample not in (None, "smote", "class_weight", "undersample"):
             raise UsageError(
-                f"resample must be smote, weights or undersample, got {self.resample!r}."
+                f"resample must be smote, class_weight or undersample, got {self.resample!r}."
             )
         if unknown := set(self.costs) - {"contact", "value"}:
             raise UsageError(f"costs are `contact` and `value`, got {sorted(unknown)}.")

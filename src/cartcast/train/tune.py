@@ -33,16 +33,16 @@ def tuned(
         n_jobs=options.threads,
         folder=stages.folder / "tuning",
         seed=options.seed,
-        wrap=_wrap(options),
+        wrap=_wrap(options, q.rows.categorical),
         progress=progress,
     )
 
 
-def _wrap(options: Options) -> Callable[[Any], Any] | None:
+def _wrap(options: Options, categorical: tuple[str, ...]) -> Callable[[Any], Any] | None:
     """Resampling belongs inside the folds of the search, as it does in training."""
     if options.resample is None:
         return None
     from cartcast.models.resample import resampled
 
     method = options.resample
-    return lambda model: resampled(model, method, seed=options.seed)
+    return lambda model: resampled(model, method, categorical=categorical, seed=options.seed)

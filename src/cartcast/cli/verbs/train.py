@@ -46,7 +46,7 @@ def add(app: typer.Typer) -> None:
         time: Annotated[str | None, typer.Option(help="Column of --rows: the moment.")] = None,
         folds: Annotated[int | None, typer.Option(help="Cross-validate --rows.")] = None,
         resample: Annotated[
-            str | None, typer.Option(help="smote, weights or undersample; in training only.")
+            str | None, typer.Option(help="smote, class_weight or undersample; training only.")
         ] = None,
         capacity: Annotated[
             int | None, typer.Option(help="How many sessions can be acted on.")
