@@ -10,7 +10,7 @@ import pandas as pd
 
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
-from cartcast.leakage.prepared import Part, Prepared
+from cartcast.leakage.prepared import Part, Prepared, as_times
 from cartcast.leakage.statistics import auc_error
 
 __all__ = ["ENOUGH"]
@@ -176,7 +176,7 @@ def ids(prep: Prepared) -> Iterator[Finding]:
 def _names_rows(name: str, column: pd.Series, distinct: int) -> str | None:
     """Return why a column is an id, or None when it is not."""
     near_unique = distinct >= 0.95 * len(column)
-    if pd.api.types.is_datetime64_any_dtype(column):
+    if as_times(column) is not None:
         return None
     if not pd.api.types.is_numeric_dtype(column):
         return "nearly every row has its own word" if near_unique else None
