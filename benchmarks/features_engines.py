@@ -98,7 +98,7 @@ def _bits(con, path: str) -> tuple[str, str, dict[str, str], dict[str, int]]:
         for word in range(0, size, 62):
             bit = f"CASE WHEN code_{c}.code BETWEEN {word} AND {word + 61} THEN 1::BIGINT << (code_{c}.code - {word}) ELSE 0 END"
             selected.append(f"{bit} AS {c}_{word}")
-            words.append(f"bit_count(bit_or({c}_{word}) OVER w)")
+            words.append(f"bit_count(bit_or({c}_{word}) OVER w)::INT")
         counts[c] = " + ".join(words)
     return " ".join(joins), ", ".join(selected), counts, sizes
 

@@ -1,0 +1,82 @@
+"""Write docs/features.md from the declarations: `python docs/generate_features.py [--check]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cartcast import features
+from cartcast.features.catalogue import markdown
+
+PAGE = Path(__file__).parent / "features.md"
+
+TEXT = """# Features
+
+<!-- Written by docs/generate_features.py; edit the declarations, not this page. -->
+
+A feature is declared once and runs in four ways: after every click (training rows), at the end of
+each session, on Spark, and live. All four are the same compiled fold, and a test holds them equal.
+
+```python
+from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique
+
+browsing = FeatureSet(
+    clicks=Count(),
+    price_mean=Mean("price"),
+    carts=Count(where=Eq("event_type", "add_to_cart")),
+)
+browsing.replay(log, at="every click")     # an Arrow table, as known at each click
+browsing.replay(log, at="end", out="sessions.parquet")
+state = browsing.start()
+state = browsing.step(state, event)        # live
+browsing.value(state)
+```
+
+The same set as `mine.yaml`, for `cartcast features shop.csv --set mine.yaml --out table.parquet`:
+
+```yaml
+features:
+  clicks: count
+  price_mean: {mean: price}
+  carts: {count: {where: {event_type: add_to_cart}}}
+```
+
+`cartcast features --set usual --yaml` prints a set to copy and edit; `--list` shows what each
+feature means.
+
+## The words
+
+| kind | declarations |
+|---|---|
+| reductions | `Count, Sum, Min, Max, Std, First, Last, NUnique, Mode` |
+| of time | `SecondsInSession, SecondsSince, SecondsSinceFirst, CountWithin, DecayedCount, DecayedSum, Hour, DayOfWeek, Month` |
+| of the visitor, before the session | `EarlierSessions, EarlierEvents, EarlierPurchases, DaysSinceLastSession` |
+| arithmetic | `Ratio, Difference, Total, Product`; `Mean, Share, Revisits` are made of these |
+| numbers of one event | `Gap, Times, Negated, AboveAverage` |
+| conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, And, Or, Not` |
+
+Undefined is null, never 0: a sum without values, the deviation of one value, seconds where the
+source has no clock. A condition on a null is false, and its `Not` is true.
+
+## `usual`
+
+What notebooks on the e-shop log compute, one row per session, with nulls where undefined.
+
+{usual}
+## `default`
+
+What a conversion model may know at a click. No purchase of the session itself is counted.
+
+{default}"""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = {name: markdown(chosen) for name, chosen in features.SETS.items()}
+    return TEXT.replace("{usual}", parts["usual"]).replace("{default}", parts["default"])
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        sys.exit(0 if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page() else 1)
+    PAGE.write_text(page(), encoding="utf-8")
