@@ -19,6 +19,8 @@ __all__ = ["Demo", "init_project", "run_demo"]
 
 SESSIONS = 30_000
 SEED = 7
+MODELS = ("logistic_regression", "lightgbm")
+"""Two good ones that train within seconds; a project of your own starts with `default`."""
 
 _TEMPLATE = """\
 # A Cartcast project. Every setting has a default; these are the ones that most projects change.
@@ -28,7 +30,7 @@ session_gap: 30m          # a new session starts after this time without an even
 target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, proxy:NAME
 features: default         # or usual, or the path of a YAML declaration
 anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written
-models: [default]         # or names, or all
+models: {models}         # or names, or all
 split: [0.6, 0.2, 0.2]    # shares of the sessions, in time order: train, validation, test
 seed: 42
 """
@@ -43,7 +45,9 @@ class Demo:
     run: Run
 
 
-def init_project(folder: Path, sources: tuple[str, ...] = ()) -> Path:
+def init_project(
+    folder: Path, sources: tuple[str, ...] = (), models: tuple[str, ...] = ("default",)
+) -> Path:
     """Write `cartcast.yaml` into a folder and return its path.
 
     Raises:
@@ -57,7 +61,8 @@ def init_project(folder: Path, sources: tuple[str, ...] = ()) -> Path:
     path = folder / PROJECT_FILE
     if path.exists():
         raise UsageError(f"{path}: exists already; edit it, or choose another folder.")
-    write_text(path, _TEMPLATE.format(sources=json.dumps(list(sources))))
+    text = _TEMPLATE.format(sources=json.dumps(list(sources)), models=json.dumps(list(models)))
+    write_text(path, text)
     return path
 
 
@@ -76,7 +81,7 @@ def run_demo(
     from cartcast.datasets import simulate
     from cartcast.train import train
 
-    init_project(folder, ("shop.parquet",))
+    init_project(folder, ("shop.parquet",), MODELS)
     if progress is not None:
         progress("simulating a shop", None)
     simulate(
