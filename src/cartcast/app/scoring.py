@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ __all__ = [
     "Items",
     "Reliability",
     "Said",
+    "Why",
     "choose",
     "items",
     "ranges",
@@ -30,7 +31,11 @@ __all__ = [
     "score_row",
     "score_session",
     "what_would_change",
+    "why",
 ]
+
+BACKGROUND = 200
+"""Rows of real data that stand for the usual session, when a score is explained."""
 
 
 class Said(NamedTuple):
@@ -71,6 +76,17 @@ class Reliability(NamedTuple):
     low: float
     high: float
     n: int
+
+
+class Why(NamedTuple):
+    """Why a score is what it is: a sentence, the table behind it, and what it is measured in.
+
+    `table` has feature, text, contribution; strongest first.
+    """
+
+    sentence: str
+    table: pd.DataFrame
+    scale: str
 
 
 class Change(NamedTuple):
@@ -192,8 +208,40 @@ def ranges(scorer: Scorer, run: RunFiles, data: Data | None, folder: Path) -> li
         table = read_table(files[0])
     found = [_range(table, n, facts["units"].get(n) or "") for n in facts["names"] if n in table]
     folder.mkdir(parents=True, exist_ok=True)
+    some = _typed(scorer, table.sample(min(BACKGROUND, len(table)), random_state=0))
+    some.to_parquet(_background_path(kept), index=False)
     write_text(kept, json.dumps(found))
     return found
+
+
+def _background_path(kept: Path) -> Path:
+    return kept.with_name(kept.stem.replace("ranges-", "background-") + ".parquet")
+
+
+def why(
+    scorer: Scorer, run: RunFiles, data: Data | None, folder: Path, row: Mapping[str, Any]
+) -> Why | None:
+    """Return why the champion says what it says of one row; None without data to compare with."""
+    from cartcast.explain import contributions, describe
+    from cartcast.explain.phrases import sentence
+
+    ranges(scorer, run, data, folder)
+    key = data.key if data is not None else "table"
+    path = _background_path(folder / f"ranges-{run.entry.run_id}-{key}.json")
+    if not path.is_file():
+        return None
+    X = _typed(scorer, pd.DataFrame([{n: row.get(n) for n in scorer.run["features"]["names"]}]))
+    background = _typed(scorer, pd.read_parquet(path))
+    task: Literal["classifier", "regressor"] = "classifier" if scorer.probability else "regressor"
+    found = contributions(scorer.models["champion"], X, background, task=task)
+    values = {str(c): None if pd.isna(v) else v for c, v in X.iloc[0].items()}
+    added = {str(c): float(v) for c, v in found.values.iloc[0].items()}
+    table = describe(
+        values, added, scorer.run["features"].get("units", {}),
+        currency=scorer.run["source"].get("currency"), top=6,
+    )  # fmt: skip
+    outcome = "the probability" if scorer.probability else "the expected revenue"
+    return Why(sentence(table, outcome), table, found.scale)
 
 
 def _range(table: pd.DataFrame, name: str, unit: str) -> FeatureRange:

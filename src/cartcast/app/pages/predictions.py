@@ -267,7 +267,19 @@ _reliability = st.cache_data(_at, max_entries=500, show_spinner=False)
 
 
 def explain(view: ui.View, run: RunFiles, scorer: Scorer, row: dict[str, Any]) -> None:
-    """Show in words what would change the score."""
+    """Show in words why the score is what it is, and what would change it."""
+    folder = view.project.state / "app" / "ranges"
+    st.subheader("Why", anchor=False)
+    reasons = scoring.why(scorer, run, view.data, folder, row)
+    if reasons is None:
+        ui.note("The data of this run are not here any more: there is no usual session to compare.")
+    else:
+        st.write(ui.plain(reasons.sentence))
+        if len(reasons.table):
+            ui.chart(
+                importance.contributions(reasons.table, theme=view.theme), "why", reasons.sentence
+            )
+            ui.note(f"Against the usual session; measured in {reasons.scale}.")
     st.subheader("What would change it", anchor=False)
     known = scoring.ranges(scorer, run, view.data, view.project.state / "app" / "ranges")
     changes = scoring.what_would_change(scorer, row, known)
