@@ -227,7 +227,8 @@ def test_axe_finds_no_serious_fault(page, app, ready, path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.goto(f"{app}/{path}")
     page.locator("h1").first.wait_for()
-    page.wait_for_timeout(2000)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    page.wait_for_timeout(1000)
     found = axe.Axe().run(page).response["violations"]
     serious = [
         (v["id"], [n["target"] for n in v["nodes"]][:4])
