@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-FRAME = "(PARTITION BY session_id ORDER BY event_order ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+FRAME = (
+    "(PARTITION BY session_id ORDER BY event_order "
+    "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+)
 SETS = ("item_id", "category", "color", "location", "photo", "page")
 SHORT = {"item_id": "items", "category": "categories", "color": "colors", "location": "locations",
          "photo": "photos", "page": "pages"}  # fmt: skip
@@ -96,7 +99,8 @@ def _bits(con, path: str) -> tuple[str, str, dict[str, str], dict[str, int]]:
         joins.append(f"LEFT JOIN code_{c} USING ({c})")
         words = []
         for word in range(0, size, 62):
-            bit = f"CASE WHEN code_{c}.code BETWEEN {word} AND {word + 61} THEN 1::BIGINT << (code_{c}.code - {word}) ELSE 0 END"
+            held = f"code_{c}.code BETWEEN {word} AND {word + 61}"
+            bit = f"CASE WHEN {held} THEN 1::BIGINT << (code_{c}.code - {word}) ELSE 0 END"
             selected.append(f"{bit} AS {c}_{word}")
             words.append(f"bit_count(bit_or({c}_{word}) OVER w)::INT")
         counts[c] = " + ".join(words)
@@ -175,7 +179,8 @@ _END = """count(*) AS session_length, sum(price) AS total_spend, avg(price) AS a
     month(min(event_time)) AS month, isodow(min(event_time)) - 1 AS day_of_week,
     min(price) AS min_price, max(price) AS max_price"""
 _AFTER = """*, total_spend / session_length AS avg_price_per_click,
-    categories / session_length AS category_engagement, items / session_length AS product_engagement,
+    categories / session_length AS category_engagement,
+    items / session_length AS product_engagement,
     price_std / nullif(avg_price, 0) AS price_sensitivity"""
 
 

@@ -49,8 +49,11 @@ feature means.
 | kind | declarations |
 |---|---|
 | reductions | `Count, Sum, Min, Max, Std, First, Last, NUnique, Mode` |
-| of time | `SecondsInSession, SecondsSince, SecondsSinceFirst, CountWithin, DecayedCount, DecayedSum, Hour, DayOfWeek, Month` |
-| of the visitor, before the session | `EarlierSessions, EarlierEvents, EarlierPurchases, DaysSinceLastSession` |
+| of time | `SecondsInSession, SecondsSince, SecondsSinceFirst, CountWithin` |
+| fading | `DecayedCount, DecayedSum` |
+| of the calendar | `Hour, DayOfWeek, Month` |
+| of the visitor's past | `EarlierSessions, EarlierEvents, EarlierPurchases` |
+| | `DaysSinceLastSession` |
 | arithmetic | `Ratio, Difference, Total, Product`; `Mean, Share, Revisits` are made of these |
 | numbers of one event | `Gap, Times, Negated, AboveAverage` |
 | conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, And, Or, Not` |

@@ -36,7 +36,7 @@ class FeatureSet:
     >>> browsing.names
     ('clicks', 'price_mean')
     >>> browsing
-    FeatureSet(clicks=Count(), price_mean=Ratio(Sum('price'), Count('price')))
+    FeatureSet(clicks=Count(), price_mean=Ratio(Sum('price'), Count(column='price')))
 
     Raises:
         DefinitionError: a value is no feature, or a name is not allowed.

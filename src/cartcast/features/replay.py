@@ -104,7 +104,19 @@ class _Plan:
         self.source.check(self.program)
 
     def _scan(self, source: Source, ends: Any) -> Scan:
-        return Scan(source, self.program, self.at, ends, self.threads, ROWS)
+        return Scan(source, self.program, self.at, ends, self.threads, self._rows())
+
+    def _rows(self) -> int:
+        """Return the events of a batch: with a limit, its batches take a twentieth of it.
+
+        A batch being decoded, one being folded and one being written are alive at a time, each
+        with its words in and out.
+        """
+        if self.memory is None:
+            return ROWS
+        program = self.program
+        event = 3 * 8 * (2 * len(program.inputs) + 2 * len(program.names) + 8)
+        return max(4096, min(ROWS, self.memory // 20 // event))
 
     def _attempts(self) -> Iterator[Scan]:
         """Yield ways to read the log, the cheapest first; the next when one meets disorder."""
