@@ -65,6 +65,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    strict = os.environ.get("CARTCAST_NO_SKIP") == "1" and not hasattr(session.config, "workerinput")
-    if strict and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+    strict = os.environ.get("CARTCAST_NO_SKIP") == "1" and not hasattr(
+        session.config, "workerinput"
+    )
+    if (
+        strict
+        and reporter is not None
+        and reporter.stats.get("skipped")
+        and session.exitstatus == 0
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
