@@ -257,7 +257,6 @@ def _listen(host: str, port: int, reuse: bool = False) -> socket.socket:
         raise StorageError(
             f"{host}:{port}: cannot be listened on ({os.strerror(error.errno or 0)})."
         ) from error
-    listener.listen(2048)
     return listener
 
 

@@ -37,7 +37,7 @@ from cartcast.live.session import (
     encode,
     load_session,
 )
-from cartcast.live.sessions import Sessions, visitor_of
+from cartcast.live.sessions import Outcome, Sessions, visitor_of
 
 __all__ = ["RedisStore"]
 
@@ -63,6 +63,7 @@ class _Waiting(NamedTuple):
     events: Sequence[Event]
     now: int
     render: Render
+    each: bool
     done: asyncio.Future[list[Answer]]
 
 
@@ -134,14 +135,16 @@ class RedisStore:
             await asyncio.gather(self._worker, return_exceptions=True)
         await self._redis.aclose()
 
-    async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
+    async def ingest(
+        self, events: Sequence[Event], now: int, render: Render, each: bool = False
+    ) -> list[Answer]:
         """Put events into their sessions, render the answers, return when Redis has them.
 
         Raises:
             Problem: 503, when Redis does not answer; nothing is acknowledged.
         """
         done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(events, now, render, done))
+        self._queue.append(_Waiting(events, now, render, each, done))
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         return await done
@@ -235,17 +238,21 @@ class RedisStore:
         sessions, window = read.sessions, int(self._rules.late_window * 1e6)
         answers, dirty = [], {}
         for waiting in group:
-            outcomes = []
+            outcomes: list[Outcome] = []
+            said: list[Answer] = []
             for event in waiting.events:
                 # As the sweeper does for sessions in memory.
                 known = sessions.find(Sessions.keys_of(event))
                 if known is not None and not known.settled and waiting.now - known.touched > window:
                     sessions.settle(known)
                 outcome = sessions.apply(event, waiting.now)
-                outcomes.append(outcome)
+                if waiting.each:
+                    said += waiting.render((outcome,))
+                else:
+                    outcomes.append(outcome)
                 if outcome.data is not None:
                     dirty[id(outcome.session)] = outcome.session
-            answers.append(waiting.render(outcomes))
+            answers.append(waiting.render(outcomes) if outcomes else said)
         if dirty and not await self._store(read, list(dirty.values()), who):
             return False
         for waiting, answer in zip(group, answers, strict=True):

@@ -60,8 +60,12 @@ class Store(Protocol):
         """Make everything durable and let go."""
         ...
 
-    async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
+    async def ingest(
+        self, events: Sequence[Event], now: int, render: Render, each: bool = False
+    ) -> list[Answer]:
         """Put events into their sessions, render the answers, return when all is durable.
+
+        With `each` the answer of an event is rendered before the next one is taken.
 
         Raises:
             Problem: 503, when the state cannot be kept; nothing is acknowledged.
@@ -129,13 +133,7 @@ class Live:
         def render(outcomes: Sequence[Outcome]) -> list[Answer]:
             return self._render(outcomes, scores, every, features, reasons)
 
-        if every and len(events) > 1:
-            # Scores after each event need the states between; those exist one at a time.
-            answers: list[Answer] = []
-            for event in events:
-                answers += await self.store.ingest((event,), now or now_micros(), render)
-            return answers
-        return await self.store.ingest(events, now or now_micros(), render)
+        return await self.store.ingest(events, now or now_micros(), render, every)
 
     def take(self, scorer: Scorer) -> None:
         """Use a new champion from the next event on; no request is lost.

@@ -107,7 +107,9 @@ class MemoryStore:
         if self._lock is not None:
             self._lock.release()
 
-    async def ingest(self, events: Sequence[Event], now: int, render: Render) -> list[Answer]:
+    async def ingest(
+        self, events: Sequence[Event], now: int, render: Render, each: bool = False
+    ) -> list[Answer]:
         """Put events into their sessions, render the answers, return when all is durable.
 
         Raises:
@@ -116,16 +118,21 @@ class MemoryStore:
         log, apply = self._log, self.sessions.apply
         if now > self.newest:
             self.newest = now
-        if log is None:
-            return render([apply(event, now) for event in events])
-        log.check()
-        outcomes = []
+        if log is not None:
+            log.check()
+        outcomes, answers = [], []
         for event in events:
             outcome = apply(event, now)
-            outcomes.append(outcome)
-            if outcome.data is not None:
+            if log is not None and outcome.data is not None:
                 log.append(now, outcome.data)
-        answers = render(outcomes)
+            if each:
+                answers += render((outcome,))
+            else:
+                outcomes.append(outcome)
+        if outcomes:
+            answers = render(outcomes)
+        if log is None:
+            return answers
         # A repeat waits too: the first sending may not be on disk yet.
         await log.commit()
         return answers
