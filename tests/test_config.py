@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cartcast.config import DEFAULTS, find_project, parse_duration, parse_size, read_settings
 from cartcast.demo import init_project
 from cartcast.errors import NotFoundError, UsageError
+from cartcast.targets import Proxy, parse_target
 
 
 @given(st.integers(1, 10_000), st.sampled_from([("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]))
@@ -74,3 +75,9 @@ def test_the_project_is_found_from_below(tmp_path: Path) -> None:
     assert find_project(below) == tmp_path
     with pytest.raises(NotFoundError, match="cartcast init"):
         read_settings(below)
+
+
+def test_proxies_are_declared_by_name(tmp_path: Path) -> None:
+    (tmp_path / "cartcast.yaml").write_text("targets:\n  keen:\n    at_least: 3\n")
+    declared = read_settings(tmp_path).targets
+    assert parse_target("proxy:keen", dict(declared)) == Proxy("keen", at_least=3)

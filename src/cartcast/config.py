@@ -41,6 +41,7 @@ class Settings:
         session_breaks: further reasons for a new session: `midnight`, `campaign`.
         max_reject_share: share of rejected rows (0 to 1) above which the log is refused.
         target: name of the target, as on the command line.
+        targets: proxies declared by name, each with at_least, column and value, or rule.
         features: name of a built-in feature set, or path of a YAML declaration.
         anchors: clicks after which a training row is written.
         models: names of models to train; `default` is a short good list.
@@ -49,7 +50,6 @@ class Settings:
         seed: seed of everything random.
         costs: money per contact and value per purchase, for thresholds by profit.
         currency: ISO 4217 code used when the source has none.
-        privacy: `pseudonymise: true` hashes visitor ids with the key in CARTCAST_PRIVACY_KEY.
         auth: access settings of the app; empty means off (loopback only).
         catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
         upload_megabytes: largest upload that the app accepts.
@@ -62,6 +62,7 @@ class Settings:
     session_breaks: tuple[str, ...] = ()
     max_reject_share: float = 0.01
     target: str = "purchase"
+    targets: Mapping[str, Any] = field(default_factory=dict)
     features: str = "default"
     anchors: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
     models: tuple[str, ...] = ("default",)
@@ -70,7 +71,6 @@ class Settings:
     seed: int = 42
     costs: Mapping[str, float] = field(default_factory=dict)
     currency: str | None = None
-    privacy: Mapping[str, Any] = field(default_factory=dict)
     auth: Mapping[str, Any] = field(default_factory=dict)
     catalogue: str | None = None
     upload_megabytes: int = 500

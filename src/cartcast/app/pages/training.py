@@ -211,7 +211,7 @@ def train_log(view: ui.View) -> None:
         ui.note("There is no log yet: bring one in under Data.")
         return
     types = view.data.log.summary.event_types
-    proxies = [f"proxy:{n}" for n in getattr(view.project.settings, "targets", {}) or {}]
+    proxies = [f"proxy:{n}" for n in view.project.settings.targets]
     observed = {"purchase": "purchase", "revenue": "purchase", "add_to_cart": "add_to_cart",
                 "checkout": "begin_checkout"}  # fmt: skip
     targets = [t for t, e in observed.items() if e in types] + proxies
