@@ -86,9 +86,9 @@ async def pump(
     report = Report()
     stop = stop or asyncio.Event()
     clock = 0
-    for part in (source, sink, dead):
-        await part.open()
     try:
+        for part in (source, sink, dead):
+            await part.open()
         idle = 0.0
         while not stop.is_set():
             messages = await source.read(batch, 0.5)

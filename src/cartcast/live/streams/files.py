@@ -42,7 +42,6 @@ class FileSource:
         """
         if not self.path.is_file():
             raise NotFoundError(f"{self.path}: no such file.")
-        self._file = self.path.open("rb")
         if self._place_file is not None and self._place_file.is_file():
             self._read = int(self._place_file.read_text(encoding="ascii"))
             if self._read > self.path.stat().st_size:
@@ -50,7 +49,8 @@ class FileSource:
                     f"{self.path}: shorter than the place reached ({self._read} bytes); it is "
                     f"another file. Remove {self._place_file} to begin anew."
                 )
-            self._file.seek(self._read)
+        self._file = self.path.open("rb")
+        self._file.seek(self._read)
 
     async def read(self, most: int, seconds: float) -> list[Message]:
         """Return the next lines; `ended` is set at the end of the file."""
