@@ -1,6 +1,7 @@
 """Features side by side: this engine, tuned and plain SQL, Polars, usual pandas, and the limits.
 
-    python benchmarks/features.py [--events 1e6,1e7] [--repeats 5] [--only click,end,items,start,live]
+    python benchmarks/features.py [--events 1e6,1e7] [--repeats 5]
+                                  [--only click,end,items,start,live]
                                   [--folder DIR] [--out benchmarks/results/features.json]
                                   [--docs docs/features-speed.md]
 

@@ -274,4 +274,13 @@ def measure(task: str, engine: str, path: str, small: str) -> dict[str, float]:
     wall = perf_counter() - begin
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "peak": after.ru_maxrss / 1e6}
+    return {"wall": wall, "cpu": cpu, "peak": _peak()}
+
+
+def _peak() -> float:
+    """Return the peak GB of this process alone; ru_maxrss would include the parent's at the fork."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
