@@ -102,6 +102,7 @@ def _ask(
             "currency": log.currency,
             "licence": options.licence,
             "session_gap": options.session_gap,
+            "session_breaks": list(options.session_breaks),
             "columns": _columns_with_values(log),
         },
         data=log.summary.as_dict(),
