@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,7 +58,7 @@ def find_ends(source: Source) -> Ends:
     checked = not source.canonical
     table = _table(1 << 16, checked)
     begin = used = 0
-    for batch in source.batches(("session_id", "event_order")[: 1 + checked]):
+    for batch in ahead(source.batches(("session_id", "event_order")[: 1 + checked])):
         keys = table[0]
         if (used + batch.num_rows) * 2 > keys.size:
             need = 4 * max(used + batch.num_rows, keys.size // 2)
@@ -70,6 +72,15 @@ def find_ends(source: Source) -> Ends:
             raise DisorderError
         begin += batch.num_rows
     return ends
+
+
+def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, each decoded while the one before is used."""
+    with ThreadPoolExecutor(1, thread_name_prefix="cartcast-read") as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
 
 
 _NO_ORDER = np.empty(0, np.int64)

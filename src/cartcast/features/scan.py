@@ -7,7 +7,7 @@ hash, each thread with its own states; the kernels run without the interpreter's
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,13 +211,22 @@ def scan(what: Scan) -> Iterator[pa.RecordBatch]:
     folders = [Folder(what.program, plan) for _ in range(what.threads)]
     ahead = ThreadPoolExecutor(1, thread_name_prefix="cartcast-read")
     workers = ThreadPoolExecutor(what.threads, thread_name_prefix="cartcast-fold")
+    driver = ThreadPoolExecutor(1, thread_name_prefix="cartcast-drive")
     try:
         chunks = _encoded(encoder)
         coming = ahead.submit(next, chunks, None)
+        folding: Future[pa.RecordBatch] | None = None
         while (chunk := coming.result()) is not None:
             coming = ahead.submit(next, chunks, None)
-            yield _fold_chunk(what, encoder, folders, workers, chunk)
+            done = folding.result() if folding is not None else None
+            # The next chunk is folded while the caller uses this one's values.
+            folding = driver.submit(_fold_chunk, what, encoder, folders, workers, chunk)
+            if done is not None:
+                yield done
+        if folding is not None:
+            yield folding.result()
     finally:
+        driver.shutdown(wait=True, cancel_futures=True)
         ahead.shutdown(wait=True, cancel_futures=True)
         workers.shutdown(wait=True, cancel_futures=True)
 
