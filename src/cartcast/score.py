@@ -7,6 +7,7 @@ so. A log whose layout or columns do not match the model is refused.
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,12 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
         if out.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            _neutral(table).to_csv(temporary, index=False)
+            neutral = _neutral(table)
+            # The writer leaves a lone carriage return unquoted, which readers take for a line end.
+            words = neutral.select_dtypes(exclude="number").astype(str)
+            torn = any(words[c].str.contains("\r", regex=False).any() for c in words)
+            quoting = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
+            neutral.to_csv(temporary, index=False, quoting=quoting)
 
 
 def _neutral(table: pd.DataFrame) -> pd.DataFrame:
