@@ -71,7 +71,7 @@ def simulated(shops: int, sessions: int = 5000) -> dict[str, object]:
             file = Path(folder) / "shop.parquet"
             simulate(sessions=sessions, seed=seed, out=file)
             rows = from_log(load(file), target, features, DEFAULTS.anchors)
-            part = split_by_time(rows.table, DEFAULTS.split, gap=0.0).part
+            part = split_by_time(rows.table, DEFAULTS.split, by_clock=True).part
         table = rows.table.assign(part=part)
         found = audit(
             AuditInput(

@@ -18,7 +18,7 @@ p { margin:8px 0 } .lead { color:var(--soft); font-size:17px }
 table { border-collapse:collapse; width:100%; margin:12px 0; font-size:14px;
   font-variant-numeric:tabular-nums } th { text-align:left; color:var(--soft); font-weight:600 }
 th,td { padding:5px 10px 5px 0; border-bottom:1px solid var(--line); vertical-align:top }
-td.n,th.n { text-align:right } .wide { overflow-x:auto }
+td.n,th.n { text-align:right; padding-right:24px; white-space:nowrap } .wide { overflow-x:auto }
 .code { font:13px ui-monospace,Menlo,Consolas,monospace }
 .block { color:var(--bad); font-weight:600 }
 .same { color:var(--accent) } .facts { display:flex; flex-wrap:wrap; gap:12px; margin:16px 0 }
@@ -229,7 +229,7 @@ def _lines(rows: list[dict[str, float]]) -> str:
         return 60 + (click - 1) * 680 / 29
 
     def y(area: float) -> float:
-        return 210 - (min(max(area, 0.4), 0.9) - 0.4) * 380
+        return 210 - (min(max(area, 0.4), 1.0) - 0.4) * 320
 
     def path(name: str) -> str:
         return " ".join(f"{x(r['click']):.1f},{y(r[name]):.1f}" for r in rows)
@@ -239,7 +239,7 @@ def _lines(rows: list[dict[str, float]]) -> str:
     out += [
         f'<line x1="60" x2="740" y1="{y(mark):.1f}" y2="{y(mark):.1f}" stroke="#dfe4ea"/>'
         f'<text x="50" y="{y(mark) + 4:.1f}" text-anchor="end">{mark:.1f}</text>'
-        for mark in (0.5, 0.6, 0.7, 0.8)
+        for mark in (0.5, 0.6, 0.7, 0.8, 0.9)
     ]
     out += [
         f'<text x="{x(click):.1f}" y="230" text-anchor="middle">{click}</text>'

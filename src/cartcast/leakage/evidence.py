@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
@@ -27,6 +28,9 @@ SINGLE_WARN = 0.95
 
 EXPLAINS = 0.85
 """A share of the label's variance that blocks, at its lower bound."""
+
+EXPLAINS_RANKS = 0.9
+"""The same for the ranks of a label that is a number."""
 
 LK401 = declare(
     "LK401",
@@ -68,10 +72,16 @@ def coded(prep: Prepared) -> tuple[Coded, ...]:
     return tuple(code(name, rows[name]) for name in prep.features)
 
 
+def _label(prep: Prepared) -> Floats:
+    """Return the label of the sample; ranks (0 to 1) of a number, for money has a long tail."""
+    y = prep.train.y[prep.train_at]
+    return y if prep.label == "two classes" else np.asarray(rankdata(y) / len(y), np.float64)
+
+
 @once
 def single(prep: Prepared) -> dict[str, Power]:
     """Return for each feature what it alone knows about the label, out of fold."""
-    y = prep.train.y[prep.train_at]
+    y = _label(prep)
     classes = prep.label == "two classes"
     fold = folds(prep.groups(prep.train, prep.train_at), prep.given.seed)
     z = z_for(len(prep.features))
@@ -87,7 +97,8 @@ def single(prep: Prepared) -> dict[str, Power]:
 def too_easy(p: Power) -> bool:
     """Whether the label is all but reproduced, beyond chance."""
     ranks = p.auc.value >= REPRODUCES and p.auc.low >= CERTAIN
-    return bool(ranks or p.r2.low >= EXPLAINS)
+    enough = EXPLAINS_RANKS if np.isnan(p.auc.value) else EXPLAINS
+    return bool(ranks or p.r2.low >= enough)
 
 
 @check("evidence", "Does one column reproduce the label?", LK401, LK402, needs=("features",))
@@ -122,7 +133,7 @@ def _evidence(p: Power) -> dict[str, Any]:
 
 def _in_words(p: Power) -> str:
     if np.isnan(p.auc.value):
-        return f"R2 {p.r2.value:.4f} (at least {p.r2.low:.4f})"
+        return f"R2 of ranks {p.r2.value:.4f} (at least {p.r2.low:.4f})"
     return f"ROC AUC {p.auc.value:.4f} (at least {p.auc.low:.4f})"
 
 
@@ -140,16 +151,18 @@ def shallow_rule(prep: Prepared) -> Iterator[Finding]:
     p = small_tree(prep, columns)
     if too_easy(p):
         rule = describe_rule(prep, columns)
-        text = f"three questions tell the label: {_in_words(p)} on held-out rows; {rule}."
+        many = "three" if prep.label == "two classes" else "six"
+        text = f"{many} questions tell the label: {_in_words(p)} on held-out rows; {rule}."
         yield finding(LK403, text, rule=rule, rows=len(prep.train_at), **_evidence(p))
 
 
 def small_tree(prep: Prepared, columns: list[Coded]) -> Power:
-    """Return what a tree of depth 3 over `columns` knows about the label, out of fold."""
-    y = prep.train.y[prep.train_at]
+    """Return what a tree of depth 3 (6 for a number) over `columns` knows, out of fold."""
+    y = _label(prep)
     classes = prep.label == "two classes"
     fold = folds(prep.groups(prep.train, prep.train_at), prep.given.seed)
-    y_pred = out_of_fold(columns, y, fold, classes=classes, depth=3, leaves=None)
+    depth = 3 if classes else 6
+    y_pred = out_of_fold(columns, y, fold, classes=classes, depth=depth, leaves=None)
     return power(y, y_pred, classes=classes, effective=prep.effective, z=z_for(1))
 
 
