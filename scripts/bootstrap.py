@@ -11,6 +11,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,6 +48,20 @@ def pip(*words: str) -> None:
     subprocess.run([*command, *words], check=True, cwd=ROOT)
 
 
+def warm() -> None:
+    """Compile the kernels once, so that the first real command does not wait for it."""
+    print("setup: compiling the kernels, once", flush=True)
+    cartcast = str(python_in_venv().with_name("cartcast"))
+    with tempfile.TemporaryDirectory() as work:
+        shop, table = f"{work}/shop.parquet", f"{work}/table.parquet"
+        for words in (
+            ["simulate", "--sessions", "300", "--seed", "1", "--out", shop],
+            ["features", shop, "--out", table, "--at-clicks", "1,2,3"],
+            ["features", shop, "--out", f"{work}/end.parquet", "--at-clicks", "end"],
+        ):
+            subprocess.run([cartcast, *words], check=True, stdout=subprocess.DEVNULL)
+
+
 def installed(kind: str, wanted: str) -> bool:
     # A test environment holds everything that the smaller ones do.
     order = ["core", "app", "test"]
@@ -70,6 +85,7 @@ def main() -> None:
     pip("--require-hashes", "-r", "locks/build.txt")
     pip("--require-hashes", "-r", f"locks/{kind}.txt")
     pip("--no-deps", "--no-build-isolation", "-e", ".")
+    warm()
     (VENV / f".installed-{kind}").write_text(wanted)
 
 
@@ -77,4 +93,4 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as error:
-        stop(f"pip stopped with status {error.returncode}; its message is above.")
+        stop(f"{error.cmd[0]} stopped with status {error.returncode}; its message is above.")
