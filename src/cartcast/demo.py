@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Demo", "init_project", "run_demo"]
 
-SESSIONS = 30_000
+SESSIONS = 20_000
 SEED = 7
 MODELS = ("logistic_regression", "lightgbm")
 """Two good ones that train within seconds; a project of your own starts with `default`."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -97,19 +98,20 @@ def postgres_programs() -> Path:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres():
     """A real server on a socket in a folder of its own, run by a user without rights."""
     pytest.importorskip("psycopg")
     programs = postgres_programs()
-    folder = tmp_path_factory.mktemp("pg")
+    # Not below pytest's own folder, which nobody else may enter.
+    keep = tempfile.TemporaryDirectory(prefix="pg-")
+    folder = Path(keep.name)
     prefix: list[str] = []
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
         if not shutil.which("runuser"):
             pytest.skip("PostgreSQL cannot run as root, and runuser is not installed here")
         prefix = ["runuser", "-u", "nobody", "--"]
-        for place in (folder, *folder.parents[:2]):
-            place.chmod(0o755)
+        folder.chmod(0o755)
         shutil.chown(folder, "nobody")
     data = folder / "data"
 
@@ -123,6 +125,7 @@ def postgres(tmp_path_factory):
         "start")  # fmt: skip
     yield f"postgresql://shop@/postgres?host={folder}"
     run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+    keep.cleanup()
 
 
 @pytest.mark.postgres

@@ -191,7 +191,7 @@ class Redis:
     def start(self) -> None:
         words = [
             str(shutil.which("redis-server")), "--port", str(self.port), "--dir", str(self.folder),
-            "--save", "", "--appendonly", "yes", "--bind", "127.0.0.1",
+            "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1",
         ]  # fmt: skip
         self.process: Any = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         while True:

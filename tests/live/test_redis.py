@@ -52,7 +52,7 @@ class RedisServer:
         assert self.program is not None
         self.process = subprocess.Popen(
             [self.program, "--port", str(self.port), "--dir", str(self.folder), "--save", "",
-             "--appendonly", "yes", "--appendfsync", "everysec", "--bind", "127.0.0.1"],
+             "--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         for _ in range(200):

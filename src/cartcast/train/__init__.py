@@ -4,8 +4,8 @@
 >>> from cartcast.datasets import simulate
 >>> from cartcast.train import train
 >>> with tempfile.TemporaryDirectory() as folder:
-...     log = simulate(sessions=3000, seed=1, out=f"{folder}/shop.parquet")
-...     run = train(log, models=("logistic_regression",), run_dir=f"{folder}/run")
+...     shop = simulate(sessions=3000, seed=1, out=f"{folder}/shop.parquet")
+...     run = train(shop.out, models=("logistic_regression",), run_dir=f"{folder}/run")
 ...     sorted(run.metrics)
 ['click_count', 'logistic_regression', 'prevalence']
 """

@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
     @app.command()
     def demo(
         folder: Annotated[Path, typer.Argument(help="A fresh folder.")] = Path("demo"),
-        sessions: Annotated[int, typer.Option(help="Sessions to simulate.")] = 30_000,
+        sessions: Annotated[int, typer.Option(help="Sessions to simulate.")] = 20_000,
         seed: Annotated[int, typer.Option(help="Seed of the simulated shop.")] = 7,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
