@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -183,7 +183,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
             # The writer leaves a lone carriage return unquoted, which readers take for a line end.
             words = neutral.select_dtypes(exclude="number").astype(str)
             torn = any(words[c].str.contains("\r", regex=False).any() for c in words)
-            quoting = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
+            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
             neutral.to_csv(temporary, index=False, quoting=quoting)
 
 
