@@ -41,7 +41,7 @@ class Evidence:
 
     @cached_property
     def weight(self) -> Any:
-        """Weight of each test row; a session counts once."""
+        """Weight of each test row: 1, or more for a visitor seen in several parts."""
         return self.test["weight"].to_numpy(float)
 
     @cached_property
