@@ -124,6 +124,11 @@ def title(page, text: str | re.Pattern[str]) -> None:
     sync_api.expect(page.locator("h1").first).to_contain_text(text, timeout=60_000)
 
 
+def settled(page) -> None:
+    """Wait until the page's script has run to its end."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
 def open_part(page, url: str, part: str) -> None:
     page.goto(f"{url}/training?part={part}")
     page.get_by_role("radio", name=part, exact=True).wait_for()
@@ -134,7 +139,8 @@ def test_from_a_file_to_the_answer(page, app):
     title(page, "Here will be")
     page.get_by_role("button", name="Read the project's data").click()
     title(page, "of sessions buy")
-    assert page.locator("[data-testid=stMetric]").count() == 5
+    sync_api.expect(page.locator("[data-testid=stMetric]")).to_have_count(5)
+    settled(page)
     assert page.locator("[data-testid=stException]").count() == 0
     for path, words in (("analysis", "reach"), ("training", "60 sessions")):
         page.goto(f"{app}/{path}")
@@ -207,7 +213,7 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page,
         sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(
             left, timeout=60_000
         )
-    assert page.get_by_text("cancelled").count() >= 2
+    page.get_by_text("cancelled").nth(1).wait_for()
 
 
 @pytest.mark.parametrize("path", ["", "analysis", "training", "performance", "predictions"])
@@ -227,7 +233,7 @@ def test_axe_finds_no_serious_fault(page, app, ready, path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.goto(f"{app}/{path}")
     page.locator("h1").first.wait_for()
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    settled(page)
     page.wait_for_timeout(1000)
     found = axe.Axe().run(page).response["violations"]
     serious = [
@@ -289,6 +295,7 @@ def test_nothing_is_shown_before_signing_in(browser, guarded):
     for path in ("", "training", "performance", "segments", "analysis", "predictions"):
         page.goto(f"{url}/{path}")
         title(page, "Sign in to see this project")
+        settled(page)
         assert page.locator("[data-testid=stMetric]").count() == 0
     page.context.close()
 
@@ -302,17 +309,17 @@ def test_each_role_is_offered_what_it_may_do(browser, guarded, subject, upload, 
     page = sign_in(browser, url, subject)
     page.goto(f"{url}/training")
     page.get_by_role("radio", name="Trainings").wait_for()
-    page.wait_for_timeout(1000)
+    settled(page)
     assert (page.get_by_role("button", name="Read and validate").count() == 1) is upload
     assert (page.get_by_role("radio", name="People").count() == 1) is people
     # The direct address shows no more than the menu does.
     page.goto(f"{url}/training?part=People")
     page.get_by_role("radio", name="Trainings").wait_for()
-    page.wait_for_timeout(1000)
+    settled(page)
     assert (page.get_by_text("Audit log").count() == 1) is people
     page.goto(f"{url}/training?part=Train")
     page.get_by_role("radio", name="Trainings").wait_for()
-    page.wait_for_timeout(1000)
+    settled(page)
     assert (page.get_by_text("an analyst trains").count() == 0) is upload
     page.context.close()
 
@@ -321,7 +328,7 @@ def test_without_a_role_one_is_told_what_to_ask_for(browser, guarded, provider):
     url, _ = guarded
     page = sign_in(browser, url, "nobody")
     title(page, "have no role in this project")
-    assert page.get_by_text(provider).count() >= 1
+    page.get_by_text(provider).first.wait_for()
     page.context.close()
 
 
