@@ -21,6 +21,7 @@ __all__ = [
     "by_severity",
     "declare",
     "finding",
+    "parse_waivers",
     "require_unblocked",
     "waive",
 ]
@@ -126,6 +127,25 @@ def waive(findings: Iterable[Finding], waivers: Mapping[str, str]) -> list[Findi
         if CATALOGUE and code not in CATALOGUE:
             raise UsageError(f"unknown finding code {code!r}.{did_you_mean(code, CATALOGUE)}")
     return [replace(f, waived=waivers.get(f.code, f.waived)) for f in findings]
+
+
+def parse_waivers(texts: Iterable[str]) -> dict[str, str]:
+    """Return code to reason from words such as `LK301=test kept by accident, known`.
+
+    Raises:
+        UsageError: a word is not CODE=reason.
+
+    >>> parse_waivers(["LK406='seasonal, known'"])
+    {'LK406': 'seasonal, known'}
+    """
+    out: dict[str, str] = {}
+    for text in texts:
+        code, equals, reason = text.partition("=")
+        reason = reason.strip().strip("'\"").strip()
+        if not equals or not code.strip() or not reason:
+            raise UsageError(f"--waive takes CODE=reason, got {text!r}.")
+        out[code.strip().upper()] = reason
+    return out
 
 
 def require_unblocked(findings: Sequence[Finding]) -> None:

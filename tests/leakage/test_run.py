@@ -10,7 +10,7 @@ import pytest
 
 from cartcast.cli.shell import plain
 from cartcast.errors import DataError, UsageError
-from cartcast.findings import CATALOGUE, waive
+from cartcast.findings import CATALOGUE, parse_waivers, waive
 from cartcast.leakage import (
     CHECKS,
     AuditInput,
@@ -20,7 +20,6 @@ from cartcast.leakage import (
     examine_tables,
     in_words,
     markdown,
-    parse_waivers,
 )
 from cartcast.leakage import prepared as prepared_module
 

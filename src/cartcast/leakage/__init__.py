@@ -22,7 +22,7 @@ from cartcast.leakage.given import AuditInput, HasLineage
 from cartcast.leakage.performance import too_good
 from cartcast.leakage.report import as_dict, in_words, markdown
 from cartcast.leakage.run import Asked, Examination, audit, examine
-from cartcast.leakage.tables import examine_tables, parse_waivers
+from cartcast.leakage.tables import examine_tables
 
 __all__ = [
     "CHECKS",
@@ -37,6 +37,5 @@ __all__ = [
     "examine_tables",
     "in_words",
     "markdown",
-    "parse_waivers",
     "too_good",
 ]

@@ -13,7 +13,7 @@ from cartcast.leakage.given import AuditInput
 from cartcast.leakage.prepared import as_times
 from cartcast.leakage.run import Examination, examine
 
-__all__ = ["examine_tables", "parse_waivers"]
+__all__ = ["examine_tables"]
 
 _SESSION = re.compile(r"session|visit_?id|^visit$|^sid$", re.IGNORECASE)
 
@@ -98,21 +98,3 @@ def _column(table: pd.DataFrame, name: str | None) -> Any:
         known = [str(c) for c in table.columns]
         raise UsageError(f"no column {name!r} with scores.{did_you_mean(name, known)}")
     return table[name].to_numpy(dtype=float)
-
-
-def parse_waivers(texts: Sequence[str]) -> dict[str, str]:
-    """Return code to reason from words such as `LK301=test kept by accident, known`.
-
-    Raises:
-        UsageError: a word is not CODE=reason.
-
-    >>> parse_waivers(["LK406=seasonal, known"])
-    {'LK406': 'seasonal, known'}
-    """
-    out: dict[str, str] = {}
-    for text in texts:
-        code, equals, reason = text.partition("=")
-        if not equals or not code.strip() or not reason.strip():
-            raise UsageError(f"--waive takes CODE=reason, got {text!r}.")
-        out[code.strip().upper()] = reason.strip()
-    return out

@@ -54,7 +54,11 @@ def train_log(
             )
         question = _ask(log, target, features, options, steps, sources)
         with steps("audit"):
-            found = [*log.findings, *question.rows.findings, *_audit(question, target, features)]
+            found = [
+                *log.findings,
+                *question.rows.findings,
+                *_audit(question, log, target, features),
+            ]
             found = waive(found, options.waivers)
             require_unblocked(found)
         return answer(question, options, names, found, run_dir, steps)
@@ -121,7 +125,7 @@ def _columns_with_values(log: Log) -> list[str]:
     return [c for c, n in zip(columns, row, strict=True) if n]
 
 
-def _audit(q: Question, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
+def _audit(q: Question, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
     table = q.rows.table.assign(part=q.split.part, weight=q.split.weight)
     clock = str(q.source["clock"])
     return audit_rows(
@@ -137,5 +141,6 @@ def _audit(q: Question, target: Target | Proxy, features: FeatureSet) -> list[Fi
         describe=target.describe(),
         clock=clock,
         horizon=target.seconds,
+        data_end=log.summary.end if clock == "time" else None,
         dropped={**q.rows.dropped, **q.split.dropped},
     )

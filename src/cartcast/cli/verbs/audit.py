@@ -58,7 +58,7 @@ def add(app: typer.Typer) -> None:
         Exit status 4 when a finding blocks and is not waived.
         """
         from cartcast import leakage
-        from cartcast.findings import require_unblocked
+        from cartcast.findings import parse_waivers, require_unblocked
         from cartcast.findings import waive as waive_findings
 
         with shell.progress(enabled=not json) as progress:
@@ -68,7 +68,7 @@ def add(app: typer.Typer) -> None:
                 click=click, features=_words(features), drop=_words(drop) or (),
                 predictions=predictions, baseline=baseline, proxy=proxy, seed=seed,
             )  # fmt: skip
-        found = waive_findings(examination.findings, leakage.parse_waivers(waive or []))
+        found = waive_findings(examination.findings, parse_waivers(waive or []))
         if report is not None:
             from cartcast.atomic import write_text
 

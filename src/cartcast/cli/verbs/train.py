@@ -64,6 +64,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Train models and write a run: figures, findings, report, card, model."""
         from cartcast.errors import BlockedError
+        from cartcast.findings import parse_waivers
         from cartcast.train import train as run_training
 
         changes: dict[str, Any] = {
@@ -85,7 +86,7 @@ def add(app: typer.Typer) -> None:
             }
             or None,
             "segments": segments,
-            "waivers": _waivers(waive),
+            "waivers": parse_waivers(waive) if waive else None,
             "licence": licence,
             "most_rows": max_rows,
             "seed": seed,
@@ -120,18 +121,6 @@ def _clicks(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(w) for w in text.split(","))
     except ValueError as error:
         raise UsageError(f"--at-clicks takes whole numbers as 1,2,3,5, got {text!r}.") from error
-
-
-def _waivers(texts: list[str] | None) -> dict[str, str] | None:
-    from cartcast.errors import UsageError
-
-    if not texts:
-        return None
-    pairs = [t.partition("=") for t in texts]
-    for code, equals, reason in pairs:
-        if not equals or not reason.strip():
-            raise UsageError(f"--waive takes CODE=reason, got {code + equals + reason!r}.")
-    return {code.strip(): reason.strip().strip("'\"") for code, _, reason in pairs}
 
 
 def _show(run: Any) -> None:
