@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 
 import pyarrow.parquet as pq
 import pytest
@@ -94,6 +95,33 @@ def test_an_open_quote_cannot_hide_lines(write, as_csv, shop, closing, lost):
     with pytest.raises(events.RejectedError, match="rows") as caught:
         events.load(write("\n".join(lines) + "\n"))
     assert caught.value.log.summary.swallowed_lines == lost
+
+
+@pytest.mark.parametrize("cell", [0, 2, -1])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_open_quote_in_any_cell_cannot_hide_lines(tmp_path, as_csv, shop, cell, packed):
+    lines = as_csv(shop(100)).splitlines()
+    cells = lines[40].split(",")
+    cells[cell] = '"' + cells[cell]
+    lines[40] = ",".join(cells)
+    path = tmp_path / ("log.csv.gz" if packed else "log.csv")
+    text = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(events.RejectedError, match="takes in 60 more lines") as caught:
+        events.load(path)
+    assert caught.value.log.summary.events == 39
+    assert caught.value.log.summary.swallowed_lines == 60
+
+
+def test_an_open_quote_in_the_last_line_is_a_reject(write, as_csv, shop):
+    log = events.load(write(as_csv(shop(200)) + '"u,s,2024-03-01 10:00:00'))
+    assert (log.summary.events, log.summary.rejects) == (200, 1)
+
+
+def test_an_inch_is_no_open_quote(write, as_csv, shop):
+    text = as_csv(shop(100)).replace("view", '5" view')
+    log = events.load(write(text))
+    assert (log.summary.events, log.summary.rejects) == (100, 0)
 
 
 def test_too_many_rejects_still_report(write, as_csv, shop):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
-from cartcast.events.csvfile import UnreadableTextError, lines_in_last_record
+from cartcast.events.csvfile import UnreadableTextError, open_quote
 from cartcast.events.engine import translate
 from cartcast.events.items import explode
 from cartcast.events.mapping import Mapped, Resolved
@@ -204,15 +204,23 @@ _TAKES_IN = f"CASE WHEN __lines > 0 THEN {_takes_in('__lines')} END"
 
 
 def _mark_open_quote(con: duckdb.DuckDBPyConnection, source: Source, file: int) -> None:
-    """Say how many lines were lost when the last row is one that a quote left open.
+    """Reject the row of a quote that is never closed, with the number of lines that it took in.
 
-    The engine reads such a quote to the end of the file without a word.
+    The engine reads such a quote to the end of the file without a word: in the first cell it
+    drops the row, in the last one it takes the row for whole, between them the row is too short.
     """
-    last = con.execute(
-        f"SELECT __seq, __reason FROM {STAGE} WHERE __file = {file} ORDER BY __seq DESC LIMIT 1"
-    ).fetchone()
-    if last is None or last[1] != "ragged_row" or source.path is None:
+    quote = open_quote(source.path, source.separator or ",") if source.path else None
+    if quote is None:
         return
-    lines = lines_in_last_record(source.path, source.separator or ",")
-    if lines:
-        con.execute(f"UPDATE {STAGE} SET __value = {_takes_in(str(lines))} WHERE __seq = {last[0]}")
+    says = _takes_in(str(quote.lines)) if quote.lines else "'a quote opened here is not closed'"
+    if quote.cells > 1:
+        con.execute(
+            f"UPDATE {STAGE} SET __reason = coalesce(__reason, 'unreadable_row'), __value = {says} "
+            f"WHERE __seq = (SELECT max(__seq) FROM {STAGE} WHERE __file = {file})"
+        )
+        return
+    con.execute(
+        f"INSERT INTO {STAGE} (__seq, __file, __row, __reason, __value) "
+        f"SELECT ({file}::BIGINT << 44) | (row << 10), {file}, row, 'unreadable_row', {says} "
+        f"FROM (SELECT coalesce(max(__row), 0) + 1 AS row FROM {STAGE} WHERE __file = {file})"
+    )

@@ -8,7 +8,7 @@ import io
 import itertools
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -18,7 +18,7 @@ from cartcast.events import sniff
 from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal, names
 
-__all__ = ["UnreadableTextError", "lines_in_last_record", "open_csv", "rewritten", "utf8_copy"]
+__all__ = ["OpenQuote", "UnreadableTextError", "open_csv", "open_quote", "rewritten", "utf8_copy"]
 
 _COUNTER = itertools.count()
 _SPARE = tuple(f"__spare_{i}" for i in range(1, 5))
@@ -124,14 +124,41 @@ def open_csv(
     )
 
 
-def lines_in_last_record(path: Path, separator: str) -> int:
-    """Return how many further lines the last record of a CSV file takes in."""
-    packed = sniff.is_gzip(path)
+@dataclass(frozen=True)
+class OpenQuote:
+    """A quote that is never closed: it takes every line to the end of the file into one cell.
+
+    Attributes:
+        cells: cells of the record that it is in; it opens the last of them.
+        lines: further lines that it takes in.
+    """
+
+    cells: int
+    lines: int
+
+
+def open_quote(path: Path, separator: str) -> OpenQuote | None:
+    """Return the quote that is still open when a CSV file ends, or None.
+
+    A file with an even number of quotes has none, and is not split into records to find out.
+    """
+    with _opened(path) as data:
+        quotes = sum(block.count(b'"') for block in iter(lambda: data.read(1 << 20), b""))
+    if quotes % 2 == 0:
+        return None
     before = last = 0
-    with gzip.open(path, "rb") if packed else path.open("rb") as data:
-        text = io.TextIOWrapper(cast("BinaryIO", data), "utf-8", "replace", newline="")
+    final: list[str] = []
+    with _opened(path) as data:
+        text = io.TextIOWrapper(data, "utf-8", "replace", newline="")
         csv.field_size_limit(1 << 30)
-        reader = csv.reader(text, delimiter=separator)
-        for _ in reader:
-            before, last = last, reader.line_num
-    return max(last - before - 1, 0)
+        # One line more than the file has: an open quote takes it in, else it is a record.
+        reader = csv.reader(itertools.chain(text, ("\n", "end")), delimiter=separator)
+        for row in reader:
+            before, last, final = last, reader.line_num, row
+    if final == ["end"]:
+        return None
+    return OpenQuote(len(final), max(last - before - 3, 0))
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path, "rb") if sniff.is_gzip(path) else path.open("rb"))
