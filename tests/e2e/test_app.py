@@ -124,9 +124,18 @@ def title(page, text: str | re.Pattern[str]) -> None:
     sync_api.expect(page.locator("h1").first).to_contain_text(text, timeout=60_000)
 
 
+STILL = """() => {
+  const app = document.querySelector('[data-testid=stApp]');
+  const busy = '[data-stale=true], [data-testid=stSpinner], [data-testid=stSkeleton]';
+  return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector(busy)
+    && document.getAnimations().every(a => a.playState !== 'running'
+      || a.effect.getComputedTiming().endTime === Infinity);
+}"""
+
+
 def settled(page) -> None:
-    """Wait until the page's script has run to its end."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    """Wait until the page's script has run to its end and everything is drawn and still."""
+    page.wait_for_function(STILL, timeout=60_000)
 
 
 def open_part(page, url: str, part: str) -> None:
@@ -213,7 +222,8 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page,
         sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(
             left, timeout=60_000
         )
-    page.get_by_text("cancelled").nth(1).wait_for()
+    ended = page.locator("summary").filter(has_text="cancelled")
+    sync_api.expect(ended).to_have_count(2)
 
 
 @pytest.mark.parametrize("path", ["", "analysis", "training", "performance", "predictions"])
@@ -222,7 +232,7 @@ def test_readable_on_a_phone(browser, app, ready, path):
     phone = context.new_page()
     phone.goto(f"{app}/{path}")
     phone.locator("h1").first.wait_for(timeout=60_000)
-    phone.wait_for_timeout(1500)
+    settled(phone)
     wide = phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     assert wide <= 390
     context.close()
@@ -234,10 +244,9 @@ def test_axe_finds_no_serious_fault(page, app, ready, path):
     page.goto(f"{app}/{path}")
     page.locator("h1").first.wait_for()
     settled(page)
-    page.wait_for_timeout(1000)
     found = axe.Axe().run(page).response["violations"]
     serious = [
-        (v["id"], [n["target"] for n in v["nodes"]][:4])
+        (v["id"], [n["html"] for n in v["nodes"]][:4])
         for v in found
         if v["impact"] in ("serious", "critical")
     ]

@@ -10,7 +10,7 @@ import streamlit as st
 
 from cartcast.app import ui
 from cartcast.app.launch import PROJECT_VARIABLE
-from cartcast.app.state import Project
+from cartcast.app.state import Data, Project
 
 
 def menu() -> None:
@@ -20,15 +20,7 @@ def menu() -> None:
     if access.on and not st.user.is_logged_in:
         return
     with st.sidebar:
-        every = project.data()
-        if len(every) > 1:
-            wanted = st.session_state.get("wanted")
-            names = {d.key: f"{d.name} ({d.created[:16].replace('T', ' ')})" for d in every}
-            st.selectbox(
-                "Data", list(names), list(names).index(wanted) if wanted in names else 0,
-                format_func=names.__getitem__, key="data",
-                bind="query-params", persist_state="session",
-            )  # fmt: skip
+        choose_data(project.data())
         runs = [r for r in (project.run(e.run_id) for e in project.runs()) if r is not None]
         if len(runs) > 1:
             current = project.run()
@@ -43,6 +35,25 @@ def menu() -> None:
         if access.on:
             st.caption(ui.plain(str(st.user.get("name") or st.user.get("sub") or "")))
             st.button("Sign out", on_click=st.logout)
+
+
+def choose_data(every: list[Data]) -> None:
+    """Offer the logs of the project; who looks keeps the same log, whatever others bring in."""
+    state = st.session_state
+    names = {d.key: f"{d.name} ({d.created[:16].replace('T', ' ')})" for d in every}
+    wanted = state.pop("wanted", None)
+    if len(every) > 1:
+        # The value is given, not just the default: else the browser's next click would bring the
+        # choice back that it still held.
+        if wanted in names:
+            state["data"] = wanted
+        elif "data" not in state and "data" not in st.query_params and state.get("seen") in names:
+            state["data"] = state["seen"]
+        st.selectbox(
+            "Data", list(names), format_func=names.__getitem__, key="data", bind="query-params",
+            persist_state="session",
+        )  # fmt: skip
+    state["seen"] = state.get("data", every[0].key) if every else None
 
 
 def _icon() -> Any:

@@ -225,6 +225,7 @@ def why(
     from cartcast.explain import contributions, describe
     from cartcast.explain.phrases import sentence
 
+    scorer.require_features()
     ranges(scorer, run, data, folder)
     key = data.key if data is not None else "table"
     path = _background_path(folder / f"ranges-{run.entry.run_id}-{key}.json")

@@ -140,7 +140,8 @@ def open_view() -> View | None:
     person = who(project)
     if person is None:
         return None
-    data = project.get_data(st.session_state.get("data") or st.session_state.get("wanted"))
+    state = st.session_state
+    data = project.get_data(state.get("wanted") or state.get("data") or state.get("seen"))
     run = project.run(st.session_state.get("run"))
     kind: look.Theme = "dark" if st.context.theme.type == "dark" else "light"
     return View(project, person, kind, data, run)

@@ -139,7 +139,6 @@ def read(
             offer_rejects(view, refused.log.rejects, "rejects")
         return
     # The new log becomes the one that is looked at.
-    st.session_state.pop("data", None)
     st.session_state["wanted"] = data.key
     st.rerun()
 
