@@ -55,16 +55,14 @@ def program(*names: str) -> str:
     pytest.skip(f"needs the program {names[0]}, which is not installed here")
 
 
-def _unwanted_skips(reporter: pytest.TerminalReporter) -> list[str]:
-    """Skips that are no accident of this machine: all but those for the unlocked extra `deep`."""
-    reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
-    return [reason for reason in reasons if "extra deep" not in reason]
+def _skips(reporter: pytest.TerminalReporter) -> list[str]:
+    return [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Where everything is installed (CARTCAST_NO_SKIP=1), a skipped test is a failure."""
     if os.environ.get("CARTCAST_NO_SKIP") == "1":
-        for reason in _unwanted_skips(terminalreporter):
+        for reason in _skips(terminalreporter):
             terminalreporter.write_line(f"skipped where nothing may skip: {reason}")
 
 
@@ -74,5 +72,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     strict = os.environ.get("CARTCAST_NO_SKIP") == "1" and not hasattr(
         session.config, "workerinput"
     )
-    if strict and reporter is not None and session.exitstatus == 0 and _unwanted_skips(reporter):
+    if strict and reporter is not None and session.exitstatus == 0 and _skips(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

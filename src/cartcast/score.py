@@ -60,12 +60,38 @@ class Scorer:
         """Whether the champion says a probability (else an amount)."""
         return bool(self.run["models"][self.run["champion"]]["kind"] == "classifier")
 
-    def score(self, X: pd.DataFrame) -> dict[str, Any]:
-        """Return the columns said of feature rows `X`: probability, revenue, its interval."""
+    @property
+    def reads_events(self) -> bool:
+        """Whether the champion reads the events of sessions instead of features."""
+        return bool(self.run["models"][self.run["champion"]].get("reads") == "events")
+
+    def require_features(self) -> None:
+        """Refuse a champion to which single rows of features say nothing.
+
+        Raises:
+            UsageError: it reads events.
+        """
+        if self.reads_events:
+            raise UsageError(
+                f"the champion {self.run['champion']!r} reads the events of whole sessions: it "
+                "scores logs with `cartcast predict` and nothing else; train without it."
+            )
+
+    def score(self, X: pd.DataFrame, prefixes: pd.DataFrame | None = None) -> dict[str, Any]:
+        """Return the columns said of feature rows `X`: probability, revenue, its interval.
+
+        `prefixes` holds the events up to each row, for a champion that reads them.
+
+        Raises:
+            UsageError: it reads events, and there are none.
+        """
         champion = self.models["champion"]
         said: dict[str, Any] = {}
+        read = X if prefixes is None else prefixes
+        if prefixes is None:
+            self.require_features()
         if self.probability:
-            said["probability"] = np.asarray(champion.predict_proba(X)[:, 1], dtype=np.float64)
+            said["probability"] = np.asarray(champion.predict_proba(read)[:, 1], dtype=np.float64)
         else:
             said["expected_revenue"] = np.asarray(champion.predict(X), dtype=np.float64)
         if "amount" in self.models:
@@ -232,20 +258,35 @@ def _log_scores(log: Log, scorer: Scorer) -> pd.DataFrame:
     with log.connect() as con:
         facts = con.execute(
             "SELECT session_id, any_value(visitor_id) AS visitor_id, count(*) AS click, "
+            "max(event_order) AS event_order, "
             "max(event_time) AS last_event, "
             "count(*) FILTER (event_type = 'purchase') > 0 AS purchased "
             "FROM events GROUP BY session_id"
         ).df()
-    said = pd.DataFrame({"session_id": replayed["session_id"], **scorer.score(X)})
+    read = _prefixes(log, facts, replayed["session_id"]) if scorer.reads_events else None
+    said = pd.DataFrame({"session_id": replayed["session_id"], **scorer.score(X, read)})
     if scorer.behaviour is not None and "segments" in scorer.models:
         behaved = scorer.behaviour.replay(log, at="end").to_pandas()
         named = pd.DataFrame(
             {"session_id": behaved["session_id"], "segment": scorer.segment_names(behaved)}
         )
         said = said.merge(named, on="session_id", how="left", validate="one_to_one")
-    table = facts.merge(said, on="session_id", how="inner", validate="one_to_one")
+    table = facts.drop(columns="event_order").merge(
+        said, on="session_id", how="inner", validate="one_to_one"
+    )
     table["model"] = scorer.version
     return table.sort_values("session_id", ignore_index=True)
+
+
+def _prefixes(log: Log, facts: pd.DataFrame, sessions: pd.Series) -> pd.DataFrame:
+    """Return the events of each session, in the order of `sessions`."""
+    from cartcast.models.sequence import prefixes
+
+    last = facts.set_index("session_id")["event_order"]
+    moments = pd.DataFrame(
+        {"session_id": sessions.to_numpy(), "event_order": last.loc[sessions].to_numpy()}
+    )
+    return prefixes(log, moments)
 
 
 def _table_scores(source: Any, scorer: Scorer) -> pd.DataFrame:

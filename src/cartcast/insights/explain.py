@@ -81,7 +81,8 @@ def explain_sessions(
     `sessions` names them (row numbers from 1 for a table); without, the `count` highest scored.
 
     Raises:
-        UsageError: `top` or `count` is below 1, or a session is not in the log.
+        UsageError: `top` or `count` is below 1, a session is not in the log, or the champion
+            reads events.
         NotFoundError, NotTrustedError, DataError: as `cartcast.score.predict`.
     """
     if top < 1 or count < 1:
@@ -89,6 +90,7 @@ def explain_sessions(
     if progress is not None:
         progress("loading the model", None)
     scorer = load_scorer(Path(run_dir))
+    scorer.require_features()
     if progress is not None:
         progress("reading", None)
     X, ids = _features(sources, scorer, layout)

@@ -301,7 +301,8 @@ def load_scorer(run_dir: Path) -> ModelScorer:
     Raises:
         NotFoundError: it is no run.
         NotTrustedError: a file is not the recorded one, or the declared features differ.
-        UsageError: the run has no events to fold, or its champion is no probability.
+        UsageError: the run has no events to fold, or its champion is no probability or reads
+            no features.
     """
     from cartcast.models.persist import verify
     from cartcast.registry import read_run
@@ -315,6 +316,11 @@ def load_scorer(run_dir: Path) -> ModelScorer:
     if run["models"][run["champion"]]["kind"] != "classifier":
         raise UsageError(
             f"{run_dir}: its champion predicts an amount; serve a run whose target is an outcome."
+        )
+    if run["models"][run["champion"]].get("reads") == "events":
+        raise UsageError(
+            f"{run_dir}: its champion {run['champion']!r} reads the events of whole sessions, which "
+            "is not for live scoring; serve a run trained without it."
         )
     features = _declared(declared)
     if features.fingerprint != run["features"]["fingerprint"]:

@@ -81,11 +81,13 @@ class Declaration:
         name: the word used in the API, the command line and the YAML.
         title: the same for people.
         kind: `classifier` or `regressor`.
-        family: `baseline`, `linear`, `kernel`, `tree`, `forest`, `boosting`, `ensemble`.
+        family: `baseline`, `linear`, `kernel`, `tree`, `forest`, `boosting`, `ensemble`,
+            `sequence`.
         build: `(seed, n_jobs, categorical) -> estimator`, unfitted.
         search_space: parameter path (`model__num_leaves`) to its `Dimension`; empty: not tuned.
         simplicity: rank from 0 (simplest); the selection prefers the lower one when figures tie.
         notes: what a reader of the figures should know, in a sentence.
+        reads: `features`: a row of features; `events`: the events up to the row's moment.
         extra: the optional extra that it needs, or None.
         requires: the module that the extra brings.
     """
@@ -98,6 +100,7 @@ class Declaration:
     search_space: Mapping[str, Dimension] = field(default_factory=lambda: MappingProxyType({}))
     simplicity: int = 5
     notes: str = ""
+    reads: Literal["features", "events"] = "features"
     extra: str | None = None
     requires: str | None = None
 
@@ -144,7 +147,7 @@ class Declaration:
 
 
 def pick(declarations: Mapping[str, Declaration], names: list[str] | tuple[str, ...]) -> list[str]:
-    """Return the model names meant by `names`; `all` means every installed one.
+    """Return the model names meant by `names`; `all` means every installed one on features.
 
     Raises:
         UsageError: a name does not exist, or needs an extra that is not installed.
@@ -152,7 +155,9 @@ def pick(declarations: Mapping[str, Declaration], names: list[str] | tuple[str, 
     chosen: list[str] = []
     for name in names:
         if name == "all":
-            chosen += [d.name for d in declarations.values() if d.available]
+            chosen += [
+                d.name for d in declarations.values() if d.available and d.reads == "features"
+            ]
             continue
         if name not in declarations:
             raise UsageError(f"unknown model {name!r}.{did_you_mean(name, declarations)}")

@@ -42,6 +42,7 @@ TRUSTED: frozenset[str] = frozenset(
         "cartcast.models.segments.families.Density",
         "cartcast.models.segments.families.Mixture",
         "cartcast.models.segments.space.Space",
+        "cartcast.models.sequence.model.ClickSequence",
         "cartcast.models.stack.Stack",
         "cartcast.models.table.TableClassifier",
         "cartcast.models.table.TableRegressor",

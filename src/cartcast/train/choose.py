@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from cartcast.errors import UsageError
-from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS
-from cartcast.models.declaration import Declaration, pick
-from cartcast.models.regressors import DEFAULT_REGRESSORS, REGRESSORS
+from cartcast.models.classifiers import DEFAULT_CLASSIFIERS
+from cartcast.models.declaration import pick
+from cartcast.models.regressors import DEFAULT_REGRESSORS
 from cartcast.models.selection import Chosen, choose, log_losses, squared_errors
-from cartcast.train.fit import BASELINES, Fitted
+from cartcast.train.fit import BASELINES, DECLARATIONS, Fitted
 from cartcast.train.parts import Part
 
 __all__ = ["DECLARATIONS", "choose_champion", "model_names"]
 
-DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
-    "classifier": CLASSIFIERS,
-    "regressor": REGRESSORS,
-}
 _DEFAULTS = {"classifier": DEFAULT_CLASSIFIERS, "regressor": DEFAULT_REGRESSORS}
 
 

@@ -22,9 +22,10 @@ def drivers(
     """Return the features by permutation importance, the largest loss first.
 
     `mean_drop` is the rise of the log loss (for money: the loss of R²) when the
-    feature is shuffled among test rows, with its interval; a baseline has none.
+    feature is shuffled among test rows, with its interval; a baseline and a model that reads no
+    features have none.
     """
-    if champion.declaration.family == "baseline":
+    if champion.declaration.family == "baseline" or champion.declaration.reads != "features":
         return []
     table = importance(
         champion.model,

@@ -14,13 +14,19 @@ from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.declaration import Declaration
 from cartcast.models.regressors import REGRESSORS
+from cartcast.models.sequence import SEQUENCES
 from cartcast.train.options import Options
 from cartcast.train.parts import Part
 from cartcast.train.stages import Stages
 
-__all__ = ["BASELINES", "Fitted", "fit_classifier", "fit_regressor"]
+__all__ = ["BASELINES", "DECLARATIONS", "Fitted", "fit_classifier", "fit_regressor"]
 
 Floats = NDArray[np.float64]
+DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
+    "classifier": {**CLASSIFIERS, **SEQUENCES},
+    "regressor": REGRESSORS,
+}
+"""Every model that can be trained, by kind and name."""
 BASELINES = {
     "classifier": tuple(d.name for d in CLASSIFIERS.values() if d.family == "baseline"),
     "regressor": tuple(d.name for d in REGRESSORS.values() if d.family == "baseline"),
@@ -59,7 +65,8 @@ def fit_classifier(
     params: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Fit a classifier on train, calibrate it on validation, predict validation and test."""
-    declaration = CLASSIFIERS[name]
+    declaration = DECLARATIONS["classifier"][name]
+    parts = {part: rows.seen_by(declaration) for part, rows in parts.items()}
 
     def make() -> tuple[Any, dict[str, Any]]:
         begin = time.perf_counter()
@@ -75,6 +82,7 @@ def fit_classifier(
             method = model.method_
         facts = {
             "kind": "classifier",
+            "reads": declaration.reads,
             "params": dict(params or {}),
             "calibration": method,
             "seconds": time.perf_counter() - begin,
@@ -106,6 +114,7 @@ def fit_regressor(
         model.fit(train.X, train.label, sample_weight=train.weight)
         facts = {
             "kind": "regressor",
+            "reads": declaration.reads,
             "params": dict(params or {}),
             "calibration": "none",
             "seconds": time.perf_counter() - begin,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cartcast import events
+from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
@@ -16,7 +18,7 @@ from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
 from cartcast.train.answer import answer
 from cartcast.train.audits import audit_rows
-from cartcast.train.choose import model_names
+from cartcast.train.choose import DECLARATIONS, model_names
 from cartcast.train.options import Options
 from cartcast.train.parts import cut
 from cartcast.train.question import Question
@@ -53,6 +55,7 @@ def train_log(
                 folder=work,
             )
         question = _ask(log, target, features, options, steps, sources)
+        question = _with_events(question, names, options, steps)
         with steps("audit"):
             found = [
                 *log.findings,
@@ -114,6 +117,30 @@ def _ask(
         log=log,
         features=features,
     )
+
+
+def _with_events(q: Question, names: Sequence[str], options: Options, steps: Steps) -> Question:
+    """Add the events up to each row where a model reads them.
+
+    Raises:
+        UsageError: rows are to be resampled, which sessions cannot be.
+    """
+    readers = [n for n in names if DECLARATIONS[q.kind][n].reads == "events"]
+    if not readers or q.log is None:
+        return q
+    if options.resample is not None:
+        raise UsageError(
+            f"model {readers[0]!r} reads whole sessions, which cannot be resampled; leave "
+            "--resample or the model out."
+        )
+    from cartcast.models.sequence import prefixes
+
+    with steps("events at each anchor"):
+        parts = {
+            name: replace(part, events=prefixes(q.log, part.table))
+            for name, part in q.parts.items()
+        }
+    return replace(q, parts=parts)
 
 
 def _columns_with_values(log: Log) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cartcast.errors import DataError
+from cartcast.errors import DataError, UsageError
+from cartcast.models.declaration import Declaration
 from cartcast.rows import Rows
 from cartcast.splits import PARTS, Split
 
@@ -26,6 +27,7 @@ class Part:
         weight: weights, 1 on average; above 1 for visitors seen in several parts.
         groups: visitor of each row (its session where unknown), for intervals.
         table: the key columns of `rows.KEYS`.
+        events: for each row, the events of its session up to it, where a model reads them.
     """
 
     X: pd.DataFrame
@@ -34,6 +36,21 @@ class Part:
     weight: NDArray[np.float64]
     groups: NDArray[np.object_]
     table: pd.DataFrame
+    events: pd.DataFrame | None = None
+
+    def seen_by(self, declaration: Declaration) -> Part:
+        """Return the part with what a model of this declaration reads as `X`.
+
+        Raises:
+            UsageError: it reads events, and there are none.
+        """
+        if declaration.reads == "features":
+            return self
+        if self.events is None:
+            raise UsageError(
+                f"model {declaration.name!r} reads the events of sessions; give a log, not a table."
+            )
+        return replace(self, X=self.events)
 
     def __len__(self) -> int:
         return len(self.label)

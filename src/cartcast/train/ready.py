@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from cartcast.errors import DataError
+from cartcast.errors import DataError, UsageError
 from cartcast.findings import require_unblocked, waive
 from cartcast.rows import Rows, from_table
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
 from cartcast.train.answer import answer
 from cartcast.train.audits import audit_rows
-from cartcast.train.choose import model_names
+from cartcast.train.choose import DECLARATIONS, model_names
 from cartcast.train.options import Options
 from cartcast.train.parts import Part, cut, part_of
 from cartcast.train.question import Question
@@ -52,6 +52,10 @@ def train_rows(
         )
     kind = "classifier" if set(rows.table["label"].unique()) <= {0.0, 1.0} else "regressor"
     names = model_names(options.models, kind)
+    if readers := [n for n in names if DECLARATIONS[kind][n].reads == "events"]:
+        raise UsageError(
+            f"model {readers[0]!r} reads the events of sessions; give a log, not a ready table."
+        )
     with steps("split"):
         split = _split(rows, options)
         parts = _parts(rows, split, options)

@@ -67,7 +67,9 @@ def fit_revenue(q: Question, champion: Fitted, options: Options) -> RevenuePart:
         name: champion.predictions[name] * model.predict_given_purchase(q.parts[name].X)
         for name in ("validation", "test")
     }
-    interval = _interval(model, validation)
+    # The interval needs P(buy) of single rows of features, which a model of events cannot say.
+    alone = champion.declaration.reads == "events"
+    interval = _interval(model.with_classifier(None) if alone else model, validation)
     table = _figures("hurdle", said["test"], q.parts["test"])
     return RevenuePart(
         facts={"model": "hurdle", "nominal": NOMINAL, "given": "purchase", "buyers": buyers},

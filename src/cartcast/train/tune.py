@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cartcast.models.tuning import Tuning, tune
+from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.question import Question
 from cartcast.train.stages import Stages
@@ -21,7 +22,7 @@ def tuned(
     train = q.parts["train"]
     in_time = q.split.method in ("time+visitor", "order+visitor")
     return tune(
-        names,
+        [name for name in names if DECLARATIONS[q.kind][name].reads == "features"],
         q.kind,
         train.X,
         train.label,
