@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
 from cartcast.errors import DataError, UsageError
@@ -24,6 +24,10 @@ ISOTONIC_POSITIVES = 1000
 
 SIGMOID_POSITIVES = 20
 """Fewer than this many of the rarer class: no calibration, since the sigmoid would be a guess."""
+
+
+TAIL = 0.01
+"""Beyond the outermost points the curve moves by this share of what is left to 0 and 1."""
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -51,17 +55,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.array([0, 1])
         self.method_ = self._rule(rarest)
         if self.method_ == "isotonic":
-            curve = IsotonicRegression(out_of_bounds="clip")
-            # Pseudo-rows keep the ends off 0 and 1, where one surprise costs infinite log loss.
-            ends = np.array([0.0, 1.0, 0.0, 1.0])
-            w = np.ones(len(labels)) if weights is None else weights
-            curve.fit(
-                np.concatenate([p, [p.min(), p.min(), p.max(), p.max()]]),
-                np.concatenate([labels, ends]),
-                sample_weight=np.concatenate([w, [0.5] * 4]),
-            )
-            self.x_ = np.asarray(curve.X_thresholds_, dtype=np.float64)
-            self.y_ = np.asarray(curve.y_thresholds_, dtype=np.float64)
+            self.x_, self.y_ = _centred(p, labels, weights)
         elif self.method_ == "sigmoid":
             line = LogisticRegression(C=1e6, max_iter=1000)
             line.fit(logit(p).reshape(-1, 1), labels, sample_weight=weights)
@@ -96,6 +90,30 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return 1 where the probability is at least one half."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
+
+
+def _centred(p: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tuple[Floats, Floats]:
+    """Return the points of a strictly increasing isotonic curve.
+
+    Isotonic regression is flat over blocks, and so ties rows that the model could tell apart.
+    Centred isotonic regression (Oron & Flournoy 2017, doi:10.1080/19466315.2017.1286256) puts one
+    point at the weighted middle of each block and draws lines between them. Beyond the first and
+    last middle the curve goes on by `TAIL` of what is left to 0 and 1.
+    """
+    w = np.ones(len(labels)) if weights is None else weights
+    # Pseudo-rows keep the ends off 0 and 1, where one surprise costs infinite log loss.
+    x = np.concatenate([p, [p.min(), p.min(), p.max(), p.max()]])
+    y = np.concatenate([labels, [0.0, 1.0, 0.0, 1.0]])
+    w = np.concatenate([w, [0.5] * 4])
+    # Rows of one probability are one point; the regression then knows no ties in x.
+    at, tied = np.unique(x, return_inverse=True)
+    mass = np.bincount(tied, weights=w)
+    level = isotonic_regression(np.bincount(tied, weights=w * y) / mass, sample_weight=mass)
+    values, block = np.unique(level, return_inverse=True)
+    middle = np.bincount(block, weights=mass * at) / np.bincount(block, weights=mass)
+    low, high = values[0] * (1 - TAIL), values[-1] + TAIL * (1 - values[-1])
+    points = np.concatenate([[min(0.0, middle[0] - 1e-9)], middle, [max(1.0, middle[-1] + 1e-9)]])
+    return points, np.concatenate([[low], values, [high]])
 
 
 def calibrate(

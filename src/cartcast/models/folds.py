@@ -40,13 +40,14 @@ def forward_folds(order: Any, folds: int = 3, groups: Any = None) -> list[Fold]:
     wanted = np.linspace(1 / (folds + 1), 1, folds + 1)[:-1]
     cuts = np.unique(np.clip(np.searchsorted(passed, wanted), 0, len(moments) - 2))
     edges = [*(int(c) + 1 for c in cuts), len(moments)]
+    # Numbers, because numpy compares arrays of strings one by one with one another.
+    visitor = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     out: list[Fold] = []
     for begin, end in itertools.pairwise(edges):
         judge = np.flatnonzero((codes >= begin) & (codes < end))
         fit = np.flatnonzero(codes < begin)
-        if groups is not None:
-            names = np.asarray(groups)
-            fit = fit[~np.isin(names[fit], names[judge])]
+        if visitor is not None:
+            fit = fit[~np.isin(visitor[fit], visitor[judge])]
         out.append((fit, judge))
     return out
 

@@ -6,18 +6,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from scipy.optimize import minimize
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils.metaestimators import _BaseComposition
 
 from cartcast.errors import DataError
 from cartcast.models.encode import as_frame
+from cartcast.models.folds import Fold, inner_folds
 from cartcast.models.table import binary_labels, row_weights
 
-__all__ = ["Stack", "logit"]
+__all__ = ["ONE_FOLD_ROWS", "Stack", "blend_weights", "logit"]
 
 Floats = NDArray[np.float64]
+
+ONE_FOLD_ROWS = 50_000
+"""From this many rows the weights are learnt on one held-out fold: it is large enough."""
+
+PULL = 10.0
+"""Strength, in units of the log loss of a row, by which the weights are pulled to equal ones."""
 
 
 def logit(p: Floats) -> Floats:
@@ -30,12 +36,52 @@ def logit(p: Floats) -> Floats:
     return np.asarray(np.log(q / (1 - q)), dtype=np.float64)
 
 
-class Stack(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Blend `estimators` (pairs of name and model) by weights learnt out of fold.
+def blend_weights(odds: Floats, labels: Any, weights: Floats | None = None) -> tuple[Floats, float]:
+    """Return non-negative weights of log-odds, and an offset, that minimise the log loss.
 
-    Each model predicts rows that it was not fitted on (`folds` stratified folds, whole groups
-    when `groups` are given). Non-negative weights for the log-odds are fitted to these
-    predictions (Breiman 1996, doi:10.1007/BF00117832), and a sigmoid sets the level.
+    Args:
+        odds: log-odds of each model on rows it was not fitted on, shape (rows, models).
+        labels: 0 or 1, shape (rows,).
+        weights: weight of each row, mean 1.
+
+    Equal weights are the prior (`PULL`), so that a few rows cannot give all to one of two models
+    that hardly differ. Weights are not forced to sum to 1: each model alone may be too bold.
+
+    >>> odds = np.array([[2.0, 0.0], [-2.0, 0.0]] * 50)
+    >>> shares, offset = blend_weights(odds, [1, 0] * 50)
+    >>> bool(shares[0] > shares[1]), round(offset, 3)
+    (True, 0.0)
+    """
+    y = np.asarray(labels, dtype=np.float64)
+    w = np.ones(len(y)) if weights is None else weights
+    count = odds.shape[1]
+    equal = 1.0 / count
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        score = odds @ at[:-1] + at[-1]
+        away = at[:-1] - equal
+        value = float(w @ (np.logaddexp(0.0, score) - y * score) + PULL / 2 * (away @ away))
+        error = w * (1 / (1 + np.exp(-score)) - y)
+        return value, np.append(odds.T @ error + PULL * away, error.sum())
+
+    bounds = [(0.0, None)] * count + [(None, None)]
+    start = np.append(np.full(count, equal), 0.0)
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return np.asarray(found[:-1], dtype=np.float64), float(found[-1])
+
+
+class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
+    """Blend `estimators` (pairs of name and model) by weights learnt on rows they have not seen.
+
+    Each model predicts held-out rows; non-negative weights for the log-odds, and a level, are
+    fitted to these (stacked generalisation with the constraint of Breiman 1996,
+    doi:10.1007/BF00117832); then every model is fitted to all rows. Held out are later rows where
+    `order` is given, whole groups where only `groups` are, else stratified folds.
+
+    Attributes:
+        models_: the fitted models, in the order of `estimators`.
+        shares_: weight of each model's log-odds.
+        offset_: log-odds added.
     """
 
     def __init__(
@@ -45,8 +91,20 @@ class Stack(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.folds = folds
         self.seed = seed
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Stack:
-        """Fit the models, out of fold and whole, and their weights.
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; those of the models as `lightgbm__model__num_leaves`."""
+        params: dict[str, Any] = self._get_params("estimators", deep=deep)
+        return params
+
+    def set_params(self, **params: Any) -> Stack:
+        """Set parameters by the names of `get_params`."""
+        self._set_params("estimators", **params)
+        return self
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, order: Any = None
+    ) -> Stack:
+        """Fit the models, held out and whole, and their weights.
 
         Raises:
             DataError: fewer positives than folds.
@@ -54,47 +112,50 @@ class Stack(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         frame = as_frame(X)
         labels = binary_labels(y)
         weights = row_weights(sample_weight, len(labels))
+        names = [name for name, _ in self.estimators]
+        odds, rows = [], []
+        for fit, held in self._held_out(labels, groups, order):
+            part = None if weights is None else weights[fit]
+            fitted = [
+                clone(m).fit(frame.iloc[fit], labels[fit], sample_weight=part)
+                for _, m in self.estimators
+            ]
+            odds.append(_odds(fitted, frame.iloc[held]))
+            rows.append(held)
+        judged = np.concatenate(rows)
+        self.shares_, self.offset_ = blend_weights(
+            np.concatenate(odds), labels[judged], None if weights is None else weights[judged]
+        )
+        shown = ", ".join(f"{n} {s:.2f}" for n, s in zip(names, self.shares_, strict=True))
+        self.note_ = f"weights of log-odds: {shown}"
+        self.classes_ = np.array([0, 1])
+        self.feature_names_in_ = np.asarray([str(c) for c in frame.columns], dtype=object)
+        self.models_ = [
+            clone(m).fit(frame, labels, sample_weight=weights) for _, m in self.estimators
+        ]
+        return self
+
+    def _held_out(self, labels: NDArray[np.int64], groups: Any, order: Any) -> list[Fold]:
         rarest = int(np.bincount(labels).min())
         if rarest < self.folds:
             raise DataError(
                 f"{self.folds} folds need as many rows of each class, got {rarest}; "
                 "take fewer folds."
             )
-        held = np.zeros((len(labels), len(self.estimators)))
-        splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(
-            self.folds, shuffle=True, random_state=self.seed
-        )
-        for fit, test in splitter.split(frame, labels, groups):
-            part = None if weights is None else weights[fit]
-            for j, (_, model) in enumerate(self.estimators):
-                fitted = clone(model).fit(frame.iloc[fit], labels[fit], sample_weight=part)
-                held[test, j] = logit(fitted.predict_proba(frame.iloc[test])[:, 1])
-        self._blend(held, labels, weights)
-        self.classes_ = np.array([0, 1])
-        self.models_ = [
-            clone(m).fit(frame, labels, sample_weight=weights) for _, m in self.estimators
-        ]
-        return self
-
-    def _blend(self, held: Floats, labels: NDArray[np.int64], weights: Floats | None) -> None:
-        root = np.ones(len(labels)) if weights is None else np.sqrt(weights)
-        # Least squares of the label on probabilities is a proper score (Brier), and convex.
-        p = 1 / (1 + np.exp(-held))
-        shares, _ = nnls(p * root[:, None], labels * root)
-        total = shares.sum()
-        self.shares_ = shares / total if total > 0 else np.full(len(shares), 1 / len(shares))
-        self.level_ = LogisticRegression(C=1e6, max_iter=1000)
-        self.level_.fit((held @ self.shares_).reshape(-1, 1), labels, sample_weight=weights)
-        names = [name for name, _ in self.estimators]
-        shown = ", ".join(f"{n} {s:.2f}" for n, s in zip(names, self.shares_, strict=True))
-        self.note_ = f"shares: {shown}"
+        order = None if order is None or len(np.unique(np.asarray(order))) < 2 else order
+        found = inner_folds(labels, self.folds, groups=groups, order=order, seed=self.seed)
+        return found[-1:] if len(labels) >= ONE_FOLD_ROWS else found
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2)."""
-        frame = as_frame(X)
-        odds = np.column_stack([logit(m.predict_proba(frame)[:, 1]) for m in self.models_])
-        return np.asarray(self.level_.predict_proba((odds @ self.shares_).reshape(-1, 1)))
+        score = _odds(self.models_, as_frame(X)) @ self.shares_ + self.offset_
+        p = 1 / (1 + np.exp(-score))
+        return np.column_stack([1 - p, p])
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return 1 where the probability is at least one half."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
+
+
+def _odds(models: list[Any], frame: Any) -> Floats:
+    return np.column_stack([logit(m.predict_proba(frame)[:, 1]) for m in models])
