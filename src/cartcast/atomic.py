@@ -17,7 +17,7 @@ __all__ = ["atomic_folder", "atomic_path", "write_bytes", "write_text"]
 
 # What the place itself can be blamed for; any other OSError of the writer is passed on as it is.
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST}
-_PLACE |= {errno.ENOTEMPTY, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_PLACE |= {errno.ENOTEMPTY, errno.EFBIG, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pyarrow as pa
@@ -248,3 +249,27 @@ def test_weak_names_need_fitting_values(write, as_csv, rows):
     text = as_csv(rows).replace("9.5", "big")
     with pytest.raises(CartcastError, match="bad_price"):
         events.load(write(text))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%m/%d/%Y %I:%M %p",
+        "%d/%m/%Y %I:%M:%S %p",
+        "%m/%d/%y %H:%M",
+        "%d.%m.%y %H:%M:%S",
+        "%a, %d %b %Y %H:%M:%S GMT",
+    ],
+)
+def test_times_as_spreadsheets_write_them(write, form):
+    moments = [dt.datetime(2024, 1, 13 + i % 9, i % 24, i % 60) for i in range(200)]
+    rows = "".join(f'u{i % 9},"{t.strftime(form)}",view\n' for i, t in enumerate(moments))
+    log = events.load(write("User ID,Time,Event\n" + rows))
+    got = log.table(["event_time"])["event_time"].to_pylist()
+    assert sorted(t.replace(tzinfo=None) for t in got) == sorted(moments)
+
+
+def test_a_time_of_no_usual_form_is_named(write):
+    rows = "".join(f"u{i % 9},1/{i + 1} {i}h,view\n" for i in range(20))
+    with pytest.raises(DataError, match="'Time' is called like a time, but '1/1 0h'"):
+        events.load(write("User ID,Time,Event\n" + rows))

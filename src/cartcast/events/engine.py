@@ -59,4 +59,9 @@ def translate(error: duckdb.Error, where: str) -> Exception:
             f"{where}: does not fit in the memory allowed ({one_line(error, 120)}); "
             "give --memory a larger size."
         )
+    if "Could not write" in text or "Could not create" in text:
+        return StorageError(
+            f"{where}: the result cannot be written ({one_line(error, 120)}); nothing was changed. "
+            "Free space, or set TMPDIR to another place."
+        )
     return DataError(f"{where}: cannot be read: {one_line(error)}. Check the file's format.")

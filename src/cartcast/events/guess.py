@@ -36,6 +36,8 @@ GENERIC = declare(
 _SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
 """Names that mean a column for sure, besides its canonical one."""
 
+_TIME_WORDS = COLUMN_WORDS["event_time"]
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -188,7 +190,8 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
     reasons: dict[str, str] = {}
     taken: set[str] = set()
     for target, candidates in COLUMN_WORDS.items():
-        named = [c for w in candidates if (c := by_snake.get(w, "")) and c not in taken]
+        words = [v for w in candidates for v in (w, w.replace("_", ""))]
+        named = [c for w in words if (c := by_snake.get(w, "")) and c not in taken]
         fitting = [c for c in named if _plausible(source, target, c)]
         # A column that bears the very name is meant, whatever its values: they become rejects.
         meant = [c for c in named if snake_case(c) in (target, *_SURE.get(target, ()))]
@@ -208,7 +211,7 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
         what = "a visitor or session" if not needed[0] else "a time or order"
         raise DataError(
             f"{source.name}: no column looks like {what} among "
-            f"{', '.join(source.columns[:10])}.{_near_miss(source.columns, needed)} Write a layout "
+            f"{', '.join(source.columns[:10])}.{_near_miss(source, by_snake, needed)} Write a layout "
             "(`cartcast layout FILE` starts one) or check the separator."
         )
     found = Layout(
@@ -253,10 +256,16 @@ def _decimal(source: Source, columns: dict[str, Value]) -> str:
     return "," if commas and commas >= 0.5 * len(values) else "."
 
 
-def _near_miss(columns: Sequence[str], needed: tuple[set[str], set[str]]) -> str:
-    """Return a hint where a column is nearly called like one that is missing."""
+def _near_miss(source: Source, by_snake: dict[str, str], needed: tuple[set[str], set[str]]) -> str:
+    """Return a hint where a column is nearly called like one that is missing, or holds no times."""
     missing = ("session_id", "visitor_id") if not needed[0] else ("event_time", "event_order")
-    snake = {snake_case(c): c for c in columns}
+    if needed[0] and (column := next((by_snake[w] for w in _TIME_WORDS if w in by_snake), None)):
+        value = next(iter(_values(source, column)), "")
+        return (
+            f" {column!r} is called like a time, but {value!r} has none of the usual forms; "
+            "state `time_format:` in a layout."
+        )
+    snake = {snake_case(c): c for c in source.columns}
     for target in missing:
         words = (target, *COLUMN_WORDS[target])
         for word in words:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from cartcast.atomic import atomic_path
 from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events import report
@@ -22,9 +21,11 @@ from cartcast.events.csvfile import UnreadableTextError, rewritten
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import choose
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
+from cartcast.events.clean import already_clean
+from cartcast.events.log import Log, TemporaryFolder, log_from
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.orders import match_orders, resolve_orders, set_aside
+from cartcast.events.privacy import Privacy, hide_staged
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sessionize import (
@@ -64,6 +65,7 @@ class _Work:
     clock: str = "time"
     session_gap: float = DEFAULTS.session_gap
     session_breaks: tuple[str, ...] = ()
+    privacy: Privacy | None = None
     own_order: bool = False
     with_orders: bool = False
 
@@ -87,6 +89,7 @@ def load(
     out: Path | str | None = None,
     rejects_out: Path | str | None = None,
     report_only: bool = False,
+    privacy: Privacy | None = None,
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
@@ -105,6 +108,7 @@ def load(
         out: the canonical log's own path, instead of `events.parquet` in `folder`.
         rejects_out: the rejects' own path (`.parquet` or `.csv`); written even when empty.
         report_only: count and report, but write no log (its path is not there).
+        privacy: ids to be replaced by pseudonyms before anything is written (`privacy_from`).
 
     Raises:
         NotFoundError: a source is not there.
@@ -120,8 +124,6 @@ def load(
         )
     check_breaks(session_breaks)
     found = [e for s in sources for e in expand(s)]
-    if len(found) == 1 and orders is None and (opened := _already_clean(found[0], out)):
-        return opened
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
     keep = None
@@ -129,6 +131,11 @@ def load(
         keep = TemporaryFolder()
         folder = keep.path
     target = Path(folder)
+    if len(found) == 1 and orders is None:
+        # A log that has passed the contract before is not cleaned again.
+        opened = already_clean(found[0], out, target, privacy, keep)
+        if opened is not None:
+            return opened
     places = _Places(
         Path(out) if out else target / "events.parquet",
         Path(rejects_out) if rejects_out else target / "rejects.parquet",
@@ -137,6 +144,7 @@ def load(
     )
     with _work(target, memory, progress) as work:
         try:
+            work.privacy = privacy
             _read(work, found, layout, orders)
             work.session_gap, work.session_breaks = session_gap, tuple(session_breaks)
             return _clean(work, places, keep, max_reject_share)
@@ -170,20 +178,6 @@ class _Places(NamedTuple):
 
 def _quiet(what: str, share: float | None) -> None:
     """Show no progress."""
-
-
-def _already_clean(source: Any, out: Path | str | None) -> Log | None:
-    """Open a log that has passed the contract before; it is not cleaned again."""
-    if not isinstance(source, Path) or source.suffix.lower() not in (".parquet", ".pq"):
-        return None
-    metadata = read_metadata(source)
-    if metadata is None:
-        return None
-    if out is not None and Path(out).resolve() != source.resolve():
-        with atomic_path(out) as temporary:
-            shutil.copyfile(source, temporary)
-        source = Path(out)
-    return log_from(source, metadata)
 
 
 @contextlib.contextmanager
@@ -237,6 +231,9 @@ def _read(work: _Work, found: Sequence[Any], layout: Layout | None, orders: Any)
             again = rewritten(work.con, source, error.encoding, work.folder)
             work.sources[number] = again
             stage(work.con, again, resolved, work.extras, number)
+    if work.privacy is not None:
+        work.say("pseudonyms", None)
+        hide_staged(work.con, work.privacy)
 
 
 def _clean(
@@ -281,6 +278,7 @@ def _clean(
         "layout": work.resolved[0].layout.name,
         "currency": summary.currency,
         "order": "time" if work.clock == "time" else "session",
+        "privacy": work.privacy.as_dict() if work.privacy else None,
         "rejects_beside": bool(summary.rejects),
         "columns": [*COLUMNS, *work.extras, *flags(work.with_orders)],
         "summary": summary.as_dict(),

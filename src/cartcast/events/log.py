@@ -51,6 +51,7 @@ class Log:
         summary: counts, range and money.
         findings: what a reader must know.
         columns: names of all columns.
+        privacy: pseudonymised columns and the fingerprint of the key; None when ids are as sent.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Log:
     summary: Summary
     findings: tuple[Finding, ...] = ()
     columns: tuple[str, ...] = ()
+    privacy: Mapping[str, Any] | None = None
     # Keeps a temporary folder alive for as long as the log is used.
     keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -140,5 +142,6 @@ def log_from(
         summary=Summary.from_dict(metadata["summary"]),
         findings=tuple(Finding.from_dict(f) for f in metadata.get("findings", ())),
         columns=tuple(metadata.get("columns", COLUMNS)),
+        privacy=metadata.get("privacy"),
         keep=keep,
     )

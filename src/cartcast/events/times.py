@@ -27,7 +27,16 @@ FORMATS: tuple[str, ...] = (
     "%m-%d-%Y %H:%M:%S",
     "%d-%m-%Y %H:%M",
     "%m-%d-%Y %H:%M",
+    "%d/%m/%Y %I:%M:%S %p",
     "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M %p",
+    "%d/%m/%y %H:%M:%S",
+    "%m/%d/%y %H:%M:%S",
+    "%d/%m/%y %H:%M",
+    "%m/%d/%y %H:%M",
+    "%d.%m.%y %H:%M:%S",
+    "%d.%m.%y %H:%M",
     "%d/%m/%Y",
     "%m/%d/%Y",
     "%d.%m.%Y",
@@ -39,6 +48,10 @@ FORMATS: tuple[str, ...] = (
     "%d %b %Y %H:%M:%S",
     "%d/%b/%Y:%H:%M:%S %z",
     "%b %d, %Y %H:%M:%S",
+    "%b %d, %Y, %I:%M:%S %p",
+    "%b %d, %Y %I:%M:%S %p",
+    "%a %b %d %H:%M:%S %Y",
+    "%a, %d %b %Y %H:%M:%S GMT",
 )
 """Forms tried, in this order, when times are neither ISO 8601 nor epochs."""
 
