@@ -209,9 +209,10 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
     )
     if not all(needed):
         what = "a visitor or session" if not needed[0] else "a time or order"
+        hint = _near_miss(source, by_snake, needed)
         raise DataError(
             f"{source.name}: no column looks like {what} among "
-            f"{', '.join(source.columns[:10])}.{_near_miss(source, by_snake, needed)} Write a layout "
+            f"{', '.join(source.columns[:10])}.{hint} Write a layout "
             "(`cartcast layout FILE` starts one) or check the separator."
         )
     found = Layout(
