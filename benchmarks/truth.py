@@ -27,6 +27,7 @@ from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.rows import Rows, from_log
 from cartcast.splits import split_by_time
 from cartcast.targets import Purchase
+from cartcast.train.fit import fit_part
 from cartcast.train.parts import Part, cut
 
 CLICKS = (1, 3, 5, 10)
@@ -65,7 +66,7 @@ def compare(sessions: int, seed: int, names: list[str], shared: bool) -> None:
     for name in names:
         begin = time.perf_counter()
         model = CLASSIFIERS[name].make(42, len(train), rows.categorical, 2)
-        model.fit(train.X, train.label, sample_weight=train.weight)
+        fit_part(model, train, ordered=True)
         model = calibrate(model, validation.X, validation.label, validation.weight)
         said[name] = model.predict_proba(test.X)[:, 1]
         seconds = time.perf_counter() - begin

@@ -14,8 +14,8 @@ from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.models.checks import check_table
 from cartcast.train.audits import audit_fitted
 from cartcast.train.choose import choose_champion
-from cartcast.train.drivers import drivers, effects_of
-from cartcast.train.fit import BASELINES, Fitted, fit_classifier, fit_regressor
+from cartcast.train.drivers import drivers, drivers_by_click, effects_of
+from cartcast.train.fit import BASELINES, Fitted, fit_classifier, fit_regressor, in_time
 from cartcast.train.folds import out_of_fold
 from cartcast.train.measure import classifier_tables, regressor_tables, summary, thresholds_of
 from cartcast.train.options import Options
@@ -62,6 +62,7 @@ def answer(
         tables = _tables(q, models, thresholds)
     with steps("drivers"):
         important = drivers(champion, q.parts["test"], q.units, options)
+        late = drivers_by_click(champion, q.parts["test"], important, options)
         effects = effects_of(champion, q.parts["test"], important, options)
     with steps("revenue"):
         revenue = fit_revenue(q, champion, options)
@@ -86,6 +87,7 @@ def answer(
             "by_click": clicks,
             "thresholds": thresholds.get(champion.name, {}),
             "importance": important,
+            "importance_by_click": late,
             "effects": effects,
             "revenue": revenue.facts,
             "segments": segments.profiles,
@@ -110,10 +112,13 @@ def _fit(
             found = tuned(names, q, options, stages, steps.progress)
         params = found
         facts = found.as_dict()
+    ordered = in_time(q.split.method)
     models = []
     for name in names:
         with steps(f"model {name}"):
-            model = fit(name, q.parts, q.rows.categorical, options, stages, params.get(name))
+            model = fit(
+                name, q.parts, q.rows.categorical, options, stages, params.get(name), ordered
+            )
             if options.folds is not None:
                 model = out_of_fold(model, q, options)
             if name in params:

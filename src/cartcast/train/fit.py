@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
@@ -19,7 +20,15 @@ from cartcast.train.options import Options
 from cartcast.train.parts import Part
 from cartcast.train.stages import Stages
 
-__all__ = ["BASELINES", "DECLARATIONS", "Fitted", "fit_classifier", "fit_regressor"]
+__all__ = [
+    "BASELINES",
+    "DECLARATIONS",
+    "Fitted",
+    "fit_classifier",
+    "fit_part",
+    "fit_regressor",
+    "in_time",
+]
 
 Floats = NDArray[np.float64]
 DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
@@ -56,6 +65,21 @@ class Fitted:
         return self.declaration.name
 
 
+def in_time(method: str) -> bool:
+    """Return whether a split of this method keeps later rows apart from earlier ones."""
+    return method in ("time+visitor", "order+visitor")
+
+
+def fit_part(model: Any, part: Part, ordered: bool) -> Any:
+    """Fit on the rows of a part, telling visitors and order to a model that holds rows out."""
+    known: dict[str, Any] = {}
+    if has_fit_parameter(model, "groups"):
+        known["groups"] = part.groups
+    if ordered and has_fit_parameter(model, "order"):
+        known["order"] = part.table["position"].to_numpy()
+    return model.fit(part.X, part.label, sample_weight=part.weight, **known)
+
+
 def fit_classifier(
     name: str,
     parts: Mapping[str, Part],
@@ -63,8 +87,12 @@ def fit_classifier(
     options: Options,
     stages: Stages,
     params: Mapping[str, Any] | None = None,
+    ordered: bool = False,
 ) -> Fitted:
-    """Fit a classifier on train, calibrate it on validation, predict validation and test."""
+    """Fit a classifier on train, calibrate it on validation, predict validation and test.
+
+    `ordered` says that the parts follow each other in time.
+    """
     declaration = DECLARATIONS["classifier"][name]
     parts = {part: rows.seen_by(declaration) for part, rows in parts.items()}
 
@@ -72,7 +100,7 @@ def fit_classifier(
         begin = time.perf_counter()
         train, validation = parts["train"], parts["validation"]
         model = _estimator(declaration, train, categorical, options, params)
-        model.fit(train.X, train.label, sample_weight=train.weight)
+        fit_part(model, train, ordered)
         if declaration.family == "baseline":
             method = "none"
         else:
@@ -86,7 +114,7 @@ def fit_classifier(
             "params": dict(params or {}),
             "calibration": method,
             "seconds": time.perf_counter() - begin,
-            "notes": declaration.notes,
+            "notes": " ".join(n for n in (declaration.notes, _note(model)) if n),
         }
         return model, facts
 
@@ -102,6 +130,7 @@ def fit_regressor(
     options: Options,
     stages: Stages,
     params: Mapping[str, Any] | None = None,
+    ordered: bool = False,
 ) -> Fitted:
     """Fit a regressor of money on train, predict validation and test."""
     declaration = REGRESSORS[name]
@@ -141,7 +170,23 @@ def _estimator(
         return model
     from cartcast.models.resample import resampled
 
-    return resampled(model, options.resample, categorical=categorical, seed=options.seed)
+    method = options.resample
+    if declaration.family != "ensemble":
+        return resampled(model, method, categorical=categorical, seed=options.seed)
+    # Each member is balanced by itself, so that the weights are learnt at natural prevalence.
+    members = [
+        (n, resampled(m, method, categorical=categorical, seed=options.seed))
+        for n, m in model.estimators
+    ]
+    return model.set_params(estimators=members)
+
+
+def _note(model: Any) -> str:
+    """Return what the fitted model says of itself, under calibration and resampling."""
+    inner = model
+    while (below := getattr(inner, "estimator_", getattr(inner, "estimator", None))) is not None:
+        inner = below
+    return str(getattr(inner, "note_", ""))
 
 
 def _positive(model: Any, part: Part) -> Floats:
