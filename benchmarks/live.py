@@ -279,7 +279,7 @@ def in_process(run: Path) -> dict[str, Any]:
     def whole(n: int) -> None:
         scorer.score(scorer.step(states[n % 500], moments[n]))
 
-    trees = len(scorer._champion._model[0])
+    trees = scorer._champion.trees
     return {
         "features": len(scorer.features),
         "trees": trees,

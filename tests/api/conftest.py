@@ -16,6 +16,7 @@ import pytest
 import uvicorn
 
 from cartcast.api.app import Service
+from cartcast.api.fast import FastProtocol
 from cartcast.api.keys import KeyFile, Keys
 from cartcast.api.settings import Served
 from cartcast.live.service import Live
@@ -43,7 +44,9 @@ def run(service: Service) -> Iterator[str]:
     """Run the service in a thread; yield its URL."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(service, log_level="critical", lifespan="on", loop="asyncio")
+    config = uvicorn.Config(
+        service, http=FastProtocol, log_level="critical", lifespan="on", loop="asyncio"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -80,3 +83,14 @@ def live() -> Live:
 @pytest.fixture
 def key_file(tmp_path: Path) -> KeyFile:
     return KeyFile(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def stand_in_live(tmp_path: Path) -> Callable[..., Live]:
+    """Return a function that makes a `Live` whose events are durable."""
+
+    def make() -> Live:
+        scorer = StandIn()
+        return Live(scorer, MemoryStore(scorer, Rules(), tmp_path / "state"))
+
+    return make

@@ -313,3 +313,42 @@ def test_an_unforeseen_error_is_500_without_its_cause(
     monkeypatch.setattr(live.scorer, "score", broken)
     answer = httpx.post(f"{url}/v1/events", json=VIEW)
     assert (answer.status_code, "secret" in answer.text) == (500, False)
+
+
+def _raw(body: bytes, path: str = "/v1/events") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_requests_in_parts_and_in_pipelines_are_answered_in_order(
+    serve: Callable[..., str],
+) -> None:
+    address = urlsplit(serve())
+    one, two, three = (_raw(json.dumps({**VIEW, "event_id": str(n)}).encode()) for n in range(3))
+    with socket.create_connection((address.hostname, address.port), timeout=5) as line:
+        for part in (one[:30], one[30:-5], one[-5:] + two + _raw(b"{", "/v1/track") + three):
+            line.sendall(part)
+            time.sleep(0.05)
+        seen = b""
+        while seen.count(b'"click":') < 3 or b"HTTP/1.1 400" not in seen:
+            got = line.recv(65536)
+            assert got
+            seen += got
+    places = [seen.index(word) for word in (b'"click":1', b'"click":2', b" 400 ", b'"click":3')]
+    assert places == sorted(places)
+
+
+def test_answers_that_wait_for_the_disk_come_in_order(
+    serve: Callable[..., str], stand_in_live: Callable[..., Live]
+) -> None:
+    address = urlsplit(serve(stand_in_live()))
+    bodies = [_raw(json.dumps({**VIEW, "event_id": str(n)}).encode()) for n in range(5)]
+    with socket.create_connection((address.hostname, address.port), timeout=5) as line:
+        line.sendall(b"".join(bodies))
+        seen = b""
+        while seen.count(b'"click":') < 5:
+            got = line.recv(65536)
+            assert got
+            seen += got
+    places = [seen.index(b'"click":%d' % n) for n in range(1, 6)]
+    assert places == sorted(places)

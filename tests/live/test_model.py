@@ -125,3 +125,70 @@ def test_a_difference_blocks() -> None:
     one = Difference("clicks", 3, 0.5, 0.0)
     with pytest.raises(BlockedError, match=r"3 cells differ \(most in 'clicks'"):
         require_parity(Parity(10, 3, 0, 0, 0.5, 0.5, 1e-9, (one,)))
+
+
+def test_a_model_walks_its_trees_as_the_export_says() -> None:
+    from cartcast.live.arrays import RowModel
+    from cartcast.live.fold import Row
+    from cartcast.models.kernels import score_one
+
+    random = np.random.default_rng(0)
+    names = [f"f{k}" for k in range(6)]
+    trees: dict[str, list[Any]] = {
+        n: [] for n in ("roots", "feature", "threshold", "null_left", "left", "right", "value")
+    }
+
+    def grow(depth: int) -> int:
+        at = len(trees["feature"])
+        leaf = depth == 0 or random.random() < 0.2
+        row = (-1 if leaf else int(random.integers(6)), random.normal(), int(random.integers(3)))
+        for name, value in zip(("feature", "threshold", "null_left"), row, strict=True):
+            trees[name].append(value)
+        trees["value"].append(random.normal() if leaf else 0.0)
+        trees["left"].append(-1)
+        trees["right"].append(-1)
+        if not leaf:
+            # Children in either order: the layout of the export is its own.
+            for name in random.permutation(["left", "right"]):
+                trees[name][at] = grow(depth - 1)
+        return at
+
+    trees["roots"] = [grow(int(random.integers(9))) for _ in range(23)]
+    kinds = {"threshold": np.float64, "value": np.float64, "null_left": np.uint8}
+    arrays = {n: np.array(v, kinds.get(n, np.int32)) for n, v in trees.items()}
+    number = {"fill": 0.0, "centre": 0.0, "spread": 1.0, "marks_null": False}
+    meta = {"numbers": [{"name": n, **number} for n in names], "categories": [], "columns": names,
+            "base": 0.25, "steps": [], "scale": False, "keep_nulls": True}  # fmt: skip
+    model = RowModel(meta, arrays | {"weights": np.empty(0)}, names, [False] * 6)
+    for _ in range(200):
+        x = np.where(random.random(6) < 0.2, np.nan, random.normal(size=6))
+        truth = score_one(x, *(arrays[n] for n in trees), 0.25)
+        assert model.raw(Row(x.view(np.int64), np.arange(6))) == pytest.approx(truth, abs=1e-12)
+
+
+def test_texts_are_kept_by_the_sessions_that_need_them() -> None:
+    from cartcast.features import FeatureSet, Last, Mode
+    from cartcast.live.fold import Fold
+
+    fold = Fold(FeatureSet(now=Last("category"), usual=Mode("category"), page=Last("page")), "time")
+    state = fold.start()
+    for n in range(3000):
+        event = Event("view_item", 10**15 + n, "v", item_id=f"sku-{n}", category=f"c{n % 5}",
+                      page=f"/search?q={n}")  # fmt: skip
+        fold.fold(event, state)
+        assert len(state.texts) <= 33
+    assert fold.named(state) == {"now": "c4", "usual": "c0", "page": "/search?q=2999"}
+    fold.prune(state)
+    assert sorted(state.texts.values()) == ["/search?q=2999", "c0", "c1", "c2", "c3", "c4"]
+
+
+def test_an_own_column_that_cannot_be_read_is_refused_before_anything_changes() -> None:
+    from cartcast.features import FeatureSet, Sum
+    from cartcast.live.model import ModelScorer
+
+    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c"}
+    scorer = ModelScorer(run, FeatureSet(w=Sum("weight")), None, None, None, {})
+    scorer.check(Event("view_item", 10**15, "v", extra={"weight": 2.0, "other": "x"}))
+    with pytest.raises(Problem) as caught:
+        scorer.check(Event("view_item", 10**15, "v", extra={"weight": "heavy"}))
+    assert (caught.value.status, caught.value.field) == (422, "extra.weight")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from cartcast.api.requests import (
     query_of,
     read_body,
     read_headers,
+    whole_body,
 )
 from cartcast.api.settings import Served
 from cartcast.live.event import now_micros
@@ -39,6 +41,7 @@ __all__ = ["Service"]
 logger = logging.getLogger(__name__)
 FAILED_PER_SECOND: Final = 10.0
 """Wrong keys per second and address that are still answered with 401; then it is 429."""
+_OK: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json"
 _NO_HEADERS = Headers("", None, False, None, None, None)
 _CORS = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
@@ -117,23 +120,49 @@ class Service(FastAPI):
             elif hot is not None:
                 if scope["method"] != "POST":
                     raise Problem(405, "the method must be POST", headers={"Allow": "POST"})
-                body = await self._hot(hot, scope, headers, receive)
+                body = await self._hot(hot, scope, headers, receive, b"")
                 status, extra = 200, [(b"content-type", b"application/json")]
             else:
                 answered = await self._cold(path, scope, headers, receive, send)
         except Problem as problem:
-            status, body, extra = _as_response(problem, headers.request_id)
-            self.live.metrics.refused[str(status)] += 1
+            status, body, extra = self._refused(problem, headers.request_id)
         except Exception:
             # Never the cause in the answer: it may hold data. The log has it, by request id.
             logger.exception("unexpected error", extra={"request_id": headers.request_id})
-            unforeseen = Problem(500, "unexpected error; the log has it under this request id")
-            status, body, extra = _as_response(unforeseen, headers.request_id)
+            status, body, extra = _as_response(_unforeseen(), headers.request_id)
         if answered is None:
             await self._respond(send, status, body, extra, headers)
         else:
             status = answered
         label = path if hot or path in routes.PATHS else "other"
+        self._note(label, status, started, headers)
+
+    async def fast(self, hot: Hot, scope: Scope, body: bytes) -> bytes:
+        """Return the whole HTTP/1.1 answer to a request whose body is there (`api.fast`)."""
+        started = perf_counter()
+        headers, status = _NO_HEADERS, 200
+        extra: list[tuple[bytes, bytes]] = []
+        try:
+            headers = read_headers(scope)
+            body = await self._hot(hot, scope, headers, None, body)
+        except Problem as problem:
+            status, body, extra = self._refused(problem, headers.request_id)
+        except Exception:
+            logger.exception("unexpected error", extra={"request_id": headers.request_id})
+            status, body, extra = _as_response(_unforeseen(), headers.request_id)
+        first = _OK
+        if status != 200:
+            first = b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())
+        if headers.origin is not None:
+            extra += self._origin(headers)
+        more = b"".join([b"\r\n%s: %s" % pair for pair in extra]) if extra else b""
+        name = headers.request_id.encode()
+        self._note(scope["path"], status, started, headers)
+        return b"%s%s\r\ncontent-length: %d\r\nx-request-id: %s\r\n\r\n%s" % (
+            first, more, len(body), name, body,
+        )  # fmt: skip
+
+    def _note(self, label: str, status: int, started: float, headers: Headers) -> None:
         self.live.metrics.observe(label, status, perf_counter() - started)
         if status >= 400:
             logger.info(
@@ -141,25 +170,41 @@ class Service(FastAPI):
                 extra={"request_id": headers.request_id, "path": label, "status": status},
             )
 
-    async def _hot(self, hot: Hot, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+    def _refused(
+        self, problem: Problem, request_id: str
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        """Return status, body and headers of a refusal, and count it."""
+        self.live.metrics.refused[str(problem.status)] += 1
+        return _as_response(problem, request_id)
+
+    async def _body(self, headers: Headers, receive: Receive | None, body: bytes) -> bytes:
+        served = self.served
+        if receive is None:
+            return whole_body(body, headers, served.max_body)
+        return await read_body(receive, headers, served.max_body, served.body_seconds)
+
+    async def _hot(
+        self, hot: Hot, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
+    ) -> bytes:
+        """Check key and rate, read the body unless it is there, answer."""
         query = query_of(scope)
         served = self.served
         scores, parsed = True, None
         if self.keys:
             text = key_of(headers, query)
             if text is None and hot.body_key:
-                body = await read_body(receive, headers, served.max_body, served.body_seconds)
+                body = await self._body(headers, receive, body)
                 assert hot.protocol is not None
                 parsed = hot.protocol(body, context(served, now_micros()))
                 key = self._require(parsed.key, hot.scope, scope)
             else:
                 key = self._require(text, hot.scope, scope)
-                body = await read_body(receive, headers, served.max_body, served.body_seconds)
+                body = await self._body(headers, receive, body)
             scores = key.allows("score")
         else:
             if self._rate is not None:
                 self._rate.take(_address(scope))
-            body = await read_body(receive, headers, served.max_body, served.body_seconds)
+            body = await self._body(headers, receive, body)
         request = Request(body, query, scores, parsed)
         if hot.protocol is None:
             return await answer_scores(self.live, request, served)
@@ -233,6 +278,10 @@ def _as_response(problem: Problem, request_id: str) -> tuple[int, bytes, list[tu
     extra = [(b"content-type", CONTENT_TYPE.encode())]
     extra += [(n.lower().encode(), v.encode()) for n, v in problem.headers.items()]
     return problem.status, problem.encode(request_id), extra
+
+
+def _unforeseen() -> Problem:
+    return Problem(500, "unexpected error; the log has it under this request id")
 
 
 def _address(scope: Scope) -> str:

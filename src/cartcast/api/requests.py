@@ -15,7 +15,17 @@ from urllib.parse import parse_qs
 
 from cartcast.live.problems import Problem
 
-__all__ = ["Headers", "Receive", "Scope", "Send", "key_of", "query_of", "read_body", "read_headers"]
+__all__ = [
+    "Headers",
+    "Receive",
+    "Scope",
+    "Send",
+    "key_of",
+    "query_of",
+    "read_body",
+    "read_headers",
+    "whole_body",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -130,6 +140,15 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         ) from None
     if message["type"] == "http.disconnect":
         raise Problem(400, "the client went away")
+    return whole_body(body, headers, most)
+
+
+def whole_body(body: bytes, headers: Headers, most: int) -> bytes:
+    """Return a body that has come in, decompressed.
+
+    Raises:
+        Problem: 413 when it is too large, 400 for broken gzip.
+    """
     if len(body) > most:
         raise _too_large(len(body), most)
     return _inflate(body, most) if headers.gzip else body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import uvicorn
 
 from cartcast.api.app import Service
+from cartcast.api.fast import FastProtocol
 from cartcast.api.keys import KeyFile, Keys
 from cartcast.api.logs import configure
 from cartcast.api.settings import Served, require_safe
@@ -145,6 +147,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         service = Service(live, keys, plan.served, (watch,), opens=False)
         config = uvicorn.Config(
             service,
+            http=FastProtocol,
             access_log=False,
             log_config=None,
             ws="none",
@@ -157,10 +160,22 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         )
         scheme = "https" if plan.tls_cert else "http"
         host, port = listener.getsockname()[:2]
+        _spare_garbage_collection()
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
         await _Server(config).serve(sockets=[listener])
     finally:
         await live.store.close()
+
+
+def _spare_garbage_collection() -> None:
+    """Keep what was loaded out of the collector, and let it look at the rest less often.
+
+    Sessions are not cyclic: they go when they expire. Looking at all of them as often as Python
+    does by default would stop the server for longer the more there are.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 class _Server(uvicorn.Server):

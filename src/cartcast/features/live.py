@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from cartcast.errors import DataError, DefinitionError, NotTrustedError
 from cartcast.events.schema import Clock
+from cartcast.features.build import Program
 from cartcast.features.encode import clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
+from cartcast.features.kernels import codes
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD, new_pool
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
@@ -29,7 +31,8 @@ Words = npt.NDArray[np.int64]
 
 _EPOCH = dt.datetime(1970, 1, 1)
 _EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MOST_TEXTS = 200_000  # hashes of texts remembered per column before starting over
+_MOST_TEXTS = 50_000  # hashes of texts remembered per column before starting over
+_MOST_KEPT = 32  # texts that a state holds before those that no feature needs are dropped
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,28 @@ class State:
         pool: int64, see `kernels.pool`.
         past: the visitor's history, until the first event has taken it in.
         clock: see `events.schema.Clock`.
+        texts: by hash, those that text features may still give out.
     """
 
-    __slots__ = ("clock", "past", "pool", "words")
+    __slots__ = ("clock", "past", "pool", "texts", "words")
 
-    def __init__(self, words: Words, pool: Words, past: History | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        words: Words,
+        pool: Words,
+        past: History | None,
+        clock: Clock,
+        texts: dict[int, str] | None = None,
+    ) -> None:
         self.words = words
         self.pool = pool
         self.past = past
         self.clock = clock
+        self.texts = {} if texts is None else texts
 
     def copy(self) -> State:
         """Return an independent copy."""
-        return State(self.words.copy(), self.pool.copy(), self.past, self.clock)
+        return State(self.words.copy(), self.pool.copy(), self.past, self.clock, self.texts.copy())
 
 
 def microseconds(time: Any) -> int | None:
@@ -138,13 +150,15 @@ class Handle:
             self._null[k] = null_word(wanted.kind)
         kinds = np.array(p.text)
         self._text = tuple(np.flatnonzero(kinds).tolist())
-        self._texts: dict[int, str] = {}
+        self._textual_rows = _textual_rows(p)
+        self._kept = frozenset(int(row[2]) for row in self._textual_rows)
+        self._seen: list[tuple[int, str]] = []
         self._prepare()
 
     def _prepare(self) -> None:
         clocks = clock_columns(self.clock)
         numbers: list[tuple[int, str]] = []
-        texts: list[tuple[int, str, dict[Any, int]]] = []
+        texts: list[tuple[int, str, dict[Any, int], bool]] = []
         keys: list[tuple[int, str]] = []
         times: list[tuple[int, str | None]] = []
         past: list[tuple[int, str]] = []
@@ -157,7 +171,7 @@ class Handle:
             elif wanted.kind == "number":
                 numbers.append((place, name))
             elif wanted.kind in ("text", "member"):
-                texts.append((place, name, {}))
+                texts.append((place, name, {}, k in self._kept))
             else:
                 keys.append((place, name))
             self._whole[place] = int(self._null[k])
@@ -177,12 +191,15 @@ class Handle:
             DataError: a value is of the wrong type.
         """
         get, whole, real = event.get, self._whole, self._float
-        for place, name, known in self._textual:
-            text = get(name)
+        self._seen.clear()
+        for place, name, known, kept in self._textual:
+            text: Any = get(name)
             word = known.get(text)
             if word is None:
-                word = self._learn(text, known, name)
+                word = learn(text, known, name)
             whole[place] = word
+            if kept and word != NOTHING:
+                self._seen.append((word, text))
         for place, name in self._numbers:
             number = get(name)
             try:
@@ -206,20 +223,6 @@ class Handle:
                 word = None if seconds is None or seconds != seconds else round(seconds * 1e6)
             self._whole[place] = NOTHING if word is None else word
 
-    def _learn(self, text: Any, known: dict[Any, int], name: str) -> int:
-        if text is None or text != text:
-            known[None] = NOTHING
-            return NOTHING
-        if not isinstance(text, str):
-            raise DataError(f"{name}: needs a text, got {type(text).__name__} {text!r}.")
-        if len(known) >= _MOST_TEXTS:
-            known.clear()
-        word = hash_text(text)
-        known[text] = word
-        if self._text:
-            self._texts[word] = text
-        return word
-
     def step(self, row: Words, state: State) -> npt.NDArray[np.float64]:
         """Fold the encoded event into `state`, in place; return the values as after it.
 
@@ -236,7 +239,27 @@ class Handle:
             _enlarge(state)
         for place, _ in self._past:
             self._float[place] = np.nan
+        if self._seen:
+            state.texts.update(self._seen)
+            if len(state.texts) > _MOST_KEPT:
+                self.prune(state)
         return self._vector()
+
+    def needed(self, state: State) -> set[int]:
+        """Return the hashes of the texts that features may give out, now or later."""
+        words = state.words
+        found: set[int] = set()
+        for row in self._textual_rows:
+            offset = int(row[5])
+            found.add(int(words[offset]))
+            if row[0] == codes.MODE and words[offset + 2]:
+                place, k = int(words[offset + 2]) >> 6, int(words[offset + 2]) & 63
+                found.update(state.pool[place : place + (1 << k) : 2].tolist())
+        return found - {NOTHING}
+
+    def prune(self, state: State) -> None:
+        """Forget the texts that no feature of this state needs."""
+        state.texts = {w: t for w in self.needed(state) if (t := state.texts.get(w)) is not None}
 
     def _vector(self) -> npt.NDArray[np.float64]:
         found = self._real[self.program.outputs]
@@ -276,29 +299,11 @@ class Handle:
         if not self._text:
             return {}
         self._read(state)
-        return self._texts_now()
+        return self._texts_now(state)
 
-    def _texts_now(self) -> dict[str, str | None]:
+    def _texts_now(self, state: State) -> dict[str, str | None]:
         outputs, names = self.program.outputs, self.program.names
-        return {names[k]: self.text(int(self._values[outputs[k]])) for k in self._text}
-
-    def text(self, word: int) -> str | None:
-        """Return the text of a hash that this handle has encoded or loaded.
-
-        Raises:
-            NotTrustedError: the hash is unknown here.
-        """
-        if word == NOTHING:
-            return None
-        if word not in self._texts:
-            raise NotTrustedError(
-                "a state holds a text that this process has not seen; store states with dump."
-            )
-        return self._texts[word]
-
-    def know(self, texts: Mapping[int, str]) -> None:
-        """Add texts by hash, as a stored state carries them."""
-        self._texts.update(texts)
+        return {names[k]: text_of(state, int(self._values[outputs[k]])) for k in self._text}
 
     def decode(self, state: State) -> dict[str, float | str | None]:
         """Return all features of a state by name; None is null."""
@@ -307,8 +312,46 @@ class Handle:
             name: None if number != number else number
             for name, number in zip(self.program.names, numbers, strict=True)
         }
-        found.update(self._texts_now())
+        found.update(self._texts_now(state))
         return found
+
+
+def learn(text: Any, known: dict[Any, int], name: str) -> int:
+    """Return the hash of a column's text, and remember it.
+
+    Raises:
+        DataError: it is no text.
+    """
+    if text is None or text != text:
+        known[None] = NOTHING
+        return NOTHING
+    if not isinstance(text, str):
+        raise DataError(f"{name}: needs a text, got {type(text).__name__} {text!r}.")
+    if len(known) >= _MOST_TEXTS:
+        known.clear()
+        known[None] = NOTHING
+    known[text] = word = hash_text(text)
+    return word
+
+
+def text_of(state: State, word: int) -> str | None:
+    """Return the text of a hash that a state gives out.
+
+    Raises:
+        NotTrustedError: the state does not hold it.
+    """
+    if word == NOTHING:
+        return None
+    if word not in state.texts:
+        raise NotTrustedError("a state lacks one of its texts; store states with dump.")
+    return state.texts[word]
+
+
+def _textual_rows(program: Program) -> Words:
+    """Return the reductions whose values are texts that features give out."""
+    wanted = [int(r) for r, t in zip(program.outputs, program.text, strict=True) if t]
+    rows = program.ops[program.stages[0] : program.stages[1]]
+    return rows[np.isin(rows[:, 1], wanted)]
 
 
 def _key(value: Any) -> int:

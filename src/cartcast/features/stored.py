@@ -22,7 +22,7 @@ from cartcast.features.kernels import codes
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD
 from cartcast.features.kernels.words import NOTHING
-from cartcast.features.live import Handle, History, State, Words, _enlarge, handle
+from cartcast.features.live import History, State, Words, _enlarge, handle, text_of
 
 __all__ = ["dump", "load", "merge"]
 
@@ -40,28 +40,13 @@ def dump(features: FeatureSet, state: State) -> bytes:
     head = {
         "clock": state.clock,
         "past": None if state.past is None else asdict(state.past),
-        "texts": {str(w): own.text(w) for w in _text_words(own, state)},
+        "texts": {str(w): text_of(state, w) for w in sorted(own.needed(state))},
         "words": len(state.words),
     }
     text = json.dumps(head, ensure_ascii=False).encode()
     body = struct.pack("<I", len(text)) + text + state.words.tobytes() + used.tobytes()
     check = struct.pack("<Q", xxhash.xxh64_intdigest(body))
     return _MAGIC + bytes.fromhex(features.fingerprint) + check + body
-
-
-def _text_words(own: Handle, state: State) -> list[int]:
-    """Return the hashes of texts that the state may still give out."""
-    program, words = own.program, state.words
-    wanted = {int(r) for r, t in zip(program.outputs, program.text, strict=True) if t}
-    found: set[int] = set()
-    for op in program.ops[program.stages[0] : program.stages[1]]:
-        if int(op[1]) not in wanted:
-            continue
-        found.add(int(words[op[5]]))
-        if op[0] == codes.MODE and words[op[5] + 2]:
-            place, k = int(words[op[5] + 2]) >> 6, int(words[op[5] + 2]) & 63
-            found.update(state.pool[place : place + (1 << k) : 2].tolist())
-    return sorted(found - {NOTHING})
 
 
 def load(features: FeatureSet, data: bytes) -> State:
@@ -88,9 +73,9 @@ def load(features: FeatureSet, data: bytes) -> State:
     if head["words"] != n or len(words) < n + HEAD:
         raise NotTrustedError("the stored feature state has another size than its feature set.")
     past = None if head["past"] is None else History(**head["past"])
-    state = State(words[:n].copy(), words[n:].copy(), past, head["clock"])
+    texts = {int(w): t for w, t in head["texts"].items()}
+    state = State(words[:n].copy(), words[n:].copy(), past, head["clock"], texts)
     _check_references(features.program, state)
-    handle(features, state.clock).know({int(w): t for w, t in head["texts"].items()})
     return state
 
 
@@ -121,6 +106,7 @@ def merge(features: FeatureSet, earlier: State, later: State) -> State:
             _merge_sets(program, k, merged, later)
         else:
             _merge_words(code, merged.words[offset:], later.words[offset:])
+    merged.texts |= later.texts
     merged.past = earlier.past if later.past is not None else None
     return merged
 

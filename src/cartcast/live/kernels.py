@@ -1,6 +1,8 @@
-"""The compiled part of a prediction: features to a model's columns, and to a segment's distances.
+"""The compiled part of a prediction: features to a model's columns, trees, calibration, segments.
 
-Imported late: loading Numba takes about a second.
+A model is one array of words (`cartcast.live.packed` writes it), read here both as whole and as
+real numbers: one argument instead of two dozen, since unpacking an argument costs more than a
+tree. Imported late: loading Numba takes about a second.
 """
 
 from __future__ import annotations
@@ -10,9 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from cartcast.models.kernels import score_one
-
-__all__ = ["nearest", "predict_line", "predict_trees"]
+__all__ = ["nearest", "predict"]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -21,80 +21,143 @@ def _signed_log(v: float) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _encode(
-    words: Any, real: Any, number: Any, centre: Any, spread: Any, fill: Any, marks: Any,
-    scale: bool, keep: bool, category: Any, first: Any, other: Any, null: Any, nothing: Any,
-    level: Any, x: Any,
-) -> None:  # fmt: skip
-    """Write one row's columns into `x`, as the training's encoder does.
-
-    `words` and `real` are the same memory: features by position, texts as hashes. Category `c`
-    has its level hashes in `level[first[c]:first[c + 1]]` and its columns at `number columns +
-    first[c] + ...`, given by `other` and `null` (-1 for none); `nothing` is its word for null.
-    """
+def _encode(words: Any, places: Any, model: Any, real: Any, x: Any) -> None:
+    """Write one row's columns into `x`, as the training's encoder does."""
+    values = words.view(np.float64)
     x[:] = 0.0
-    at = 0
-    for i in range(number.size):
-        v = real[number[i]]
+    scale, keep = model[4] == 1, model[5] == 1
+    column = 0
+    at = model[2]
+    for _ in range(model[3]):
+        v = values[places[model[at]]]
         is_null = np.isnan(v)
         if scale:
-            v = (_signed_log(v) - centre[i]) / spread[i]
-        x[at] = fill[i] if is_null and not keep else v
-        at += 1
-        if marks[i]:
-            x[at] = 1.0 if is_null else 0.0
-            at += 1
-    for c in range(category.size):
-        word = words[category[c]]
-        found = other[c]
-        if word == nothing[c] or (nothing[c] == 0 and np.isnan(real[category[c]])):
-            found = null[c]
+            v = (_signed_log(v) - real[at + 1]) / real[at + 2]
+        x[column] = real[at + 3] if is_null and not keep else v
+        column += 1
+        if model[at + 4]:
+            x[column] = 1.0 if is_null else 0.0
+            column += 1
+        at += 5
+    at = model[6]
+    for _ in range(model[7]):
+        place = places[model[at]]
+        word = words[place]
+        found = model[at + 1]
+        if word == model[at + 3] or (model[at + 3] == 0 and np.isnan(values[place])):
+            found = model[at + 2]
         else:
-            for k in range(first[c], first[c + 1]):
-                if level[k, 0] == word:
-                    found = level[k, 1]
+            for k in range(model[at + 4], model[at + 5], 2):
+                if model[k] == word:
+                    found = model[k + 1]
                     break
         if found >= 0:
             x[found] = 1.0
+        at += 6
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def predict_trees(
-    words: Any, real: Any, number: Any, centre: Any, spread: Any, fill: Any, marks: Any,
-    scale: bool, keep: bool, category: Any, first: Any, other: Any, null: Any, nothing: Any,
-    level: Any, x: Any, roots: Any, feature: Any, threshold: Any, null_left: Any, left: Any,
-    right: Any, value: Any, base: float,
-) -> float:  # fmt: skip
-    """Return the raw score of one row by trees."""
-    _encode(words, real, number, centre, spread, fill, marks, scale, keep, category, first, other,
-            null, nothing, level, x)  # fmt: skip
-    return float(score_one(x, roots, feature, threshold, null_left, left, right, value, base))
+def _down(node: Any, x: Any, model: Any, real: Any) -> Any:
+    """Return the child of a node that the row goes to; a leaf is its own child."""
+    rule = model[node + 1]
+    v = x[rule >> 1]
+    left = (v <= real[node]) | ((v != v) & ((rule & 1) != 0))
+    steps = model[node + 2]
+    return node + ((steps >> 32) if left else (steps & 0xFFFFFFFF))
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def predict_line(
-    words: Any, real: Any, number: Any, centre: Any, spread: Any, fill: Any, marks: Any,
-    scale: bool, keep: bool, category: Any, first: Any, other: Any, null: Any, nothing: Any,
-    level: Any, x: Any, weights: Any, base: float,
-) -> float:  # fmt: skip
-    """Return the raw score of one row by a straight line."""
-    _encode(words, real, number, centre, spread, fill, marks, scale, keep, category, first, other,
-            null, nothing, level, x)  # fmt: skip
+def _trees(x: Any, model: Any, real: Any) -> float:
+    """Return the sum of one leaf per tree.
+
+    Trees come sorted by depth, and four are walked at once without a branch: the processor waits
+    for four nodes together.
+    """
     total = 0.0
-    for i in range(x.size):
-        total += x[i] * weights[i]
-    return float(total + base)
+    at, count = model[8], model[9]
+    whole = count - count % 4
+    for t in range(at, at + 2 * whole, 8):
+        a, b, c, d = model[t], model[t + 2], model[t + 4], model[t + 6]
+        for _ in range(model[t + 7]):
+            a = _down(a, x, model, real)
+            b = _down(b, x, model, real)
+            c = _down(c, x, model, real)
+            d = _down(d, x, model, real)
+        total += real[a + 3] + real[b + 3] + real[c + 3] + real[d + 3]
+    for t in range(at + 2 * whole, at + 2 * count, 2):
+        a = model[t]
+        for _ in range(model[t + 1]):
+            a = _down(a, x, model, real)
+        total += real[a + 3]
+    return total
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _sigmoid(score: float) -> float:
+    return 1.0 / (1.0 + np.exp(-score)) if score > -700.0 else 0.0
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _isotonic(p: float, n: int, at: int, real: Any) -> float:
+    """Interpolate between `n` points: x from `at`, y after them."""
+    if p <= real[at]:
+        return float(real[at + n])
+    if p >= real[at + n - 1]:
+        return float(real[at + 2 * n - 1])
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        if p < real[at + middle]:
+            high = middle
+        else:
+            low = middle + 1
+    j = at + low - 1
+    slope = (real[j + n + 1] - real[j + n]) / (real[j + 1] - real[j])
+    return float(slope * (p - real[j]) + real[j + n])
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _calibrate(p: float, model: Any, real: Any) -> float:
+    at = model[12]
+    for _ in range(model[13]):
+        kind, n = model[at], model[at + 1]
+        if kind == 1:
+            up = p * real[at + 3] / real[at + 2]
+            down = (1.0 - p) * (1.0 - real[at + 3]) / (1.0 - real[at + 2])
+            p = up / (up + down)
+        elif kind == 2:
+            p = _isotonic(p, n // 2, at + 2, real)
+        else:
+            q = min(max(p, 1e-6), 1.0 - 1e-6)
+            p = _sigmoid(real[at + 2] * np.log(q / (1.0 - q)) + real[at + 3])
+        at += 2 + n
+    return p
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def predict(words: Any, places: Any, model: Any, x: Any, calibrated: bool) -> float:
+    """Return the raw score of a row by trees and a line, or its calibrated probability."""
+    real = model.view(np.float64)
+    _encode(words, places, model, real, x)
+    total = float(real[1])
+    if model[9]:
+        total += _trees(x, model, real)
+    at = model[10]
+    for i in range(model[11]):
+        total += x[i] * real[at + i]
+    return _calibrate(_sigmoid(total), model, real) if calibrated else total
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def nearest(
-    words: Any, real: Any, number: Any, centre: Any, spread: Any, fill: Any, weight: Any,
+    words: Any, places: Any, number: Any, centre: Any, spread: Any, fill: Any, weight: Any,
     category: Any, level: Any, level_weight: float, centres: Any, z: Any,
 ) -> int:  # fmt: skip
     """Return the segment whose centre is nearest; `spread` 0 marks a share that is not scaled."""
+    real = words.view(np.float64)
     at = 0
     for i in range(number.size):
-        v = real[number[i]]
+        v = real[places[number[i]]]
         if not np.isfinite(v):
             v = fill[i]
         if spread[i] > 0.0:
@@ -102,7 +165,7 @@ def nearest(
         z[at] = v * weight[i]
         at += 1
     for k in range(category.size):
-        z[at] = level_weight if words[category[k]] == level[k] else 0.0
+        z[at] = level_weight if words[places[category[k]]] == level[k] else 0.0
         at += 1
     best, least = 0, np.inf
     for c in range(centres.shape[0]):

@@ -5,77 +5,30 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from cartcast.errors import NotTrustedError, UsageError
-from cartcast.events.schema import Clock
+from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.features.live import Handle, History, handle
+from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
-from cartcast.live.arrays import Row, RowModel, SegmentModel, read_arrays
+from cartcast.live.arrays import RowModel, SegmentModel, read_arrays
 from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
+from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 
-__all__ = ["Fold", "LiveState", "ModelScorer", "load_scorer"]
+_UNPACK = msgspec.msgpack.Decoder(
+    list[tuple[bytes, bytes, tuple[int, int | None, dict[str, int]] | None, dict[int, str]]]
+).decode
 
-_FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
-
-
-class Fold(Handle):
-    """A feature set's handle that takes `Event`s and gives rows of words."""
-
-    def __init__(self, features: FeatureSet, clock: Clock) -> None:
-        super().__init__(features, clock)
-        # `dump` and `load` go through the shared handle: texts known to one are known to both.
-        self._texts = handle(features, clock)._texts
-        needed = [*self.program.columns, "event_time", "session_seconds"]
-        names = [name for name in dict.fromkeys(needed) if name in _FIELDS]
-        self._own = tuple(names)
-        self._extra = any(name not in _FIELDS for name in needed)
-        self._get = attrgetter(*names)
-        self._at: FoldState | None = None
-        self._none = np.empty(0)
-
-    def fold(self, event: Event, state: FoldState) -> None:
-        """Fold one event into `state`, in place."""
-        columns = dict(zip(self._own, self._get(event), strict=True))
-        if self._extra and event.extra:
-            columns.update(event.extra)
-        self.step(self.encode(columns), state)
-        self._at = state
-
-    def row(self, state: FoldState) -> Row:
-        """Return the features of a state as words."""
-        if self._at is not state:
-            self._read(state)
-            self._at = state
-        words = self._values[self.program.outputs]
-        return Row(words, words.view(np.float64))
-
-    def named(self, state: FoldState) -> dict[str, float | str | None]:
-        """Return the features of a state by name."""
-        words, real = self.row(state)
-        numbers = real.tolist()
-        found: dict[str, float | str | None] = {}
-        for k, (name, text) in enumerate(zip(self.program.names, self.program.text, strict=True)):
-            if text:
-                found[name] = self.text(int(words[k]))
-            else:
-                found[name] = None if numbers[k] != numbers[k] else numbers[k]
-        return found
-
-    def _vector(self) -> Any:
-        # `step` makes a vector for its caller; rows are read only when somebody asks.
-        return self._none
+__all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
 
 class LiveState:
@@ -128,8 +81,13 @@ class ModelScorer:
         self._segments: tuple[Fold, SegmentModel, str] | None = None
         if segments is not None:
             declared, model = segments
-            self._segments = (Fold(declared, clock), model, declared.fingerprint)
+            fold = Fold(declared, clock)
+            self._segments = (fold, model, declared.fingerprint)
             self.reads_history = self.reads_history or bool(declared.program.history)
+            self._columns = Columns([self._fold, fold])
+        else:
+            self._columns = self._fold.columns
+        self._in_order = np.arange(len(features.names))
 
     def start(self, past: Past | None = None) -> LiveState:
         """Return the state before a session's first event."""
@@ -139,10 +97,26 @@ class ModelScorer:
 
     def step(self, state: LiveState, event: Event) -> LiveState:
         """Fold one event, in place."""
-        self._fold.fold(event, state.model)
+        self._columns.read(event)
+        self._fold.fold_read(state.model)
         if state.segment is not None and self._segments is not None:
-            self._segments[0].fold(event, state.segment)
+            self._segments[0].fold_read(state.segment)
         return state
+
+    def check(self, event: Event) -> None:
+        """Refuse an event whose own columns cannot be read.
+
+        Raises:
+            Problem: 422 naming the column.
+        """
+        if not self._columns.reads_extra or not event.extra:
+            return
+        try:
+            self._columns.read(event)
+        except DataError as error:
+            name, _, rule = str(error).partition(": ")
+            field = f"extra.{name}"
+            raise Problem(422, f"{field} {rule}", field=field, rule=rule) from None
 
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
@@ -171,15 +145,15 @@ class ModelScorer:
 
     def reasons(self, state: LiveState, most: int) -> list[Reason]:
         """Return what moves the probability most: with each feature against without it."""
-        words, _ = self._fold.row(state.model)
-        whole = self._champion.probability(Row(words, words.view(np.float64)))
+        words = self._fold.row(state.model).in_order()
+        whole = self._champion.probability(Row(words, self._in_order))
         values = self._fold.named(state.model)
         null = np.array([math.nan]).view(np.int64)[0]
         found = []
         for k, (name, text) in enumerate(zip(self.features.names, self._text, strict=True)):
             without = words.copy()
             without[k] = NOTHING if text else null
-            effect = whole - self._champion.probability(Row(without, without.view(np.float64)))
+            effect = whole - self._champion.probability(Row(without, self._in_order))
             if effect:
                 found.append(Reason(name, values[name], effect))
         return sorted(found, key=lambda r: -abs(r.effect))[:most]
@@ -202,7 +176,7 @@ class ModelScorer:
 
     def words(self, state: LiveState) -> Any:
         """Return the features in order as words: bits of numbers, hashes of texts."""
-        return self._fold.row(state.model).words
+        return self._fold.row(state.model).in_order()
 
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
@@ -216,6 +190,7 @@ class ModelScorer:
                 s.words.tobytes(),
                 s.pool[: s.pool[0]].tobytes(),
                 s.past and (s.past.sessions, s.past.latest, dict(s.past.counts)),
+                s.texts,
             )
             for s in parts
         ]
@@ -229,8 +204,9 @@ class ModelScorer:
                 np.frombuffer(pool, np.int64).copy(),
                 None if past is None else History(*past),
                 self._fold.clock,
+                texts,
             )
-            for words, pool, past in msgspec.msgpack.decode(zlib.decompress(data))
+            for words, pool, past, texts in _UNPACK(zlib.decompress(data))
         ]
         return LiveState(states[0], states[1] if len(states) > 1 else None)
 
@@ -292,7 +268,7 @@ class ModelScorer:
                         422, f"{name} must be a number", field=name, rule="must be a number"
                     )
                 real[k] = math.nan if value is None else value
-        return Row(words, real)
+        return Row(words, self._in_order)
 
 
 def load_scorer(run_dir: Path) -> ModelScorer:
@@ -319,8 +295,8 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         )
     if run["models"][run["champion"]].get("reads") == "events":
         raise UsageError(
-            f"{run_dir}: its champion {run['champion']!r} reads the events of whole sessions, which "
-            "is not for live scoring; serve a run trained without it."
+            f"{run_dir}: its champion {run['champion']!r} reads the events of whole sessions, "
+            "which is not for live scoring; serve a run trained without it."
         )
     features = _declared(declared)
     if features.fingerprint != run["features"]["fingerprint"]:

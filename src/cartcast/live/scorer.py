@@ -65,6 +65,14 @@ class Scorer(Protocol):
     history_types: frozenset[str]
     """Event types that are counted in the visitor's history."""
 
+    def check(self, event: Event) -> None:
+        """Refuse an event that cannot be folded, before anything is changed.
+
+        Raises:
+            Problem: 422 naming the column.
+        """
+        ...
+
     def start(self, past: Past | None = None) -> State:
         """Return the state before a session's first event; `past` is the visitor's history."""
         ...

@@ -127,8 +127,12 @@ class Live:
         Without `scores` the answers only say what became of the events.
 
         Raises:
-            Problem: 503, when the state cannot be kept; nothing is acknowledged.
+            Problem: 422 for an own column that a feature cannot read; 503, when the state cannot
+                be kept; nothing is acknowledged.
         """
+        for event in events:
+            if event.extra:
+                self.scorer.check(event)
 
         def render(outcomes: Sequence[Outcome]) -> list[Answer]:
             return self._render(outcomes, scores, every, features, reasons)

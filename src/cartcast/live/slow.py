@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.live.arrays import Row
+from cartcast.live.fold import Row
 
 __all__ = ["SlowModel"]
 
@@ -27,14 +29,16 @@ class SlowModel:
         """Return the calibrated probability."""
         import pandas as pd
 
+        words = row.in_order()
+        numbers = words.view(np.float64).tolist()
         columns: dict[str, Any] = {}
         for k, name in enumerate(self._features.names):
             if self._features.program.text[k]:
-                word = int(row.words[k])
+                word = int(words[k])
                 text = None if word == NOTHING else self._levels.get(word, "\x00not in training")
                 columns[name] = pd.Series([text], dtype=object)
             else:
-                columns[name] = pd.Series([float(row.real[k])])
+                columns[name] = pd.Series([numbers[k]])
         return float(self._model.predict_proba(pd.DataFrame(columns))[0, 1])
 
 
