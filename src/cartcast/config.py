@@ -52,6 +52,7 @@ class Settings:
         currency: ISO 4217 code used when the source has none.
         auth: access settings of the app; empty means off (loopback only).
         catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
+        privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         upload_megabytes: largest upload that the app accepts.
     """
 
@@ -73,6 +74,7 @@ class Settings:
     currency: str | None = None
     auth: Mapping[str, Any] = field(default_factory=dict)
     catalogue: str | None = None
+    privacy: Mapping[str, Any] = field(default_factory=dict)
     upload_megabytes: int = 500
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,8 @@ import pandas as pd
 from cartcast import events
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotTrustedError, UsageError, did_you_mean
-from cartcast.events import Log
+from cartcast.events import Log, Privacy
+from cartcast.events.privacy import privacy_of, require_same_key
 from cartcast.features import FeatureSet
 from cartcast.features.form import parse
 from cartcast.findings import Finding
@@ -28,7 +29,7 @@ from cartcast.models.persist import load_all
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
 
-__all__ = ["Scorer", "load_scorer", "predict", "predict_to", "write_table"]
+__all__ = ["Scorer", "load_scorer", "predict", "predict_to", "privacy_for", "write_table"]
 
 Progress = Callable[[str, float | None], None]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -138,15 +139,34 @@ def _declared(text: str | None) -> FeatureSet | None:
     return parse(yaml.safe_load(text)) if text else None
 
 
+def privacy_for(run: Mapping[str, Any], asked: Privacy | None = None) -> Privacy | None:
+    """Return how ids of a log are replaced for a run: as in its training, else as `asked`.
+
+    Raises:
+        UsageError: the run is pseudonymised, and the key is missing.
+        NotTrustedError: the key is not the run's.
+    """
+    told = run["source"].get("privacy")
+    if not told:
+        return asked
+    privacy = privacy_of(told["columns"])
+    require_same_key(f"run {run['run_id']}", told, privacy.fingerprint if privacy else None)
+    return privacy
+
+
 def predict(
     sources: Sequence[Any] | Any,
     run_dir: Path | str,
     *,
     layout: str | None = None,
     orders: str | None = None,
+    privacy: Privacy | None = None,
     progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the scores of a log or of a ready table, and what was found in it.
+
+    A run on a pseudonymised log scores logs pseudonymised with the same key, and replaces the ids
+    of others with it; `privacy` does so for runs that are not.
 
     Raises:
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
@@ -168,6 +188,7 @@ def predict(
             orders=orders,
             session_gap=scorer.run["source"].get("session_gap", 1800.0),
             folder=work,
+            privacy=privacy_for(scorer.run, privacy),
         )
         _require_match(log, scorer)
         say("scoring", None)
@@ -181,6 +202,7 @@ def predict_to(
     *,
     layout: str | None = None,
     orders: str | None = None,
+    privacy: Privacy | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the scores to CSV or Parquet, whole or not at all; return what was done.
@@ -193,7 +215,9 @@ def predict_to(
     out = Path(out)
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{out}: the name must end in .csv or .parquet.")
-    table, findings = predict(sources, run_dir, layout=layout, orders=orders, progress=progress)
+    table, findings = predict(
+        sources, run_dir, layout=layout, orders=orders, privacy=privacy, progress=progress
+    )
     write_table(table, out)
     model = str(table["model"].iloc[0]) if len(table) else ""
     return {"rows": len(table), "out": str(out), "model": model, "findings": findings}

@@ -88,3 +88,26 @@ def test_only_files_of_the_project_can_be_picked(tmp_path):
     for name in ("../c.csv", "link.csv", "none.csv", "/etc/passwd"):
         with pytest.raises(NotFoundError):
             files.resolve_inside(project, name)
+
+
+def test_an_upload_does_not_stay_where_ids_are_replaced(project, monkeypatch):
+    import io
+
+    from cartcast.app import actions
+    from cartcast.events.privacy import KEY_VARIABLE
+
+    monkeypatch.setenv(KEY_VARIABLE, "a key of at least sixteen characters")
+    (project.folder / "cartcast.yaml").write_text("privacy: {pseudonymise: [visitor_id]}\n")
+    made = type(project).open(project.folder)
+    owner = made.access.owner()
+    sent = io.BytesIO((project.folder / "shop.csv").read_bytes())
+    path = actions.add_upload(made, owner, "shop.csv", sent)
+    data = actions.read_log(made, owner, [str(path)])
+    assert not path.exists()
+    assert data.log.privacy is not None
+    with data.log.connect() as con:
+        assert con.execute("SELECT max(length(visitor_id)) FROM events").fetchone() == (32,)
+    # Another key is another log, not the one read before.
+    monkeypatch.setenv(KEY_VARIABLE, "another key of sixteen characters")
+    again = actions.read_log(made, owner, [str(made.folder / "shop.csv")])
+    assert again.key != data.key

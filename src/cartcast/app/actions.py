@@ -54,13 +54,25 @@ def read_log(
         DataError, UsageError, NotFoundError: as `cartcast validate`.
     """
     project.access.require(person, "upload", "read " + ", ".join(Path(s).name for s in sources))
-    return project.read(
-        sources,
-        layout=layout,
-        orders=orders,
-        max_reject_share=max_reject_share,
-        progress=progress,
-    )
+    try:
+        return project.read(
+            sources,
+            layout=layout,
+            orders=orders,
+            max_reject_share=max_reject_share,
+            progress=progress,
+        )
+    finally:
+        if project.settings.privacy:
+            _forget_uploads(project, sources)
+
+
+def _forget_uploads(project: Project, sources: Sequence[str]) -> None:
+    """Delete uploads: where ids are replaced on entry, what was sent does not stay either."""
+    uploads = files.uploads(project.folder)
+    for source in sources:
+        if uploads in Path(source).parents:
+            shutil.rmtree(Path(source).parent, ignore_errors=True)
 
 
 def delete_data(project: Project, person: Person, data: Data) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "resolve_inside",
     "safe_name",
     "save_upload",
+    "uploads",
 ]
 
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", ".jsonl.gz")
@@ -97,6 +98,11 @@ def suffix_of(name: str) -> str:
     raise UsageError(f"{safe_name(name)}: unknown kind of file; use {', '.join(SUFFIXES)}.")
 
 
+def uploads(folder: Path) -> Path:
+    """Return where the uploads of a project are kept."""
+    return folder / STATE_FOLDER / "uploads"
+
+
 def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int) -> Path:
     """Store an upload below the project's state and return its path; equal files are kept once.
 
@@ -124,7 +130,7 @@ def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int
     while chunk := content.read(1 << 20):
         digest.update(chunk)
     content.seek(0)
-    path = folder / STATE_FOLDER / "uploads" / digest.hexdigest()[:16] / shown
+    path = uploads(folder) / digest.hexdigest()[:16] / shown
     if not path.is_file():
         with atomic_path(path) as temporary, temporary.open("wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)

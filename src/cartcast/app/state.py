@@ -138,7 +138,11 @@ class Project:
         settings = self.settings
         layout = layout or settings.layout
         share = settings.max_reject_share if max_reject_share is None else max_reject_share
-        key = _key(sources, layout, orders, settings.session_gap, settings.session_breaks, share)
+        privacy = events.privacy_from(settings.privacy)
+        key = _key(
+            sources, layout, orders, settings.session_gap, settings.session_breaks, share,
+            privacy and privacy.as_dict(),
+        )  # fmt: skip
         folder = self.state / "app" / "logs" / key
         if not (folder / "log.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
@@ -152,6 +156,7 @@ class Project:
                 max_reject_share=share,
                 folder=folder,
                 progress=progress,
+                privacy=privacy,
             )
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.

@@ -100,6 +100,23 @@ def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:
         typer.echo(f"  {f.code} {f.severity:<5} {f.message}{waived}", err=err)
 
 
+def project_privacy() -> Any:
+    """Return how the project here or above has ids replaced; None without one.
+
+    Raises:
+        UsageError: it asks for pseudonyms, and the key is missing.
+    """
+    from cartcast.config import find_project, read_settings
+
+    project = find_project()
+    asked = read_settings(project).privacy if project else None
+    if not asked:
+        return None
+    from cartcast.events import privacy_from
+
+    return privacy_from(asked)
+
+
 def _silent(what: str, share: float | None = None) -> None:
     """Take progress and show nothing."""
 

@@ -16,12 +16,12 @@ import duckdb
 from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events import report
+from cartcast.events.clean import already_clean
 from cartcast.events.contract import STAGE, create_stage, stage
 from cartcast.events.csvfile import UnreadableTextError, rewritten
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import choose
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.clean import already_clean
 from cartcast.events.log import Log, TemporaryFolder, log_from
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.orders import match_orders, resolve_orders, set_aside

@@ -36,11 +36,12 @@ def train_log(
     Raises:
         DataError: the log breaks the contract or lacks the outcome.
         BlockedError: the audit found a leak that was not waived.
-        UsageError: an option does not fit.
+        UsageError: an option does not fit, or ids are to be replaced and the key is missing.
         StorageError: the run folder cannot be written.
     """
     steps = Steps(progress)
     target = parse_target(options.target, dict(options.targets))
+    privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
@@ -53,6 +54,7 @@ def train_log(
                 session_breaks=options.session_breaks,
                 max_reject_share=options.max_reject_share,
                 folder=work,
+                privacy=privacy,
             )
         question = _ask(log, target, features, options, steps, sources)
         question = _with_events(question, names, options, steps)
@@ -108,6 +110,7 @@ def _ask(
             "clock": log.clock,
             "currency": log.currency,
             "licence": options.licence,
+            "privacy": log.privacy,
             "session_gap": options.session_gap,
             "session_breaks": list(options.session_breaks),
             "columns": _columns_with_values(log),

@@ -39,6 +39,7 @@ class Options:
         costs: `contact` and `value` in money, for the threshold by profit.
         segments: number of segments, or None to choose it.
         waivers: finding code to the reason for going on all the same.
+        privacy: `pseudonymise`: columns of the log whose ids are replaced on entry.
         licence: licence of the data, for the card.
         most_rows: rows beyond this number are sampled, by session.
         seed: seed of everything random.
@@ -70,6 +71,7 @@ class Options:
     costs: Mapping[str, float] = field(default_factory=dict)
     segments: int | None = None
     waivers: Mapping[str, str] = field(default_factory=dict)
+    privacy: Mapping[str, Any] = field(default_factory=dict)
     licence: str | None = None
     most_rows: int = 2_000_000
     seed: int = DEFAULTS.seed

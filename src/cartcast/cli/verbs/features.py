@@ -95,7 +95,14 @@ def _write(
     from cartcast import events
 
     with shell.progress(not as_json) as progress:
-        log = events.load(*files, layout=layout, orders=orders, progress=progress, memory=memory)
+        log = events.load(
+            *files,
+            layout=layout,
+            orders=orders,
+            progress=progress,
+            memory=memory,
+            privacy=shell.project_privacy(),
+        )
         begin = perf_counter()
         how: Any = engine
         chosen.replay(log, at, out, how, memory, progress=progress)

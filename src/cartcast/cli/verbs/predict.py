@@ -36,6 +36,7 @@ def add(app: typer.Typer) -> None:
                 out,
                 layout=layout,
                 orders=orders,
+                privacy=shell.project_privacy(),
                 progress=progress,
             )
         if json:

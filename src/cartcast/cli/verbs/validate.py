@@ -50,6 +50,7 @@ def add(app: typer.Typer) -> None:
         from cartcast.config import parse_duration
 
         refused: events.RejectedError | None = None
+        privacy = shell.project_privacy()
         with shell.progress(not as_json) as progress:
             try:
                 log = events.load(
@@ -64,6 +65,7 @@ def add(app: typer.Typer) -> None:
                     out=out,
                     rejects_out=rejects,
                     report_only=out is None,
+                    privacy=privacy,
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log

@@ -1,0 +1,85 @@
+"""A log that has passed the contract before: opened, copied, or pseudonymised as a copy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cartcast.atomic import atomic_path
+from cartcast.events.engine import connect, translate
+from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
+from cartcast.events.privacy import Privacy, require_same_key, written_columns
+from cartcast.events.schema import METADATA_KEY
+from cartcast.events.sql import literal
+
+__all__ = ["already_clean"]
+
+
+def already_clean(
+    source: Any,
+    out: Path | str | None,
+    folder: Path,
+    privacy: Privacy | None,
+    keep: TemporaryFolder | None,
+) -> Log | None:
+    """Return the log in `source`; None when it is none that has passed the contract.
+
+    Args:
+        source: what was given to `load`.
+        out: where a copy is wanted.
+        folder: where a pseudonymised copy goes when `out` is not given.
+        privacy: ids to be replaced; a log that is pseudonymised must be so by the same key.
+        keep: what keeps `folder` alive.
+
+    Raises:
+        DataError: the file is damaged.
+        NotTrustedError: the log was pseudonymised with another key.
+        UsageError: the log lacks a column to be pseudonymised.
+    """
+    if not isinstance(source, Path) or source.suffix.lower() not in (".parquet", ".pq"):
+        return None
+    metadata = read_metadata(source)
+    if metadata is None:
+        return None
+    if privacy is not None:
+        require_same_key(str(source), metadata.get("privacy"), privacy.fingerprint)
+        if not metadata.get("privacy"):
+            path = Path(out) if out else folder / "events.parquet"
+            return log_from(path, _hidden(source, path, privacy, metadata), keep=keep)
+    if out is not None and Path(out).resolve() != source.resolve():
+        with atomic_path(out) as temporary:
+            shutil.copyfile(source, temporary)
+        source = Path(out)
+    return log_from(source, metadata)
+
+
+def _hidden(
+    source: Path, path: Path, privacy: Privacy, metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write a pseudonymised copy of a clean log, in its own order; return its metadata.
+
+    Its rejects are not carried over: they quote the source.
+    """
+    told = {**metadata, "privacy": privacy.as_dict(), "rejects_beside": False}
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True)
+    relation = f"read_parquet({literal(str(source))})"
+    try:
+        with connect() as con:
+            privacy.declare(con)
+            known = list(metadata["columns"])
+            made = written_columns(con, privacy, relation, known)
+            replaced = ", ".join(f"{sql} AS {column}" for column, sql in made.items())
+            with atomic_path(path) as temporary:
+                con.execute(
+                    f"COPY (SELECT * REPLACE ({replaced}) FROM {relation}) TO "
+                    f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+                    f"USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
+                )
+    except duckdb.Error as error:
+        raise translate(error, str(source)) from error
+    return told
