@@ -1,0 +1,1 @@
+"""Parts of the pages: each draws one concept from what a page is given."""

@@ -1,0 +1,124 @@
+"""A whole file scored: layout, rejects, results, target list."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import actions, files, scoring, ui
+from cartcast.app.headlines import predicted
+from cartcast.app.parts.said import proxy, using
+from cartcast.app.state import RunFiles
+from cartcast.errors import CartcastError
+from cartcast.events import RejectedError
+from cartcast.score import predict
+
+
+def batch(view: ui.View, run: RunFiles, top: Any) -> None:
+    """Score a whole file: upload, layout, rejects, results, target list."""
+    proxy(run)
+    allowed = view.may("upload")
+    if not allowed:
+        ui.note("Your role looks only; an analyst scores files.")
+    is_log = bool(run.facts["features"]["yaml"])
+    what = "a log" if is_log else "a ready table"
+    a, b = st.columns(2, gap="large")
+    upload = a.file_uploader(
+        f"Upload {what} to score", type=["csv", "tsv", "gz", "parquet", "zip", "jsonl"],
+        key="batch_upload", disabled=not allowed,
+        max_upload_size=view.project.settings.upload_megabytes,
+    )  # fmt: skip
+    every = files.project_files(view.project.folder)
+    picked = b.selectbox(
+        "Or pick a file of the project", every, index=None, key="batch_picked",
+        disabled=not allowed,
+    )  # fmt: skip
+    ready = allowed and (upload is not None or bool(picked))
+    if st.button("Score", type="primary", disabled=not ready, key="batch_score"):
+        score_file(view, run, upload, picked, is_log)
+    done = st.session_state.get("batch")
+    if not done or done["run"] != run.entry.run_id or not Path(done["path"]).is_file():
+        with top:
+            ui.headline(
+                f"Give {what}, get a score for every session.",
+                using(run),
+            )
+        return
+    results(view, run, done, top)
+
+
+def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is_log: bool) -> None:
+    """Read, clean and score a file; the result is kept below the project's state."""
+    name = upload.name if upload is not None else str(picked)
+    refused: CartcastError | None = None
+    with st.status("Reading …") as status:
+        try:
+            if upload is not None:
+                path = actions.add_upload(view.project, view.person, name, upload)
+            else:
+                path = actions.pick_file(view.project, view.person, name)
+            rejects, layout, source = None, None, path
+            if is_log:
+                data = actions.read_log(
+                    view.project, view.person, [str(path)], progress=ui.progress(status)
+                )
+                rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
+            view.project.access.require(view.person, "predict", f"{name} with {run.entry.run_id}")
+            table, _ = predict([str(source)], run.entry.path, progress=ui.progress(status))
+            status.update(label="Scored", state="complete")
+        except CartcastError as error:
+            refused = error
+            status.update(label="Refused", state="error")
+    if refused is not None:
+        ui.refused(files.safe_name(name), refused)
+        if isinstance(refused, RejectedError) and refused.log.rejects is not None:
+            ui.table(pd.read_parquet(refused.log.rejects).head(100_000), view, "rejects")
+        return
+    folder = view.project.state / "app" / "batches"
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = Path(tempfile.mkdtemp(prefix="batch-", dir=folder)) / "scores.parquet"
+    table.to_parquet(kept, index=False)
+    st.session_state["batch"] = {
+        "run": run.entry.run_id,
+        "path": str(kept),
+        "name": files.safe_name(name),
+        "layout": layout,
+        "rejects": str(rejects) if rejects else None,
+    }
+
+
+def results(view: ui.View, run: RunFiles, done: dict[str, Any], top: Any) -> None:
+    """Show scores, downloads, and the list of those worth acting on."""
+    table = pd.read_parquet(done["path"])
+    currency = view.run_currency
+    by = st.radio(
+        "Target list", ["everybody", "the best so many", "where it pays"], horizontal=True,
+        key="list", bind="query-params",
+    )  # fmt: skip
+    chosen = table
+    if by == "the best so many":
+        size = st.number_input("How many can be acted on", 1, max(len(table), 1),
+                               min(1000, max(len(table), 1)), key="capacity")  # fmt: skip
+        chosen = scoring.choose(table, capacity=int(size))
+    elif by == "where it pays":
+        a, b = st.columns(2)
+        unit = f" ({currency})" if currency else ""
+        cost = a.number_input(f"Cost of a contact{unit}", 0.0, value=0.5, key="list_cost")
+        value = b.number_input(f"Value of a buyer{unit}", 0.0, value=20.0, key="list_value")
+        chosen = scoring.choose(table, cost=cost, value=value)
+    mean = float(table["probability"].mean()) if "probability" in table and len(table) else None
+    with top:
+        ui.headline(
+            predicted(len(table), mean, None if by == "everybody" else len(chosen)),
+            f"{done['name']}" + (f", read as layout {done['layout']}" if done["layout"] else "")
+            + f". {using(run)}",
+        )  # fmt: skip
+    ui.table(chosen, view, "predictions", shares=("probability",), height=420)
+    if done["rejects"]:
+        rows = pd.read_parquet(done["rejects"])
+        with st.expander(f"{len(rows):,} rejected rows, each with its reason"):
+            ui.table(rows.head(100_000), view, "batch_rejects")

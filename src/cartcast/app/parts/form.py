@@ -1,0 +1,60 @@
+"""One row of features, within their real ranges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from cartcast.app import scoring, ui
+from cartcast.app.parts.said import explain, figures, proxy, sentence, using
+from cartcast.app.state import RunFiles
+from cartcast.charts.theme import words
+from cartcast.score import Scorer
+
+
+def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
+    """A form made from the feature declarations, with their units and real ranges."""
+    folder = view.project.state / "app" / "ranges"
+    with st.spinner("Measuring the real ranges of the features …"):
+        known = scoring.ranges(scorer, run, view.data, folder)
+    if not known:
+        with top:
+            ui.headline("The data of this run are not here any more.")
+        ui.note("Their ranges cannot be shown, and a form without ranges would invite nonsense.")
+        return
+    order = [r["feature"] for r in run.facts.get("importance") or []]
+    known = sorted(known, key=lambda f: order.index(f.name) if f.name in order else len(order))
+    row: dict[str, Any] = {f.name: f.middle if not f.words else f.words[0] for f in known}
+    columns = st.columns(3)
+    for k, feature in enumerate(known[:12]):
+        with columns[k % 3]:
+            row[feature.name] = field(feature)
+    if len(known) > 12:
+        with st.expander(f"{len(known) - 12} more features, at their usual value"):
+            columns = st.columns(3)
+            for k, feature in enumerate(known[12:]):
+                with columns[k % 3]:
+                    row[feature.name] = field(feature)
+    said = scoring.score_row(scorer, row)
+    with top:
+        ui.headline(sentence(view, run, said), f"For the features below. {using(run)}")
+    proxy(run)
+    figures(view, run, said)
+    explain(view, run, scorer, row)
+
+
+def field(feature: scoring.FeatureRange) -> Any:
+    """Draw the field of one feature; empty means unknown."""
+    title = words(feature.name).capitalize() + (f" ({feature.unit})" if feature.unit else "")
+    key = f"f_{feature.name}"
+    if feature.words:
+        return st.selectbox(title, [*feature.words], key=key, index=0)
+    if feature.middle is None:
+        st.text_input(title, "never known in these data", disabled=True, key=key)
+        return None
+    low, high = feature.low or 0.0, feature.high or 0.0
+    return st.number_input(
+        title, value=float(round(feature.middle, 4)), key=key, format="%g",
+        help=f"Nine in ten sessions: {low:,.4g} to {high:,.4g}. Empty: unknown.",
+    )  # fmt: skip

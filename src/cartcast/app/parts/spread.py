@@ -1,0 +1,170 @@
+"""How columns are spread, and what conversion depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import filters, frames, ui
+from cartcast.app.parts.columns import filled, split_columns
+from cartcast.app.state import Data
+from cartcast.charts import bars, distribution, heatmap
+from cartcast.charts.theme import number
+from cartcast.insights.sessions import CONTEXT, MEASURES
+
+
+def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
+    """Draw conversion by any column, with intervals and counts."""
+    calendar = {"time": ["hour", "weekday", "month"], "day": ["weekday", "month"]}
+    numbers = [m for m in MEASURES if m not in ("purchases", "revenue")]
+    columns = [*split_columns(data), *calendar.get(data.log.clock, []), *numbers]
+    columns += ["price"] if "price" in filled(data) else []
+    a, b = st.columns([1, 3])
+    column = a.selectbox("Column", columns, key="by_column", bind="query-params")
+    largest = b.slider("Values shown", 5, 40, 15, key="largest", bind="query-params")
+    where, _ = filters.row(data)
+    with st.spinner("Counting …"):
+        found = filters.insight("breakdown", data, where, column=column, largest=largest)
+        whole = filters.insight("overview", data, where)
+    sold = whole.conversion is not None
+    table = frames.breakdown(found, "conversion" if sold else "sessions")
+    known = [r for r in found.rows if r.conversion and r.conversion.value is not None
+             and r.sessions >= 100 and r.value not in (None, "other")]  # fmt: skip
+    with top:
+        if len(known) > 1:
+            best = max(known, key=lambda r: r.conversion.value)
+            worst = min(known, key=lambda r: r.conversion.value)
+            sentence = (
+                f"By {column.replace('_', ' ')}, conversion runs from "
+                f"{number(worst.conversion.value, 'share')} ({worst.value}) to "
+                f"{number(best.conversion.value, 'share')} ({best.value})."
+            )
+        else:
+            sentence = f"{number(found.values)} values of {column.replace('_', ' ')}."
+        extra = (
+            "A session counts at every value that it touches."
+            if found.counted == "any"
+            else "Every session has one value."
+        )
+        ui.headline(sentence, f"{number(found.sessions)} sessions. {extra}")
+    label = "conversion (sessions that buy)" if sold else "sessions"
+    if len(table):
+        drawn = bars.bars(
+            table,
+            label=label,
+            unit="share" if sold else "count",
+            overall=whole.conversion.value if sold else None,
+            theme=view.theme,
+        )
+        ui.chart(drawn, "breakdown", sentence)
+    told = pd.DataFrame(
+        {
+            column: ["unknown" if r.value is None else r.value for r in found.rows],
+            "sessions": [r.sessions for r in found.rows],
+            "conversion": [r.conversion.value if r.conversion else None for r in found.rows],
+            "low": [r.conversion.low if r.conversion else None for r in found.rows],
+            "high": [r.conversion.high if r.conversion else None for r in found.rows],
+            "revenue": [r.revenue for r in found.rows],
+            "revenue per session": [r.revenue_per_session for r in found.rows],
+        }
+    )
+    ui.table(told, view, "conversion_by", shares=("conversion", "low", "high"))
+
+
+def show_distribution(view: ui.View, data: Data, top: Any) -> None:
+    """Draw how one column is distributed."""
+    columns = [*MEASURES, *[c for c in ("price", *CONTEXT, "category", "brand", "event_type",
+               "item_id", "page") if c in filled(data)]]  # fmt: skip
+    a, _ = st.columns([1, 3])
+    column = a.selectbox("Column", columns, key="distribution", bind="query-params")
+    where, _ = filters.row(data)
+    d = filters.insight("distribution", data, where, column=column)
+    words = column.replace("_", " ")
+    currency = view.currency or ""
+    unit = currency if d.unit == "currency" else d.unit
+    with top:
+        if d.count == 0:
+            ui.headline(f"{words.capitalize()} is unknown everywhere here.")
+            return
+        if d.kind == "number" and d.quantiles:
+            low, middle, high = d.quantiles[0], d.quantiles[2], d.quantiles[4]
+            sentence = (
+                f"{words.capitalize()}: half of all {d.of}s up to {number(middle, unit)}; nine in "
+                f"ten between {number(low, unit)} and {number(high, unit)}."
+            )
+        else:
+            sentence = (
+                f"{d.bars[0].label}: {number(d.bars[0].n / d.count, 'share')} of all {d.of}s "
+                f"with a known {words}."
+            )
+        ui.headline(sentence, f"{number(d.count)} {d.of}s known, {number(d.unknown)} unknown.")
+    table = frames.distribution(d)
+    if d.kind == "number":
+        drawn = distribution.distribution(
+            table, label=words, unit=unit or "count", theme=view.theme
+        )
+    else:
+        drawn = bars.bars(table, label=f"{d.of}s", unit="count", theme=view.theme)
+    ui.chart(drawn, "distribution_chart", sentence)
+    ui.table(table, view, f"distribution_{column}")
+
+
+def show_hours(view: ui.View, data: Data, top: Any) -> None:
+    """Draw sessions or conversion by hour and weekday."""
+    a, _ = st.columns([1, 3])
+    measure = a.selectbox("Show", ["conversion", "sessions"], key="hours", bind="query-params")
+    where, _ = filters.row(data)
+    h = filters.insight("heat_map", data, where)
+    if not h.sold:
+        measure = "sessions"
+    busy = max(h.cells, key=lambda c: c.sessions)
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    with top:
+        ui.headline(
+            f"Most sessions begin on {days[busy.weekday - 1]} between {busy.hour} and "
+            f"{busy.hour + 1} o'clock UTC: {number(busy.sessions)}.",
+            "Hours in which few sessions began say little about conversion; the table has counts.",
+        )
+    table = frames.heat_map(h, measure)
+    unit = "count" if measure == "sessions" else "share"
+    drawn = heatmap.hour_weekday(table, label=measure, unit=unit, theme=view.theme)
+    ui.chart(drawn, "hours_chart", f"{measure} by hour and weekday")
+    told = pd.DataFrame(
+        {
+            "weekday": [days[c.weekday - 1] for c in h.cells],
+            "hour": [c.hour for c in h.cells],
+            "sessions": [c.sessions for c in h.cells],
+            "conversion": [c.conversion.value if c.conversion else None for c in h.cells],
+            "low": [c.conversion.low if c.conversion else None for c in h.cells],
+            "high": [c.conversion.high if c.conversion else None for c in h.cells],
+        }
+    )
+    ui.table(told, view, "hours", shares=("conversion", "low", "high"))
+
+
+def show_correlations(view: ui.View, data: Data, top: Any) -> None:
+    """Draw which numbers of a session go together."""
+    where, _ = filters.row(data)
+    with st.spinner("Ranking …"):
+        c = filters.insight("correlations", data, where)
+    pairs = [
+        (abs(c.values[i][j] or 0.0), c.values[i][j], a, b)
+        for i, a in enumerate(c.columns)
+        for j, b in enumerate(c.columns)
+        if i < j and c.values[i][j] is not None
+    ]
+    with top:
+        if not pairs:
+            ui.headline("No two numbers of a session vary here.")
+            return
+        _, value, a, b = max(pairs)
+        ui.headline(
+            f"{a.replace('_', ' ').capitalize()} and {b.replace('_', ' ')} go together most: "
+            f"rank correlation {value:.2f}.",
+            f"Spearman over {number(c.sessions)} sessions. Going together is not causing.",
+        )
+    table = frames.correlations(c)
+    ui.chart(heatmap.correlation(table, theme=view.theme), "correlations", "rank correlations")
+    ui.table(table.reset_index(names="column"), view, "correlations")

@@ -1,0 +1,139 @@
+"""What scores are worth: calibration, lift and profit, money."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import ui
+from cartcast.app.state import RunFiles
+from cartcast.charts import lift, reliability, revenue
+from cartcast.charts.theme import number
+from cartcast.evaluate import curves
+
+
+def test_rows(run: RunFiles) -> pd.DataFrame:
+    """Return the test rows with the champion's prediction as `p`; empty for amounts."""
+    table: pd.DataFrame = run.predictions()
+    column = f"p__{run.facts['champion']}"
+    if column not in table:
+        return pd.DataFrame()
+    test = table[(table["part"] == "test") & table[column].notna() & table["label"].notna()].copy()
+    test["p"] = test[column]
+    fallback = test["session_id"]
+    if fallback.isna().all():
+        fallback = pd.Series(range(len(test)), index=test.index).astype(str)
+    test["who"] = test["visitor_id"].fillna(fallback)
+    return test
+
+
+def show_calibration(view: ui.View, run: RunFiles) -> None:
+    """Do sessions with a score of 10 % buy in 10 % of cases?"""
+    test = test_rows(run)
+    if test.empty:
+        ui.note("This run predicts an amount; see Revenue.")
+        return
+    table = curves.reliability(test["label"], test["p"], test["weight"], test["who"])
+    ui.chart(
+        reliability.reliability(table, theme=view.theme), "reliability", "observed over predicted"
+    )
+    outside = table[(table["predicted"] < table["low"]) | (table["predicted"] > table["high"])]
+    ui.note(
+        "On the line, scores mean what they say. "
+        f"{len(outside)} of {len(table)} groups lie off it by more than chance (95 % intervals)."
+    )
+    ui.table(table, view, "reliability", shares=("predicted", "observed", "low", "high", "share"))
+
+
+def show_lift(view: ui.View, run: RunFiles) -> None:
+    """What contacting the best sessions reaches, and at which share it pays most."""
+    test = test_rows(run)
+    if test.empty:
+        ui.note("This run predicts an amount; see Revenue.")
+        return
+    if test["label"].sum() == 0:
+        ui.note("Nobody buys in the test part: nothing can be reached.")
+        return
+    table = curves.gain(test["label"], test["p"], test["weight"], test["who"], draws=100)
+    best = table.iloc[int((table["contacted"] - 0.1).abs().argmin())]
+    ui.note(
+        f"The best tenth of the sessions holds {number(best['reached'], 'share')} of the buyers "
+        f"({number(best['reached_low'], 'share')} to {number(best['reached_high'], 'share')}), "
+        f"{number(best['lift'], 'factor')} as many as at random."
+    )
+    left, right = st.columns(2, gap="large")
+    told = table.rename(columns={"reached_low": "low", "reached_high": "high"})
+    with left:
+        ui.chart(lift.gain(told, theme=view.theme), "gain", "buyers reached over contacted")
+    costs = view.project.settings.costs
+    currency = view.run_currency
+    with right:
+        a, b = st.columns(2)
+        unit = f" ({currency})" if currency else ""
+        cost = a.number_input(
+            f"Cost of a contact{unit}", 0.0, value=float(costs.get("contact", 0.5)), key="cost",
+            bind="query-params",
+        )  # fmt: skip
+        value = b.number_input(
+            f"Value of a buyer reached{unit}", 0.0, value=float(costs.get("value", 20.0)),
+            key="value", bind="query-params",
+        )  # fmt: skip
+        money = curves.profit(
+            test["label"], test["p"], test["weight"], test["who"], cost=cost, value=value, draws=100
+        )
+        ui.chart(
+            lift.profit(money, currency=currency, theme=view.theme), "profit", "profit by share"
+        )
+        top = money.iloc[int(money["profit"].argmax())]
+        if top["profit"] > 0:
+            ui.note(
+                f"Best: contact {number(top['contacted'], 'share')} of the sessions, for "
+                f"{number(top['profit'] * 1000, 'money', currency)} per 1,000 sessions."
+            )
+        else:
+            ui.note("At these costs no contact pays.")
+    ui.table(table, view, "gain", shares=("contacted", "reached", "precision"))
+
+
+def show_revenue(view: ui.View, run: RunFiles) -> None:
+    """Expected against observed money."""
+    table = run.predictions()
+    column = next((c for c in table.columns if c.startswith("r__")), None)
+    champion_column = f"r__{run.facts['champion']}"
+    column = champion_column if champion_column in table else column
+    if column is None:
+        ui.note("This run says nothing of money: no purchase of its log has a price.")
+        return
+    test = table[(table["part"] == "test") & table[column].notna() & table["amount"].notna()].copy()
+    if len(test) < 50:
+        ui.note("Too few test rows with money to compare.")
+        return
+    ranks = test[column].rank(method="first", pct=True)
+    test["decile"] = (ranks * 10).apply(lambda x: min(int(x) + 1, 10))
+    grouped = test.groupby("decile")
+    told = pd.DataFrame(
+        {
+            "decile": list(grouped.groups),
+            "predicted": [mean_of(g, column) for _, g in grouped],
+            "observed": [mean_of(g, "amount") for _, g in grouped],
+            "n": [len(g) for _, g in grouped],
+        }
+    )
+    spread = [1.96 * g["amount"].std() / max(len(g), 1) ** 0.5 for _, g in grouped]
+    told["low"] = [max(0.0, o - s) for o, s in zip(told["observed"], spread, strict=True)]
+    told["high"] = [o + s for o, s in zip(told["observed"], spread, strict=True)]
+    currency = view.run_currency
+    drawn = revenue.deciles(told, currency=currency, theme=view.theme)
+    ui.chart(drawn, "deciles", "observed and predicted revenue by tenth")
+    facts = run.facts.get("revenue") or {}
+    cover = pd.DataFrame(facts.get("coverage") or [])
+    if not cover.empty and {"part", "nominal", "coverage", "low", "high", "n"} <= set(
+        cover.columns
+    ):
+        ui.chart(revenue.coverage(cover, theme=view.theme), "coverage", "coverage of intervals")
+    ui.table(told, view, "revenue_deciles")
+
+
+def mean_of(rows: pd.DataFrame, column: str) -> float:
+    """Return the weighted mean of a column, in money per session."""
+    return float((rows[column] * rows["weight"]).sum() / rows["weight"].sum())
