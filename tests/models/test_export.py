@@ -9,9 +9,13 @@ import pandas as pd
 import pytest
 
 from cartcast.errors import DataError, NotFoundError, NotTrustedError, UsageError
+from cartcast.features.kernels.words import NOTHING, hash_text
+from cartcast.live.arrays import bind
+from cartcast.live.arrays import read_arrays as live_arrays
+from cartcast.live.fold import Row
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
-from cartcast.models.export import TreeArrays, can_export, export
+from cartcast.models.export import TreeArrays, can_export, export, read_arrays
 from cartcast.models.resample import Resampled
 
 
@@ -51,6 +55,47 @@ def test_equal_to_the_pipeline(name, method, tmp_path):
         np.testing.assert_allclose(arrays.predict_table(fresh), expected, rtol=0, atol=1e-9)
         one = [arrays.predict(row) for row in fresh.head(30).to_dict("records")]
         np.testing.assert_allclose(one, expected[:30], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["none", "undersample"])
+def test_a_blend_is_equal_to_the_pipeline_here_and_live(method, tmp_path):
+    X, y = table(900)
+    X, held = X.drop(columns="page"), table(600, 1)
+    fresh = table(150, 2)[0].drop(columns="page")
+    fresh.loc[:20, "clicks"] = np.nan
+    fresh.loc[5:25, "country"] = "never seen"
+    blend = CLASSIFIERS["blend"].make(
+        categorical=("country", "rare"), lightgbm__model__n_estimators=40
+    )
+    parts = [(n, Resampled(m, method, ("country", "rare"))) for n, m in blend.estimators]
+    blend.set_params(estimators=parts).fit(X, y)
+    assert min(blend.shares_) > 0
+    for steps in ("none", "sigmoid", "isotonic"):
+        whole = calibrate(blend, *held, method=steps)
+        folder = export(whole, tmp_path / steps)
+        expected = whole.predict_proba(fresh)[:, 1]
+        arrays = read_arrays(folder)
+        np.testing.assert_allclose(arrays.predict_table(fresh), expected, rtol=0, atol=1e-9)
+        rows = fresh.to_dict("records")
+        assert arrays.predict(rows[7]) == pytest.approx(expected[7], abs=1e-9)
+        with pytest.raises(NotTrustedError, match="holds a blend"):
+            TreeArrays.load(folder)
+        names, text = list(X.columns), [n in ("country", "rare") for n in X.columns]
+        live = bind(*live_arrays(folder), names, text)
+        said = [live.probability(live_row(row, names, text)) for row in rows]
+        np.testing.assert_allclose(said, expected, rtol=0, atol=1e-9)
+        assert live.trees == 40
+
+
+def live_row(row, names, text):
+    words = np.empty(len(names), np.int64)
+    for k, name in enumerate(names):
+        value = row[name]
+        if text[k]:
+            words[k] = NOTHING if value is None or value != value else hash_text(value)
+        else:
+            words[k] = np.float64(value).view(np.int64)
+    return Row(words, np.arange(len(names)))
 
 
 def test_none_is_null_and_missing_is_an_error(tmp_path):

@@ -6,6 +6,7 @@ The files are those of `cartcast.models.export`; the results are the Python mode
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from cartcast.errors import NotFoundError, NotTrustedError
 from cartcast.features.kernels.words import hash_text
 from cartcast.live.fold import Row
-from cartcast.live.packed import pack_model
+from cartcast.live.packed import pack_model, pack_steps
+from cartcast.models.arrays import parts_of
 
-__all__ = ["RowModel", "SegmentModel", "read_arrays"]
+__all__ = ["BlendModel", "RowModel", "SegmentModel", "bind", "read_arrays"]
 
 SCHEMA = 1
 
@@ -87,6 +89,55 @@ class RowModel:
         words, places = row
         found: float = self._predict(words, places, self._model, self._x, True)
         return found
+
+
+class BlendModel:
+    """Weighted log-odds of several models, then their own calibration.
+
+    Args:
+        meta: shares, offset and steps of the blend, as exported.
+        members: the models, in the order of the shares.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], members: Sequence[RowModel]) -> None:
+        from cartcast.live import kernels
+
+        self.trees = sum(m.trees for m in members)
+        shares = [float(m["share"]) for m in meta["members"]]
+        self._members = tuple((s, m) for s, m in zip(shares, members, strict=True) if s)
+        self._offset = float(meta["offset"])
+        self._finish = kernels.finish
+        self._steps = pack_steps(meta["steps"])
+
+    def raw(self, row: Row) -> float:
+        """Return the log odds before calibration."""
+        total = self._offset
+        for share, model in self._members:
+            p = min(max(model.probability(row), 1e-6), 1.0 - 1e-6)
+            total += share * math.log(p / (1.0 - p))
+        return total
+
+    def probability(self, row: Row) -> float:
+        """Return the calibrated probability."""
+        found: float = self._finish(self.raw(row), self._steps)
+        return found
+
+
+def bind(
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    names: Sequence[str],
+    text: Sequence[bool],
+) -> RowModel | BlendModel:
+    """Return an exported classifier, one model or a blend, bound to the order of a feature set.
+
+    Raises:
+        NotTrustedError: it reads a feature that the feature set does not have.
+    """
+    if "members" not in meta:
+        return RowModel(meta, arrays, names, text)
+    parts = parts_of(meta, arrays)
+    return BlendModel(meta, [RowModel(m, own, names, text) for m, own in parts])
 
 
 class SegmentModel:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["nearest", "predict"]
+__all__ = ["finish", "nearest", "predict"]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -146,6 +146,12 @@ def predict(words: Any, places: Any, model: Any, x: Any, calibrated: bool) -> fl
     for i in range(model[11]):
         total += x[i] * real[at + i]
     return _calibrate(_sigmoid(total), model, real) if calibrated else total
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def finish(score: float, model: Any) -> float:
+    """Return the calibrated probability of a raw score that was made elsewhere."""
+    return float(_calibrate(_sigmoid(score), model, model.view(np.float64)))
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

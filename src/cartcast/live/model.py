@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
-from cartcast.live.arrays import RowModel, SegmentModel, read_arrays
+from cartcast.live.arrays import RowModel, SegmentModel, bind, read_arrays
 from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
@@ -24,11 +23,12 @@ from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 
-_UNPACK = msgspec.msgpack.Decoder(
-    list[tuple[bytes, bytes, tuple[int, int | None, dict[str, int]] | None, dict[int, str]]]
-).decode
-
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
+
+
+_UNPACK = msgspec.msgpack.Decoder(
+    list[tuple[bytes, bytes, tuple[int, int | None, dict[str, int]] | None, list[str]]]
+).decode
 
 
 class LiveState:
@@ -183,18 +183,22 @@ class ModelScorer:
         return self._fold.named(state.model)
 
     def pack(self, state: LiveState) -> bytes:
-        """Return the state as few bytes, for sessions at rest in this process."""
+        """Return the state as bytes for sessions at rest in this process."""
         parts = [state.model] if state.segment is None else [state.model, state.segment]
-        plain = [
-            (
-                s.words.tobytes(),
-                s.pool[: s.pool[0]].tobytes(),
-                s.past and (s.past.sessions, s.past.latest, dict(s.past.counts)),
-                s.texts,
+        folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
+        plain = []
+        for fold, part in zip(folds, parts, strict=False):
+            past = part.past
+            fold.prune(part)
+            plain.append(
+                (
+                    part.words.tobytes(),
+                    part.pool[: part.pool[0]].tobytes(),
+                    None if past is None else (past.sessions, past.latest, dict(past.counts)),
+                    list(part.texts.values()),
+                )
             )
-            for s in parts
-        ]
-        return zlib.compress(msgspec.msgpack.encode(plain), 1)
+        return msgspec.msgpack.encode(plain)
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
@@ -204,9 +208,9 @@ class ModelScorer:
                 np.frombuffer(pool, np.int64).copy(),
                 None if past is None else History(*past),
                 self._fold.clock,
-                texts,
+                {hash_text(text): text for text in texts},
             )
-            for words, pool, past, texts in _UNPACK(zlib.decompress(data))
+            for words, pool, past, texts in _UNPACK(data)
         ]
         return LiveState(states[0], states[1] if len(states) > 1 else None)
 
@@ -310,7 +314,7 @@ def load_scorer(run_dir: Path) -> ModelScorer:
     text = features.program.text
     if "champion.arrays/arrays.json" in recorded["files"]:
         arrays = read_arrays(run_dir / "model" / "champion.arrays")
-        champion: Any = RowModel(*arrays, features.names, text)
+        champion: Any = bind(*arrays, features.names, text)
     else:
         from cartcast.live.slow import SlowModel
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from cartcast.features.kernels.words import NOTHING, bits, hash_text
 
-__all__ = ["pack_model"]
+__all__ = ["pack_model", "pack_steps"]
 
 _HEAD: Final = 16
 _KINDS: Final = {"prevalence": 1, "isotonic": 2, "sigmoid": 3}
@@ -47,11 +47,22 @@ def pack_model(
         _add_trees(out, arrays, len(meta["columns"]))
     out[10], out[11] = len(out), len(arrays["weights"])
     out += [bits(float(w)) for w in arrays["weights"]]
-    out[12], out[13] = len(out), len(meta["steps"])
-    for step in meta["steps"]:
+    _add_steps(out, meta["steps"])
+    return np.array(out, np.int64)
+
+
+def pack_steps(steps: Sequence[Mapping[str, Any]]) -> npt.NDArray[np.int64]:
+    """Return calibration steps as the words of a model that has nothing else."""
+    out = [0] * _HEAD
+    _add_steps(out, steps)
+    return np.array(out, np.int64)
+
+
+def _add_steps(out: list[int], steps: Sequence[Mapping[str, Any]]) -> None:
+    out[12], out[13] = len(out), len(steps)
+    for step in steps:
         numbers = _numbers_of(step)
         out += [_KINDS[step["do"]], len(numbers), *map(bits, numbers)]
-    return np.array(out, np.int64)
 
 
 def _numbers_of(step: Mapping[str, Any]) -> list[float]:

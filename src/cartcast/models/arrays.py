@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError, NotFoundError, NotTrustedError
 from cartcast.models.prior import to_prevalence
 
-__all__ = ["SCHEMA", "TreeArrays"]
+__all__ = ["SCHEMA", "BlendArrays", "TreeArrays", "parts_of", "read_arrays"]
 
 Floats = NDArray[np.float64]
 
@@ -66,18 +66,9 @@ class TreeArrays:
             NotFoundError: the files are not there.
             NotTrustedError: they are damaged or of another schema.
         """
-        folder = Path(folder)
-        meta_path, npz_path = folder / "arrays.json", folder / "arrays.npz"
-        if not (meta_path.is_file() and npz_path.is_file()):
-            raise NotFoundError(f"{folder}: no exported arrays here; train or export again.")
-        try:
-            meta = json.loads(meta_path.read_text(encoding="utf-8"))
-            with np.load(npz_path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except (ValueError, OSError, KeyError) as error:
-            raise NotTrustedError(f"{folder}: exported arrays are damaged: {error}.") from error
-        if meta.get("schema") != SCHEMA:
-            raise NotTrustedError(f"{folder}: arrays of schema {meta.get('schema')}, not {SCHEMA}.")
+        meta, arrays = _files(Path(folder))
+        if "members" in meta:
+            raise NotTrustedError(f"{folder}: holds a blend, not one model; use read_arrays.")
         return cls(meta, arrays)
 
     @property
@@ -144,17 +135,92 @@ class TreeArrays:
         return self._finish(score_many(Z, *self._nodes, self.meta["base"]))  # type: ignore[attr-defined]
 
     def _finish(self, score: Floats) -> Floats:
-        p = np.asarray(1.0 / (1.0 + np.exp(-score)), dtype=np.float64)
-        for step in self.meta["steps"]:
-            if step["do"] == "prevalence":
-                p = to_prevalence(p, step["trained"], step["natural"])
-            elif step["do"] == "isotonic":
-                p = np.interp(p, step["x"], step["y"])
-            else:
-                q = np.clip(p, 1e-6, 1 - 1e-6)
-                odds = np.log(q / (1 - q))
-                p = 1.0 / (1.0 + np.exp(-(step["slope"] * odds + step["offset"])))
-        return p
+        return _finish(score, self.meta["steps"])
+
+
+@dataclass(frozen=True)
+class BlendArrays:
+    """A blend as plain arrays: weighted log-odds of its members, then the steps.
+
+    Attributes:
+        meta: shares, offset, steps, and the meta of each member.
+        members: the members.
+    """
+
+    meta: Mapping[str, Any]
+    members: tuple[TreeArrays, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the table columns that a row must have."""
+        return tuple(dict.fromkeys(n for m in self.members for n in m.names))
+
+    def predict(self, row: Mapping[str, Any]) -> float:
+        """Return the probability of 1 for one row given as a mapping; None or NaN is null."""
+        said = np.array([[m.predict(row)] for m in self.members])
+        return float(self._combine(said)[0])
+
+    def predict_table(self, X: Any) -> Floats:
+        """Return the probability of 1 for each row of a table, shape (rows,)."""
+        return self._combine(np.array([m.predict_table(X) for m in self.members]))
+
+    def _combine(self, said: Floats) -> Floats:
+        q = np.clip(said, 1e-6, 1 - 1e-6)
+        shares = np.array([m["share"] for m in self.meta["members"]])
+        return _finish(shares @ np.log(q / (1 - q)) + self.meta["offset"], self.meta["steps"])
+
+
+def read_arrays(folder: Path | str) -> TreeArrays | BlendArrays:
+    """Read what `export` wrote: one model or a blend.
+
+    Raises:
+        NotFoundError: the files are not there.
+        NotTrustedError: they are damaged or of another schema.
+    """
+    meta, arrays = _files(Path(folder))
+    if "members" not in meta:
+        return TreeArrays(meta, arrays)
+    return BlendArrays(meta, tuple(TreeArrays(m, a) for m, a in parts_of(meta, arrays)))
+
+
+def parts_of(
+    meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> list[tuple[Mapping[str, Any], dict[str, NDArray[Any]]]]:
+    """Return meta and arrays of each member of a blend; array `0.roots` belongs to the first."""
+    found = []
+    for i, member in enumerate(meta["members"]):
+        own = {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{i}.")}
+        found.append((member["meta"], own))
+    return found
+
+
+def _files(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    meta_path, npz_path = folder / "arrays.json", folder / "arrays.npz"
+    if not (meta_path.is_file() and npz_path.is_file()):
+        raise NotFoundError(f"{folder}: no exported arrays here; train or export again.")
+    try:
+        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        with np.load(npz_path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, KeyError) as error:
+        raise NotTrustedError(f"{folder}: exported arrays are damaged: {error}.") from error
+    if meta.get("schema") != SCHEMA:
+        raise NotTrustedError(f"{folder}: arrays of schema {meta.get('schema')}, not {SCHEMA}.")
+    return meta, arrays
+
+
+def _finish(score: Floats, steps: Any) -> Floats:
+    p = np.asarray(1.0 / (1.0 + np.exp(-score)), dtype=np.float64)
+    for step in steps:
+        if step["do"] == "prevalence":
+            p = to_prevalence(p, step["trained"], step["natural"])
+        elif step["do"] == "isotonic":
+            p = np.interp(p, step["x"], step["y"])
+        else:
+            q = np.clip(p, 1e-6, 1 - 1e-6)
+            odds = np.log(q / (1 - q))
+            p = 1.0 / (1.0 + np.exp(-(step["slope"] * odds + step["offset"])))
+    return p
 
 
 def _level(value: Any) -> str | None:

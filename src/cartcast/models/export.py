@@ -1,7 +1,7 @@
 """Plain arrays of a fitted classifier, for scoring one row in microseconds without scikit-learn.
 
-export(pipeline, folder)             -> arrays.json and arrays.npz
-TreeArrays.load(folder).predict(row) -> the probability of 1
+export(pipeline, folder)          -> arrays.json and arrays.npz
+read_arrays(folder).predict(row)  -> the probability of 1
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ from numpy.typing import NDArray
 
 from cartcast.atomic import atomic_folder
 from cartcast.errors import UsageError
-from cartcast.models.arrays import SCHEMA, TreeArrays
+from cartcast.models.arrays import SCHEMA, TreeArrays, read_arrays
 from cartcast.models.calibrate import Calibrated
 from cartcast.models.encode import Encoder
 from cartcast.models.resample import Resampled
+from cartcast.models.stack import Stack
 from cartcast.models.table import TableClassifier
 
-__all__ = ["EXPORTABLE", "TreeArrays", "can_export", "export"]
+__all__ = ["EXPORTABLE", "TreeArrays", "can_export", "export", "read_arrays"]
 
 EXPORTABLE = ("LGBMClassifier", "HistGradientBoostingClassifier", "LogisticRegression")
-"""Model classes that can be written as plain arrays."""
+"""Model classes that can be written as plain arrays, alone or in a blend."""
 
 
 def can_export(pipeline: Any) -> bool:
     """Return whether `export` knows the fitted `pipeline`."""
     core = _layers(pipeline)[0]
+    if isinstance(core, Stack):
+        return all(can_export(m) and not isinstance(m, Stack) for m in core.models_)
     return isinstance(core, TableClassifier) and type(core.model_).__name__ in EXPORTABLE
 
 
@@ -60,24 +63,7 @@ def export(pipeline: Any, folder: Path | str) -> Path:
     Raises:
         UsageError: this kind of model cannot be written as arrays.
     """
-    core, steps = _layers(pipeline)
-    if not can_export(pipeline):
-        inner = type(getattr(core, "model_", core)).__name__
-        known = ", ".join(EXPORTABLE)
-        raise UsageError(f"{inner} cannot be exported as arrays; exportable: {known}.")
-    reader = {
-        "LGBMClassifier": _read_lightgbm,
-        "HistGradientBoostingClassifier": _read_histogram,
-        "LogisticRegression": _read_line,
-    }[type(core.model_).__name__]
-    arrays, base = reader(core.model_)
-    meta = {
-        "schema": SCHEMA,
-        "model": type(core.model_).__name__,
-        "base": base,
-        "steps": steps,
-        **_encoder(core.encoder_),
-    }
+    meta, arrays = _blend(pipeline)
     folder = Path(folder)
     stream = BytesIO()
     np.savez_compressed(stream, allow_pickle=False, **arrays)
@@ -85,6 +71,36 @@ def export(pipeline: Any, folder: Path | str) -> Path:
         (temporary / "arrays.npz").write_bytes(stream.getvalue())
         (temporary / "arrays.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
     return folder
+
+
+def _blend(pipeline: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return meta and arrays of a blend, the arrays of its members numbered; or of one model."""
+    core, steps = _layers(pipeline)
+    if not isinstance(core, Stack):
+        return _one(pipeline)
+    members, arrays = [], {}
+    for i, ((name, _), model) in enumerate(zip(core.estimators, core.models_, strict=True)):
+        meta, own = _one(model)
+        members.append({"name": name, "share": float(core.shares_[i]), "meta": meta})
+        arrays.update({f"{i}.{key}": value for key, value in own.items()})
+    whole = {"schema": SCHEMA, "model": "Stack", "members": members, "steps": steps}
+    return {**whole, "offset": core.offset_}, arrays
+
+
+def _one(pipeline: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    core, steps = _layers(pipeline)
+    kind = type(getattr(core, "model_", core)).__name__
+    readers = {
+        "LGBMClassifier": _read_lightgbm,
+        "HistGradientBoostingClassifier": _read_histogram,
+        "LogisticRegression": _read_line,
+    }
+    if not isinstance(core, TableClassifier) or kind not in readers:
+        known = ", ".join(EXPORTABLE)
+        raise UsageError(f"{kind} cannot be exported as arrays; exportable: {known}.")
+    arrays, base = readers[kind](core.model_)
+    meta = {"schema": SCHEMA, "model": kind, "base": base, "steps": steps}
+    return {**meta, **_encoder(core.encoder_)}, arrays
 
 
 def _encoder(encoder: Encoder) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from cartcast.atomic import atomic_folder
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 
 if TYPE_CHECKING:
-    from cartcast.models.export import TreeArrays
+    from cartcast.models.arrays import BlendArrays, TreeArrays
 
 __all__ = ["TRUSTED", "load", "load_all", "load_arrays", "save", "save_all", "verify"]
 
@@ -147,18 +147,18 @@ def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
 
 def load_arrays(
     folder: Path | str, manifest: str | None = None, name: str = "champion"
-) -> TreeArrays | None:
+) -> TreeArrays | BlendArrays | None:
     """Return the plain arrays of one model after `verify`, or None where it has none.
 
     Raises:
         NotFoundError, NotTrustedError: as `verify`.
     """
-    from cartcast.models.export import TreeArrays
+    from cartcast.models.arrays import read_arrays
 
     recorded = verify(folder, manifest)
     if f"{name}.arrays/arrays.json" not in recorded["files"]:
         return None
-    return TreeArrays.load(Path(folder) / f"{name}.arrays")
+    return read_arrays(Path(folder) / f"{name}.arrays")
 
 
 def save(model: Any, folder: Path | str) -> str:

@@ -26,7 +26,7 @@ from cartcast.train.revenue import RevenuePart, fit_revenue
 from cartcast.train.segment import segment
 from cartcast.train.stages import Stages
 from cartcast.train.steps import Steps
-from cartcast.train.tune import tuned
+from cartcast.train.tune import params_of, tuned
 
 __all__ = ["answer"]
 
@@ -107,21 +107,21 @@ def _fit(
 ) -> list[Fitted]:
     fit = fit_classifier if q.kind == "classifier" else fit_regressor
     params: Mapping[str, Mapping[str, Any]] = {}
+    facts: dict[str, Any] = {}
     if options.budget is not None:
         with steps("tuning"):
-            found = tuned(names, q, options, stages, steps.progress)
-        params = found
-        facts = found.as_dict()
+            tuning = tuned(names, q, options, stages, steps.progress)
+        params = tuning
+        facts = tuning.as_dict()
     ordered = in_time(q.split.method)
     models = []
     for name in names:
         with steps(f"model {name}"):
-            model = fit(
-                name, q.parts, q.rows.categorical, options, stages, params.get(name), ordered
-            )
+            found = params_of(name, q.kind, params)
+            model = fit(name, q.parts, q.rows.categorical, options, stages, found, ordered)
             if options.folds is not None:
                 model = out_of_fold(model, q, options)
-            if name in params:
+            if name in facts:
                 model.facts["tuning"] = facts[name]
             models.append(model)
     return models
