@@ -99,6 +99,11 @@ def test_importance_by_click():
     found = by_click(Known(), X, y, clicks, g, features=["carts"])
     assert list(found["click"]) == [1, 2, 5]
     assert by_click(Known(), X, y, clicks, g, minimum=10_000).empty
+    weights = np.where(np.arange(1500) < 750, 1.0, 0.0)
+    half = by_click(Known(), X, y, clicks, g, weights=weights, features=["carts"])
+    only = weights > 0
+    alone = by_click(Known(), X[only], y[only], clicks[only], g[only], features=["carts"])
+    np.testing.assert_allclose(half["mean_drop"], alone["mean_drop"], rtol=0.4)
 
 
 def test_an_unknown_feature_is_named():

@@ -13,7 +13,7 @@ from cartcast.errors import DataError
 from cartcast.models.persist import load, save
 from cartcast.models.sequence import ClickSequence, network, prefixes
 
-SMALL = {"categories": ("event_type",), "numbers": ("price",), "hidden": 16, "batch": 64}
+SMALL = {"categories": ("event_type",), "numbers": ("price",), "networks": 2}
 
 
 def moments(sessions: int = 300, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:

@@ -159,9 +159,18 @@ def make_run(
             "names": ["carts", "clicks", "price_mean"],
             "units": {"carts": "event", "clicks": "event", "price_mean": "currency"},
         },
-        "models": {m: {"kind": kind, "params": {}, "seconds": 0.5 + k, "calibration": "isotonic"}
+        "models": {m: {"kind": kind, "params": {}, "seconds": 0.5 + k, "calibration": "isotonic",
+                       **({"tuning": {"trials": 12, "params": {"a": 1}, "loss": 0.1,
+                                      "default_loss": 0.11}} if m == champion else {})}
                    for k, m in enumerate(models)},
         "champion": champion,
+        "choice": {
+            "reason": f"{champion} has the lowest loss (0.1021).",
+            "candidates": [
+                {"name": m, "loss": 0.1021 + 0.01 * k, "behind": 0.01 * k, "error": 0.002,
+                 "simplicity": 3 - k} for k, m in enumerate(models[::-1])
+            ],
+        },
         "baselines": [m for m in models if m in ("prevalence", "click_count", "mean")],
         "metrics": whole,
         "intervals": ends,
@@ -174,6 +183,11 @@ def make_run(
              "direction": "raises"},
             {"feature": "price_mean", "mean_drop": 0.0004, "low": -0.001, "high": 0.002,
              "direction": "mixed"},
+        ],
+        "importance_by_click": [] if ready else [
+            {"click": c, "feature": f, "mean_drop": v, "low": v - 0.002, "high": v + 0.002}
+            for c, values in ((1, (0.001, 0.009)), (3, (0.010, 0.008)), (8, (0.024, 0.003)))
+            for f, v in zip(("carts" + evil, "clicks"), values, strict=True)
         ],
         "effects": [
             {"feature": "carts" + evil, "points": [

@@ -241,6 +241,43 @@ def test_the_card_holds_what_a_card_must(runs):
     assert re.search(r"\| ROC AUC \| 0\.\d+ \(0\.\d+ to 0\.\d+\)", text)
 
 
+def test_what_counts_is_told_by_click(pages, runs):
+    assert "What counts changes: “clicks” most after click 1, “carts” after click 8." in (
+        Page(pages["plain"]).text
+    )
+    assert "chart-importance-by-click" not in pages["ready"]
+
+
+def test_effects_of_revenue_are_money(pages):
+    page = Page(pages["money"]).text
+    assert "Carts, all else as it was: the mean prediction goes from €0.02 at 0 to €0.14 at 4" in (
+        page
+    )
+    assert "predicted revenue" in pages["money"]
+    assert "predicted share" in pages["plain"]
+
+
+def test_money_is_ranked_by_expected_revenue_and_by_probability(pages, runs):
+    e = Evidence(read_run(runs["plain"]))
+    table = e.revenue_gain.set_index(["model", "contacted"])["reached"]
+    t = e.test.sort_values("r__hurdle", ascending=False, kind="stable")
+    taken = t["weight"].cumsum() / t["weight"].sum()
+    money = t["weight"] * t["amount"]
+    assert table["expected revenue", 0.1] == pytest.approx(
+        money[taken <= 0.1].sum() / money.sum(), abs=0.02
+    )
+    assert "chart-revenue-gain" in pages["plain"]
+    assert "chart-revenue-gain" not in pages["money"], "its own gain chart is already money"
+    assert "chart-revenue-gain" not in pages["ready"]
+
+
+def test_the_card_says_how_the_champion_was_chosen(runs):
+    card = write_card(runs["plain"]).read_text(encoding="utf-8")
+    assert "## How it was chosen" in card
+    assert "has the lowest loss (0.1021)" in card
+    assert "12 trials, 0.110 to 0.100" in card
+
+
 def test_the_verb_writes_both(runs):
     import subprocess
     import sys

@@ -17,12 +17,15 @@ def effect(
     label: str,
     unit: str = "",
     currency: str | None = None,
+    predicted: str = "predicted share",
+    predicted_unit: str = "share",
     theme: Theme = "light",
 ) -> go.Figure:
-    """Draw `prediction` (a share) over `value`: a line for numbers, dots for categories.
+    """Draw `prediction` over `value`: a line for numbers, dots for categories.
 
-    `label` and `unit` are those of the feature; `share` of the sessions, if given, is drawn as
-    grey bars from zero at the foot, so that a thin end of the line is seen as thin.
+    `label` and `unit` are those of the feature, `predicted` and `predicted_unit` those of the
+    prediction; `share` of the sessions, if given, is drawn as grey bars from zero at the foot, so
+    that a thin end of the line is seen as thin.
     """
     p = PALETTES[theme]
     numeric = pd.api.types.is_numeric_dtype(table["value"])
@@ -34,7 +37,7 @@ def effect(
         x=axis(label, unit, currency)
         if numeric
         else {"title": {"text": label}, "type": "category"},
-        y=axis("predicted share", "share", range=[0, top * 1.05]),
+        y=axis(predicted, predicted_unit, currency, range=[0, top * 1.05]),
     )
     x = table["value"] if numeric else [text(v, 18) for v in table["value"]]
     share = column(table, "share")
@@ -44,7 +47,7 @@ def effect(
             customdata=[number(s, "share") for s in share], width=None,
             hovertemplate="%{customdata} of sessions<extra></extra>",
         )  # fmt: skip
-    shown = [number(v, "share") for v in table["prediction"]]
+    shown = [number(v, predicted_unit, currency) for v in table["prediction"]]
     if numeric and low is not None and high is not None:
         band(made, x, low, high, p.accent)
     made.add_scatter(

@@ -92,6 +92,7 @@ def by_click(
     click: Any,
     groups: Any = None,
     *,
+    weights: Any = None,
     minimum: int = 200,
     **options: Any,
 ) -> pd.DataFrame:
@@ -105,14 +106,16 @@ def by_click(
     at = pd.Series(np.asarray(click)).astype("Int64")
     y = np.asarray(y_obs, float)
     g = None if groups is None else pd.Series(groups).to_numpy()
+    w = None if weights is None else np.asarray(weights, float)
     tables = []
     for number in sorted(at.dropna().unique()):
         inside = (at == number).fillna(False).to_numpy(bool)
         if inside.sum() < minimum:
             continue
         part = importance(
-            model, X[inside], y[inside], None, None if g is None else g[inside], **options
-        )
+            model, X[inside], y[inside], None if w is None else w[inside],
+            None if g is None else g[inside], **options,
+        )  # fmt: skip
         part.insert(0, "click", int(number))
         tables.append(part)
     if not tables:

@@ -210,6 +210,30 @@ class Evidence:
         return table.astype({"mean_drop": float, "low": float, "high": float})
 
     @cached_property
+    def importance_by_click(self) -> pd.DataFrame:
+        """What shuffling a feature costs at each click: click, feature, mean_drop, low, high."""
+        columns = ["click", "feature", "mean_drop", "low", "high"]
+        table = pd.DataFrame(self.run.data.get("importance_by_click", []), columns=columns)
+        return table.astype({"mean_drop": float, "low": float, "high": float})
+
+    @cached_property
+    def revenue_gain(self) -> pd.DataFrame:
+        """Share of the money reached by expected revenue, and by probability alone."""
+        t = self._sold
+        column = f"p__{self.run.champion}"
+        if self.run.kind != "classifier" or column not in t or not (t["amount"] > 0).any():
+            return pd.DataFrame()
+        ranks = {"expected revenue": f"r__{self.revenue_model}", "probability alone": column}
+        tables = [
+            curves.gain(
+                t["amount"], t[said], t["weight"], self.run.groups(t),
+                draws=DRAWS if said != column else 0,
+            ).assign(model=name)
+            for name, said in ranks.items()
+        ]  # fmt: skip
+        return pd.concat(tables, ignore_index=True)
+
+    @cached_property
     def segments(self) -> pd.DataFrame:
         """Name, sentence, size, share, conversion, revenue per session of each segment."""
         table = pd.DataFrame(self.run.data.get("segments", []))

@@ -32,6 +32,7 @@ def sections(e: Evidence) -> list[Section]:
         _use(e),
         _findings(e),
         _figures(e),
+        _choice(e),
         _by_click(e),
         _calibration(e),
         _slices(e),
@@ -90,6 +91,39 @@ def _figures(e: Evidence) -> Section:
         rows.append((SCORES[metric].title, *cells))
     heads = ("test, 90 % interval over visitors", *[m.replace("_", " ") for m in shown])
     return Section("Figures", (answers.good(e),), heads=heads, rows=rows)
+
+
+def _choice(e: Evidence) -> Section:
+    """How the champion was chosen among the models, and what tuning did to each."""
+    choice, models = e.run.data.get("choice", {}), e.run.data["models"]
+    texts = []
+    if choice.get("reason"):
+        texts.append(f"Chosen on validation rows: {choice['reason']}")
+    if any("tuning" in facts for facts in models.values()):
+        texts.append("Tuned on train rows; the loss is that of the inner folds.")
+    rows = []
+    for c in choice.get("candidates", []):
+        tuning = models.get(c["name"], {}).get("tuning")
+        rows.append(
+            (
+                c["name"].replace("_", " "),
+                number(c["loss"], "points"),
+                f"{number(c['behind'], 'points')} ± {number(c['error'], 'points')}",
+                str(c["simplicity"]),
+                _tuned(tuning),
+            )
+        )
+    heads = ("model", "validation loss", "behind the best", "simplicity", "tuning")
+    return Section("How it was chosen", texts, heads=heads, rows=rows)
+
+
+def _tuned(tuning: Any) -> str:
+    if not tuning:
+        return "none"
+    if not tuning.get("params"):
+        return f"{tuning['trials']} trials; the default stayed best"
+    found = f"{number(tuning['default_loss'], 'points')} to {number(tuning['loss'], 'points')}"
+    return f"{tuning['trials']} trials, {found}"
 
 
 def _by_click(e: Evidence) -> Section:

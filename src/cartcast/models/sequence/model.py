@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,10 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         categories: columns that enter by a table of vectors, the `levels` most frequent values.
         numbers: columns that enter as standardised signed logarithms; nulls as 0, and marked.
+        networks: number of networks, each from another start; their log-odds are averaged.
         hidden: size of the state.
-        epochs: most passes over the sessions; the best one on a tenth of the sessions is kept.
+        epochs: most passes over the sessions; the best one on a tenth of the sessions, another
+            one for each network, is kept.
         batch: sessions in a step.
         rate: learning rate.
         longest: clicks of a session used for learning.
@@ -45,9 +47,10 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         categories: tuple[str, ...] = CATEGORIES,
         numbers: tuple[str, ...] = NUMBERS,
-        hidden: int = 32,
-        epochs: int = 12,
-        batch: int = 256,
+        networks: int = 4,
+        hidden: int = 16,
+        epochs: int = 20,
+        batch: int = 64,
         rate: float = 5e-3,
         longest: int = 64,
         levels: int = 50,
@@ -55,6 +58,7 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         self.categories = categories
         self.numbers = numbers
+        self.networks = networks
         self.hidden = hidden
         self.epochs = epochs
         self.batch = batch
@@ -74,18 +78,13 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         w = np.ones(len(labels)) if weights is None else weights
         events = gather(X, self._names)
         reader = Reader.learn(events, tuple(self.categories), tuple(self.numbers), self.levels)
-        p = float(np.average(labels, weights=w))
-        first = network.start(
-            reader.size, reader.width, self.hidden, float(np.log(p / (1 - p))), self.seed
-        )
-        sessions = np.random.default_rng(self.seed).permutation(len(events.length))
-        held = max(1, len(sessions) // HELD)
-        # With one session there is none to hold back.
-        parts = (sessions[held:] if len(sessions) > 1 else sessions, sessions[:held])
-        used, judged = (self._batches(part, events, reader, labels, w) for part in parts)
-        how = network.Learning(self.epochs, self.rate, self.seed)
+        codes, numbers = reader.codes(events), reader.numbers(events)
+        judged = _judged(events, labels, w)
+        self.weights_ = [
+            self._network(self.seed + k, events, reader, codes, numbers, judged)
+            for k in range(self.networks)
+        ]
         self.classes_ = np.array([0, 1])
-        self.weights_ = network.fit(first, used, judged, how)
         self.levels_, self.centre_, self.spread_ = reader.levels, reader.centre, reader.spread
         return self
 
@@ -99,11 +98,12 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         reader = Reader(self.levels_, self.centre_, self.spread_)
         codes, numbers = reader.codes(events), reader.numbers(events).astype(np.float64)
         # In double precision, so that a score does not hang on who is scored beside it.
-        weights = {name: value.astype(np.float64) for name, value in self.weights_.items()}
+        exact = [{k: v.astype(np.float64) for k, v in w.items()} for w in self.weights_]
         odds = np.empty(len(codes))
         for group in network.cut(np.arange(len(events.length)), events.length, SCORED):
             place, real = _places(events, group, int(events.length[group].max()))
-            odds[place[real]] = network.scores(weights, codes[place], numbers[place])[real]
+            said = [network.scores(w, codes[place], numbers[place])[real] for w in exact]
+            odds[place[real]] = np.mean(said, axis=0)
         z = odds[events.start[events.session] + events.click]
         p = 0.5 * (1 + np.tanh(0.5 * z))
         return np.column_stack([1 - p, p])
@@ -116,27 +116,54 @@ class ClickSequence(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _names(self) -> tuple[str, ...]:
         return (*self.categories, *self.numbers)
 
-    def _batches(
-        self, sessions: Any, events: Events, reader: Reader, labels: Any, w: Floats
-    ) -> list[network.Batch]:
-        codes, numbers = reader.codes(events), reader.numbers(events)
-        at = events.start[events.session] + events.click
-        weight = np.bincount(at, w, len(codes))
-        positive = np.bincount(at, w * labels, len(codes))
-        target = np.divide(positive, weight, out=np.zeros(len(codes)), where=weight > 0)
+    def _network(
+        self, seed: int, events: Events, reader: Reader, codes: Any, numbers: Any, judged: _Judged
+    ) -> network.Weights:
+        sessions = np.random.default_rng(seed).permutation(len(events.length))
+        held = max(1, len(sessions) // HELD)
+        # With one session there is none to hold back.
+        parts = (sessions[held:] if len(sessions) > 1 else sessions, sessions[:held])
         length = np.minimum(events.length, self.longest)
-        made = []
-        for group in network.cut(sessions, length, self.batch):
-            place, real = _places(events, group, int(length[group].max()))
-            made.append(
-                network.Batch(
-                    codes[place],
-                    numbers[place],
-                    target[place].astype(np.float32),
-                    np.where(real, weight[place], 0.0).astype(np.float32),
-                )
-            )
-        return made
+        used, kept = (
+            [
+                _batch(events, group, int(length[group].max()), codes, numbers, judged)
+                for group in network.cut(part, length, self.batch)
+            ]
+            for part in parts
+        )
+        p = float(np.average(judged.target, weights=judged.weight))
+        odds = float(np.log(p / (1 - p)))
+        first = network.start(reader.size, reader.width, self.hidden, odds, seed)
+        return network.fit(first, used, kept, network.Learning(self.epochs, self.rate, seed))
+
+
+class _Judged(NamedTuple):
+    """The mean label of each event, and its weight: 0 where no row ends."""
+
+    target: Floats
+    weight: Floats
+
+
+def _judged(events: Events, labels: Any, w: Floats) -> _Judged:
+    at = events.start[events.session] + events.click
+    count = int(events.length.sum())
+    weight = np.bincount(at, w, count)
+    positive = np.bincount(at, w * labels, count)
+    target = np.divide(positive, weight, out=np.zeros(count), where=weight > 0)
+    return _Judged(target, weight.astype(np.float64))
+
+
+def _batch(
+    events: Events, group: Any, wide: int, codes: Any, numbers: Any, judged: _Judged
+) -> network.Batch:
+    place, real = _places(events, group, wide)
+    weight = np.where(real, judged.weight[place], 0.0)
+    return network.Batch(
+        codes[place],
+        numbers[place],
+        judged.target[place].astype(np.float32),
+        weight.astype(np.float32),
+    )
 
 
 def _places(events: Events, group: Any, wide: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -1,0 +1,66 @@
+"""One chart of a report with the sentence that it shows and its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from cartcast.charts.theme import number
+
+__all__ = ["Block", "made", "plain"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One chart: where it belongs, what it shows in words, the figure, and its table.
+
+    Attributes:
+        name: id in the page.
+        section: `main`, `good`, `drivers`, `effects`, `revenue` or `segments`.
+        words: what it shows, a sentence.
+        figure: Plotly JSON, safe inside a script element.
+        columns: heads of the table.
+        rows: cells of the table, as words.
+    """
+
+    name: str
+    section: str
+    words: str
+    figure: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def made(
+    name: str,
+    section: str,
+    words: str,
+    figure: Any,
+    table: pd.DataFrame,
+    units: Mapping[str, str],
+    currency: str | None = None,
+) -> Block:
+    """Return a block; `units` names the columns of its table, in order, with their units."""
+    shown = [
+        [_cell(row[column], unit, currency) for column, unit in units.items()]
+        for row in table.to_dict("records")
+    ]
+    # "<" is written as an escape, so that no text of the data can end the script element.
+    text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True).replace("<", "\\u003c")
+    heads = [c.replace("_", " ") for c in units]
+    return Block(name, section, words, text, heads, shown)
+
+
+def _cell(value: Any, unit: str, currency: str | None) -> str:
+    if unit == "words":
+        return "–" if value is None or value != value else str(value).replace("_", " ")
+    return number(None if pd.isna(value) else value, unit, currency)
+
+
+def plain(name: Any) -> str:
+    """Return the name of a model or feature as words."""
+    return str(name).replace("_", " ")
