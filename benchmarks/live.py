@@ -310,6 +310,7 @@ def memory(run: Path, sessions: int = 20_000) -> dict[str, float]:
     hot = tracemalloc.get_traced_memory()[0] - before
     clock[0] += 200 * 10**6
     store.sweep(list(store.sessions.index))
+    store.sweep_visitors(list(store.sessions.visitors))
     settled = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     return {"within_late_window": hot / sessions, "after_it": settled / sessions}

@@ -192,9 +192,37 @@ def test_a_session_goes_on_after_a_rest_and_takes_late_events_again(scorer: Any)
     arrived += [make(100, 403), make(101, 455), make(102, 399)]
     for place, event in enumerate(arrived):
         if place == 5:
-            resting.settle(resting.index["vv"])
+            session = resting.find(("vv",))
+            assert session is not None
+            resting.rest(session)
+            assert isinstance(resting.index["vv"], bytes)
             assert resting.apply(make(99, 3.5), 0).status == "too_late"
         outcomes = [s.apply(msgspec.structs.replace(event), 0) for s in (resting, plain)]
         assert outcomes[0].status == outcomes[1].status
     assert resting.index["vv"].state == plain.index["vv"].state
     assert resting.index["vv"].clicks == 68
+
+
+def test_crowded_sessions_fold_their_oldest_events_once(scorer: Any) -> None:
+    rules = Rules(session_gap=GAP, late_window=WINDOW, max_kept=100)
+    sessions, steps = Sessions(scorer, rules), [0]
+    step = scorer.step
+
+    def counted(state: Any, event: Event) -> Any:
+        steps[0] += 1
+        return step(state, event)
+
+    scorer.step = counted
+    for number in range(1000):
+        sessions.apply(make(number, number * 0.01), 0)
+    assert steps[0] == 1000
+    session = sessions.find(("vv",))
+    assert session is not None
+    assert 60 < len(session.tail) <= 100
+    assert sessions.apply(make(2000, 9.755), 0).status == "late_accepted"
+    for number in range(3000, 3200):
+        sessions.apply(make(number, 10 + number * 0.01), 0)
+    session = sessions.find(("vv",))
+    assert session is not None
+    assert len(session.tail) <= 101
+    assert session.clicks == 1201

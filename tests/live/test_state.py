@@ -194,7 +194,7 @@ def test_sessions_expire_and_settle(scorer: Any) -> None:
     store.sessions.apply(msgspec.structs.replace(event(50), session_id="own"), T0)
     now[0] = T0 + 130_000_000
     store.sweep(list(store.sessions.index))
-    assert all(s.settled and not s.tail for s in store.sessions.index.values())
+    assert all(isinstance(s, bytes) for s in store.sessions.index.values())
     now[0] = T0 + int(1930e6)
     store.sweep(list(store.sessions.index))
     assert list(store.sessions.index) == ["sown"]
@@ -225,3 +225,43 @@ def test_records_of_one_moment_share_a_sync(
 
     asyncio.run(main())
     assert count[0] <= 5
+
+
+def test_sessions_and_visitors_at_rest_are_found_changed_and_stored(
+    scorer: Any, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        now = [T0]
+        store = MemoryStore(
+            scorer, Rules(), tmp_path, clock=lambda: now[0], durability="write", sweeps=False
+        )
+        await store.open()
+        live = Live(scorer, store)
+        for n in range(600):
+            await live.ingest([event(n, f"v{n % 100}", 1.0)], now=T0)
+        login = msgspec.structs.replace(event(1000, "v3", 2.0), user_id="ann")
+        names = [a.session_id for a in await live.ingest([login], now=T0)]
+        before = {k: (s.clicks, scorer.values(s.state)) for k, s in store.sessions.index.items()}  # type: ignore[union-attr]
+        now[0] = T0 + 130_000_000
+        store.sweep(list(store.sessions.index))
+        store.sweep_visitors(list(store.sessions.visitors))
+        assert {type(v) for v in store.sessions.visitors.values()} == {bytes}
+        found = await store.find(str(names[0]))
+        assert found is not None
+        assert found.clicks == 7
+        repeat, later = event(599, "v99", 1.0), event(2000, "v99", 140.0)
+        answers = await live.ingest([repeat, later], now=T0 + 140_000_000)
+        assert [a.status for a in answers] == ["duplicate", "accepted"]
+        await store.close()
+        again = MemoryStore(scorer, Rules(), tmp_path, clock=lambda: now[0], sweeps=False)
+        await again.open()
+        for key, (clicks, values) in before.items():
+            session = again.sessions.find((key,))
+            assert session is not None
+            if key != "vv99":
+                assert (session.clicks, scorer.values(session.state)) == (clicks, values)
+        assert again.sessions.find(("uann",)) is again.sessions.find(("vv3",))
+        assert again.sessions.visitor("v99").sessions == 1
+        await again.close()
+
+    asyncio.run(main())

@@ -172,7 +172,7 @@ class RedisStore:
         """Return the open session with this id."""
         try:
             named = await self._load(["s" + identity], [])
-            if found := named.sessions.index.get("s" + identity):
+            if found := named.sessions.find(("s" + identity,)):
                 return found
             key = await self._redis.get(f"{self._prefix}i:{identity}")
             if key is None:
@@ -180,7 +180,7 @@ class RedisStore:
             read = await self._load([key.decode()], [])
         except (RedisError, OSError) as error:
             raise _gone(error) from error
-        found = read.sessions.index.get(key.decode())
+        found = read.sessions.find((key.decode(),))
         return found if found is not None and found.id == identity else None
 
     async def find_visitor(self, event: Event) -> Session | None:
@@ -301,7 +301,7 @@ class RedisStore:
                 continue
             life = max((sessions.expires(session) - session.touched) // 1000, 1)
             primary = session.keys[0]
-            blob = encode(dump_session(session, sessions.dump_state))
+            blob = encode(dump_session(session, self._scorer.dump))
             checked[f"{prefix}k:{primary}"] = (blob, life)
             for key in session.keys[1:]:
                 name = f"{prefix}k:{key}"
@@ -311,7 +311,7 @@ class RedisStore:
                 free[f"{prefix}i:{session.id}"] = (primary.encode(), life)
         life = int(self._rules.visitor_ttl * 1000)
         for name in who & sessions.visitors.keys():
-            checked[f"{prefix}h:{name}"] = (encode(sessions.visitors[name].dump()), life)
+            checked[f"{prefix}h:{name}"] = (encode(sessions.visitor(name).dump()), life)
         versions, values = [], []
         for name, (value, ms) in checked.items():
             before = read.versions.get(name, b"")

@@ -110,7 +110,7 @@ class Scorer(Protocol):
         ...
 
     def pack(self, state: State) -> bytes:
-        """Return the state as few bytes, for sessions at rest in this process."""
+        """Return the state as bytes for sessions at rest in this process."""
         ...
 
     def unpack(self, data: bytes) -> State:

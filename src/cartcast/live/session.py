@@ -101,9 +101,13 @@ class Visitor:
 
 
 class Session:
-    """One session: its keys, its counts, its feature state and its kept events."""
+    """One session: its keys, its counts, its feature state and its kept events.
+
+    `ahead` holds, by the number of kept events that it has folded, what `base` will be.
+    """
 
     __slots__ = (
+        "ahead",
         "arrivals",
         "base",
         "bought",
@@ -136,6 +140,7 @@ class Session:
         self.campaign: str | None = None
         self.bought: str | None = None
         self.base: Base | None = None
+        self.ahead: list[tuple[int, Base]] = []
         self.tail: list[Kept] = []
         self.seen: array[int] | set[int] = array("Q")
         self.previous: Session | None = None

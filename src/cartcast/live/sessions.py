@@ -8,7 +8,6 @@ one is refused. An event id counts once.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, MutableMapping
 from random import getrandbits
 from typing import Final, Literal, NamedTuple
@@ -17,6 +16,7 @@ import msgspec
 import xxhash
 
 from cartcast.live.event import Event
+from cartcast.live.rest import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
 from cartcast.live.session import Base, Kept, Rules, Session, Visitor
 
@@ -25,14 +25,12 @@ __all__ = ["Outcome", "Sessions", "Status", "Watch", "visitor_of"]
 Status = Literal["accepted", "late_accepted", "duplicate", "too_late", "too_many"]
 LAST: Final = 2**62
 """Order of an event that has none: after its peers of the same time, then by arrival."""
-TRIM_AT: Final = 24
-"""Kept events from which folding the oldest for good is considered."""
+STRIDE: Final = 32
+"""Kept events after which the state is noted, so that older events can be dropped later."""
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Event).decode
 _DAY = 86_400_000_000
-_AT_REST: list[Kept] = []
-"""The kept events of every session at rest: none; `wake` gives a session its own list."""
 
 
 class Outcome(NamedTuple):
@@ -62,7 +60,7 @@ class Sessions:
     Plain and synchronous: who stores the indexes, and when they are durable, is not its concern.
 
     Attributes:
-        index: open sessions by key.
+        index: open sessions by key; those at rest as bytes.
         visitors: visitors' histories by id; kept only when the features read them.
         before_change: called with a session or visitor whose `epoch` is not `epoch`, before it
             is changed, so that a snapshot taken meanwhile sees it as it was.
@@ -72,14 +70,15 @@ class Sessions:
         self,
         scorer: Scorer,
         rules: Rules | None = None,
-        index: MutableMapping[str, Session] | None = None,
-        visitors: MutableMapping[str, Visitor] | None = None,
+        index: MutableMapping[str, Session | bytes] | None = None,
+        visitors: MutableMapping[str, Visitor | bytes] | None = None,
         watch: Watch | None = None,
     ) -> None:
         self.scorer = scorer
         self.rules = rules = rules or Rules()
-        self.index: MutableMapping[str, Session] = {} if index is None else index
-        self.visitors: MutableMapping[str, Visitor] = {} if visitors is None else visitors
+        self.index: MutableMapping[str, Session | bytes] = {} if index is None else index
+        self.visitors: MutableMapping[str, Visitor | bytes] = {} if visitors is None else visitors
+        self._resting = Resting()
         self.watch = watch
         self.epoch = 0
         self.before_change: Callable[[Session | Visitor], None] | None = None
@@ -107,6 +106,8 @@ class Sessions:
         found = self.index.get(keys[0])
         if found is None and len(keys) > 1:
             found = self.index.get(keys[1])
+        if isinstance(found, bytes):
+            return self.wake(found)
         return found
 
     def apply(self, event: Event, now: int) -> Outcome:
@@ -122,8 +123,6 @@ class Sessions:
         if session is not None:
             if session.epoch != self.epoch and self.before_change is not None:
                 self.before_change(session)
-            if type(session.state) is bytes:
-                self.wake(session)
             if not fresh and _counted(session, mark):
                 session.touched = now
                 return Outcome("duplicate", session, event, None)
@@ -142,33 +141,50 @@ class Sessions:
             session = self._open(keys, when, event)
         data = _ENCODE(event)
         session.arrivals = arrival = session.arrivals + 1
-        session.tail.append(Kept(when, order, arrival, mark, data))
+        tail = session.tail
+        tail.append(Kept(when, order, arrival, mark, data))
         session.remember(mark)
         session.touched = now
         self._step(session, event, when, order)
         if self._history:
             self._count(event, when, now)
-        if len(session.tail) > TRIM_AT:
+        if len(tail) >= STRIDE:
             self._trim(session)
         return Outcome("accepted", session, event, data)
 
     def settle(self, session: Session) -> None:
         """Drop what is kept only for late events; called when the late window has passed."""
-        session.tail = _AT_REST
+        session.tail = []
         session.base = None
+        session.ahead = []
         session.previous = None
         session.past = None
         session.settled = True
-        if type(session.state) is not bytes:
-            session.state = self.scorer.pack(session.state)
-        if not isinstance(session.seen, set):
-            session.seen = array("Q", session.seen)
 
-    def wake(self, session: Session) -> Session:
-        """Make a session at rest ready to be read or changed; return it."""
-        if type(session.state) is bytes:
-            session.state = self.scorer.unpack(session.state)
-            session.tail = []
+    def rest(self, session: Session) -> None:
+        """Settle a session and keep it as few bytes until it is asked for."""
+        if session.epoch != self.epoch and self.before_change is not None:
+            self.before_change(session)
+        self.settle(session)
+        data = self._resting.pack(session, self.scorer.pack(session.state))
+        for key in session.keys:
+            if self.index.get(key) is session:
+                self.index[key] = data
+
+    def wake(self, data: bytes) -> Session:
+        """Return the session that rests in `data`, in its place again."""
+        session = self.unpack(data)
+        for key in session.keys:
+            if self.index.get(key) is data:
+                self.index[key] = session
+        return session
+
+    def unpack(self, data: bytes) -> Session:
+        """Return the session that rests in `data`, which stays where it is."""
+        session, state = self._resting.unpack(data)
+        session.state = self.scorer.unpack(state)
+        # Snapshots hold the bytes as they were: there is nothing to write before a change.
+        session.epoch = self.epoch
         return session
 
     def _rebase(self, session: Session) -> None:
@@ -176,25 +192,18 @@ class Sessions:
         place = (session.last_time, session.last_order, session.campaign, session.bought)
         state = self.scorer.copy(session.state)
         session.base = Base(state, session.clicks, session.first, *place)
-        session.tail = []
         session.settled = False
 
-    def dump_state(self, state: State) -> bytes:
-        """Return a state as bytes, at rest or not."""
-        return self.scorer.dump(self.scorer.unpack(state) if type(state) is bytes else state)
-
-    def close(self, session: Session) -> None:
-        """Forget a session."""
-        for key in session.keys:
-            if self.index.get(key) is session:
-                del self.index[key]
-
-    def expires(self, session: Session) -> int:
+    def expires(self, session: Session | bytes) -> int:
         """Return the time (microseconds) after which the session can get no more events."""
+        if isinstance(session, bytes):
+            return touched_at(session) + self._kept_for(is_named(session))
+        return session.touched + self._kept_for(session.keys[0][0] == "s")
+
+    def _kept_for(self, named: bool) -> int:
         rules = self.rules
-        named = session.keys[0][0] == "s"
         kept = max(rules.session_ttl, rules.session_gap) if named else rules.session_gap
-        return session.touched + int((kept + rules.late_window) * 1e6)
+        return int((kept + rules.late_window) * 1e6)
 
     def _open(self, keys: tuple[str, ...], when: int, event: Event) -> Session:
         name = event.session_id
@@ -203,7 +212,7 @@ class Sessions:
             name = f"{xxhash.xxh3_128_intdigest(seed):032x}"
         past = None
         if self._history and (who := visitor_of(event)) is not None:
-            visitor = self._visitor(who)
+            visitor = self.visitor(who)
             past = visitor.past()
             visitor.sessions += 1
         session = Session(name, keys, self.scorer.start(past))
@@ -256,10 +265,14 @@ class Sessions:
         if self.watch is not None:
             self.watch(session, click, event, session.state)
 
-    def _visitor(self, who: str) -> Visitor:
+    def visitor(self, who: str) -> Visitor:
+        """Return the history of a visitor, ready to be changed."""
         visitor = self.visitors.get(who)
         if visitor is None:
             visitor = self.visitors[who] = Visitor()
+            visitor.epoch = self.epoch
+        elif isinstance(visitor, bytes):
+            visitor = self.visitors[who] = unpack_visitor(visitor)
             visitor.epoch = self.epoch
         elif visitor.epoch != self.epoch and self.before_change is not None:
             self.before_change(visitor)
@@ -269,7 +282,7 @@ class Sessions:
         who = visitor_of(event)
         if who is None:
             return
-        visitor = self._visitor(who)
+        visitor = self.visitor(who)
         if event.event_type in self._counted_types:
             visitor.counts[event.event_type] = visitor.counts.get(event.event_type, 0) + 1
         visitor.touched = now
@@ -277,26 +290,34 @@ class Sessions:
             visitor.last = when
 
     def _trim(self, session: Session) -> None:
-        """Fold kept events that no late event may precede any more into the base."""
-        edge = session.last_time - self._window
-        tail = session.tail
-        count = 0
-        while count < len(tail) and (
-            tail[count].time < edge or len(tail) - count > self.rules.max_kept
-        ):
-            count += 1
-        if count < TRIM_AT // 2 and len(tail) <= self.rules.max_kept:
-            return
+        """Note the state every few kept events; drop those that none may precede any more."""
+        tail, ahead = session.tail, session.ahead
+        if len(tail) % STRIDE == 0:
+            place = (session.last_time, session.last_order, session.campaign, session.bought)
+            state = self.scorer.copy(session.state)
+            ahead.append((len(tail), Base(state, session.clicks, session.first, *place)))
+        crowded = len(tail) > self.rules.max_kept
+        if ahead:
+            count, base = ahead[0]
+            if crowded or tail[count - 1].time < session.last_time - self._window:
+                session.base = base
+                session.ahead = [(n - count, later) for n, later in ahead[1:]]
+                del tail[:count]
+        elif crowded:
+            self._fold_oldest(session, max(len(tail) // 4, 1))
+
+    def _fold_oldest(self, session: Session, count: int) -> None:
+        """Fold the oldest kept events into the base: what `ahead` saves when it is there."""
         ghost = self._from_base(session)
         watch, self.watch = self.watch, None
         try:
-            for kept in tail[:count]:
+            for kept in session.tail[:count]:
                 self._step(ghost, _DECODE(kept.data), kept.time, kept.order)
         finally:
             self.watch = watch
         place = (ghost.last_time, ghost.last_order, ghost.campaign, ghost.bought)
         session.base = Base(ghost.state, ghost.clicks, session.first, *place)
-        del tail[:count]
+        del session.tail[:count]
 
     def _from_base(self, session: Session) -> Session:
         """Return the session as it was before its kept events."""
@@ -371,12 +392,12 @@ class Sessions:
         for kept in (kept for tail in tails for kept in tail):
             event = _DECODE(kept.data)
             if (who := visitor_of(event)) and event.event_type in self._counted_types:
-                counts = self._visitor(who).counts
+                counts = self.visitor(who).counts
                 counts[event.event_type] = counts.get(event.event_type, 0) - 1
         first = start.tail or newest.tail
         if not first or (who := visitor_of(_DECODE(first[0].data))) is None:
             return
-        visitor = self._visitor(who)
+        visitor = self.visitor(who)
         visitor.sessions -= len(tails) - 1
         if visitor.last == newest.last_time:
             past = start.past

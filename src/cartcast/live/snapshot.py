@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import NotTrustedError, StorageError
+from cartcast.live.rest import unpack_visitor
 from cartcast.live.session import Session, Visitor, decode, dump_session, encode
 from cartcast.live.sessions import Sessions
 
@@ -23,7 +24,7 @@ __all__ = ["Snapshot", "newest_snapshot", "read_snapshot"]
 
 _NAME = re.compile(r"snapshot-(\d{10})\.bin")
 _HEAD = struct.Struct("<II")
-_SLICE = 200
+_SLICE = 50
 FORMAT = 1
 
 
@@ -82,7 +83,7 @@ class Snapshot:
         self._folder = folder
         self._number = number
         self._rows: list[bytes] = []
-        self._dump = sessions.dump_state
+        self._dump = sessions.scorer.dump
         self._names: dict[int, str] = {}
         self.size = 0
 
@@ -94,7 +95,7 @@ class Snapshot:
         """
         sessions = self._sessions
         sessions.epoch += 1
-        pending: list[Session] = list(sessions.index.values())
+        pending = list({id(s): s for s in sessions.index.values()}.values())
         visitors = list(sessions.visitors.items())
         self._names = {id(visitor): who for who, visitor in visitors}
         sessions.before_change = self._write_first
@@ -117,18 +118,25 @@ class Snapshot:
         return self.size
 
     async def _write_everything(
-        self, pending: list[Session], visitors: list[tuple[str, Visitor]], handle: int
+        self,
+        pending: list[Session | bytes],
+        visitors: list[tuple[str, Visitor | bytes]],
+        handle: int,
     ) -> None:
         epoch = self._sessions.epoch
         fingerprint = self._sessions.scorer.fingerprint
         self._add({"format": FORMAT, "fingerprint": fingerprint})
         for place, session in enumerate(pending):
-            if session.epoch != epoch:
+            if isinstance(session, bytes):
+                self._add(["s", dump_session(self._sessions.unpack(session), self._dump)])
+            elif session.epoch != epoch:
                 self._write_first(session)
             if place % _SLICE == _SLICE - 1:
                 await self._drain(handle)
-        for place, (_, visitor) in enumerate(visitors):
-            if visitor.epoch != epoch:
+        for place, (who, visitor) in enumerate(visitors):
+            if isinstance(visitor, bytes):
+                self._add(["v", who, unpack_visitor(visitor).dump()])
+            elif visitor.epoch != epoch:
                 self._write_first(visitor)
             if place % (_SLICE * 4) == 0:
                 await self._drain(handle)

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from cartcast.errors import NotTrustedError, StorageError
 from cartcast.live.event import Event
 from cartcast.live.log import Durability, Log, read_segment, segments
+from cartcast.live.rest import hash_at_rest, id_hash, pack_visitor, touched_at
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Answer, Render
 from cartcast.live.session import Rules, Session, Visitor, load_session
@@ -156,24 +157,27 @@ class MemoryStore:
 
     async def find_visitor(self, event: Event) -> Session | None:
         """Return the open session that an event of this visitor would join."""
-        found = self.sessions.find(Sessions.keys_of(event))
-        return None if found is None else self.sessions.wake(found)
+        return self.sessions.find(Sessions.keys_of(event))
 
     async def find(self, identity: str) -> Session | None:
         """Return the open session with this id."""
-        index = self.sessions.index
-        found = index.get("s" + identity)
-        if found is not None:
-            return self.sessions.wake(found)
-        for place, session in enumerate(list(index.values())):
-            if session.id == identity:
-                return self.sessions.wake(session)
+        sessions = self.sessions
+        named = sessions.find(("s" + identity,))
+        if named is not None:
+            return named
+        wanted = id_hash(identity)
+        for place, session in enumerate(list(sessions.index.values())):
+            if isinstance(session, bytes):
+                if hash_at_rest(session) == wanted:
+                    return sessions.unpack(session)
+            elif session.id == identity:
+                return session
             if place % 10_000 == 9_999:
                 await asyncio.sleep(0)
         return None
 
     def sweep(self, keys: Iterable[str]) -> None:
-        """Expire and settle those of `keys` whose time has come."""
+        """Expire, or put to rest, those of `keys` whose time has come."""
         sessions, now = self.sessions, self.clock()
         window = int(sessions.rules.late_window * 1e6)
         for key in keys:
@@ -181,9 +185,9 @@ class MemoryStore:
             if session is None:
                 continue
             if now > sessions.expires(session):
-                sessions.close(session)
-            elif not session.settled and now - session.touched > window:
-                sessions.settle(session)
+                del sessions.index[key]
+            elif not isinstance(session, bytes) and now - session.touched > window:
+                sessions.rest(session)
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -191,18 +195,30 @@ class MemoryStore:
             for start in range(0, len(keys), _SWEEP_SLICE):
                 self.sweep(keys[start : start + _SWEEP_SLICE])
                 await asyncio.sleep(_SWEEP_PAUSE)
-            self._forget_visitors()
+            who = list(self.sessions.visitors)
+            for start in range(0, len(who), _SWEEP_SLICE):
+                self.sweep_visitors(who[start : start + _SWEEP_SLICE])
+                await asyncio.sleep(_SWEEP_PAUSE)
             if self._log is not None:
                 limit = max(SNAPSHOT_BYTES, self._snapshot_bytes)
                 if self._log.bytes_written > limit and self._log.failure is None:
                     await self._take_snapshot()
             await asyncio.sleep(1.0)
 
-    def _forget_visitors(self) -> None:
-        edge = self.clock() - int(self.sessions.rules.visitor_ttl * 1e6)
-        visitors = self.sessions.visitors
-        for who in [who for who, visitor in visitors.items() if visitor.touched < edge]:
-            del visitors[who]
+    def sweep_visitors(self, names: Iterable[str]) -> None:
+        """Forget, or put to rest, those visitors whose time has come."""
+        sessions, now = self.sessions, self.clock()
+        edge = now - int(sessions.rules.visitor_ttl * 1e6)
+        window = now - int(sessions.rules.late_window * 1e6)
+        for who in names:
+            visitor = sessions.visitors.get(who)
+            if isinstance(visitor, bytes):
+                if touched_at(visitor) < edge:
+                    del sessions.visitors[who]
+            elif visitor is not None and visitor.touched < window:
+                if visitor.epoch != sessions.epoch and sessions.before_change is not None:
+                    sessions.before_change(visitor)
+                sessions.visitors[who] = pack_visitor(visitor)
 
     async def _take_snapshot(self, final: bool = False) -> None:
         assert self._log is not None
@@ -252,7 +268,9 @@ class MemoryStore:
             for now, data in read_segment(path, last=number == newest_number):
                 sessions.apply(_DECODE(data), now)
                 self.recovered += 1
-        self.newest = max((s.touched for s in sessions.index.values()), default=0)
+        self.newest = max(
+            (s.touched for s in sessions.index.values() if not isinstance(s, bytes)), default=0
+        )
         self._log = Log(folder, newest_number + 1, self._durability)
         self.sweep(list(sessions.index))
 
