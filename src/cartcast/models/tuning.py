@@ -19,9 +19,9 @@ from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.declaration import Declaration, pick
 from cartcast.models.encode import as_frame
 from cartcast.models.folds import Fold, inner_folds
+from cartcast.models.judge import Judge
 from cartcast.models.regressors import REGRESSORS
 from cartcast.models.search import SEARCHES, search
-from cartcast.models.selection import log_losses, squared_errors
 from cartcast.models.table import amounts, binary_labels, row_weights
 from cartcast.models.trials import Trial, Trials
 
@@ -32,6 +32,8 @@ Progress = Callable[[str, float | None], None]
 
 LEAST_BUDGET = 5.0
 """Seconds; with less not even the defaults of a few models can be judged."""
+
+NO_TIME = "no time was left for this model: it keeps its defaults"
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,13 @@ def tune(
 ) -> Tuning:
     """Search the parameters of several models side by side; return the best of each.
 
-    The models take turns: the next trial belongs to the one that has used the least time. Each
-    starts with its default. A trial whose mean loss after a fold is above the median of the
-    others at that fold is pruned. A trial depends on the seed and on the trials before it only,
-    so a search with `trials` that was killed and goes on from `folder` ends as if left alone; with
-    a `budget` it goes on for what is left of the time.
+    The models take turns: the next trial belongs to the one that has used the least time, the
+    simplest first. Each starts with its default; on a large table two small fits tell beforehand
+    how long that takes, and a model that would need more than twice its share of the budget keeps
+    its default unjudged. No fold is begun that would end after the budget. A trial whose mean
+    loss after a fold is above the median of the others at that fold is pruned. A trial depends on
+    the seed and on the trials before it only, so a search with `trials` that was killed and goes
+    on from `folder` ends as if left alone; with a `budget` it goes on for what is left of it.
 
     Args:
         names: the models, as in CLASSIFIERS or REGRESSORS.
@@ -156,13 +160,17 @@ def tune(
     before = {d.name: len(record.of(d.name)) for d in declarations}
     used = sum(t.seconds for t in record.all)
     searches = {d.name: search(d, method, grid_points, seed) for d in declarations}
-    judge = _Judge(frame, target, weights, parts, classify, forced, seed, n_jobs, wrap)
+    judge = Judge(frame, target, weights, parts, classify, forced, seed, n_jobs, wrap)
     begin = time.perf_counter() - used
     waiting = list(declarations)
+    notes: dict[str, str] = {}
     while waiting:
         spent = time.perf_counter() - begin
         left = math.inf if budget is None else budget - spent
-        turn = min(waiting, key=lambda d: (sum(t.seconds for t in record.of(d.name)), d.name))
+        turn = min(
+            waiting,
+            key=lambda d: (sum(t.seconds for t in record.of(d.name)), d.simplicity, d.name),
+        )
         past = record.of(turn.name)
         params = searches[turn.name](past)
         longest = max((t.seconds for t in past), default=0.0)
@@ -173,12 +181,26 @@ def tune(
             # Without one trial a model has nothing to compare: it keeps its default.
             waiting.remove(turn)
             continue
+        if budget is not None and not past:
+            needed = judge.needed(turn)
+            if needed > min(left, 2 * budget / len(declarations)):
+                notes[turn.name] = (
+                    f"judging its defaults would take about {needed:.0f} s, more than its share "
+                    "of the budget: it keeps them"
+                )
+                waiting.remove(turn)
+                continue
         if progress is not None:
             share = None if budget is None else min(spent / budget, 1.0)
             progress(f"tuning {turn.title}, trial {len(past) + 1}", share)
         record.add(judge(turn, params, past, begin + budget if budget is not None else math.inf))
     return Tuning(
-        {d.name: _best(d, record.of(d.name), len(parts), before[d.name]) for d in declarations}
+        {
+            d.name: _best(
+                d, record.of(d.name), len(parts), before[d.name], notes.get(d.name, NO_TIME)
+            )
+            for d in declarations
+        }
     )
 
 
@@ -221,68 +243,14 @@ def _question(
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """Fits one set of parameters fold by fold, and gives up when it falls behind."""
-
-    frame: Any
-    target: Any
-    weights: Floats | None
-    parts: Sequence[Fold]
-    classify: bool
-    categorical: tuple[str, ...] | None
-    seed: int
-    n_jobs: int
-    wrap: Callable[[Any], Any] | None
-
-    def __call__(
-        self,
-        declaration: Declaration,
-        params: Mapping[str, Any],
-        past: Sequence[Trial],
-        deadline: float,
-    ) -> Trial:
-        begin = time.perf_counter()
-        losses: list[float] = []
-        pruned = False
-        for number, (fit, held) in enumerate(self.parts, 1):
-            losses.append(self._fold(declaration, params, fit, held))
-            others = [sum(t.losses[:number]) / number for t in past if len(t.losses) >= number]
-            behind = len(others) >= 5 and sum(losses) / number > float(np.median(others))
-            late = time.perf_counter() > deadline
-            if number < len(self.parts) and (behind or late):
-                pruned = True
-                break
-        seconds = time.perf_counter() - begin
-        return Trial(declaration.name, dict(params), tuple(losses), pruned, seconds)
-
-    def _fold(
-        self,
-        declaration: Declaration,
-        params: Mapping[str, Any],
-        fit: NDArray[np.intp],
-        held: NDArray[np.intp],
-    ) -> float:
-        model = declaration.make(self.seed, len(fit), self.categorical, self.n_jobs, **params)
-        model = model if self.wrap is None else self.wrap(model)
-        w = None if self.weights is None else self.weights[fit]
-        model.fit(self.frame.iloc[fit], self.target[fit], sample_weight=w)
-        judged = self.frame.iloc[held]
-        v = None if self.weights is None else self.weights[held]
-        if self.classify:
-            p = model.predict_proba(judged)[:, 1]
-            return float(np.average(log_losses(self.target[held], p), weights=v))
-        errors = squared_errors(self.target[held], model.predict(judged))
-        return float(np.sqrt(np.average(errors, weights=v)))
-
-
-def _best(declaration: Declaration, past: Sequence[Trial], folds: int, resumed: int) -> Tuned:
+def _best(
+    declaration: Declaration, past: Sequence[Trial], folds: int, resumed: int, note: str
+) -> Tuned:
     whole = [t for t in past if len(t.losses) == folds and math.isfinite(t.loss)]
     default = next((t.loss for t in whole if not t.params), math.nan)
     if not whole:
         if any(len(t.losses) == folds for t in past):
             raise DataError(f"{declaration.name}: no trial had a finite loss; check the features.")
-        note = "no time was left for this model: it keeps its defaults"
         spent = sum(t.seconds for t in past)
         pruned = sum(t.pruned for t in past)
         return Tuned(
