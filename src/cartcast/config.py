@@ -53,6 +53,7 @@ class Settings:
         auth: access settings of the app; empty means off (loopback only).
         catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
+        warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
     """
 
@@ -75,6 +76,7 @@ class Settings:
     auth: Mapping[str, Any] = field(default_factory=dict)
     catalogue: str | None = None
     privacy: Mapping[str, Any] = field(default_factory=dict)
+    warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
 
 
@@ -158,7 +160,7 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     for name in ("session_gap", "budget"):
         if name in values:
             values[name] = parse_duration(values[name])
-    for name in ("sources", "session_breaks", "anchors", "models", "split"):
+    for name in ("sources", "session_breaks", "anchors", "models", "split", "warehouses"):
         if name in values:
             value = values[name]
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)

@@ -174,3 +174,17 @@ def test_a_viewer_sees_but_is_offered_nothing(open_page, folder, with_run, monke
     assert not [b for b in at.button if b.label in ("Promote", "Roll back")]
     at = sound(open_page("training", part="People"))
     assert not at.text_input
+
+
+def test_a_table_of_a_database_is_read(open_page, folder):
+    import duckdb
+
+    (folder / "cartcast.yaml").write_text("currency: EUR\n")
+    with duckdb.connect(folder / "lake.duckdb") as con:
+        con.execute(f"CREATE TABLE clicks AS SELECT * FROM read_csv('{folder / 'shop.csv'}')")
+    (folder / "shop.csv").unlink()
+    at = sound(open_page("training"))
+    at = sound(at.selectbox(key="database").set_value("lake.duckdb").run())
+    at = sound(at.selectbox(key="database_table").set_value("clicks").run())
+    at = sound(next(b for b in at.button if b.label == "Read and validate").click().run())
+    assert "lake.duckdb::clicks: " in at.title[0].value.replace("\\", "")

@@ -14,6 +14,7 @@ import pytest
 
 from cartcast import events
 from cartcast.errors import NotFoundError, UsageError
+from cartcast.events.databases import tables_in
 
 KEYS = ["visitor_id", "session_id", "event_time", "event_order", "event_type", "item_id", "price"]
 
@@ -65,6 +66,7 @@ def test_sqlite(sqlite_file, csv_file):
 @pytest.mark.parametrize("kind", ["duckdb_file", "sqlite_file"])
 def test_missing_tables(kind, request, tmp_path):
     path = request.getfixturevalue(kind)
+    assert tables_in(str(path)) == [{"duckdb_file": "web.clicks"}.get(kind, "clicks")]
     with pytest.raises(NotFoundError, match="Did you mean 'clicks'"):
         events.load(f"{path}::cliks")
     with pytest.raises(NotFoundError, match="no such database"):
@@ -145,5 +147,6 @@ def test_postgres(postgres, rows, csv_file):
                 [tuple(r.values()) for r in rows],
             )
     same(events.load(f"{postgres}&table=web.click log"), csv_file)
+    assert tables_in(postgres) == ["web.click log"]
     with pytest.raises(NotFoundError, match="no such table"):
         events.load(f"{postgres}&table=web.nothing")

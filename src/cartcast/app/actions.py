@@ -7,12 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from cartcast.app import files
+from cartcast.app import files, warehouse
 from cartcast.app.access import Person
-from cartcast.app.state import Data, Progress, Project
+from cartcast.app.state import Data, Progress, Project, shown
 from cartcast.registry import Entry
 
-__all__ = ["add_upload", "delete_data", "pick_file", "promote", "read_log", "rollback"]
+__all__ = [
+    "add_upload",
+    "delete_data",
+    "pick_file",
+    "pick_table",
+    "promote",
+    "read_log",
+    "rollback",
+]
 
 
 def add_upload(project: Project, person: Person, name: str, content: BinaryIO) -> Path:
@@ -37,6 +45,17 @@ def pick_file(project: Project, person: Person, name: str) -> Path:
     return files.resolve_inside(project.folder, name)
 
 
+def pick_table(project: Project, person: Person, database: str, table: str) -> str:
+    """Return a table of a database of the project as a source.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        NotFoundError: there is no such database or table.
+    """
+    project.access.require(person, "upload", f"table {table} of {database}")
+    return warehouse.source(warehouse.find(project, database), table)
+
+
 def read_log(
     project: Project,
     person: Person,
@@ -53,7 +72,7 @@ def read_log(
         RefusedError: the person may not bring data in.
         DataError, UsageError, NotFoundError: as `cartcast validate`.
     """
-    project.access.require(person, "upload", "read " + ", ".join(Path(s).name for s in sources))
+    project.access.require(person, "upload", "read " + ", ".join(map(shown, sources)))
     try:
         return project.read(
             sources,

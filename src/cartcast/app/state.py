@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from cartcast import events
 from cartcast.app.access import Access
@@ -21,7 +22,7 @@ from cartcast.findings import Finding
 from cartcast.insights import write_sessions
 from cartcast.registry import Entry, Registry, read_run
 
-__all__ = ["Data", "Progress", "Project"]
+__all__ = ["Data", "Progress", "Project", "RunFiles", "shown"]
 
 Progress = Callable[[str, float | None], None]
 
@@ -165,8 +166,9 @@ class Project:
                 progress("counting sessions", None)
             write_sessions(folder / "events.parquet", folder / "sessions.parquet")
             told = {
-                "name": ", ".join(Path(s).name for s in sources)[:120],
-                "sources": list(sources),
+                "name": ", ".join(map(shown, sources))[:120],
+                # A URL may hold a password.
+                "sources": [shown(s) if "://" in s else s for s in sources],
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         else:
@@ -230,14 +232,32 @@ class RunFiles:
         return pd.read_parquet(self.entry.path / "predictions.parquet")
 
 
+def shown(source: str) -> str:
+    """Return what to call a source: no folders, no user, no password.
+
+    >>> shown("data/clicks.csv"), shown("postgresql://me:secret@db/shop?table=web.clicks")
+    ('clicks.csv', 'db/shop web.clicks')
+    """
+    if "://" not in source:
+        return Path(source).name
+    parts = urlsplit(source)
+    table = " ".join(parse_qs(parts.query).get("table", []))
+    return f"{parts.hostname or ''}{parts.path} {table}".strip()
+
+
 def _key(sources: Sequence[str], *settings: Any) -> str:
-    """Hash what decides a clean log: the files as they are now, and the settings."""
+    """Hash what decides a clean log: the files as they are now, and the settings.
+
+    A server does not tell whether a table has changed: it is read anew each time.
+    """
     told: list[Any] = [list(settings)]
     for source in sources:
-        path = Path(source)
-        if path.is_file():
+        path = Path(source.partition("::")[0])
+        if "://" in source:
+            told.append([shown(source), datetime.now(UTC).isoformat()])
+        elif path.is_file():
             stat = path.stat()
-            told.append([str(path), stat.st_size, stat.st_mtime_ns])
+            told.append([source, stat.st_size, stat.st_mtime_ns])
         else:
             told.append(source)
     return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:16]

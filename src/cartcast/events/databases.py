@@ -18,7 +18,7 @@ from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal
 from cartcast.events.tables import flat_relation
 
-__all__ = ["open_table"]
+__all__ = ["open_table", "tables_in"]
 
 _COUNTER = itertools.count()
 _ROWS = 50_000
@@ -47,9 +47,7 @@ def open_table(con: duckdb.DuckDBPyConnection, text: str, work: Path) -> Source:
     path = Path(found.place)
     if not path.is_file():
         raise NotFoundError(f"{path}: no such database file; check the path.")
-    with path.open("rb") as file:
-        lite = file.read(15) == b"SQLite format 3"
-    return _sqlite(con, path, found.table) if lite else _duckdb(con, path, found.table)
+    return (_sqlite if _is_sqlite(path) else _duckdb)(con, path, found.table)
 
 
 def _parse(text: str) -> _Table:
@@ -73,21 +71,46 @@ def _parse(text: str) -> _Table:
     return _Table("postgresql", urlunsplit(("postgresql", *parts[1:3], rest, "")), table)
 
 
+def tables_in(place: str) -> list[str]:
+    """Return the tables and views of a database: a DuckDB or SQLite file, or a PostgreSQL URL.
+
+    Names outside the usual schema are `SCHEMA.NAME`.
+
+    Raises:
+        NotFoundError: the file or the server is not there.
+        DataError: it is no database that can be read.
+        UsageError: the driver of PostgreSQL is missing.
+    """
+    if "://" in place:
+        return _postgres_tables(place)
+    path = Path(place)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such database file; check the path.")
+    if _is_sqlite(path):
+        lite = _open_sqlite(path)
+        try:
+            return sorted(_sqlite_tables(lite))
+        except sqlite3.Error as error:
+            raise DataError(f"{path}: cannot be read: {error}.") from error
+        finally:
+            lite.close()
+    with duckdb.connect() as con:
+        known = _duckdb_tables(con, path, "source")
+    return sorted(name if schema == "main" else f"{schema}.{name}" for schema, name in known)
+
+
+def _is_sqlite(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(15) == b"SQLite format 3"
+
+
 def _missing(shown: str, table: str, tables: Sequence[str]) -> NotFoundError:
     return NotFoundError(f"{shown}: no table {table!r}.{did_you_mean(table, tables)}")
 
 
 def _duckdb(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> Source:
     alias = f"source_{next(_COUNTER)}"
-    try:
-        con.execute(f"ATTACH {literal(str(path))} AS {alias} (READ_ONLY)")
-    except duckdb.Error as error:
-        raise DataError(f"{path}: not a database that can be read: {one_line(error)}") from error
-    known = con.execute(
-        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? UNION ALL "
-        "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = ? "
-        "AND NOT internal", [alias, alias],
-    ).fetchall()  # fmt: skip
+    known = _duckdb_tables(con, path, alias)
     for schema, name in known:
         if table in (name, f"{schema}.{name}"):
             relation = f"{alias}.{identifier(schema)}.{identifier(name)}"
@@ -95,19 +118,38 @@ def _duckdb(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> Source:
     raise _missing(str(path), table, [name for _, name in known])
 
 
+def _duckdb_tables(con: duckdb.DuckDBPyConnection, path: Path, alias: str) -> list[tuple[str, str]]:
+    """Attach a DuckDB file and return its tables and views, each with its schema."""
+    try:
+        con.execute(f"ATTACH {literal(str(path))} AS {alias} (READ_ONLY)")
+    except duckdb.Error as error:
+        raise DataError(f"{path}: not a database that can be read: {one_line(error)}") from error
+    return con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? UNION ALL "
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = ? "
+        "AND NOT internal", [alias, alias],
+    ).fetchall()  # fmt: skip
+
+
+def _open_sqlite(path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise DataError(f"{path}: cannot be opened: {error}.") from error
+
+
+def _sqlite_tables(lite: sqlite3.Connection) -> list[str]:
+    found = lite.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+    return [row[0] for row in found]
+
+
 def _sqlite(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> Source:
     """Copy a SQLite table as text into the work database, batch by batch."""
     import pyarrow as pa
 
+    lite = _open_sqlite(path)
     try:
-        lite = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error as error:
-        raise DataError(f"{path}: cannot be opened: {error}.") from error
-    try:
-        known = [
-            row[0]
-            for row in lite.execute("SELECT name FROM sqlite_master WHERE type IN ('table','view')")
-        ]
+        known = _sqlite_tables(lite)
         if table not in known:
             raise _missing(str(path), table, known)
         cursor = lite.execute(f"SELECT * FROM {identifier(table)}")
@@ -165,6 +207,29 @@ def _postgres(con: duckdb.DuckDBPyConnection, found: _Table, work: Path) -> Sour
     except psycopg.Error as error:
         raise _refused(shown, error, parts.password) from error
     return open_csv(con, target, shown, work, ",", ())
+
+
+def _postgres_tables(url: str) -> list[str]:
+    try:
+        import psycopg
+    except ImportError as error:
+        raise UsageError(
+            "PostgreSQL needs the driver psycopg: pip install 'cartcast[postgres]'."
+        ) from error
+    parts = urlsplit(url)
+    shown = f"postgresql://{parts.hostname or 'localhost'}{parts.path}"
+    try:
+        with psycopg.connect(url, connect_timeout=10) as server:
+            server.read_only = True
+            found = server.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables "
+                "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
+            ).fetchall()
+    except psycopg.OperationalError as error:
+        raise NotFoundError(f"{shown}: no connection: {_safe(error, parts.password)}") from error
+    except psycopg.Error as error:
+        raise _refused(shown, error, parts.password) from error
+    return [f"{schema}.{name}" for schema, name in found]
 
 
 def _refused(shown: str, error: Exception, password: str | None) -> CartcastError:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from cartcast.app import actions, files, ui
+from cartcast.app import actions, files, ui, warehouse
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
 
@@ -16,8 +16,29 @@ LAYOUTS = ("guess", "eshop-2008", "ga4", "segment", "snowplow", "retailrocket", 
            "yoochoose")  # fmt: skip
 
 
+class Choice(NamedTuple):
+    """What was chosen to be read: an upload, a file, or a table of a database."""
+
+    upload: Any
+    file: str | None
+    database: str | None
+    table: str | None
+
+    @property
+    def made(self) -> bool:
+        """Whether anything was chosen."""
+        return self.upload is not None or bool(self.file) or bool(self.table)
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        if self.upload is not None:
+            return files.safe_name(self.upload.name)
+        return self.file or f"{self.database} {self.table}"
+
+
 def bring(view: ui.View) -> None:
-    """Upload a file, or pick one of the project."""
+    """Upload a file, or pick one, or a table, of the project."""
     limit = view.project.settings.upload_megabytes
     left, right = st.columns(2, gap="large")
     with left:
@@ -27,6 +48,7 @@ def bring(view: ui.View) -> None:
             key="upload",
             max_upload_size=limit,
         )
+        layout = st.selectbox("Layout", LAYOUTS, key="layout")
     with right:
         names = files.project_files(view.project.folder)
         named = [str(s) for s in view.project.settings.sources]
@@ -38,30 +60,66 @@ def bring(view: ui.View) -> None:
             placeholder="choose a file" if every else "the project folder has no data files",
             key="picked",
         )
-        layout = st.selectbox("Layout", LAYOUTS, key="layout")
-        lenient = st.checkbox(
-            "Go on even if more than the allowed share of rows is rejected", key="lenient"
-        )
-    if st.button("Read and validate", type="primary", disabled=upload is None and not picked):
-        read(view, upload, picked, named, None if layout == "guess" else layout, lenient)
+        database, table = choose_table(view)
+    lenient = st.checkbox(
+        "Go on even if more than the allowed share of rows is rejected", key="lenient"
+    )
+    choice = Choice(upload, picked, database, table)
+    if st.button("Read and validate", type="primary", disabled=not choice.made):
+        read(view, choice, None if layout == "guess" else layout, lenient)
 
 
-def read(
-    view: ui.View, upload: Any, picked: str | None, named: list[str], layout: str | None,
-    lenient: bool,
-) -> None:  # fmt: skip
-    """Clean the chosen file; what is refused is said with the file's name, below the status."""
-    name = upload.name if upload is not None else str(picked)
+def choose_table(view: ui.View) -> tuple[str | None, str | None]:
+    """Offer the tables of the project's databases; an unreachable one is said in place."""
+    name: str | None = None
+    table: str | None = None
+    with ui.boundary():
+        known = {w.name: w for w in warehouse.warehouses(view.project)}
+        if not known:
+            return name, table
+        a, b = st.columns(2)
+        name = a.selectbox(
+            "Or a table of a database", list(known), index=None, key="database",
+            placeholder="choose a database",
+        )  # fmt: skip
+        found = _tables(name, known[name].place) if name else []
+        table = b.selectbox(
+            "Table", found, index=None, key="database_table", disabled=not name,
+            placeholder="choose a table",
+        )  # fmt: skip
+    return name, table
+
+
+def _list_tables(name: str, _place: str) -> list[str]:
+    return warehouse.tables(warehouse.Warehouse(name, _place))
+
+
+_tables = st.cache_data(_list_tables, ttl=30, show_spinner="Listing tables …")
+
+
+def paths_of(view: ui.View, choice: Choice) -> tuple[list[str], str | None]:
+    """Return the sources of a choice, and the orders that belong to them.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        NotFoundError, DataError, UsageError: it is not there, or is refused.
+    """
+    project, person = view.project, view.person
+    if choice.upload is not None:
+        return [str(actions.add_upload(project, person, choice.upload.name, choice.upload))], None
+    if choice.file in project.settings.sources:
+        return project.source_paths(), project.orders_path()
+    if choice.file:
+        return [str(actions.pick_file(project, person, choice.file))], None
+    return [actions.pick_table(project, person, str(choice.database), str(choice.table))], None
+
+
+def read(view: ui.View, choice: Choice, layout: str | None, lenient: bool) -> None:
+    """Clean what was chosen; what is refused is said with its name, below the status."""
     refused: CartcastError | None = None
     with st.status("Reading …") as status:
         try:
-            orders = None
-            if upload is not None:
-                paths = [str(actions.add_upload(view.project, view.person, name, upload))]
-            elif picked in named:
-                paths, orders = view.project.source_paths(), view.project.orders_path()
-            else:
-                paths = [str(actions.pick_file(view.project, view.person, name))]
+            paths, orders = paths_of(view, choice)
             data = actions.read_log(
                 view.project, view.person, paths, layout=layout, orders=orders,
                 max_reject_share=1.0 if lenient else None, progress=ui.progress(status),
@@ -71,7 +129,7 @@ def read(
             refused = error
             status.update(label="Refused", state="error")
     if refused is not None:
-        ui.refused(files.safe_name(name), refused)
+        ui.refused(choice.name, refused)
         if isinstance(refused, RejectedError):
             offer_rejects(view, refused.log.rejects, "rejects")
         return
