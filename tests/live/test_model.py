@@ -192,3 +192,39 @@ def test_an_own_column_that_cannot_be_read_is_refused_before_anything_changes() 
     with pytest.raises(Problem) as caught:
         scorer.check(Event("view_item", 10**15, "v", extra={"weight": "heavy"}))
     assert (caught.value.status, caught.value.field) == (422, "extra.weight")
+
+
+def test_a_champion_with_other_segments_leaves_the_states_of_the_old_ones_alone() -> None:
+    from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique
+    from cartcast.live.model import ModelScorer
+
+    class Fixed:
+        def probability(self, row: Any) -> float:
+            return 0.5
+
+        def name(self, row: Any) -> str:
+            return "some"
+
+    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c"}
+    features = FeatureSet(n=Count(), price=Mean("price"))
+    small = FeatureSet(n=Count())
+    large = FeatureSet(items=NUnique("item_id"), tops=Count(where=Eq("category", "tops")))
+    old, new, none = (
+        ModelScorer(run, features, Fixed(), None, None if s is None else (s, Fixed()), {})  # type: ignore[arg-type]
+        for s in (small, large, None)
+    )
+    event = Event("view_item", 10**15, "v", item_id="a", category="tops", price=2.0)
+    for later in (new, none):
+        for way in ("as it is", "at rest", "stored"):
+            state = old.step(old.start(), event)
+            if way == "at rest":
+                state = later.unpack(old.pack(state))
+            elif way == "stored":
+                state = later.load(old.dump(state))
+            assert later.score(state).segment is None
+            for _ in range(50):
+                state = later.step(state, event)
+            assert later.score(state).segment is None
+            assert later.values(later.unpack(later.pack(later.copy(state))))["n"] == 51.0
+    again = old.unpack(old.pack(old.step(old.start(), event)))
+    assert old.score(again).segment == "some"

@@ -32,13 +32,18 @@ _UNPACK = msgspec.msgpack.Decoder(
 
 
 class LiveState:
-    """The states of one session: the model's features, and the segments' own."""
+    """The states of one session: the model's features, and the segments' own.
 
-    __slots__ = ("model", "segment")
+    `declared` is the fingerprint of the segments' feature set: a champion taken up later may have
+    the same features but other segments, and must not read this state as its own.
+    """
 
-    def __init__(self, model: FoldState, segment: FoldState | None) -> None:
+    __slots__ = ("declared", "model", "segment")
+
+    def __init__(self, model: FoldState, segment: FoldState | None, declared: str) -> None:
         self.model = model
         self.segment = segment
+        self.declared = declared
 
 
 class ModelScorer:
@@ -78,11 +83,13 @@ class ModelScorer:
         self.history_types = frozenset(kinds)
         self._champion = champion
         self._amount = amount
-        self._segments: tuple[Fold, SegmentModel, str] | None = None
+        self._segments: tuple[Fold, SegmentModel] | None = None
+        self._declared = ""
         if segments is not None:
             declared, model = segments
             fold = Fold(declared, clock)
-            self._segments = (fold, model, declared.fingerprint)
+            self._segments = (fold, model)
+            self._declared = declared.fingerprint
             self.reads_history = self.reads_history or bool(declared.program.history)
             self._columns = Columns([self._fold, fold])
         else:
@@ -93,14 +100,17 @@ class ModelScorer:
         """Return the state before a session's first event."""
         history = None if past is None else History(past.sessions, past.last, past.counts)
         segment = None if self._segments is None else self._segments[0].start(history)
-        return LiveState(self._fold.start(history), segment)
+        return LiveState(self._fold.start(history), segment, self._declared)
 
     def step(self, state: LiveState, event: Event) -> LiveState:
         """Fold one event, in place."""
         self._columns.read(event)
         self._fold.fold_read(state.model)
-        if state.segment is not None and self._segments is not None:
-            self._segments[0].fold_read(state.segment)
+        if state.segment is not None:
+            if state.declared != self._declared:
+                state.segment = None
+            elif self._segments is not None:
+                self._segments[0].fold_read(state.segment)
         return state
 
     def check(self, event: Event) -> None:
@@ -121,16 +131,17 @@ class ModelScorer:
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
         segment = None if state.segment is None else state.segment.copy()
-        return LiveState(state.model.copy(), segment)
+        return LiveState(state.model.copy(), segment, state.declared)
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
         row = self._fold.row(state.model)
         p = self._champion.probability(row)
         segment = None
-        if state.segment is not None and self._segments is not None:
-            fold, model, _ = self._segments
-            segment = model.name(fold.row(state.segment))
+        own = state.segment
+        if own is not None and self._segments is not None and state.declared == self._declared:
+            fold, model = self._segments
+            segment = model.name(fold.row(own))
         return Score(p, self._revenue(row, p), segment)
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
@@ -184,12 +195,9 @@ class ModelScorer:
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
-        parts = [state.model] if state.segment is None else [state.model, state.segment]
-        folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
-        plain = []
-        for fold, part in zip(folds, parts, strict=False):
+        plain: list[Any] = []
+        for part in self._parts(state):
             past = part.past
-            fold.prune(part)
             plain.append(
                 (
                     part.words.tobytes(),
@@ -198,10 +206,12 @@ class ModelScorer:
                     list(part.texts.values()),
                 )
             )
+        plain.append((b"", bytes.fromhex(state.declared[:16]), None, []))
         return msgspec.msgpack.encode(plain)
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
+        *parts, (_, mark, _, _) = _UNPACK(data)
         states = [
             FoldState(
                 np.frombuffer(words, np.int64).copy(),
@@ -210,15 +220,18 @@ class ModelScorer:
                 self._fold.clock,
                 {hash_text(text): text for text in texts},
             )
-            for words, pool, past, texts in _UNPACK(data)
+            for words, pool, past, texts in parts
         ]
-        return LiveState(states[0], states[1] if len(states) > 1 else None)
+        if len(states) > 1 and mark == bytes.fromhex(self._declared[:16]):
+            return LiveState(states[0], states[1], self._declared)
+        return LiveState(states[0], None, self._declared)
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
+        parts = self._parts(state)
         segment = None
-        if state.segment is not None and self._segments is not None:
-            segment = self._segments[0].features.dump(state.segment)
+        if len(parts) > 1 and self._segments is not None:
+            segment = self._segments[0].features.dump(parts[1])
         return msgspec.msgpack.encode((self.features.dump(state.model), segment))
 
     def load(self, data: bytes) -> LiveState:
@@ -237,7 +250,15 @@ class ModelScorer:
                 loaded = self._segments[0].features.load(segment)
             except NotTrustedError:
                 loaded = None
-        return LiveState(self.features.load(model), loaded)
+        return LiveState(self.features.load(model), loaded, self._declared)
+
+    def _parts(self, state: LiveState) -> list[FoldState]:
+        """Return the states that this scorer can read, without texts that nothing needs."""
+        self._fold.prune(state.model)
+        if state.segment is None or self._segments is None or state.declared != self._declared:
+            return [state.model]
+        self._segments[0].prune(state.segment)
+        return [state.model, state.segment]
 
     @property
     def _text(self) -> tuple[bool, ...]:
