@@ -67,6 +67,23 @@ def test_copied_rows(find, shop) -> None:
     assert "LK303" not in find()
 
 
+def test_a_table_that_holds_every_row_twice(find, shop) -> None:
+    # Training has as many twins as the test, so that their number alone tells nothing.
+    rows = pd.concat([shop.train, shop.test], ignore_index=True)
+    twice = pd.concat([rows, rows], ignore_index=True)
+    for name in ("session_id", "visitor_id"):
+        twice[name] = [f"{name}{i}" for i in range(len(twice))]
+    twice = twice.sample(frac=1.0, random_state=0)
+    found = find(train=twice.iloc[: len(rows)], test=twice.iloc[len(rows) :])["LK303"]
+    assert found.severity == "block"
+    assert found.evidence["across"] > 0.05
+
+
+def test_a_few_copies_are_a_warning(find, shop) -> None:
+    copies = shop.train.sample(40, random_state=0).assign(session_id="x", visitor_id="w")
+    assert find(test=pd.concat([shop.test, copies], ignore_index=True))["LK303"].severity == "warn"
+
+
 def test_rows_that_look_alike_by_nature_are_not_copies(find, shop) -> None:
     few = ("click", "country", "device", "categories")
     assert "LK303" not in find(features=few)

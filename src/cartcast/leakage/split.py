@@ -20,6 +20,12 @@ __all__ = ["FEW", "row_keys", "twins"]
 FEW = 0.001
 """Share of the test's sessions up to which an overlap is a slip (`warn`) and not a wrong split."""
 
+_SOME = 0.01
+"""Share of copied test rows from which no figure means anything."""
+
+_CHANCE = 3
+"""Fewer copies than this are let pass: two visitors may do the same."""
+
 LK301 = declare(
     "LK301",
     "block",
@@ -129,24 +135,27 @@ def test_is_later(prep: Prepared) -> bool:
 
 @once
 def row_keys(prep: Prepared) -> tuple[NDArray[np.uint64], ...]:
-    """Return a 64-bit key of the features of each row, for train and for test.
-
-    Floats are rounded to nine digits first, so that a copy that went through a CSV file is one.
-    """
+    """Return a 64-bit key of the features of each row, for train and for test."""
     parts: list[Part] = [prep.train] if prep.test is None else [prep.train, prep.test]
     out = []
     for part in parts:
         total = np.zeros(len(part), dtype=np.uint64)
         for i, name in enumerate(prep.features):
-            values = as_numbers(part.table[name])
-            if values is None:
-                column = part.table[name].astype("object").astype(str).to_numpy(dtype=object)
-                hashed = pd.util.hash_array(column, categorize=True)
-            else:
-                hashed = pd.util.hash_array(_rounded(values))
-            total = total * np.uint64(1_099_511_628_211) + hashed + np.uint64(i)
+            total = total * np.uint64(1_099_511_628_211) + _hashed(part, name) + np.uint64(i)
         out.append(total)
     return tuple(out)
+
+
+def _hashed(part: Part, name: str) -> NDArray[np.uint64]:
+    """Return a 64-bit key of each value of a column.
+
+    Floats are rounded to nine digits first, so that a copy that went through a CSV file is one.
+    """
+    values = as_numbers(part.table[name])
+    if values is None:
+        column = part.table[name].astype("object").astype(str).to_numpy(dtype=object)
+        return pd.util.hash_array(column, categorize=True)
+    return pd.util.hash_array(_rounded(values))
 
 
 def _rounded(
@@ -168,6 +177,33 @@ def twins(
     return inside, (np.isin(keys[1], values) if len(keys) > 1 else np.zeros(0, dtype=bool))
 
 
+def telling_copies(prep: Prepared) -> NDArray[np.bool_]:
+    """Return which test rows are a training row again, by values that nothing else shares.
+
+    Rows of few and common values are alike by nature. A row and its twin that agree in every
+    column, and in two or more of them on a value that occurs in no third row, were copied.
+    """
+    assert prep.test is not None
+    _, across = twins(prep)
+    if not across.any():
+        return across
+    train, test = row_keys(prep)
+    at, rows = _times_seen(np.concatenate([train, test]))
+    told = np.zeros(len(test), dtype=np.int64)
+    for name in prep.features:
+        place, values = _times_seen(
+            np.concatenate([_hashed(prep.train, name), _hashed(prep.test, name)])
+        )
+        told += (values[place] == rows[at])[len(train) :]
+    return across & (told >= 2)
+
+
+def _times_seen(keys: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the place of each key among the distinct ones, and how often each occurs."""
+    _, at, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    return at, counts
+
+
 @check("split", "Are training rows copied into the test?", LK303, needs=("test", "features"))
 def copied_rows(prep: Prepared) -> Iterator[Finding]:
     """Compare how often a row has a twin across the split and within training."""
@@ -177,18 +213,29 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
     within, across = twins(prep)
     a, b = share(across.sum(), len(across)), share(within.sum(), len(within))
     gap = difference(a, b)
+    copies = int(telling_copies(prep).sum())
+    text = (
+        f"test rows ({{:.1%}}) are identical to a training row in all {len(prep.features)} features"
+    )
     if gap.low > 0.05:
-        text = (
-            f"{int(across.sum()):,} test rows ({a.value:.1%}) are identical to a training row in "
-            f"all {len(prep.features)} features; within training only {b.value:.1%} have a twin."
-        )
         yield finding(
             LK303,
-            text,
+            f"{int(across.sum()):,} {text.format(a.value)}; within training only {b.value:.1%} "
+            "have a twin.",
             count=int(across.sum()),
             across=round(a.value, 4),
             within=round(b.value, 4),
             gap_low=round(gap.low, 4),
+        )
+    elif copies >= _CHANCE:
+        rate = copies / len(prep.test)
+        yield finding(
+            LK303,
+            f"{copies:,} {text.format(rate)}, two or more of them with values that no other row "
+            "has: copies, not look-alikes.",
+            severity="block" if rate > _SOME else "warn",
+            count=copies,
+            across=round(rate, 4),
         )
 
 
