@@ -21,7 +21,7 @@ def model_names(asked: Sequence[str], kind: str) -> list[str]:
     """Return the models to train; the baselines always come first.
 
     Raises:
-        UsageError: a name does not exist or needs an extra that is not installed.
+        UsageError: a name does not exist, is of the other kind, or needs an extra that is absent.
 
     >>> model_names(["lightgbm"], "classifier")
     ['prevalence', 'click_count', 'lightgbm']
@@ -29,6 +29,14 @@ def model_names(asked: Sequence[str], kind: str) -> list[str]:
     wanted: list[str] = []
     for name in asked:
         wanted += _DEFAULTS[kind] if name == "default" else [name]
+    other = "regressor" if kind == "classifier" else "classifier"
+    for name in wanted:
+        if name in DECLARATIONS[other] and name not in DECLARATIONS[kind]:
+            holds = "two outcomes" if kind == "classifier" else "amounts"
+            raise UsageError(
+                f"{name!r} is a {other}, and the target holds {holds}: choose among "
+                f"{', '.join(sorted(DECLARATIONS[kind]))}."
+            )
     chosen = pick(DECLARATIONS[kind], wanted)
     if not chosen:
         raise UsageError("no model to train; name one with --models.")
