@@ -145,3 +145,18 @@ def write_run(folder: Path, run_id: str = "run-1") -> Path:
 def with_run(with_data: Project) -> Project:
     with_data.registry.add(write_run(with_data.folder))
     return with_data
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A project with a simulated shop, read, and a run trained on it."""
+    from cartcast.datasets import simulate
+    from cartcast.train import train
+
+    made = tmp_path_factory.mktemp("trained")
+    simulate(sessions=2500, seed=3, out=made / "shop.parquet")
+    (made / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
+    project = Project.open(made)
+    project.read(project.source_paths())
+    train(project=made, models=("logistic_regression",), segments=3)
+    return made

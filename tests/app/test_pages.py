@@ -188,3 +188,62 @@ def test_a_table_of_a_database_is_read(open_page, folder):
     at = sound(at.selectbox(key="database_table").set_value("clicks").run())
     at = sound(next(b for b in at.button if b.label == "Read and validate").click().run())
     assert "lake.duckdb::clicks: " in at.title[0].value.replace("\\", "")
+
+
+@pytest.fixture
+def open_trained(monkeypatch, trained):
+    def run(name: str, **query: str) -> AppTest:
+        monkeypatch.setenv(PROJECT_VARIABLE, str(trained))
+        at = AppTest.from_file(str(FOLDER / "pages" / f"{name}.py"), default_timeout=60)
+        for key, value in query.items():
+            at.query_params[key] = value
+        return at.run()
+
+    return run
+
+
+def press(at: AppTest, label: str) -> AppTest:
+    return sound(next(b for b in at.button if b.label == label).click().run())
+
+
+def test_a_session_is_predicted_after_each_click(open_trained):
+    at = sound(open_trained("predictions"))
+    assert "Add a first click" in at.title[0].value
+    for _ in range(2):
+        at = press(at, "Add")
+        assert "probability of" in at.title[0].value
+    assert "Probability" in {m.label for m in at.metric}
+    assert {"Why", "What would change it"} <= {s.value for s in at.subheader}
+    assert len(at.dataframe[0].value) == 2
+    assert len(press(at, "Undo").dataframe[0].value) == 1
+
+
+def test_a_form_asks_for_features_within_their_real_ranges(open_trained):
+    at = sound(open_trained("predictions", kind="Features"))
+    assert "probability of" in at.title[0].value
+    before = at.title[0].value
+    field = max(at.number_input, key=lambda n: n.value or 0)
+    assert "Nine in ten sessions" in field.help
+    at = sound(field.set_value((field.value or 0) * 50).run())
+    assert at.title[0].value != before or at.metric
+
+
+def test_a_batch_is_scored_and_its_log_is_not_looked_at(open_trained, trained):
+    from cartcast.app.state import Project
+
+    before = [d.key for d in Project.open(trained).data()]
+    (trained / "new.parquet").write_bytes((trained / "shop.parquet").read_bytes())
+    at = sound(open_trained("predictions", kind="Batch"))
+    at = sound(at.selectbox(key="batch_picked").set_value("new.parquet").run())
+    at = press(at, "Score")
+    assert "2,500 sessions scored" in at.title[0].value.replace("\\", "")
+    assert len(at.dataframe[0].value) == 2500
+    at = sound(at.radio(key="list").set_value("the best so many").run())
+    assert len(at.dataframe[0].value) == 1000
+    assert [d.key for d in Project.open(trained).data()] == before
+
+
+def test_segments_have_a_map_and_lists(open_trained):
+    at = sound(open_trained("segments"))
+    assert "Map of the sessions" in {s.value for s in at.subheader}
+    assert len(at.dataframe[0].value) > 0

@@ -341,35 +341,86 @@ def test_without_a_role_one_is_told_what_to_ask_for(browser, guarded, provider):
     page.context.close()
 
 
-def test_train_predict_download_equals_the_command_line(browser, tmp_path):
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """The app of a project with a simulated shop, read but not trained on."""
+    from cartcast.app.state import Project
     from cartcast.datasets import simulate
-    from cartcast.train import train
 
-    simulate(sessions=3000, seed=1, out=tmp_path / "shop.parquet")
-    (tmp_path / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
-    run = train(project=tmp_path, models=("logistic_regression",), segments=3)
+    folder = tmp_path_factory.mktemp("simulated")
+    simulate(sessions=3000, seed=1, out=folder / "shop.parquet")
+    (folder / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
+    project = Project.open(folder)
+    project.read(project.source_paths())
+    with served(folder, free_port()) as url:
+        yield url, project
+
+
+@pytest.fixture
+def desk(browser):
+    context = browser.new_context(accept_downloads=True, viewport={"width": 1366, "height": 900})
+    context.set_default_timeout(120_000)
+    yield context.new_page()
+    context.close()
+
+
+def choose(page, label: str, value: str) -> None:
+    """Choose a value of a list with several choices, and close it."""
+    box = page.get_by_role("combobox", name=label)
+    box.click()
+    page.get_by_role("option", name=value, exact=True).click()
+    page.keyboard.press("Escape")
+
+
+def test_a_training_is_watched_to_its_end(desk, simulated):
+    url, project = simulated
+    open_part(desk, url, "Train")
+    choose(desk, "Models (baselines always train)", "logistic_regression")
+    desk.get_by_role("button", name="Train", exact=True).last.click()
+    desk.get_by_text("has begun").wait_for()
+    open_part(desk, url, "Trainings")
+    desk.locator("[data-testid=stProgress]").first.wait_for()
+    title(desk, "Training purchase: ")
+    done = desk.locator("summary").filter(has_text="done")
+    done.first.wait_for(timeout=300_000)
+    title(desk, "events in 3,000 sessions")
+    done.first.click()
+    desk.get_by_role("link", name="See how good it is").click()
+    title(desk, "ROC AUC 0.")
+    settled(desk)
+    assert desk.locator("[data-testid=stAlert]").filter(has_text="Unexpected").count() == 0
+    (entry,) = project.runs()
+    assert entry.champion == "logistic_regression"
+    assert ("purchase", "champion") in project.registry.aliases()
+
+
+def test_one_session_is_predicted_click_by_click(desk, simulated):
+    """Uses the run of the test before."""
+    url, project = simulated
+    assert project.runs(), "the training of the test before has left a run"
+    desk.goto(f"{url}/predictions")
+    for clicks in (1, 2):
+        desk.get_by_role("button", name="Add", exact=True).click()
+        desk.get_by_text(f"After {clicks} clicks").wait_for()
+        title(desk, "probability of")
+    settled(desk)
+    desk.get_by_text("What would change it").wait_for()
+
+
+def test_a_batch_equals_the_command_line(desk, simulated, tmp_path):
+    url, project = simulated
+    (entry,) = project.runs()
     out = tmp_path / "cli.csv"
     subprocess.run(
-        [sys.executable, "-m", "cartcast", "predict", "shop.parquet", "--model", str(run.dir),
+        [sys.executable, "-m", "cartcast", "predict", "shop.parquet", "--model", str(entry.path),
          "--out", str(out)],
-        check=True, cwd=tmp_path,
+        check=True, cwd=project.folder,
     )  # fmt: skip
-    with served(tmp_path, free_port()) as url:
-        page = browser.new_context(accept_downloads=True).new_page()
-        page.set_default_timeout(90_000)
-        page.goto(f"{url}/predictions?kind=Batch")
-        page.locator("input[type=file]").first.set_input_files(str(tmp_path / "shop.parquet"))
-        page.get_by_role("button", name="Score", exact=True).click()
-        title(page, "3,000 sessions scored")
-        with page.expect_download() as got:
-            page.get_by_role("button", name="CSV", exact=False).last.click()
-        mine = pd.read_csv(io.BytesIO(Path(got.value.path()).read_bytes()))
-        pd.testing.assert_frame_equal(mine, pd.read_csv(out), check_exact=True)
-        page.goto(f"{url}/")
-        page.get_by_role("button", name="Read the project's data").or_(
-            page.locator("[data-testid=stMetric]").first
-        ).first.wait_for()
-        page.goto(f"{url}/predictions")
-        page.get_by_role("button", name="Add", exact=True).click()
-        title(page, "probability of")
-        page.context.close()
+    desk.goto(f"{url}/predictions?kind=Batch")
+    desk.locator("input[type=file]").first.set_input_files(str(project.folder / "shop.parquet"))
+    desk.get_by_role("button", name="Score", exact=True).click()
+    title(desk, "3,000 sessions scored")
+    with desk.expect_download() as got:
+        desk.get_by_role("button", name="CSV", exact=False).last.click()
+    mine = pd.read_csv(io.BytesIO(Path(got.value.path()).read_bytes()))
+    pd.testing.assert_frame_equal(mine, pd.read_csv(out), check_exact=True)

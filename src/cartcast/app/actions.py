@@ -65,8 +65,9 @@ def read_log(
     orders: str | None = None,
     max_reject_share: float | None = None,
     progress: Progress | None = None,
+    batch: bool = False,
 ) -> Data:
-    """Clean sources by the contract and keep the log.
+    """Clean sources by the contract and keep the log, to be looked at, or (`batch`) to be scored.
 
     Raises:
         RefusedError: the person may not bring data in.
@@ -80,6 +81,7 @@ def read_log(
             orders=orders,
             max_reject_share=max_reject_share,
             progress=progress,
+            batch=batch,
         )
     finally:
         if project.settings.privacy:

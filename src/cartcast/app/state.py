@@ -98,6 +98,8 @@ class Project:
             if not (path.parent / "events.parquet").is_file():
                 continue
             told = json.loads(path.read_text(encoding="utf-8"))
+            if told.get("batch"):
+                continue
             data = Data(
                 path.parent.name, told["name"], tuple(told["sources"]), told["created"], path.parent
             )
@@ -128,8 +130,11 @@ class Project:
         orders: str | None = None,
         max_reject_share: float | None = None,
         progress: Progress | None = None,
+        batch: bool = False,
     ) -> Data:
         """Clean `sources` once and keep the log; the same sources are not read again.
+
+        With `batch` the log is only to be scored: it is not among those to be looked at.
 
         Raises:
             DataError: the data break the contract.
@@ -162,9 +167,6 @@ class Project:
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.
                 shutil.copyfile(log.path, folder / "events.parquet")
-            if progress:
-                progress("counting sessions", None)
-            write_sessions(folder / "events.parquet", folder / "sessions.parquet")
             told = {
                 "name": ", ".join(map(shown, sources))[:120],
                 # A URL may hold a password.
@@ -173,11 +175,17 @@ class Project:
             }
         else:
             told = json.loads((folder / "log.json").read_text(encoding="utf-8"))
-        told["read"] = datetime.now(UTC).isoformat()
+        if not batch:
+            if not (folder / "sessions.parquet").is_file():
+                if progress:
+                    progress("counting sessions", None)
+                write_sessions(folder / "events.parquet", folder / "sessions.parquet")
+            told["batch"] = False
+            told["read"] = datetime.now(UTC).isoformat()
+        else:
+            told.setdefault("batch", True)
         write_text(folder / "log.json", json.dumps(told, indent=1))
-        found = self.get_data(key)
-        assert found is not None
-        return found
+        return Data(key, told["name"], tuple(told["sources"]), told["created"], folder)
 
     def runs(self) -> list[Entry]:
         """Return the registered runs whose folders are there, newest first."""

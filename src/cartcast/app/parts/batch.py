@@ -64,7 +64,7 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
             rejects, layout, source = None, None, path
             if is_log:
                 data = actions.read_log(
-                    view.project, view.person, [str(path)], progress=ui.progress(status)
+                    view.project, view.person, [str(path)], progress=ui.progress(status), batch=True
                 )
                 rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
             view.project.access.require(view.person, "predict", f"{name} with {run.entry.run_id}")
