@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Builder", "Input", "Program", "compile_features"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of operations and state; part of every fingerprint."""
 
 InputKind = Literal["number", "text", "key", "member", "time"]
@@ -114,6 +114,7 @@ class Builder:
         self._n_values = 0
         self._init: list[int] = []
         self._pooled: list[tuple[int, int]] = []
+        self._more: list[tuple[list[int], tuple[str, ...]]] = []
         self._collecting = True
 
     # Inputs -----------------------------------------------------------------------------------
@@ -175,9 +176,12 @@ class Builder:
         self._rows[stage].append([number, out, a, b, mask, offset, whole, bits(real)])
 
     def _state(self, code: str, init: tuple[str, ...]) -> int:
+        return self._state_at(codes.CODES[code], init)
+
+    def _state_at(self, number: int, init: tuple[str, ...]) -> int:
+        """Take the next words of the state."""
         offset = len(self._init)
         self._init.extend(_INIT[word] for word in init)
-        number = codes.CODES[code]
         if number in codes.POOLED:
             self._pooled.append((offset + codes.POOLED[number], codes.ENTRY[number]))
         return offset
@@ -323,14 +327,21 @@ class Builder:
 
     def leaf(
         self, code: str, operand: int = -1, mask: int = -1, *, init: tuple[str, ...],
-        whole: int = 0, other: int = -1,
+        whole: int = 0, other: int = -1, more: tuple[str, ...] = (),
     ) -> int:  # fmt: skip
-        """Return the value register of a reduction with its own words of state."""
+        """Return the value register of a reduction with its own words of state.
+
+        `more`: words that few events need, kept behind those of all reductions; b is their place.
+        """
 
         def make() -> int:
             out = self._n_values
             self._n_values += 1
-            self._row(1, code, out, operand, other, mask, self._state(code, init), whole)
+            # What is pooled refers to it from `more`, where there is one.
+            offset = self._state("COUNT" if more else code, init)
+            self._row(1, code, out, operand, other, mask, offset, whole)
+            if more:
+                self._more.append((self._rows[1][-1], more))
             return out
 
         return self._once(("leaf", code, operand, mask, whole, other), make)
@@ -358,6 +369,8 @@ class Builder:
         outputs = [self.feature(f) for f in features.values()]
         stages = np.cumsum([len(rows) for rows in self._rows])
         rows = [row for part in self._rows for row in part]
+        for row, more in self._more:
+            row[3] = self._state_at(row[0], more)
         for row in rows:
             row[4] = self._n_masks if row[4] < 0 else row[4]
         return Program(

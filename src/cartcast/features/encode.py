@@ -15,7 +15,7 @@ from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
 
-__all__ = ["Members", "Vocabulary", "clock_columns", "encode_column", "needed_columns"]
+__all__ = ["Members", "Vocabulary", "clock_columns", "encode_column", "encode_input", "needed_columns"]
 
 Words = npt.NDArray[np.int64]
 
@@ -99,33 +99,31 @@ class Members:
 def hash_array(texts: pa.Array[Any], out: Words) -> None:
     """Write the hashes of a string (or dictionary) array into `out`; null becomes `NOTHING`."""
     if pa.types.is_dictionary(texts.type):
-        _encode_text(texts, out, None, None)
+        codes, table = _text_codes(texts, None, None)
+        np.take(table, codes, out=out, mode="clip")
         return
     if pa.types.is_null(texts.type):
         out[:] = NOTHING
         return
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         texts = texts.cast(pa.string())
-    wide = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    buffers: Any = texts.buffers()
-    offsets, data = buffers[1], buffers[2]
     if len(texts) == 0:
         return
-    places = np.frombuffer(offsets, dtype=wide)[texts.offset : texts.offset + len(texts) + 1]
-    letters = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(1, np.uint8)
-    hash_column(places, letters, out)
+    wide = bool(pa.types.is_large_string(texts.type))
+    buffers: Any = texts.buffers()
+    offsets, data = buffers[1], buffers[2]
+    assert out.flags.c_contiguous
+    first = offsets.address + (8 if wide else 4) * texts.offset
+    letters = data.address if data is not None else 0
+    hash_column(first, wide, letters, out.ctypes.data, len(texts))
     if texts.null_count:
         out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
 
 
-def _encode_text(
-    column: Any, out: Words, vocabulary: Vocabulary | None, members: Members | None
-) -> None:
-    if not pa.types.is_dictionary(column.type):
-        if vocabulary is None:
-            hash_array(column, out)
-            return
-        column = column.cast(pa.string()).dictionary_encode()
+def _text_codes(
+    column: Any, vocabulary: Vocabulary | None, members: Members | None
+) -> tuple[npt.NDArray[np.int32], Words]:
+    """Return the codes of a dictionary column and the word of each code; null has the last one."""
     texts = column.dictionary
     table = np.empty(len(texts) + 1, dtype=np.int64)
     hash_array(texts, table[:-1])
@@ -134,24 +132,23 @@ def _encode_text(
         vocabulary.learn(texts, table[:-1])
     if members is not None:
         table[:-1] = members.encode(table[:-1])
-    codes = column.indices
-    if codes.null_count:
-        codes = codes.fill_null(len(texts))
-    np.take(table, codes.to_numpy(), out=out, mode="clip")
+    indices = column.indices.cast(pa.int32())
+    if indices.null_count:
+        indices = indices.fill_null(len(texts))
+    return indices.to_numpy(), table
 
 
-def _encode_number(column: pa.Array[Any], out: Words) -> None:
+def _number(column: pa.Array[Any]) -> npt.NDArray[np.float64]:
     if not pa.types.is_float64(column.type):
         column = column.cast(pa.float64())
-    out.view(np.float64)[:] = column.to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(column.to_numpy(zero_copy_only=False))
 
 
-def _encode_time(column: pa.Array[Any], out: Words) -> None:
+def _time(column: pa.Array[Any]) -> Words:
     if pa.types.is_null(column.type):
-        out[:] = NOTHING
-        return
+        return np.full(len(column), NOTHING)
     whole = column.cast(pa.timestamp("us")).view(pa.int64())
-    out[:] = (whole.fill_null(NOTHING) if whole.null_count else whole).to_numpy()
+    return (whole.fill_null(NOTHING) if whole.null_count else whole).to_numpy()
 
 
 def _is_text(held: pa.DataType) -> bool:
@@ -163,26 +160,35 @@ def _is_text(held: pa.DataType) -> bool:
     )
 
 
-def encode_column(
+def encode_input(
     column: pa.Array[Any],
     kind: str,
-    out: Words,
     vocabulary: Vocabulary | None = None,
     members: Members | None = None,
-) -> None:
-    """Write a column's words into `out`."""
+) -> tuple[npt.NDArray[Any], Words | None]:
+    """Return a column as words, or as codes (int32) and the word of each."""
+    if kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
+        if vocabulary is not None and not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        if pa.types.is_dictionary(column.type):
+            return _text_codes(column, vocabulary, members)
+    return encode_column(column, kind), None
+
+
+def encode_column(column: pa.Array[Any], kind: str) -> npt.NDArray[Any]:
+    """Return a column as words; numbers as they are."""
     if kind == "time":
-        _encode_time(column, out)
-    elif kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
-        _encode_text(column, out, vocabulary, members)
-    elif kind == "number":
-        _encode_number(column, out)
-    else:
-        _encode_number(column, out)
-        numbers = out.view(np.float64)
-        null = np.isnan(numbers)
-        numbers += 0.0  # minus zero becomes zero
-        out[null] = NOTHING
+        return _time(column)
+    if kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
+        out = np.empty(len(column), np.int64)
+        hash_array(column, out)
+        return out
+    numbers = _number(column)
+    if kind == "number":
+        return numbers
+    words = (numbers + 0.0).view(np.int64)  # minus zero becomes zero
+    words[np.isnan(numbers)] = NOTHING
+    return words
 
 
 def clock_columns(clock: Clock) -> dict[str, str | None]:
@@ -199,15 +205,15 @@ def clock_columns(clock: Clock) -> dict[str, str | None]:
     }
 
 
-def encode_clock(column: pa.Array[Any], name: str, out: Words) -> None:
-    """Write a time input: microseconds of `event_time`, or of `session_seconds`."""
+def encode_clock(column: pa.Array[Any], name: str) -> Words:
+    """Return a time input: microseconds of `event_time`, or of `session_seconds`."""
     if name != "session_seconds":
-        _encode_time(column, out)
-        return
+        return _time(column)
     seconds = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     null = np.isnan(seconds)
-    out[:] = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
+    out = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
     out[null] = NOTHING
+    return out
 
 
 def needed_columns(inputs: Sequence[Input], clock: Clock, history: bool) -> list[str]:

@@ -288,7 +288,8 @@ class NUnique(Reduction):
 
     def build(self, builder: Builder) -> int:  # noqa: D102
         operand, mask = builder.member(self.column), builder.mask(self.where)
-        return builder.leaf("NUNIQUE", operand, mask, init=("zero_int",) * 11)
+        init, more = ("zero_int",) * 2, ("zero_int",) * 9
+        return builder.leaf("NUNIQUE", operand, mask, init=init, more=more)
 
 
 def Mean(column: str | Expression, where: Condition | None = None) -> Ratio:  # noqa: N802

@@ -23,12 +23,12 @@ from cartcast.features.encode import (
     clock_columns,
     encode_clock,
     encode_column,
+    encode_input,
     hash_array,
     needed_columns,
     null_word,
 )
-from cartcast.features.folder import Folder, plan_of
-from cartcast.features.kernels.fold import Chunk
+from cartcast.features.folder import Chunk, Folder
 from cartcast.features.kernels.output import validity
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.passes import DisorderError, Ends, Past
@@ -37,6 +37,8 @@ from cartcast.features.source import Source
 __all__ = ["Scan", "scan"]
 
 Words = npt.NDArray[np.int64]
+Column = tuple[npt.NDArray[Any], Words | None]
+"""Words, or codes (int32) and the word of each."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class _Encoded:
     batch: pa.RecordBatch
     hashes: Words
     orders: Words
-    inputs: Words
+    inputs: list[Column]
     last: npt.NDArray[np.uint8]
 
 
@@ -118,53 +120,53 @@ class _Encoder:
             last[:] = self.scan.ends.rows(self.scan.ends.last, self._begin, n)
         else:
             np.not_equal(hashes[1:], hashes[:-1], out=last[:-1].view(np.bool_))
-        inputs = np.empty((len(self.scan.program.inputs), n), dtype=np.int64)
-        self._fill(batch, inputs)
+        inputs = self._inputs(batch)
         if self.past is not None:
             self._remember(batch, inputs)
         self._begin += n
         orders = batch.column("event_order").cast(pa.int64()).to_numpy()
         return _Encoded(batch, hashes, orders, inputs, last)
 
-    def _fill(self, batch: pa.RecordBatch, inputs: Words) -> None:
-        clocks = clock_columns(self.scan.source.clock)
+    def _inputs(self, batch: pa.RecordBatch) -> list[Column]:
+        clocks, found = clock_columns(self.scan.source.clock), []
         for c, wanted in enumerate(self.scan.program.inputs):
             timed = wanted.name.startswith("@")
             name = clocks.get(wanted.name) if timed else wanted.name
             if timed and wanted.name in batch.schema.names:
                 # The engine that moves the data has worked the visitor's past out already.
-                encode_column(batch.column(wanted.name), "number", inputs[c])
+                found.append(encode_input(batch.column(wanted.name), "number"))
             elif name is None or name not in batch.schema.names:
-                inputs[c] = null_word(wanted.kind)
+                found.append((np.full(batch.num_rows, null_word(wanted.kind)), None))
             elif timed:
-                encode_clock(batch.column(name), name, inputs[c])
+                found.append((encode_clock(batch.column(name), name), None))
             else:
-                encode_column(
-                    batch.column(name),
-                    wanted.kind,
-                    inputs[c],
-                    self.vocabularies.get(c),
-                    self.members.get(c),
+                found.append(
+                    encode_input(
+                        batch.column(name),
+                        wanted.kind,
+                        self.vocabularies.get(c),
+                        self.members.get(c),
+                    )
                 )
+        return found
 
-    def _remember(self, batch: pa.RecordBatch, inputs: Words) -> None:
+    def _remember(self, batch: pa.RecordBatch, inputs: list[Column]) -> None:
         past, n = self.past, batch.num_rows
         assert past is not None
-        words = np.empty((3, n), dtype=np.int64)
-        encode_column(batch.column("visitor_id"), "text", words[0])
-        encode_column(batch.column("event_time"), "time", words[1])
-        words[2] = NOTHING
+        visitors = encode_column(batch.column("visitor_id"), "text")
+        times = encode_column(batch.column("event_time"), "time")
+        kinds = np.full(n, NOTHING)
         if "event_type" in batch.schema.names:
-            encode_column(batch.column("event_type"), "text", words[2])
+            kinds = encode_column(batch.column("event_type"), "text")
         if self.scan.ends is not None:
             first = self.scan.ends.rows(self.scan.ends.first, self._begin, n)
         else:
             # Grouped by session: event_order 1 begins one (the fold checks that).
             first = (batch.column("event_order").to_numpy() == 1).astype(np.uint8)
-        out = past.read(words[0], first, words[1], words[2]).view(np.int64)
+        out = past.read(visitors, first, times, kinds)
         for c, wanted in enumerate(self.scan.program.inputs):
             if wanted.name in self._rows:
-                inputs[c] = out[self._rows[wanted.name]]
+                inputs[c] = out[self._rows[wanted.name]], None
 
     def _refuse_null(self, ids: pa.Array[Any]) -> None:
         from cartcast.errors import DataError
@@ -207,8 +209,7 @@ def scan(what: Scan) -> Iterator[pa.RecordBatch]:
         DisorderError: the rows are in another order than `what.ends` says.
     """
     encoder = _Encoder(what)
-    plan = plan_of(what.program)
-    folders = [Folder(what.program, plan) for _ in range(what.threads)]
+    folders = [Folder(what.program, part, what.threads) for part in range(what.threads)]
     ahead = ThreadPoolExecutor(1, thread_name_prefix="cartcast-read")
     workers = ThreadPoolExecutor(what.threads, thread_name_prefix="cartcast-fold")
     driver = ThreadPoolExecutor(1, thread_name_prefix="cartcast-drive")
@@ -238,10 +239,8 @@ def _fold_chunk(
     workers: ThreadPoolExecutor,
     encoded: _Encoded,
 ) -> pa.RecordBatch:
-    n = len(encoded.hashes)
-    wanted = np.zeros(0, np.uint8)
-    place = np.arange(n, dtype=np.int32)
-    size = n
+    n = size = len(encoded.hashes)
+    place = wanted = None
     if what.at == "end":
         ended = encoded.last != 0
         place = np.where(ended, np.cumsum(ended, dtype=np.int32) - 1, -1).astype(np.int32)
@@ -252,21 +251,14 @@ def _fold_chunk(
         wanted[list(what.at)] = 1
     buffer = pa.allocate_buffer(8 * max(1, size * len(what.program.outputs)))
     out = np.frombuffer(memoryview(buffer), np.int64)[: size * len(what.program.outputs)]
-    click = np.zeros(size, np.int64)
     chunk = Chunk(
-        encoded.hashes, encoded.orders, encoded.last, place, wanted, int(what.ends is None),
-        encoded.inputs, out.reshape(len(what.program.outputs), size), click,
+        encoded.hashes, encoded.orders, encoded.last, place, wanted, what.ends is None,
+        encoded.inputs, out.reshape(len(what.program.outputs), size), np.zeros(size, np.int64),
     )  # fmt: skip
     if len(folders) == 1:
-        folders[0].fold(place if what.at != "end" else np.arange(n, dtype=np.int32), chunk)
+        folders[0].fold(chunk)
     else:
-        low = (encoded.hashes & 0xFFFF_FFFF).astype(np.uint64)
-        part = (low * np.uint64(len(folders))) >> np.uint64(32)
-        jobs = [
-            workers.submit(f.fold, np.flatnonzero(part == t).astype(np.int32), chunk)
-            for t, f in enumerate(folders)
-        ]
-        for job in jobs:
+        for job in [workers.submit(f.fold, chunk) for f in folders]:
             job.result()
     return _collect(what, encoder, encoded, chunk, buffer)
 

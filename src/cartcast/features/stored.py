@@ -19,8 +19,8 @@ from cartcast.errors import DefinitionError, NotTrustedError
 from cartcast.features.build import Program, compile_features
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD
+from cartcast.features.kernels.run import run
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.live import History, State, Words, _enlarge, handle, text_of
 
@@ -152,23 +152,24 @@ def _merge_std(x: Any, y: Any) -> None:
 def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
     """Add the values of a later set, by the reduction itself as the only operation."""
     offset = int(program.ops[k, 5])
-    for word in range(offset + 7, offset + 11):
+    more = int(program.ops[k, 3])
+    for word in (offset + 1, more, more + 1, more + 2):
         new = int(later.words[word]) & ~int(merged.words[word])
         merged.words[word] |= new
         merged.words[offset] += (new & (2**64 - 1)).bit_count()
     work = np.zeros(9 + program.n_events + program.n_values, np.int64)
     work[1:4] = 1, 1, program.n_events
     masks = np.ones(program.n_masks + 1, np.uint8)
-    for key in _set_values(later, offset):
+    for key in _set_values(later, more):
         work[9 + program.ops[k, 2]] = key
-        while not run_one(program.ops[k : k + 1], work, masks, merged.words, merged.pool):
+        while not run(program.ops[k : k + 1], work, masks, merged.words, merged.pool):
             _enlarge(merged)
 
 
-def _set_values(state: State, offset: int) -> list[int]:
-    reference, size = int(state.words[offset + 1]), int(state.words[offset + 2])
+def _set_values(state: State, more: int) -> list[int]:
+    reference, size = int(state.words[more + 3]), int(state.words[more + 4])
     if reference == 0:
-        return cast("list[int]", state.words[offset + 3 : offset + 3 + size].tolist())
+        return cast("list[int]", state.words[more + 5 : more + 5 + size].tolist())
     place, k = reference >> 6, reference & 63
     block = state.pool[place : place + (1 << k)]
     return cast("list[int]", block[block != NOTHING].tolist())

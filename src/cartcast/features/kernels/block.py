@@ -1,42 +1,41 @@
-"""What a kernel works on: one block of events, the states of their sessions, and registers."""
+"""What a kernel works on: the operations, registers of one block of events, the pool."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-__all__ = ["CODE", "MASK", "OFFSET", "OUT", "REAL", "WHOLE", "A", "B", "Block"]
+__all__ = ["CODE", "MASK", "OFFSET", "OUT", "REAL", "ROW", "WHOLE", "A", "B", "Block"]
 
 CODE, OUT, A, B, MASK, OFFSET, WHOLE, REAL = range(8)
 
+ROW = 64
+"""Bytes of one operation."""
+
 
 class Block(NamedTuple):
-    """Arrays of a block; `_i` and `_f` are two views of the same words.
+    """Addresses; see `kernels.memory`.
 
-    Registers are rows of `size` words, flat: register r of event j is at `r * size + j`.
+    Registers are rows of `size` words, flat: register r of event j is at word `r * size + j`.
 
     Attributes:
         size: events that a register can hold.
-        ops_i, ops_f: the program, (operations, 8).
-        ev_i, ev_f: event registers; the inputs come first.
+        ops: the program, operations of eight words.
+        ev: event registers; the inputs come first.
         mk: masks, one byte per event; the last one holds always.
-        slot: where the state of each event's session begins.
-        emit: place among the wanted values, or -1 when the event's values are not wanted.
-        st_i, st_f: states.
-        rg_i, rg_f: value registers, by place.
-        pool, pool_f: see `kernels.pool`.
+        state: by event, the address of its session's state.
+        emit: by event, the place for its values; an event whose values are not wanted has the
+            place of the next one that is, and is written over by it.
+        rg: value registers, by place.
+        pool: see `kernels.pool`.
+        pool_words: of the pool.
     """
 
     size: int
-    ops_i: Any
-    ops_f: Any
-    ev_i: Any
-    ev_f: Any
-    mk: Any
-    slot: Any
-    emit: Any
-    st_i: Any
-    st_f: Any
-    rg_i: Any
-    rg_f: Any
-    pool: Any
-    pool_f: Any
+    ops: int
+    ev: int
+    mk: int
+    state: int
+    emit: int
+    rg: int
+    pool: int
+    pool_words: int

@@ -43,7 +43,7 @@ LAST_F: Final = 37
 FIRST_I: Final = 38
 LAST_I: Final = 39
 STD: Final = 40  # state: n, mean, sum of squared deviations
-NUNIQUE: Final = 41  # state: n, reference, size of the set, four inline, 256 bits
+NUNIQUE: Final = 41  # state: n, 64 bits; at b: 192 bits, reference, size of the set, four inline
 MODE: Final = 42  # state: best, its count, reference, size
 SINCE_LAST: Final = 43  # state: reference time, time of the latest event
 SINCE_FIRST: Final = 44
@@ -64,8 +64,8 @@ CODES: Final[dict[str, int]] = {
     name: value for name, value in list(globals().items()) if name.isupper() and name != "CODES"
 }
 
-POOLED: Final[dict[int, int]] = {ABOVE_AVERAGE: 0, NUNIQUE: 1, MODE: 2, WITHIN: 1}
-"""Which word of an operation's state refers to the pool."""
+POOLED: Final[dict[int, int]] = {ABOVE_AVERAGE: 0, NUNIQUE: 3, MODE: 2, WITHIN: 1}
+"""Which word of an operation's state (of `NUNIQUE`, its words at b) refers to the pool."""
 
 ENTRY: Final[dict[int, int]] = {ABOVE_AVERAGE: 2, NUNIQUE: 0, MODE: 1, WITHIN: 0}
 """Log2 of the words per entry in the pool block of an operation."""

@@ -71,6 +71,6 @@ def inlined(function: Callable[..., Any]) -> _Compiled:
         error_model="numpy",
         no_cpython_wrapper=True,
         no_cfunc_wrapper=True,
-        forceinline=True,
+        inline="always",
     )(function)
     return made

@@ -1,14 +1,19 @@
 # Numba infers the types of kernels; they are declared where they are called.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
-"""Stage 1: masks and numbers of each event of a block, one operation over all events at a time."""
+"""Stage 1: masks and numbers of each event of a block, one operation over all events at a time.
+
+The operation is chosen inside the loop over events: the branch is the same for all of them and so
+costs nothing worth naming, and one loop is compiled instead of twenty.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, REAL, WHOLE, A, B
+from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, REAL, ROW, WHOLE, A, B
 from cartcast.features.kernels.compiled import inlined, inner
+from cartcast.features.kernels.memory import byte, real, set_byte, set_real, set_word, word
 from cartcast.features.kernels.pool import find, room
 from cartcast.features.kernels.words import NOTHING
 
@@ -16,138 +21,96 @@ __all__ = ["event_stage"]
 
 
 @inlined
-def _equals(k, n, b):
-    code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
-    whole, real = b.ops_i[k, WHOLE], b.ops_f[k, REAL]
-    if code == codes.EQ_I:
-        for j in range(n):
-            b.mk[out + j] = b.ev_i[a + j] == whole
-    elif code == codes.EQ_F:
-        for j in range(n):
-            b.mk[out + j] = b.ev_f[a + j] == real
-    elif code == codes.OR_EQ_I:
-        for j in range(n):
-            b.mk[out + j] |= b.ev_i[a + j] == whole
-    else:
-        for j in range(n):
-            b.mk[out + j] |= b.ev_f[a + j] == real
-
-
-@inlined
-def _compare(k, n, b):
-    code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
-    real = b.ops_f[k, REAL]
-    if code == codes.ABOVE:
-        for j in range(n):
-            b.mk[out + j] = b.ev_f[a + j] > real
-    elif code == codes.BELOW:
-        for j in range(n):
-            b.mk[out + j] = b.ev_f[a + j] < real
-    elif code == codes.NOT_NULL_I:
-        for j in range(n):
-            b.mk[out + j] = b.ev_i[a + j] != NOTHING
-    else:
-        for j in range(n):
-            b.mk[out + j] = b.ev_f[a + j] == b.ev_f[a + j]
-
-
-@inlined
-def _logic(k, n, b):
-    code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
-    c = b.ops_i[k, B] * b.size
-    if code == codes.AND:
-        for j in range(n):
-            b.mk[out + j] = b.mk[a + j] & b.mk[c + j]
-    elif code == codes.OR:
-        for j in range(n):
-            b.mk[out + j] = b.mk[a + j] | b.mk[c + j]
-    else:
-        for j in range(n):
-            b.mk[out + j] = 1 - b.mk[a + j]
-
-
-@inlined
-def _same(k, n, b):
-    out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
+def _masks(op, kind, n, b):
+    out, offset = b.mk + word(op, OUT) * b.size, 8 * word(op, OFFSET)
+    a, whole, number = b.ev + 8 * word(op, A) * b.size, word(op, WHOLE), real(op, REAL)
+    first, second = b.mk + word(op, A) * b.size, b.mk + word(op, B) * b.size
     for j in range(n):
-        s = b.slot[j] + offset
-        key = b.ev_i[a + j]
-        b.mk[out + j] = key != NOTHING and key == b.st_i[s]
-        b.st_i[s] = key
+        if kind == codes.EQ_I:
+            hit = word(a, j) == whole
+        elif kind == codes.OR_EQ_I:
+            hit = word(a, j) == whole or byte(out, j) != 0
+        elif kind == codes.EQ_F:
+            hit = real(a, j) == number
+        elif kind == codes.OR_EQ_F:
+            hit = real(a, j) == number or byte(out, j) != 0
+        elif kind == codes.ABOVE:
+            hit = real(a, j) > number
+        elif kind == codes.BELOW:
+            hit = real(a, j) < number
+        elif kind == codes.NOT_NULL_I:
+            hit = word(a, j) != NOTHING
+        elif kind == codes.NOT_NULL_F:
+            hit = real(a, j) == real(a, j)
+        elif kind == codes.AND:
+            hit = byte(first, j) != 0 and byte(second, j) != 0
+        elif kind == codes.OR:
+            hit = byte(first, j) != 0 or byte(second, j) != 0
+        elif kind == codes.NOT:
+            hit = byte(first, j) == 0
+        else:  # SAME
+            state, key = word(b.state, j) + offset, word(a, j)
+            hit = key != NOTHING and key == word(state, 0)
+            set_word(state, 0, key)
+        set_byte(out, j, hit)
+
+
+@inner
+def _above_average(state, x, key, pool, words):
+    """Return 1 above, 0 not above the mean so far of the same key, NaN at first; -1 without room.
+
+    An entry of the map: key, count, sum, unused.
+    """
+    held, size, entry = word(state, 0), word(state, 1), np.int64(2)
+    reference = room(pool, words, held, size, entry)
+    if reference == 0:
+        return -1.0
+    set_word(state, 0, reference)
+    at = find(pool, reference, key, entry)
+    if word(pool, at) == NOTHING:
+        set_word(pool, at, key)
+        set_word(pool, at + 1, 1)
+        set_real(pool, at + 2, x)
+        set_word(state, 1, size + 1)
+        return np.nan
+    count, total = word(pool, at + 1), real(pool, at + 2)
+    set_word(pool, at + 1, count + 1)
+    set_real(pool, at + 2, total + x)
+    return 1.0 if x > total / count else 0.0
 
 
 @inlined
-def _gap(k, n, b):
-    out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
-    mask = b.ops_i[k, MASK] * b.size
-    for j in range(n):
-        s = b.slot[j] + offset
-        now = b.ev_i[a + j]
-        value = np.nan
-        if b.mk[mask + j] and now != NOTHING:
-            if b.st_i[s] != NOTHING:
-                value = (now - b.st_i[s]) / 1e6
-            b.st_i[s] = now
-        b.ev_f[out + j] = value
-
-
-@inlined
-def _arithmetic(k, n, b):
-    code, out, a = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size
-    c, mask, real = b.ops_i[k, B] * b.size, b.ops_i[k, MASK] * b.size, b.ops_f[k, REAL]
-    if code == codes.TIMES:
-        for j in range(n):
-            other = b.ev_f[c + j]
-            b.ev_f[out + j] = b.ev_f[a + j] * (other if other == other else real)
-    elif code == codes.NEGATED:
-        for j in range(n):
-            b.ev_f[out + j] = -b.ev_f[a + j] if b.mk[mask + j] else b.ev_f[a + j]
-    else:
-        for j in range(n):
-            b.ev_f[out + j] = real
-
-
-@inlined
-def _decay(k, n, b):
-    out, a, offset = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, OFFSET]
-    half_life = b.ops_f[k, REAL] * 1e6
-    for j in range(n):
-        s = b.slot[j] + offset
-        now = b.ev_i[a + j]
-        value = np.nan
-        if now != NOTHING:
-            before = b.st_i[s]
-            value = 1.0
-            if before != NOTHING and before != now:
-                value = np.exp2((before - now) / half_life)
-            b.st_i[s] = now
-        b.ev_f[out + j] = value
-
-
-@inlined
-def _above_average(k, start, n, b):
-    out, a, by = b.ops_i[k, OUT] * b.size, b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
-    mask, offset = b.ops_i[k, MASK] * b.size, b.ops_i[k, OFFSET]
+def _numbers(op, kind, start, n, b):
+    out, mask = b.ev + 8 * word(op, OUT) * b.size, b.mk + word(op, MASK) * b.size
+    a, c = b.ev + 8 * word(op, A) * b.size, b.ev + 8 * word(op, B) * b.size
+    offset, number = 8 * word(op, OFFSET), real(op, REAL)
     for j in range(start, n):
-        s = b.slot[j] + offset
-        x, key = b.ev_f[a + j], b.ev_i[by + j]
+        state, x, now, on = word(b.state, j) + offset, real(a, j), word(a, j), byte(mask, j) != 0
         value = np.nan
-        if b.mk[mask + j] and x == x and key != NOTHING:
-            reference = room(b.pool, b.st_i[s], b.st_i[s + 1], 2)
-            if reference == 0:
-                return j
-            b.st_i[s] = reference
-            at = find(b.pool, reference, key, 2)  # an entry: key, count, sum, unused
-            if b.pool[at] == NOTHING:
-                b.pool[at] = key
-                b.pool[at + 1] = 1
-                b.pool_f[at + 2] = x
-                b.st_i[s + 1] += 1
+        if kind == codes.TIMES:
+            other = real(c, j)
+            value = x * (other if other == other else number)
+        elif kind == codes.NEGATED:
+            value = -x if on else x
+        elif kind == codes.DECAY_CLICKS:
+            value = number
+        elif kind == codes.ABOVE_AVERAGE:
+            key = word(c, j)
+            if on and x == x and key != NOTHING:
+                value = _above_average(state, x, key, b.pool, b.pool_words)
+                if value < 0.0:
+                    return j
+        elif now != NOTHING and (on or kind == codes.DECAY_SECONDS):
+            before = word(state, 0)
+            set_word(state, 0, now)
+            if kind == codes.GAP:
+                if before != NOTHING:
+                    value = (now - before) / 1e6
+            elif before == NOTHING or before == now:
+                value = 1.0
             else:
-                value = 1.0 if x > b.pool_f[at + 2] / b.pool[at + 1] else 0.0
-                b.pool[at + 1] += 1
-                b.pool_f[at + 2] += x
-        b.ev_f[out + j] = value
+                value = np.exp2((before - now) / (number * 1e6))
+        set_real(out, j, value)
     return n
 
 
@@ -158,23 +121,12 @@ def event_stage(first, start, stop, n, b):
     Returns (operation, event) at which the pool was full, or (stop, 0).
     """
     for k in range(first, stop):
-        code = b.ops_i[k, CODE]
-        if code <= codes.OR_EQ_F:
-            _equals(k, n, b)
-        elif code <= codes.NOT_NULL_F:
-            _compare(k, n, b)
-        elif code <= codes.NOT:
-            _logic(k, n, b)
-        elif code == codes.SAME:
-            _same(k, n, b)
-        elif code == codes.GAP:
-            _gap(k, n, b)
-        elif code == codes.ABOVE_AVERAGE:
-            reached = _above_average(k, start if k == first else 0, n, b)
+        op = b.ops + ROW * k
+        kind = word(op, CODE)
+        if kind <= codes.SAME:
+            _masks(op, kind, n, b)
+        else:
+            reached = _numbers(op, kind, start if k == first else start & 0, n, b)
             if reached < n:
                 return k, reached
-        elif code == codes.DECAY_SECONDS:
-            _decay(k, n, b)
-        else:
-            _arithmetic(k, n, b)
-    return stop, 0
+    return stop, start & 0

@@ -1,288 +1,233 @@
 # Numba infers the types of kernels; they are declared where they are called.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
-"""The fold itself: rows of a chunk, block by block, into the states of their sessions.
+"""Bulk: rows of a chunk, block by block, to the states of their sessions and back to columns.
 
-A session's slot is taken at its first event and given back after its last, so memory follows the
-open sessions. Where room runs out the kernel returns, remembers where it stood (`Sessions.control`)
-and goes on when it is called again.
+Everything a thread works with is named in one array of words, its `work`: sizes, addresses, and
+where it stood when it last returned. A session's slot is taken at its first event and given back
+after its last, so memory follows the open sessions.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from cartcast.features.kernels.block import Block
 from cartcast.features.kernels.compiled import inlined, inner, kernel
-from cartcast.features.kernels.events import event_stage
+from cartcast.features.kernels.memory import (
+    byte,
+    code,
+    prefetch,
+    set_word,
+    word,
+)
 from cartcast.features.kernels.pool import release
-from cartcast.features.kernels.reduce import reduce_stage
-from cartcast.features.kernels.values import value_stage
 
-__all__ = [
-    "DISORDER",
-    "DONE",
-    "POOL_FULL",
-    "SLOTS_FULL",
-    "Chunk",
-    "Plan",
-    "Scratch",
-    "Sessions",
-    "fold",
-    "rehash",
-]  # fmt: skip
+__all__ = ["WORK", "enter", "leave", "rehash", "write"]
 
-DONE, SLOTS_FULL, POOL_FULL, DISORDER = range(4)
+# Places in `work`. The first nine are shared with the live fold, see `kernels.run`.
+STAGE_1, STAGE_2, STAGE_3, REGISTERS, PHASE, OPERATION, EVENT = range(7)
+# The chunk: rows, and addresses of its columns (0: there is none, see `enter`).
+AT, ROWS, HASHES, ORDERS, LAST, PLACE, WANTED, WANTED_SIZE, STRICT = range(9, 18)
+INPUTS, N_INPUTS, OUT, PLACES, CLICK, PART, PARTS = range(18, 25)
+# The thread's block of events.
+SIZE, BLOCK_N, BLOCK_M, BLOCK_ROW, BLOCK_STATE, BLOCK_EMIT, BLOCK_PLACE = range(25, 32)
+EV, MK, RG = range(32, 35)
+# Open sessions: a table of (hash, slot), slots given back, states with a head of two words.
+TABLE, TABLE_SIZE, USED, FREE, N_FREE, NEXT, CAPACITY, STATES, STATE_WORDS = range(35, 44)
+# The program.
+INIT, INIT_WORDS, OUTPUTS, N_OUTPUTS, POOLED, N_POOLED = range(44, 50)
+WORK = 50
 
-# Places in `Sessions.control`.
-USED, FREE, NEXT, AT, PHASE, OPERATION, EVENT, WANTED = range(8)
+HEAD = 2
+"""Words before a state: clicks so far, event_order of the latest."""
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-class Plan(NamedTuple):
-    """A program as arrays: operations, ends of stages, initial state, outputs, pooled words."""
-
-    ops: Any
-    stages: Any
-    init: Any
-    outputs: Any
-    pooled: Any
-    n_inputs: int
-
-
-class Sessions(NamedTuple):
-    """Open sessions: a hash table from the session's hash to its slot, and what a slot holds."""
-
-    control: Any
-    keys: Any
-    places: Any
-    free: Any
-    clicks: Any
-    orders: Any
-    states: Any
-    pool: Any
-
-
-class Scratch(NamedTuple):
-    """Registers of one thread, for `size` events."""
-
-    size: int
-    ev: Any
-    mk: Any
-    rg: Any
-    slot: Any
-    emit: Any
-    place: Any
-
-
-class Chunk(NamedTuple):
-    """Encoded events and where their values go.
-
-    Attributes:
-        hashes: of the session ids.
-        orders: event_order.
-        last: 1 on the last event of a session.
-        place: row of the output for the event's values, or -1.
-        wanted: by click, whether its values are wanted; empty for all.
-        strict: 1 when a session must begin with event_order 1 (else its slot was lost).
-        inputs: (inputs, events) words.
-        out: (features, places) words.
-        click: by place, the click; 0 where nothing was written.
-    """
-
-    hashes: Any
-    orders: Any
-    last: Any
-    place: Any
-    wanted: Any
-    strict: int
-    inputs: Any
-    out: Any
-    click: Any
+_LINE = 64
 
 
 @inlined
 def _home(key, size):
     # `size` is a power of two; multiply-shift takes the high bits, which the split by low bits
     # of the same hash over threads leaves alone.
-    return np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(40)) & (size - 1)
+    return np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(36)) & (size - 1)
 
 
 @inlined
-def _seek(keys, places, key):
-    at = _home(key, keys.size)
-    while places[at] >= 0 and keys[at] != key:
-        at = (at + 1) & (keys.size - 1)
-    return at
+def _seek(table, size, key):
+    """Return the address of a key's entry, or of the empty one (slot -1) where it belongs."""
+    at = _home(key, size)
+    here = table + 16 * at
+    while word(here, 1) >= 0 and word(here, 0) != key:
+        at = (at + 1) & (size - 1)
+        here = table + 16 * at
+    return here
 
 
-@inner
-def _remove(keys, places, at):
+@inlined
+def _remove(table, size, here):
     """Delete an entry of linear probing by shifting back those that it kept from home."""
-    last = keys.size - 1
+    at = (here - table) >> 4
     hole = at
     while True:
-        at = (at + 1) & last
-        if places[at] < 0:
+        at = (at + 1) & (size - 1)
+        entry = table + 16 * at
+        if word(entry, 1) < 0:
             break
-        home = _home(keys[at], keys.size)
-        if ((at - home) & last) >= ((at - hole) & last):
-            keys[hole] = keys[at]
-            places[hole] = places[at]
+        home = _home(word(entry, 0), size)
+        if ((at - home) & (size - 1)) >= ((at - hole) & (size - 1)):
+            set_word(table, 2 * hole, word(entry, 0))
+            set_word(table, 2 * hole + 1, word(entry, 1))
             hole = at
-    places[hole] = -1
+    set_word(table, 2 * hole + 1, -1)
 
 
 @kernel
-def rehash(keys, places, new_keys, new_places):
-    """Copy a table into a larger, empty one."""
-    for at in range(keys.size):
-        if places[at] >= 0:
-            to = _seek(new_keys, new_places, keys[at])
-            new_keys[to] = keys[at]
-            new_places[to] = places[at]
+def rehash(old, larger):
+    """Copy a table of (hash, slot) into a larger one whose slots are all -1."""
+    table, size = np.int64(larger.ctypes.data), larger.size >> 1
+    for at in range(old.size >> 1):
+        if old[2 * at + 1] >= 0:
+            here = _seek(table, size, old[2 * at])
+            set_word(here, 0, old[2 * at])
+            set_word(here, 1, old[2 * at + 1])
 
 
-@inner
-def _enter(index, begin, n, plan, sessions, scratch, chunk):
-    """Find or take the slot of each event; return how many values are wanted, -1 on disorder."""
-    control, words = sessions.control, plan.init.size
-    m = 0
+@inlined
+def _rows(w):
+    """Choose the rows of the next block: those of the thread's part of the sessions."""
+    at, rows, size, n = word(w, AT), word(w, ROWS), word(w, SIZE), np.int64(0)
+    hashes, chosen = word(w, HASHES), word(w, BLOCK_ROW)
+    table, last = word(w, TABLE), word(w, TABLE_SIZE) - 1
+    part, parts = word(w, PART), word(w, PARTS)
+    while at < rows and n < size:
+        key = word(hashes, at)
+        if ((key & 0xFFFF_FFFF) * parts) >> 32 == part:
+            set_word(chosen, n, at)
+            prefetch(table + 16 * _home(key, last + 1))
+            n += 1
+        at += 1
+    set_word(w, AT, at)
+    return n
+
+
+@inlined
+def _slots(w, n):
+    """Find or take the slot of each event."""
+    hashes, chosen, states = word(w, HASHES), word(w, BLOCK_ROW), word(w, BLOCK_STATE)
+    table, size, words = word(w, TABLE), word(w, TABLE_SIZE), word(w, STATE_WORDS)
+    begin, init, filled = word(w, STATES), word(w, INIT), word(w, INIT_WORDS)
     for j in range(n):
-        i = index[begin + j]
-        key = chunk.hashes[i]
-        at = _seek(sessions.keys, sessions.places, key)
-        slot = sessions.places[at]
-        if slot < 0:
-            if chunk.strict and chunk.orders[i] != 1:
-                control[EVENT] = i
-                return -1
-            if control[FREE] > 0:
-                control[FREE] -= 1
-                slot = sessions.free[control[FREE]]
-            else:
-                slot = control[NEXT]
-                control[NEXT] += 1
-            control[USED] += 1
-            sessions.keys[at] = key
-            sessions.places[at] = slot
-            sessions.clicks[slot] = 0
-            for word in range(words):
-                sessions.states[slot * words + word] = plan.init[word]
-        elif chunk.orders[i] <= sessions.orders[slot]:
-            control[EVENT] = i
-            return -1
-        sessions.orders[slot] = chunk.orders[i]
-        click = sessions.clicks[slot] + 1
-        sessions.clicks[slot] = click
-        scratch.slot[j] = slot * words
-        place = chunk.place[i]
-        wanted = chunk.wanted
-        if place >= 0 and (wanted.size == 0 or (click < wanted.size and wanted[click] != 0)):
-            scratch.emit[j] = m
-            scratch.place[m] = place
-            chunk.click[place] = click
-            m += 1
+        key = word(hashes, word(chosen, j))
+        entry = _seek(table, size, key)
+        slot = word(entry, 1)
+        if slot >= 0:
+            state = begin + 8 * slot * words
+            for line in range(0, min(8 * words, 6 * _LINE), _LINE):
+                prefetch(state + line)
         else:
-            scratch.emit[j] = -1
+            free = word(w, N_FREE)
+            if free > 0:
+                set_word(w, N_FREE, free - 1)
+                slot = word(word(w, FREE), free - 1)
+            else:
+                slot = word(w, NEXT)
+                set_word(w, NEXT, slot + 1)
+            set_word(w, USED, word(w, USED) + 1)
+            set_word(entry, 0, key)
+            set_word(entry, 1, slot)
+            state = begin + 8 * slot * words
+            set_word(state, 0, 0)
+            for k in range(filled):
+                set_word(state, HEAD + k, word(init, k))
+        set_word(states, j, state + 8 * HEAD)
+
+
+@inlined
+def _clicks(w, n):
+    """Count clicks; number the events whose values are wanted; return how many, -1 on disorder."""
+    orders, chosen, states = word(w, ORDERS), word(w, BLOCK_ROW), word(w, BLOCK_STATE)
+    place, wanted, limit = word(w, PLACE), word(w, WANTED), word(w, WANTED_SIZE)
+    emit, to, click_of = word(w, BLOCK_EMIT), word(w, BLOCK_PLACE), word(w, CLICK)
+    strict, m = word(w, STRICT), np.int64(0)
+    for j in range(n):
+        i, head = word(chosen, j), word(states, j) - 8 * HEAD
+        click, order = word(head, 0) + 1, word(orders, i)
+        if (click > 1 and order <= word(head, 1)) or (click == 1 and strict and order != 1):
+            return np.int64(-1)
+        set_word(head, 0, click)
+        set_word(head, 1, order)
+        set_word(emit, j, m)
+        at = code(place, i) if place != 0 else i
+        if at >= 0 and (wanted == 0 or (click < limit and byte(wanted, click) != 0)):
+            set_word(to, m, at)
+            set_word(click_of, at, click)
+            m += 1
     return m
 
 
-@inner
-def _load(index, begin, n, inputs, scratch):
-    for c in range(inputs.shape[0]):
-        to = c * scratch.size
-        for j in range(n):
-            scratch.ev[to + j] = inputs[c, index[begin + j]]
+@inlined
+def _load(w, n):
+    """Gather the inputs; one is words, or codes (int32) and the word of each."""
+    chosen, size, ev = word(w, BLOCK_ROW), word(w, SIZE), word(w, EV)
+    for c in range(word(w, N_INPUTS)):
+        column, table = word(word(w, INPUTS), 2 * c), word(word(w, INPUTS), 2 * c + 1)
+        to = ev + 8 * c * size
+        if table == 0:
+            for j in range(n):
+                set_word(to, j, word(column, word(chosen, j)))
+        else:
+            for j in range(n):
+                set_word(to, j, word(table, code(column, word(chosen, j))))
 
 
 @inner
-def _write(m, plan, scratch, out):
-    for f in range(plan.outputs.size):
-        register = plan.outputs[f] * scratch.size
+def enter(w):
+    """Begin the next block; return its number of events, -1 on disorder.
+
+    `PLACE` 0: values of row i go to place i; else int32 by row, -1 for none. `WANTED` 0: every
+    click; else a byte by click. `STRICT`: a session must begin with event_order 1 (else its slot
+    was lost).
+    """
+    n = _rows(w)
+    _slots(w, n)
+    m = _clicks(w, n)
+    if m < 0:
+        return m
+    set_word(w, BLOCK_N, n)
+    set_word(w, BLOCK_M, m)
+    _load(w, n)
+    return n
+
+
+@inner
+def write(w):
+    """Write the wanted values of the block to the columns of the chunk."""
+    m, to, size, rg = word(w, BLOCK_M), word(w, BLOCK_PLACE), word(w, SIZE), word(w, RG)
+    for f in range(word(w, N_OUTPUTS)):
+        values = rg + 8 * word(word(w, OUTPUTS), f) * size
+        out = word(w, OUT) + 8 * f * word(w, PLACES)
         for j in range(m):
-            out[f, scratch.place[j]] = scratch.rg[register + j]
+            set_word(out, word(to, j), word(values, j))
 
 
 @inner
-def _leave(index, begin, n, plan, sessions, chunk):
-    """Give back the slots of sessions that ended in this block; false when one ended twice."""
-    words = plan.init.size
-    for j in range(n):
-        i = index[begin + j]
-        if chunk.last[i]:
-            at = _seek(sessions.keys, sessions.places, chunk.hashes[i])
-            slot = sessions.places[at]
+def leave(w, pool):
+    """Give back the slots of sessions that ended in this block; return 0 when one ended twice."""
+    hashes, chosen, last = word(w, HASHES), word(w, BLOCK_ROW), word(w, LAST)
+    table, size, states = word(w, TABLE), word(w, TABLE_SIZE), word(w, BLOCK_STATE)
+    pooled, n_pooled, free = word(w, POOLED), word(w, N_POOLED), word(w, FREE)
+    for j in range(word(w, BLOCK_N)):
+        i = word(chosen, j)
+        if byte(last, i):
+            entry = _seek(table, size, word(hashes, i))
+            slot = word(entry, 1)
             if slot < 0:
-                return False
-            for p in range(plan.pooled.shape[0]):
-                reference = sessions.states[slot * words + plan.pooled[p, 0]]
+                return np.int64(0)
+            for p in range(n_pooled):
+                reference = word(word(states, j), word(pooled, 2 * p))
                 if reference != 0:
-                    release(sessions.pool, reference)
-            _remove(sessions.keys, sessions.places, at)
-            sessions.free[sessions.control[FREE]] = slot
-            sessions.control[FREE] += 1
-            sessions.control[USED] -= 1
-    return True
-
-
-@inner
-def _block(plan, states, pool, scratch):
-    return Block(
-        scratch.size,
-        plan.ops,
-        plan.ops.view(np.float64),
-        scratch.ev,
-        scratch.ev.view(np.float64),
-        scratch.mk,
-        scratch.slot,
-        scratch.emit,
-        states,
-        states.view(np.float64),
-        scratch.rg,
-        scratch.rg.view(np.float64),
-        pool,
-        pool.view(np.float64),
-    )
-
-
-@kernel
-def fold(index, plan, sessions, scratch, chunk):
-    """Fold the chunk's rows `index`, in this order; return a status (see the module's text)."""
-    control = sessions.control
-    b = _block(plan, sessions.states, sessions.pool, scratch)
-    capacity = sessions.clicks.size
-    while control[AT] < index.size:
-        begin = control[AT]
-        n = min(scratch.size, index.size - begin)
-        if control[PHASE] == 0:
-            room = control[FREE] + capacity - control[NEXT]
-            if room < n or (control[USED] + n) * 2 > sessions.keys.size:
-                return SLOTS_FULL
-            m = _enter(index, begin, n, plan, sessions, scratch, chunk)
-            if m < 0:
-                return DISORDER
-            control[WANTED] = m
-            _load(index, begin, n, chunk.inputs, scratch)
-            control[PHASE], control[OPERATION], control[EVENT] = 1, 0, 0
-        if control[PHASE] == 1:
-            k, j = event_stage(control[OPERATION], control[EVENT], plan.stages[0], n, b)
-            control[OPERATION], control[EVENT] = k, j
-            if k < plan.stages[0]:
-                return POOL_FULL
-            control[PHASE] = 2
-        k, j = reduce_stage(control[OPERATION], control[EVENT], plan.stages[1], n, b)
-        control[OPERATION], control[EVENT] = k, j
-        if k < plan.stages[1]:
-            return POOL_FULL
-        if control[WANTED] > 0:
-            value_stage(plan.stages[1], plan.stages[2], control[WANTED], b)
-            _write(control[WANTED], plan, scratch, chunk.out)
-        if not _leave(index, begin, n, plan, sessions, chunk):
-            return DISORDER
-        control[PHASE] = 0
-        control[AT] = begin + n
-    control[AT] = 0
-    return DONE
+                    release(pool, reference)
+            _remove(table, size, entry)
+            set_word(free, word(w, N_FREE), slot)
+            set_word(w, N_FREE, word(w, N_FREE) + 1)
+            set_word(w, USED, word(w, USED) - 1)
+    return np.int64(1)

@@ -3,7 +3,8 @@
 """XXH64 of many texts at once, straight from an Arrow string column's buffers.
 
 Equal to `words.hash_text`, which the live path uses; a test compares them at every length.
-Specification: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md.
+Specification: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md. Words are read as
+they lie in memory, so the machine must be little-endian, as all that Numba runs on are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels.compiled import inlined, inner, kernel
+from cartcast.features.kernels.memory import byte, loose_code, loose_word, set_word, word
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["hash_column"]
@@ -24,51 +26,50 @@ _P5 = np.uint64(2870177450012600261)
 
 @inlined
 def _rotate(x, bits):
-    return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
+    return (x << bits) | (x >> (np.uint64(64) - bits))
 
 
 @inlined
-def _read(data, at, count):
-    word = np.uint64(0)
-    for k in range(count):
-        word |= np.uint64(data[at + k]) << np.uint64(8 * k)
-    return word
-
-
-@inlined
-def _round(lane, word):
-    return _rotate(lane + word * _P2, 31) * _P1
-
-
-@inlined
-def _merge(total, lane):
-    return (total ^ _round(np.uint64(0), lane)) * _P1 + _P4
+def _round(lane, value):
+    return _rotate(lane + value * _P2, np.uint64(31)) * _P1
 
 
 @inner
-def _hash(data, begin, end):
-    at = begin
-    if end - begin >= 32:
-        v1, v2, v3, v4 = _P1 + _P2, _P2, np.uint64(0), np.uint64(0) - _P1
-        while end - at >= 32:
-            v1 = _round(v1, _read(data, at, 8))
-            v2 = _round(v2, _read(data, at + 8, 8))
-            v3 = _round(v3, _read(data, at + 16, 8))
-            v4 = _round(v4, _read(data, at + 24, 8))
-            at += 32
-        total = _rotate(v1, 1) + _rotate(v2, 7) + _rotate(v3, 12) + _rotate(v4, 18)
-        total = _merge(_merge(_merge(_merge(total, v1), v2), v3), v4)
-    else:
-        total = _P5
-    total += np.uint64(end - begin)
+def _long(at, end):
+    """Mix the whole stripes of 32 bytes."""
+    zero = np.uint64(0)
+    v1, v2, v3, v4 = _P1 + _P2, _P2 + zero, zero, zero - _P1
+    while end - at >= 32:
+        v1 = _round(v1, loose_word(at, 0))
+        v2 = _round(v2, loose_word(at, 1))
+        v3 = _round(v3, loose_word(at, 2))
+        v4 = _round(v4, loose_word(at, 3))
+        at += 32
+    total = _rotate(v1, np.uint64(1)) + _rotate(v2, np.uint64(7))
+    total += _rotate(v3, np.uint64(12)) + _rotate(v4, np.uint64(18))
+    for lane in (v1, v2, v3, v4):
+        total = (total ^ _round(zero, lane)) * _P1 + _P4
+    return total
+
+
+@inlined
+def _hash(begin, end):
+    at, length = begin, end - begin
+    total = _P5
+    if length >= 32:
+        total = _long(at, end)
+        at += length & ~31
+    total += np.uint64(length)
     while end - at >= 8:
-        total = _rotate(total ^ _round(np.uint64(0), _read(data, at, 8)), 27) * _P1 + _P4
+        value = _round(np.uint64(0), loose_word(at, 0))
+        total = _rotate(total ^ value, np.uint64(27)) * _P1 + _P4
         at += 8
     if end - at >= 4:
-        total = _rotate(total ^ (_read(data, at, 4) * _P1), 23) * _P2 + _P3
+        value = np.uint64(loose_code(at, 0)) * _P1
+        total = _rotate(total ^ value, np.uint64(23)) * _P2 + _P3
         at += 4
     while at < end:
-        total = _rotate(total ^ (np.uint64(data[at]) * _P5), 11) * _P1
+        total = _rotate(total ^ (np.uint64(byte(at, 0)) * _P5), np.uint64(11)) * _P1
         at += 1
     total = (total ^ (total >> np.uint64(33))) * _P2
     total = (total ^ (total >> np.uint64(29))) * _P3
@@ -76,8 +77,15 @@ def _hash(data, begin, end):
 
 
 @kernel
-def hash_column(offsets, data, out):
-    """Hash the texts data[offsets[i]:offsets[i + 1]] into `out`; none of them becomes NOTHING."""
-    for i in range(out.size):
-        word = _hash(data, np.int64(offsets[i]), np.int64(offsets[i + 1]))
-        out[i] = word if word != NOTHING else NOTHING + 1
+def hash_column(offsets, wide, data, out, n):
+    """Hash `n` texts into words at address `out`; none of them becomes NOTHING.
+
+    Text i is the bytes from offset i to offset i + 1 after address `data`; offsets are uint32, or
+    int64 where `wide`.
+    """
+    begin = word(offsets, 0) if wide else np.int64(loose_code(offsets, 0))
+    for i in range(n):
+        end = word(offsets, i + 1) if wide else np.int64(loose_code(offsets, i + 1))
+        found = _hash(data + begin, data + end)
+        set_word(out, i, found if found != NOTHING else NOTHING + 1)
+        begin = end

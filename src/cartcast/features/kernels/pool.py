@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from cartcast.features.kernels.compiled import inner
+from cartcast.features.kernels.compiled import inlined, inner
+from cartcast.features.kernels.memory import set_word, word
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["HEAD", "allocate", "find", "new_pool", "release", "room"]
@@ -29,43 +30,66 @@ def new_pool(words: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return pool
 
 
-@inner
-def allocate(pool, k):
+@inlined
+def allocate(pool, words, k):
     """Return the place of a block of 2**k words, or 0 when there is no room."""
-    place = pool[k]
+    place = word(pool, k)
     if place != 0:
-        pool[k] = pool[place]
+        set_word(pool, k, word(pool, place))
         return place
-    place = pool[0]
-    if place + (1 << k) > pool.size:
-        return 0
-    pool[0] = place + (1 << k)
+    place = word(pool, 0)
+    if place + (1 << k) > words:
+        return place & 0
+    set_word(pool, 0, place + (1 << k))
     return place
 
 
-@inner
+@inlined
 def release(pool, reference):
     """Give a block back."""
     place, k = reference >> 6, reference & 63
-    pool[place] = pool[k]
-    pool[k] = place
+    set_word(pool, place, word(pool, k))
+    set_word(pool, k, place)
 
 
-@inner
+@inlined
 def find(pool, reference, key, entry):
     """Return the place of a key's entry (2**entry words), or of the empty one where it belongs."""
     place, k = reference >> 6, (reference & 63) - entry
     last = (1 << k) - 1
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(64 - k))
-    while True:
-        here = place + (at << entry)
-        if pool[here] == key or pool[here] == NOTHING:
-            return here
+    here = place + (at << entry)
+    while word(pool, here) != key and word(pool, here) != NOTHING:
         at = (at + 1) & last
+        here = place + (at << entry)
+    return here
 
 
 @inner
-def room(pool, reference, size, entry):
+def _grow(pool, words, reference, entry):
+    """Return a reference to a larger map with the same entries; 0: the pool is full."""
+    k = reference & 63
+    grown = max(4, 3 + entry) if reference == 0 else k + 1
+    place = allocate(pool, words, grown)
+    if place == 0:
+        return place
+    width = 1 << entry
+    for at in range(place, place + (1 << grown), width):
+        set_word(pool, at, NOTHING)
+    new = (place << 6) | grown
+    if reference != 0:
+        old = reference >> 6
+        for at in range(old, old + (1 << k), width):
+            if word(pool, at) != NOTHING:
+                here = find(pool, new, word(pool, at), entry)
+                for part in range(width):
+                    set_word(pool, here + part, word(pool, at + part))
+        release(pool, reference)
+    return new
+
+
+@inlined
+def room(pool, words, reference, size, entry):
     """Return a reference to a map with room for one more than `size` entries; 0: pool is full.
 
     Maps are open-addressed with linear probing and at most three quarters full; they start with
@@ -74,20 +98,4 @@ def room(pool, reference, size, entry):
     k = (reference & 63) - entry
     if reference != 0 and (size + 1) * 4 <= (1 << k) * 3:
         return reference
-    grown = max(4, 3 + entry) if reference == 0 else k + entry + 1
-    place = allocate(pool, grown)
-    if place == 0:
-        return 0
-    width = 1 << entry
-    for at in range(place, place + (1 << grown), width):
-        pool[at] = NOTHING
-    new = (place << 6) | grown
-    if reference != 0:
-        old = reference >> 6
-        for at in range(old, old + (1 << (k + entry)), width):
-            if pool[at] != NOTHING:
-                here = find(pool, new, pool[at], entry)
-                for word in range(width):
-                    pool[here + word] = pool[at + word]
-        release(pool, reference)
-    return new
+    return _grow(pool, words, reference, entry)

@@ -7,8 +7,9 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.block import CODE, OUT, A, B
+from cartcast.features.kernels.block import CODE, OUT, ROW, A, B
 from cartcast.features.kernels.compiled import inlined, inner
+from cartcast.features.kernels.memory import real, set_real, word
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["value_stage"]
@@ -17,7 +18,7 @@ _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
 
 
-@inner
+@inlined
 def month(microseconds):
     """Return the month (1-12) of a time since 1970, in the proleptic Gregorian calendar.
 
@@ -32,38 +33,32 @@ def month(microseconds):
     return shifted + 3 if shifted < 10 else shifted - 9
 
 
-@inlined
-def _calendar(code, out, a, m, b):
-    for j in range(m):
-        at = b.rg_i[a + j]
-        if at == NOTHING:
-            b.rg_f[out + j] = np.nan
-        elif code == codes.HOUR:
-            b.rg_f[out + j] = (at % _DAY) // _HOUR
-        elif code == codes.DAYOFWEEK:
-            b.rg_f[out + j] = (at // _DAY + 3) % 7  # 1970-01-01 was a Thursday
-        else:
-            b.rg_f[out + j] = month(at)
-
-
 @inner
 def value_stage(first, stop, m, b):
     """Run operations `first` to `stop` over `m` wanted values."""
     for k in range(first, stop):
-        code, out = b.ops_i[k, CODE], b.ops_i[k, OUT] * b.size
-        a, c = b.ops_i[k, A] * b.size, b.ops_i[k, B] * b.size
-        if code == codes.RATIO:
-            for j in range(m):
-                den = b.rg_f[c + j]
-                b.rg_f[out + j] = b.rg_f[a + j] / den if den != 0.0 else np.nan
-        elif code == codes.DIFFERENCE:
-            for j in range(m):
-                b.rg_f[out + j] = b.rg_f[a + j] - b.rg_f[c + j]
-        elif code == codes.TOTAL:
-            for j in range(m):
-                b.rg_f[out + j] = b.rg_f[a + j] + b.rg_f[c + j]
-        elif code == codes.PRODUCT:
-            for j in range(m):
-                b.rg_f[out + j] = b.rg_f[a + j] * b.rg_f[c + j]
-        else:
-            _calendar(code, out, a, m, b)
+        op = b.ops + ROW * k
+        kind, out = word(op, CODE), b.rg + 8 * word(op, OUT) * b.size
+        a, c = b.rg + 8 * word(op, A) * b.size, b.rg + 8 * word(op, B) * b.size
+        for j in range(m):
+            if kind == codes.RATIO:
+                value, den = np.nan, real(c, j)
+                if den != 0.0:
+                    value = real(a, j) / den
+            elif kind == codes.DIFFERENCE:
+                value = real(a, j) - real(c, j)
+            elif kind == codes.TOTAL:
+                value = real(a, j) + real(c, j)
+            elif kind == codes.PRODUCT:
+                value = real(a, j) * real(c, j)
+            else:
+                value, at = np.nan, word(a, j)
+                if at == NOTHING:
+                    value = np.nan
+                elif kind == codes.HOUR:
+                    value = float((at % _DAY) // _HOUR)
+                elif kind == codes.DAYOFWEEK:
+                    value = float((at // _DAY + 3) % 7)  # 1970-01-01 was a Thursday
+                else:
+                    value = float(month(at))
+            set_real(out, j, value)
