@@ -15,7 +15,7 @@ from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
 
-__all__ = ["Members", "Vocabulary", "clock_columns", "encode_column", "encode_input", "needed_columns"]
+__all__ = ["Members", "Texts", "Vocabulary", "clock_columns", "encode_column", "encode_input", "needed_columns"]
 
 Words = npt.NDArray[np.int64]
 
@@ -31,7 +31,6 @@ class Vocabulary:
     def __init__(self) -> None:
         self._words: dict[int, None] = {}
         self._texts: list[str] = []
-        self._latest: pa.Array[Any] | None = None
         self._fill()
 
     def _fill(self) -> None:
@@ -39,14 +38,13 @@ class Vocabulary:
         self._keys = np.full(size, NOTHING, np.int64)
         self._codes = np.zeros(size, np.int32)
         words = np.fromiter(self._words, dtype=np.int64, count=len(self._words))
-        fill_codes(words, self._keys, self._codes)
+        fill_codes(
+            words.ctypes.data, len(words), self._keys.ctypes.data, size, self._codes.ctypes.data
+        )
         self._dictionary = pa.array(self._texts, pa.string())
 
     def learn(self, texts: pa.Array[Any], hashes: Words) -> None:
         """Add the texts of a dictionary."""
-        if self._latest is not None and self._latest.equals(texts):
-            return
-        self._latest = texts
         new = [k for k, word in enumerate(hashes.tolist()) if word not in self._words]
         for k in new:
             text = texts[k].as_py()
@@ -59,12 +57,13 @@ class Vocabulary:
     def decode(self, words: Words) -> pa.DictionaryArray[Any, Any]:
         """Return the texts of hashes, null for `NOTHING`."""
         codes = np.empty(len(words), np.int32)
-        bits = np.empty((len(words) + 7) >> 3, np.uint8)
-        nulls = codes_of(words, self._keys, self._codes, codes, bits)
-        buffers = [
-            as_buffer(bits) if nulls else None,
-            as_buffer(codes),
-        ]
+        assert words.flags.c_contiguous
+        nulls = codes_of(
+            words.ctypes.data, len(words), self._keys.ctypes.data, len(self._keys),
+            self._codes.ctypes.data, codes.ctypes.data,
+        )  # fmt: skip
+        bits = np.packbits(codes >= 0, bitorder="little") if nulls else None
+        buffers = [None if bits is None else as_buffer(bits), as_buffer(codes)]
         indices = pa.Array.from_buffers(pa.int32(), len(words), buffers, nulls)
         return pa.DictionaryArray.from_arrays(indices, self._dictionary)
 
@@ -99,7 +98,7 @@ class Members:
 def hash_array(texts: pa.Array[Any], out: Words) -> None:
     """Write the hashes of a string (or dictionary) array into `out`; null becomes `NOTHING`."""
     if pa.types.is_dictionary(texts.type):
-        codes, table = _text_codes(texts, None, None)
+        codes, table = Texts().codes(texts)
         np.take(table, codes, out=out, mode="clip")
         return
     if pa.types.is_null(texts.type):
@@ -120,22 +119,36 @@ def hash_array(texts: pa.Array[Any], out: Words) -> None:
         out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
 
 
-def _text_codes(
-    column: Any, vocabulary: Vocabulary | None, members: Members | None
-) -> tuple[npt.NDArray[np.int32], Words]:
-    """Return the codes of a dictionary column and the word of each code; null has the last one."""
-    texts = column.dictionary
-    table = np.empty(len(texts) + 1, dtype=np.int64)
-    hash_array(texts, table[:-1])
-    table[-1] = NOTHING
-    if vocabulary is not None:
-        vocabulary.learn(texts, table[:-1])
-    if members is not None:
-        table[:-1] = members.encode(table[:-1])
-    indices = column.indices.cast(pa.int32())
-    if indices.null_count:
-        indices = indices.fill_null(len(texts))
-    return indices.to_numpy(), table
+class Texts:
+    """A text column as codes and the word of each code, batch after batch.
+
+    Batches of one row group share their dictionary, which is then hashed once.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary | None = None, members: Members | None = None
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._members = members
+        self._latest: pa.Array[Any] | None = None
+        self._table = np.empty(0, np.int64)
+
+    def codes(self, column: Any) -> tuple[npt.NDArray[np.int32], Words]:
+        """Return the codes of a dictionary column and the word of each code; null has the last."""
+        texts = column.dictionary
+        if self._latest is None or not self._latest.equals(texts):
+            table = np.empty(len(texts) + 1, dtype=np.int64)
+            hash_array(texts, table[:-1])
+            table[-1] = NOTHING
+            if self.vocabulary is not None:
+                self.vocabulary.learn(texts, table[:-1])
+            if self._members is not None:
+                table[:-1] = self._members.encode(table[:-1])
+            self._latest, self._table = texts, table
+        indices = column.indices.cast(pa.int32())
+        if indices.null_count:
+            indices = indices.fill_null(len(texts))
+        return indices.to_numpy(), self._table
 
 
 def _number(column: pa.Array[Any]) -> npt.NDArray[np.float64]:
@@ -161,17 +174,14 @@ def _is_text(held: pa.DataType) -> bool:
 
 
 def encode_input(
-    column: pa.Array[Any],
-    kind: str,
-    vocabulary: Vocabulary | None = None,
-    members: Members | None = None,
+    column: pa.Array[Any], kind: str, texts: Texts
 ) -> tuple[npt.NDArray[Any], Words | None]:
     """Return a column as words, or as codes (int32) and the word of each."""
     if kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
-        if vocabulary is not None and not pa.types.is_dictionary(column.type):
+        if texts.vocabulary is not None and not pa.types.is_dictionary(column.type):
             column = column.cast(pa.string()).dictionary_encode()
         if pa.types.is_dictionary(column.type):
-            return _text_codes(column, vocabulary, members)
+            return texts.codes(column)
     return encode_column(column, kind), None
 
 

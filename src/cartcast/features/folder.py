@@ -87,8 +87,8 @@ class Folder:
         )
         self._work[[k.TABLE_SIZE, k.CAPACITY]] = self._table.size >> 1, self._slots
 
-    def fold(self, chunk: Chunk) -> None:
-        """Fold the rows of a chunk that belong to this part.
+    def fold(self, chunk: Chunk) -> Words:
+        """Fold the rows of a chunk that belong to this part; return the nulls of each feature.
 
         Raises:
             DisorderError: a session's events are not in the order that was counted on.
@@ -96,18 +96,19 @@ class Folder:
         work, (n_out, places) = self._work, chunk.out.shape
         inputs = [[_address(a), _address(table)] for a, table in chunk.inputs]
         held = np.array(inputs, np.int64).reshape(-1)  # the kernel reads it: keep it alive
+        nulls = np.zeros(n_out, np.int64)
         work[[k.AT, k.ROWS, k.STRICT]] = 0, len(chunk.hashes), chunk.strict
         work[[k.HASHES, k.ORDERS, k.LAST]] = [
             _address(a) for a in (chunk.hashes, chunk.orders, chunk.last)
         ]
         work[[k.PLACE, k.WANTED]] = _address(chunk.place), _address(chunk.wanted)
         work[k.WANTED_SIZE] = 0 if chunk.wanted is None else len(chunk.wanted)
-        work[[k.INPUTS, k.N_INPUTS]] = held.ctypes.data, len(inputs)
+        work[[k.INPUTS, k.N_INPUTS, k.NULLS]] = held.ctypes.data, len(inputs), nulls.ctypes.data
         work[[k.OUT, k.PLACES, k.CLICK]] = _address(chunk.out), places, _address(chunk.click)
         while True:
             status = run(self._program.ops, work, self._masks, self._states, self._pool)
             if status == DONE:
-                return
+                return nulls
             if status == DISORDER:
                 raise DisorderError
             if status == POOL_FULL:

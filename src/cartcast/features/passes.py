@@ -11,15 +11,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cartcast.features.encode import hash_array
+from cartcast.features.encode import Texts, encode_input
+from cartcast.features.kernels import ends as e
+from cartcast.features.kernels.ends import mark_ends, move_ends
 from cartcast.features.kernels.history import regrow, remember
-from cartcast.features.kernels.output import mark_ends, move_ends
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.source import Source
 
 Words = npt.NDArray[np.int64]
 
 __all__ = ["DisorderError", "Ends", "Past", "find_ends", "sorted_copy"]
+
+
+TABLE_BYTES = 512 << 20
+"""Most bytes of the table of sessions, unless memory is limited."""
 
 
 class DisorderError(Exception):
@@ -39,39 +44,56 @@ class Ends(NamedTuple):
         return found[begin - 8 * start :][:n]
 
 
-def session_hashes(ids: pa.Array[Any]) -> npt.NDArray[np.int64]:
-    """Return the hashes of session ids."""
-    out = np.empty(len(ids), dtype=np.int64)
-    hash_array(ids, out)
-    return out
-
-
-def find_ends(source: Source) -> Ends:
+def find_ends(source: Source, most: int = TABLE_BYTES) -> Ends:
     """Find the first and the last event of each session in one pass over two columns.
+
+    Sessions are looked up in a table; where it would outgrow `most` bytes, it goes on with half of
+    them, by their hashes, and another pass looks at the others.
 
     Raises:
         DisorderError: within some session the rows are not in event_order.
     """
     size = (source.rows + 7) >> 3
     ends = Ends(np.zeros(size, np.uint8), np.zeros(size, np.uint8))
+    parts = _find_ends(source, ends, most, 0, 1)
+    for part in range(1, parts):
+        _find_ends(source, ends, most, part, parts)
+    return ends
+
+
+def _find_ends(source: Source, ends: Ends, most: int, part: int, parts: int) -> int:
+    """Mark the ends of the sessions of one part; return how many parts there turned out to be."""
+    work = np.zeros(e.WORK, np.int64)
+    work[[e.FIRST, e.LAST]] = ends.first.ctypes.data, ends.last.ctypes.data
     # The fold checks the order itself; here it is only found out before anything is given away.
     checked = not source.canonical
-    table = _table(1 << 16, checked)
-    begin = used = 0
+    table, scratch, texts = _table(1 << 14), _scratch(0), Texts()
+    begin = 0
     for batch in ahead(source.batches(("session_id", "event_order")[: 1 + checked])):
-        keys = table[0]
-        if (used + batch.num_rows) * 2 > keys.size:
-            need = 4 * max(used + batch.num_rows, keys.size // 2)
-            larger = _table(1 << (need - 1).bit_length(), checked)
-            move_ends(*table, *larger)
+        codes, words = encode_input(batch.column(0), "text", texts)
+        hashes = codes if words is None else words
+        orders = batch.column(1).cast(pa.int64()).to_numpy() if checked else None
+        while (work[e.USED] + len(hashes)) * 3 * e.ENTRY > 2 * table.size:
+            if part == 0 and table.nbytes * 2 > most and work[e.USED] * 4 * e.ENTRY > table.size:
+                parts *= 2
+                larger = _table(table.size // e.ENTRY)
+            else:
+                larger = _table(2 * table.size // e.ENTRY)
+            work[e.USED] = move_ends(table, larger, parts, part)
             table = larger
-        hashes = session_hashes(batch.column(0))
-        orders = batch.column(1).cast(pa.int64()).to_numpy() if checked else _NO_ORDER
-        used = mark_ends(begin, used, hashes, orders, *table, ends.first, ends.last)
-        if used < 0:
+        if len(scratch[0]) < len(hashes):
+            scratch = _scratch(2 * len(hashes))
+        arrays = [(e.CODES, None if words is None else codes), (e.HASHES, hashes)]
+        arrays += [(e.ORDERS, orders), (e.FIRST_OF, scratch[0]), (e.LAST_OF, scratch[1])]
+        arrays += [(e.SEEN_OF, scratch[2]), (e.TABLE, table)]
+        for place, array in arrays:
+            work[place] = 0 if array is None else array.ctypes.data
+        work[[e.BEGIN, e.N, e.N_HASHES]] = begin, batch.num_rows, len(hashes)
+        work[[e.SIZE, e.PART, e.PARTS]] = table.size // e.ENTRY, part, parts
+        if not mark_ends(work):
             raise DisorderError
         begin += batch.num_rows
-    return ends
+    return parts
 
 
 def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -83,12 +105,13 @@ def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
-_NO_ORDER = np.empty(0, np.int64)
+def _table(size: int) -> Words:
+    return np.full(size * e.ENTRY, -1, np.int64)
 
 
-def _table(size: int, checked: bool) -> tuple[Words, Words, Words]:
-    seen = np.empty(size if checked else 0, np.int64)
-    return np.empty(size, np.int64), np.full(size, -1, np.int64), seen
+def _scratch(size: int) -> tuple[Any, Any, Any]:
+    """Return, by code, room for the first and the last row of a batch, and an event_order."""
+    return np.empty(size, np.int32), np.full(size, -1, np.int32), np.empty(size, np.int64)
 
 
 class Past:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from cartcast.atomic import atomic_path
 from cartcast.config import parse_size
 from cartcast.errors import DataError, UsageError
-from cartcast.features.passes import DisorderError, find_ends, sorted_copy
+from cartcast.features.passes import TABLE_BYTES, DisorderError, find_ends, sorted_copy
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
 from cartcast.features.write import write_batches
@@ -118,6 +118,10 @@ class _Plan:
         event = 3 * 8 * (2 * len(program.inputs) + 2 * len(program.names) + 8)
         return max(4096, min(ROWS, self.memory // 20 // event))
 
+    @property
+    def _table_bytes(self) -> int:
+        return TABLE_BYTES if self.memory is None else self.memory // 8
+
     def _attempts(self) -> Iterator[Scan]:
         """Yield ways to read the log, the cheapest first; the next when one meets disorder."""
         if self.source.grouped:
@@ -125,7 +129,7 @@ class _Plan:
         self.say("order of the sessions", None)
         ends = None
         with contextlib.suppress(DisorderError):
-            ends = find_ends(self.source)
+            ends = find_ends(self.source, self._table_bytes)
         if ends is not None:
             yield self._scan(self.source, ends)
         self.say("sorting", None)
@@ -133,7 +137,7 @@ class _Plan:
         ordered = open_source(path)
         ordered = replace(ordered, clock=self.source.clock, name=self.source.name)
         try:
-            ends = find_ends(ordered)
+            ends = find_ends(ordered, self._table_bytes)
         except DisorderError as error:
             raise DataError(
                 f"{self.source.name}: in some session event_order contradicts event_time; "

@@ -18,18 +18,17 @@ import pyarrow as pa
 from cartcast.features.build import Program
 from cartcast.features.encode import (
     Members,
+    Texts,
     Vocabulary,
     as_buffer,
     clock_columns,
     encode_clock,
     encode_column,
     encode_input,
-    hash_array,
     needed_columns,
     null_word,
 )
 from cartcast.features.folder import Chunk, Folder
-from cartcast.features.kernels.output import validity
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.passes import DisorderError, Ends, Past
 from cartcast.features.source import Source
@@ -94,7 +93,11 @@ class _Encoder:
         kept = {int(program.ops[k, 2]) for k in _text_rows(program)}
         self.vocabularies = {c: Vocabulary() for c in sorted(kept)}
         inputs = enumerate(program.inputs)
-        self.members = {c: Members() for c, wanted in inputs if wanted.kind == "member"}
+        self._texts = [
+            Texts(self.vocabularies.get(c), Members() if wanted.kind == "member" else None)
+            for c, wanted in inputs
+        ]
+        self._ids = Texts()
         types = [n.removeprefix("@earlier:") for n in program.history if ":" in n]
         self.past = Past(tuple(types)) if program.history and self._calendar else None
         self._rows = {"@earlier_sessions": 0, "@days_since": 1}
@@ -110,9 +113,10 @@ class _Encoder:
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         n = batch.num_rows
-        hashes = np.empty(n, dtype=np.int64)
         ids = batch.column("session_id")
-        hash_array(ids, hashes)
+        hashes, table = encode_input(ids, "text", self._ids)
+        if table is not None:
+            hashes = table[hashes]
         if ids.null_count:
             self._refuse_null(ids)
         last = np.empty(n, np.uint8)
@@ -134,20 +138,13 @@ class _Encoder:
             name = clocks.get(wanted.name) if timed else wanted.name
             if timed and wanted.name in batch.schema.names:
                 # The engine that moves the data has worked the visitor's past out already.
-                found.append(encode_input(batch.column(wanted.name), "number"))
+                found.append((encode_column(batch.column(wanted.name), "number"), None))
             elif name is None or name not in batch.schema.names:
                 found.append((np.full(batch.num_rows, null_word(wanted.kind)), None))
             elif timed:
                 found.append((encode_clock(batch.column(name), name), None))
             else:
-                found.append(
-                    encode_input(
-                        batch.column(name),
-                        wanted.kind,
-                        self.vocabularies.get(c),
-                        self.members.get(c),
-                    )
-                )
+                found.append(encode_input(batch.column(name), wanted.kind, self._texts[c]))
         return found
 
     def _remember(self, batch: pa.RecordBatch, inputs: list[Column]) -> None:
@@ -255,16 +252,16 @@ def _fold_chunk(
         encoded.hashes, encoded.orders, encoded.last, place, wanted, what.ends is None,
         encoded.inputs, out.reshape(len(what.program.outputs), size), np.zeros(size, np.int64),
     )  # fmt: skip
-    if len(folders) == 1:
-        folders[0].fold(chunk)
-    else:
-        for job in [workers.submit(f.fold, chunk) for f in folders]:
-            job.result()
-    return _collect(what, encoder, encoded, chunk, buffer)
+    jobs = [workers.submit(f.fold, chunk) for f in folders[1:]]
+    nulls = folders[0].fold(chunk)
+    for job in jobs:
+        nulls += job.result()
+    return _collect(what, encoder, encoded, chunk, buffer, nulls)
 
 
 def _collect(
-    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer | None
+    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer | None,
+    nulls: Words,
 ) -> pa.RecordBatch:
     """Return the values of a chunk as Arrow columns."""
     out, click = chunk.out, chunk.click
@@ -284,7 +281,7 @@ def _collect(
     columns = [
         encoder.vocabularies[_input_of(what.program, f)].decode(out[f])
         if text
-        else _numbers(out[f], buffer, f)
+        else _numbers(out[f], buffer, f, int(nulls[f]))
         for f, text in enumerate(what.program.text)
     ]
     return pa.RecordBatch.from_arrays([*keys, *columns], schema=what.schema)
@@ -296,12 +293,16 @@ def _input_of(program: Program, feature: int) -> int:
     return next(int(program.ops[k, 2]) for k in range(begin, end) if program.ops[k, 1] == register)
 
 
-def _numbers(words: Words, buffer: pa.Buffer | None, feature: int) -> pa.Array[Any]:
-    n = len(words)
-    bits = np.empty((n + 7) >> 3, np.uint8)
-    nulls = validity(words.view(np.float64), bits)
+def _numbers(
+    words: Words, buffer: pa.Buffer | None, feature: int, nulls: int
+) -> pa.Array[Any]:
+    n, bits = len(words), None
+    if nulls:
+        null = np.isnan(words.view(np.float64))
+        nulls = int(null.sum())  # of the chosen rows
+        bits = as_buffer(np.packbits(~null, bitorder="little"))
     data = as_buffer(words) if buffer is None else buffer.slice(8 * n * feature, 8 * n)
-    return pa.Array.from_buffers(pa.float64(), n, [as_buffer(bits) if nulls else None, data], nulls)
+    return pa.Array.from_buffers(pa.float64(), n, [bits, data], nulls)
 
 
 __all__ += ["DisorderError"]

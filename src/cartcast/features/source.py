@@ -18,7 +18,7 @@ from cartcast.features.declared import column_kind
 
 __all__ = ["ROWS", "Source", "open_source"]
 
-ROWS = 131_072
+ROWS = 65_536
 """Events of one batch."""
 
 
@@ -52,8 +52,12 @@ class Source:
         if isinstance(self.data, Path):
             texts = [c for c in present if c in self.dictionaries]
             with pq.ParquetFile(self.data, read_dictionary=texts) as file:
-                # One thread reads ahead while others fold: no threads for single columns.
-                yield from file.iter_batches(batch_size=rows, columns=present, use_threads=False)
+                # Row group by row group, so that the batches of one share their dictionaries. One
+                # thread reads ahead while others fold: no threads for single columns.
+                for group in range(file.metadata.num_row_groups):
+                    yield from file.iter_batches(
+                        rows, row_groups=[group], columns=present, use_threads=False
+                    )
         elif isinstance(self.data, pa.Table):
             yield from self.data.select(present).to_batches(max_chunksize=rows)
         else:

@@ -18,8 +18,12 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatc
     Texts are dictionary-encoded and read back as plain strings.
     """
     rows = 0
+    # Numbers hardly repeat, and making dictionaries of them costs more than all else in a file.
+    texts = [f.name for f in schema if pa.types.is_dictionary(f.type)]
     with (
-        pq.ParquetWriter(path, schema, compression="snappy", store_schema=False) as writer,
+        pq.ParquetWriter(
+            path, schema, compression="snappy", use_dictionary=texts, store_schema=False
+        ) as writer,
         ThreadPoolExecutor(1, thread_name_prefix="cartcast-write") as pen,
     ):
         writing = None

@@ -16,6 +16,8 @@ from cartcast.features.kernels.memory import (
     byte,
     code,
     prefetch,
+    real,
+    set_real,
     set_word,
     word,
 )
@@ -27,10 +29,10 @@ __all__ = ["WORK", "enter", "leave", "rehash", "write"]
 STAGE_1, STAGE_2, STAGE_3, REGISTERS, PHASE, OPERATION, EVENT = range(7)
 # The chunk: rows, and addresses of its columns (0: there is none, see `enter`).
 AT, ROWS, HASHES, ORDERS, LAST, PLACE, WANTED, WANTED_SIZE, STRICT = range(9, 18)
-INPUTS, N_INPUTS, OUT, PLACES, CLICK, PART, PARTS = range(18, 25)
+INPUTS, N_INPUTS, OUT, PLACES, CLICK, PART, PARTS, NULLS = range(18, 26)
 # The thread's block of events.
-SIZE, BLOCK_N, BLOCK_M, BLOCK_ROW, BLOCK_STATE, BLOCK_EMIT, BLOCK_PLACE = range(25, 32)
-EV, MK, RG = range(32, 35)
+SIZE, BLOCK_N, BLOCK_M, BLOCK_ROW, BLOCK_STATE, BLOCK_EMIT, BLOCK_PLACE = range(26, 33)
+EV, RG = range(33, 35)
 # Open sessions: a table of (hash, slot), slots given back, states with a head of two words.
 TABLE, TABLE_SIZE, USED, FREE, N_FREE, NEXT, CAPACITY, STATES, STATE_WORDS = range(35, 44)
 # The program.
@@ -200,13 +202,17 @@ def enter(w):
 
 @inner
 def write(w):
-    """Write the wanted values of the block to the columns of the chunk."""
+    """Write the wanted values of the block to the columns of the chunk; count the nulls of each."""
     m, to, size, rg = word(w, BLOCK_M), word(w, BLOCK_PLACE), word(w, SIZE), word(w, RG)
     for f in range(word(w, N_OUTPUTS)):
         values = rg + 8 * word(word(w, OUTPUTS), f) * size
         out = word(w, OUT) + 8 * f * word(w, PLACES)
+        nulls = word(word(w, NULLS), f)
         for j in range(m):
-            set_word(out, word(to, j), word(values, j))
+            value = real(values, j)
+            nulls += value != value
+            set_real(out, word(to, j), value)
+        set_word(word(w, NULLS), f, nulls)
 
 
 @inner

@@ -1,0 +1,90 @@
+# Numba infers the types of kernels; they are declared where they are called.
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+"""The first and the last row of each session, as bits, in one pass over the session ids."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cartcast.features.kernels.compiled import inlined, kernel
+from cartcast.features.kernels.memory import byte, code, set_byte, set_code, set_word, word
+
+__all__ = ["ENTRY", "WORK", "mark_ends", "move_ends"]
+
+# Places in `work`: the batch, addresses of its columns (`ORDERS` 0: not to be checked), scratch.
+BEGIN, N, CODES, HASHES, N_HASHES, ORDERS, FIRST_OF, LAST_OF, SEEN_OF = range(9)
+# The table of sessions; bitmaps; the part of the sessions that this pass looks at.
+TABLE, SIZE, USED, FIRST, LAST, PART, PARTS = range(9, 16)
+WORK = 16
+
+ENTRY = 3
+"""Words of a session: hash, latest row (-1: none), its event_order."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@inlined
+def _seek(table, size, key):
+    at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(34)) & (size - 1)
+    here = table + 8 * ENTRY * at
+    while word(here, 1) >= 0 and word(here, 0) != key:
+        at = (at + 1) & (size - 1)
+        here = table + 8 * ENTRY * at
+    return here
+
+
+@kernel
+def mark_ends(work):
+    """Note the ends of the sessions of a batch; return 0 when an event_order does not grow.
+
+    Events name their session by a code; so each session is looked up once per batch. A later batch
+    takes back the last row that an earlier one noted.
+    """
+    w = np.int64(work.ctypes.data)
+    codes, orders, hashes = word(w, CODES), word(w, ORDERS), word(w, HASHES)
+    first_of, last_of, seen_of = word(w, FIRST_OF), word(w, LAST_OF), word(w, SEEN_OF)
+    for i in range(word(w, N)):
+        name = code(codes, i) if codes != 0 else i
+        if code(last_of, name) < 0:
+            set_code(first_of, name, i)
+        elif orders != 0 and word(orders, i) <= word(seen_of, name):
+            return False
+        set_code(last_of, name, i)
+        if orders != 0:
+            set_word(seen_of, name, word(orders, i))
+    begin, first, last = word(w, BEGIN), word(w, FIRST), word(w, LAST)
+    table, size, parts, part = word(w, TABLE), word(w, SIZE), word(w, PARTS), word(w, PART)
+    for name in range(word(w, N_HASHES)):
+        at, key = code(last_of, name), word(hashes, name)
+        set_code(last_of, name, -1)
+        if at >= 0 and key & (parts - 1) == part:
+            here = _seek(table, size, key)
+            before, row = word(here, 1), begin + at
+            if before < 0:
+                set_word(here, 0, key)
+                set_word(w, USED, word(w, USED) + 1)
+                start = begin + code(first_of, name)
+                set_byte(first, start >> 3, byte(first, start >> 3) | (1 << (start & 7)))
+            else:
+                if orders != 0 and word(orders, code(first_of, name)) <= word(here, 2):
+                    return False
+                held = byte(last, before >> 3)
+                set_byte(last, before >> 3, held & (255 ^ (1 << (before & 7))))
+            set_byte(last, row >> 3, byte(last, row >> 3) | (1 << (row & 7)))
+            set_word(here, 1, row)
+            if orders != 0:
+                set_word(here, 2, word(seen_of, name))
+    return True
+
+
+@kernel
+def move_ends(old, new, parts, part):
+    """Copy the sessions of a part to another, empty table; return how many."""
+    used, table, size = 0, np.int64(new.ctypes.data), new.size // ENTRY
+    for at in range(0, old.size, ENTRY):
+        if old[at + 1] >= 0 and old[at] & (parts - 1) == part:
+            here = _seek(table, size, old[at])
+            for k in range(ENTRY):
+                set_word(here, k, old[at + k])
+            used += 1
+    return used
