@@ -35,13 +35,13 @@ class Vocabulary:
 
     def _fill(self) -> None:
         size = max(16, 1 << (2 * len(self._words)).bit_length())
-        self._keys = np.full(size, NOTHING, np.int64)
-        self._codes = np.zeros(size, np.int32)
+        keys, codes = np.full(size, NOTHING, np.int64), np.zeros(size, np.int32)
         words = np.fromiter(self._words, dtype=np.int64, count=len(self._words))
         fill_codes(
-            words.ctypes.data, len(words), self._keys.ctypes.data, size, self._codes.ctypes.data
+            words.ctypes.data, len(words), keys.ctypes.data, size, codes.ctypes.data
         )
-        self._dictionary = pa.array(self._texts, pa.string())
+        # Replaced as a whole: one thread learns from the next batch while another decodes.
+        self._tables = keys, codes, pa.array(self._texts, pa.string())
 
     def learn(self, texts: pa.Array[Any], hashes: Words) -> None:
         """Add the texts of a dictionary."""
@@ -56,16 +56,17 @@ class Vocabulary:
 
     def decode(self, words: Words) -> pa.DictionaryArray[Any, Any]:
         """Return the texts of hashes, null for `NOTHING`."""
+        keys, known, dictionary = self._tables
         codes = np.empty(len(words), np.int32)
         assert words.flags.c_contiguous
         nulls = codes_of(
-            words.ctypes.data, len(words), self._keys.ctypes.data, len(self._keys),
-            self._codes.ctypes.data, codes.ctypes.data,
+            words.ctypes.data, len(words), keys.ctypes.data, len(keys),
+            known.ctypes.data, codes.ctypes.data,
         )  # fmt: skip
         bits = np.packbits(codes >= 0, bitorder="little") if nulls else None
         buffers = [None if bits is None else as_buffer(bits), as_buffer(codes)]
         indices = pa.Array.from_buffers(pa.int32(), len(words), buffers, nulls)
-        return pa.DictionaryArray.from_arrays(indices, self._dictionary)
+        return pa.DictionaryArray.from_arrays(indices, dictionary)
 
 
 class Members:
