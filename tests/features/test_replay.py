@@ -250,3 +250,27 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         EVERYTHING.replay(table(long_log(3)), out=tmp_path / "t.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ends_are_found_in_parts_where_the_table_of_sessions_would_be_too_large(tmp_path):
+    from cartcast.features import passes
+    from cartcast.features.source import open_source
+
+    rng = np.random.default_rng(5)
+    sessions = rng.integers(0, 40_000, 90_000)
+    counts: Counter[int] = Counter()
+    orders = []
+    for s in sessions.tolist():
+        counts[s] += 1
+        orders.append(counts[s])
+    log = pa.table({"session_id": [f"s{s}" for s in sessions], "event_order": orders})
+    path = tmp_path / "log.parquet"
+    pq.write_table(log, path, row_group_size=9_000)
+    for source in (open_source(log), open_source(path)):
+        found = passes.find_ends(source, most=200_000)
+        first = np.zeros(len(sessions), bool)
+        last = np.zeros(len(sessions), bool)
+        first[np.unique(sessions, return_index=True)[1]] = True
+        last[len(sessions) - 1 - np.unique(sessions[::-1], return_index=True)[1]] = True
+        assert np.array_equal(found.rows(found.first, 0, len(sessions)), first)
+        assert np.array_equal(found.rows(found.last, 0, len(sessions)), last)

@@ -15,7 +15,15 @@ from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
 
-__all__ = ["Members", "Texts", "Vocabulary", "clock_columns", "encode_column", "encode_input", "needed_columns"]
+__all__ = [
+    "Members",
+    "Texts",
+    "Vocabulary",
+    "clock_columns",
+    "encode_column",
+    "encode_input",
+    "needed_columns",
+]
 
 Words = npt.NDArray[np.int64]
 
@@ -37,9 +45,7 @@ class Vocabulary:
         size = max(16, 1 << (2 * len(self._words)).bit_length())
         keys, codes = np.full(size, NOTHING, np.int64), np.zeros(size, np.int32)
         words = np.fromiter(self._words, dtype=np.int64, count=len(self._words))
-        fill_codes(
-            words.ctypes.data, len(words), keys.ctypes.data, size, codes.ctypes.data
-        )
+        fill_codes(words.ctypes.data, len(words), keys.ctypes.data, size, codes.ctypes.data)
         # Replaced as a whole: one thread learns from the next batch while another decodes.
         self._tables = keys, codes, pa.array(self._texts, pa.string())
 

@@ -133,8 +133,7 @@ class Folder:
 
 def _table(size: int) -> Words:
     """Return an empty table of (hash, slot)."""
-    table = np.full(2 * size, -1, np.int64)
-    return table
+    return np.full(2 * size, -1, np.int64)
 
 
 def _address(array: npt.NDArray[Any] | None) -> int:

@@ -132,7 +132,8 @@ class _Encoder:
         return _Encoded(batch, hashes, orders, inputs, last)
 
     def _inputs(self, batch: pa.RecordBatch) -> list[Column]:
-        clocks, found = clock_columns(self.scan.source.clock), []
+        clocks = clock_columns(self.scan.source.clock)
+        found: list[Column] = []
         for c, wanted in enumerate(self.scan.program.inputs):
             timed = wanted.name.startswith("@")
             name = clocks.get(wanted.name) if timed else wanted.name
@@ -236,7 +237,7 @@ def _fold_chunk(
     workers: ThreadPoolExecutor,
     encoded: _Encoded,
 ) -> pa.RecordBatch:
-    n = size = len(encoded.hashes)
+    size = len(encoded.hashes)
     place = wanted = None
     if what.at == "end":
         ended = encoded.last != 0
@@ -260,7 +261,11 @@ def _fold_chunk(
 
 
 def _collect(
-    what: Scan, encoder: _Encoder, encoded: _Encoded, chunk: Chunk, buffer: pa.Buffer | None,
+    what: Scan,
+    encoder: _Encoder,
+    encoded: _Encoded,
+    chunk: Chunk,
+    buffer: pa.Buffer | None,
     nulls: Words,
 ) -> pa.RecordBatch:
     """Return the values of a chunk as Arrow columns."""
@@ -293,9 +298,7 @@ def _input_of(program: Program, feature: int) -> int:
     return next(int(program.ops[k, 2]) for k in range(begin, end) if program.ops[k, 1] == register)
 
 
-def _numbers(
-    words: Words, buffer: pa.Buffer | None, feature: int, nulls: int
-) -> pa.Array[Any]:
+def _numbers(words: Words, buffer: pa.Buffer | None, feature: int, nulls: int) -> pa.Array[Any]:
     n, bits = len(words), None
     if nulls:
         null = np.isnan(words.view(np.float64))

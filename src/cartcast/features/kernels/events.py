@@ -106,10 +106,10 @@ def _numbers(op, kind, start, n, b):
             if kind == codes.GAP:
                 if before != NOTHING:
                     value = (now - before) / 1e6
-            elif before == NOTHING or before == now:
-                value = 1.0
             else:
-                value = np.exp2((before - now) / (number * 1e6))
+                value = 1.0
+                if before != NOTHING:
+                    value = np.exp2((before - now) / (number * 1e6))
         set_real(out, j, value)
     return n
 

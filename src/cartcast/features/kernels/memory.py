@@ -1,5 +1,5 @@
 # Numba infers the types of kernels; they are declared where they are called.
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,import-untyped"
 """Reads and writes by address, for kernels.
 
 A kernel that takes arrays pays for them three times when it is compiled: types, unpacking, counting

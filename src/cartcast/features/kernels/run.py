@@ -1,5 +1,5 @@
 # Numba infers the types of kernels; they are declared where they are called.
-# mypy: disable-error-code="no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,arg-type"
 """The fold: one compiled function for a chunk of a log and for one live event.
 
 One function and not two, because compiling the stages is what a first process waits for.
