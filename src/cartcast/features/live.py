@@ -21,8 +21,8 @@ from cartcast.features.build import Program
 from cartcast.features.encode import clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes
+from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD, new_pool
-from cartcast.features.kernels.run import run
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
 
 __all__ = ["Handle", "History", "State", "microseconds", "start", "step", "value"]
@@ -235,7 +235,7 @@ class Handle:
             raise DefinitionError(
                 f"a state of clock {state.clock!r} met a handle of clock {self.clock!r}."
             )
-        while not run(self.program.ops, row, self._masks, state.words, state.pool):
+        while not run_one(self.program.ops, row, self._masks, state.words, state.pool):
             _enlarge(state)
         for place, _ in self._past:
             self._float[place] = np.nan
@@ -292,7 +292,7 @@ class Handle:
         p = self.program
         self._work[9 : 9 + p.n_events] = self._null
         self._work[4:7] = 1, p.stages[0], 0
-        run(p.ops, self._work, self._nothing, state.words, state.pool)
+        run_one(p.ops, self._work, self._nothing, state.words, state.pool)
 
     def texts(self, state: State) -> dict[str, str | None]:
         """Return the text features of a state by name."""
