@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import brentq, minimize
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -36,16 +36,21 @@ def logit(p: Floats) -> Floats:
     return np.asarray(np.log(q / (1 - q)), dtype=np.float64)
 
 
-def blend_weights(odds: Floats, labels: Any, weights: Floats | None = None) -> tuple[Floats, float]:
-    """Return non-negative weights of log-odds, and an offset, that minimise the log loss.
+def blend_weights(
+    odds: Floats, labels: Any, weights: Floats | None = None, fold: Any = None
+) -> tuple[Floats, float]:
+    """Return non-negative weights of log-odds that minimise the log loss, and an offset.
 
     Args:
         odds: log-odds of each model on rows it was not fitted on, shape (rows, models).
         labels: 0 or 1, shape (rows,).
         weights: weight of each row, mean 1.
+        fold: number of the fold that each row was held out in, from 0.
 
     Equal weights are the prior (`PULL`), so that a few rows cannot give all to one of two models
     that hardly differ. Weights are not forced to sum to 1: each model alone may be too bold.
+    Each fold has a level of its own while the weights are learnt, since a later month that buys
+    more says nothing about the weights; the offset returned keeps the mean of the models.
 
     >>> odds = np.array([[2.0, 0.0], [-2.0, 0.0]] * 50)
     >>> shares, offset = blend_weights(odds, [1, 0] * 50)
@@ -54,20 +59,30 @@ def blend_weights(odds: Floats, labels: Any, weights: Floats | None = None) -> t
     """
     y = np.asarray(labels, dtype=np.float64)
     w = np.ones(len(y)) if weights is None else weights
-    count = odds.shape[1]
+    of = np.zeros(len(y), dtype=np.int64) if fold is None else np.asarray(fold)
+    count, levels = odds.shape[1], int(of.max()) + 1
     equal = 1.0 / count
 
     def loss(at: Floats) -> tuple[float, Floats]:
-        score = odds @ at[:-1] + at[-1]
-        away = at[:-1] - equal
+        score = odds @ at[:count] + at[count:][of]
+        away = at[:count] - equal
         value = float(w @ (np.logaddexp(0.0, score) - y * score) + PULL / 2 * (away @ away))
-        error = w * (1 / (1 + np.exp(-score)) - y)
-        return value, np.append(odds.T @ error + PULL * away, error.sum())
+        error = w * (_sigmoid(score) - y)
+        slopes = odds.T @ error + PULL * away
+        return value, np.concatenate([slopes, np.bincount(of, error, levels)])
 
-    bounds = [(0.0, None)] * count + [(None, None)]
-    start = np.append(np.full(count, equal), 0.0)
+    bounds = [(0.0, None)] * count + [(None, None)] * levels
+    start = np.concatenate([np.full(count, equal), np.zeros(levels)])
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    return np.asarray(found[:-1], dtype=np.float64), float(found[-1])
+    shares = np.asarray(found[:count], dtype=np.float64)
+    score, mean = odds @ shares, np.average(_sigmoid(odds).mean(axis=1), weights=w)
+    far = float(np.abs(score).max()) + 20.0
+    offset = brentq(lambda b: np.average(_sigmoid(score + b), weights=w) - mean, -far, far)
+    return shares, float(offset)
+
+
+def _sigmoid(score: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(score, -700, 700))), dtype=np.float64)
 
 
 class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
@@ -124,7 +139,10 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
             rows.append(held)
         judged = np.concatenate(rows)
         self.shares_, self.offset_ = blend_weights(
-            np.concatenate(odds), labels[judged], None if weights is None else weights[judged]
+            np.concatenate(odds),
+            labels[judged],
+            None if weights is None else weights[judged],
+            np.repeat(np.arange(len(rows)), [len(held) for held in rows]),
         )
         shown = ", ".join(f"{n} {s:.2f}" for n, s in zip(names, self.shares_, strict=True))
         self.note_ = f"weights of log-odds: {shown}"
@@ -149,7 +167,7 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2)."""
         score = _odds(self.models_, as_frame(X)) @ self.shares_ + self.offset_
-        p = 1 / (1 + np.exp(-score))
+        p = _sigmoid(score)
         return np.column_stack([1 - p, p])
 
     def predict(self, X: Any) -> NDArray[np.int64]:
