@@ -158,6 +158,21 @@ def test_an_existing_run_is_never_overwritten(run: Run, shop: Path) -> None:
     assert (run.dir / "run.json").read_bytes() == before
 
 
+def test_two_trainings_do_not_write_one_run(shop: Path, tmp_path: Path) -> None:
+    """The second is refused while the first is under way, and the first is not harmed."""
+    refused: list[str] = []
+
+    def second(step: str, share: float | None) -> None:
+        if not refused:
+            with pytest.raises(UsageError, match="another training writes this run now") as caught:
+                train(shop, models=("prevalence",), run_dir=tmp_path / "run")
+            refused.append(str(caught.value))
+
+    train(shop, models=("prevalence",), run_dir=tmp_path / "run", progress=second)
+    assert refused
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
+
+
 @pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_run(run: Run, shop: Path, tmp_path: Path) -> None:
     """Kill once a model was kept; the second try takes it over and ends as if left alone."""

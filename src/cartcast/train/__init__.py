@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from cartcast.config import (
     parse_duration,
     read_settings,
 )
-from cartcast.errors import UsageError
+from cartcast.errors import StorageError, UsageError
 from cartcast.train.options import Options
 from cartcast.train.result import Run
 
@@ -68,21 +69,49 @@ def train(
         if not sources:
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
     where = Path(run_dir) if run_dir is not None else _new_folder(folder, options.target)
-    if where.exists() and (not where.is_dir() or any(where.iterdir())):
-        raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
-    if rows is not None:
-        from cartcast.train.ready import train_rows
+    with _alone(where):
+        if where.exists() and (not where.is_dir() or any(where.iterdir())):
+            raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
+        if rows is not None:
+            from cartcast.train.ready import train_rows
 
-        run = train_rows(rows, options, where, progress)
-    else:
-        from cartcast.train.log import train_log
+            run = train_rows(rows, options, where, progress)
+        else:
+            from cartcast.train.log import train_log
 
-        run = train_log(sources, options, where, progress)
+            run = train_log(sources, options, where, progress)
     if folder is not None:
         from cartcast.registry import Registry
 
         Registry(folder, settings.catalogue).add(run.dir)
     return run
+
+
+@contextlib.contextmanager
+def _alone(where: Path) -> Iterator[None]:
+    """Let one training at a time write a run, also between processes.
+
+    Raises:
+        UsageError: another training writes it now.
+        StorageError: the folder above cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(where.with_name(f".{where.name}.lock"))
+    try:
+        where.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UsageError(
+            f"{where}: another training writes this run now; wait, or give another --run-dir."
+        ) from None
+    except OSError as error:
+        raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _new_folder(project: Path | None, target: str) -> Path:
