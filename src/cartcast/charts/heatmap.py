@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from cartcast.charts.theme import PALETTES, Theme, figure, number, words
 
-__all__ = ["correlation", "hour_weekday", "ramp"]
+__all__ = ["correlation", "hour_weekday", "ink_on", "ramp"]
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -16,6 +16,26 @@ def ramp(theme: Theme) -> list[list[float | str]]:
     """Return the one-hue scale of a theme, from the paper's side to the accent."""
     p = PALETTES[theme]
     return [[0.0, p.grid], [0.5, p.accent_soft], [1.0, p.accent]]
+
+
+def ink_on(share: float, theme: Theme) -> str:
+    """Return the colour of words on a cell `share` (0 to 1) up the scale: near black or white.
+
+    The one with more contrast, as WCAG 2.2 measures it.
+
+    >>> ink_on(0.0, "dark"), ink_on(1.0, "dark"), ink_on(0.0, "light"), ink_on(1.0, "light")
+    ('#f7f9fb', '#0b1118', '#0b1118', '#f7f9fb')
+    """
+    stops = ramp(theme)
+    (a, low), (b, high) = (stops[0], stops[1]) if share < 0.5 else (stops[1], stops[2])
+    part = (share - float(a)) / (float(b) - float(a))
+    channels = []
+    for k in (1, 3, 5):
+        ends = [int(str(colour)[k : k + 2], 16) / 255 for colour in (low, high)]
+        c = ends[0] + part * (ends[1] - ends[0])
+        channels.append(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+    light = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+    return "#f7f9fb" if 1.0 / (light + 0.05) >= (light + 0.05) / 0.055 else "#0b1118"
 
 
 def hour_weekday(

@@ -34,6 +34,7 @@ def _lines(
     theme: Theme,
     currency: str | None = None,
     start: float | None = None,
+    named: bool = True,
 ) -> None:
     models = list(dict.fromkeys(table["model"])) if "model" in table.columns else [""]
     ends = []
@@ -56,7 +57,7 @@ def _lines(
             x=x, y=y, mode="lines", line={"color": colour, "width": width, "dash": dash},
             customdata=shown, hovertemplate="%{customdata}<extra>" + words(model) + "</extra>",
         )  # fmt: skip
-        if len(models) > 1:
+        if named and len(models) > 1:
             middle = part.iloc[min(len(part) - 1, len(part) // 2)]
             ink = colour if accented else PALETTES[theme].muted
             ends.append((float(middle["contacted"]), float(middle[value]), words(model), ink))
@@ -84,19 +85,33 @@ def gain(
     made = figure(
         theme,
         height=360,
-        x=axis("share contacted, best first", "share", range=[0, 1]),
+        x=axis("share contacted, best first", "share", range=[0, 1.005], dtick=0.2),
         y=axis(f"share of {text(of)} reached", "share"),
     )
     made.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", hoverinfo="skip",
         line={"color": p.grey, "width": 1.2, "dash": "dot"},
     )  # fmt: skip
-    made.add_annotation(
-        x=0.72, y=0.72, text="at random", showarrow=False, xanchor="left", yanchor="top",
-        font={"size": 11, "color": p.muted},
-    )  # fmt: skip
-    _lines(made, table, "reached", "share", subject, (0.0, 1.02), theme, start=0.0)
+    _lines(made, table, "reached", "share", subject, (0.0, 1.02), theme, start=0.0, named=False)
+    _names(made, table, subject, theme)
     return made
+
+
+def _names(made: go.Figure, table: pd.DataFrame, subject: Any, theme: Theme) -> None:
+    """Name the lines in the corner below the diagonal, where there are none."""
+    p = PALETTES[theme]
+    models = list(dict.fromkeys(table["model"])) if "model" in table.columns else []
+    rows = []
+    for model in sorted(models, key=lambda m: m != subject):
+        colour, _, _ = colour_of(model, subject, models, theme)
+        ink = colour if colour == p.accent else p.muted
+        rows.append(f'{words(model)} <span style="color:{ink}">━</span>')
+    rows.append("at random ┈")
+    made.add_annotation(
+        x=0.985, y=0.03, xref="paper", yref="paper", xanchor="right", yanchor="bottom",
+        align="right", showarrow=False, text="<br>".join(rows),
+        font={"size": 12, "color": p.muted},
+    )  # fmt: skip
 
 
 def lift(table: pd.DataFrame, *, subject: Any = None, theme: Theme = "light") -> go.Figure:

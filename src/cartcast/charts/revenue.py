@@ -40,7 +40,8 @@ def deciles(
     made.add_annotation(
         x=0.02, y=0.98, xref="paper", yref="paper", xanchor="left", yanchor="top", align="left",
         showarrow=False, font={"size": 12, "color": p.muted},
-        text=f'<span style="color:{p.accent}">●</span> predicted    ▮ observed',
+        text=f'<span style="color:{p.accent}">●</span> predicted   '
+        f' <span style="color:{p.grey}">▮</span> observed',
     )  # fmt: skip
     return made
 
@@ -66,6 +67,7 @@ def coverage(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
     )  # fmt: skip
     made.add_annotation(
         x=nominal, y=1, yref="paper", yanchor="bottom", showarrow=False,
+        xanchor="right" if nominal > 0.7 else "center",
         text=f"promised {number(nominal, 'share')}", font={"size": 11, "color": p.muted},
     )  # fmt: skip
     made.add_scatter(

@@ -163,14 +163,23 @@ def axis(
         made["tickformat"] = ",.2~%"
     elif unit == "money":
         made["tickprefix"] = _SYMBOLS.get(currency or "", "")
-        made["tickformat"] = ",.3~s"
+        made |= _steps(more)
         if not made["tickprefix"]:
             made["title"]["text"] = f"{title} ({currency})" if currency else title
     elif unit == "count":
-        made["tickformat"] = ",.3~s"
+        made |= _steps(more)
     elif unit == "seconds":
         made["title"]["text"] = f"{title} (s)"
     return {**made, **more}
+
+
+def _steps(more: dict[str, Any]) -> dict[str, Any]:
+    """Return tick formats: thousands as k, but below 1 a plain fraction (SI would say 500m)."""
+    if "tickformat" in more:
+        return {}
+    small = {"dtickrange": [None, 0.999], "value": ",.2~f"}
+    large = {"dtickrange": [0.999, None], "value": ",.3~s"}
+    return {"tickformat": ",.3~s", "tickformatstops": [small, large]}
 
 
 def figure(
