@@ -55,7 +55,7 @@ def _head(figures: dict[str, Any]) -> str:
     first = figures["honest"][0]["figures"]
     facts = [
         ("1.0000", "F1 of five classifiers, as published and as reproduced here"),
-        ("100 %", "of sessions where “conversion” is just “six clicks or more”"),
+        ("100%", "of sessions where “conversion” is just “six clicks or more”"),
         (
             f"{void['both_sides']['share_of_test']:.1%}",
             f"of the test's sessions ({void['both_sides']['sessions']:,}) are in training too",
@@ -105,18 +105,25 @@ def shown(name: str, value: float) -> str:
 
 def _published(usual: dict[str, Any]) -> str:
     rows = []
+    reasons: list[str] = []
     for row in usual["table"]:
-        name = row["figure"]
-        same = row["same"]
-        mark = '<span class="same">the same</span>' if same else escape(row["why"] or "differs")
+        name, why = row["figure"], row["why"] or "differs"
+        if row["same"]:
+            mark = '<span class="same">the same</span>'
+        else:
+            reasons += [why] if why not in reasons else []
+            mark = f"differs<sup>{reasons.index(why) + 1}</sup>"
         rows.append((escape(name), shown(name, row["published"]), shown(name, row["ours"]), mark))
     text = (
         "Random split of rows, sums per session, a rule called conversion, SMOTE, a second random "
         f"split, defaults, seeds 42. Published with scikit-learn {usual['published_sklearn']}; "
         f"run here with {usual['sklearn']}."
     )
+    notes = "".join(
+        f'<p class="note"><sup>{k}</sup> {escape(why)}.</p>' for k, why in enumerate(reasons, 1)
+    )
     head = ("figure", "published", "here", "")
-    return f"<h2>1. The table, reproduced</h2><p>{text}</p>" + table(head, rows, (1, 2))
+    return f"<h2>1. The table, reproduced</h2><p>{text}</p>" + table(head, rows, (1, 2)) + notes
 
 
 def _void(void: dict[str, Any]) -> str:
