@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from cartcast.errors import UsageError
-from cartcast.insights import Slice, paths
+from cartcast.insights import Slice, paths, write_sessions
 from cartcast.insights.paths import END, OTHER, START, UNKNOWN
 
 
@@ -100,3 +100,15 @@ def test_what_cannot_be_asked(log):
         paths(log, column="pge")
     with pytest.raises(UsageError, match="no values"):
         paths(log, column="brand")
+
+
+@pytest.mark.parametrize("direction", ["from", "to"])
+@pytest.mark.parametrize("anchor", ["add_to_cart", "purchase", None])
+@pytest.mark.parametrize("depth", [1, 4])
+@pytest.mark.parametrize("where", [Slice(), Slice(values={"device": "mobile"})])
+def test_the_session_table_gives_the_same_paths(log, tmp_path, direction, anchor, depth, where):
+    sessions = write_sessions(log, tmp_path / "sessions.parquet")
+    asked = {"direction": direction, "depth": depth, "where": where, "largest": 3}
+    assert paths(log, anchor, sessions=sessions, **asked) == paths(log, anchor, **asked)
+    with pytest.raises(UsageError, match="Did you mean 'purchase'"):
+        paths(log, "purchse", sessions=sessions)

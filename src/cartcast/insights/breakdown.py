@@ -90,8 +90,11 @@ def breakdown(
     with opened(log) as source:
         columns = make_sessions(source, sessions)
         condition, parameters = where.condition(columns)
+        more = column in columns and column not in ("session_id", "start", "purchases", "revenue")
+        own = f", {quoted(column)}" if more else ""
         source.connection.execute(
-            f"CREATE TEMP TABLE picked AS SELECT * FROM sessions WHERE {condition}",
+            f"CREATE TEMP TABLE picked AS SELECT session_id, start, purchases, revenue{own} "
+            f"FROM sessions WHERE {condition}",
             parameters,
         )
         counted = _pair(source, column, where, sessions)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.insights.sessions import keep
+from cartcast.insights.sessions import keep, make_sessions, session_facts
 from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["END", "OTHER", "START", "Flow", "Paths", "paths"]
@@ -98,9 +99,13 @@ def paths(
         raise UsageError(f"needs 1 <= depth <= 8 and largest >= 1, got {depth} and {largest}.")
     with opened(log) as source:
         name = source.require(column)
-        relation = keep(source, where or Slice(), sessions)
-        wanted = _anchor(source, relation, name, anchor, direction)
-        _walk(source, relation, name, wanted, direction, depth, collapse)
+        kinds = session_facts(sessions).get("event_types")
+        if column == "event_type" and collapse and kinds is not None:
+            wanted = _walk_steps(source, sessions, where, kinds, anchor, direction, depth)
+        else:
+            relation = keep(source, where or Slice(), sessions)
+            wanted = _anchor(source, relation, name, anchor, direction)
+            _walk(source, relation, name, wanted, direction, depth, collapse)
         count = source.row("SELECT count(*) FROM walks")[0]
         _fold(source, depth, largest)
         flows = tuple(
@@ -136,6 +141,54 @@ def _anchor(source: Source, relation: str, name: str, anchor: str | None, direct
         )
     if anchor not in seen:
         raise UsageError(f"no {anchor!r} in column {name}.{did_you_mean(anchor, list(seen)[:200])}")
+    return anchor
+
+
+def _walk_steps(
+    source: Source,
+    sessions: Path | str | None,
+    where: Slice | None,
+    kinds: Sequence[str],
+    anchor: str | None,
+    direction: str,
+    depth: int,
+) -> str:
+    """Make `walks` from the steps that the session table holds; return the anchor."""
+    columns = make_sessions(source, sessions)
+    condition, parameters = (where or Slice()).condition(columns)
+    source.connection.execute(
+        "CREATE TEMP TABLE went AS SELECT steps, first_event, last_event FROM sessions "
+        f"WHERE {condition}",
+        parameters,
+    )
+    codes = {r[0] for r in source.rows("SELECT DISTINCT unnest(steps) FROM went")}
+    seen = [kind for k, kind in enumerate(kinds, 1) if k in codes]
+    if not seen:
+        raise UsageError("column event_type has no values here; choose another slice.")
+    if anchor is None and direction == "to" and "purchase" in seen:
+        anchor = "purchase"
+    elif anchor is None:
+        end = "first_event" if direction == "from" else "last_event"
+        anchor = str(
+            source.row(f"SELECT {end} FROM went GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")[0]
+        )
+    elif anchor not in seen:
+        raise UsageError(f"no {anchor!r} in column event_type.{did_you_mean(anchor, seen)}")
+    code = list(kinds).index(anchor) + 1
+    cut = "list_slice(steps, place, place + $depth)"
+    if direction == "to":
+        cut = "list_reverse(list_slice(steps, greatest(place - $depth, 1), place))"
+    stop = END if direction == "from" else START
+    picks = ", ".join(
+        f"coalesce($kinds[l[{k + 1}]], CASE WHEN len(l) = {k} THEN '{stop}' END) AS n{k}"
+        for k in range(depth + 1)
+    )
+    source.connection.execute(
+        f"CREATE TEMP TABLE walks AS SELECT {picks} FROM (SELECT {cut} AS l FROM "
+        "(SELECT steps, list_position(steps, $code::USMALLINT) AS place FROM went) "
+        "WHERE place > 0)",
+        {"kinds": list(kinds), "depth": depth, "code": code},
+    )
     return anchor
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,19 @@ import pyarrow.parquet as pq
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import METADATA_KEY
+from cartcast.events.sql import literal
 from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened, quoted
 
-__all__ = ["CONTEXT", "MEASURES", "keep", "make_sessions", "write_sessions"]
+__all__ = [
+    "CONTEXT",
+    "MEASURES",
+    "keep",
+    "make_sessions",
+    "session_facts",
+    "usual_steps",
+    "write_sessions",
+]
 
 CONTEXT: tuple[str, ...] = ("country", "device", "channel", "campaign")
 """Columns that describe a whole session: its first known value counts."""
@@ -38,7 +48,8 @@ def write_sessions(log: Any, out: Path | str) -> Path:
     """Write the session table of `log` to the Parquet file `out` and return its path.
 
     One row per session: `session_id, visitor, start, weekday, hour`, the `MEASURES`, the
-    `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached).
+    `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
+    `visitor_code` (a number for each visitor) and `steps` (its event types as numbers).
 
     Raises:
         DataError: the log has not passed the contract.
@@ -47,13 +58,41 @@ def write_sessions(log: Any, out: Path | str) -> Path:
     out = Path(out)
     with opened(log) as source:
         make_sessions(source)
+        kinds = sorted(
+            r[0] for r in source.rows("SELECT DISTINCT event_type FROM events") if r[0] is not None
+        )
+        _add_steps(source, kinds)
         steps = [str(s) for s in usual_steps(source)]
-        told = {"contract": 1, "clock": source.clock, "currency": source.currency, "steps": steps}
+        told = {"contract": 1, "clock": source.clock, "currency": source.currency, "steps": steps,
+                "event_types": kinds}  # fmt: skip
         with atomic_path(out) as temporary:
-            table = source.connection.execute("SELECT * FROM sessions").to_arrow_table()
-            meta = {METADATA_KEY: json.dumps(told)}
-            pq.write_table(table.replace_schema_metadata(meta), temporary)
+            source.connection.execute(
+                f"COPY (SELECT s.*, v.visitor_code, t.steps FROM sessions s "
+                "JOIN codes v USING (visitor) LEFT JOIN stepped t USING (session_id)) TO "
+                f"{literal(str(temporary))} (FORMAT parquet, USE_TMP_FILE false, "
+                f"KV_METADATA {{{METADATA_KEY}: {literal(json.dumps(told))}}})"
+            )
     return out
+
+
+def _add_steps(source: Source, kinds: Sequence[str]) -> None:
+    """Make `codes`, numbers of visitors, and `stepped`, each session's event types in order.
+
+    Numbers are counted many times faster than names. Types are places in `kinds`, from 1; repeats
+    in a row are one step.
+    """
+    source.connection.execute(
+        "CREATE TEMP TABLE codes AS SELECT visitor, row_number() OVER () AS visitor_code "
+        "FROM (SELECT DISTINCT visitor FROM sessions)"
+    )
+    places = " ".join(f"WHEN {literal(kind)} THEN {k}" for k, kind in enumerate(kinds, 1))
+    code = f"(CASE event_type {places} END)::USMALLINT" if kinds else "NULL::USMALLINT"
+    source.connection.execute(
+        "CREATE TEMP TABLE stepped AS SELECT session_id, "
+        "list_filter(l, (x, i) -> i = 1 OR x <> l[i - 1]) AS steps FROM "
+        f"(SELECT session_id, list({code} ORDER BY event_order) AS l FROM events "
+        "GROUP BY session_id)"
+    )
 
 
 def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[str, ...]:
@@ -80,8 +119,21 @@ def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[s
     return tuple(c[0] for c in source.connection.execute("DESCRIBE sessions").fetchall())
 
 
-def usual_steps(source: Source) -> tuple[Step, ...]:
+def session_facts(sessions: Path | str | None) -> dict[str, Any]:
+    """Return what the session table says of its log: `steps`, `event_types`; empty without one."""
+    if sessions is None:
+        return {}
+    told: dict[str, Any] = json.loads(
+        (pq.read_schema(sessions).metadata or {}).get(METADATA_KEY.encode(), b"{}")
+    )
+    return told
+
+
+def usual_steps(source: Source, sessions: Path | str | None = None) -> tuple[Step, ...]:
     """Return the steps of the usual funnel that occur in the log at all."""
+    known = session_facts(sessions).get("steps")
+    if known is not None:
+        return tuple(s for s in STEPS if str(s) in known)
     seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
     return tuple(s for s in STEPS if s.value in seen)
 
