@@ -69,15 +69,24 @@ def served(project: Path) -> Iterator[str]:
         process.wait(20)
 
 
+STILL = """() => {
+  const app = document.querySelector('[data-testid=stApp]');
+  const busy = '[data-stale=true], [data-testid=stSpinner], [data-testid=stSkeleton]';
+  const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')];
+  return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector(busy)
+    && charts.every(c => c.querySelector('.main-svg'))
+    && document.getAnimations().every(a => a.playState !== 'running'
+      || a.effect.getComputedTiming().endTime === Infinity);
+}"""
+
+
 def settle(page: Any) -> None:
-    """Wait until the page has drawn everything."""
+    """Wait until the page has drawn everything and nothing moves."""
     page.wait_for_selector("h1, [data-testid=stAlert]", timeout=90_000)
-    page.wait_for_function(
-        "document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'running'"
-        " && !document.querySelector('[data-testid=stSpinner]')",
-        timeout=90_000,
-    )
-    page.wait_for_timeout(900)
+    page.wait_for_function(STILL, timeout=90_000)
+    # Once more after a frame: a chart is drawn anew when the page finds its size.
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    page.wait_for_function(STILL, timeout=90_000)
 
 
 def prepare(page: Any, url: str) -> None:
@@ -111,7 +120,7 @@ def take(page: Any, url: str, name: str, path: Path, act: Callable[[Any], None] 
     page.set_viewport_size(
         {"width": size["width"], "height": min(max(size["height"], tall), TALLEST)}
     )
-    page.wait_for_timeout(700)
+    settle(page)
     page.screenshot(path=path)
     page.set_viewport_size(size)
 

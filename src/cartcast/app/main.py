@@ -72,6 +72,8 @@ def main() -> None:
     st.set_page_config(page_title="Cartcast", page_icon=_icon(), layout="wide")
     st.logo(Path(__file__).with_name("logo.svg"), size="large")
     st.html(Path(__file__).with_name("style.css"))
+    if st.context.theme.type == "dark":
+        st.html(Path(__file__).with_name("dark.css"))
     pages = [
         st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "dashboard")
         for name, (title, icon) in ui.PAGES.items()

@@ -56,7 +56,7 @@ def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     )  # fmt: skip
     for k, (step, what) in enumerate(zip(steps, shown, strict=True)):
         share = kept[k] if k < len(kept) else None
-        lost = "" if share is None else f"   {number(1 - share, 'share')} lost next"
+        lost = "" if share is None else f"<br>{number(1 - share, 'share')} lost next"
         made.add_annotation(
             x=counts[k], y=step, text=what + lost, xanchor="left", showarrow=False, xshift=8,
             font={"size": 12, "color": p.ink if k == worst else p.muted},

@@ -88,7 +88,8 @@ def explain(view: ui.View, run: RunFiles, scorer: Scorer, row: dict[str, Any]) -
     if not changes:
         ui.note("No single feature, within its real range, would change this score.")
         return
-    units = {f.name: f.unit for f in known}
+    money = view.run_currency or ""
+    units = {f.name: money if f.unit == "currency" else f.unit for f in known}
     told = pd.DataFrame(
         {
             "feature": [c.feature for c in changes],
