@@ -20,7 +20,7 @@ table { border-collapse:collapse; width:100%; margin:12px 0; font-size:14px;
 th,td { padding:5px 10px 5px 0; border-bottom:1px solid var(--line); vertical-align:top }
 td.n,th.n { text-align:right; padding-right:24px; white-space:nowrap } .wide { overflow-x:auto }
 .code { font:13px ui-monospace,Menlo,Consolas,monospace }
-.block { color:var(--bad); font-weight:600 }
+.block { color:var(--bad); font-weight:600 } sup { line-height:0 }
 .same { color:var(--accent) } .facts { display:flex; flex-wrap:wrap; gap:12px; margin:16px 0 }
 .fact { flex:1 1 170px; border:1px solid var(--line); border-radius:8px; padding:12px }
 .fact b { display:block; font-size:24px; line-height:1.2 } .fact span { color:var(--soft);
