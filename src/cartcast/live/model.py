@@ -69,8 +69,10 @@ class ModelScorer:
         self.version = f"{run['run_id']}/{run['champion']}"
         self.fingerprint = features.fingerprint
         self.features = features
+        gap = float(run["source"].get("session_gap") or 1800.0)
         self.rules = Rules(
-            session_gap=float(run["source"].get("session_gap") or 1800.0),
+            session_gap=gap,
+            late_window=min(Rules.late_window, gap / 2),
             session_breaks=tuple(run["source"].get("session_breaks") or ()),
         )
         self._run = run

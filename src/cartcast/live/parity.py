@@ -256,6 +256,7 @@ async def _store(
     rules = Rules(
         session_gap=scorer.rules.session_gap,
         session_breaks=scorer.rules.session_breaks,
+        late_window=scorer.rules.late_window,
         session_ttl=2_592_000.0,
     )
     store = MemoryStore(

@@ -12,7 +12,6 @@ from cartcast.errors import UsageError, did_you_mean
 from cartcast.live.log import Durability
 from cartcast.live.model import load_scorer
 from cartcast.live.service import Live, Store
-from cartcast.live.session import Rules
 from cartcast.live.state import MemoryStore
 from cartcast.live.stream import PROTOCOLS, pump, sink_of, source_of
 from cartcast.registry import resolve_run
@@ -60,7 +59,7 @@ def run_stream(plan: StreamPlan) -> dict[str, Any]:
 async def _main(plan: StreamPlan) -> dict[str, Any]:
     project = Path(plan.project) if plan.project else None
     scorer = load_scorer(resolve_run(plan.model, project, plan.catalogue))
-    rules = Rules(session_gap=scorer.rules.session_gap, session_breaks=scorer.rules.session_breaks)
+    rules = scorer.rules
     from_file = "://" not in plan.source
     store: Store
     if plan.state == "memory":

@@ -1,0 +1,86 @@
+"""Spark Structured Streaming from files, in local mode: the batch table, also across a restart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from cartcast.events import load
+from cartcast.live.model import load_scorer
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module")
+def spark() -> Any:
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("needs Java, which is not installed here")
+    pytest.importorskip("pyspark", reason="needs the extra spark")
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    made = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.driver.memory", "1g")
+        .getOrCreate()
+    )
+    made.sparkContext.setLogLevel("ERROR")
+    yield made
+    made.stop()
+
+
+def test_a_stream_of_files_ends_in_the_batch_table_across_a_restart(
+    spark: Any, small_run: Path, tmp_path: Path
+) -> None:
+    from cartcast.live.structured import scores
+
+    log = load(small_run.parent / "shop.parquet", folder=tmp_path / "log")
+    whole = log.table().slice(0, 900)
+    pq.write_table(whole, tmp_path / "whole.parquet")
+    features = load_scorer(small_run).features
+    truth = features.replay(tmp_path / "whole.parquet", at="every click").to_pandas()
+
+    folder, found = tmp_path / "in", {}
+    folder.mkdir()
+
+    def run() -> None:
+        schema = spark.read.parquet(str(folder)).schema
+        events = (
+            spark.readStream.schema(schema).option("maxFilesPerTrigger", 1).parquet(str(folder))
+        )
+        query = (
+            scores(events, small_run, features=True)
+            .writeStream.format("parquet")
+            .option("path", str(tmp_path / "out"))
+            .option("checkpointLocation", str(tmp_path / "checkpoint"))
+            .trigger(availableNow=True)
+            .start()
+        )
+        query.awaitTermination()
+        rows = spark.read.parquet(str(tmp_path / "out")).toArrow().to_pylist()
+        for row in sorted(rows, key=lambda row: row["arrival"]):
+            found[row["session_id"], row["click"]] = row
+
+    # The parts come out of order at the seams: late events, put in their place.
+    for at in (0, 300):
+        pq.write_table(whole.slice(at, 300), folder / f"{at:04d}.parquet")
+    run()
+    seen = len(found)
+    pq.write_table(whole.slice(600, 300), folder / "0600.parquet")
+    run()
+    assert 0 < seen < len(truth) == len(found)
+    for row in truth.to_dict("records"):
+        live = found[row["session_id"], row["click"]]
+        for name in features.names:
+            value = None if row[name] is None or row[name] != row[name] else row[name]
+            assert live[name] == (pytest.approx(value, abs=1e-9) if value is not None else None)
+        assert 0 <= live["p_buy"] <= 1
