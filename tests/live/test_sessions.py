@@ -226,3 +226,16 @@ def test_crowded_sessions_fold_their_oldest_events_once(scorer: Any) -> None:
     assert session is not None
     assert len(session.tail) <= 101
     assert session.clicks == 1201
+
+
+@pytest.mark.slow
+def test_a_session_with_a_million_events_stays_bounded(scorer: Any) -> None:
+    sessions = Sessions(scorer, Rules())
+    statuses: dict[str, int] = {}
+    for number in range(1_000_000):
+        status = sessions.apply(make(number, number * 0.001), 0).status
+        statuses[status] = statuses.get(status, 0) + 1
+    session = sessions.find(("vv",))
+    assert session is not None
+    assert statuses == {"accepted": 10_000, "too_many": 990_000}
+    assert (len(session.seen), len(session.tail) <= 256) == (10_000, True)
