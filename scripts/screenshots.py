@@ -1,8 +1,10 @@
 """Pictures of every page of the app: light and dark, on a laptop and a phone.
 
-    python scripts/screenshots.py [--project DIR] [--out DIR]
+    python scripts/screenshots.py [--project DIR] [--out DIR] [--only NAME ...]
 
-Without a project the demo is made first. Nothing but the app itself is asked for anything.
+All go to `build/screenshots`; the six that the documentation shows are made small and put into
+`docs/images`. Without a project the demo is made first. Nothing but the app itself is asked for
+anything.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ PAGES = {
     "training-train": "training?part=Train",
 }
 TALLEST = 2600
+SHOWN = ("dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training")
+"""Shown in README and documentation, on a laptop in the light theme."""
+SHOWN_SIZE = (1100, 900)
 
 
 @contextmanager
@@ -125,11 +130,29 @@ def take(page: Any, url: str, name: str, path: Path, act: Callable[[Any], None] 
     page.set_viewport_size(size)
 
 
+def show(taken: Path, images: Path) -> None:
+    """Put the pictures of the documentation, narrow, cut to one screen and with few colours."""
+    from PIL import Image
+
+    images.mkdir(parents=True, exist_ok=True)
+    for name in SHOWN:
+        source = taken / f"{name}-laptop-light.png"
+        if not source.is_file():
+            continue
+        picture = Image.open(source).convert("RGB")
+        wide, high = SHOWN_SIZE
+        picture = picture.resize((wide, round(picture.height * wide / picture.width)))
+        picture = picture.crop((0, 0, wide, min(high, picture.height)))
+        # Few colours, none of them mixed by dots: text stays sharp and files small.
+        few = picture.quantize(96, dither=Image.Dither.NONE)
+        few.save(images / source.name, optimize=True)
+
+
 def main() -> int:
     """Take all pictures; return an exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, default=ROOT / "demo")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "screenshots")
     parser.add_argument("--only", nargs="*", default=list(PAGES))
     parser.add_argument("--sizes", nargs="*", default=list(SIZES))
     parser.add_argument("--themes", nargs="*", default=["light", "dark"])
@@ -160,6 +183,7 @@ def main() -> int:
                     print(path.name, flush=True)
                 context.close()
         browser.close()
+    show(told.out, ROOT / "docs" / "images")
     return 0
 
 
