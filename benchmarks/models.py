@@ -134,8 +134,13 @@ def forward(folder):
     out = {}
     for first in ("June", "Feb"):
         rows = np.flatnonzero((order < MONTHS.index("Nov")) & (order >= MONTHS.index(first)))
-        folds = forward_folds(order[rows], 3)
-        losses, _ = forward_losses(models, kept.iloc[rows], y[rows], folds)
+        # Every month from the third on is judged by models of the months before it.
+        folds = forward_folds(order[rows], len(np.unique(order[rows])) - 1)
+        losses, judged = forward_losses(models, kept.iloc[rows], y[rows], folds, order=order[rows])
+        for name, loss in losses.items():
+            by = pd.Series(loss).groupby(order[rows][judged]).mean()
+            months = "  ".join(f"{MONTHS[m]} {v:.3f}" for m, v in by.items())
+            print(f"  inside, log loss by month: {name:20s} {loss.mean():.4f}  {months}")
         chosen = choose(losses, {n: CLASSIFIERS[n].simplicity for n in models})
         print(f"shoppers without PageValues, train {first}-Oct ({len(rows)} rows), test Nov-Dec")
         print(f"  chosen by forward validation: {chosen.name}: {chosen.reason}")

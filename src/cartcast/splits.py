@@ -158,6 +158,6 @@ def _require_parts(part: pd.Series) -> None:
     for name in PARTS:
         if sizes.get(name, 0) == 0:
             raise DataError(
-                f"the {name} part of the split is empty (sizes: {sizes.to_dict()}); the log is too "
-                "short for this target: give more data or a shorter horizon."
+                f"the {name} part of the split is empty (sizes: {sizes.to_dict()}): too few "
+                "rows or too short a time for this target; give more data or a shorter horizon."
             )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.errors import DataError
 from cartcast.models.folds import Fold
@@ -129,20 +130,24 @@ def forward_losses(
     y: Any,
     folds: Sequence[Fold],
     sample_weight: Any = None,
+    order: Any = None,
 ) -> tuple[dict[str, Floats], NDArray[np.intp]]:
     """Return the log loss of each judged row by model, and the row numbers judged.
 
-    Every model is fitted anew on the rows before each block (see `folds.forward_folds`).
+    Every model is fitted anew on the rows before each block (see `folds.forward_folds`); `order`
+    goes to those that hold later rows out by themselves.
     """
     labels = np.asarray(y)
     weights = row_weights(sample_weight, len(labels))
     judged = np.concatenate([judge for _, judge in folds])
     out: dict[str, Floats] = {}
+    tells = {n: order is not None and has_fit_parameter(m, "order") for n, m in models.items()}
     for name, model in models.items():
         parts = []
         for fit, judge in folds:
             part = None if weights is None else weights[fit]
-            fitted = clone(model).fit(X.iloc[fit], labels[fit], sample_weight=part)
+            known = {"order": np.asarray(order)[fit]} if tells[name] else {}
+            fitted = clone(model).fit(X.iloc[fit], labels[fit], sample_weight=part, **known)
             parts.append(log_losses(labels[judge], fitted.predict_proba(X.iloc[judge])[:, 1]))
         out[name] = np.concatenate(parts)
     return out, judged

@@ -83,7 +83,7 @@ def cut(rows: Rows, split: Split) -> dict[str, Part]:
         if parts[name].label.max() == parts[name].label.min():
             raise DataError(
                 f"all {len(parts[name])} {name} rows have the label {parts[name].label[0]:g}; a "
-                "model needs both outcomes in every part: give a longer log, or another target."
+                "model needs both outcomes in every part: give more data, or another target."
             )
     return parts
 

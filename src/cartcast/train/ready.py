@@ -104,6 +104,7 @@ def _parts(rows: Rows, split: Split, options: Options) -> dict[str, Part]:
     """Return the parts; with folds, `test` holds every row and its part trains the final model."""
     if options.folds is None:
         return cut(rows, split)
+    _enough(rows.table["label"], options.folds)
     joined = split.part.where(split.part != "test", "train")
     parts = cut(rows, replace(split, part=joined))
     everything = part_of(rows, pd.Series(True, index=rows.table.index))
@@ -113,6 +114,16 @@ def _parts(rows: Rows, split: Split, options: Options) -> dict[str, Part]:
             f"{len(everything)}."
         )
     return {**parts, "test": everything}
+
+
+def _enough(label: pd.Series, folds: int) -> None:
+    """Refuse a 0/1 label with fewer rows of an outcome than folds."""
+    rarer = int(min((label > 0).sum(), (label <= 0).sum()))
+    if label.nunique() == 2 and rarer < folds:
+        raise DataError(
+            f"{folds} folds need at least {folds} rows of each outcome, got {rarer}; use fewer "
+            "folds or more data."
+        )
 
 
 def _audit(rows: Rows, split: Split, options: Options) -> list[Any]:
