@@ -14,6 +14,7 @@ from cartcast.insights.explain import explain_sessions
 from cartcast.live.model import load_scorer as load_live
 from cartcast.score import load_scorer, predict
 from cartcast.train import Run, train
+from cartcast.train.choose import model_names
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,11 @@ def test_what_it_cannot_do_is_said(run: Run, shop: Path) -> None:
     table = pd.DataFrame({"a": np.arange(100.0), "bought": np.arange(100) % 2})
     with pytest.raises(UsageError, match="give a log, not a ready table"):
         train(rows=table, target="bought", models=("sequence",), run_dir=run.dir / "x")
+
+
+def test_it_is_trained_only_when_named() -> None:
+    assert "sequence" not in model_names(["all"], "classifier")
+    assert "sequence" not in model_names(["default"], "classifier")
+    assert model_names(["sequence"], "classifier")[-1] == "sequence"
+    with pytest.raises(UsageError, match="unknown model 'sequence'"):
+        model_names(["sequence"], "regressor")
