@@ -9,7 +9,7 @@ import pytest
 import cartcast.app
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.ui import PAGES, plain
-from cartcast.errors import DataError
+from cartcast.errors import CartcastError, DataError
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -135,6 +135,44 @@ def test_a_bad_file_is_refused_beside_its_name(open_page, folder):
     at = next(b for b in at.button if b.label == "Read and validate").click().run()
     assert not at.exception
     assert plain("bad.csv").replace("\\", "") in at.error[0].value.replace("\\", "")
+
+
+HEADER = "visitor_id,session_id,event_time,event_type,item_id,price"
+BAD = {
+    "empty": b"",
+    "header only": HEADER.encode() + b"\n",
+    "wrong separator": HEADER.replace(",", "~").encode() + b"\nv1~s1~2024-03-01 10:00~view~i1~2\n",
+    "no times": (HEADER + "\n" + "v1,s1,never,view,i1,2\n" * 20).encode(),
+    "no table at all": bytes(range(256)) * 40,
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_files_get_the_words_of_the_command_line(open_page, folder, monkeypatch, what):
+    from cartcast import events
+
+    name = "b\u00e4d <b>bold<.csv"
+    (folder / "cartcast.yaml").write_text("currency: EUR\n")
+    (folder / name).write_bytes(BAD[what])
+    monkeypatch.chdir(folder)
+    with pytest.raises(CartcastError) as caught:
+        events.load(name)
+    at = open_page("training")
+    at = at.selectbox(key="picked").set_value(name).run()
+    at = next(b for b in at.button if b.label == "Read and validate").click().run()
+    assert not at.exception
+    (said,) = at.error
+    assert said.value == plain(caught.value)
+    assert "<b>" not in said.value.replace("\\<", "")
+
+
+def test_messages_do_not_tell_where_things_are_kept(open_page, folder):
+    from cartcast.app import ui
+
+    kept = folder.resolve() / ".cartcast" / "uploads" / "0123456789abcdef" / "x.csv"
+    open_page("training")
+    assert ui.local(f"{kept}: broken") == "x.csv: broken"
+    assert ui.local(f"{folder.resolve()}/a/b.csv: broken") == "a/b.csv: broken"
 
 
 @pytest.mark.parametrize("name", PAGES)

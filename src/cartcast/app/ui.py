@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from cartcast.app.access import Person, RefusedError
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.state import Data, Project, RunFiles
 from cartcast.charts import theme as look
+from cartcast.config import STATE_FOLDER
 from cartcast.errors import BlockedError, CartcastError
 from cartcast.findings import Finding, by_severity
 
@@ -98,18 +100,28 @@ class View:
         return self.person.may(action)
 
 
+def local(error: object) -> str:
+    """Return a message as the command line prints it in the project folder: without its path.
+
+    An upload is called by its name, not by the place where it is kept.
+    """
+    folder = Path(os.environ.get(PROJECT_VARIABLE, ".")).resolve()
+    kept = rf"{re.escape(str(folder))}/(?:{re.escape(STATE_FOLDER)}/uploads/[0-9a-f]+/)?"
+    return re.sub(kept, "", str(error))
+
+
 @contextlib.contextmanager
 def boundary() -> Iterator[None]:
     """Show any error as the line that the command line would print; never a traceback."""
     try:
         yield
     except BlockedError as error:
-        st.error(plain(error), icon=":material/block:")
+        st.error(plain(local(error)), icon=":material/block:")
         findings(error.findings)
     except RefusedError as error:
         st.warning(plain(error), icon=":material/lock:")
     except CartcastError as error:
-        st.error(plain(error), icon=":material/error:")
+        st.error(plain(local(error)), icon=":material/error:")
     except MemoryError:
         st.error("Out of memory; choose fewer days, fewer columns or a smaller file.")
     except Exception as error:
@@ -122,7 +134,7 @@ def boundary() -> Iterator[None]:
 
 def refused(name: str, error: CartcastError) -> None:
     """Show why a file was refused, beside its name."""
-    told = str(error)
+    told = local(error)
     st.error(plain(told if told.startswith(name) else f"{name}: {told}"), icon=":material/error:")
 
 
