@@ -34,7 +34,7 @@ CATEGORICAL = ("Month", "VisitorType", "OperatingSystems", "Browser", "Region", 
 MONTHS = ("Feb", "Mar", "May", "June", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LIST = ("prevalence", "logistic_regression", "decision_tree", "random_forest",
         "gradient_boosting", "hist_gradient_boosting", "xgboost", "svm", "lightgbm",
-        "catboost", "stack")  # fmt: skip
+        "catboost", "blend", "stack")  # fmt: skip
 
 
 def ece(y, p, bins=10):
