@@ -22,6 +22,7 @@ from cartcast.live.sessions import Sessions
 __all__ = ["scores"]
 
 _FIELDS: Final = tuple(f for f in Event.__struct_fields__ if f not in ("extra", "event_time"))
+_MOMENT: Final = "cartcast_moment"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
@@ -51,7 +52,11 @@ def scores(events: Any, run_dir: Path | str, *, features: bool = False) -> Any:
     time = fn.unix_micros(fn.col("event_time").cast("timestamp")).alias("event_time")
     who = fn.coalesce(*[fn.col(c) for c in ("visitor_id", "session_id") if c in held]).alias("who")
     columns = [fn.col(f"`{c}`") for c in (*held, *own)]
-    rows = events.select(who, time, *columns)
+    moment = fn.col("event_time").cast("timestamp").alias(_MOMENT)
+    # States end by the events' own time. (Ending them by the wall clock would make Spark run
+    # empty micro-batches for ever, and a query over what is there would never be done.)
+    behind = f"{int(max(scorer.rules.session_gap, scorer.rules.late_window))} seconds"
+    rows = events.select(who, moment, time, *columns).withWatermark(_MOMENT, behind)
     schema = (
         "session_id string, click long, arrival long, event_id string, p_buy double, revenue double"
     )
@@ -64,7 +69,7 @@ def scores(events: Any, run_dir: Path | str, *, features: bool = False) -> Any:
         schema,
         "state binary",
         "append",
-        GroupStateTimeout.ProcessingTimeTimeout,
+        GroupStateTimeout.EventTimeTimeout,
     )
 
 
@@ -116,14 +121,18 @@ class _Fold:
         state.update((_store(sessions, _newest(sessions), counted[0]),))
         rules = sessions.rules
         kept = rules.visitor_ttl if scorer.reads_history else rules.session_ttl
-        state.setTimeoutDuration(int(kept * 1000))
+        ends = _newest(sessions) // 1000 + int(kept * 1000)
+        if ends > state.getCurrentWatermarkMs():
+            state.setTimeoutTimestamp(ends)
         if found:
             yield pd.DataFrame(found)
 
     def _events(self, frame: Any) -> Iterator[Event]:
         for row in frame.to_dict("records"):
             plain: dict[str, Any] = {
-                k: None if v is None or v != v else v for k, v in row.items() if k != "who"
+                k: None if v is None or v != v else v
+                for k, v in row.items()
+                if k not in ("who", _MOMENT)
             }
             for name in ("event_time", "event_order"):
                 if (number := plain.get(name)) is not None:
