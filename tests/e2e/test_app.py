@@ -129,7 +129,9 @@ def title(page, text: str | re.Pattern[str]) -> None:
 STILL = """() => {
   const app = document.querySelector('[data-testid=stApp]');
   const busy = '[data-stale=true], [data-testid=stSpinner], [data-testid=stSkeleton]';
-  return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector(busy)
+  const grey = document.querySelector('[data-testid=stCaptionContainer]');
+  const styled = !grey || getComputedStyle(grey).opacity < 1;
+  return app && styled && app.dataset.testScriptState === 'notRunning' && !document.querySelector(busy)
     && document.getAnimations().every(a => a.playState !== 'running'
       || a.effect.getComputedTiming().endTime === Infinity);
 }"""

@@ -97,7 +97,8 @@ def _themes() -> dict[str, Any]:
             f"theme.{name}.primaryColor": p.accent,
             f"theme.{name}.backgroundColor": p.paper,
             f"theme.{name}.secondaryBackgroundColor": "#f3f5f8" if name == "light" else "#1d232b",
-            f"theme.{name}.textColor": p.ink,
+            # The framework's grey is this at 60 %: dark enough before our own style arrives.
+            f"theme.{name}.textColor": "#0f1720" if name == "light" else p.ink,
             f"theme.{name}.linkColor": p.accent,
             f"theme.{name}.redColor": p.block,
         }

@@ -167,7 +167,7 @@ class Project:
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.
                 shutil.copyfile(log.path, folder / "events.parquet")
-            told = {
+            told: dict[str, Any] = {
                 "name": ", ".join(map(shown, sources))[:120],
                 # A URL may hold a password.
                 "sources": [shown(s) if "://" in s else s for s in sources],
