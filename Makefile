@@ -39,7 +39,7 @@ docs: ## build the documentation into ./site
 
 bench: ## all benchmarks; takes long, wants a quiet machine
 	@$(PYTHON) scripts/bootstrap.py test
-	@for b in features models live; do $(BIN)/python benchmarks/$$b.py || exit 1; done
+	@for b in features models live app; do $(BIN)/python benchmarks/$$b.py || exit 1; done
 
 screenshots: ## pictures of every page of the app and of the report
 	@$(PYTHON) scripts/bootstrap.py test
