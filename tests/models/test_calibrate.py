@@ -38,6 +38,17 @@ def test_distortion_is_undone(method):
     assert ((said > 0) & (said < 1)).all()
 
 
+@pytest.mark.parametrize("rows", [60, 3000])
+def test_an_isotonic_curve_keeps_the_order(rows):
+    X, y = truth(rows, 3)
+    model = calibrate(Distorted(), X, y, method="isotonic")
+    raw = np.sort(np.concatenate([np.linspace(0, 1, 997), Distorted().predict_proba(X)[:, 1]]))
+    raw = np.unique(raw.round(9))
+    said = model.curve(raw)
+    assert (np.diff(said) > 0).all()
+    assert 0 < said[0] < said[-1] < 1
+
+
 def test_the_rule_follows_the_rarer_class():
     X, y = truth(20_000, 0)
     assert calibrate(Distorted(), X, y).method_ == "isotonic"

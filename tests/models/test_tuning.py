@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from cartcast.errors import DataError, UsageError
+from cartcast.models import judge as judge_module
 from cartcast.models import tuning
 from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.judge import Judge
 from cartcast.models.search import search
 from cartcast.models.trials import Trial, Trials
 from cartcast.models.tuning import tune
@@ -153,3 +155,28 @@ def test_trials_on_disk(tmp_path):
     trials.add(Trial("m", {"a": 1}, (0.5, 0.7), False, 1.0))
     assert Trials(path, "q").of("m")[0].loss == pytest.approx(0.6)
     assert Trials(path, "other").all == []
+
+
+def test_a_model_beyond_its_share_of_the_budget_keeps_its_defaults(data, monkeypatch):
+    X, y = data
+    monkeypatch.setattr(Judge, "needed", lambda self, d: 100.0 if d.name == "svm" else 0.0)
+    found = tune(["svm", "decision_tree"], "classifier", X, y, budget=6)
+    assert found["svm"] == {}
+    assert found.models["svm"].trials == 0
+    assert "about 100 s, more than its share" in found.models["svm"].note
+    assert found.models["decision_tree"].trials >= 1
+
+
+def test_the_time_of_a_trial_is_told_from_small_fits(data, monkeypatch):
+    rows = np.arange(60_000)
+    X = pd.DataFrame({"a": rows % 7.0})
+    clock = {"now": 0.0}
+    judge = Judge(X, rows % 2, None, [(rows[:40_000], rows[40_000:])], True, None, 0, 1, None)
+    monkeypatch.setattr(judge_module.time, "perf_counter", lambda: clock["now"])
+
+    def fold(self, declaration, params, fit, held):
+        clock["now"] += 0.5 + len(fit) / 1000
+        return 0.0
+
+    monkeypatch.setattr(Judge, "_fold", fold)
+    assert judge.needed(CLASSIFIERS["decision_tree"]) == pytest.approx(40.5)
