@@ -98,7 +98,9 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     """Write the learning curve: one panel per click, one line per model, lower is nearer."""
     table = pd.DataFrame(found).groupby(["click", "model", "sessions"], as_index=False).mean()
     sizes, names = sorted(table["sessions"].unique()), sorted(table["model"].unique())
-    top = max(0.1, float(table["gap"].max())) * 1.05
+    # A sample can put a model ahead of the truth: then the axis begins below 0.
+    step = 0.1 if table["gap"].max() < 0.8 else 0.2
+    first, top = min(0.0, float(table["gap"].min())), max(0.1, float(table["gap"].max())) * 1.05
     low, high = np.log10(min(sizes)), np.log10(max(sizes)) + 1e-9
     wide, tall, left, over = 190, 190, 46, 40
     parts = []
@@ -113,8 +115,8 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
         for size in sizes:
             at = x0 + 10 + (wide - 20) * (np.log10(size) - low) / (high - low)
             text(at, y0 + 16, f"{size:,}", 'text-anchor="middle"')
-        for level in np.arange(0, top, 0.1 if top < 0.8 else 0.2):
-            y = y0 - tall * level / top
+        for level in np.arange(0, top, step):
+            y = y0 - tall * (level - first) / (top - first)
             parts.append(f'<path d="M{x0},{y:.1f}H{x0 + wide}" stroke="#ddd"/>')
             if not k:
                 text(x0 - 6, y + 4, f"{level:.0%}", 'text-anchor="end"')
@@ -122,7 +124,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
             rows = table[(table["model"] == name) & (table["click"] == click)]
             dots = [
                 (x0 + 10 + (wide - 20) * (np.log10(n) - low) / (high - low),
-                 y0 - tall * max(g, 0.0) / top)
+                 y0 - tall * (g - first) / (top - first))
                 for n, g in zip(rows["sessions"], rows["gap"], strict=True)
             ]  # fmt: skip
             line = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
