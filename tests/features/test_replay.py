@@ -274,3 +274,45 @@ def test_ends_are_found_in_parts_where_the_table_of_sessions_would_be_too_large(
         last[len(sessions) - 1 - np.unique(sessions[::-1], return_index=True)[1]] = True
         assert np.array_equal(found.rows(found.first, 0, len(sessions)), first)
         assert np.array_equal(found.rows(found.last, 0, len(sessions)), last)
+
+
+@pytest.mark.parametrize("sorted_", [True, False])
+def test_sessions_made_in_the_replay_are_those_of_sql(tmp_path, sorted_):
+    import duckdb
+
+    rng = np.random.default_rng(11)
+    n, visitors = 20_000, 300
+    times = np.sort(rng.integers(0, 40 * 86_400, n)) * 1_000_000
+    log = pa.table({
+        "visitor_id": [f"v{v}" for v in rng.integers(0, visitors, n)],
+        "event_time": pa.array(times).cast(pa.timestamp("us")),
+        "price": rng.integers(1, 900, n) / 4,
+    })  # fmt: skip
+    if not sorted_:
+        log = log.take(rng.permutation(n))
+    path = tmp_path / "log.parquet"
+    pq.write_table(log, path, row_group_size=3_000)
+    features = F.FeatureSet(n=F.Count(), spend=F.Sum("price"), length=F.SecondsInSession())
+    with duckdb.connect() as con:
+        truth = con.execute("""
+            WITH marked AS (
+                SELECT *, coalesce(epoch_us(event_time) - epoch_us(lag(event_time) OVER v)
+                                   > 1800000000, true) AS new
+                FROM log WINDOW v AS (PARTITION BY visitor_id ORDER BY event_time)),
+            numbered AS (
+                SELECT *, sum(new::INT) OVER (PARTITION BY visitor_id ORDER BY event_time
+                                              ROWS UNBOUNDED PRECEDING) AS k FROM marked)
+            SELECT visitor_id || '-' || epoch_ms(min(event_time)) AS session_id,
+                   count(*)::DOUBLE AS n, sum(price) AS spend,
+                   (epoch_us(max(event_time)) - epoch_us(min(event_time))) / 1e6 AS length
+            FROM numbered GROUP BY visitor_id, k ORDER BY session_id""").to_arrow_table()
+    for events in (log, path):
+        found = features.replay(events, at="end", session_gap=1800).sort_by("session_id")
+        assert found.to_pylist() == truth.to_pylist()
+        every = features.replay(events, session_gap=1800)
+        assert every.num_rows == n
+        assert every["click"].equals(every["event_order"])
+    with pytest.raises(UsageError, match="session_gap > 0"):
+        features.replay(log, session_gap=0)
+    with pytest.raises(DataError, match="visitor_id"):
+        features.replay(log.drop_columns(["visitor_id"]), session_gap=1800)

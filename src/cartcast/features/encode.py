@@ -196,6 +196,8 @@ def encode_column(column: pa.Array[Any], kind: str) -> npt.NDArray[Any]:
     """Return a column as words; numbers as they are."""
     if kind == "time":
         return _time(column)
+    if kind == "order":
+        return column.cast(pa.int64()).to_numpy()
     if kind in ("text", "member") or (kind == "key" and _is_text(column.type)):
         out = np.empty(len(column), np.int64)
         hash_array(column, out)
@@ -233,12 +235,17 @@ def encode_clock(column: pa.Array[Any], name: str) -> Words:
     return out
 
 
-def needed_columns(inputs: Sequence[Input], clock: Clock, history: bool) -> list[str]:
+def needed_columns(
+    inputs: Sequence[Input],
+    clock: Clock,
+    history: bool,
+    keys: Sequence[str] = ("session_id", "event_order"),
+) -> list[str]:
     """Return the columns of the log that a pass must read, keys first.
 
     `history` says whether the visitors' past must be worked out in this pass.
     """
-    columns = ["session_id", "event_order"]
+    columns = list(keys)
     clocks = clock_columns(clock)
     for wanted in inputs:
         column = clocks.get(wanted.name) if wanted.name.startswith("@") else wanted.name

@@ -156,6 +156,7 @@ class FeatureSet:
         memory: int | str | None = ...,
         threads: int | None = ...,
         progress: Callable[[str, float | None], None] | None = ...,
+        session_gap: float | None = ...,
     ) -> pa.Table: ...
 
     @overload
@@ -168,6 +169,7 @@ class FeatureSet:
         memory: int | str | None = ...,
         threads: int | None = ...,
         progress: Callable[[str, float | None], None] | None = ...,
+        session_gap: float | None = ...,
     ) -> Path: ...
 
     def replay(
@@ -179,6 +181,7 @@ class FeatureSet:
         memory: int | str | None = None,
         threads: int | None = None,
         progress: Callable[[str, float | None], None] | None = None,
+        session_gap: float | None = None,
     ) -> pa.Table | Path:
         """Replay a log and return the features as known at each click.
 
@@ -191,6 +194,9 @@ class FeatureSet:
             memory: bytes (or `2GB`) that the whole process may use, as far as it is ours to say.
             threads: kernels at once; by default all cores.
             progress: called with what is done and the share done.
+            session_gap: seconds without an event after which a visitor's session ends, for events
+                without sessions: they are made in the same pass, with the ids that `events.load`
+                would give; `event_order` in the result is the click.
 
         Returns:
             A table with `session_id, event_order, click` (at the end: `session_id`), then the
@@ -202,7 +208,7 @@ class FeatureSet:
         """
         from cartcast.features.replay import replay
 
-        return replay(self, events, at, out, engine, memory, threads, progress)
+        return replay(self, events, at, out, engine, memory, threads, progress, session_gap)
 
     def batches(
         self,
@@ -210,11 +216,12 @@ class FeatureSet:
         at: At = "every click",
         memory: int | str | None = None,
         threads: int | None = None,
+        session_gap: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield what `replay` returns, batch by batch, in bounded memory."""
         from cartcast.features.replay import batches
 
-        return batches(self, events, at, memory, threads)
+        return batches(self, events, at, memory, threads, session_gap)
 
     # Live -------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cartcast.features.encode import Texts, encode_input
+from cartcast.features.encode import Texts, encode_column, encode_input
 from cartcast.features.kernels import ends as e
 from cartcast.features.kernels.ends import mark_ends, move_ends
 from cartcast.features.kernels.history import regrow, remember
@@ -66,13 +66,16 @@ def _find_ends(source: Source, ends: Ends, most: int, part: int, parts: int) -> 
     work = np.zeros(e.WORK, np.int64)
     work[[e.FIRST, e.LAST]] = ends.first.ctypes.data, ends.last.ctypes.data
     # The fold checks the order itself; here it is only found out before anything is given away.
-    checked = not source.canonical
+    checked = not source.canonical or source.gap is not None
+    work[e.GAP] = -1 if source.gap is None else source.gap
     table, scratch, texts = _table(1 << 14), _scratch(0), Texts()
     begin = 0
-    for batch in ahead(source.batches(("session_id", "event_order")[: 1 + checked])):
+    for batch in ahead(source.batches(source.keys[: 1 + checked])):
         codes, words = encode_input(batch.column(0), "text", texts)
         hashes = codes if words is None else words
-        orders = batch.column(1).cast(pa.int64()).to_numpy() if checked else None
+        orders = None
+        if checked:
+            orders = encode_column(batch.column(1), "time" if source.gap is not None else "order")
         while (work[e.USED] + len(hashes)) * 3 * e.ENTRY > 2 * table.size:
             if part == 0 and table.nbytes * 2 > most and work[e.USED] * 4 * e.ENTRY > table.size:
                 parts *= 2
@@ -156,6 +159,8 @@ def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) 
     out = folder / "sorted.parquet"
     calendar = source.clock in ("time", "day")
     order = "event_time, event_order" if calendar else "session_id, event_order"
+    if source.gap is not None:
+        order = "event_time"
     with connect(folder, memory) as con:
         con.execute(f"SET threads = {threads}")
         if isinstance(source.data, Path):

@@ -15,9 +15,11 @@ import pyarrow as pa
 from cartcast.atomic import atomic_path
 from cartcast.config import parse_size
 from cartcast.errors import DataError, UsageError
+from cartcast.features.build import compile_features
 from cartcast.features.passes import TABLE_BYTES, DisorderError, find_ends, sorted_copy
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
+from cartcast.features.timing import SESSION_START, SessionStart
 from cartcast.features.write import write_batches
 
 if TYPE_CHECKING:
@@ -38,16 +40,21 @@ def replay(
     memory: int | str | None,
     threads: int | None,
     progress: Say | None,
+    session_gap: float | None,
 ) -> pa.Table | Path:
     """Run `FeatureSet.replay`; see there."""
     if engine == "spark":
         from cartcast.features import spark
 
+        if session_gap is not None:
+            raise UsageError(
+                "session_gap is for engine duckdb; on Spark give events with sessions."
+            )
         return spark.replay(features, events, moments(at), out, progress)
     if engine != "duckdb":
         raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
     with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
-        plan = _Plan(features, events, at, memory, threads, Path(folder), progress)
+        plan = _Plan(features, events, at, memory, threads, Path(folder), progress, session_gap)
         if out is None:
             return plan.run(plan.table)
         with atomic_path(out) as temporary:
@@ -56,11 +63,17 @@ def replay(
 
 
 def batches(
-    features: FeatureSet, events: Any, at: Any, memory: int | str | None, threads: int | None
+    features: FeatureSet,
+    events: Any,
+    at: Any,
+    memory: int | str | None,
+    threads: int | None,
+    session_gap: float | None,
 ) -> Iterator[pa.RecordBatch]:
     """Run `FeatureSet.batches`; see there."""
     with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
-        yield from _Plan(features, events, at, memory, threads, Path(folder), None).batches()
+        plan = _Plan(features, events, at, memory, threads, Path(folder), None, session_gap)
+        yield from plan.batches()
 
 
 def moments(at: Any) -> str | tuple[int, ...]:
@@ -90,17 +103,20 @@ class _Plan:
 
     def __init__(
         self, features: FeatureSet, events: Any, at: Any, memory: int | str | None,
-        threads: int | None, folder: Path, progress: Say | None,
+        threads: int | None, folder: Path, progress: Say | None, session_gap: float | None,
     ) -> None:  # fmt: skip
         self.memory = parse_size(memory) if memory is not None else None
         self.threads = threads or len(os.sched_getaffinity(0))
         if self.threads < 1:
             raise UsageError(f"threads must be 1 or more, got {threads}.")
         self.program = features.program
+        if session_gap is not None:
+            made = {**features.features, SESSION_START: SessionStart()}
+            self.program = compile_features(made)
         self.at = moments(at)
         self.folder = folder
         self.say = progress or _quiet
-        self.source = open_source(events)
+        self.source = open_source(events, session_gap)
         self.source.check(self.program)
 
     def _scan(self, source: Source, ends: Any) -> Scan:
@@ -134,7 +150,8 @@ class _Plan:
             yield self._scan(self.source, ends)
         self.say("sorting", None)
         path = sorted_copy(self.source, self.folder, self.memory, self.threads)
-        ordered = open_source(path)
+        gap = None if self.source.gap is None else self.source.gap / 1e6
+        ordered = open_source(path, gap)
         ordered = replace(ordered, clock=self.source.clock, name=self.source.name)
         try:
             ends = find_ends(ordered, self._table_bytes)

@@ -32,6 +32,7 @@ from cartcast.features.folder import Chunk, Folder
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.passes import DisorderError, Ends, Past
 from cartcast.features.source import Source
+from cartcast.features.timing import SESSION_START
 
 __all__ = ["Scan", "scan"]
 
@@ -75,12 +76,14 @@ class Scan:
     def schema(self) -> pa.Schema:
         """Columns of the batches."""
         text = pa.dictionary(pa.int32(), pa.string())
-        every = self.at == "every click" and "session_id" in self.source.dictionaries
+        made = self.source.gap is not None
+        every = not made and self.at == "every click" and "session_id" in self.source.dictionaries
         keys: list[tuple[str, pa.DataType]] = [("session_id", text if every else pa.string())]
         if self.at != "end":
             keys += [("event_order", pa.int64()), ("click", pa.int64())]
         names = zip(self.program.names, self.program.text, strict=True)
-        return pa.schema([*keys, *((n, text if t else pa.float64()) for n, t in names)])
+        fields = [(n, text if t else pa.float64()) for n, t in names if n != SESSION_START]
+        return pa.schema([*keys, *fields])
 
 
 class _Encoder:
@@ -89,7 +92,9 @@ class _Encoder:
     def __init__(self, scan: Scan) -> None:
         self.scan = scan
         program, source = scan.program, scan.source
-        self.columns = needed_columns(program.inputs, source.clock, bool(program.history))
+        self.columns = needed_columns(
+            program.inputs, source.clock, bool(program.history), source.keys
+        )
         kept = {int(program.ops[k, 2]) for k in _text_rows(program)}
         self.vocabularies = {c: Vocabulary() for c in sorted(kept)}
         inputs = enumerate(program.inputs)
@@ -113,7 +118,7 @@ class _Encoder:
 
     def encode(self, batch: pa.RecordBatch) -> _Encoded:
         n = batch.num_rows
-        ids = batch.column("session_id")
+        ids = batch.column(self.scan.source.keys[0])
         hashes, table = encode_input(ids, "text", self._ids)
         if table is not None:
             hashes = table[hashes]
@@ -128,7 +133,10 @@ class _Encoder:
         if self.past is not None:
             self._remember(batch, inputs)
         self._begin += n
-        orders = batch.column("event_order").cast(pa.int64()).to_numpy()
+        if self.scan.source.gap is None:
+            orders = encode_column(batch.column("event_order"), "order")
+        else:
+            orders = np.arange(self._begin - n, self._begin)  # the rows are in order of time
         return _Encoded(batch, hashes, orders, inputs, last)
 
     def _inputs(self, batch: pa.RecordBatch) -> list[Column]:
@@ -170,7 +178,8 @@ class _Encoder:
         from cartcast.errors import DataError
 
         raise DataError(
-            f"{self.scan.source.name}: {ids.null_count} rows without session_id in one batch; "
+            f"{self.scan.source.name}: {ids.null_count} rows without {self.scan.source.keys[0]} in "
+            "one batch; "
             "make a canonical log with events.load."
         )
 
@@ -270,7 +279,7 @@ def _collect(
 ) -> pa.RecordBatch:
     """Return the values of a chunk as Arrow columns."""
     out, click = chunk.out, chunk.click
-    ids = encoded.batch.column("session_id")
+    ids = encoded.batch.column(what.source.keys[0])
     rows: Any = None
     if what.at == "end":
         rows = np.flatnonzero(encoded.last)
@@ -279,17 +288,30 @@ def _collect(
         out, click, buffer = np.take(out, rows, axis=1), click[rows], None
     if rows is not None:
         ids = ids.take(pa.array(rows))
+    orders = encoded.orders if rows is None else encoded.orders[rows]
+    if what.source.gap is not None:
+        ids, orders = _made_ids(ids, out[-1]), click
     keys = [ids.cast(what.schema.field(0).type)]
     if what.at != "end":
-        orders = encoded.orders if rows is None else encoded.orders[rows]
         keys += [pa.array(orders), pa.array(click)]
     columns = [
         encoder.vocabularies[_input_of(what.program, f)].decode(out[f])
         if text
         else _numbers(out[f], buffer, f, int(nulls[f]))
-        for f, text in enumerate(what.program.text)
+        for f, (name, text) in enumerate(zip(what.program.names, what.program.text, strict=True))
+        if name != SESSION_START
     ]
     return pa.RecordBatch.from_arrays([*keys, *columns], schema=what.schema)
+
+
+def _made_ids(visitors: pa.Array[Any], starts: Words) -> pa.Array[Any]:
+    """Return the ids of sessions as `events` makes them: visitor and start in milliseconds."""
+    import pyarrow.compute as pc
+
+    milliseconds: Any = pa.array(starts // 1000).cast(pa.string())
+    named: Any = visitors.cast(pa.string())
+    found: pa.Array[Any] = pc.binary_join_element_wise(named, milliseconds, "-")
+    return found
 
 
 def _input_of(program: Program, feature: int) -> int:

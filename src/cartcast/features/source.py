@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,6 +35,8 @@ class Source:
         name: for messages.
         dictionaries: text columns that the file stores as dictionaries; they are read as such.
         canonical: whether metadata say that the log has passed the contract.
+        gap: microseconds without an event after which a visitor's session ends, for events that
+            have no session yet; None when they have.
     """
 
     data: Path | pa.Table | Iterator[pa.RecordBatch]
@@ -45,6 +47,13 @@ class Source:
     name: str
     dictionaries: frozenset[str] = frozenset()
     canonical: bool = False
+    gap: int | None = None
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Columns that say which session an event belongs to, and where in it."""
+        own = ("session_id", "event_order")
+        return own if self.gap is None else ("visitor_id", "event_time")
 
     def batches(self, columns: Sequence[str], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Yield batches of these columns."""
@@ -127,19 +136,36 @@ def _dictionaries(file: pq.ParquetFile) -> frozenset[str]:
     return frozenset(found)
 
 
-def open_source(events: Any) -> Source:
+def open_source(events: Any, session_gap: float | None = None) -> Source:
     """Return the source of a `Log`, a canonical Parquet file, or an Arrow, pandas, Polars table.
+
+    With `session_gap` (seconds) sessions are made of the visitors' events in the replay.
 
     Raises:
         NotFoundError: the file is not there.
         UsageError: it is none of these.
         DataError: it has no `session_id`, or is not Parquet.
     """
+    own = session_gap is None
     if hasattr(events, "path") and hasattr(events, "clock"):
-        return _from_file(Path(events.path))
-    if isinstance(events, str | Path):
-        return _from_file(Path(events))
-    return _from_table(_to_arrow(events))
+        source = _from_file(Path(events.path), own)
+    elif isinstance(events, str | Path):
+        source = _from_file(Path(events), own)
+    else:
+        source = _from_table(_to_arrow(events), own)
+    return source if session_gap is None else _sessionized(source, session_gap)
+
+
+def _sessionized(source: Source, session_gap: float) -> Source:
+    if not session_gap > 0:
+        raise UsageError(f"session_gap must fulfil session_gap > 0 seconds, got {session_gap}.")
+    for name in ("visitor_id", "event_time"):
+        if name not in source.schema.names:
+            raise DataError(
+                f"{source.name}: no column {name!r}; sessions are made of it."
+                f"{did_you_mean(name, source.schema.names)}"
+            )
+    return replace(source, gap=round(session_gap * 1e6), clock="time", grouped=False)
 
 
 def _to_arrow(events: Any) -> pa.Table:
@@ -157,7 +183,7 @@ def _to_arrow(events: Any) -> pa.Table:
     )
 
 
-def _from_file(path: Path) -> Source:
+def _from_file(path: Path, own: bool) -> Source:
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the path.")
     try:
@@ -170,15 +196,19 @@ def _from_file(path: Path) -> Source:
         raise DataError(
             f"{path}: not a Parquet file ({first}); read other formats with events.load first."
         ) from error
-    _need_session(schema, str(path))
+    if own:
+        _need_session(schema, str(path))
+    _need_times(schema, str(path))
     found = json.loads(keys.get(METADATA_KEY.encode(), b"{}"))
     clock = found.get("clock") or _guess_clock(schema, path)
     grouped = found.get("order") == "session"
     return Source(path, schema, rows, clock, grouped, str(path), dictionaries, bool(found))
 
 
-def _from_table(table: pa.Table) -> Source:
-    _need_session(table.schema, "the table")
+def _from_table(table: pa.Table, own: bool) -> Source:
+    if own:
+        _need_session(table.schema, "the table")
+    _need_times(table.schema, "the table")
     if "event_order" not in table.schema.names:
         numbers = pa.array(range(1, table.num_rows + 1), pa.int64())
         table = table.append_column("event_order", numbers)
@@ -194,6 +224,9 @@ def _need_session(schema: pa.Schema, name: str) -> None:
             f"{name}: no column 'session_id'; make a canonical log with events.load first."
             f"{did_you_mean('session_id', schema.names)}"
         )
+
+
+def _need_times(schema: pa.Schema, name: str) -> None:
     if "event_time" in schema.names:
         held = schema.field("event_time").type
         if not (pa.types.is_timestamp(held) or pa.types.is_date(held) or pa.types.is_null(held)):

@@ -270,3 +270,15 @@ class DayOfWeek(_Calendar):
 @dataclass(frozen=True, repr=False)
 class Month(_Calendar):
     """Month (1-12, UTC) in which the session began."""
+
+
+SESSION_START = "@session_start"
+"""Name of a value that a replay adds where it makes the sessions itself."""
+
+
+@dataclass(frozen=True, repr=False)
+class SessionStart(_Calendar):
+    """Microseconds since 1970 at which the session began; part of the ids of made sessions."""
+
+    def build(self, builder: Builder) -> int:
+        return builder.leaf("FIRST_I", builder.time_of_day(), -1, init=("nothing",))

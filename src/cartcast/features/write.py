@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,12 +18,8 @@ def write_batches(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatc
     Texts are dictionary-encoded and read back as plain strings.
     """
     rows = 0
-    # Numbers hardly repeat, and making dictionaries of them costs more than all else in a file.
-    texts: Any = [f.name for f in schema if pa.types.is_dictionary(f.type)]
     with (
-        pq.ParquetWriter(
-            path, schema, compression="snappy", use_dictionary=texts, store_schema=False
-        ) as writer,
+        pq.ParquetWriter(path, schema, compression="snappy", store_schema=False) as writer,
         ThreadPoolExecutor(1, thread_name_prefix="cartcast-write") as pen,
     ):
         writing = None

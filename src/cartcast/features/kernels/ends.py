@@ -14,8 +14,8 @@ __all__ = ["ENTRY", "WORK", "mark_ends", "move_ends"]
 # Places in `work`: the batch, addresses of its columns (`ORDERS` 0: not to be checked), scratch.
 BEGIN, N, CODES, HASHES, N_HASHES, ORDERS, FIRST_OF, LAST_OF, SEEN_OF = range(9)
 # The table of sessions; bitmaps; the part of the sessions that this pass looks at.
-TABLE, SIZE, USED, FIRST, LAST, PART, PARTS = range(9, 16)
-WORK = 16
+TABLE, SIZE, USED, FIRST, LAST, PART, PARTS, GAP = range(9, 17)
+WORK = 17
 
 ENTRY = 3
 """Words of a session: hash, latest row (-1: none), its event_order."""
@@ -33,44 +33,61 @@ def _seek(table, size, key):
     return here
 
 
+@inlined
+def _mark(bits, row):
+    set_byte(bits, row >> 3, byte(bits, row >> 3) | (1 << (row & 7)))
+
+
 @kernel
 def mark_ends(work):
     """Note the ends of the sessions of a batch; return 0 when an event_order does not grow.
 
     Events name their session by a code; so each session is looked up once per batch. A later batch
     takes back the last row that an earlier one noted.
+
+    With a `GAP` (else -1) codes and hashes are those of visitors, orders are times, and a longer
+    pause begins a new session: there sessions are made and their ends found at once.
     """
     w = np.int64(work.ctypes.data)
     codes, orders, hashes = word(w, CODES), word(w, ORDERS), word(w, HASHES)
     first_of, last_of, seen_of = word(w, FIRST_OF), word(w, LAST_OF), word(w, SEEN_OF)
+    begin, first, last, gap = word(w, BEGIN), word(w, FIRST), word(w, LAST), word(w, GAP)
     for i in range(word(w, N)):
         name = code(codes, i) if codes != 0 else i
-        if code(last_of, name) < 0:
+        before = code(last_of, name)
+        if before < 0:
             set_code(first_of, name, i)
-        elif orders != 0 and word(orders, i) <= word(seen_of, name):
-            return False
+        elif orders != 0:
+            since = word(orders, i) - word(seen_of, name)
+            if since < 0 or (since == 0 and gap < 0):
+                return False
+            if gap >= 0 and since > gap:
+                _mark(last, begin + before)
+                _mark(first, begin + i)
         set_code(last_of, name, i)
         if orders != 0:
             set_word(seen_of, name, word(orders, i))
-    begin, first, last = word(w, BEGIN), word(w, FIRST), word(w, LAST)
     table, size, parts, part = word(w, TABLE), word(w, SIZE), word(w, PARTS), word(w, PART)
     for name in range(word(w, N_HASHES)):
         at, key = code(last_of, name), word(hashes, name)
         set_code(last_of, name, -1)
         if at >= 0 and key & (parts - 1) == part:
             here = _seek(table, size, key)
-            before, row = word(here, 1), begin + at
+            before, row, start = word(here, 1), begin + at, code(first_of, name)
             if before < 0:
                 set_word(here, 0, key)
                 set_word(w, USED, word(w, USED) + 1)
-                start = begin + code(first_of, name)
-                set_byte(first, start >> 3, byte(first, start >> 3) | (1 << (start & 7)))
+                _mark(first, begin + start)
             else:
-                if orders != 0 and word(orders, code(first_of, name)) <= word(here, 2):
+                since = word(orders, start) - word(here, 2) if orders != 0 else np.int64(1)
+                if since < 0 or (since == 0 and gap < 0):
                     return False
-                held = byte(last, before >> 3)
-                set_byte(last, before >> 3, held & (255 ^ (1 << (before & 7))))
-            set_byte(last, row >> 3, byte(last, row >> 3) | (1 << (row & 7)))
+                if gap >= 0 and since > gap:
+                    _mark(first, begin + start)
+                else:
+                    held = byte(last, before >> 3)
+                    set_byte(last, before >> 3, held & (255 ^ (1 << (before & 7))))
+            _mark(last, row)
             set_word(here, 1, row)
             if orders != 0:
                 set_word(here, 2, word(seen_of, name))

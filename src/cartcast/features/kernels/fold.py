@@ -113,7 +113,11 @@ def _rows(w):
 
 @inlined
 def _slots(w, n):
-    """Find or take the slot of each event."""
+    """Find or take the slot of each event; forget the key of a session that ends here.
+
+    So the next event of the same key begins anew, even in the same block.
+    """
+    last = word(w, LAST)
     hashes, chosen, states = word(w, HASHES), word(w, BLOCK_ROW), word(w, BLOCK_STATE)
     table, size, words = word(w, TABLE), word(w, TABLE_SIZE), word(w, STATE_WORDS)
     begin, init, filled = word(w, STATES), word(w, INIT), word(w, INIT_WORDS)
@@ -141,6 +145,9 @@ def _slots(w, n):
             for k in range(filled):
                 set_word(state, HEAD + k, word(init, k))
         set_word(states, j, state + 8 * HEAD)
+        if byte(last, word(chosen, j)):
+            _remove(table, size, entry)
+            set_word(w, USED, word(w, USED) - 1)
 
 
 @inlined
@@ -217,23 +224,16 @@ def write(w):
 
 @inner
 def leave(w, pool):
-    """Give back the slots of sessions that ended in this block; return 0 when one ended twice."""
-    hashes, chosen, last = word(w, HASHES), word(w, BLOCK_ROW), word(w, LAST)
-    table, size, states = word(w, TABLE), word(w, TABLE_SIZE), word(w, BLOCK_STATE)
+    """Give back the slots of the sessions that ended in this block, and what they hold."""
+    chosen, last, states = word(w, BLOCK_ROW), word(w, LAST), word(w, BLOCK_STATE)
     pooled, n_pooled, free = word(w, POOLED), word(w, N_POOLED), word(w, FREE)
+    begin, words = word(w, STATES) + 8 * HEAD, word(w, STATE_WORDS)
     for j in range(word(w, BLOCK_N)):
-        i = word(chosen, j)
-        if byte(last, i):
-            entry = _seek(table, size, word(hashes, i))
-            slot = word(entry, 1)
-            if slot < 0:
-                return np.int64(0)
+        if byte(last, word(chosen, j)):
+            state = word(states, j)
             for p in range(n_pooled):
-                reference = word(word(states, j), word(pooled, 2 * p))
+                reference = word(state, word(pooled, 2 * p))
                 if reference != 0:
                     release(pool, reference)
-            _remove(table, size, entry)
-            set_word(free, word(w, N_FREE), slot)
+            set_word(free, word(w, N_FREE), (state - begin) // (8 * words))
             set_word(w, N_FREE, word(w, N_FREE) + 1)
-            set_word(w, USED, word(w, USED) - 1)
-    return np.int64(1)

@@ -108,5 +108,4 @@ def run(ops, work, masks, state, pool):
             return DONE
         set_word(w, PHASE, _NEXT_BLOCK)
         write(w)
-        if leave(w, words) == 0:
-            return DISORDER
+        leave(w, words)
