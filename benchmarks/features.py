@@ -1,12 +1,14 @@
 """Features side by side: this engine, tuned and plain SQL, Polars, usual pandas, and the limits.
 
     python benchmarks/features.py [--events 1e6,1e7] [--repeats 5]
-                                  [--only click,end,items,start,live]
+                                  [--only click,end,items,sessions,start,live,spark]
                                   [--folder DIR] [--out benchmarks/results/features.json]
-                                  [--docs docs/features-speed.md]
+                                  [--docs docs/features-speed.md] [--join EARLIER.json ...]
 
 The log is the e-shop clickstream (UCI 553, CC BY 4.0) resampled by whole sessions, with made times,
-in time order; `items` is the same log with 100,000 different items. Every figure is measured in a
+in time order; `items` is the same log with 100,000 different items; `sessions` has visitors in place
+of sessions. `spark` (not by default: needs Java 17) folds the log of 1 M events on Spark and here,
+and compares every row. Every figure is measured in a
 process of its own after a warm-up on the small log, medians of `--repeats`, engines in turn within
 each round, so that noise of the machine meets them alike. CPU is that of the whole process with its
 threads; on a busy machine compare CPU, not wall time.
@@ -33,6 +35,20 @@ ROOT = Path(__file__).resolve().parents[1]
 ESHOP = "eshop_clothing_2008/clickstream_data_for_online_shopping.zip"
 
 
+PARTS = (
+    ("click", "click", "eshop"),
+    ("end", "end", "eshop"),
+    ("items", "end", "items"),
+    ("sessions", "sessions", "visitors"),
+)
+TITLES = {
+    "click": "20 features after every click",
+    "end": "19 features of finished sessions, Parquet to Parquet",
+    "items": "the same, 100,000 items",
+    "sessions": "sessions by a pause of 30 minutes",
+}
+
+
 def make_log(source: Path, n: int, out: Path, items: int | None) -> None:
     """Resample the sessions of a canonical log to `n` events in time order."""
     import duckdb
@@ -55,17 +71,33 @@ def make_log(source: Path, n: int, out: Path, items: int | None) -> None:
     out.with_suffix(".work").unlink()
 
 
+def make_visitors(log: Path, out: Path) -> None:
+    """Write the log's events under visitors, without sessions, in time order."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.execute("SET threads = 2; SET memory_limit = '4GB'; SET TimeZone = 'UTC'")
+        n = con.execute(f"SELECT count(*) FROM '{log}'").fetchone()[0]
+        con.execute(f"""
+            COPY (SELECT 'v' || (hash(session_id) % {max(1, n // 30)}) AS visitor_id, event_time,
+                         'view_item' AS event_type, item_id, price
+                  FROM '{log}') TO '{out}' (FORMAT parquet, COMPRESSION zstd)""")
+
+
 def logs(folder: Path, sizes: list[int], kinds: set[str]) -> dict[str, Path]:
     """Return the logs by name, made when they are not there."""
     data = Path(os.environ.get("CARTCAST_DATA", ROOT.parent / "shared" / "data"))
     base = events.load(data / ESHOP, folder=folder / "eshop").path
     found = {}
     for n in sorted({1_000_000, *sizes}):
-        for kind in kinds:
+        for kind in sorted(kinds):  # visitors are made of eshop
             path = folder / f"{kind}-{n}.parquet"
             if not path.exists():
                 print(f"making {path.name}", file=sys.stderr)
-                make_log(base, n, path, 100_000 if kind == "items" else None)
+                if kind == "visitors":
+                    make_visitors(found[f"eshop-{n}"], path)
+                else:
+                    make_log(base, n, path, 100_000 if kind == "items" else None)
             found[f"{kind}-{n}"] = path
     return found
 
@@ -156,21 +188,87 @@ def live_times(repeats: int = 20_000) -> dict[str, float]:
     return dict(zip(names, medians, strict=True)) | {"features": float(len(F.default))}
 
 
+def spark_times(log: Path) -> dict[str, float]:
+    """Fold a log here and on Spark (two local workers); stop unless every value is the same."""
+    from time import perf_counter
+
+    import pyarrow.parquet as pq
+    from pyspark.sql import SparkSession
+
+    from cartcast import features as F
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    session = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.driver.memory", "2g")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    found, keys = {}, [("session_id", "ascending"), ("event_order", "ascending")]
+    with tempfile.TemporaryDirectory() as folder:
+        tables = {}
+        for engine in ("duckdb", "spark"):
+            out = Path(folder) / engine
+            begin = perf_counter()
+            F.default.replay(log, out=out, engine=engine)
+            found[f"{engine}, wall s"] = perf_counter() - begin
+            tables[engine] = pq.read_table(out).sort_by(keys)
+        here, there = tables["duckdb"], tables["spark"].cast(tables["duckdb"].schema)
+        if not there.equals(here):
+            wrong = [n for n in here.schema.names if not there[n].equals(here[n])]
+            sys.exit(f"Spark and this machine differ in {wrong}")
+        found |= {"rows the same": float(here.num_rows), "columns": float(here.num_columns)}
+    session.stop()
+    return found
+
+
+def bars(title: str, table: dict[str, dict[str, float]]) -> str:
+    """Return the CPU seconds of a table as horizontal bars, SVG."""
+    width, line, label = 720, 26, 290
+    most = max(row["cpu"] for row in table.values())
+    height = line * len(table) + 44
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{title}: CPU seconds by engine" font-family="sans-serif" font-size="13">',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'<text x="8" y="20" font-weight="bold" fill="#1b1f24">{title}, CPU seconds</text>',
+    ]
+    for k, (name, row) in enumerate(table.items()):
+        y = 34 + k * line
+        length = max(1.0, (width - label - 70) * row["cpu"] / most)
+        own = name.startswith("Cartcast")
+        colour = "#0b6e4f" if own else "#8a94a0" if name.startswith("limit") else "#c2703d"
+        parts += [
+            f'<text x="{label - 8}" y="{y + 15}" text-anchor="end" fill="#1b1f24">{name}</text>',
+            f'<rect x="{label}" y="{y + 2}" width="{length:.0f}" height="18" fill="{colour}"/>',
+            f'<text x="{label + length + 6:.0f}" y="{y + 15}" fill="#1b1f24">{row["cpu"]:.1f}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
+
+
 def markdown(result: dict[str, object]) -> str:
     """Return the result as a page."""
     lines = [
         "# Speed of features",
         "",
-        "Made by `python benchmarks/features.py`; see its text for what is measured and how.",
-        f"Machine: {result['machine']}. Medians of {result['repeats']}.",
+        f"Made by `{result['command']}`; see its text for what is measured and how.",
+        f"Machine: {result['machine']}; load at the start {result['load']}, so "
+        "compare CPU where it is above 1. Medians of "
+        f"{result['repeats']}. Absolute times mean little; read the ratios of one run.",
         "",
     ]
+    pictures = result.get("pictures", {})
     for title, table in result["tables"].items():  # type: ignore[attr-defined]
-        lines += [f"## {title}", "", "| | wall s | CPU s | peak GB |", "|---|---|---|---|"]
+        lines += [f"## {title}", ""]
+        if title in pictures:  # type: ignore[operator]
+            lines += [f"![{title}: CPU seconds]({pictures[title]})", ""]  # type: ignore[index]
+        lines += ["| | wall s | CPU s | peak GB |", "|---|---|---|---|"]
         for name, row in table.items():
             lines.append(f"| {name} | {row['wall']:.2f} | {row['cpu']:.2f} | {row['peak']:.2f} |")
         lines.append("")
-    for title in ("start", "live"):
+    for title in ("start", "live", "spark"):
         if title in result:
             lines += [f"## {title}", "", "| | |", "|---|---|"]
             lines += [f"| {k} | {v:.2f} |" for k, v in result[title].items()]  # type: ignore[attr-defined]
@@ -178,16 +276,29 @@ def markdown(result: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
+def draw(tables: dict[str, object], docs: Path) -> dict[str, str]:
+    """Write a picture per table below `docs`; return their paths from there."""
+    pictures = {}
+    for title, table in tables.items():
+        name = "features-" + "".join(c if c.isalnum() else "-" for c in title.lower()) + ".svg"
+        write_text(docs / "images" / name, bars(title, table))  # type: ignore[arg-type]
+        pictures[title] = f"images/{name}"
+    return pictures
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", default="1e6,1e7")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", default="click,end,items,start,live")
+    parser.add_argument("--only", default="click,end,items,sessions,start,live")
     parser.add_argument(
         "--folder", type=Path, default=Path(tempfile.gettempdir()) / "cartcast-bench"
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--docs", type=Path)
+    parser.add_argument(
+        "--join", type=Path, nargs="*", default=[], help="results (--out) of earlier runs to show"
+    )
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
@@ -199,17 +310,18 @@ def main() -> None:
     result: dict[str, object] = {
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "repeats": given.repeats,
+        "load": f"{os.getloadavg()[0]:.0f}",
+        "command": "python benchmarks/features.py " + " ".join(sys.argv[1:]),
         "tables": {},
     }
-    kinds = ({"eshop"} if parts & {"click", "end"} else set()) | (parts & {"items"})
+    kinds = {"eshop"} if parts & {"click", "end", "sessions", "spark"} else set()
+    kinds |= (parts & {"items"}) | ({"visitors"} if "sessions" in parts else set())
     made = logs(given.folder, sizes, kinds) if kinds else {}
     tables: dict[str, object] = {}
     for n in sizes:
-        for part, task, kind in (("click", "click", "eshop"), ("end", "end", "eshop"),
-                                 ("items", "end", "items")):  # fmt: skip
+        for part, task, kind in PARTS:
             if part in parts:
-                title = {"click": "20 features after every click", "end": "19 features of finished "
-                         "sessions, Parquet to Parquet", "items": "the same, 100,000 items"}[part]  # fmt: skip
+                title = TITLES[part]
                 small = made[f"{kind}-1000000"]
                 tables[f"{title}, {n:,} events"] = compare(
                     task, made[f"{kind}-{n}"], small, given.repeats
@@ -219,6 +331,15 @@ def main() -> None:
         result["start"] = start_times()
     if "live" in parts:
         result["live"] = live_times()
+    if "spark" in parts:
+        result["spark"] = spark_times(made["eshop-1000000"])
+    for path in given.join:
+        earlier = json.loads(path.read_text())
+        tables |= earlier["tables"]
+        result |= {k: earlier[k] for k in ("start", "live", "spark") if k in earlier}
+        result["command"] = f"{earlier['command']}`, `{result['command']}"
+    if given.docs:
+        result["pictures"] = draw(tables, given.docs.parent)
     text = markdown(result)
     print(text)
     if given.out:

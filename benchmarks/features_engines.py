@@ -2,6 +2,7 @@
 
 `click`: 20 features after every click; each engine consumes its rows into one sum per feature.
 `end`: the 19 features of the `usual` set, from Parquet to Parquet.
+`sessions`: sessions by a pause of 30 minutes of each visitor, their clicks and money, from Parquet.
 """
 
 from __future__ import annotations
@@ -250,6 +251,69 @@ def pandas_end(path: str) -> None:
     made.drop(columns="start").to_parquet(_out())
 
 
+_GAP = 1800
+
+
+def ours_sessions(path: str) -> None:
+    """Sessions are made and folded in the same replay."""
+    import pyarrow.compute as pc
+
+    from cartcast import features as F
+
+    chosen = F.FeatureSet(n=F.Count(), spend=F.Sum("price"))
+    for batch in chosen.batches(path, at="end", session_gap=_GAP):
+        pc.sum(batch.column("n")), pc.sum(batch.column("spend"))
+
+
+def loaded_sessions(path: str) -> None:
+    """The whole contract, which writes a clean log with its sessions."""
+    from cartcast import events
+
+    with tempfile.TemporaryDirectory() as folder:
+        events.load(path, folder=folder)
+
+
+_MARKS = f"""SELECT *, coalesce(epoch_us(event_time) - epoch_us(lag(event_time) OVER v)
+    > {_GAP}000000, true)::INT AS new FROM '{{path}}'
+    WINDOW v AS (PARTITION BY visitor_id ORDER BY event_time)"""
+
+
+def marks_sessions(path: str) -> None:
+    _duckdb().execute(f"SELECT sum(new) FROM ({_MARKS.format(path=path)})").fetchall()
+
+
+def sql_sessions(path: str) -> None:
+    _duckdb().execute(f"""
+        SELECT sum(n), sum(spend) FROM (SELECT count(*) AS n, sum(price) AS spend FROM (
+            SELECT *, sum(new) OVER (PARTITION BY visitor_id ORDER BY event_time
+                                     ROWS UNBOUNDED PRECEDING) AS k
+            FROM ({_MARKS.format(path=path)})) GROUP BY visitor_id, k)""").fetchall()
+
+
+def polars_sessions(path: str) -> None:
+    import polars as pl
+
+    log = pl.scan_parquet(path).select("visitor_id", "event_time", "price")
+    since = pl.col("event_time").diff().over("visitor_id").dt.total_microseconds()
+    new = (since > _GAP * 1_000_000).fill_null(value=True).cast(pl.Int32)
+    numbered = log.with_columns(new.alias("new")).with_columns(
+        pl.col("new").cum_sum().over("visitor_id").alias("k")
+    )
+    made = numbered.group_by("visitor_id", "k").agg(pl.len().alias("n"), pl.col("price").sum())
+    made.select(pl.col("n").sum(), pl.col("price").sum()).collect()
+
+
+def pandas_sessions(path: str) -> None:
+    import pandas as pd
+
+    log = pd.read_parquet(path, columns=["visitor_id", "event_time", "price"])
+    log = log.sort_values(["visitor_id", "event_time"], kind="stable")
+    since = log["event_time"].diff().dt.total_seconds()
+    new = (log["visitor_id"] != log["visitor_id"].shift()) | (since > _GAP)
+    made = log.groupby(new.cumsum())["price"].agg(["size", "sum"])
+    made["size"].sum(), made["sum"].sum()
+
+
 ENGINES: dict[str, dict[str, Callable[[str], None]]] = {
     "click": {
         "Cartcast": ours_click, "DuckDB windows, bit masks": bits_click,
@@ -260,6 +324,13 @@ ENGINES: dict[str, dict[str, Callable[[str], None]]] = {
         "Cartcast": ours_end, "DuckDB, bit masks where possible": bits_end,
         "DuckDB, plain": sql_end, "Polars": polars_end, "pandas, usual": pandas_end,
         "limit: bare scan": bare_scan,
+    },
+    "sessions": {
+        "Cartcast, sessions and features": ours_sessions,
+        "Cartcast, events.load (whole contract)": loaded_sessions,
+        "DuckDB, marks by lag only": marks_sessions,
+        "DuckDB, sessions and features": sql_sessions, "Polars": polars_sessions,
+        "pandas, usual": pandas_sessions,
     },
 }  # fmt: skip
 

@@ -27,6 +27,7 @@ browsing = FeatureSet(
 )
 browsing.replay(log, at="every click")     # an Arrow table, as known at each click
 browsing.replay(log, at="end", out="sessions.parquet")
+browsing.replay(visits, at="end", session_gap=1800)   # visitors' events: sessions made on the way
 state = browsing.start()
 state = browsing.step(state, event)        # live
 browsing.value(state)
