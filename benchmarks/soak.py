@@ -23,8 +23,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from live import event, free_port, request, start
 
-VISITORS = 20_000
-"""They come again: a visitor's history is kept for half a year, and new ones add to it for ever."""
+VISITORS = 2_000
+"""They come again: a visitor's history is kept for half a year, and new ones add to it for ever.
+
+Few enough to have all come within a minute, so that what grows after it is no visitor.
+"""
 
 
 class Line(asyncio.Protocol):
@@ -102,12 +105,14 @@ async def drive(port: int, pid: int, rate: int, minutes: float) -> dict[str, Any
         line.connection_lost = lambda error: None  # type: ignore[method-assign]
         line.transport.close()
     half = [s for s in samples if s[0] > minutes * 30]
+    last = [s for s in samples if s[0] > minutes * 45]
     return {
         **counts,
         "events_per_second": round(number / (minutes * 60), 1),
         "mb_at_start": round(samples[0][1], 1),
         "mb_at_half": round(half[0][1], 1),
         "mb_at_end": round(samples[-1][1], 1),
+        "mb_per_hour_last_quarter": round(slope(*map(list, zip(*last, strict=True))), 1),
         "mb_per_hour_second_half": round(slope(*map(list, zip(*half, strict=True))), 1),
     }
 
