@@ -259,6 +259,7 @@ def markdown(result: dict[str, object]) -> str:
         f"{result['repeats']}. Absolute times mean little; read the ratios of one run.",
         "",
     ]
+    lines += [str(result["note"]), ""] if result.get("note") else []
     pictures = result.get("pictures", {})
     for title, table in result["tables"].items():  # type: ignore[attr-defined]
         lines += [f"## {title}", ""]
@@ -299,6 +300,7 @@ def main() -> None:
     parser.add_argument(
         "--join", type=Path, nargs="*", default=[], help="results (--out) of earlier runs to show"
     )
+    parser.add_argument("--note", default="", help="a sentence for the page about this run")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
@@ -311,7 +313,8 @@ def main() -> None:
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "repeats": given.repeats,
         "load": f"{os.getloadavg()[0]:.0f}",
-        "command": "python benchmarks/features.py " + " ".join(sys.argv[1:]),
+        "command": f"python benchmarks/features.py --only {given.only}",
+        "note": given.note,
         "tables": {},
     }
     kinds = {"eshop"} if parts & {"click", "end", "sessions", "spark"} else set()
@@ -340,6 +343,7 @@ def main() -> None:
         result["command"] = f"{earlier['command']}`, `{result['command']}"
     if given.docs:
         result["pictures"] = draw(tables, given.docs.parent)
+    result["tables"] = tables
     text = markdown(result)
     print(text)
     if given.out:
