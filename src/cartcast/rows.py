@@ -329,7 +329,8 @@ def _sample(
     sampled = table[table["session_id"].isin(set(kept))].reset_index(drop=True)
     note = finding(
         SAMPLED,
-        f"{len(sampled):,} of {len(table):,} rows are used: a random {share:.0%} of the sessions.",
+        f"{len(sampled):,} of {len(table):,} rows are used: a random {100 * share:.3g}% of the "
+        "sessions.",
         count=len(table) - len(sampled),
         rows=len(table),
         used=len(sampled),
