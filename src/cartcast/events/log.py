@@ -119,7 +119,13 @@ def open_log(path: Path | str) -> Log:
             f"{path}: not a canonical log (no {METADATA_KEY} metadata, contract {CONTRACT}); make "
             "one with `cartcast validate FILE --out events.parquet`."
         )
-    return log_from(path, found)
+    try:
+        return log_from(path, found)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: its {METADATA_KEY} metadata are not whole ({error}); make it again with "
+            "`cartcast validate FILE --out events.parquet`."
+        ) from error
 
 
 def log_from(

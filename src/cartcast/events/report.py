@@ -380,11 +380,13 @@ def _edges(s: Summary) -> list[Finding]:
     ):
         if share:
             severity = "warn" if share > _MANY else "note"
+            count = round(share * s.sessions)
+            part = f" ({share:.1%})" if share >= 0.001 else ""
             found.append(
                 finding(
                     code,
-                    f"{share:.1%} of sessions {what}.",
-                    count=round(share * s.sessions),
+                    f"{count:,} of {s.sessions:,} sessions{part} {what}.",
+                    count=count,
                     severity=severity,  # type: ignore[arg-type]
                     share=share,
                 )
