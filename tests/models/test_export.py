@@ -11,8 +11,8 @@ import pytest
 from cartcast.errors import DataError, NotFoundError, NotTrustedError, UsageError
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.live.arrays import bind
-from cartcast.live.arrays import read_arrays as live_arrays
 from cartcast.live.fold import Row
+from cartcast.models.arrays import read_files
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.export import TreeArrays, can_export, export, read_arrays
@@ -81,7 +81,7 @@ def test_a_blend_is_equal_to_the_pipeline_here_and_live(method, tmp_path):
         with pytest.raises(NotTrustedError, match="holds a blend"):
             TreeArrays.load(folder)
         names, text = list(X.columns), [n in ("country", "rare") for n in X.columns]
-        live = bind(*live_arrays(folder), names, text)
+        live = bind(*read_files(folder), names, text)
         said = [live.probability(live_row(row, names, text)) for row in rows]
         np.testing.assert_allclose(said, expected, rtol=0, atol=1e-9)
         assert live.trees == 40

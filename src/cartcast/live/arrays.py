@@ -5,45 +5,20 @@ The files are those of `cartcast.models.export`; the results are the Python mode
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cartcast.errors import NotFoundError, NotTrustedError
+from cartcast.errors import NotTrustedError
 from cartcast.features.kernels.words import hash_text
 from cartcast.live.fold import Row
 from cartcast.live.packed import pack_model, pack_steps
 from cartcast.models.arrays import parts_of
 
-__all__ = ["BlendModel", "RowModel", "SegmentModel", "bind", "read_arrays"]
-
-SCHEMA = 1
-
-
-def read_arrays(folder: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Return `arrays.json` and `arrays.npz` of an exported model.
-
-    Raises:
-        NotFoundError: they are not there.
-        NotTrustedError: they are damaged or of another schema.
-    """
-    meta_path, npz_path = folder / "arrays.json", folder / "arrays.npz"
-    if not (meta_path.is_file() and npz_path.is_file()):
-        raise NotFoundError(f"{folder}: no exported arrays here; train again.")
-    try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
-        with np.load(npz_path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, KeyError) as error:
-        raise NotTrustedError(f"{folder}: exported arrays are damaged: {error}.") from error
-    if meta.get("schema") != SCHEMA:
-        raise NotTrustedError(f"{folder}: arrays of schema {meta.get('schema')}, not {SCHEMA}.")
-    return meta, arrays
+__all__ = ["BlendModel", "RowModel", "SegmentModel", "bind"]
 
 
 class RowModel:

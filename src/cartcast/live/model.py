@@ -15,13 +15,14 @@ from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
-from cartcast.live.arrays import RowModel, SegmentModel, bind, read_arrays
+from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
+from cartcast.models.arrays import read_files
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -336,7 +337,7 @@ def load_scorer(run_dir: Path) -> ModelScorer:
     compiled = read_compiled(folder)
     text = features.program.text
     if "champion.arrays/arrays.json" in recorded["files"]:
-        arrays = read_arrays(run_dir / "model" / "champion.arrays")
+        arrays = read_files(run_dir / "model" / "champion.arrays")
         champion: Any = bind(*arrays, features.names, text)
     else:
         from cartcast.live.slow import SlowModel
@@ -347,7 +348,7 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         if "mean" in constants:
             amount = (None, constants["mean"])
         else:
-            found = read_arrays(folder / "amount.arrays")
+            found = read_files(folder / "amount.arrays")
             amount = (RowModel(*found, features.names, text), constants["smearing"])
     segments = None
     if (told := compiled.get("segments")) is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError, NotFoundError, NotTrustedError
 from cartcast.models.prior import to_prevalence
 
-__all__ = ["SCHEMA", "BlendArrays", "TreeArrays", "parts_of", "read_arrays"]
+__all__ = ["SCHEMA", "BlendArrays", "TreeArrays", "parts_of", "read_arrays", "read_files"]
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ class TreeArrays:
             NotFoundError: the files are not there.
             NotTrustedError: they are damaged or of another schema.
         """
-        meta, arrays = _files(Path(folder))
+        meta, arrays = read_files(Path(folder))
         if "members" in meta:
             raise NotTrustedError(f"{folder}: holds a blend, not one model; use read_arrays.")
         return cls(meta, arrays)
@@ -177,7 +177,7 @@ def read_arrays(folder: Path | str) -> TreeArrays | BlendArrays:
         NotFoundError: the files are not there.
         NotTrustedError: they are damaged or of another schema.
     """
-    meta, arrays = _files(Path(folder))
+    meta, arrays = read_files(Path(folder))
     if "members" not in meta:
         return TreeArrays(meta, arrays)
     return BlendArrays(meta, tuple(TreeArrays(m, a) for m, a in parts_of(meta, arrays)))
@@ -194,7 +194,13 @@ def parts_of(
     return found
 
 
-def _files(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return `arrays.json` and `arrays.npz` of an exported model.
+
+    Raises:
+        NotFoundError: they are not there.
+        NotTrustedError: they are damaged or of another schema.
+    """
     meta_path, npz_path = folder / "arrays.json", folder / "arrays.npz"
     if not (meta_path.is_file() and npz_path.is_file()):
         raise NotFoundError(f"{folder}: no exported arrays here; train or export again.")

@@ -179,7 +179,7 @@ CLASSIFIERS: MappingProxyType[str, Declaration] = MappingProxyType(
                     "model__min_samples_leaf": Integer(1, 60, log=True),
                     "model__max_features": Real(0.1, 0.8),
                 },
-                # No simpler than boosted trees: deeper and larger. Between the two the loss decides.
+                # No simpler than boosted trees, only deeper: between the two the loss decides.
                 simplicity=5, notes="300 trees with leaves of at least 8 rows.",
             ),
             Declaration(
