@@ -237,7 +237,11 @@ def test_intervals_are_drawn(name):
 def test_an_empty_table_gives_an_empty_figure_and_no_error(name):
     make, table, options = TABLES[name]
     empty = table.iloc[:0, :0] if name == "correlation" else table.iloc[:0]
-    make(empty.copy(), **options)
+    figure = make(empty.copy(), **options)
+    shown = [
+        y for trace in figure.data if (y := getattr(trace, "error_y", None)) and y.array is not None
+    ]
+    assert all(len(y.array) == 0 for y in shown)
 
 
 def contrast(a, b):
