@@ -53,21 +53,27 @@ _GA4 = Layout(
     name="ga4",
     title="Google Analytics 4, BigQuery export (nested or flattened)",
     columns={
-        "visitor_id": _from("user_pseudo_id", "user_id"),
+        "visitor_id": _from("user_pseudo_id"),
+        "user_id": _from("user_id"),
         "session_id": _from("event_params[ga_session_id]", "ga_session_id"),
         "event_time": _from("event_timestamp"),
         "event_type": _from("event_name"),
         "item_id": _from("item_id"),
         "category": _from("item_category"),
         "brand": _from("item_brand"),
-        "price": _from(
-            "price",
+        "price": _from("price", "item_price"),
+        "quantity": _from("quantity", "item_quantity"),
+        "line_value": _from("item_revenue"),
+        "order_value": _from(
             "ecommerce.purchase_revenue",
             "purchase_revenue",
+            "ecommerce.refund_value",
             "event_params[value]",
+            "event_value",
             "value",
         ),
-        "quantity": _from("quantity"),
+        "tax": _from("ecommerce.tax_value", "tax_value", "event_params[tax]"),
+        "shipping": _from("ecommerce.shipping_value", "shipping_value", "event_params[shipping]"),
         "currency": _from("event_params[currency]", "currency"),
         "order_id": _from(
             "ecommerce.transaction_id", "transaction_id", "event_params[transaction_id]"
@@ -80,16 +86,17 @@ _GA4 = Layout(
     },
     time_format="epoch_us",
     session_per_visitor=True,
+    ties=("batch_page_id", "batch_ordering_id", "batch_event_index"),
     items=(
         ItemList(
             columns=("items",),
             each=("purchase", "refund"),
             fields={
-                "item_id": ("item_id", "item_name"),
-                "category": ("item_category",),
-                "brand": ("item_brand",),
-                "price": ("price", "price_in_usd"),
-                "quantity": ("quantity",),
+                "item_id": _from("item_id", "item_name"),
+                "category": _from("item_category"),
+                "brand": _from("item_brand"),
+                "price": _from("price", "price_in_usd"),
+                "quantity": _from("quantity"),
             },
         ),
     ),
@@ -98,18 +105,21 @@ _GA4 = Layout(
 )
 
 _SEGMENT_ITEM = {
-    "item_id": ("product_id", "sku"),
-    "category": ("category",),
-    "brand": ("brand",),
-    "price": ("price",),
-    "quantity": ("quantity",),
+    "item_id": _from("product_id", "sku"),
+    "category": _from("category"),
+    "brand": _from("brand"),
+    "price": _from("price"),
+    "quantity": _from("quantity"),
 }
 
 _SEGMENT = Layout(
     name="segment",
     title="Segment, RudderStack or PostHog e-commerce spec (track calls)",
     columns={
-        "visitor_id": _from("anonymousId", "anonymous_id", "userId", "user_id", "distinct_id"),
+        "visitor_id": _from(
+            "anonymousId", "anonymous_id", "properties.$device_id", "distinct_id"
+        ),
+        "user_id": _from("userId", "user_id", "properties.$user_id"),
         "session_id": _from(
             "context.sessionId", "context_session_id", "session_id", "properties.$session_id"
         ),
@@ -120,16 +130,20 @@ _SEGMENT = Layout(
         ),
         "category": _from("properties.category", "category", "properties_category"),
         "brand": _from("properties.brand", "brand", "properties_brand"),
-        "price": _from(
-            "properties.price",
-            "price",
-            "properties_price",
+        "price": _from("properties.price", "price", "properties_price"),
+        "quantity": _from("properties.quantity", "quantity", "properties_quantity"),
+        "order_value": _from(
             "properties.total",
             "properties.revenue",
+            "properties.value",
             "total",
             "revenue",
+            "properties_total",
+            "properties_revenue",
         ),
-        "quantity": _from("properties.quantity", "quantity", "properties_quantity"),
+        "tax": _from("properties.tax", "tax", "properties_tax"),
+        "shipping": _from("properties.shipping", "shipping", "properties_shipping"),
+        "discount": _from("properties.discount", "discount", "properties_discount"),
         "currency": _from("properties.currency", "currency", "properties_currency"),
         "order_id": _from("properties.order_id", "order_id", "properties_order_id"),
         "known_time": _from("received_at", "receivedAt"),
@@ -167,14 +181,18 @@ _SNOWPLOW = Layout(
     name="snowplow",
     title="Snowplow atomic events (with e-commerce columns where present)",
     columns={
-        "visitor_id": _from("domain_userid", "network_userid", "user_id"),
+        "visitor_id": _from("domain_userid", "network_userid"),
+        "user_id": _from("user_id"),
         "session_id": _from("domain_sessionid"),
         "event_time": _from("derived_tstamp", "dvce_created_tstamp", "collector_tstamp"),
         "event_type": _from("se_action", "event_name", "event"),
         "item_id": _from("ti_sku", "se_label", "product_id"),
         "category": _from("ti_category", "se_category"),
-        "price": _from("ti_price", "tr_total", "se_value"),
+        "price": _from("ti_price", "se_value"),
         "quantity": _from("ti_quantity"),
+        "order_value": _from("tr_total"),
+        "tax": _from("tr_tax"),
+        "shipping": _from("tr_shipping"),
         "currency": _from("tr_currency", "ti_currency"),
         "order_id": _from("tr_orderid", "ti_orderid"),
         "known_time": _from("collector_tstamp"),
@@ -241,7 +259,10 @@ _YOOCHOOSE = Layout(
 _CARTCAST = Layout(
     name="cartcast",
     title="Cartcast's own column names",
-    columns={**{name: _from(name) for name in COLUMNS}, "event_id": _from("event_id")},
+    columns={
+        **{name: _from(name) for name in COLUMNS if name not in ("utc_offset", "revenue")},
+        "event_id": _from("event_id"),
+    },
     strict=False,
     signature=(
         "event_type",

@@ -13,7 +13,7 @@ import duckdb
 from cartcast.atomic import atomic_path
 from cartcast.events.engine import connect, translate
 from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
-from cartcast.events.privacy import Privacy, require_same_key, written_columns
+from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
 from cartcast.events.sql import literal
 
@@ -72,7 +72,7 @@ def _hidden(
         with connect() as con:
             privacy.declare(con)
             known = list(metadata["columns"])
-            made = written_columns(con, privacy, relation, known)
+            made = hidden_columns(privacy, known)
             replaced = ", ".join(f"{sql} AS {column}" for column, sql in made.items())
             with atomic_path(path) as temporary:
                 con.execute(

@@ -15,13 +15,15 @@ from typing import BinaryIO, cast
 import duckdb
 
 from cartcast.events import sniff
-from cartcast.events.read import Source
-from cartcast.events.sql import identifier, literal, names
+from cartcast.events.nested import Cell, opened_text
+from cartcast.events.read import Source, file_literal
+from cartcast.events.sql import literal
+from cartcast.events.tables import sampled
 
 __all__ = ["OpenQuote", "UnreadableTextError", "open_csv", "open_quote", "rewritten", "utf8_copy"]
 
 _COUNTER = itertools.count()
-_SPARE = tuple(f"__spare_{i}" for i in range(1, 5))
+_SPARE = tuple(f"spare{i}" for i in range(1, 5))
 
 
 class UnreadableTextError(Exception):
@@ -39,14 +41,14 @@ def rewritten(con: duckdb.DuckDBPyConnection, source: Source, encoding: str, wor
     """Return the source over a UTF-8 copy with line ends alike."""
     assert source.path is not None
     copy = utf8_copy(source.path, encoding, work, newline=None)
-    again = open_csv(con, copy, source.name, work, source.separator, ())
+    again = open_csv(con, copy, source.name, work, source.separator, (), source.skipped)
     if again.columns != source.columns:
         again = again.renamed(source.columns)
     return replace(again, encoding=None if encoding == "utf-8-sig" else encoding)
 
 
 def _relation(
-    path: Path, columns: Sequence[str], dialect: sniff.Dialect, compression: str
+    path: Path, count: int, dialect: sniff.Dialect, compression: str, parallel: bool
 ) -> tuple[str, str]:
     """Return SQL that reads the file, and the name of the table of records it cannot split.
 
@@ -54,16 +56,21 @@ def _relation(
     last named column a row too short (an empty cell is '' and not null here).
     """
     table = f"unsplit_{next(_COUNTER)}"
-    spec = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in (*columns, *_SPARE))
+    spec = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in (*_cells(count), *_SPARE))
     relation = (
-        f"(SELECT row_number() OVER () AS __row, * FROM read_csv({literal(str(path))}, "
+        f"read_csv({file_literal(path)}, "
         f"columns = {{{spec}}}, delim = {literal(dialect.separator)}, quote = '\"', escape = '\"', "
-        f"header = {str(dialect.has_header).lower()}, auto_detect = false, nullstr = chr(1), "
-        f"null_padding = true, parallel = false, compression = '{compression}', "
+        f"header = {str(dialect.has_header).lower()}, skip = {dialect.skipped}, "
+        f"auto_detect = false, nullstr = chr(1), null_padding = true, "
+        f"parallel = {str(parallel).lower()}, compression = '{compression}', "
         f"max_line_size = 16777216, store_rejects = true, rejects_limit = 0, "
-        f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')}))"
+        f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')})"
     )
     return relation, table
+
+
+def _cells(count: int) -> list[str]:
+    return [f"c{i}" for i in range(count)]
 
 
 def utf8_copy(path: Path, encoding: str, work: Path, newline: str | None = "") -> Path:
@@ -86,13 +93,15 @@ def open_csv(
     work: Path,
     separator: str | None,
     header: Sequence[Sequence[str]],
+    skip: int | None = None,
+    parallel: bool = True,
 ) -> Source:
     """Return a source over a CSV file, plain or gzip, of any separator and encoding.
 
     Raises:
         DataError: it is empty, binary, or has a single column.
     """
-    dialect = sniff.dialect(sniff.head(path), shown, separator)
+    dialect = sniff.dialect(sniff.head(path), shown, separator, skip)
     columns, has_header = dialect.columns, dialect.has_header
     if not has_header:
         for shape in header:
@@ -103,25 +112,37 @@ def open_csv(
         sniff.check_gzip(path)
     if dialect.encoding not in ("utf-8", "utf-8-sig"):
         path, compression = utf8_copy(path, dialect.encoding, work), "none"
-    relation, table = _relation(path, columns, dialect, compression)
-    short = f"{identifier(columns[-1])} IS NULL"
-    spare = " OR ".join(f"coalesce({identifier(c)}, '') <> ''" for c in _SPARE)
-    return Source(
+    rows, table = _relation(path, len(columns), dialect, compression, parallel)
+    names = _cells(len(columns))
+    spare = " OR ".join(f"coalesce({c}, '') <> ''" for c in _SPARE)
+    # An empty line is a row of one empty cell.
+    empty = f"({names[0]} = '' AND {names[1]} IS NULL)"
+    relation = f"(SELECT {', '.join(names)}, ({names[-1]} IS NULL OR {spare}) AS ragged FROM {rows})"
+    source = Source(
         name=shown,
-        relation=f"(SELECT __row, {names(columns)}, ({short} OR {spare}) AS __ragged "
-        f"FROM {relation})",
-        types=dict.fromkeys(columns, "VARCHAR"),
-        broken="__ragged",
+        relation=relation,
+        cells={name: Cell(cell, "VARCHAR") for name, cell in zip(columns, names, strict=True)},
+        broken="ragged",
+        blank=empty,
         rejects_table=table,
         kind="csv",
         has_header=has_header,
         header_line=dialect.has_header,
+        skipped=dialect.skipped,
         separator=dialect.separator,
         repeated=dialect.repeated,
         path=path,
         encoding=None if dialect.encoding.startswith("utf-8") else dialect.encoding,
         sample=tuple(tuple(row) for row in dialect.rows),
     )
+    # Looking into cells reads the file: what cannot be split is kept at the real reading only.
+    looked = relation.replace(table, f"looked_{table}")
+    opened, cells = opened_text(con, looked, source.cells, source.sample)
+    if opened == looked:
+        return source
+    sample = sampled(con, opened, cells)
+    opened = opened.replace(f"looked_{table}", table)
+    return replace(source, relation=opened, cells=cells, sample=sample, repeated=())
 
 
 @dataclass(frozen=True)

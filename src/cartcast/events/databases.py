@@ -16,7 +16,7 @@ from cartcast.events.csvfile import open_csv
 from cartcast.events.engine import one_line
 from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal
-from cartcast.events.tables import flat_relation
+from cartcast.events.tables import table_source
 
 __all__ = ["open_table", "tables_in"]
 
@@ -114,7 +114,7 @@ def _duckdb(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> Source:
     for schema, name in known:
         if table in (name, f"{schema}.{name}"):
             relation = f"{alias}.{identifier(schema)}.{identifier(name)}"
-            return flat_relation(con, relation, f"{path}::{table}")
+            return table_source(con, relation, f"{path}::{table}")
     raise _missing(str(path), table, [name for _, name in known])
 
 
@@ -168,7 +168,7 @@ def _sqlite(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> Source:
         raise DataError(f"{path}::{table}: cannot be read: {error}.") from error
     finally:
         lite.close()
-    return flat_relation(con, target, f"{path}::{table}")
+    return table_source(con, target, f"{path}::{table}")
 
 
 def _text(value: object) -> str | None:

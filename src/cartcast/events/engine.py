@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -10,7 +12,7 @@ from cartcast.config import parse_size
 from cartcast.errors import DataError, StorageError
 from cartcast.events.sql import literal
 
-__all__ = ["DEFAULT_MEMORY", "connect", "one_line", "translate"]
+__all__ = ["DEFAULT_MEMORY", "connect", "keeping_order", "one_line", "translate"]
 
 DEFAULT_MEMORY = "2GB"
 """Memory of the engine unless the caller says otherwise; what does not fit is spilled to disk."""
@@ -39,6 +41,16 @@ def connect(
     if folder:
         con.execute(f"SET temp_directory = {literal(str(folder))}")
     return con
+
+
+@contextlib.contextmanager
+def keeping_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let joins keep the order of their left side: the engine must not change sides."""
+    con.execute("SET disabled_optimizers = 'build_side_probe_side,join_order'")
+    try:
+        yield
+    finally:
+        con.execute("RESET disabled_optimizers")
 
 
 def one_line(error: BaseException, limit: int = 240) -> str:

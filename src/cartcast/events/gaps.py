@@ -15,8 +15,6 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from cartcast.events.sessionize import CLEAN
-
 __all__ = ["Gap", "bin_counts", "find_gaps"]
 
 _WIDTHS = (60, 300, 600, 1800, 3600, 10_800, 86_400)
@@ -39,10 +37,12 @@ class Gap(NamedTuple):
     expected: float
 
 
-def bin_counts(con: duckdb.DuckDBPyConnection, clock: str) -> tuple[float, int, Floats]:
+def bin_counts(
+    con: duckdb.DuckDBPyConnection, rows: str, clock: str
+) -> tuple[float, int, Floats]:
     """Return the start of the first bin (seconds since 1970), the bin width, and events per bin."""
     row = con.execute(
-        f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {CLEAN}"
+        f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}"
     ).fetchone()
     if row is None or row[0] is None:
         return 0.0, 1, np.zeros(0)
@@ -52,7 +52,7 @@ def bin_counts(con: duckdb.DuckDBPyConnection, clock: str) -> tuple[float, int, 
     counts = np.zeros(int((last - origin) // width) + 1)
     for place, count in con.execute(
         f"SELECT (epoch_us(event_time) // 1000000 - {origin}) // {width}, count(*) "
-        f"FROM {CLEAN} GROUP BY 1"
+        f"FROM {rows} GROUP BY 1"
     ).fetchall():
         counts[int(place)] = count
     return float(origin), width, counts

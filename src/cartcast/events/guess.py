@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from cartcast.errors import DataError
 from cartcast.events.builtin_layouts import LAYOUTS
 from cartcast.events.layouts import Layout, Value
+from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
-from cartcast.events.words import COLUMN_WORDS, EVENT_WORDS
+from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Guess", "choose", "guess", "with_times"]
@@ -119,7 +120,7 @@ def with_times(source: Source, layout: Layout) -> Layout:
     column = _first_present(source, value.columns)
     if column is None:
         return layout
-    values = _values(source, column)
+    values = source.values(column)
     form, ambiguous = find_format(values)
     if form is None:
         raise DataError(
@@ -132,11 +133,6 @@ def with_times(source: Source, layout: Layout) -> Layout:
 def _first_present(source: Source, columns: Sequence[str]) -> str | None:
     by_name = {c.lower(): c for c in source.columns}
     return next((by_name[c.lower()] for c in columns if c.lower() in by_name), None)
-
-
-def _values(source: Source, column: str) -> list[str]:
-    place = source.columns.index(column)
-    return [v for row in source.sample if len(row) > place and (v := row[place])]
 
 
 def guess(source: Source) -> Guess:
@@ -170,7 +166,7 @@ def _guess_without_header(source: Source) -> Guess:
     width = len(source.columns)
     layout = LAYOUTS["yoochoose"]
     shape = next((v for v in (layout, *layout.variants) if len(v.header) == width), None)
-    times = _values(source, source.columns[1]) if width > 1 else []
+    times = source.values(source.columns[1]) if width > 1 else []
     if shape is None or not times or not re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", times[0]):
         first = ", ".join(str(v) for v in source.sample[0][:4])
         raise DataError(
@@ -225,7 +221,7 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
         else "session"
         if "session_seconds" in columns
         else "order",
-        decimal=_decimal(source, columns),
+        amount=_amount(columns),
     )
     telling = ("event_time", "event_type", "item_id", "price")
     confidence = round((2 + sum(t in columns for t in telling)) / 8, 2)
@@ -233,10 +229,10 @@ def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
 
 
 def _plausible(source: Source, target: str, column: str) -> bool:
-    values = _values(source, column)[:200]
+    values = source.values(column)[:200]
     if not values:
         return True
-    if target in ("price", "quantity", "session_seconds"):
+    if target in (*NUMBER_COLUMNS, "session_seconds"):
         return sum(bool(re.fullmatch(r"-?[\d.,]+", v.strip())) for v in values) > 0.8 * len(values)
     if target == "event_order":
         return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
@@ -249,19 +245,19 @@ def _plausible(source: Source, target: str, column: str) -> bool:
     return True
 
 
-def _decimal(source: Source, columns: dict[str, Value]) -> str:
-    if source.separator != ";" or "price" not in columns:
-        return "."
-    values = _values(source, columns["price"].columns[0])
-    commas = sum(bool(re.fullmatch(r"\d+(\.\d{3})*,\d+", v.strip())) for v in values)
-    return "," if commas and commas >= 0.5 * len(values) else "."
+def _amount(columns: dict[str, Value]) -> str:
+    """Return what the name of the guessed price says that it is, when nothing else holds money."""
+    if "price" not in columns or {"line_value", "order_value"} & set(columns):
+        return ""
+    name = snake_case(columns["price"].columns[0])
+    return next((meaning for meaning, words in AMOUNT_WORDS.items() if name in words), "price")
 
 
 def _near_miss(source: Source, by_snake: dict[str, str], needed: tuple[set[str], set[str]]) -> str:
     """Return a hint where a column is nearly called like one that is missing, or holds no times."""
     missing = ("session_id", "visitor_id") if not needed[0] else ("event_time", "event_order")
     if needed[0] and (column := next((by_snake[w] for w in _TIME_WORDS if w in by_snake), None)):
-        value = next(iter(_values(source, column)), "")
+        value = next(iter(source.values(column)), "")
         return (
             f" {column!r} is called like a time, but {value!r} has none of the usual forms; "
             "state `time_format:` in a layout."

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from cartcast.errors import DataError
 from cartcast.events import sniff
 from cartcast.events.csvfile import utf8_copy
-from cartcast.events.read import Source
-from cartcast.events.sql import identifier, literal
+from cartcast.events.nested import flatten, json_schema, opened_text, structure_of, type_of
+from cartcast.events.read import Source, file_literal
+from cartcast.events.sql import literal
+from cartcast.events.tables import sampled
 
 __all__ = ["open_json"]
 
-_DEPTH = 5
 _LARGEST_LINE = 16_777_216
 
 
 def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path) -> Source:
-    """Return a source over JSON lines or a JSON list, plain or gzip.
+    """Return a source over JSON lines, a JSON list, or objects that span lines; plain or gzip.
 
-    Columns are the keys met in the first lines; lists stay JSON text.
+    The columns are the keys of the whole file, wherever they first appear.
 
     Raises:
         DataError: it is empty, or holds no objects.
@@ -32,80 +32,74 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
     if sniff.is_gzip(path):
         sniff.check_gzip(path)
     encoding = sniff.encoding_of(data)
-    text = data.decode(encoding, errors="replace").lstrip()
+    text = data.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if not text:
         raise DataError(f"{shown}: the file is empty; give JSON objects, one a line.")
     if not encoding.startswith("utf-8"):
         path = utf8_copy(path, encoding, work)
-    if text[0] == "[":
-        lines = (
-            f"SELECT CAST(json AS VARCHAR) AS __line FROM read_json_objects({literal(str(path))}, "
-            f"format = 'array', maximum_object_size = {_LARGEST_LINE})"
-        )
-        sample = [
-            json.loads(row[0])
-            for row in con.execute(f"SELECT * FROM ({lines}) LIMIT 1000").fetchall()
-        ]
-    else:
-        compression = "gzip" if sniff.is_gzip(path) else "none"
-        lines = (
-            f"SELECT __line FROM read_csv({literal(str(path))}, columns = {{'__line': 'VARCHAR'}}, "
-            f"delim = '\x01', quote = '', escape = '', header = false, auto_detect = false, "
-            f"compression = '{compression}', max_line_size = {_LARGEST_LINE}, parallel = false)"
-        )
-        sample = _objects(text)
-    keys: dict[str, str] = {}
-    rows = [_flat(o) for o in sample if isinstance(o, dict)]
-    for row in rows:
-        for name, (pointer, _) in row.items():
-            keys.setdefault(name, pointer)
-    if not keys:
+    lines = _lines(path, text)
+    structure = structure_of(con, "TRY_CAST(line AS JSON)", lines)
+    if not isinstance(structure, dict) or not structure:
         raise DataError(
             f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a "
             "line, or a list of objects."
         )
-    pointers = ", ".join(literal(p) for p in keys.values())
-    columns = ", ".join(f"__values[{i}] AS {identifier(k)}" for i, k in enumerate(keys, start=1))
-    relation = (
-        f"(SELECT __row, __line, json_type(__json) IS DISTINCT FROM 'OBJECT' AS __bad, {columns} "
-        f"FROM (SELECT *, json_extract_string(__json, [{pointers}]) AS __values "
-        f"FROM (SELECT *, TRY_CAST(__line AS JSON) AS __json "
-        f"FROM (SELECT row_number() OVER () AS __row, * FROM ({lines})) "
-        f"WHERE trim(__line) <> '')))"
-    )
+    schema = literal(json.dumps(json_schema(structure)))
+    relation = f"(SELECT line, from_json(TRY_CAST(line AS JSON), {schema}) AS j FROM {lines})"
+    (kind,) = con.sql(f"SELECT CAST(NULL AS {type_of(structure)}) AS j").types
+    cells = {
+        name: cell
+        for key, inner in kind.children
+        for name, cell in flatten(key, f"struct_extract(j, {literal(key)})", inner).items()
+    }
+    sample = sampled(con, relation, cells)
+    opened, columns = opened_text(con, relation, cells, sample)
     return Source(
         name=shown,
-        relation=relation,
-        types=dict.fromkeys(keys, "VARCHAR"),
-        broken="__bad",
+        relation=opened,
+        cells=columns,
+        broken="j IS NULL",
+        blank="trim(line) = ''",
         kind="json",
+        path=path,
         encoding=None if encoding.startswith("utf-8") else encoding,
-        sample=tuple(tuple(row.get(k, ("", None))[1] for k in keys) for row in rows),
+        sample=sample if opened == relation else sampled(con, opened, columns),
     )
 
 
-def _objects(text: str) -> list[Any]:
-    found: list[Any] = []
-    for line in text.splitlines()[:1000]:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            # Bad lines become rejects when the file is read; the sample only looks for keys.
-            continue
-    return found
+def _lines(path: Path, text: str) -> str:
+    """Return SQL of the objects of a file, each as the text `line`."""
+    whole = "auto" if text[0] == "[" else None
+    if whole is None and not _is_object(text.split("\n", 1)[0]) and text[0] == "{":
+        # The first line is no object: objects span lines.
+        whole = "unstructured" if _spans(text) else None
+    if whole:
+        form = "array" if text[0] == "[" else "unstructured"
+        return (
+            f"(SELECT CAST(json AS VARCHAR) AS line FROM read_json_objects({file_literal(path)}, "
+            f"format = '{form}', maximum_object_size = {_LARGEST_LINE}))"
+        )
+    compression = "gzip" if sniff.is_gzip(path) else "none"
+    return (
+        f"(SELECT coalesce(line, '') AS line FROM read_csv({file_literal(path)}, "
+        f"columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', "
+        f"header = false, auto_detect = false, nullstr = '\x02', "
+        f"compression = '{compression}', max_line_size = {_LARGEST_LINE}))"
+    )
 
 
-def _flat(
-    value: dict[str, Any], name: str = "", pointer: str = "", depth: int = 0
-) -> dict[str, tuple[str, str | None]]:
-    """Return flat name -> (JSON pointer, value as text)."""
-    found: dict[str, tuple[str, str | None]] = {}
-    for key, inner in value.items():
-        path = f"{name}.{key}" if name else key
-        place = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
-        if isinstance(inner, dict) and depth < _DEPTH:
-            found.update(_flat(inner, path, place, depth + 1))
-        else:
-            text = inner if isinstance(inner, str) else json.dumps(inner)
-            found[path] = (place, None if inner is None else text)
-    return found
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _spans(text: str) -> bool:
+    """Return whether a text begins with an object that goes over several lines."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        # The head of a long file may end inside its first object.
+        return text.lstrip("{").lstrip(" \t").startswith(("\n", "\r"))
+    return isinstance(value, dict) and "\n" in text[:end]

@@ -33,16 +33,24 @@ class Value:
 
     Attributes:
         columns: candidate references, the first that is not null wins. `params[key]` reads a
-            key of a key/value list; `a.b` a nested field.
+            key of a key/value list, `contexts[0].a` a field of a list's first element, `a.b` a
+            nested field.
         parts: year, month and day columns that make a date.
         constant: one value for all rows.
         divide: number by which to divide (micros, cents).
+        plus: column of a time since then that is added to a time, such as a hit's since its
+            session's start.
+        plus_unit: its unit: `s`, `ms` or `us`.
+        nulls: words that stand for nothing in this column, besides the usual ones.
     """
 
     columns: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     constant: str | None = None
     divide: float | None = None
+    plus: str | None = None
+    plus_unit: str = "ms"
+    nulls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,18 @@ class Layout:
         currency: ISO 4217 code of all prices, or None.
         header: column names of a file that has none.
         separator: separator of a CSV file; None means look.
-        decimal: decimal mark of numbers.
+        decimal: decimal mark of numbers; None means decide by all values of a column.
+        skip: lines before the header of a CSV file; None means look.
+        records: candidate list columns whose elements are the events (hits of a session); their
+            fields are referred to as `hits.field`.
+        ties: columns that order events of the same moment, the first the most telling.
         numbers: other columns to keep as numbers.
         session_per_visitor: session ids are unique only within a visitor (GA4).
         strict: every column that the layout names must be there.
         items: list column whose elements are items, with `each` event types that become one row
             per item, and `fields` (canonical column -> field of an item).
+        amount: what the name of a guessed column of money says that it is (`price`, `line_value`
+            or `order_value`); the log decides. Empty where the layout states it.
         variants: further layouts for files of other shapes that belong to the same source.
         signature: column names that together tell this layout from others.
     """
@@ -82,11 +96,15 @@ class Layout:
     currency: str | None = None
     header: tuple[str, ...] = ()
     separator: str | None = None
-    decimal: str = "."
+    decimal: str | None = None
+    skip: int | None = None
+    records: tuple[str, ...] = ()
+    ties: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     session_per_visitor: bool = False
     strict: bool = True
     items: tuple[ItemList, ...] = ()
+    amount: str = ""
     variants: tuple[Layout, ...] = ()
     signature: tuple[str, ...] = ()
 
@@ -97,7 +115,7 @@ class ItemList:
 
     columns: tuple[str, ...]
     each: tuple[str, ...]
-    fields: Mapping[str, tuple[str, ...]]
+    fields: Mapping[str, Value]
 
 
 def find_layout(name: str) -> Layout:
@@ -155,6 +173,9 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         "header",
         "separator",
         "decimal",
+        "skip",
+        "records",
+        "ties",
         "numbers",
         "session_per_visitor",
         "items",
@@ -180,9 +201,12 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
     separator = data.get("separator")
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1):
         raise DefinitionError(f"{where}: separator must be one character, got {separator!r}.")
-    if data.get("decimal", ".") not in (".", ","):
+    if data.get("decimal") not in (None, ".", ","):
         raise DefinitionError(f"{where}: decimal must be '.' or ',', got {data['decimal']!r}.")
-    _check_zone(data.get("zone"), where)
+    skip = data.get("skip")
+    if skip is not None and (not isinstance(skip, int) or skip < 0):
+        raise DefinitionError(f"{where}: skip must be a number of lines >= 0, got {skip!r}.")
+    check_zone(data.get("zone"), where)
     return Layout(
         name=str(data.get("name") or Path(where).stem),
         title=str(data.get("title") or ""),
@@ -195,7 +219,10 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         currency=_currency(data.get("currency"), where),
         header=tuple(str(h) for h in data.get("header") or ()),
         separator=separator,
-        decimal=str(data.get("decimal", ".")),
+        decimal=data.get("decimal"),
+        skip=skip,
+        records=_texts(data.get("records")),
+        ties=_texts(data.get("ties")),
         numbers=tuple(str(n) for n in data.get("numbers") or ()),
         session_per_visitor=bool(data.get("session_per_visitor", False)),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
@@ -219,7 +246,16 @@ def _currency(code: Any, where: str) -> str | None:
     return str(code).upper()
 
 
-def _check_zone(zone: Any, where: str) -> None:
+def _texts(given: Any) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(str(g) for g in given or ())
+
+
+def check_zone(zone: Any, where: str) -> None:
+    """Refuse a time zone that does not exist.
+
+    Raises:
+        DefinitionError: naming the nearest one.
+    """
     if zone is None:
         return
     from zoneinfo import available_timezones
@@ -236,14 +272,19 @@ def _value(given: Any, where: str) -> Value:
     if isinstance(given, list) and given:
         return Value(columns=tuple(str(g) for g in given))
     if isinstance(given, dict):
+        keys = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls")
         for key in given:
-            _one_of(str(key), ("columns", "column", "parts", "constant", "divide"), where, "key")
+            _one_of(str(key), keys, where, "key")
+        _one_of(str(given.get("plus_unit", "ms")), ("s", "ms", "us"), where, "plus_unit")
         columns: Any = given.get("columns", given.get("column")) or ()
         value = Value(
             columns=(columns,) if isinstance(columns, str) else tuple(columns),
             parts=tuple(given.get("parts", ())),
             constant=None if given.get("constant") is None else str(given["constant"]),
             divide=given.get("divide"),
+            plus=given.get("plus"),
+            plus_unit=given.get("plus_unit", "ms"),
+            nulls=_texts(given.get("nulls")),
         )
         if value.parts and len(value.parts) != 3:
             raise DefinitionError(
@@ -271,7 +312,7 @@ def _items(given: Any, where: str) -> ItemList:
         columns=(columns,) if isinstance(columns, str) else tuple(columns),
         each=tuple(given.get("each") or ()),
         fields={
-            str(k): (v,) if isinstance(v, str) else tuple(v) for k, v in given["fields"].items()
+            str(k): _value(v, f"{where}, items, {k}") for k, v in given["fields"].items()
         },
     )
 
@@ -285,13 +326,14 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
         return text.replace("\n...", "").strip()
 
     lines = [f"name: {dump(layout.name)}"]
-    plain = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator")
+    plain = (
+        "title", "every_event", "time_format", "zone", "clock", "currency", "separator", "decimal",
+        "skip",
+    )  # fmt: skip
     lines += [f"{key}: {dump(getattr(layout, key))}" for key in plain if getattr(layout, key)]
     if layout.session_per_visitor:
         lines.append("session_per_visitor: true")
-    if layout.decimal != ".":
-        lines.append(f"decimal: {dump(layout.decimal)}")
-    lists = [key for key in ("header", "numbers") if getattr(layout, key)]
+    lists = [key for key in ("header", "numbers", "records", "ties") if getattr(layout, key)]
     lines += [f"{key}: {dump(list(getattr(layout, key)))}" for key in lists]
     lines.append("columns:")
     for target, value in layout.columns.items():
@@ -305,7 +347,7 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
             {
                 "columns": list(i.columns),
                 "each": list(i.each),
-                "fields": {k: list(v) for k, v in i.fields.items()},
+                "fields": {k: _plain(v) for k, v in i.fields.items()},
             }
             for i in layout.items
         ]
@@ -319,4 +361,11 @@ def _plain(value: Value) -> Any:
     if value.constant is not None and not value.columns:
         return {"constant": value.constant}
     columns: Any = value.columns[0] if len(value.columns) == 1 else list(value.columns)
-    return columns if value.divide is None else {"columns": columns, "divide": value.divide}
+    more: dict[str, Any] = {}
+    if value.divide is not None:
+        more["divide"] = value.divide
+    if value.plus is not None:
+        more |= {"plus": value.plus, "plus_unit": value.plus_unit}
+    if value.nulls:
+        more["nulls"] = list(value.nulls)
+    return {"columns": columns, **more} if more else columns

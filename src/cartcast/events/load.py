@@ -7,7 +7,6 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,28 +14,16 @@ import duckdb
 
 from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
-from cartcast.events import report
 from cartcast.events.clean import already_clean
-from cartcast.events.contract import STAGE, create_stage, stage
-from cartcast.events.csvfile import UnreadableTextError, rewritten
+from cartcast.events.cleaning import Cleaning, Plan
 from cartcast.events.engine import connect, translate
-from cartcast.events.guess import choose
-from cartcast.events.layouts import Layout, find_layout
+from cartcast.events.layouts import Layout, check_zone, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from
-from cartcast.events.mapping import Resolved, resolve
-from cartcast.events.orders import match_orders, resolve_orders, set_aside
-from cartcast.events.privacy import Privacy, hide_staged
-from cartcast.events.read import Source, expand, open_source
-from cartcast.events.schema import COLUMNS
-from cartcast.events.sessionize import (
-    check_breaks,
-    drop_seen_events,
-    number_events,
-    sessionize,
-)
-from cartcast.events.summary import Summary, mark_repeats, summarize
-from cartcast.events.write import flags, write_events, write_rejects
-from cartcast.findings import Finding, by_severity
+from cartcast.events.privacy import Privacy
+from cartcast.events.read import expand
+from cartcast.events.reading import read_sources
+from cartcast.events.rejects import refusal, write_rejects
+from cartcast.events.sessionize import check_breaks
 
 __all__ = ["Progress", "RejectedError", "load"]
 
@@ -49,31 +36,6 @@ class RejectedError(DataError):
     def __init__(self, message: str, log: Log) -> None:
         super().__init__(message)
         self.log = log
-
-
-@dataclass
-class _Work:
-    """What one call of `load` carries from step to step."""
-
-    con: duckdb.DuckDBPyConnection
-    folder: Path
-    say: Progress
-    sources: list[Source] = field(default_factory=list)
-    resolved: list[Resolved] = field(default_factory=list)
-    extras: dict[str, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    clock: str = "time"
-    session_gap: float = DEFAULTS.session_gap
-    session_breaks: tuple[str, ...] = ()
-    privacy: Privacy | None = None
-    own_order: bool = False
-    with_orders: bool = False
-
-    @property
-    def shown(self) -> str:
-        """The sources, for messages."""
-        first = self.sources[0].name
-        return first if len(self.sources) == 1 else f"{first} and {len(self.sources) - 1} more"
 
 
 def load(
@@ -90,6 +52,7 @@ def load(
     rejects_out: Path | str | None = None,
     report_only: bool = False,
     privacy: Privacy | None = None,
+    zone: str | None = None,
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
@@ -109,10 +72,13 @@ def load(
         rejects_out: the rejects' own path (`.parquet` or `.csv`); written even when empty.
         report_only: count and report, but write no log (its path is not there).
         privacy: ids to be replaced by pseudonyms before anything is written (`privacy_from`).
+        zone: the shop's clock (such as Europe/Berlin), for midnights, hours and days; None means
+            the layout's, else UTC.
 
     Raises:
         NotFoundError: a source is not there.
         UsageError: the layout, a break or a share does not exist.
+        DefinitionError: the zone does not exist.
         DataError: a source is empty, has no usable columns or mixes currencies; or more rows
             than `max_reject_share` are rejected (`RejectedError`, with the report).
     """
@@ -122,7 +88,8 @@ def load(
         raise UsageError(
             f"max_reject_share must fulfil 0 <= max_reject_share <= 1, got {max_reject_share}."
         )
-    check_breaks(session_breaks)
+    breaks = check_breaks(session_breaks)
+    check_zone(zone, "zone")
     found = [e for s in sources for e in expand(s)]
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
@@ -142,26 +109,12 @@ def load(
         always=rejects_out is not None,
         report_only=report_only,
     )
-    with _work(target, memory, progress) as work:
-        try:
-            work.privacy = privacy
-            _read(work, found, layout, orders)
-            work.session_gap, work.session_breaks = session_gap, tuple(session_breaks)
-            return _clean(work, places, keep, max_reject_share)
-        except duckdb.Error as error:
-            raise translate(error, work.shown if work.sources else "events") from error
-        except RuntimeError as error:
-            if "interrupted" not in str(error).lower():
-                raise
-            # The engine turns Ctrl-C into an error of its own.
-            raise KeyboardInterrupt from error
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise StorageError(
-                f"{work.folder.parent}: the disk is full; nothing was written. Free space, or set "
-                "TMPDIR to a larger place."
-            ) from error
+    say = progress or _quiet
+    with _work(target, memory) as (con, work), _translated(work, found):
+        read = read_sources(con, found, layout, orders, work, say, privacy)
+        own = next((r.layout.zone for r in read.resolved if r.layout.zone), None)
+        plan = Plan(float(session_gap), breaks, zone or own, privacy)
+        return _clean(Cleaning(con, read, plan, say), places, keep, max_reject_share)
 
 
 class _Places(NamedTuple):
@@ -181,119 +134,57 @@ def _quiet(what: str, share: float | None) -> None:
 
 
 @contextlib.contextmanager
-def _work(target: Path, memory: str | int | None, progress: Progress | None) -> Iterator[_Work]:
+def _work(target: Path, memory: str | int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     target.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
     con = connect(folder, memory)
     try:
-        yield _Work(con, folder, progress or _quiet)
+        yield con, folder
     finally:
         con.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(work: _Work, found: Sequence[Any], layout: Layout | None, orders: Any) -> None:
-    for file in found:
-        header = [v.header for v in (layout, *layout.variants)] if layout else []
-        source = open_source(
-            work.con,
-            file,
-            work.folder,
-            separator=layout.separator if layout else None,
-            header=[h for h in header if h],
-        )
-        source, chosen, findings = choose(source, layout)
-        work.sources.append(source)
-        work.resolved.append(resolve(chosen, source))
-        work.findings += findings
-    clocks = {r.layout.clock for r in work.resolved}
-    if len(clocks) > 1:
-        raise DataError(
-            f"{work.shown}: the sources have different clocks ({', '.join(sorted(clocks))}); read "
-            "them apart."
-        )
-    work.clock = clocks.pop()
-    if orders is not None:
-        files = list(expand(orders))
-        if len(files) != 1:
-            raise UsageError(f"orders must be one table, got {len(files)} files in {orders}.")
-        source = open_source(work.con, files[0], work.folder)
-        work.sources.append(source)
-        work.resolved.append(resolve_orders(source, work.clock))
-        work.with_orders = True
-    work.extras = create_stage(work.con, work.resolved)
-    for number, (source, resolved) in enumerate(zip(work.sources, work.resolved, strict=True)):
-        work.say(f"reading {Path(source.name).name}", number / len(work.sources))
-        try:
-            stage(work.con, source, resolved, work.extras, number)
-        except UnreadableTextError as error:
-            work.con.execute(f"DELETE FROM {STAGE} WHERE __file = {number}")
-            again = rewritten(work.con, source, error.encoding, work.folder)
-            work.sources[number] = again
-            stage(work.con, again, resolved, work.extras, number)
-    if work.privacy is not None:
-        work.say("pseudonyms", None)
-        hide_staged(work.con, work.privacy)
+@contextlib.contextmanager
+def _translated(work: Path, found: Sequence[Any]) -> Iterator[None]:
+    """Give errors of the engine and of the machine as Cartcast's own."""
+    try:
+        yield
+    except duckdb.Error as error:
+        first = str(found[0]) if isinstance(found[0], str | Path) else "events"
+        shown = first if len(found) == 1 else f"{first} and {len(found) - 1} more"
+        raise translate(error, shown) from error
+    except RuntimeError as error:
+        if "interrupted" not in str(error).lower():
+            raise
+        # The engine turns Ctrl-C into an error of its own.
+        raise KeyboardInterrupt from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise StorageError(
+            f"{work.parent}: the disk is full; nothing was written. Free space, or set "
+            "TMPDIR to a larger place."
+        ) from error
 
 
 def _clean(
-    work: _Work,
+    cleaning: Cleaning,
     places: _Places,
     keep: TemporaryFolder | None,
     max_reject_share: float,
 ) -> Log:
-    con = work.con
-    work.clock, found = report.settle(con, work.sources, work.resolved, work.clock)
-    work.findings += found
-    if work.with_orders:
-        set_aside(con, len(work.sources) - 1)
-    dropped = drop_seen_events(con) if "event_id" in work.extras else 0
-    row = con.execute(f"SELECT count(*) FROM {STAGE}").fetchone()
-    rows = int(row[0]) + dropped if row else 0
-    if not rows:
-        raise DataError(f"{work.shown}: a header but no rows; give a file with events.")
-    work.say("sessions", None)
-    made = sessionize(con, work.session_gap, work.session_breaks)
-    unmatched = 0
-    if work.with_orders:
-        unmatched, found = match_orders(con, work.session_gap, work.sources[-1].short)
-        work.findings += found
-    work.own_order = number_events(con, work.clock)
-    mark_repeats(con)
-    work.say("counting", None)
-    reasons = report.reject_reasons(con)
-    swallowed = report.swallowed_lines(con) if reasons else 0
-    figures = summarize(con, work.clock, work.session_gap, reasons)
-    summary = Summary(
-        **figures,
-        currency=report.one_currency(con, work.shown),
-        duplicate_rows=report.duplicate_rows(con),
-        duplicate_events=dropped,
-        swallowed_lines=swallowed,
-        unmatched_orders=unmatched,
-    )
-    work.findings += report.findings(con, summary, work.resolved, made)
-    metadata = {
-        "clock": work.clock,
-        "layout": work.resolved[0].layout.name,
-        "currency": summary.currency,
-        "order": "time" if work.clock == "time" else "session",
-        "privacy": work.privacy.as_dict() if work.privacy else None,
-        "rejects_beside": bool(summary.rejects),
-        "columns": [*COLUMNS, *work.extras, *flags(work.with_orders)],
-        "summary": summary.as_dict(),
-        "findings": [f.as_dict() for f in by_severity(work.findings)],
-    }
-    work.say("writing", None)
-    rejects = places.rejects if reasons or places.always else None
+    cleaned = cleaning.run()
+    con, sources = cleaning.con, cleaning.read.sources
+    rejects = places.rejects if cleaned.summary.rejects or places.always else None
     if rejects is not None:
-        write_rejects(con, [s.name for s in work.sources], rejects)
-    bad = sum(reasons.values()) + swallowed
-    if bad > max_reject_share * (rows + swallowed) or not summary.events:
-        log = log_from(places.events, metadata, rejects, keep)
-        message = report.refusal(con, work.sources, summary, max_reject_share)
-        raise RejectedError(message, log)
-    orders_file = len(work.sources) - 1 if work.with_orders else None
+        write_rejects(con, [s.name for s in sources], rejects)
+    swallowed = cleaned.summary.swallowed_lines
+    bad = cleaned.summary.rejects + swallowed
+    rows = cleaned.rows + swallowed
+    if bad > max_reject_share * rows or not cleaned.summary.events:
+        log = log_from(places.events, cleaned.metadata, rejects, keep)
+        raise RejectedError(refusal(con, sources, rows, bad, max_reject_share), log)
     if not places.report_only:
-        write_events(con, places.events, metadata, work.own_order, orders_file)
-    return log_from(places.events, metadata, rejects, keep)
+        cleaning.write(places.events, cleaned)
+    return log_from(places.events, cleaned.metadata, rejects, keep)

@@ -15,7 +15,7 @@ import duckdb
 
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
-from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
+from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock
 from cartcast.events.sql import literal
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding
@@ -23,11 +23,7 @@ from cartcast.findings import Finding
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CONTRACT", "Log", "TemporaryFolder", "log_from", "open_log", "read_metadata"]
-
-CONTRACT = 1
-"""Version of the contract that canonical logs are written by."""
-
+__all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata"]
 
 class TemporaryFolder:
     """A folder that is removed when nothing refers to it any more, or when the process ends."""
@@ -51,6 +47,7 @@ class Log:
         summary: counts, range and money.
         findings: what a reader must know.
         columns: names of all columns.
+        zone: the shop's zone; None is UTC.
         privacy: pseudonymised columns and the fingerprint of the key; None when ids are as sent.
     """
 
@@ -64,6 +61,7 @@ class Log:
     findings: tuple[Finding, ...] = ()
     columns: tuple[str, ...] = ()
     privacy: Mapping[str, Any] | None = None
+    zone: str | None = None
     # Keeps a temporary folder alive for as long as the log is used.
     keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -149,5 +147,6 @@ def log_from(
         findings=tuple(Finding.from_dict(f) for f in metadata.get("findings", ())),
         columns=tuple(metadata.get("columns", COLUMNS)),
         privacy=metadata.get("privacy"),
+        zone=metadata.get("zone"),
         keep=keep,
     )

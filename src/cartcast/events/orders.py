@@ -13,7 +13,6 @@ from dataclasses import replace
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.contract import STAGE
 from cartcast.events.guess import with_times
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import Resolved, resolve
@@ -22,7 +21,7 @@ from cartcast.events.sql import snake_case
 from cartcast.events.words import COLUMN_WORDS
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["ORDER_WORDS", "match_orders", "orders_layout", "resolve_orders", "set_aside"]
+__all__ = ["ORDER_WORDS", "match_orders", "orders_layout", "resolve_orders"]
 
 UNMATCHED = declare(
     "EV117",
@@ -56,7 +55,8 @@ ORDER_WORDS: dict[str, tuple[str, ...]] = {
     "event_time": (
         "order_time", "purchase_time", "ordered_at", "purchased_at", *COLUMN_WORDS["event_time"],
     ),
-    "price": (*_PER_UNIT, *_TOTAL),
+    "price": _PER_UNIT,
+    "order_value": _TOTAL,
     "event_type": _LABEL,
 }  # fmt: skip
 """Canonical column -> names by which a column of an orders table is known."""
@@ -78,9 +78,6 @@ def orders_layout(source: Source, clock: str) -> Layout:
             f"{source.name}: an orders table needs session_id, or visitor_id with a time, got "
             f"{', '.join(source.columns[:10])}; rename its columns."
         )
-    if "quantity" in names and snake_case(names.get("price", "price")) in _TOTAL:
-        # The amount is the order's, not the unit's.
-        del names["quantity"]
     return Layout(
         name="orders",
         columns={target: Value(columns=(column,)) for target, column in names.items()},
@@ -117,39 +114,35 @@ def resolve_orders(source: Source, clock: str) -> Resolved:
     return replace(resolved, extras={})
 
 
-def set_aside(con: duckdb.DuckDBPyConnection, file: int) -> None:
-    """Move the good rows of the orders table out of the stage, until there are sessions."""
-    con.execute(
-        f"CREATE OR REPLACE TABLE outcomes AS SELECT * FROM {STAGE} WHERE __file = {file} "
-        f"AND __reason IS NULL AND event_type = 'purchase'"
-    )
-    con.execute(f"DELETE FROM {STAGE} WHERE __file = {file} AND __reason IS NULL")
-
-
 def match_orders(
-    con: duckdb.DuckDBPyConnection, session_gap: float, shown: str
+    con: duckdb.DuckDBPyConnection, rows: str, file: int, session_gap: float, shown: str
 ) -> tuple[int, list[Finding]]:
-    """Add the set-aside orders to their sessions; return how many met none, and findings.
+    """Make the view `with_orders`: the rows, and the orders table's purchases in their sessions.
 
-    An order without a time stands at its session's last event.
+    Returns how many orders met no session, and findings. An order without a time stands at its
+    session's last event.
     """
     gap = f"to_microseconds({round(session_gap * 1_000_000)})"
     con.execute(
+        f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT * FROM settled WHERE __file = {file} "
+        "AND event_type = 'purchase'"
+    )
+    con.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE visits AS
+        CREATE OR REPLACE TEMP TABLE visits_met AS
         SELECT session_id, min(visitor_id) AS visitor_id, min(event_time) AS start,
                max(event_time) AS last, max(event_order) AS steps,
                max(session_seconds) AS seconds
-        FROM {STAGE} WHERE __reason IS NULL GROUP BY session_id
+        FROM {rows} GROUP BY session_id
         """
     )
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE matched AS
-        SELECT o.__seq AS seq, v.* FROM outcomes o JOIN visits v ON o.session_id = v.session_id
+        SELECT o.__seq AS seq, v.* FROM outcomes o JOIN visits_met v ON o.session_id = v.session_id
         UNION ALL
         SELECT o.__seq, v.* FROM (SELECT * FROM outcomes WHERE session_id IS NULL) o
-        ASOF JOIN (SELECT * FROM visits WHERE visitor_id IS NOT NULL) v
+        ASOF JOIN (SELECT * FROM visits_met WHERE visitor_id IS NOT NULL) v
           ON o.visitor_id = v.visitor_id AND o.event_time >= v.start
         WHERE o.event_time <= v.last + {gap}
         """
@@ -157,7 +150,7 @@ def match_orders(
     row = con.execute(
         """
         SELECT (SELECT count(*) FROM outcomes), (SELECT count(*) FROM matched),
-               (SELECT sum(price * quantity) FROM outcomes
+               (SELECT sum(coalesce(order_value, line_value, price * quantity)) FROM outcomes
                 WHERE __seq NOT IN (SELECT seq FROM matched)),
                (SELECT count(*) FROM outcomes o JOIN matched m ON o.__seq = m.seq
                 WHERE o.event_time < m.start OR o.event_time > m.last + INTERVAL 1 DAY)
@@ -167,7 +160,7 @@ def match_orders(
     orders, met, lost, misplaced = row
     con.execute(
         f"""
-        INSERT INTO {STAGE} BY NAME
+        CREATE OR REPLACE TEMP TABLE placed_orders AS
         SELECT o.* REPLACE (
             m.session_id AS session_id, coalesce(o.visitor_id, m.visitor_id) AS visitor_id,
             coalesce(o.event_time, m.last) AS event_time,
@@ -176,6 +169,10 @@ def match_orders(
                                          ORDER BY o.event_time, o.__seq) AS event_order)
         FROM outcomes o JOIN matched m ON o.__seq = m.seq
         """
+    )
+    con.execute(
+        f"CREATE OR REPLACE VIEW with_orders AS SELECT * FROM {rows} UNION ALL BY NAME "
+        "SELECT *, false AS __made FROM placed_orders"
     )
     found = []
     if orders > met:
@@ -197,5 +194,5 @@ def match_orders(
                 count=misplaced,
             )
         )
-    con.execute("DROP TABLE visits; DROP TABLE matched; DROP TABLE outcomes")
+    con.execute("DROP TABLE visits_met; DROP TABLE matched; DROP TABLE outcomes")
     return orders - met, found

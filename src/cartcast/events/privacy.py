@@ -17,17 +17,16 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import NotTrustedError, UsageError, did_you_mean
-from cartcast.events.contract import STAGE
 from cartcast.events.sql import identifier
 
 __all__ = [
     "KEY_VARIABLE",
     "Privacy",
-    "hide_staged",
+    "hidden_columns",
+    "hide_typed",
     "privacy_from",
     "privacy_of",
     "require_same_key",
-    "written_columns",
 ]
 
 KEY_VARIABLE = "CARTCAST_PRIVACY_KEY"
@@ -140,45 +139,10 @@ def require_same_key(shown: str, told: Mapping[str, Any] | None, key: str | None
         )
 
 
-def hide_staged(con: duckdb.DuckDBPyConnection, privacy: Privacy) -> None:
-    """Replace ids in all staged rows, orders and rejects included.
+def hidden_columns(privacy: Privacy, known: Sequence[str]) -> dict[str, str]:
+    """Return SQL of the pseudonym by quoted column.
 
-    What a reject quotes may be any cell, or a whole line: it keeps its shape (letters become a,
-    digits 9), which shows what is wrong with it and nothing else.
-
-    Raises:
-        UsageError: the log has no such column.
-    """
-    types = {c[0]: c[1] for c in con.execute(f"DESCRIBE {STAGE}").fetchall() if c[0][:2] != "__"}
-    privacy.declare(con)
-    made = written_columns(con, privacy, STAGE, list(types))
-    if sql := made.pop('"session_id"', None):
-        # First, while the visitor's own id is still there to be found in it.
-        con.execute(f"UPDATE {STAGE} SET session_id = {sql}")
-    for name in privacy.columns:
-        column = identifier(name)
-        if column not in made:
-            continue
-        if types[name] != "VARCHAR":
-            con.execute(f"ALTER TABLE {STAGE} ALTER {column} TYPE VARCHAR")
-        # A hash takes microseconds, and a visitor has many events: each is hashed once.
-        con.execute(
-            f"CREATE TEMP TABLE hidden AS SELECT raw, pseudonym(raw) AS made FROM "
-            f"(SELECT DISTINCT {column} AS raw FROM {STAGE} WHERE {column} IS NOT NULL)"
-        )
-        con.execute(f"UPDATE {STAGE} SET {column} = made FROM hidden WHERE {column} = raw")
-        con.execute("DROP TABLE hidden")
-    shape = r"regexp_replace(regexp_replace(__value, '\d', '9', 'g'), '\pL|\pM', 'a', 'g')"
-    con.execute(
-        f"UPDATE {STAGE} SET __value = {shape} WHERE __value IS NOT NULL "
-        f"AND NOT regexp_full_match(__value, '{_OWN_WORDS}')"
-    )
-
-
-def written_columns(
-    con: duckdb.DuckDBPyConnection, privacy: Privacy, relation: str, known: Sequence[str]
-) -> dict[str, str]:
-    """Return SQL of the pseudonym by quoted column; session ids that hold the visitor's included.
+    A session id that holds its visitor's id is replaced with it, row by row.
 
     Raises:
         UsageError: the log has no such column.
@@ -189,20 +153,34 @@ def written_columns(
                 f"privacy: the log has no column {name!r} to pseudonymise."
                 f"{did_you_mean(name, known)}"
             )
-    made = {identifier(c): f"pseudonym({identifier(c)}::VARCHAR)" for c in privacy.columns}
-    if "session_id" in privacy.columns or "visitor_id" not in privacy.columns:
+    made = {identifier(c): f"pseudonym(CAST({identifier(c)} AS VARCHAR))" for c in privacy.columns}
+    if "session_id" in privacy.columns or "session_id" not in known:
         return made
-    row = con.execute(
-        "SELECT count(*), count(*) FILTER (starts_with(session_id, visitor_id)), "
-        f"count(*) FILTER (starts_with(session_id, visitor_id || '-')) FROM {relation} "
-        "WHERE visitor_id IS NOT NULL AND session_id IS NOT NULL"
-    ).fetchone()
-    rows, begin, dashed = row or (0, 0, 0)
-    if rows and dashed == rows:
-        made['"session_id"'] = (
-            "CASE WHEN visitor_id IS NULL THEN session_id ELSE "
-            "pseudonym(visitor_id) || substr(session_id, length(visitor_id) + 1) END"
-        )
-    elif begin * 2 > rows:
-        made['"session_id"'] = "pseudonym(session_id)"
+    people = [c for c in ("visitor_id", "user_id") if c in privacy.columns]
+    branches = " ".join(
+        f"WHEN {p} IS NOT NULL AND starts_with(session_id, {p} || '-') "
+        f"THEN pseudonym({p}) || substr(session_id, length({p}) + 1) "
+        f"WHEN {p} IS NOT NULL AND contains(session_id, {p}) THEN pseudonym(session_id)"
+        for p in people
+    )
+    if branches:
+        made['"session_id"'] = f"CASE {branches} ELSE session_id END"
     return made
+
+
+def hide_typed(
+    con: duckdb.DuckDBPyConnection, sql: str, present: Mapping[str, str], privacy: Privacy
+) -> str:
+    """Return SQL of typed rows with their ids replaced, rejects included.
+
+    What a reject quotes may be any cell, or a whole line: it keeps its shape (letters become a,
+    digits 9), which shows what is wrong with it and nothing else.
+    """
+    privacy.declare(con)
+    plain = {name.strip('"'): name for name in present}
+    held = Privacy(tuple(c for c in privacy.columns if c in plain), privacy.key)
+    made = hidden_columns(held, list(plain))
+    shape = r"regexp_replace(regexp_replace(__value, '\d', '9', 'g'), '\pL|\pM', 'a', 'g')"
+    made["__value"] = f"CASE WHEN regexp_full_match(__value, '{_OWN_WORDS}') THEN __value ELSE {shape} END"
+    replaced = ", ".join(f"{value} AS {column}" for column, value in made.items())
+    return f"SELECT * REPLACE ({replaced}) FROM ({sql})"

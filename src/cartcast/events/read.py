@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError, NotFoundError
+from cartcast.events.nested import Cell
 from cartcast.events.sql import identifier, literal
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "JSON_SUFFIXES",
     "Source",
     "expand",
+    "file_literal",
     "open_source",
 ]
 
@@ -35,13 +38,17 @@ class Source:
 
     Attributes:
         name: shown to people and kept in rejects; never holds a password.
-        relation: SQL that yields `__row` (from 1, header not counted) and the columns.
-        types: column -> DuckDB type.
+        relation: SQL of the rows, in the source's order; its columns bear names of our own.
+        cells: the source's column -> its SQL over `relation`, and its type.
+        positioned: `relation` has a column `row_at`, the number of the row from 0.
+        unrolled: so it has, but a row was repeated for each record in it.
         broken: SQL condition of a row that does not have the header's shape, or None.
+        blank: SQL condition of a row that is no row (an empty line), or None.
         rejects_table: engine table with the records that could not be split, or None.
         kind: `csv`, `json` or `table`.
         has_header: False when the columns are numbered.
         header_line: the first line of the file is a header.
+        skipped: lines before the header (a preamble), not counted as rows.
         separator: of a CSV file.
         repeated: names that occur twice in the header.
         encoding: of a text file when it is not UTF-8.
@@ -51,12 +58,16 @@ class Source:
 
     name: str
     relation: str
-    types: dict[str, str]
+    cells: dict[str, Cell]
+    positioned: bool = False
+    unrolled: bool = False
     broken: str | None = None
+    blank: str | None = None
     rejects_table: str | None = None
     kind: str = "table"
     has_header: bool = True
     header_line: bool = True
+    skipped: int = 0
     separator: str | None = None
     repeated: tuple[str, ...] = ()
     encoding: str | None = None
@@ -71,22 +82,48 @@ class Source:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns in order."""
-        return tuple(self.types)
+        return tuple(self.cells)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Column -> DuckDB type, `LIST` for any list."""
+        return {name: cell.kind for name, cell in self.cells.items()}
 
     def renamed(self, header: Sequence[str]) -> Source:
         """Return the source with other names for its columns."""
-        if tuple(header) == self.columns:
-            return self
-        pairs = ", ".join(
-            f"{identifier(old)} AS {identifier(new)}"
-            for old, new in zip(self.columns, header, strict=True)
+        return replace(self, cells=dict(zip(header, self.cells.values(), strict=True)))
+
+    def named(self) -> str:
+        """Return SQL of the rows under the source's own names, numbered in `__row` from 1.
+
+        Lists become JSON text; `__broken` tells a row that does not fit the header.
+        """
+        selected = [
+            f"{_plain(cell)} AS {identifier(name)}" for name, cell in self.cells.items()
+        ]
+        where = f" WHERE NOT ({self.blank})" if self.blank else ""
+        return (
+            f"(SELECT row_number() OVER () AS __row, {self.broken or 'false'} AS __broken, "
+            f"{', '.join(selected)} FROM {self.relation}{where})"
         )
-        broken = f"{self.broken}, " if self.broken else ""
-        return replace(
-            self,
-            relation=f"(SELECT __row, {broken}{pairs} FROM {self.relation})",
-            types=dict(zip(header, self.types.values(), strict=True)),
-        )
+
+    def values(self, column: str) -> list[str]:
+        """Return the texts of a column in the sample, nulls left out."""
+        place = self.columns.index(column)
+        return [v for row in self.sample if len(row) > place and (v := row[place])]
+
+
+def _plain(cell: Cell) -> str:
+    return f"CAST(to_json({cell.sql}) AS VARCHAR)" if cell.type is not None else cell.sql
+
+
+def file_literal(path: Path) -> str:
+    """Return a file's path as SQL for a reading function, which takes `*`, `?`, `[` for patterns.
+
+    >>> print(file_literal(Path("a*.csv")))
+    'a[*].csv'
+    """
+    return literal(re.sub(r"([*?\[])", r"[\1]", str(path)))
 
 
 def expand(source: Any) -> Iterator[Any]:
@@ -151,6 +188,7 @@ def open_source(
     *,
     separator: str | None = None,
     header: Sequence[Sequence[str]] = (),
+    skip: int | None = None,
 ) -> Source:
     """Open one file, table or in-memory table on `con`.
 
@@ -160,6 +198,7 @@ def open_source(
         work: folder for unpacked copies; removed by the caller.
         separator: of CSV files, when a layout states it.
         header: names for files without a header, one list for each shape.
+        skip: lines before the header of a CSV file, when a layout states them.
 
     Raises:
         DataError: it is empty, damaged or of no known format.
@@ -196,7 +235,7 @@ def open_source(
         return open_json(con, path, shown, work)
     from cartcast.events.csvfile import open_csv
 
-    return open_csv(con, path, shown, work, separator, header)
+    return open_csv(con, path, shown, work, separator, header, skip)
 
 
 def _unzip(path: Path, work: Path) -> tuple[Path, str]:
@@ -237,10 +276,10 @@ def _unzip(path: Path, work: Path) -> tuple[Path, str]:
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path, shown: str) -> Source:
     from cartcast.events.engine import translate
-    from cartcast.events.tables import flat_relation
+    from cartcast.events.tables import table_source
 
     try:
-        relation = f"read_parquet({literal(str(path))})"
-        return flat_relation(con, relation, shown)
+        relation = f"read_parquet({file_literal(path)})"
+        return table_source(con, relation, shown, parquet=path)
     except duckdb.Error as error:
         raise translate(error, shown) from error

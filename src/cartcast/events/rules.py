@@ -1,4 +1,4 @@
-"""The rules of the contract: typed columns in SQL, and each reason to reject a row."""
+"""The rules of a row: typed columns in SQL, and each reason to reject a row."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import NamedTuple
 from cartcast.errors import DefinitionError
 from cartcast.events import times
 from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
+from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
-__all__ = ["REASONS", "Rule", "Typed", "event_type_sql", "event_words", "typed"]
+__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed"]
 
 REASONS: dict[str, str] = {
     "ragged_row": "more or fewer cells than the header has columns",
@@ -25,13 +27,14 @@ REASONS: dict[str, str] = {
     "bad_order": "the position in the session is not a whole number",
     "bad_seconds": "seconds since the session began are not a number >= 0",
     "no_visitor_or_session": "neither a visitor nor a session",
-    "bad_price": "the price is not a finite number",
-    "negative_price": "the price is below zero",
-    "bad_quantity": "the quantity is not a finite number",
-    "negative_quantity": "the quantity is below zero",
     "unknown_currency": "not an ISO 4217 code",
+    **{f"bad_{c}": f"the {c.replace('_', ' ')} is not a finite number" for c in NUMBER_COLUMNS},
+    **{f"negative_{c}": f"the {c.replace('_', ' ')} is below zero" for c in NUMBER_COLUMNS},
 }
 """Reason code of a reject -> what it means."""
+
+SALES = ("purchase", "refund")
+"""Event types with money of their own; a purchase below zero is a refund."""
 
 
 class Rule(NamedTuple):
@@ -53,7 +56,18 @@ class Typed(NamedTuple):
 def event_type_sql(resolved: Resolved) -> str:
     """Return SQL for the canonical event type, over the source's own columns."""
     mapped = resolved.mapped.get("event_type")
-    return _event_type(mapped.text, resolved) if mapped else literal(resolved.layout.every_event)
+    if mapped is None:
+        return literal(resolved.layout.every_event)
+    by_type: dict[str, list[str]] = {}
+    for word, kind in event_words(resolved).items():
+        if kind != "other":
+            by_type.setdefault(kind, []).append(literal(word))
+    branches = " ".join(
+        f"WHEN lower({mapped.text}) IN ({', '.join(found)}) THEN {literal(kind)}"
+        for kind, found in by_type.items()
+    )
+    empty = literal(resolved.layout.every_event or "other")
+    return f"CASE {branches} WHEN {mapped.text} IS NULL THEN {empty} ELSE 'other' END"
 
 
 def event_words(resolved: Resolved) -> dict[str, str]:
@@ -61,75 +75,37 @@ def event_words(resolved: Resolved) -> dict[str, str]:
     return {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS, **resolved.layout.events}
 
 
-def _event_type(text: str, resolved: Resolved) -> str:
-    words = event_words(resolved)
-    by_type: dict[str, list[str]] = {}
-    for word, kind in words.items():
-        if kind != "other":
-            by_type.setdefault(kind, []).append(literal(word))
-    branches = " ".join(
-        f"WHEN lower({text}) IN ({', '.join(found)}) THEN {literal(kind)}"
-        for kind, found in by_type.items()
-    )
-    empty = literal(resolved.layout.every_event or "other")
-    return f"CASE {branches} WHEN {text} IS NULL THEN {empty} ELSE 'other' END"
-
-
 def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
     """Return SQL of the typed columns, and the rules in the order in which they are tried.
 
-    Rules read the typed columns as `v_...`, so that each is computed once.
+    Rules read the typed columns as `v_...`, so that each is computed once. Besides the canonical
+    columns there are `__zone` (kind of the time's zone), `__date_only`, `__clock` (1 where the
+    local time exists twice, 2 where the clock skips it) and `__doubt_...`: numbers as text where
+    their decimal mark is not sure.
     """
     layout = resolved.layout
-    out: dict[str, str] = {}
-    rules: list[Rule] = []
-    out["event_time"], out["__zone"], out["__date_only"], found = _time(resolved, mapped)
-    rules += found
+    out, rules = _time(resolved, mapped)
     if "known_time" in mapped:
-        known = _native_time(mapped["known_time"], "n_known_time", layout.zone) or times.time_sql(
-            "t_known_time", "auto", layout.zone
-        )
-        out["known_time"] = known
+        known = mapped["known_time"]
+        native = _native_time(known, "n_known_time", layout.zone)
+        out["known_time"] = native or times.time_sql("t_known_time", "auto", layout.zone).utc
         rules.append(
             Rule(
-                "bad_time",
-                mapped["known_time"].column,
-                "t_known_time IS NOT NULL AND v_known_time IS NULL",
+                "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL",
                 "t_known_time",
             )
-        )
-    out["session_id"], found = _who(layout.session_per_visitor, mapped)
+        )  # fmt: skip
+    session, found = _who(layout.session_per_visitor, mapped)
+    if session is not None:
+        out["session_id"] = session
     rules += found
-    clocked = bool(resolved.parts) or "event_time" in mapped
-    for target, kind, reason in (
-        ("event_order", "BIGINT", "bad_order"),
-        ("session_seconds", "DOUBLE", "bad_seconds"),
-    ):
-        if target not in mapped:
-            continue
-        text = f"t_{target}"
-        out[target] = f"TRY_CAST({text} AS {kind})"
-        value = f"v_{target}"
-        good = value if kind == "BIGINT" else f"nullif({value} >= 0 AND isfinite({value}), false)"
-        rules.append(
-            Rule(reason, mapped[target].column, f"{text} IS NOT NULL AND ({good}) IS NULL", text)
-        )
-        if not clocked and layout.clock == ("order" if target == "event_order" else "session"):
-            rules.append(Rule("missing_order", mapped[target].column, f"{text} IS NULL", "NULL"))
-    for target in ("price", "quantity"):
+    rules += _positions(resolved, mapped, out)
+    _event_type(resolved, mapped, out)
+    for target in NUMBER_COLUMNS:
         if target in mapped:
-            out[target], found = _number(target, mapped[target], layout.decimal)
-            rules += found
-    if "event_type" in mapped:
-        # The statement joins the words' table: a hundred comparisons a row would cost more.
-        empty = literal(layout.every_event or "other")
-        out["event_type"] = (
-            f"CASE WHEN t_event_type IS NULL THEN {empty} ELSE coalesce(kind, 'other') END"
-        )
-    else:
-        out["event_type"] = literal(layout.every_event)
-    if "source_event" not in mapped:
-        out["source_event"] = "t_event_type" if "event_type" in mapped else "NULL"
+            number = _number(target, mapped[target], resolved)
+            out |= number.columns
+            rules += number.rules
     out["currency"] = literal(layout.currency)
     if "currency" in mapped:
         out["currency"] = f"coalesce(upper(t_currency), {literal(layout.currency)})"
@@ -145,29 +121,68 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
     return Typed(out, rules)
 
 
-def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[str, str, str, list[Rule]]:
-    """Return SQL of the time, the kind of its zone, whether it is a date only, and its rules."""
+def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> None:
+    """Add the kind of the event; a purchase below zero is a refund."""
+    empty = literal(resolved.layout.every_event or "other")
+    kind = literal(resolved.layout.every_event)
+    if "event_type" in mapped:
+        # The statement joins the words' table: a hundred comparisons a row would cost more.
+        kind = f"CASE WHEN t_event_type IS NULL THEN {empty} ELSE coalesce(kind, 'other') END"
+    signs = [
+        _plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped
+    ]
+    if signs:
+        below = " OR ".join(f"{s} < 0" for s in signs)
+        kind = f"CASE WHEN ({kind}) = 'purchase' AND ({below}) THEN 'refund' ELSE {kind} END"
+    out["event_type"] = kind
+    if "source_event" not in mapped:
+        out["source_event"] = "t_event_type" if "event_type" in mapped else "NULL"
+
+
+def _positions(
+    resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]
+) -> list[Rule]:
+    layout = resolved.layout
+    rules: list[Rule] = []
+    clocked = bool(resolved.parts) or "event_time" in mapped
+    for target, kind, reason in (
+        ("event_order", "BIGINT", "bad_order"),
+        ("session_seconds", "DOUBLE", "bad_seconds"),
+    ):
+        if target not in mapped:
+            continue
+        text = f"t_{target}"
+        out[target] = f"TRY_CAST({text} AS {kind})"
+        if mapped[target].divide:
+            out[target] = f"({out[target]} / {mapped[target].divide})"
+        value = f"v_{target}"
+        good = value if kind == "BIGINT" else f"nullif({value} >= 0 AND isfinite({value}), false)"
+        rules.append(
+            Rule(reason, mapped[target].column, f"{text} IS NOT NULL AND ({good}) IS NULL", text)
+        )
+        if not clocked and layout.clock == ("order" if target == "event_order" else "session"):
+            rules.append(Rule("missing_order", mapped[target].column, f"{text} IS NULL", "NULL"))
+    return rules
+
+
+def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str], list[Rule]]:
+    """Return SQL of the time with what is known of its clock, and its rules."""
     layout = resolved.layout
     if resolved.parts:
         text = "(p_0 || '-' || lpad(p_1, 2, '0') || '-' || lpad(p_2, 2, '0'))"
-        time = f"CAST(TRY_CAST({text} AS DATE) AS TIMESTAMP)"
-        column, zone, date_only = "+".join(layout.columns["event_time"].parts), "0", "true"
+        day = f"CAST(TRY_CAST({text} AS DATE) AS TIMESTAMP)"
+        column = "+".join(layout.columns["event_time"].parts)
+        found = times.TimeSql(day, "0", "CAST(NULL AS TIMESTAMP)")
+        date_only = "true"
     elif "event_time" in mapped:
-        text = "t_event_time"
-        column = mapped["event_time"].column
-        native = _native_time(mapped["event_time"], "n_event_time", layout.zone)
-        if native is not None:
-            kind = mapped["event_time"].native
-            aware = kind is not None and kind[1].startswith("TIMESTAMP WITH")
-            time, zone = native, "1" if aware else "0"
-            date_only = str(kind is not None and kind[1] == "DATE").lower()
-        else:
-            time = times.time_sql(text, layout.time_format, layout.zone)
-            iso = layout.time_format in ("iso", "auto")
-            zone = times.zone_sql(text) if iso and layout.zone is None else "NULL"
-            date_only = f"length({text}) <= 10 AND contains({text}, '-')"
+        text, column = "t_event_time", mapped["event_time"].column
+        found, date_only = _read_time(mapped["event_time"], layout.time_format, layout.zone)
     else:
-        return "CAST(NULL AS TIMESTAMP)", "NULL", "NULL", []
+        none = {"event_time": "CAST(NULL AS TIMESTAMP)", "__zone": "NULL", "__date_only": "NULL"}
+        return {**none, "__clock": "0"}, []
+    utc = found.utc
+    if "event_time" in mapped and mapped["event_time"].plus:
+        utc, date_only = f"({utc} + to_microseconds(n_plus))", "false"
     rules = [
         Rule("missing_time", column, f"{text} IS NULL", "NULL"),
         Rule("bad_time", column, "v_event_time IS NULL", text),
@@ -179,8 +194,29 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[str, str, str,
         ),
     ]
     if layout.clock == "day":
-        time = f"date_trunc('day', {time})"
-    return time, zone, date_only, rules
+        utc = f"date_trunc('day', {utc})"
+    clock = "0"
+    if layout.zone not in (None, "UTC"):
+        doubled, skipped = (sql(found.local, layout.zone) for sql in (doubled_sql, skipped_sql))
+        clock = f"CASE WHEN {doubled} THEN 1 WHEN {skipped} THEN 2 ELSE 0 END"
+    zone = found.zone if layout.zone is None else "NULL"
+    return {"event_time": utc, "__zone": zone, "__date_only": date_only, "__clock": clock}, rules
+
+
+def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeSql, str]:
+    text = "t_event_time"
+    native = _native_time(mapped, "n_event_time", zone)
+    if native is not None and mapped.native is not None:
+        aware = mapped.native[1].startswith("TIMESTAMP WITH")
+        local = "NULL::TIMESTAMP" if aware else "TRY_CAST(n_event_time AS TIMESTAMP)"
+        found = times.TimeSql(native, "1" if aware else "0", local)
+        return found, str(mapped.native[1] == "DATE").lower()
+    found = times.time_sql(text, form, zone)
+    if form.startswith("epoch"):
+        return found, "false"
+    if form not in ("iso", "auto"):
+        return found, str("%H" not in form and "%I" not in form).lower()
+    return found, f"strlen({text}) <= 10 AND contains({text}, '-')"
 
 
 def _native_time(mapped: Mapped, column: str, zone: str | None) -> str | None:
@@ -191,39 +227,43 @@ def _native_time(mapped: Mapped, column: str, zone: str | None) -> str | None:
     if kind.startswith("TIMESTAMP WITH"):
         return f"timezone('UTC', {column})"
     if kind.startswith(("TIMESTAMP", "DATETIME")) or kind == "DATE":
-        plain = f"TRY_CAST({column} AS TIMESTAMP)"
-        if zone and zone != "UTC":
-            return f"timezone('UTC', timezone({literal(zone)}, {plain}))"
-        return plain
+        return to_utc_sql(f"TRY_CAST({column} AS TIMESTAMP)", zone)
     return None
 
 
-def _who(per_visitor: bool, mapped: dict[str, Mapped]) -> tuple[str, list[Rule]]:
-    session = "t_session_id" if "session_id" in mapped else None
-    visitor = "t_visitor_id" if "visitor_id" in mapped else None
-    known = [m for m in (session, visitor) if m]
+def _who(per_visitor: bool, mapped: dict[str, Mapped]) -> tuple[str | None, list[Rule]]:
+    known = [t for t in ("session_id", "visitor_id", "user_id") if t in mapped]
     if not known:
-        raise DefinitionError("a layout must name session_id or visitor_id.")
-    column = mapped["session_id" if session else "visitor_id"].column
-    missing = " AND ".join(f"{m} IS NULL" for m in known)
-    rules = [Rule("no_visitor_or_session", column, missing, "NULL")]
-    if session and visitor and per_visitor:
-        session = f"({visitor} || '-' || {session})"
-    return session or "NULL", rules
+        raise DefinitionError("a layout must name session_id, visitor_id or user_id.")
+    missing = " AND ".join(f"t_{t} IS NULL" for t in known)
+    rules = [Rule("no_visitor_or_session", mapped[known[0]].column, missing, "nothing")]
+    if "session_id" not in mapped:
+        return None, rules
+    if per_visitor and "visitor_id" in mapped:
+        # Without a visitor the session's own number is all that there is.
+        return "coalesce(t_visitor_id || '-' || t_session_id, t_session_id)", rules
+    return "t_session_id", rules
 
 
-def _number(target: str, mapped: Mapped, decimal: str) -> tuple[str, list[Rule]]:
-    text = f"t_{target}"
+def _plain_number(target: str, mapped: Mapped, mark: str) -> str:
     if mapped.native is not None and mapped.native[1] != "BOOLEAN":
-        number = f"TRY_CAST(n_{target} AS DOUBLE)"
-    elif decimal == ",":
-        number = f"TRY_CAST(replace(replace({text}, '.', ''), ',', '.') AS DOUBLE)"
-    else:
-        number = f"TRY_CAST({text} AS DOUBLE)"
-    if mapped.divide:
-        number = f"({number} / {mapped.divide})"
+        return f"TRY_CAST(n_{target} AS DOUBLE)"
+    return number_sql(f"t_{target}", mark)
+
+
+def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
+    text = f"t_{target}"
+    number = _plain_number(target, mapped, resolved.mark)
+    divided = f"({number} / {mapped.divide})" if mapped.divide else number
+    out = {target: divided}
+    if mapped.native is None and not resolved.sure:
+        out[f"__doubt_{target}"] = doubtful_sql(text)
     finite = f"nullif(isfinite(v_{target}), false)"
-    return number, [
+    sales = ", ".join(literal(s) for s in SALES)
+    return Typed(out, [
         Rule(f"bad_{target}", mapped.column, f"{text} IS NOT NULL AND ({finite}) IS NULL", text),
-        Rule(f"negative_{target}", mapped.column, f"v_{target} < 0", text),
-    ]
+        Rule(
+            f"negative_{target}", mapped.column,
+            f"v_{target} < 0 AND v_event_type NOT IN ({sales})", text,
+        ),
+    ])  # fmt: skip

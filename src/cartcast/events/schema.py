@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "COLUMNS",
+    "CONTRACT",
     "EVENT_TYPES",
     "METADATA_KEY",
     "Clock",
@@ -15,6 +16,9 @@ __all__ = [
 Clock = Literal["time", "day", "session", "order"]
 """What the source's clock can tell: a time of day; a date only; seconds since the session began;
 or nothing but an order. Time differences and hours are null where the clock cannot tell them."""
+
+CONTRACT = 2
+"""Version of the contract that canonical logs are written by."""
 
 METADATA_KEY = "cartcast"
 """Key of the Parquet metadata (a JSON object) of a log that has passed the contract."""
@@ -47,9 +51,11 @@ class Column(NamedTuple):
 COLUMNS: dict[str, Column] = {
     c.name: c
     for c in (
-        Column("visitor_id", "VARCHAR", "", "who; null: the session stands for the visitor"),
+        Column("visitor_id", "VARCHAR", "", "the device; null: the session stands for the visitor"),
+        Column("user_id", "VARCHAR", "", "the login, on all events of the session once known"),
         Column("session_id", "VARCHAR", "", "which visit; never null after the contract"),
         Column("event_time", "TIMESTAMP", "UTC", "when it happened; date only if clock is day"),
+        Column("utc_offset", "SMALLINT", "minutes", "of the shop's zone at that time"),
         Column("event_order", "BIGINT", "", "position in the session, from 1, unique there"),
         Column("event_type", "VARCHAR", "", "one of EVENT_TYPES"),
         Column("source_event", "VARCHAR", "", "the source's own word for the event"),
@@ -58,8 +64,14 @@ COLUMNS: dict[str, Column] = {
         Column("brand", "VARCHAR", "", "the item's brand"),
         Column("price", "DOUBLE", "currency", "per unit; null when unknown; never negative"),
         Column("quantity", "DOUBLE", "", "units; 1 when the source has none"),
+        Column("line_value", "DOUBLE", "currency", "total of the line, where the source states it"),
+        Column("order_value", "DOUBLE", "currency", "total of the order, where the source states it"),
+        Column("revenue", "DOUBLE", "currency", "the row's money that counts; sums to the revenue"),
+        Column("tax", "DOUBLE", "currency", "of the order, where known"),
+        Column("shipping", "DOUBLE", "currency", "of the order, where known"),
+        Column("discount", "DOUBLE", "currency", "of the order, where known"),
         Column("currency", "VARCHAR", "", "ISO 4217"),
-        Column("order_id", "VARCHAR", "", "purchases are de-duplicated on it"),
+        Column("order_id", "VARCHAR", "", "a real order of one visitor; else null"),
         Column("session_seconds", "DOUBLE", "s", "since the session began, if clock is session"),
         Column("known_time", "TIMESTAMP", "UTC", "when the row became known; else event_time"),
         Column("country", "VARCHAR", "", "where the visitor is"),

@@ -33,6 +33,7 @@ class Dialect:
         has_header: the first line holds names.
         repeated: names that the header holds more than once.
         rows: the sample's records after the header, as text.
+        skipped: lines before the header: a title, comments, a spreadsheet's `sep=` line.
     """
 
     encoding: str
@@ -41,6 +42,7 @@ class Dialect:
     has_header: bool
     repeated: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    skipped: int = 0
 
 
 def head(path: Path, size: int = _SAMPLE_BYTES) -> bytes:
@@ -101,8 +103,12 @@ def looks_like_data(value: str) -> bool:
     return bool(_DATA.fullmatch(value.strip()))
 
 
-def dialect(data: bytes, where: str, separator: str | None = None) -> Dialect:
+def dialect(
+    data: bytes, where: str, separator: str | None = None, skip: int | None = None
+) -> Dialect:
     """Return how the CSV file that starts with `data` is written.
+
+    Lines before the header are recognised, unless `skip` says how many there are.
 
     Raises:
         DataError: it is empty, binary, or has a single column.
@@ -110,50 +116,83 @@ def dialect(data: bytes, where: str, separator: str | None = None) -> Dialect:
     if not data.strip():
         raise DataError(f"{where}: the file is empty; give a file with a header and rows.")
     encoding = encoding_of(data)
-    text = data.decode(encoding, errors="replace")
+    text = data.decode(encoding, errors="replace").removeprefix("\ufeff")
     if "\x00" in text[:10_000]:
         raise DataError(
             f"{where}: not a text file (it holds NUL bytes); give CSV, JSON or Parquet."
         )
     whole = len(data) < _SAMPLE_BYTES
-    chosen = separator or _separator(text)
-    rows = _records(text, chosen, whole)
+    told = _told_separator(text)
+    chosen = separator or told or _separator(text)
+    records = _records(text, chosen, whole)
+    skipped = _preamble(records, told is not None) if skip is None else skip
+    rows = [r for line, r in records if line >= skipped]
     if not rows:
         raise DataError(f"{where}: the file is empty; give a file with a header and rows.")
     first = rows[0]
     if len(first) == 1:
         raise DataError(
             f"{where}: only one column found ({first[0][:60]!r}) with separator {chosen!r}; "
-            "name the right one as `separator:` in a layout (`cartcast layout FILE` starts one)."
+            "state `separator:`, and `skip:` for lines before the header, in a layout "
+            "(`cartcast layout FILE` starts one)."
         )
     has_header = not any(looks_like_data(cell) for cell in first)
     columns, repeated = _unique(first) if has_header else (_numbered(len(first)), ())
     body = rows[1:] if has_header else rows
-    return Dialect(encoding, chosen, columns, has_header, repeated, tuple(tuple(r) for r in body))
+    return Dialect(
+        encoding, chosen, columns, has_header, repeated, tuple(tuple(r) for r in body), skipped
+    )
+
+
+def _told_separator(text: str) -> str | None:
+    """Return the separator that a spreadsheet's first line `sep=;` states."""
+    match = re.match(r'"?sep=(.)"?\s*$', text.split("\n", 1)[0].strip("\r"), re.IGNORECASE)
+    return match[1] if match else None
+
+
+_MOST_PREAMBLE = 50
+
+
+def _preamble(records: list[tuple[int, list[str]]], told: bool) -> int:
+    """Return the number of lines before the header.
+
+    They are comments, or hold less than half as many filled cells as the usual row.
+    """
+    widths = [len(row) for _, row in records[:200]]
+    usual = max(set(widths), key=lambda w: (widths.count(w), w), default=0)
+    for place, (line, row) in enumerate(records[:_MOST_PREAMBLE]):
+        title = sum(bool(c.strip()) for c in row) * 2 < usual and len(row) < usual
+        comment = row[0].lstrip().startswith(("#", "//", "--")) and len(row) != usual
+        if not (title or comment or (told and place == 0)):
+            return line
+    return 0
 
 
 def _separator(text: str) -> str:
     """Return the separator that splits the first lines most evenly."""
     best, best_score = ",", (0, 0)
     for candidate in SEPARATORS:
-        widths = [len(r) for r in _records(text[:20_000], candidate, whole=False)[:50]]
-        if not widths or widths[0] < 2:
+        widths = [len(r) for _, r in _records(text[:20_000], candidate, whole=False)[:50]]
+        usual = max(set(widths), key=lambda w: (widths.count(w), w), default=0)
+        if usual < 2:
             continue
-        same = sum(w == widths[0] for w in widths)
-        score = (same * 10 // len(widths), widths[0])
+        score = (widths.count(usual) * 10 // len(widths), usual)
         if score > best_score:
             best, best_score = candidate, score
     return best
 
 
-def _records(text: str, separator: str, whole: bool) -> list[list[str]]:
-    rows: list[list[str]] = []
+def _records(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]]]:
+    """Return the records that are not empty, each with the lines that lie before it."""
+    rows: list[tuple[int, list[str]]] = []
     csv.field_size_limit(1 << 24)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    before = 0
     try:
         for row in reader:
             if row:
-                rows.append(row)
+                rows.append((before, row))
+            before = reader.line_num
             if len(rows) > 1000:
                 return rows
     except csv.Error:

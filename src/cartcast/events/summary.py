@@ -9,11 +9,9 @@ from typing import Any
 
 import duckdb
 
-from cartcast.events.contract import STAGE
 from cartcast.events.gaps import bin_counts, find_gaps
-from cartcast.events.sessionize import CLEAN
 
-__all__ = ["HEAVY", "Summary", "mark_repeats", "summarize"]
+__all__ = ["HEAVY", "Summary", "summarize"]
 
 HEAVY = 500
 """Events in a session above which it is not a person's."""
@@ -29,20 +27,25 @@ class Summary:
         reject_reasons: reason code -> rows.
         sessions: distinct sessions.
         visitors: distinct visitors; None when the source has no visitor.
+        users: distinct logins; None when the source has none.
         items: distinct items.
         countries: distinct countries.
         categories: distinct categories.
         event_types: event type -> events.
         purchases: purchase events, as they came.
         purchase_sessions: sessions with a purchase.
-        orders: distinct order ids; None when the source has none.
-        revenue: money of purchase events as they came; None when no purchase has a price.
-        revenue_deduplicated: the same, each order's item counted once.
-        repeated_purchases: purchase events that repeat an order's item (or a whole row).
+        orders: distinct orders (a real order id of one visitor); None when there is no id.
+        revenue: money of all orders, each once, less refunds; None when no money is known.
+        refunds: the part of it that is refunds, at most 0; None without any.
+        revenue_as_sent: money of purchases as they came, repeats and all.
+        order_totals: totals of the orders that state one beside lines with money.
+        order_lines: what the lines of these orders sum to.
+        repeated_purchases: purchase rows that repeat an order that was delivered before.
         price_not_positive: events whose price is 0.
         swallowed_lines: lines lost in a cell whose quote does not close; rejected, not counted.
-        duplicate_rows: rows that repeat another row in every column.
+        duplicate_rows: rows that repeat another row in every column, and are kept.
         duplicate_events: rows dropped because their event id had come before.
+        repeated_rows: rows dropped because they lie in two files, or a file was delivered twice.
         shared_sessions: session ids used by more than one visitor.
         start: first event time, ISO 8601 UTC.
         end: last event time.
@@ -65,8 +68,12 @@ class Summary:
     purchases: int
     purchase_sessions: int
     revenue: float | None
-    revenue_deduplicated: float | None = None
+    refunds: float | None = None
+    revenue_as_sent: float | None = None
+    order_totals: float | None = None
+    order_lines: float | None = None
     repeated_purchases: int = 0
+    users: int | None = None
     orders: int | None = None
     categories: int = 0
     event_types: Mapping[str, int] = field(default_factory=dict)
@@ -75,6 +82,7 @@ class Summary:
     swallowed_lines: int = 0
     duplicate_rows: int = 0
     duplicate_events: int = 0
+    repeated_rows: int = 0
     shared_sessions: int = 0
     start: str | None = None
     end: str | None = None
@@ -102,68 +110,40 @@ class Summary:
         return cls(**values)
 
 
-def mark_repeats(con: duckdb.DuckDBPyConnection) -> None:
-    """Mark purchases that repeat an order's item, so that money counts once.
-
-    The same order id with the same item is a repeat (a reloaded thank-you page, a re-sent event);
-    without an order id only a row that equals another in every column is. The first one stands.
-    """
-    con.execute(
-        f"""
-        UPDATE {STAGE} SET repeat_purchase = true WHERE __seq IN (
-            SELECT __seq FROM (
-                SELECT __seq, row_number() OVER (
-                    PARTITION BY CASE WHEN order_id IS NULL THEN 'row' || __hash ELSE order_id END,
-                                 order_id IS NULL, item_id, __seq & 1023
-                    ORDER BY event_time, __seq) AS place
-                FROM {CLEAN} WHERE event_type = 'purchase')
-            WHERE place > 1)
-        """
-    )
-
-
 def summarize(
-    con: duckdb.DuckDBPyConnection, clock: str, session_gap: float, rejects: Mapping[str, int]
+    con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
 ) -> dict[str, Any]:
-    """Return the figures that come from the clean table alone."""
-    money = "sum(price * quantity) FILTER (event_type = 'purchase'"
+    """Return the figures that come from the clean rows alone, but for money."""
     row = con.execute(
         f"""
         SELECT count(*) AS events, count(DISTINCT visitor_id) AS visitors,
+               count(DISTINCT user_id) AS users,
                count(DISTINCT item_id) AS items, count(DISTINCT country) AS countries,
                count(DISTINCT category) AS categories,
                count(*) FILTER (event_type = 'purchase') AS purchases,
-               count(DISTINCT order_id) FILTER (event_type = 'purchase') AS orders,
-               {money}) AS revenue, {money} AND NOT repeat_purchase) AS revenue_deduplicated,
-               count(*) FILTER (repeat_purchase) AS repeated_purchases,
                count(*) FILTER (price <= 0) AS price_not_positive,
                strftime(min(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS start,
                strftime(max(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS "end"
-        FROM {CLEAN}
+        FROM {rows}
         """
     )
     found = dict(zip([c[0] for c in row.description], row.fetchone() or (), strict=True))
     found["event_types"] = dict(
         con.execute(
-            f"SELECT event_type, count(*) FROM {CLEAN} GROUP BY 1 ORDER BY 2 DESC, 1"
+            f"SELECT event_type, count(*) FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1"
         ).fetchall()
     )
-    found.update(_sessions(con, clock, session_gap))
-    found["gaps"] = _gaps(con, clock)
-    found["visitors"] = found["visitors"] or None
-    found["orders"] = found["orders"] or None
-    for name in ("revenue", "revenue_deduplicated"):
-        # Money is rounded to a hundredth of a cent: the order of summing must not show.
-        found[name] = None if found[name] is None else round(found[name], 4)
+    found.update(_sessions(con, rows, clock, session_gap))
+    found["gaps"] = _gaps(con, rows, clock)
+    for name in ("visitors", "users"):
+        found[name] = found[name] or None
     for name in ("start", "end"):
         found[name] = found[name] and found[name].replace(".000000Z", "Z")
-    found["rejects"] = sum(rejects.values())
-    found["reject_reasons"] = dict(rejects)
     found["clock"] = clock
     return found
 
 
-def _gaps(con: duckdb.DuckDBPyConnection, clock: str) -> tuple[dict[str, Any], ...]:
+def _gaps(con: duckdb.DuckDBPyConnection, rows: str, clock: str) -> tuple[dict[str, Any], ...]:
     if clock not in ("time", "day"):
         return ()
     return tuple(
@@ -173,7 +153,7 @@ def _gaps(con: duckdb.DuckDBPyConnection, clock: str) -> tuple[dict[str, Any], .
             "events": gap.events,
             "expected": gap.expected,
         }
-        for gap in find_gaps(*bin_counts(con, clock))
+        for gap in find_gaps(*bin_counts(con, rows, clock))
     )
 
 
@@ -181,15 +161,18 @@ def _iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _sessions(con: duckdb.DuckDBPyConnection, clock: str, session_gap: float) -> dict[str, Any]:
+def _sessions(
+    con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
+) -> dict[str, Any]:
     gap = round(session_gap * 1_000_000)
     row = con.execute(
         f"""
         WITH sessions AS (
-            SELECT session_id, count(*) AS events, epoch_us(min(event_time)) AS first,
+            SELECT count(*) AS events, epoch_us(min(event_time)) AS first,
                    epoch_us(max(event_time)) AS last, bool_or(event_type = 'purchase') AS buys,
-                   min(visitor_id) <> max(visitor_id) AS shared
-            FROM {CLEAN} GROUP BY session_id)
+                   count(visitor_id) > 0 AND min(hash(visitor_id)) <> max(hash(visitor_id))
+                   AND count(visitor_id) = count(*) AS shared
+            FROM {rows} GROUP BY hash(session_id))
         SELECT count(*), count(*) FILTER (buys), count(*) FILTER (shared), max(events),
                count(*) FILTER (events > {HEAVY}),
                avg((last > (SELECT max(last) FROM sessions) - {gap})::INTEGER),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from cartcast.events.sql import literal
+from cartcast.events.zones import to_utc_sql
 
-__all__ = ["EARLIEST", "FORMATS", "LATEST", "find_format", "time_sql", "zone_sql"]
+__all__ = ["EARLIEST", "FORMATS", "LATEST", "TimeSql", "find_format", "time_sql", "zone_sql"]
 
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 """Times outside are impossible for a shop on the web: a wrong unit, or a default date."""
@@ -116,31 +118,48 @@ def zone_sql(text: str) -> str:
     )
 
 
-def time_sql(text: str, form: str, zone: str | None) -> str:
+class TimeSql(NamedTuple):
+    """SQL of a time: in UTC, the kind of its zone (see `zone_sql`), and its local form.
+
+    `local` is SQL of the time as it was written where it has no zone of its own, else null.
+    """
+
+    utc: str
+    zone: str
+    local: str
+
+
+def time_sql(text: str, form: str, zone: str | None) -> TimeSql:
     """Return SQL that makes a UTC timestamp of `text`, null when it is impossible."""
+    none = "CAST(NULL AS TIMESTAMP)"
     if form in _UNITS:
-        return _epoch(text, form)
+        return TimeSql(_epoch(text, form), "1", none)
     if form == "iso":
         return _iso(text, zone)
     if form == "auto":
         digits = f"length(split_part({text}, '.', 1))"
-        return (
-            f"CASE WHEN regexp_full_match({text}, '\\d{{9,17}}(\\.\\d+)?') THEN "
-            f"CASE WHEN {digits} <= 11 THEN {_epoch(text, 'epoch_s')} "
+        iso = _iso(text, zone)
+        number = f"regexp_full_match({text}, '\\d{{9,19}}(\\.\\d+)?')"
+        return TimeSql(
+            f"CASE WHEN {number} THEN CASE WHEN {digits} <= 11 THEN {_epoch(text, 'epoch_s')} "
             f"WHEN {digits} <= 14 THEN {_epoch(text, 'epoch_ms')} "
-            f"ELSE {_epoch(text, 'epoch_us')} END "
-            f"WHEN regexp_full_match({text}, '\\d{{18,19}}') THEN "
-            f"{_micros(f'TRY_CAST({text} AS BIGINT) // 1000')} ELSE {_iso(text, zone)} END"
+            f"WHEN {digits} <= 17 THEN {_epoch(text, 'epoch_us')} "
+            f"ELSE {_micros(f'TRY_CAST({text} AS BIGINT) // 1000')} END ELSE {iso.utc} END",
+            f"CASE WHEN {number} THEN 1 ELSE {iso.zone} END",
+            f"CASE WHEN {number} THEN NULL ELSE {iso.local} END",
         )
     parsed = f"try_strptime({text}, {literal(form)})"
     if "%z" in form.lower():
-        return f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))"
-    return _localised(parsed, zone)
+        return TimeSql(f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))", "2", none)
+    return TimeSql(to_utc_sql(parsed, zone), "0", parsed)
 
 
 def _epoch(text: str, form: str) -> str:
     scale = _UNITS[form]
-    return _micros(f"CAST(round(TRY_CAST({text} AS DECIMAL(28, 6)) * {scale}) AS BIGINT)")
+    whole = f"TRY_CAST({text} AS BIGINT)"
+    # A whole number needs no decimal arithmetic.
+    exact = f"CAST(round(TRY_CAST({text} AS DECIMAL(28, 6)) * {scale}) AS BIGINT)"
+    return _micros(f"CASE WHEN contains({text}, '.') THEN {exact} ELSE {whole} * {scale} END")
 
 
 def _micros(expression: str) -> str:
@@ -151,24 +170,28 @@ def _micros(expression: str) -> str:
     )
 
 
-def _localised(timestamp: str, zone: str | None) -> str:
-    if zone is None or zone == "UTC":
-        return timestamp
-    return f"timezone('UTC', timezone({literal(zone)}, {timestamp}))"
-
-
-def _iso(text: str, zone: str | None) -> str:
+def _iso(text: str, zone: str | None) -> TimeSql:
+    # Most times are `2024-03-01 10:00:00`, some with ` UTC` or a Z: these need no patterns.
+    plain = f"strlen({text}) = 19 AND {text}[17:17] = ':'"
+    said = f"strlen({text}) = 23 AND ends_with({text}, ' UTC')"
+    zulu = f"strlen({text}) = 20 AND ends_with({text}, 'Z')"
     kind = zone_sql(text)
+    number = f"{text}[1:1] BETWEEN '0' AND '9'"
     bare = f"TRY_CAST(rtrim(rtrim({text}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
     # A blank between time and offset, and offsets without minutes, are made standard first.
     full = (
         f"regexp_replace(regexp_replace({text}, '\\s+([+-]\\d)', '\\1'), "
         f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2')"
     )
-    return (
-        f"CASE WHEN NOT left({text}, 1) BETWEEN '0' AND '9' THEN NULL "
-        f"ELSE CASE {kind} WHEN 0 THEN {_localised(f'TRY_CAST({text} AS TIMESTAMP)', zone)} "
+    aware = f"timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ))"
+    local = f"TRY_CAST({text} AS TIMESTAMP)"
+    return TimeSql(
+        f"CASE WHEN {plain} THEN {to_utc_sql(local, zone)} "
+        f"WHEN {said} OR {zulu} THEN TRY_CAST({text}[:19] AS TIMESTAMP) "
+        f"WHEN NOT {number} THEN NULL "
+        f"ELSE CASE {kind} WHEN 0 THEN {to_utc_sql(local, zone)} "
         f"WHEN 1 THEN CASE WHEN right({text}, 1) IN ('Z', 'C', 'T') THEN {bare} "
-        f"ELSE timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ)) END "
-        f"ELSE timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ)) END END"
+        f"ELSE {aware} END ELSE {aware} END END",
+        f"CASE WHEN {plain} THEN 0 WHEN {said} OR {zulu} THEN 1 ELSE {kind} END",
+        f"CASE WHEN {plain} THEN {local} WHEN {number} AND {kind} = 0 THEN {local} END",
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COLUMN_WORDS", "CURRENCIES", "EVENT_WORDS", "NULL_WORDS"]
-
-NULL_WORDS: tuple[str, ...] = ("", "\\N", "NULL", "null")
-"""Text that stands for nothing in CSV exports. `NA` is not here: it is Namibia."""
+__all__ = ["AMOUNT_WORDS", "COLUMN_WORDS", "CURRENCIES", "EVENT_WORDS"]
 
 EVENT_WORDS: dict[str, str] = {
     "page_view": "page_view",
@@ -199,11 +196,24 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "item_price",
         "product_price",
         "sale_price",
+        "product_price",
+        "price_per_unit",
         "amount",
         "value",
-        "revenue",
-        "total",
     ),
+    "line_value": (
+        "line_value", "line_total", "line_amount", "line_price", "lineitem_total", "row_total",
+        "item_revenue", "item_total", "product_revenue", "total_item_price", "line_revenue",
+    ),
+    "order_value": (
+        "order_value", "order_total", "order_amount", "order_revenue", "purchase_revenue",
+        "transaction_revenue", "transaction_total", "transaction_value", "grand_total",
+        "total_revenue", "purchase_amount", "total_amount", "total_price", "revenue", "total",
+        "basket_value", "cart_total", "purchase_value", "total_value",
+    ),
+    "tax": ("tax", "order_tax", "total_tax", "taxes", "tax_amount"),
+    "shipping": ("shipping", "shipping_cost", "shipping_value", "total_shipping", "delivery_cost"),
+    "discount": ("discount", "discount_amount", "total_discount", "order_discount"),
     "quantity": ("quantity", "qty", "units", "item_quantity", "num_items"),
     "currency": ("currency", "currency_code", "currencycode"),
     "order_id": (
@@ -253,6 +263,13 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Canonical column -> names seen in shops (snake case), the most telling first."""
+
+AMOUNT_WORDS: dict[str, tuple[str, ...]] = {
+    "price": ("price", "unit_price", "unitprice", "item_price", "product_price", "sale_price",
+              "price_per_unit"),
+    "order_value": ("amount", "value"),
+}  # fmt: skip
+"""What the name of a column of money says, when it stands alone: the log itself decides."""
 
 CURRENCIES: frozenset[str] = frozenset(
     code

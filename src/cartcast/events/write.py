@@ -1,22 +1,22 @@
-"""Write the canonical log and the rejects, whole or not at all."""
+"""Write the canonical log, whole or not at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cartcast.atomic import atomic_path
-from cartcast.events.contract import STAGE
-from cartcast.events.log import CONTRACT
-from cartcast.events.schema import METADATA_KEY
-from cartcast.events.sessionize import CLEAN, in_time_order
+from cartcast.events.engine import keeping_order
+from cartcast.events.money import SOLD
+from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal
+from cartcast.events.zones import offset_sql
 
-__all__ = ["flags", "write_events", "write_rejects"]
+__all__ = ["flags", "write_events"]
 
 _ROW_GROUP = 122_880
 
@@ -30,47 +30,71 @@ def write_events(
     con: duckdb.DuckDBPyConnection,
     path: Path,
     metadata: Mapping[str, Any],
-    own_order: bool,
+    rows: str,
+    *,
+    sequence: str,
+    in_order: bool,
     orders_file: int | None,
+    zone: str | None,
 ) -> None:
     """Write the clean events as Parquet: in time order, or session by session without a clock.
+
+    Args:
+        con: engine connection, with the tables `placed` and `sold`.
+        path: the file.
+        metadata: what the file says of itself.
+        rows: relation of the clean rows.
+        sequence: ORDER BY list of events in a session.
+        in_order: the rows lie in the order of their times already.
+        orders_file: number of the orders table among the sources.
+        zone: the shop's zone.
 
     Raises:
         StorageError: the disk is full or the place is not writable.
     """
-    clock = metadata["clock"]
-    selected = ", ".join(
-        f"__file = {orders_file} AS from_orders" if c == "from_orders" else identifier(c)
-        for c in metadata["columns"]
-    )
-    source = CLEAN
-    order = "ORDER BY event_time, " + ("event_order, __seq" if own_order else "__seq")
-    if clock == "time" and not own_order and in_time_order(con):
-        order = ""
-    elif clock != "time":
+    made = {
+        "utc_offset": f"CAST({offset_sql('r.event_time', zone)} AS SMALLINT)",
+        "event_order": "CAST(__position AS BIGINT)",
+        "from_orders": f"r.__file = {orders_file}",
+    }
+    kind = "DOUBLE"
+    money = {"revenue": f"CAST(m.revenue AS {kind})", "repeat_purchase": "coalesce(m.repeat, false)"}
+    has_sales = bool(con.execute(f"SELECT count(*) FROM {SOLD}").fetchone() != (0,))
+    if not has_sales:
+        money = {"revenue": f"CAST(NULL AS {kind})", "repeat_purchase": "false"}
+    unknown = "utc_offset" if metadata["clock"] in ("session", "order") else ""
+    selected = []
+    for name in metadata["columns"]:
+        sql = {**made, **money}.get(name) or f"r.{identifier(name)}"
+        if name == unknown:
+            sql = "CASE WHEN r.event_time IS NOT NULL THEN " + made[name] + " END"
+        selected.append(f"{sql} AS {identifier(name)}")
+    source = f"{rows} r JOIN placed p ON p.__of = r.__seq"
+    if has_sales:
+        source += f" LEFT JOIN {SOLD} m ON m.seq = r.__seq"
+    order = f"ORDER BY r.event_time, {_named(sequence)}"
+    if metadata["clock"] != "time":
         # Sessions stay together, in the order in which they begin.
-        starts = "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first"
-        source = f"(SELECT *, {starts} FROM {CLEAN} WINDOW visit AS (PARTITION BY session_id))"
-        order = "ORDER BY __day, __first, session_id, event_order"
+        starts = (
+            "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first, p.__position"
+        )
+        source = source.replace(
+            f"{rows} r JOIN placed p ON p.__of = r.__seq",
+            f"(SELECT x.*, {starts} FROM {rows} x JOIN placed p ON p.__of = x.__seq "
+            "WINDOW visit AS (PARTITION BY session_id)) r",
+        )
+        order = "ORDER BY r.__day, r.__first, r.session_id, __position"
+    elif in_order:
+        order = ""
     text = json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
-            f"COPY (SELECT {selected} FROM {source} {order}) TO "
+            f"COPY (SELECT {', '.join(selected)} FROM {source} {order}) TO "
             f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
             f"USE_TMP_FILE false, "
             f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
         )
 
 
-def write_rejects(con: duckdb.DuckDBPyConnection, sources: Sequence[str], path: Path) -> None:
-    """Write the rejected rows: source, row, reason, column, value; CSV when the name says so."""
-    form = "csv, HEADER" if path.suffix.lower() == ".csv" else "parquet"
-    files = ", ".join(f"({i}, {literal(name)})" for i, name in enumerate(sources))
-    with atomic_path(path) as temporary:
-        con.execute(
-            f"COPY (SELECT name AS source, __row AS row, __reason AS reason, "
-            f'__column AS "column", __value AS value FROM {STAGE} JOIN (VALUES {files}) '
-            f"AS files(file, name) ON __file = file WHERE __reason IS NOT NULL "
-            f"ORDER BY __file, __row, __seq) TO {literal(str(temporary))} "
-            f"(FORMAT {form}, USE_TMP_FILE false)"
-        )
+def _named(sequence: str) -> str:
+    return ", ".join(f"r.{key}" for key in sequence.split(", "))

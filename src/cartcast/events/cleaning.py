@@ -1,0 +1,338 @@
+"""From typed rows to the clean log, step by step: each concern decides in its own file.
+
+No row is changed after it was written: a step keeps what it decides in a narrow table of rows, and
+the next view reads it. The order of the steps is the order in which one decision needs another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cartcast.errors import DataError
+from cartcast.events import ids, money, order
+from cartcast.events.clock import read_clock, resolve_doubled
+from cartcast.events.completeness import completeness_findings
+from cartcast.events.engine import keeping_order
+from cartcast.events.identity import LOGIN, WHO, find_who, orphans, spread_logins
+from cartcast.events.log_findings import log_findings
+from cartcast.events.orders import match_orders
+from cartcast.events.privacy import Privacy
+from cartcast.events.reading import Read
+from cartcast.events.rejects import (
+    collect_rejects,
+    reject_reasons,
+    reject_where,
+    rejects_findings,
+    swallowed_lines,
+)
+from cartcast.events.repeats import DROPPED, find_repeats
+from cartcast.events.schema import COLUMNS
+from cartcast.events.sessionize import (
+    MADE_SESSIONS,
+    made_session_sql,
+    make_sessions,
+    sessions_finding,
+)
+from cartcast.events.sql import identifier, literal
+from cartcast.events.staged import MADE, TYPED
+from cartcast.events.summary import Summary, summarize
+from cartcast.events.unread import assumed_findings, unread_findings
+from cartcast.events.write import flags, write_events
+from cartcast.findings import Finding, by_severity
+
+__all__ = ["Cleaned", "Cleaning", "Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a log is cleaned: the pause that ends a session, breaks, the shop's zone, pseudonyms."""
+
+    session_gap: float
+    session_breaks: tuple[str, ...]
+    zone: str | None
+    privacy: Privacy | None
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A cleaned log that is not written yet: figures, rows that were there, and the metadata."""
+
+    summary: Summary
+    metadata: dict[str, Any]
+    rows: int
+    relation: str
+    sequence: str
+    in_order: bool
+
+
+@dataclass
+class Cleaning:
+    """The steps from typed rows to a clean log, on one engine connection."""
+
+    con: duckdb.DuckDBPyConnection
+    read: Read
+    plan: Plan
+    say: Callable[[str, float | None], None]
+
+    def run(self) -> Cleaned:
+        """Return the clean log's figures and relation.
+
+        Raises:
+            DataError: there are no rows, or several currencies.
+        """
+        con, read = self.con, self.read
+        findings = list(read.findings)
+        facts = read_clock(con, read.sources, read.clock)
+        findings += facts.findings
+        collect_rejects(con, read.sources, facts.ambiguous)
+        good = reject_where(facts.ambiguous, con)
+        directions = order.directions(con, good, facts.clock)
+        doubled = facts.doubled > 0
+        if doubled:
+            findings += resolve_doubled(con, good, directions)
+        findings += self._settle(good, directions, doubled)
+        clicks = "settled" if read.orders_file is None else self._clicks()
+        repeats = find_repeats(
+            con, clicks, self._columns(), event_ids=read.stage.event_ids,
+            files=len(read.sources) - (read.orders_file is not None),
+            timed=facts.clock == "time" or order.own_order_known(read.resolved),
+        )  # fmt: skip
+        findings += repeats.findings
+        reasons = reject_reasons(con)
+        rows = self._count(clicks) + sum(reasons.values())
+        if not rows:
+            raise DataError(f"{read.shown}: a header but no rows; give a file with events.")
+        kept = self._kept(clicks, repeats.events + repeats.rows)
+        relation, made, unmatched, more = self._sessions(kept, facts.clock)
+        findings += more
+        own = order.own_order(con, relation)
+        ties = max((len(r.ties[:3]) for r in read.resolved), default=0)
+        sequence = order.sequence_sql(facts.clock, own, ties)
+        order.number_events(con, relation, sequence)
+        findings += order.order_findings(con, relation, directions, facts.clock, own, ties)
+        self.say("counting", None)
+        currency = one_currency(con, relation, read.shown)
+        relation, more = self._amounts(relation)
+        findings += more
+        sold = money.settle_money(con, relation, currency)
+        findings += sold.findings
+        if made:
+            findings.append(sessions_finding(made))
+            findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []
+        swallowed = swallowed_lines(con)
+        summary = Summary(
+            **summarize(con, relation, facts.clock, self.plan.session_gap),
+            **sold.figures,
+            rejects=sum(reasons.values()),
+            reject_reasons=reasons,
+            currency=currency,
+            duplicate_rows=repeats.kept,
+            duplicate_events=repeats.events,
+            repeated_rows=repeats.rows,
+            swallowed_lines=swallowed,
+            unmatched_orders=unmatched,
+        )
+        findings += rejects_findings(con, reasons, swallowed)
+        findings += log_findings(con, relation, summary, read)
+        findings += completeness_findings(con, relation, summary)
+        findings += unread_findings(read.sources, read.resolved, read.orders_file)
+        findings += assumed_findings(read.resolved, read.orders_file)
+        # Rows lie in time order when no file falls back, and each begins where the last one ended.
+        in_order = not own and not doubled and not ties and self._in_time_order(relation, facts.clock)
+        return Cleaned(
+            summary, self._metadata(summary, findings, facts.clock), rows, relation, sequence, in_order
+        )
+
+    def write(self, path: Path, cleaned: Cleaned) -> None:
+        """Write the clean log to `path`."""
+        self.say("writing", None)
+        write_events(
+            self.con, path, cleaned.metadata, cleaned.relation, sequence=cleaned.sequence,
+            in_order=cleaned.in_order, orders_file=self.read.orders_file, zone=self.plan.zone,
+        )  # fmt: skip
+
+    def _count(self, rows: str) -> int:
+        row = self.con.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        return int(row[0]) if row else 0
+
+    def _has_sessions(self) -> bool:
+        return any("session_id" in r.mapped for r in self.read.resolved)
+
+    def _columns(self) -> list[str]:
+        """Columns that make a row what it is: those that any source has."""
+        present = {c for p in self.read.stage.present for c in p}
+        canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
+        return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
+
+    def _settle(
+        self, good: str, directions: list[order.Direction], doubled: bool
+    ) -> list[Finding]:
+        """Make the view `settled`: the good rows, with what only the whole log could decide."""
+        con = self.con
+        newest = ", ".join(str(d.file) for d in directions if d.newest_first)
+        place = f"CASE WHEN __file IN ({newest}) THEN -__at ELSE __at END" if newest else "__at"
+        present = {c for p in self.read.stage.present for c in p}
+        columns = [c for c in ids.ID_COLUMNS if c in present]
+        con.execute(f"CREATE OR REPLACE VIEW good AS SELECT * FROM {TYPED} WHERE {good}")
+        defaults = ids.settle_ids(con, "good", [c for c in columns if c != "item_id"])
+        replaced = [
+            f"CASE WHEN {c} IN ({', '.join(map(literal, values))}) THEN NULL ELSE {c} END AS {c}"
+            for c, values in defaults.null.items()
+        ]
+        for name in ("price", "quantity", "line_value", "order_value"):
+            if name in present:
+                replaced.append(f"abs({name}) AS {name}")
+        joined = ""
+        if doubled:
+            joined = "LEFT JOIN second_hour h ON h.seq = __seq"
+            moved = "event_time + CASE WHEN h.seq IS NOT NULL THEN INTERVAL 1 HOUR ELSE INTERVAL 0 HOUR END"
+            replaced.append(f"{moved} AS event_time")
+        several = f" REPLACE ({', '.join(replaced)})" if replaced else ""
+        flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
+        # A row needs a visitor, a login or a session still, after defaults became null.
+        who = [c for c in ids.PERSON_COLUMNS if c in present]
+        where = f"WHERE coalesce({', '.join(who)}) IS NOT NULL" if defaults.null and who else ""
+        con.execute(
+            f"CREATE OR REPLACE VIEW settled AS SELECT good.*{several}, {place} AS __place, "
+            f"__file IN ({flat}) AS __flat FROM good {joined} {where}"
+        )
+        found = [*defaults.findings, *ids.rounded_ids(con, "good", columns)]
+        words = con.execute(
+            "SELECT __nothing, count(*) FROM good WHERE __nothing IS NOT NULL GROUP BY 1 "
+            "ORDER BY 2 DESC, 1"
+        ).fetchall()
+        if words:
+            listed = ", ".join(f"{word!r} ({n:,})" for word, n in words[:5])
+            count = sum(n for _, n in words)
+            found.append(ids.words_finding(listed, count, dict(words[:20])))
+        return found
+
+    def _clicks(self) -> str:
+        """Make the view of all rows but the orders table's."""
+        self.con.execute(
+            f"CREATE OR REPLACE VIEW clicks AS SELECT * FROM settled "
+            f"WHERE __file <> {self.read.orders_file}"
+        )
+        return "clicks"
+
+    def _kept(self, rows: str, dropped: int) -> str:
+        if not dropped:
+            return rows
+        self.con.execute(
+            f"CREATE OR REPLACE VIEW kept AS SELECT * FROM {rows} "
+            f"WHERE __seq NOT IN (SELECT seq FROM {DROPPED})"
+        )
+        return "kept"
+
+    def _sessions(self, rows: str, clock: str) -> tuple[str, int, int, list[Finding]]:
+        """Give every row its visitor, session and login; return the relation, and counts."""
+        con, plan = self.con, self.plan
+        self.say("sessions", None)
+        known, findings = find_who(con, rows, plan.session_gap, clock)
+        if known:
+            con.execute(
+                f"CREATE OR REPLACE VIEW known AS SELECT r.* REPLACE ("
+                "coalesce(r.visitor_id, w.visitor_id) AS visitor_id, "
+                "coalesce(r.session_id, w.session_id) AS session_id) "
+                f"FROM {rows} r LEFT JOIN {WHO} w ON w.seq = r.__seq"
+            )
+            rows = "known"
+        sequence = order.sequence_sql(clock, False, 0)
+        if clock == "order":
+            sequence = "event_order, __file, __place"
+        made = make_sessions(
+            con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence
+        )
+        if made:
+            con.execute(
+                f"CREATE OR REPLACE VIEW visits AS SELECT r.* REPLACE ("
+                f"{made_session_sql()} AS session_id), r.session_id IS NULL AS __made "
+                f"FROM {rows} r LEFT JOIN {MADE_SESSIONS} s ON s.seq = r.__seq"
+            )
+        else:
+            con.execute(f"CREATE OR REPLACE VIEW visits AS SELECT *, false AS __made FROM {rows}")
+        rows, unmatched = "visits", 0
+        if self.read.orders_file is not None:
+            unmatched, more = match_orders(
+                con, rows, self.read.orders_file, plan.session_gap, self.read.sources[-1].short
+            )
+            findings += more
+            rows = "with_orders"
+        if spread_logins(con, rows):
+            con.execute(
+                f"CREATE OR REPLACE VIEW people AS SELECT r.* REPLACE ("
+                "coalesce(r.user_id, l.user_id) AS user_id) "
+                f"FROM {rows} r LEFT JOIN {LOGIN} l ON l.seq = r.__seq"
+            )
+            rows = "people"
+        return rows, made, unmatched, findings
+
+    def _amounts(self, rows: str) -> tuple[str, list[Finding]]:
+        """Decide what a guessed column of money is, where its name leaves it open."""
+        named = next((r.layout.amount for r in self.read.resolved if r.layout.amount), None)
+        if named is None:
+            return rows, []
+        amount = money.settle_amounts(self.con, rows, named)
+        column = next(r.mapped["price"].column for r in self.read.resolved if "price" in r.mapped)
+        findings = money.amount_findings(amount, column, named)
+        if amount.meaning == "price":
+            return rows, findings
+        self.con.execute(
+            f"CREATE OR REPLACE VIEW amounts AS SELECT * REPLACE (CAST(NULL AS DOUBLE) AS price, "
+            f"coalesce({amount.meaning}, price) AS {amount.meaning}) FROM {rows}"
+        )
+        return "amounts", findings
+
+    def _in_time_order(self, rows: str, clock: str) -> bool:
+        if clock != "time":
+            return False
+        with keeping_order(self.con):
+            row = self.con.execute(
+                f"SELECT count(*) FROM (SELECT event_time < lag(event_time) OVER () AS back "
+                f"FROM {rows}) WHERE back"
+            ).fetchone()
+        return bool(row and row[0] == 0)
+
+    def _metadata(
+        self, summary: Summary, findings: list[Finding], clock: str
+    ) -> dict[str, Any]:
+        read = self.read
+        extras = (["event_id"] if read.stage.event_ids else []) + list(read.stage.extras)
+        return {
+            "clock": clock,
+            "layout": read.resolved[0].layout.name,
+            "currency": summary.currency,
+            "order": "time" if clock == "time" else "session",
+            "zone": self.plan.zone,
+            "privacy": self.plan.privacy.as_dict() if self.plan.privacy else None,
+            "rejects_beside": bool(summary.rejects),
+            "columns": [*COLUMNS, *extras, *flags(read.orders_file is not None)],
+            "summary": summary.as_dict(),
+            "findings": [f.as_dict() for f in by_severity(findings)],
+        }
+
+
+def one_currency(con: duckdb.DuckDBPyConnection, relation: str, shown: str) -> str | None:
+    """Return the currency of all prices, or None.
+
+    Raises:
+        DataError: there is more than one.
+    """
+    rows = con.execute(
+        f"SELECT currency, count(*) FROM {relation} WHERE currency IS NOT NULL GROUP BY 1 "
+        "ORDER BY 2 DESC, 1"
+    ).fetchall()
+    if len(rows) > 1:
+        listed = ", ".join(f"{code} ({count} events)" for code, count in rows[:5])
+        raise DataError(
+            f"{shown}: one currency per log is needed, got {listed}; convert the prices first, or "
+            "read each currency apart."
+        )
+    return rows[0][0] if rows else None
+
+

@@ -1,0 +1,203 @@
+"""Ids: words that stand for nothing are null, and one id is written one way.
+
+Trackers write `(not set)`, `undefined` or `None` where they know nothing; taken for an id, such a
+word becomes one person with thousands of sessions. pandas turns whole numbers into floats as soon as
+one is missing, so that 1001 and 1001.0 are one id, while 007 stays 007. `0` and `-1` are real ids in
+some logs and defaults in others: the log itself decides, by the share of rows that they hold.
+Source of the words: the ids that PostHog refuses,
+https://posthog.com/docs/product-analytics/identify, and the defaults of Google Analytics, pandas,
+JavaScript and SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import duckdb
+
+from cartcast.events.sql import literal
+from cartcast.findings import Finding, declare, finding
+
+__all__ = [
+    "ID_COLUMNS",
+    "ID_NULLS",
+    "NULL_WORDS",
+    "PERSON_COLUMNS",
+    "PERSON_NULLS",
+    "DefaultIds",
+    "id_sql",
+    "nothing_sql",
+    "rounded_ids",
+    "settle_ids",
+    "text_sql",
+    "words_finding",
+]
+
+NULL_WORDS: tuple[str, ...] = ("", "\\N", "NULL", "null")
+"""Text that stands for nothing in any column. `NA` is not here: it is Namibia."""
+
+ID_NULLS: tuple[str, ...] = (
+    "", "\\n", "null", "none", "nil", "nan", "na", "n/a", "<na>", "#n/a", "nat", "undefined",
+    "(not set)", "not set", "(not provided)", "(none)", "(null)", "(other)", "unknown", "[object object]",
+    "<null>", "<none>", "-", "--", "?", '""', "''",
+)  # fmt: skip
+"""Words (lower case) that are null in every id column."""
+
+PERSON_NULLS: tuple[str, ...] = (
+    "guest", "anonymous", "anon", "not_authenticated", "distinctid", "distinct_id", "user_id",
+    "visitor_id", "session_id", "client_id", "id", "email", "true", "false",
+)  # fmt: skip
+"""Words (lower case) that are null besides, in columns that name a person or a visit."""
+
+ZERO_UUID = "00000000-0000-0000-0000-000000000000"
+
+PERSON_COLUMNS = ("visitor_id", "user_id", "session_id")
+ID_COLUMNS = (*PERSON_COLUMNS, "order_id", "item_id")
+"""Canonical columns that hold ids."""
+
+_LONGEST = max(len(w) for w in (*ID_NULLS, *PERSON_NULLS))
+
+WORDS = declare(
+    "EV124",
+    "note",
+    "Ids that stand for nothing",
+    "Words such as (not set) or undefined are what a tracker writes when it knows no id; they are "
+    "null, so that strangers do not become one person or one order.",
+    "Mend the tracker if they are many: who they were is not known.",
+)
+DEFAULT_ID = declare(
+    "EV125",
+    "warn",
+    "One id holds far more rows than any other",
+    "It is rather a default or a test than a person; 0 and -1 are taken for null then.",
+    "Look at where the id comes from; leave its rows out if it is no person.",
+)
+ROUNDED = declare(
+    "EV126",
+    "warn",
+    "Ids were rounded to floating point",
+    "A spreadsheet or a table with gaps has written long ids as numbers such as 1.23457E+18: "
+    "different ids became one.",
+    "Export ids as text.",
+)
+
+
+def text_sql(column: str, words: tuple[str, ...] = NULL_WORDS) -> str:
+    """Return SQL for a text column, trimmed, null where it holds a word for nothing."""
+    listed = ", ".join(literal(w) for w in words)
+    # Trimming by Unicode rules is slow, and few cells need it.
+    return (
+        f"CASE WHEN {column} IN ({listed}) THEN NULL WHEN starts_with({column}, ' ') OR "
+        f"ends_with({column}, ' ') THEN nullif(trim({column}), '') ELSE {column} END"
+    )
+
+
+def id_sql(column: str, kind: str, target: str) -> str:
+    """Return SQL for an id in its one form, null where it is a word for nothing.
+
+    Args:
+        column: SQL of the source's value.
+        kind: its DuckDB type.
+        target: the canonical column, one of `ID_COLUMNS`.
+    """
+    if kind in ("DOUBLE", "FLOAT"):
+        # Whole numbers up to 2^53 are exact; their text must not become 1e+15.
+        whole = f"{column} = trunc({column}) AND abs({column}) <= 9007199254740992"
+        return (
+            f"CASE WHEN NOT isfinite({column}) THEN NULL WHEN {whole} "
+            f"THEN CAST(CAST({column} AS BIGINT) AS VARCHAR) ELSE CAST({column} AS VARCHAR) END"
+        )
+    if kind.startswith("DECIMAL"):
+        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
+    if kind != "VARCHAR":
+        return f"CAST({column} AS VARCHAR)"
+    words = (*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ()))
+    listed = ", ".join(literal(w) for w in words)
+    # The length is looked at first: most ids are longer than any word, and lower() costs.
+    return (
+        f"CASE WHEN strlen({column}) <= {_LONGEST + 2} AND lower(trim({column})) IN ({listed}) "
+        f"THEN NULL WHEN ends_with({column}, '.0') AND "
+        f"regexp_full_match({column}, '\\s*-?(0|[1-9]\\d*)\\.0') "
+        f"THEN trim({column})[:-3] WHEN starts_with({column}, ' ') OR ends_with({column}, ' ') "
+        f"THEN nullif(trim({column}), '') WHEN {column} = '{ZERO_UUID}' THEN NULL ELSE {column} END"
+    )
+
+
+_LEAST_ROWS, _LEAST_SHARE = 10, 0.05
+_TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+
+
+class DefaultIds(NamedTuple):
+    """Values that stand for nothing in this log (`column -> values`), and what must be said."""
+
+    null: dict[str, tuple[str, ...]]
+    findings: list[Finding]
+
+
+def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> DefaultIds:
+    """Find ids that hold an implausible share of the rows: a default, not a person or an order.
+
+    `0` and `-1` are null then; any other is only told.
+    """
+    null: dict[str, tuple[str, ...]] = {}
+    found: list[Finding] = []
+    for column in present:
+        if column == "item_id":
+            continue
+        where = "WHERE event_type IN ('purchase', 'refund')" if column == "order_id" else ""
+        counts = con.execute(
+            f"SELECT {column}, count(*) AS n FROM {rows} {where} GROUP BY 1 "
+            f"HAVING {column} IS NOT NULL ORDER BY n DESC, 1 LIMIT 3"
+        ).fetchall()
+        total = con.execute(f"SELECT count(*) FROM {rows} {where}").fetchone()
+        if len(counts) < 2 or not total:
+            continue
+        (value, most), second = counts[0], counts[1][1]
+        zero = value in ("0", "-1")
+        times = _TIMES_ZERO if zero else _TIMES_ANY
+        if most < _LEAST_ROWS or most < _LEAST_SHARE * total[0] or most < times * second:
+            continue
+        if zero:
+            null[column] = (value,)
+        what = "null" if zero else "kept"
+        found.append(
+            finding(
+                DEFAULT_ID,
+                f"{column} {value!r} stands on {most:,} of {total[0]:,} rows "
+                f"({most / total[0]:.1%}), the next on {second:,}: {what}.",
+                count=most,
+                column=column,
+                value=value,
+            )
+        )
+    return DefaultIds(null, found)
+
+
+def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
+    """Return the finding of ids in floating point notation, such as 1.23457E+18."""
+    found: list[Finding] = []
+    for column in present:
+        row = con.execute(
+            f"SELECT count(*), min({column}) FROM {rows} WHERE strlen({column}) BETWEEN 5 AND 24 "
+            f"AND contains(lower({column}), 'e+') "
+            f"AND regexp_full_match({column}, '-?\\d(\\.\\d+)?[eE]\\+\\d+')"
+        ).fetchone()
+        if row and row[0]:
+            found.append(
+                finding(ROUNDED, f"{column}: {row[0]:,} values such as {row[1]!r}.", count=row[0],
+                        column=column)
+            )  # fmt: skip
+    return found
+
+
+def nothing_sql(column: str, kind: str, target: str) -> str:
+    """Return SQL: is this cell a word, not empty, that stands for nothing?"""
+    if kind != "VARCHAR":
+        return "false"
+    return f"({column} IS NOT NULL AND trim({column}) <> '' AND ({id_sql(column, kind, target)}) IS NULL)"
+
+
+def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:
+    """Return what must be said of ids that were words for nothing."""
+    return finding(WORDS, f"{count:,} ids are words for nothing: {listed}.", count=count, words=words)

@@ -1,0 +1,342 @@
+"""Money: what an order is, what it is worth, and which lines of it were delivered twice.
+
+An order is a real order id of one visitor; without one, a purchase event. It is worth its own total
+(`order_value`) once, else its lines: `line_value`, or price times quantity. Two different lines of
+one item are two lines; a line is a repeat only when the whole order came again, so that each of its
+lines lies there a multiple of times. A refund is negative money of its order, whatever sign its source
+uses. `revenue` is the money of a row that counts: it sums to the revenue of any set of whole orders.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import duckdb
+
+from cartcast.events.rules import SALES
+from cartcast.events.sql import literal
+from cartcast.findings import Finding, declare, finding
+
+__all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money"]
+
+SOLD = "sold"
+"""Table of the rows (seq) of purchases and refunds, with their money and whether they repeat."""
+
+REPEATED_PURCHASES = declare(
+    "EV113",
+    "warn",
+    "Orders that were delivered more than once",
+    "All lines of the same order came again (a reloaded page, an event sent twice): as money they "
+    "count once.",
+    "Nothing to do; `repeat_purchase` marks the rows.",
+)
+SIMILAR_PURCHASES = declare(
+    "EV114",
+    "note",
+    "Purchases that look like repeats, and cannot be told",
+    "The same item at the same price was bought again in the session, and there is no order id.",
+    "Export an order id, so that a second unit and an event sent twice can be told apart.",
+)
+NO_ITEM = declare(
+    "EV115",
+    "note",
+    "Purchases without an item",
+    "Their money counts; item and category features do not see them.",
+    "Export the items of an order.",
+)
+UNEQUAL = declare(
+    "EV138",
+    "warn",
+    "Orders' totals and their lines differ",
+    "The total counts as the order's money (it may hold tax, shipping or a discount); figures by "
+    "item or category add up the lines, so they do not sum to the revenue.",
+    "Check which of them the shop's books show; state the columns in a layout.",
+)
+SHARED_ORDER = declare(
+    "EV139",
+    "warn",
+    "An order id is used by more than one visitor",
+    "Each visitor's rows are an order of their own here; if one person used two devices, the money "
+    "counts twice.",
+    "Check how order ids are made, and whether the login is exported.",
+)
+AMOUNT = declare(
+    "EV140",
+    "note",
+    "What an amount is was decided by the log",
+    "The column's name does not say whether it is a unit's price, a line's total or an order's.",
+    "State `price`, `line_value` or `order_value` in a layout.",
+)
+TWO_TOTALS = declare(
+    "EV141",
+    "warn",
+    "Orders with more than one total",
+    "An order's rows state different totals; the first counts.",
+    "If the column is a line's total, map it as `line_value`.",
+)
+
+_SHARE = 0.005
+"""Difference between totals and lines above which it is told."""
+
+
+class Amount(NamedTuple):
+    """What a column of unclear money is: `price`, `line_value` or `order_value`, and the reason."""
+
+    meaning: str
+    reason: str
+    told: bool
+
+
+class Money(NamedTuple):
+    """The money of a log.
+
+    Attributes:
+        figures: orders, revenue, refunds, totals, lines, repeated purchases.
+        findings: what must be said.
+    """
+
+    figures: dict[str, Any]
+    findings: list[Finding]
+
+
+def settle_amounts(con: duckdb.DuckDBPyConnection, rows: str, named: str) -> Amount:
+    """Decide what the amount in `price` is, from the purchases.
+
+    An amount that is the same on all rows of an order with several items, while an item's amount
+    differs from order to order, is the order's total. One that grows with the quantity of an item is
+    a line's. Without evidence the column's name decides.
+
+    Args:
+        con: engine connection.
+        rows: relation of the clean rows, with the amount in `price`.
+        named: what the column's name says.
+    """
+    row = con.execute(
+        f"""
+        WITH sale AS (
+            SELECT coalesce(order_id, session_id || '/' || coalesce(epoch_us(event_time), 0)) AS o,
+                   item_id AS i, price AS a, quantity AS q FROM {rows}
+            WHERE event_type = 'purchase' AND price IS NOT NULL AND item_id IS NOT NULL),
+        orders AS (SELECT count(DISTINCT i) AS items, max(a) - min(a) <= 0.005 AS alike
+                   FROM sale GROUP BY o HAVING count(DISTINCT i) > 1),
+        seen AS (
+            SELECT item_id AS i, price AS a, 1.0 AS q FROM {rows}
+            WHERE event_type <> 'purchase' AND price IS NOT NULL AND item_id IS NOT NULL
+            UNION ALL SELECT i, a, q FROM sale),
+        items AS (
+            SELECT max(a) - min(a) <= 0.01 * max(a) AS fixed,
+                   max(a / q) - min(a / q) <= 0.01 * max(a / q) AS fixed_each,
+                   max(q) > min(q) AS several
+            FROM seen WHERE q > 0 GROUP BY i HAVING count(*) > 1 AND max(a) > 0)
+        SELECT (SELECT count(*) FROM orders), (SELECT count(*) FILTER (alike) FROM orders),
+               (SELECT count(*) FROM items), (SELECT count(*) FILTER (fixed) FROM items),
+               (SELECT count(*) FROM items WHERE several),
+               (SELECT count(*) FILTER (fixed) FROM items WHERE several),
+               (SELECT count(*) FILTER (fixed_each) FROM items WHERE several)
+        """
+    ).fetchone()
+    orders, alike, items, fixed, several, fixed_several, fixed_each = row or (0,) * 7
+    constant = alike >= 0.9 * orders
+    if orders and constant and fixed < 0.8 * max(items, 1) and named != "price":
+        return Amount("order_value", f"it is the same on all rows of {alike} orders", True)
+    if orders >= 3 and constant and items >= 3 and fixed < 0.5 * items:
+        return Amount("order_value", f"it is the same on all rows of {alike} orders", True)
+    if several and fixed_each > fixed_several and fixed_each >= 0.8 * several:
+        return Amount("line_value", f"it grows with the quantity of {fixed_each} items", True)
+    if several and fixed_several >= 0.8 * several:
+        return Amount("price", f"it is the same for one and for more units of {several} items", True)
+    if orders and not constant and named == "order_value":
+        return Amount("line_value", f"it differs between the rows of {orders - alike} orders", True)
+    return Amount(named, "the column's name says so", False)
+
+
+def amount_findings(amount: Amount, column: str, named: str) -> list[Finding]:
+    """Return what must be said of a guessed column of money."""
+    if not amount.told and named == "price":
+        return []
+    what = {"price": "a unit's price", "line_value": "a line's total", "order_value": "an order's total"}
+    return [
+        finding(AMOUNT, f"{column!r} is read as {what[amount.meaning]}: {amount.reason}.",
+                column=column, meaning=amount.meaning)
+    ]  # fmt: skip
+
+
+def settle_money(con: duckdb.DuckDBPyConnection, rows: str, currency: str | None) -> Money:
+    """Keep the money of purchases and refunds in the table `sold`, and return the figures.
+
+    Args:
+        con: engine connection.
+        rows: relation of the clean rows, with `__flat` false where lines came as a list.
+        currency: of all money, for messages.
+    """
+    _lines(con, rows)
+    _deliveries(con)
+    row = con.execute(
+        """
+        SELECT count(DISTINCT o) FILTER (named AND event_type = 'purchase') AS orders,
+               sum(revenue) AS revenue,
+               sum(revenue) FILTER (event_type = 'refund') AS refunds,
+               sum(as_sent) FILTER (event_type = 'purchase') AS revenue_as_sent,
+               count(*) FILTER (repeat AND event_type = 'purchase') AS repeated_purchases
+        FROM sold
+        """
+    )
+    figures = dict(zip([c[0] for c in row.description], row.fetchone() or (), strict=True))
+    for name in ("revenue", "refunds", "revenue_as_sent"):
+        # Money is rounded to a hundredth of a cent: the order of summing must not show.
+        figures[name] = None if figures[name] is None else round(figures[name], 4)
+    figures["orders"] = figures["orders"] or None
+    return Money(figures, _findings(con, figures, f" {currency}" if currency else ""))
+
+
+def _lines(con: duckdb.DuckDBPyConnection, rows: str) -> None:
+    sales = ", ".join(literal(s) for s in SALES)
+    who = "coalesce(visitor_id, user_id, session_id)"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE line AS
+        SELECT __seq AS seq, __file, __place, hash(session_id) AS s, {who} AS who, event_time AS t,
+               event_type, order_id, item_id, __made AS made,
+               abs(price) AS price, abs(quantity) AS quantity, abs(order_value) AS order_value,
+               coalesce(abs(line_value), abs(price) * abs(quantity)) AS worth,
+               order_id IS NOT NULL AS named,
+               CASE WHEN order_id IS NOT NULL THEN hash(event_type, order_id, {who})
+                    WHEN NOT __flat THEN hash(event_type, __file, __record)
+                    ELSE hash(event_type, session_id, event_time, order_value) END AS o,
+               hash(item_id, price, quantity, line_value) AS sort
+        FROM {rows} WHERE event_type IN ({sales})
+        """
+    )
+
+
+def _deliveries(con: duckdb.DuckDBPyConnection) -> None:
+    """Count an order's lines once, however often the whole of it came."""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE {SOLD} AS
+        WITH sorts AS (SELECT o, sort, count(*) AS n FROM line GROUP BY ALL),
+        -- An order came k times when each of its lines lies there a multiple of k times.
+        times AS (SELECT o, list_reduce(list(n), lambda a, b: gcd(a, b)) AS k
+                  FROM sorts GROUP BY o HAVING min(n) > 1),
+        placed AS (
+            SELECT line.*, coalesce(k, 1) AS k,
+                   row_number() OVER (PARTITION BY o, sort ORDER BY t, __file, __place) AS copy,
+                   count(*) OVER (PARTITION BY o, sort) AS copies,
+                   row_number() OVER (PARTITION BY o ORDER BY t, __file, __place) AS first,
+                   first_value(order_value IGNORE NULLS) OVER (
+                       PARTITION BY o ORDER BY t, __file, __place
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
+            FROM line LEFT JOIN times USING (o))
+        SELECT seq, o, s, t, who, order_id, item_id, event_type, named, made, price, quantity, worth,
+               order_value, total, copy > copies // k AS repeat,
+               coalesce(worth, CASE WHEN first = 1 THEN total END) AS as_sent,
+               CASE WHEN event_type = 'refund' THEN -1.0 ELSE 1.0 END * CASE
+                    WHEN copy > copies // k THEN 0.0
+                    WHEN total IS NULL THEN worth WHEN first = 1 THEN total ELSE 0.0 END AS revenue
+        FROM placed
+        """
+    )
+    con.execute("DROP TABLE line")
+
+
+def _findings(
+    con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
+) -> list[Finding]:
+    found: list[Finding] = []
+    row = con.execute(
+        "SELECT count(*), sum(worth) FROM sold WHERE repeat AND event_type = 'purchase'"
+    ).fetchone()
+    if row and row[0]:
+        less = f", lines worth {row[1]:,.2f}{unit}" if row[1] is not None else ""
+        found.append(
+            finding(
+                REPEATED_PURCHASES,
+                f"{row[0]:,} purchase rows{less} repeat an order that was delivered before.",
+                count=row[0],
+                removed=None if row[1] is None else round(row[1], 4),
+            )
+        )
+    row = con.execute(
+        """
+        SELECT coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * worth), 0) FROM (
+            SELECT any_value(worth) AS worth, count(*) AS n FROM sold
+            WHERE event_type = 'purchase' AND NOT repeat AND NOT named AND item_id IS NOT NULL
+            GROUP BY s, item_id, price, quantity HAVING count(*) > 1)
+        """
+    ).fetchone()
+    if row and row[0]:
+        found.append(
+            finding(
+                SIMILAR_PURCHASES,
+                f"{row[0]} purchases ({row[1]:,.2f}{unit}) repeat the item and price of another in "
+                "their session at another time; without an order id they are kept as money.",
+                count=int(row[0]),
+                money=round(row[1], 4),
+            )
+        )
+    row = con.execute(
+        "SELECT count(*) FROM sold WHERE event_type = 'purchase' AND item_id IS NULL"
+    ).fetchone()
+    if row and row[0]:
+        found.append(finding(NO_ITEM, f"{row[0]} purchases name no item.", count=row[0]))
+    return found + _reconciled(con, figures, unit) + _shared(con, unit)
+
+
+def _reconciled(
+    con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
+) -> list[Finding]:
+    """Hold orders' totals against their lines, where both are known for every line."""
+    row = con.execute(
+        """
+        SELECT count(*), sum(total), sum(worth), count(*) FILTER (abs(total - worth) > 0.005),
+               count(*) FILTER (totals > 1)
+        FROM (SELECT any_value(total) AS total,
+                     CASE WHEN count(worth) = count(*) THEN sum(worth) END AS worth,
+                     count(DISTINCT order_value) AS totals
+              FROM sold WHERE event_type = 'purchase' AND NOT repeat GROUP BY o)
+        WHERE total IS NOT NULL AND worth IS NOT NULL
+        """
+    ).fetchone()
+    orders, totals, lines, unlike, several = row or (0, None, None, 0, 0)
+    figures["order_totals"] = None if totals is None else round(totals, 4)
+    figures["order_lines"] = None if lines is None else round(lines, 4)
+    found: list[Finding] = []
+    if orders and abs(totals - lines) > _SHARE * max(abs(totals), abs(lines)):
+        found.append(
+            finding(
+                UNEQUAL,
+                f"{orders:,} orders total {totals:,.2f}{unit}, their lines {lines:,.2f}{unit} "
+                f"({unlike:,} orders differ); the totals count.",
+                count=unlike,
+                totals=round(totals, 4),
+                lines=round(lines, 4),
+            )
+        )
+    row = con.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM sold WHERE event_type = 'purchase' "
+        "GROUP BY o HAVING count(DISTINCT order_value) > 1)"
+    ).fetchone()
+    if row and row[0]:
+        found.append(
+            finding(TWO_TOTALS, f"{row[0]:,} orders state more than one total.", count=row[0])
+        )
+    return found
+
+
+def _shared(con: duckdb.DuckDBPyConnection, unit: str) -> list[Finding]:
+    row = con.execute(
+        """
+        SELECT count(*), sum(money) FROM (
+            SELECT order_id, sum(revenue) - max(revenue) AS money FROM (
+                SELECT order_id, who, sum(revenue) AS revenue FROM sold
+                WHERE event_type = 'purchase' AND named GROUP BY ALL)
+            GROUP BY 1 HAVING count(*) > 1)
+        """
+    ).fetchone()
+    if not row or not row[0]:
+        return []
+    money = f" ({row[1]:,.2f}{unit} beside the largest)" if row[1] is not None else ""
+    return [
+        finding(SHARED_ORDER, f"{row[0]:,} order ids are used by several visitors{money}.",
+                count=row[0])
+    ]  # fmt: skip

@@ -1,0 +1,214 @@
+"""Nested columns: structs become columns `a.b`, lists of structs stay lists, JSON text is opened.
+
+The same record comes as a struct in Parquet, as an object in JSON lines, as JSON text in a cell (CSV,
+or Parquet written by a loader that knows no structs), or as the text of a Python literal (`to_csv` of
+a data frame). All become the same native columns, so that nothing after this file sees the form.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import duckdb
+
+from cartcast.events.sql import identifier, literal
+
+__all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
+
+_DEPTH = 8
+_MOST = 4000
+"""Columns that one nested value may open into; more is data in the place of names."""
+
+
+class Cell(NamedTuple):
+    """A column of a source: its SQL over the source's relation, and its DuckDB type."""
+
+    sql: str
+    kind: str
+    type: Any = None
+
+
+def flatten(name: str, sql: str, kind: Any) -> dict[str, Cell]:
+    """Return flat name -> cell of a column of a DuckDB type; structs are opened.
+
+    A Parquet list that was written as `list.element` is a plain list.
+    """
+    found: dict[str, Cell] = {}
+    _flatten(found, name, sql, kind, 0)
+    return found
+
+
+def _flatten(found: dict[str, Cell], name: str, sql: str, kind: Any, depth: int) -> None:
+    if kind.id == "struct" and depth < _DEPTH:
+        children = dict(kind.children)
+        if list(children) == ["list"] and children["list"].id == "list":
+            inner = dict(children["list"].children)["child"]
+            element = dict(inner.children) if inner.id == "struct" else {}
+            if len(element) == 1 and next(iter(element)) in ("element", "item", "array"):
+                field = next(iter(element))
+                listed = f"list_transform({sql}.list, lambda one: one.{identifier(field)})"
+                _flatten(found, name, listed, _list_of(element[field]), depth + 1)
+                return
+        for field, inner in kind.children:
+            _flatten(
+                found, f"{name}.{field}", f"struct_extract({sql}, {literal(field)})", inner,
+                depth + 1,
+            )  # fmt: skip
+    elif kind.id == "map":
+        found[name] = Cell(f"map_entries({sql})", str(kind).upper(), kind)
+    elif kind.id in ("list", "array"):
+        found[name] = Cell(sql, "LIST", kind)
+    elif kind.id in ("blob", "bit", "enum", "uuid", "json", "union"):
+        found[name] = Cell(f"CAST({sql} AS VARCHAR)", "VARCHAR")
+    else:
+        found[name] = Cell(sql, str(kind).upper())
+
+
+def _list_of(kind: Any) -> Any:
+    return duckdb.list_type(kind)
+
+
+def merged(structures: Iterable[Any]) -> Any:
+    """Return one JSON structure (as `json_structure` gives it) that holds all of these.
+
+    >>> merged([{"a": "VARCHAR"}, {"b": [{"c": "UBIGINT"}]}, {"b": [{"d": "NULL"}]}])
+    {'a': 'VARCHAR', 'b': [{'c': 'UBIGINT', 'd': 'NULL'}]}
+    """
+    return reduce(_merge, structures, "NULL")
+
+
+def _merge(a: Any, b: Any) -> Any:
+    if isinstance(a, dict) and isinstance(b, dict):
+        out = dict(a)
+        for key, value in b.items():
+            out[key] = _merge(out[key], value) if key in out else value
+        return out
+    if isinstance(a, list) and isinstance(b, list):
+        return [_merge(a[0], b[0])] if a and b else a or b
+    if a == "NULL" or a == b:
+        return b
+    if b == "NULL":
+        return a
+    # An object here and a text there: both are kept as JSON text.
+    return "JSON" if isinstance(a, dict | list) or isinstance(b, dict | list) else "VARCHAR"
+
+
+def type_of(structure: Any) -> str:
+    """Return the DuckDB type of a merged structure; every leaf is text.
+
+    >>> type_of({"a": "UBIGINT", "b": [{"c": "VARCHAR"}]})
+    'STRUCT("a" VARCHAR, "b" STRUCT("c" VARCHAR)[])'
+    """
+    if isinstance(structure, dict) and structure:
+        fields = ", ".join(f"{identifier(k)} {type_of(v)}" for k, v in _unlike(structure).items())
+        return f"STRUCT({fields})"
+    if isinstance(structure, list):
+        return (type_of(structure[0]) if structure else "VARCHAR") + "[]"
+    return "VARCHAR"
+
+
+def _unlike(structure: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep the first of keys that differ in case only: the engine's names know no case."""
+    seen: dict[str, Any] = {}
+    lower: set[str] = set()
+    for key, value in structure.items():
+        if key.lower() not in lower:
+            lower.add(key.lower())
+            seen[key] = value
+    return seen
+
+
+def json_schema(structure: Any) -> Any:
+    """Return a merged structure as `from_json` wants it; every leaf is text."""
+    if isinstance(structure, dict) and structure:
+        return {k: json_schema(v) for k, v in _unlike(structure).items()}
+    if isinstance(structure, list):
+        return [json_schema(structure[0])] if structure else ["VARCHAR"]
+    return "VARCHAR"
+
+
+def structure_of(con: duckdb.DuckDBPyConnection, json: str, relation: str) -> Any:
+    """Return the merged structure of a JSON value over all rows of a relation."""
+    import json as codec
+
+    rows = con.execute(
+        f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} "
+        f"WHERE {json} IS NOT NULL"
+    ).fetchall()
+    return merged(codec.loads(row[0]) for row in rows if row[0] is not None)
+
+
+def opened_text(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    cells: Mapping[str, Cell],
+    sample: Sequence[Sequence[str | None]],
+) -> tuple[str, dict[str, Cell]]:
+    """Return the relation and the cells with columns of JSON text (or Python literals) opened."""
+    out: dict[str, Cell] = {}
+    added: list[str] = []
+    for place, (name, cell) in enumerate(cells.items()):
+        values = [v for row in sample if len(row) > place and (v := row[place])]
+        form = _form(values) if cell.kind == "VARCHAR" else None
+        if form is None:
+            out[name] = cell
+            continue
+        text = cell.sql
+        if form == "python":
+            _declare_literals(con)
+            text = f"python_literal({text})"
+        structure = structure_of(con, f"TRY_CAST({text} AS JSON)", relation)
+        if not isinstance(structure, dict | list) or not structure or _leaves(structure) > _MOST:
+            out[name] = cell
+            continue
+        column = f"o{len(added)}"
+        schema = literal(json.dumps(json_schema(structure)))
+        added.append(f"from_json(TRY_CAST({text} AS JSON), {schema}) AS {column}")
+        (kind,) = con.sql(f"SELECT CAST(NULL AS {type_of(structure)}) AS x").types
+        out.update({k: v for k, v in flatten(name, column, kind).items() if k not in out})
+    if added:
+        relation = f"(SELECT *, {', '.join(added)} FROM {relation})"
+    return relation, out
+
+
+def _leaves(structure: Any) -> int:
+    if isinstance(structure, dict):
+        return sum(_leaves(v) for v in structure.values())
+    return _leaves(structure[0]) if isinstance(structure, list) and structure else 1
+
+
+def _form(values: Sequence[str]) -> str | None:
+    """Return `json` or `python` when all of a sample's texts are such objects or lists."""
+    texts = [t for v in values[:200] if (t := v.strip()) and t.lower() not in _EMPTY]
+    if not texts or not all(t[0] in "{[" for t in texts):
+        return None
+    if all(_loads(t) for t in texts):
+        return "json"
+    from cartcast.events.literals import literal_to_json
+
+    return "python" if all(literal_to_json(t) is not None for t in texts) else None
+
+
+_EMPTY = ("null", "none", "nan", "\\n")
+
+
+def _loads(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _declare_literals(con: duckdb.DuckDBPyConnection) -> None:
+    from duckdb.sqltypes import VARCHAR
+
+    from cartcast.events.literals import literal_to_json
+
+    known = con.execute(
+        "SELECT 1 FROM duckdb_functions() WHERE function_name = 'python_literal'"
+    ).fetchone()
+    if known is None:
+        con.create_function("python_literal", literal_to_json, [VARCHAR], VARCHAR)

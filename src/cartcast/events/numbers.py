@@ -1,0 +1,78 @@
+"""Numbers: the decimal mark is decided over all values of a column, never by one cell.
+
+`12,50` holds a decimal comma and `12.50` a decimal point for sure; `1.299` alone may be either. A
+column with sure values of one kind is read by that mark, and cells that do not fit it are rejects;
+a column whose marks are all undecidable is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import re
+
+from cartcast.events.sql import literal
+
+__all__ = ["NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample", "number_sql", "votes_sql"]
+
+NUMBER_COLUMNS = (
+    "price", "quantity", "line_value", "order_value", "tax", "shipping", "discount",
+)  # fmt: skip
+"""Canonical columns that hold money or counts."""
+
+_POINT = r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?"
+_COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?"
+_SURE_POINT = r"[-+]?(\d+\.(\d{1,2}|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,})"
+_SURE_COMMA = r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})"
+_EITHER = r"[-+]?[1-9]\d{0,2}[.,]\d{3}"
+
+
+def mark_of_sample(values: Iterable[str]) -> str:
+    """Return the decimal mark that a sample speaks for: `.` unless only commas are sure.
+
+    >>> mark_of_sample(["12,50", "3"]), mark_of_sample(["1.299", "1.299,00"]), mark_of_sample(["7"])
+    (',', ',', '.')
+    """
+    texts = [v.strip() for v in values]
+    points = sum(bool(re.fullmatch(_SURE_POINT, t)) for t in texts)
+    commas = sum(bool(re.fullmatch(_SURE_COMMA, t)) for t in texts)
+    return "," if commas > points else "."
+
+
+def number_sql(text: str, mark: str) -> str:
+    """Return SQL of a number written with `mark`; null where the text is none.
+
+    Groups of three digits may be set off by the other mark.
+    """
+    if mark == ",":
+        return (
+            f"CASE WHEN regexp_full_match({text}, '{_COMMA}') THEN "
+            f"TRY_CAST(replace(replace({text}, '.', ''), ',', '.') AS DOUBLE) END"
+        )
+    # Plain numbers are by far the most: they are cast at once.
+    return (
+        f"coalesce(TRY_CAST({text} AS DOUBLE), CASE WHEN contains({text}, ',') AND "
+        f"regexp_full_match({text}, '{_POINT}') THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
+        f"END)"
+    )
+
+
+def doubtful_sql(text: str) -> str:
+    """Return SQL that keeps a cell as text where its mark alone does not tell the number."""
+    # A point followed by three last digits, or any comma; the fourth last character is looked at
+    # first, because it is cheap.
+    return (
+        f"CASE WHEN contains({text}, ',') OR ({text}[-4:-4] = '.' AND "
+        f"regexp_full_match({text}, '{_EITHER}')) THEN {text} END"
+    )
+
+
+def votes_sql(text: str) -> dict[str, str]:
+    """Return SQL counts of cells that are sure of a point, sure of a comma, or of neither."""
+    def count(pattern: str) -> str:
+        return f"count(*) FILTER (regexp_full_match({text}, {literal(pattern)}))"
+
+    return {
+        "point": count(_SURE_POINT),
+        "comma": count(_SURE_COMMA),
+        "either": count(_EITHER),
+    }

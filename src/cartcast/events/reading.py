@@ -1,0 +1,195 @@
+"""Reading: open each source, choose its layout, and type its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.events.csvfile import UnreadableTextError, rewritten
+from cartcast.events.guess import choose
+from cartcast.events.layouts import Layout
+from cartcast.events.mapping import Resolved, resolve, unrolled
+from cartcast.events.numbers import NUMBER_COLUMNS, votes_sql
+from cartcast.events.orders import resolve_orders
+from cartcast.events.privacy import Privacy
+from cartcast.events.read import Source, expand, open_source
+from cartcast.events.rejects import read_unsplit
+from cartcast.events.staged import Stage, stage_source
+from cartcast.findings import Finding
+
+__all__ = ["Read", "read_sources"]
+
+
+@dataclass
+class Read:
+    """Every source, opened and typed.
+
+    Attributes:
+        sources: in the order in which they were given; the orders table last.
+        resolved: their layouts, resolved.
+        stage: their typed rows.
+        findings: what must be said of the layouts.
+        clock: what the layouts say that the clock can tell.
+        orders_file: number of the orders table among the sources, or None.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    resolved: list[Resolved] = field(default_factory=list)
+    stage: Stage = field(default_factory=Stage)
+    findings: list[Finding] = field(default_factory=list)
+    clock: str = "time"
+    orders_file: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The sources, for messages."""
+        first = self.sources[0].name
+        return first if len(self.sources) == 1 else f"{first} and {len(self.sources) - 1} more"
+
+
+def read_sources(
+    con: duckdb.DuckDBPyConnection,
+    found: Sequence[Any],
+    layout: Layout | None,
+    orders: Any,
+    work: Path,
+    say: Callable[[str, float | None], None],
+    privacy: Privacy | None,
+) -> Read:
+    """Open every source with its layout and type its rows on `con`.
+
+    Raises:
+        DataError: a source cannot be read, or clocks differ.
+        UsageError: the orders are not one table.
+    """
+    read = Read()
+    for file in found:
+        source, resolved, findings = _opened(con, file, layout, work)
+        read.sources.append(source)
+        read.resolved.append(resolved)
+        read.findings += findings
+    clocks = {r.layout.clock for r in read.resolved}
+    if len(clocks) > 1:
+        raise DataError(
+            f"{read.shown}: the sources have different clocks ({', '.join(sorted(clocks))}); read "
+            "them apart."
+        )
+    read.clock = clocks.pop()
+    if orders is not None:
+        files = list(expand(orders))
+        if len(files) != 1:
+            raise UsageError(f"orders must be one table, got {len(files)} files in {orders}.")
+        source = open_source(con, files[0], work)
+        read.orders_file = len(read.sources)
+        read.sources.append(source)
+        read.resolved.append(resolve_orders(source, read.clock))
+    for number in range(len(read.sources)):
+        say(f"reading {Path(read.sources[number].name).name}", number / len(read.sources))
+        _typed(con, read, number, work, privacy)
+    if privacy is not None:
+        _require_columns(read, privacy)
+    read.stage.declare(con)
+    return read
+
+
+def _opened(
+    con: duckdb.DuckDBPyConnection, file: Any, layout: Layout | None, work: Path
+) -> tuple[Source, Resolved, list[Finding]]:
+    header = [v.header for v in (layout, *layout.variants)] if layout else []
+    source = open_source(
+        con,
+        file,
+        work,
+        separator=layout.separator if layout else None,
+        header=[h for h in header if h],
+        skip=layout.skip if layout else None,
+    )
+    source, chosen, findings = choose(source, layout)
+    source = unrolled(chosen, source)
+    return source, resolve(chosen, source), findings
+
+
+def _require_columns(read: Read, privacy: Privacy) -> None:
+    """Refuse to leave a column as it is because no source has it by that name."""
+    known = sorted({c.strip('"') for p in read.stage.present for c in p if not c.startswith("__")})
+    for name in privacy.columns:
+        if name not in known:
+            raise UsageError(
+                f"privacy: the log has no column {name!r} to pseudonymise."
+                f"{did_you_mean(name, known)}"
+            )
+
+
+def _typed(
+    con: duckdb.DuckDBPyConnection, read: Read, number: int, work: Path, privacy: Privacy | None
+) -> None:
+    """Type the rows of one source; again, if its text or its decimal mark was taken wrongly."""
+    source = read.sources[number]
+    for _ in range(3):
+        try:
+            stage_source(con, read.stage, source, read.resolved[number], work, privacy)
+            read_unsplit(con, source, number)
+        except UnreadableTextError as error:
+            _forget(con, read.stage, number)
+            source = read.sources[number] = rewritten(con, source, error.encoding, work)
+            read.resolved[number] = resolve(read.resolved[number].layout, source)
+            continue
+        mark = _decided(con, read, number)
+        if mark == read.resolved[number].mark:
+            return
+        _forget(con, read.stage, number)
+        layout = replace(read.resolved[number].layout, decimal=mark)
+        read.resolved[number] = resolve(layout, source)
+    raise DataError(f"{source.name}: cannot be split into rows; export it as UTF-8 CSV.")
+
+
+def _forget(con: duckdb.DuckDBPyConnection, stage: Stage, number: int) -> None:
+    del stage.relations[number:], stage.present[number:]
+    con.execute("CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
+                "value VARCHAR, lines BIGINT)")  # fmt: skip
+    con.execute("DELETE FROM unsplit WHERE file = ?", [number])
+
+
+def _decided(con: duckdb.DuckDBPyConnection, read: Read, number: int) -> str:
+    """Return the decimal mark that all values of a source speak for.
+
+    Raises:
+        DataError: none is sure, and some number depends on it.
+    """
+    resolved = read.resolved[number]
+    doubts = [c for c in NUMBER_COLUMNS if f"__doubt_{c}" in read.stage.present[number]]
+    if not doubts:
+        return resolved.mark
+    relation = read.stage.relations[number]
+    point = comma = either = 0
+    example, column = None, ""
+    for name in doubts:
+        votes = votes_sql(f"__doubt_{name}")
+        plain = f"count(*) FILTER (__doubt_{name} IS NULL AND {name} <> trunc({name}))"
+        row = con.execute(
+            f"SELECT {votes['point']} + {plain}, {votes['comma']}, {votes['either']}, "
+            f"any_value(__doubt_{name}) FROM {relation}"
+        ).fetchone()
+        assert row is not None
+        point, comma, either = point + row[0], comma + row[1], either + row[2]
+        if row[2] and example is None:
+            example, column = row[3], resolved.mapped[name].column
+    if resolved.mark == ",":
+        # Fractions of a comma file are its commas; a point in it would be one of thousands.
+        return ","
+    if comma > point:
+        return ","
+    if either and not point and not comma:
+        raise DataError(
+            f"{read.sources[number].name}: numbers in {column!r} such as {example!r} may have a "
+            "decimal mark or a thousands mark, and no other number tells; state `decimal: '.'` or "
+            "`decimal: ','` in a layout (`cartcast layout FILE`)."
+        )
+    return resolved.mark
+
+

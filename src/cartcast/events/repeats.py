@@ -1,0 +1,234 @@
+"""Repeats: an event that was sent twice, a file that was delivered twice, rows in two files.
+
+An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of an
+event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that lies in
+two files counts once, and a file that holds every row an even number of times was delivered twice.
+Within one file equal rows may be double clicks: nobody can tell, so they are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import duckdb
+
+from cartcast.findings import Finding, declare, finding
+
+__all__ = ["DROPPED", "Repeats", "find_repeats"]
+
+DROPPED = "dropped"
+"""Table of the rows (seq) that are left out because they came before."""
+
+DUPLICATE_ROWS = declare(
+    "EV112",
+    "note",
+    "Rows that repeat another row in every column",
+    "They may be double clicks or events sent twice; without an event id nobody can tell, so they "
+    "are kept as events.",
+    "Export an event id; events with an id seen before are dropped.",
+)
+DUPLICATE_EVENTS = declare(
+    "EV132",
+    "note",
+    "Events that were sent twice were dropped",
+    "Their event id came before, on a row with the same visitor, time and kind of event.",
+    "Nothing to do; many of them point to a tracker that sends twice.",
+)
+NO_EVENT_ID = declare(
+    "EV133",
+    "warn",
+    "The event id does not tell events apart",
+    "The same id stands on rows that differ in visitor, time or kind of event; these rows are kept.",
+    "If it is a code of the kind of event, map it as `event_type` or leave it out of the layout.",
+)
+IN_TWO_FILES = declare(
+    "EV134",
+    "warn",
+    "Files overlap",
+    "The same rows lie in more than one file; they count once.",
+    "Check which periods were exported.",
+)
+TWICE = declare(
+    "EV135",
+    "warn",
+    "The file holds every row twice",
+    "Each row lies in it an even number of times, as when an export is appended to itself; half of "
+    "them were dropped.",
+    "Export again.",
+)
+
+_FEW = 4
+"""Rows under which a file of pairs proves nothing."""
+
+
+class Repeats(NamedTuple):
+    """Rows dropped as repeats, rows kept though they repeat one, and what must be said."""
+
+    events: int
+    rows: int
+    kept: int
+    findings: list[Finding]
+
+
+def find_repeats(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[str],
+    *,
+    event_ids: bool,
+    files: int,
+    timed: bool,
+) -> Repeats:
+    """Keep in the table `dropped` the rows that came before.
+
+    Args:
+        con: engine connection.
+        rows: relation of the good rows.
+        columns: quoted columns that make a row what it is.
+        event_ids: some source has event ids.
+        files: number of sources.
+        timed: the clock tells moments; without one, equal rows in two files may be two events.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {DROPPED} (seq BIGINT)")
+    found: list[Finding] = []
+    events = _by_event_id(con, rows, found) if event_ids else 0
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE twins AS
+        SELECT h, count(*) AS n FROM (
+            SELECT hash({", ".join(columns)}) AS h FROM {rows}
+            {"WHERE event_id IS NULL" if event_ids else ""}) GROUP BY h HAVING count(*) > 1
+        """
+    )
+    row = con.execute("SELECT count(*), sum(n - 1) FROM twins").fetchone()
+    pairs, spare = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+    dropped = 0
+    if pairs:
+        dropped = _by_row(con, rows, columns, found, files=files, timed=timed, ids=event_ids)
+    con.execute("DROP TABLE twins")
+    kept = spare - dropped
+    if kept:
+        found.append(
+            finding(
+                DUPLICATE_ROWS,
+                f"{kept} rows repeat another row in every column; kept.",
+                count=kept,
+            )
+        )
+    return Repeats(events, dropped, kept, found)
+
+
+def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]) -> int:
+    """Drop rows whose event id came before on an equal row; lines of one record belong together."""
+    same = "visitor_id, user_id, session_id, event_time, event_type, item_id"
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE again AS
+        WITH ids AS (SELECT hash(event_id) AS i FROM {rows} WHERE event_id IS NOT NULL
+                     GROUP BY 1 HAVING count(DISTINCT (__file, coalesce(__record, __at))) > 1),
+        held AS (
+            SELECT __seq AS seq, hash(event_id) AS i, coalesce(__record, __at) AS record, __file,
+                   __at, hash({same}) AS h
+            FROM {rows} WHERE hash(event_id) IN (SELECT i FROM ids))
+        SELECT seq, i, first_value((__file, record)) OVER same <> (__file, record) AS later,
+               min(h) OVER one <> max(h) OVER one AS unlike
+        FROM (SELECT *, row_number() OVER (PARTITION BY i, __file, record ORDER BY __at) AS part
+              FROM held)
+        WINDOW same AS (PARTITION BY i, h ORDER BY __file, __at
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
+               one AS (PARTITION BY i, part)
+        """
+    )
+    con.execute(f"INSERT INTO {DROPPED} SELECT seq FROM again WHERE later")
+    row = con.execute(
+        "SELECT count(*) FILTER (later), count(*) FILTER (unlike AND NOT later), "
+        "count(DISTINCT i) FILTER (unlike) FROM again"
+    ).fetchone()
+    con.execute("DROP TABLE again")
+    dropped, unlike, ids = row or (0, 0, 0)
+    if unlike:
+        # Where most of the repeated ids disagree it is a code, and agreement is chance.
+        found.append(
+            finding(
+                NO_EVENT_ID,
+                f"{ids:,} event ids stand on rows that differ ({unlike:,} rows); those are kept.",
+                count=unlike,
+                ids=ids,
+            )
+        )
+        if ids and unlike > dropped:
+            con.execute(f"DELETE FROM {DROPPED}")
+            dropped = 0
+    if dropped:
+        found.append(
+            finding(
+                DUPLICATE_EVENTS,
+                f"{dropped} rows carry an event id that came before and agree with it; dropped.",
+                count=dropped,
+            )
+        )
+    return int(dropped)
+
+
+def _by_row(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[str],
+    found: list[Finding],
+    *,
+    files: int,
+    timed: bool,
+    ids: bool,
+) -> int:
+    """Drop rows that lie in two files, and every second row of a file of pairs."""
+    without = "WHERE event_id IS NULL" if ids else ""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE alike AS
+        SELECT seq, file, h, row_number() OVER (PARTITION BY h, file ORDER BY seq) AS place,
+               count(*) OVER (PARTITION BY h, file) AS n
+        FROM (SELECT __seq AS seq, __file AS file, hash({", ".join(columns)}) AS h
+              FROM {rows} {without})
+        WHERE h IN (SELECT h FROM twins)
+        """
+    )
+    dropped = 0
+    for file, total, least, odd in con.execute(
+        f"""
+        SELECT r.file, r.n, coalesce(a.n, 0), coalesce(a.odd, 0) FROM (
+            SELECT __file AS file, count(*) AS n FROM {rows} {without} GROUP BY 1) r
+        LEFT JOIN (SELECT file, count(*) AS n, count(*) FILTER (n % 2 = 1) AS odd
+                   FROM alike GROUP BY 1) a USING (file) ORDER BY 1
+        """
+    ).fetchall():
+        if least != total or odd or total < _FEW:
+            continue
+        con.execute(
+            f"INSERT INTO {DROPPED} SELECT seq FROM alike WHERE file = {file} AND place > n // 2"
+        )
+        con.execute(f"DELETE FROM alike WHERE file = {file} AND place > n // 2")
+        dropped += total // 2
+        found.append(
+            finding(TWICE, f"file {file + 1}: each of {total:,} rows lies in it an even number of "
+                    "times; half of them were dropped.", count=total // 2)
+        )  # fmt: skip
+    if files > 1 and timed:
+        # Of the rows that a file shares with those before it, only what it has more of is new.
+        row = con.execute(
+            f"""
+            INSERT INTO {DROPPED}
+            SELECT seq FROM (
+                SELECT seq, file, place, min(file) OVER (PARTITION BY h, place) AS first FROM alike)
+            WHERE file > first
+            """
+        ).fetchone()
+        shared = int(row[0]) if row else 0
+        dropped += shared
+        if shared:
+            found.append(
+                finding(IN_TWO_FILES, f"{shared:,} rows lie in more than one file; each counts "
+                        "once.", count=shared)
+            )  # fmt: skip
+    con.execute("DROP TABLE alike")
+    return dropped
