@@ -32,7 +32,7 @@ class Mapped:
         native: SQL and type when it is a single column that is not text.
         divide: number by which to divide.
         plus: SQL of microseconds to add to a time, or None.
-        nothing: SQL of the word for nothing that an id cell holds, null for any other cell.
+        raw: SQL of an id cell as it is written, for words that stand for nothing.
     """
 
     column: str
@@ -40,7 +40,7 @@ class Mapped:
     native: tuple[str, str] | None = None
     divide: float | None = None
     plus: str | None = None
-    nothing: str | None = None
+    raw: str | None = None
 
 
 @dataclass(frozen=True)
@@ -231,12 +231,8 @@ def _mapped(
         text = f"coalesce({text}, {literal(value.constant)})"
     single = native if len(texts) == 1 and value.constant is None else None
     plus = _plus(layout, source, by_name, target, value, used)
-    nothing = None
-    if target in ID_COLUMNS and raws:
-        word = f"coalesce({', '.join(raws)})"
-        plain = ", ".join(literal(w) for w in NULL_WORDS)
-        nothing = f"CASE WHEN ({text}) IS NULL AND {word} NOT IN ({plain}) THEN {word} END"
-    return Mapped(shown[0], text, single, value.divide, plus, nothing)
+    raw = f"coalesce({', '.join(raws)})" if target in ID_COLUMNS and raws else None
+    return Mapped(shown[0], text, single, value.divide, plus, raw)
 
 
 def _plus(

@@ -13,7 +13,8 @@ from cartcast.events.sql import literal
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
-__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed"]
+__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed",
+           "ways_of_writing"]  # fmt: skip
 
 REASONS: dict[str, str] = {
     "ragged_row": "more or fewer cells than the header has columns",
@@ -88,7 +89,8 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
     if "known_time" in mapped:
         known = mapped["known_time"]
         native = _native_time(known, "n_known_time", layout.zone)
-        out["known_time"] = native or times.time_sql("t_known_time", "auto", layout.zone).utc
+        read = times.time_sql("t_known_time", "auto", layout.zone, "k_known_time")
+        out["known_time"] = native or read.utc
         rules.append(
             Rule(
                 "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL",
@@ -172,7 +174,7 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
         text = "(p_0 || '-' || lpad(p_1, 2, '0') || '-' || lpad(p_2, 2, '0'))"
         day = f"CAST(TRY_CAST({text} AS DATE) AS TIMESTAMP)"
         column = "+".join(layout.columns["event_time"].parts)
-        found = times.TimeSql(day, "0", "CAST(NULL AS TIMESTAMP)")
+        found = times.TimeSql("NULL", day, "0", "CAST(NULL AS TIMESTAMP)")
         date_only = "true"
     elif "event_time" in mapped:
         text, column = "t_event_time", mapped["event_time"].column
@@ -203,15 +205,26 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
     return {"event_time": utc, "__zone": zone, "__date_only": date_only, "__clock": clock}, rules
 
 
+def ways_of_writing(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str]:
+    """Return SQL of how times are written, by the name under which `typed` reads it."""
+    found: dict[str, str] = {}
+    for target, form in (("event_time", resolved.layout.time_format), ("known_time", "auto")):
+        if target in mapped and mapped[target].native is None:
+            way = times.time_sql(f"t_{target}", form, resolved.layout.zone).written
+            if way != "NULL":
+                found[f"k_{target}"] = way
+    return found
+
+
 def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeSql, str]:
     text = "t_event_time"
     native = _native_time(mapped, "n_event_time", zone)
     if native is not None and mapped.native is not None:
         aware = mapped.native[1].startswith("TIMESTAMP WITH")
         local = "NULL::TIMESTAMP" if aware else "TRY_CAST(n_event_time AS TIMESTAMP)"
-        found = times.TimeSql(native, "1" if aware else "0", local)
+        found = times.TimeSql("NULL", native, "1" if aware else "0", local)
         return found, str(mapped.native[1] == "DATE").lower()
-    found = times.time_sql(text, form, zone)
+    found = times.time_sql(text, form, zone, "k_event_time")
     if form.startswith("epoch"):
         return found, "false"
     if form not in ("iso", "auto"):
