@@ -41,7 +41,6 @@ _OWN = {
     "__clock": "TINYINT",
     "__rule": "TINYINT",
     "__value": "VARCHAR",
-    "__lines": "BIGINT",
     "__record": "BIGINT",
     "__nothing": "VARCHAR",
     **{f"__tie_{i}": "DOUBLE" for i in range(3)},
@@ -176,7 +175,8 @@ def _statement(
     in_place = source.positioned and part is None
     record = "row_at" if part is not None or source.positioned or source.unrolled else "NULL"
     carried = [f"{broken} AS broken", f"{record} AS record", f"{source.blank or 'false'} AS blank"]
-    carried += _lines(source, broken)
+    if source.kind == "json":
+        carried.append("line")
     cells = [*carried, *_cells(source, resolved, mapped)]
     text = f"SELECT {', '.join(cells)} FROM {rows}"
     parsed = [f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items()]
@@ -187,8 +187,6 @@ def _statement(
         text += f") LEFT JOIN (VALUES {pairs}) AS words(word, kind) ON (word = lower(t_event_type)"
     selected = _selected(values, mapped, resolved)
     selected += [("__rule", "rule", "TINYINT"), ("__value", _value(rules), "VARCHAR")]
-    if source.kind == "csv":
-        selected.append(("__lines", "lines", "BIGINT"))
     if record != "NULL":
         selected.append(("__record", "record", "BIGINT"))
     if any(m.raw for m in mapped.values()):
@@ -221,14 +219,6 @@ def _value(rules: Sequence[Rule]) -> str:
     return f"substr(CASE rule {branches} END, 1, 200)" if branches else "CAST(NULL AS VARCHAR)"
 
 
-def _lines(source: Source, broken: str) -> list[str]:
-    if source.kind != "csv":
-        return ["0 AS lines", *(["line"] if source.kind == "json" else [])]
-    cells = [f"coalesce({c.sql}, '')" for c in source.cells.values() if c.kind == "VARCHAR"]
-    breaks = " + ".join(f"length({c}) - length(replace({c}, chr(10), ''))" for c in cells) or "0"
-    return [f"CASE WHEN {broken} THEN {breaks} ELSE 0 END AS lines"]
-
-
 def _cells(
     source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]
 ) -> list[str]:
@@ -247,7 +237,10 @@ def _cells(
     found += [f"{sql} AS x_{i}" for i, (_, sql, _) in enumerate(resolved.extras.values())]
     found += [f"{sql} AS tie_{i}" for i, sql in enumerate(resolved.ties[:3])]
     if source.kind == "csv":
-        found.append(f"{next(iter(source.cells.values())).sql} AS first_cell")
+        texts = [c.sql for c in source.cells.values() if c.kind == "VARCHAR"]
+        found.append(f"{texts[0]} AS first_cell")
+        # Only a ragged row is asked how many lines a quote took in.
+        found += [f"{sql} AS r_{i}" for i, sql in enumerate(texts)]
     return found
 
 
@@ -282,7 +275,11 @@ def _selected(
 
 def _shape_rules(source: Source, resolved: Resolved) -> list[Rule]:
     """Return the reasons that come before all others: a row that is none."""
-    takes_in = "CASE WHEN lines > 0 THEN 'a quote opened here takes in ' || lines || ' more lines' END"
+    cells = [f"r_{i}" for i, c in enumerate(
+        c for c in source.cells.values() if c.kind == "VARCHAR"
+    )]
+    lines = f"length(concat({', '.join(cells)})) - length(replace(concat({', '.join(cells)}), chr(10), ''))"
+    takes_in = f"'a quote opened here takes in ' || nullif({lines}, 0) || ' more lines'"
     rules = [Rule("blank", "", "blank", "NULL")] if source.blank else []
     if source.kind == "csv":
         if resolved.parts or "event_time" in resolved.mapped:
