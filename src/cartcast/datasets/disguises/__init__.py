@@ -1,0 +1,1 @@
+"""One simulated shop in the form of every tracker and in every accident, with its truth."""
