@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 from cartcast.datasets.disguises.truth import FACTS
 
-__all__ = ["ALL_FACTS", "Form", "every", "first_line", "signed", "tells_all_but"]
+__all__ = ["ALL_FACTS", "Form", "every", "first_line", "tells_all_but"]
 
 ALL_FACTS: frozenset[str] = frozenset(FACTS)
 
@@ -41,6 +41,9 @@ class Form:
         write: log -> sheets, in the order of `files`.
         see: log -> the log as this form can show it (ids in its own style, events that it knows).
         source: where the shape is documented.
+        header: whether a flat file names its columns.
+        own: a table that a shop wrote by itself, in columns of its own choice.
+        nested: a row is an event with structures in it.
     """
 
     name: str
@@ -50,6 +53,10 @@ class Form:
     write: Callable[[TrueLog], tuple[Sheet, ...]]
     see: Callable[[TrueLog], TrueLog] = every
     source: str = ""
+
+    header: bool = True
+    own: bool = False
+    nested: bool = False
 
     @property
     def flat(self) -> bool:
@@ -76,14 +83,3 @@ def first_line(event: Event) -> dict[str, Any]:
         "quantity": line.quantity,
     }
 
-
-def signed(event: Event) -> float | None:
-    """Return the order's total, negative for a refund: the sign that many sources use."""
-    if event.order is None:
-        return None
-    return -event.order.total if event.event_type == "refund" else event.order.total
-
-
-def dropped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row without its nulls."""
-    return {key: value for key, value in row.items() if value is not None}

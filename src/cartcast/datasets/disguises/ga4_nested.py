@@ -221,7 +221,7 @@ _TELLS = tells_all_but("event_id", "shelf")
 _SOURCE = "https://support.google.com/analytics/answer/7029846"
 
 FORMS = (
-    Form("ga4", "ga4", ("events.parquet",), _TELLS, _parquet, as_ga4, _SOURCE),
-    Form("ga4-jsonl", "ga4", ("events.jsonl",), _TELLS, _json, as_ga4, _SOURCE),
+    Form("ga4", "ga4", ("events.parquet",), _TELLS, _parquet, as_ga4, _SOURCE, nested=True),
+    Form("ga4-jsonl", "ga4", ("events.jsonl",), _TELLS, _json, as_ga4, _SOURCE, nested=True),
 )
 """Nested Parquet, and JSON lines as BigQuery extracts them."""

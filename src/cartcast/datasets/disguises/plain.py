@@ -110,9 +110,9 @@ def _by_device(log: TrueLog) -> TrueLog:
 _TELLS = tells_all_but("event_order")
 
 FORMS = (
-    Form("plain", "cartcast", ("events.csv",), _TELLS, _table),
-    Form("plain-jsonl", "cartcast", ("events.jsonl",), _TELLS, _json),
-    Form("plain-parquet", "cartcast", ("events.parquet",), _TELLS, _parquet),
+    Form("plain", "cartcast", ("events.csv",), _TELLS, _table, own=True),
+    Form("plain-jsonl", "cartcast", ("events.jsonl",), _TELLS, _json, own=True),
+    Form("plain-parquet", "cartcast", ("events.parquet",), _TELLS, _parquet, own=True),
     Form(
         "bare",
         None,
@@ -120,6 +120,7 @@ FORMS = (
         frozenset(_BARE) | {"events", "row_order", "refund"},
         _bare,
         _by_device,
+        own=True,
     ),
 )  # fmt: skip
 """A whole table in Cartcast's names as CSV, JSON lines and Parquet, and a bare one in own names."""

@@ -1,0 +1,98 @@
+"""The same money, stated per unit, per line or per order, and refunds under either sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from cartcast.datasets.disguises.accidents.accident import Accident, each_log, has
+from cartcast.datasets.disguises.sheet import Sheet
+
+__all__ = ["ACCIDENTS"]
+
+_MONEY = frozenset({"money"})
+_OF_ORDER = ("order_value", "tax", "shipping", "discount")
+_Row = dict[str, Any]
+
+
+def _rewrite(names: dict[str, str | None], change: Callable[[_Row], _Row]) -> Any:
+    """Return a change of rows, and of which canonical column (or None) lies under which name."""
+
+    def of(sheet: Sheet) -> Sheet:
+        kept = {**sheet.names, **names}
+        known = {k: v for k, v in kept.items() if v is not None}
+        return replace(sheet.with_rows(change(row) for row in sheet.rows), names=known)
+
+    return each_log(of)
+
+
+def _without(row: _Row, *names: str) -> _Row:
+    return {k: v for k, v in row.items() if k not in names}
+
+
+def _unit_price(row: _Row) -> _Row:
+    return _without(row, *_OF_ORDER)
+
+
+def _line_total(row: _Row) -> _Row:
+    """Give the line's money only, on the rows of orders."""
+    line = row["price"] * row["quantity"] if row.get("order_id") else None
+    return _without(row, *_OF_ORDER, "price") | {"line_total": line and round(line, 2)}
+
+
+def _order_total(name: str) -> Callable[[_Row], _Row]:
+    def change(row: _Row) -> _Row:
+        return _without(row, *_OF_ORDER, "price") | {name: row.get("order_value")}
+
+    return change
+
+
+def _minus(*names: str) -> Callable[[_Row], _Row]:
+    def change(row: _Row) -> _Row:
+        if row["event_type"] != "refund":
+            return row
+        return row | {n: -row[n] for n in names if row.get(n)}
+
+    return change
+
+
+_NO_ORDER: dict[str, str | None] = dict.fromkeys(_OF_ORDER)
+_WHOLE = has("order_value", "price")
+
+
+def _total_under(accident: str, column: str) -> Accident:
+    return Accident(
+        accident,
+        _MONEY,
+        _WHOLE,
+        sheets=_rewrite({**_NO_ORDER, "price": None, "order_value": column}, _order_total(column)),
+        lacks=frozenset({"price"}),
+    )
+
+
+ACCIDENTS = (
+    Accident(
+        "money-unit-price",
+        _MONEY,
+        _WHOLE,
+        sheets=_rewrite(_NO_ORDER, _unit_price),
+        lacks=frozenset({"order_value"}),
+    ),
+    Accident(
+        "money-line-total",
+        _MONEY,
+        _WHOLE,
+        sheets=_rewrite({**_NO_ORDER, "price": None, "line_value": "line_total"}, _line_total),
+        lacks=frozenset({"order_value", "price"}),
+        adds=frozenset({"line_value"}),
+    ),
+    _total_under("money-order-total", "order_total"),
+    _total_under("money-revenue-on-each-line", "revenue"),
+    replace(_total_under("money-amount-on-each-line", "amount"), says=True),
+    Accident("refund-money-minus", frozenset({"sign"}), _WHOLE,
+             sheets=_rewrite({}, _minus("price", "order_value"))),
+    Accident("refund-quantity-minus", frozenset({"sign"}), _WHOLE,
+             sheets=_rewrite({}, _minus("quantity", "order_value"))),
+)  # fmt: skip
+"""Where the money stands, and its sign."""

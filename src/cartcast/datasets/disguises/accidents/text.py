@@ -1,0 +1,94 @@
+"""Files of text in other dialects: separators, encodings, titles above and totals below."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from cartcast.datasets.disguises.accidents.accident import Accident, each_log, flat
+from cartcast.datasets.disguises.form import Form
+from cartcast.datasets.disguises.sheet import Sheet
+
+__all__ = ["ACCIDENTS"]
+
+
+def _speaks(name: str, *touches: str, **dialect: Any) -> Accident:
+    return Accident(
+        name, frozenset(touches), _comma, sheets=each_log(lambda s: s.speak(**dialect))
+    )  # fmt: skip
+
+
+def _comma(form: Form) -> bool:
+    """Whether the form is a CSV of a program (with header), whose dialect a shop can choose."""
+    return form.flat and form.header
+
+
+def _text(form: Form) -> bool:
+    return form.flat or form.lines
+
+
+def _sep_line(sheet: Sheet) -> Sheet:
+    return sheet.speak(separator=";", before=("sep=;",))
+
+
+def _total(sheet: Sheet) -> Sheet:
+    """Add the line that spreadsheets put below: a word, and the sums of the money columns."""
+    money = [sheet.names[n] for n in ("price", "order_value") if n in sheet.names]
+    sums = {name: round(sum(r.get(name) or 0.0 for r in sheet.rows), 2) for name in money}
+    return sheet.with_rows([*sheet.rows, {sheet.columns[0]: "Total", **sums}])
+
+
+def _note(sheet: Sheet) -> Sheet:
+    """Add a column whose cells hold line ends, quotes and separators."""
+    notes = itertools.cycle(('gift, "for you"\nwith ribbon', None, "two\r\nlines; done", "plain"))
+    return sheet.with_rows(row | {"note": next(notes)} for row in sheet.rows)
+
+
+def _end(sheet: Sheet) -> Sheet:
+    """End every line with one separator more, the header's too."""
+    return sheet.speak(end=sheet.dialect.separator)
+
+
+_TITLES = ("Shop events", "Period: 2025-03-03 - 2025-03-17", "")
+_COMMENTS = ("# ----------------------------------------", "# Events", "# 20250303-20250317", "#")
+
+ACCIDENTS = (
+    Accident("note-with-newlines", frozenset({"columns"}), _comma, sheets=each_log(_note)),
+    Accident("total-row", frozenset({"tail"}), _comma, sheets=each_log(_total), says=True),
+    _speaks("semicolons", "separator", "decimal", separator=";"),
+    _speaks("tabs", "separator", "decimal", separator="\t"),
+    _speaks("pipes", "separator", "decimal", separator="|"),
+    _speaks("semicolons-decimal-comma", "separator", "decimal", separator=";", decimal=","),
+    _speaks("tabs-decimal-comma", "separator", "decimal", separator="\t", decimal=","),
+    Accident(
+        "excel-sep-line",
+        frozenset({"separator", "decimal", "head"}),
+        _comma,
+        sheets=each_log(_sep_line),
+    ),
+    Accident(
+        "empty-last-column", frozenset({"end", "separator"}), _comma, sheets=each_log(_end)
+    ),
+    _speaks("comments-above", "head", before=_COMMENTS),
+    _speaks("titles-above", "head", before=_TITLES),
+    Accident(
+        "windows-line-ends",
+        frozenset({"newline"}),
+        _text,
+        sheets=each_log(lambda s: s.speak(newline="\r\n")),
+    ),
+    Accident(
+        "byte-order-mark",
+        frozenset({"encoding"}),
+        _text,
+        sheets=each_log(lambda s: s.speak(encoding="utf-8-sig")),
+    ),
+    Accident(
+        "utf-16", frozenset({"encoding"}), flat, sheets=each_log(lambda s: s.speak(encoding="utf-16"))
+    ),
+    Accident(
+        "gzip", frozenset({"packed"}), _text, sheets=each_log(lambda s: s.speak(packed=True))
+    ),
+)  # fmt: skip
+"""Dialects of text."""
+
