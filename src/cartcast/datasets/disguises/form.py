@@ -10,7 +10,7 @@ from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 from cartcast.datasets.disguises.truth import FACTS
 
-__all__ = ["ALL_FACTS", "Form", "every", "first_line", "tells_all_but"]
+__all__ = ["ALL_FACTS", "Form", "dropped", "every", "tells_all_but"]
 
 ALL_FACTS: frozenset[str] = frozenset(FACTS)
 
@@ -53,7 +53,6 @@ class Form:
     write: Callable[[TrueLog], tuple[Sheet, ...]]
     see: Callable[[TrueLog], TrueLog] = every
     source: str = ""
-
     header: bool = True
     own: bool = False
     nested: bool = False
@@ -69,17 +68,10 @@ class Form:
         return self.files[0].endswith(".jsonl")
 
 
-def first_line(event: Event) -> dict[str, Any]:
-    """Return item, category, brand, price and quantity of the event's own item, or nothing."""
-    line = event.line
-    if line is None:
-        return {}
-    return {
-        "item_id": line.item_id,
-        "item_name": line.name,
-        "category": line.category,
-        "brand": line.brand,
-        "price": line.price,
-        "quantity": line.quantity,
-    }
+def dropped(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row without its nulls.
 
+    >>> dropped({"a": 1, "b": None})
+    {'a': 1}
+    """
+    return {key: value for key, value in row.items() if value is not None}

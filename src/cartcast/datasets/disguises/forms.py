@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from cartcast.datasets.disguises import ga4_flat, ga4_nested, plain
+from cartcast.datasets.disguises import (
+    amplitude,
+    diginetica,
+    ga4_flat,
+    ga4_nested,
+    ga360,
+    matomo,
+    mixpanel,
+    otto,
+    plain,
+    posthog,
+    rees46,
+    retailrocket,
+    segment,
+    shopify,
+    snowplow,
+    woocommerce,
+    yoochoose,
+)
 from cartcast.datasets.disguises.form import Form
 
 __all__ = ["FORMS"]
 
-FORMS: dict[str, Form] = {
-    form.name: form for group in (plain.FORMS, ga4_nested.FORMS, ga4_flat.FORMS) for form in group
-}
+_GROUPS = (
+    plain, ga4_nested, ga4_flat, ga360, segment, posthog, snowplow, matomo, amplitude, mixpanel,
+    shopify, woocommerce, retailrocket, rees46, yoochoose, diginetica, otto,
+)  # fmt: skip
+
+FORMS: dict[str, Form] = {form.name: form for group in _GROUPS for form in group.FORMS}
 """Every form by name."""
