@@ -15,10 +15,12 @@ from cartcast.datasets.disguises.sheet import write_sheet
 from cartcast.datasets.disguises.shop import make_log
 from cartcast.datasets.disguises.truth import Truth, truth_of
 
-__all__ = ["Case", "Written", "cases", "write_case"]
+__all__ = ["Case", "Written", "cases", "product", "write_case"]
 
-_PAIRED = ("plain", "ga4-flat", "ga4-jsonl", "segment")
-_SESSIONS, _DAYS = 60, 14
+_MAIN = ("plain", "ga4-flat", "ga4-jsonl", "segment")
+_SESSIONS, _DAYS = 80, 14
+_MOST = 6
+"""Accidents in one case at most, so that a failure can still be read."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def write_case(case: Case, folder: Path, seed: int = 0) -> Written:
     for accident in case.accidents:
         sheets = accident.sheets(sheets, rng)
     paths = [(write_sheet(sheet, folder), sheet.role) for sheet in sheets]
-    keys = {k: v for accident in case.accidents for k, v in accident.reading.items()}
+    keys = {k: v for accident in case.accidents for k, v in accident.reading}
     layout = {"name": case.form.name, "columns": dict(sheets[0].names), **keys} if keys else None
     return Written(
         log=tuple(path for path, role in paths if role == "log"),
@@ -96,23 +98,73 @@ def write_case(case: Case, folder: Path, seed: int = 0) -> Written:
     )  # fmt: skip
 
 
-def cases(seed: int = 0, forms: Iterable[str] | None = None) -> Iterator[Case]:
-    """Yield every form alone and with each accident it can have, then pairs on the main forms.
+def product(forms: Iterable[str] | None = None) -> Iterator[Case]:
+    """Yield every form alone and with each accident it can have.
 
-    Pairs are covered once over the main forms together: each pair of accidents that fit is given
-    to one of the forms that can have both, drawn by `seed`.
-
-    >>> found = [case.name for case in cases()]
-    >>> len(found) == len(set(found)), found[:2]
-    (True, ['plain', 'plain+zone-berlin-autumn'])
+    >>> [case.name for case in product()][:2]
+    ['plain', 'plain+zone-berlin-autumn']
     """
-    chosen = [FORMS[name] for name in forms or FORMS]
-    for form in chosen:
+    for form in (FORMS[name] for name in forms or FORMS):
         yield Case(form)
         yield from (Case(form, (a,)) for a in ACCIDENTS.values() if a.can(form))
+
+
+def cases(seed: int = 0) -> Iterator[Case]:
+    """Yield the product in few cases: each form with each accident, and pairs of accidents.
+
+    The main forms have each accident alone; the others have several that fit in one case. Each
+    pair of accidents that fit comes together on one of the main forms, drawn by `seed`.
+
+    >>> names = [case.name for case in cases()]
+    >>> len(names) == len(set(names)) and len(names) < len(list(product()))
+    True
+    """
+    yield from product(_MAIN)
     rng = random.Random(seed)
-    mains = [form for form in chosen if form.name in _PAIRED]
-    for first, second in itertools.combinations(ACCIDENTS.values(), 2):
-        able = [form for form in mains if first.can(form) and second.can(form)]
-        if able and first.fits(second) and "length" not in first.touches | second.touches:
-            yield Case(rng.choice(able), (first, second))
+    for form in FORMS.values():
+        if form.name not in _MAIN:
+            yield Case(form)
+            able = [a for a in ACCIDENTS.values() if a.can(form)]
+            yield from _packed(form, rng.sample(able, len(able)))
+    yield from _pairs(rng)
+
+
+def _pairs(rng: random.Random) -> Iterator[Case]:
+    """Yield cases on the main forms until each pair of accidents that fit was in one of them."""
+    able = {n: [a for a in ACCIDENTS.values() if a.can(FORMS[n])] for n in _MAIN}
+    open_: dict[tuple[Accident, Accident], None] = {}
+    for accidents in able.values():
+        open_ |= {p: None for p in itertools.combinations(accidents, 2) if p[0].fits(p[1])}
+    while open_:
+        first = rng.choice(list(open_))
+        form = rng.choice([n for n in _MAIN if set(first) <= set(able[n])])
+        together = list(first)
+        while len(together) < _MOST:
+            new = [a for a in able[form] if all(a.fits(b) for b in together)]
+            if not new:
+                break
+            together.append(max(new, key=lambda a: sum(_pair(a, b) in open_ for b in together)))
+        for one, other in itertools.combinations(together, 2):
+            open_.pop(_pair(one, other), None)
+        yield Case(FORMS[form], _in_order(together))
+
+
+def _packed(form: Form, wanted: list[Accident]) -> Iterator[Case]:
+    """Yield cases of several accidents each until every wanted one was in one of them."""
+    while wanted:
+        together: list[Accident] = []
+        for accident in wanted:
+            if len(together) < _MOST and all(accident.fits(a) for a in together):
+                together.append(accident)
+        wanted = [a for a in wanted if a not in together]
+        yield Case(form, _in_order(together))
+
+
+def _in_order(accidents: Iterable[Accident]) -> tuple[Accident, ...]:
+    """Return the accidents in the order in which they happen."""
+    return tuple(sorted(accidents, key=list(ACCIDENTS.values()).index))
+
+
+def _pair(one: Accident, other: Accident) -> tuple[Accident, Accident]:
+    first, second = _in_order((one, other))
+    return first, second

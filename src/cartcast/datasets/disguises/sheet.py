@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +31,7 @@ class Dialect:
         encoding: of the text; a byte order mark comes with `utf-8-sig` and `utf-16`.
         newline: end of a line.
         header: whether the first row names the columns.
-        null: word of a missing cell.
+        null: words of missing cells, taken in turn.
         before, after: whole lines above and below the table.
         end: text added to every line (an empty last column is one separator).
         packed: gzip.
@@ -40,7 +42,7 @@ class Dialect:
     encoding: str = "utf-8"
     newline: str = "\n"
     header: bool = True
-    null: str = ""
+    null: tuple[str, ...] = ("",)
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     end: str = ""
@@ -85,9 +87,7 @@ def write_sheet(sheet: Sheet, folder: Path) -> Path:
     """Write the sheet into `folder` and return its path (`.gz` is added when packed)."""
     path = folder / sheet.name
     if path.suffix == ".parquet":
-        schema = sheet.schema
-        table = pa.Table.from_pylist([_typed(r) for r in sheet.rows], schema=schema)
-        pq.write_table(table, path)
+        pq.write_table(pa.Table.from_pylist(list(sheet.rows), schema=sheet.schema), path)
         return path
     text = _json(sheet) if path.suffix in (".jsonl", ".json") else _csv(sheet)
     data = text.encode(sheet.dialect.encoding)
@@ -96,11 +96,6 @@ def write_sheet(sheet: Sheet, folder: Path) -> Path:
         data = gzip.compress(data, mtime=0)
     path.write_bytes(data)
     return path
-
-
-def _typed(row: Row) -> Row:
-    """Return the row with dicts and lists as JSON text left to Arrow as they are."""
-    return row
 
 
 def _json(sheet: Sheet) -> str:
@@ -126,17 +121,19 @@ def _csv(sheet: Sheet) -> str:
     return above + buffer.getvalue() + below
 
 
-def _cells(row: Row, columns: Sequence[str], d: Dialect) -> list[str]:
-    return [_cell(row.get(name), d) for name in columns]
+def _cells(row: Row, columns: list[str], d: Dialect) -> list[str]:
+    """Return the row's texts; equal rows take the same words for nothing."""
+    cells = [_cell(row.get(name), d.decimal) for name in columns]
+    first = zlib.crc32(repr(cells).encode()) if len(d.null) > 1 else 0
+    words = (d.null[(first + n) % len(d.null)] for n in itertools.count())
+    return [next(words) if cell is None else cell for cell in cells]
 
 
-def _cell(value: Any, d: Dialect) -> str:
+def _cell(value: Any, decimal: str) -> str | None:
     if value is None:
-        return d.null
+        return None
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.2f}".replace(".", d.decimal)
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    return str(value)
+        return f"{value:.2f}".replace(".", decimal)
+    return json.dumps(value) if isinstance(value, dict | list) else str(value)

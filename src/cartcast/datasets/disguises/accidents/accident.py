@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -28,7 +28,7 @@ class Accident:
     Attributes:
         name: in lower case with dashes.
         touches: what it changes (`rows`, `ids`, `separator`, ...); two accidents that touch the
-            same thing are never combined.
+            same thing are never combined, and one that touches `all` stays alone.
         can: whether a form can have it.
         log: what it does to the shop before it is written; the truth follows.
         sheets: what it does to the rows and the dialect; the truth stays.
@@ -48,12 +48,12 @@ class Accident:
     lacks: frozenset[str] = frozenset()
     adds: frozenset[str] = frozenset()
     says: bool = False
-    reading: Mapping[str, str] = field(default_factory=dict)
+    reading: tuple[tuple[str, str], ...] = ()
     days: int | None = None
 
     def fits(self, other: Accident) -> bool:
         """Whether both can happen to one log."""
-        return not self.touches & other.touches
+        return not self.touches & other.touches and "all" not in self.touches | other.touches
 
 
 def flat(form: Form) -> bool:

@@ -53,11 +53,11 @@ def _local(zone: str) -> Callable[[Sheet], Sheet]:
 ACCIDENTS = tuple(
     Accident(
         f"zone-{name}",
-        frozenset({"clock", "rows"}),
+        frozenset({"clock", "rows", "files", "length"}),
         has("event_time"),
         log=_moved(moment),
         sheets=each_log(_local(zone)),
-        reading={"zone": zone},
+        reading=(("zone", zone),),
         days=2,
     )
     for name, (zone, moment) in _CHANGES.items()

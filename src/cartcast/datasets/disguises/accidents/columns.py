@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import PurePath
@@ -34,6 +35,12 @@ def _with_columns(names: tuple[str, ...], sheets: Sheets, rng: Random) -> Sheets
     return tuple(change(s) if s.role == "log" else s for s in sheets)
 
 
+def _note(sheet: Sheet) -> Sheet:
+    """Add a column whose cells hold line ends, quotes and separators."""
+    notes = itertools.cycle(('gift, "for you"\nwith ribbon', None, "two\r\nlines; done", "plain"))
+    return sheet.with_rows(row | {"note": next(notes)} for row in sheet.rows)
+
+
 def _as_csv(sheet: Sheet, text: Any) -> Sheet:
     """Return the sheet as CSV, lists and structures turned into `text`."""
     rows = sheet.rows
@@ -56,6 +63,12 @@ def _wide(form: Form) -> bool:
 
 
 ACCIDENTS = (
+    Accident(
+        "note-with-newlines",
+        frozenset({"columns"}),
+        lambda form: form.flat and form.header,
+        sheets=each_log(_note),
+    ),
     Accident(
         "columns-named-like-sql",
         frozenset({"columns"}),

@@ -18,14 +18,11 @@ _IDS = frozenset({"ids"})
 _PEOPLE = ("visitor_id", "user_id", "session_id")
 
 WORDS = {
-    "not-set": "(not set)",
-    "undefined": "undefined",
-    "none": "None",
-    "nan": "nan",
-    "n-a": "N/A",
-    "backslash-n": "\\N",
-    "null": "null",
-    "pandas-na": "<NA>",
+    "not-set": ("(not set)",),
+    "undefined": ("undefined",),
+    "none": ("None",),
+    "n-a": ("N/A",),
+    "several": ("nan", "NULL", "null", "\\N", "<NA>", "NaN", "n/a"),
 }
 """Words that stand for nothing, by the name of their accident."""
 
@@ -45,10 +42,6 @@ def _convert(kind: Callable[[str], Any]) -> Callable[[Sheet], Sheet]:
         return sheet.with_rows(rows)
 
     return change
-
-
-def _as_float(text: str) -> str | float:
-    return float(text)
 
 
 def _in_text(kind: Callable[[str], Any]) -> Callable[[Sheet], Sheet]:
@@ -89,6 +82,14 @@ def _words_in_json(word: str) -> Callable[[Sheet], Sheet]:
     return change
 
 
+def _null(words: tuple[str, ...]) -> Callable[[Sheets, Random], Sheets]:
+    return each_log(lambda sheet: sheet.speak(null=words))
+
+
+_TEXTS = frozenset({"category", "brand", "country", "shelf", "currency"})
+"""Facts in which a word for nothing is a word like any other."""
+
+
 def _nobody(sheet: Sheet) -> Sheet:
     visitor = sheet.names["visitor_id"]
     rows = (r if r.get(visitor) is not None else r | {visitor: _ZERO_UUID} for r in sheet.rows)
@@ -109,7 +110,7 @@ def _own_flat(form: Form) -> bool:
 
 ACCIDENTS = (
     Accident("ids-as-integers", _IDS, _own_typed, sheets=each_log(_convert(int))),
-    Accident("ids-as-floats", _IDS, _own_typed, sheets=each_log(_convert(_as_float))),
+    Accident("ids-as-floats", _IDS, _own_typed, sheets=each_log(_convert(float))),
     Accident("ids-as-float-text", _IDS, _own_flat, sheets=each_log(_in_text(float))),
     Accident(
         "ids-float-in-second-file",
@@ -119,25 +120,29 @@ ACCIDENTS = (
     ),
     Accident("ids-with-zeros", _IDS, has("visitor_id"), _zeros),
     Accident(
-        "zero-uuid", frozenset({"null"}), has("visitor_id", "session_id"), sheets=each_log(_nobody)
+        "zero-uuid",
+        frozenset({"null", "ids"}),
+        has("visitor_id", "session_id"),
+        sheets=each_log(_nobody),
     ),
     *(
         Accident(
             f"word-{name}",
             frozenset({"null"}),
             lambda form: form.flat and form.header,
-            sheets=each_log(lambda s, word=word: s.speak(null=word)),  # type: ignore[misc]
+            sheets=_null(words),
+            lacks=_TEXTS,
         )
-        for name, word in WORDS.items()
+        for name, words in WORDS.items()
     ),
     *(
         Accident(
             f"word-{name}-in-json",
             frozenset({"null"}),
             _own_json,
-            sheets=each_log(_words_in_json(WORDS[name])),
+            sheets=each_log(_words_in_json(WORDS[name][0])),
         )
-        for name in ("not-set", "undefined", "none")
+        for name in ("not-set", "undefined")
     ),
 )  # fmt: skip
 """Types of ids, and words for nothing."""

@@ -92,7 +92,7 @@ ACCIDENTS = (
     Accident("late-keys", frozenset({"length"}), _json_lines, lambda log: pad(log, 2_000)),
     Accident(
         "late-keys-deep",
-        frozenset({"length", "rows", "files"}),
+        frozenset({"all"}),
         lambda form: form.name in ("ga4-jsonl", "plain-jsonl"),
         lambda log: pad(log, 25_000),
     ),

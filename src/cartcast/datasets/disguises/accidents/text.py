@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from cartcast.datasets.disguises.accidents.accident import Accident, each_log, flat
@@ -38,12 +37,6 @@ def _total(sheet: Sheet) -> Sheet:
     return sheet.with_rows([*sheet.rows, {sheet.columns[0]: "Total", **sums}])
 
 
-def _note(sheet: Sheet) -> Sheet:
-    """Add a column whose cells hold line ends, quotes and separators."""
-    notes = itertools.cycle(('gift, "for you"\nwith ribbon', None, "two\r\nlines; done", "plain"))
-    return sheet.with_rows(row | {"note": next(notes)} for row in sheet.rows)
-
-
 def _end(sheet: Sheet) -> Sheet:
     """End every line with one separator more, the header's too."""
     return sheet.speak(end=sheet.dialect.separator)
@@ -53,7 +46,6 @@ _TITLES = ("Shop events", "Period: 2025-03-03 - 2025-03-17", "")
 _COMMENTS = ("# ----------------------------------------", "# Events", "# 20250303-20250317", "#")
 
 ACCIDENTS = (
-    Accident("note-with-newlines", frozenset({"columns"}), _comma, sheets=each_log(_note)),
     Accident("total-row", frozenset({"tail"}), _comma, sheets=each_log(_total), says=True),
     _speaks("semicolons", "separator", "decimal", separator=";"),
     _speaks("tabs", "separator", "decimal", separator="\t"),
