@@ -5,10 +5,11 @@ forms and accidents, `write_case` writes one and says what a right reader must g
 """
 
 from cartcast.datasets.disguises.accidents import ACCIDENTS, Accident
+from cartcast.datasets.disguises.build import make_log
 from cartcast.datasets.disguises.form import Form
 from cartcast.datasets.disguises.forms import FORMS
 from cartcast.datasets.disguises.matrix import Case, Written, cases, product, write_case
-from cartcast.datasets.disguises.shop import Event, Line, Order, TrueLog, make_log
+from cartcast.datasets.disguises.shop import Event, Line, Order, TrueLog
 from cartcast.datasets.disguises.truth import FACTS, Truth, truth_of
 from cartcast.datasets.disguises.write import write_form
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartcast.datasets.disguises.sheet import Sheet
-from cartcast.datasets.disguises.shop import Event, TrueLog
+from cartcast.datasets.disguises.shop import TrueLog
 from cartcast.datasets.disguises.truth import FACTS
 
 __all__ = ["ALL_FACTS", "Form", "dropped", "every", "tells_all_but"]

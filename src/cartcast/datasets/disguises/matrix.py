@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartcast.datasets.disguises.accidents import ACCIDENTS, Accident
+from cartcast.datasets.disguises.build import make_log
 from cartcast.datasets.disguises.form import Form
 from cartcast.datasets.disguises.forms import FORMS
 from cartcast.datasets.disguises.sheet import write_sheet
-from cartcast.datasets.disguises.shop import make_log
 from cartcast.datasets.disguises.truth import Truth, truth_of
 
 __all__ = ["Case", "Written", "cases", "product", "write_case"]
@@ -75,7 +75,7 @@ def write_case(case: Case, folder: Path, seed: int = 0) -> Written:
     >>> [p.name for p in written.log], written.truth.sessions > 50
     (['events.csv'], True)
     """
-    rng = random.Random(f"{seed}-{case.name}")
+    rng = random.Random(f"{seed}-{case.name}")  # noqa: S311
     days = min([a.days for a in case.accidents if a.days] or [_DAYS])
     log = make_log(seed, _SESSIONS, days=days)
     for accident in case.accidents:
@@ -120,7 +120,7 @@ def cases(seed: int = 0) -> Iterator[Case]:
     True
     """
     yield from product(_MAIN)
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311
     for form in FORMS.values():
         if form.name not in _MAIN:
             yield Case(form)

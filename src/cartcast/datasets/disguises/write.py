@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cartcast.atomic import atomic_path
+from cartcast.datasets.disguises.build import make_log
 from cartcast.datasets.disguises.forms import FORMS
 from cartcast.datasets.disguises.sheet import Sheet, write_sheet
-from cartcast.datasets.disguises.shop import make_log
 from cartcast.datasets.disguises.truth import Truth, truth_of
 from cartcast.errors import UsageError, did_you_mean
 
@@ -44,7 +44,8 @@ def write_form(
             when `out` is one already.
         sessions: sessions simulated; those of one visitor within a few hours count once.
         seed: the same seed gives the same files.
-        start, days: first day and length of the log.
+        start: first day.
+        days: length of the log.
 
     Raises:
         UsageError: no form has that name, or `out` has another suffix than the form's file.

@@ -77,9 +77,7 @@ def pad(log: TrueLog, events: int) -> TrueLog:
 
 ACCIDENTS = (
     Accident("shuffled", _ROWS, _any, sheets=_shuffle, lacks=frozenset({"row_order"})),
-    Accident(
-        "newest-first", _ROWS, _any, sheets=each_log(lambda s: s.with_rows(reversed(s.rows)))
-    ),
+    Accident("newest-first", _ROWS, _any, sheets=each_log(lambda s: s.with_rows(reversed(s.rows)))),
     Accident("overlapping-files", frozenset({"rows", "files"}), _told_once, sheets=_overlap),
     Accident("delivered-twice", frozenset({"files"}), _told_once, sheets=_again),
     Accident(

@@ -76,11 +76,13 @@ ACCIDENTS = (
         sheets=each_log(lambda s: s.speak(encoding="utf-8-sig")),
     ),
     Accident(
-        "utf-16", frozenset({"encoding"}), flat, sheets=each_log(lambda s: s.speak(encoding="utf-16"))
+        "utf-16",
+        frozenset({"encoding"}),
+        flat,
+        sheets=each_log(lambda s: s.speak(encoding="utf-16")),
     ),
     Accident(
         "gzip", frozenset({"packed"}), _text, sheets=each_log(lambda s: s.speak(packed=True))
     ),
 )  # fmt: skip
 """Dialects of text."""
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cartcast.datasets.disguises import (
+from cartcast.datasets.disguises.form import Form
+from cartcast.datasets.disguises.forms import (
     amplitude,
     diginetica,
     ga4_flat,
@@ -21,7 +22,6 @@ from cartcast.datasets.disguises import (
     woocommerce,
     yoochoose,
 )
-from cartcast.datasets.disguises.form import Form
 
 __all__ = ["FORMS"]
 

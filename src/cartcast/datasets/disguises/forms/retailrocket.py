@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cartcast.datasets.disguises.form import Form
-from cartcast.datasets.disguises.public_sets import only, unit_lines
+from cartcast.datasets.disguises.forms.public_sets import only, unit_lines
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import TrueLog
 
@@ -18,6 +18,7 @@ _NAMES = {"event_time": "timestamp", "visitor_id": "visitorid", "event_type": "e
 
 def _see(log: TrueLog) -> TrueLog:
     """Return views, carts and purchases; ids are numbers."""
+
     def numbered(log: TrueLog) -> TrueLog:
         return log.change(
             lambda e: e if e.order is None

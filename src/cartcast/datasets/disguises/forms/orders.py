@@ -9,7 +9,7 @@ from cartcast.datasets.disguises.form import Form, tells_all_but
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 
-__all__ = ["clicks_and_orders", "click_sheet"]
+__all__ = ["click_sheet", "clicks_and_orders"]
 
 _CLICK_NAMES = {
     "visitor_id": "client_id",

@@ -10,25 +10,24 @@ from typing import Any
 import pyarrow as pa
 
 from cartcast.datasets.disguises.form import Form, dropped, tells_all_but
-from cartcast.datasets.disguises.segment import WORDS, properties
+from cartcast.datasets.disguises.forms.segment import WORDS, properties
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 
 __all__ = ["FORMS"]
 
-_SCHEMA = pa.schema(
-    [
-        ("uuid", pa.string()),
-        ("event", pa.string()),
-        ("properties", pa.string()),
-        ("distinct_id", pa.string()),
-        ("person_id", pa.string()),
-        ("team_id", pa.int64()),
-        ("timestamp", pa.timestamp("us", tz="UTC")),
-        ("created_at", pa.timestamp("us", tz="UTC")),
-        ("elements_chain", pa.string()),
-    ]
-)
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("uuid", pa.string()),
+    ("event", pa.string()),
+    ("properties", pa.string()),
+    ("distinct_id", pa.string()),
+    ("person_id", pa.string()),
+    ("team_id", pa.int64()),
+    ("timestamp", pa.timestamp("us", tz="UTC")),
+    ("created_at", pa.timestamp("us", tz="UTC")),
+    ("elements_chain", pa.string()),
+]
+_SCHEMA = pa.schema(_COLUMNS)
 
 
 def _own_ids(log: TrueLog) -> TrueLog:

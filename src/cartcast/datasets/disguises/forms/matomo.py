@@ -117,7 +117,9 @@ def _table(log: TrueLog) -> tuple[Sheet, ...]:
     return (Sheet("visits.csv", rows),)
 
 
-_TELLS = tells_all_but("event_id", "event_order", "brand", "refund", "shelf", "currency", "country", "category")
+_TELLS = tells_all_but(
+    "event_id", "event_order", "brand", "refund", "shelf", "currency", "country", "category"
+)
 
 FORMS = (
     Form(

@@ -120,6 +120,7 @@ def _rudder_json(log: TrueLog) -> tuple[Sheet, ...]:
 
 def _rudder_table(log: TrueLog) -> tuple[Sheet, ...]:
     """Return the warehouse's rows: snake case, products as JSON text, as Parquet unloads them."""
+
     def row(event: Event, call: dict[str, Any]) -> dict[str, Any]:
         context, told = call["context"], call.get("properties", {})
         flat = {k: v for k, v in told.items() if k != "products"}

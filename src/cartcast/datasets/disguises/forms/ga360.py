@@ -1,4 +1,4 @@
-"""Google Analytics 360 (Universal), BigQuery export: one row a session, hits and products nested."""
+"""Google Analytics 360 (Universal), BigQuery export: a row a session, hits and products nested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from cartcast.datasets.disguises.form import Form, tells_all_but
-from cartcast.datasets.disguises.ga4_nested import COUNTRIES
+from cartcast.datasets.disguises.forms.ga4_nested import COUNTRIES
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, Line, TrueLog
 
@@ -49,23 +49,23 @@ _HIT = _struct(
     type=_TEXT, dataSource=_TEXT,
 )  # fmt: skip
 
-GA360_SCHEMA = pa.schema(
-    {
-        "visitorId": _WHOLE, "visitNumber": _WHOLE, "visitId": _WHOLE, "visitStartTime": _WHOLE,
-        "date": _TEXT,
-        "totals": _struct(
-            visits=_WHOLE, hits=_WHOLE, pageviews=_WHOLE, timeOnSite=_WHOLE, bounces=_WHOLE,
-            transactions=_WHOLE, transactionRevenue=_WHOLE, newVisits=_WHOLE,
-            totalTransactionRevenue=_WHOLE,
-        ),
-        "trafficSource": _struct(referralPath=_TEXT, campaign=_TEXT, source=_TEXT, medium=_TEXT),
-        "device": _struct(browser=_TEXT, isMobile=_FLAG, deviceCategory=_TEXT),
-        "geoNetwork": _struct(continent=_TEXT, country=_TEXT, city=_TEXT),
-        "customDimensions": pa.list_(_struct(index=_WHOLE, value=_TEXT)),
-        "hits": pa.list_(_HIT),
-        "fullVisitorId": _TEXT, "userId": _TEXT, "clientId": _TEXT, "channelGrouping": _TEXT,
-    }
-)  # fmt: skip
+_FIELDS: dict[str, pa.DataType] = {
+    "visitorId": _WHOLE, "visitNumber": _WHOLE, "visitId": _WHOLE, "visitStartTime": _WHOLE,
+    "date": _TEXT,
+    "totals": _struct(
+        visits=_WHOLE, hits=_WHOLE, pageviews=_WHOLE, timeOnSite=_WHOLE, bounces=_WHOLE,
+        transactions=_WHOLE, transactionRevenue=_WHOLE, newVisits=_WHOLE,
+        totalTransactionRevenue=_WHOLE,
+    ),
+    "trafficSource": _struct(referralPath=_TEXT, campaign=_TEXT, source=_TEXT, medium=_TEXT),
+    "device": _struct(browser=_TEXT, isMobile=_FLAG, deviceCategory=_TEXT),
+    "geoNetwork": _struct(continent=_TEXT, country=_TEXT, city=_TEXT),
+    "customDimensions": pa.list_(_struct(index=_WHOLE, value=_TEXT)),
+    "hits": pa.list_(_HIT),
+    "fullVisitorId": _TEXT, "userId": _TEXT, "clientId": _TEXT, "channelGrouping": _TEXT,
+}  # fmt: skip
+
+GA360_SCHEMA = pa.schema(_FIELDS)
 """The export's columns, as far as a shop fills them."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cartcast.datasets.disguises.form import Form, dropped, tells_all_but
-from cartcast.datasets.disguises.segment import WORDS, properties
+from cartcast.datasets.disguises.forms.segment import WORDS, properties
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cartcast.datasets.disguises.form import Form
-from cartcast.datasets.disguises.public_sets import only, unit_lines
+from cartcast.datasets.disguises.forms.public_sets import only, unit_lines
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cartcast.datasets.disguises.form import Form
-from cartcast.datasets.disguises.public_sets import only, unit_lines
+from cartcast.datasets.disguises.forms.public_sets import only, unit_lines
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import TrueLog
 

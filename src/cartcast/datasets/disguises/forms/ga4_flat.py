@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cartcast.datasets.disguises.form import Form, tells_all_but
-from cartcast.datasets.disguises.ga4_nested import as_ga4, batches, param_session
+from cartcast.datasets.disguises.forms.ga4_nested import as_ga4, batches, param_session
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, Line, TrueLog
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cartcast.datasets.disguises.form import Form
-from cartcast.datasets.disguises.public_sets import only
+from cartcast.datasets.disguises.forms.public_sets import only
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 

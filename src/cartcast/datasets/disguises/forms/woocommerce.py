@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cartcast.datasets.disguises.orders import clicks_and_orders
+from cartcast.datasets.disguises.forms.orders import clicks_and_orders
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 

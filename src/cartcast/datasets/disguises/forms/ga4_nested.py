@@ -22,57 +22,59 @@ COUNTRIES = {
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
 
 
-def _struct(kind: pa.DataType, *names: str, **others: pa.DataType) -> pa.DataType:
-    return pa.struct([(name, kind) for name in names] + list(others.items()))
+def _struct(*fields: tuple[pa.DataType, tuple[str, ...]]) -> pa.DataType:
+    """Return a structure of groups of fields of one type each."""
+    return pa.struct([(name, kind) for kind, names in fields for name in names])
 
 
-_VALUE = pa.struct(
-    [("string_value", _TEXT), ("int_value", _WHOLE), ("float_value", _REAL), ("double_value", _REAL)]
+_VALUE = _struct(
+    (_TEXT, ("string_value",)), (_WHOLE, ("int_value",)), (_REAL, ("float_value", "double_value"))
 )
-_ITEM = pa.struct(
-    [(n, _TEXT) for n in ("item_id", "item_name", "item_brand", "item_variant", "item_category",
-                          "item_category2", "item_category3", "item_category4", "item_category5")]
-    + [("price_in_usd", _REAL), ("price", _REAL), ("quantity", _WHOLE)]
-    + [(n, _REAL) for n in ("item_revenue_in_usd", "item_revenue", "item_refund_in_usd",
-                            "item_refund")]
-    + [(n, _TEXT) for n in ("coupon", "affiliation", "location_id", "item_list_id",
-                            "item_list_name", "item_list_index", "promotion_id", "promotion_name",
-                            "creative_name", "creative_slot")]
+_ITEM = _struct(
+    (_TEXT, ("item_id", "item_name", "item_brand", "item_variant", "item_category",
+             "item_category2", "item_category3", "item_category4", "item_category5")),
+    (_REAL, ("price_in_usd", "price")),
+    (_WHOLE, ("quantity",)),
+    (_REAL, ("item_revenue_in_usd", "item_revenue", "item_refund_in_usd", "item_refund")),
+    (_TEXT, ("coupon", "affiliation", "location_id", "item_list_id", "item_list_name",
+             "item_list_index", "promotion_id", "promotion_name", "creative_name",
+             "creative_slot")),
 )  # fmt: skip
-_ECOMMERCE = pa.struct(
-    [("total_item_quantity", _WHOLE)]
-    + [(n, _REAL) for n in ("purchase_revenue_in_usd", "purchase_revenue", "refund_value_in_usd",
-                            "refund_value", "shipping_value_in_usd", "shipping_value",
-                            "tax_value_in_usd", "tax_value")]
-    + [("unique_items", _WHOLE), ("transaction_id", _TEXT)]
+_ECOMMERCE = _struct(
+    (_WHOLE, ("total_item_quantity",)),
+    (_REAL, ("purchase_revenue_in_usd", "purchase_revenue", "refund_value_in_usd", "refund_value",
+             "shipping_value_in_usd", "shipping_value", "tax_value_in_usd", "tax_value")),
+    (_WHOLE, ("unique_items",)),
+    (_TEXT, ("transaction_id",)),
 )  # fmt: skip
+_PARAMS: pa.DataType = pa.list_(pa.struct([("key", _TEXT), ("value", _VALUE)]))
 
-GA4_SCHEMA = pa.schema(
-    [
-        ("event_date", _TEXT),
-        ("event_timestamp", _WHOLE),
-        ("event_name", _TEXT),
-        ("event_params", pa.list_(pa.struct([("key", _TEXT), ("value", _VALUE)]))),
-        ("event_previous_timestamp", _WHOLE),
-        ("event_value_in_usd", _REAL),
-        ("event_bundle_sequence_id", _WHOLE),
-        ("event_server_timestamp_offset", _WHOLE),
-        ("user_id", _TEXT),
-        ("user_pseudo_id", _TEXT),
-        ("user_first_touch_timestamp", _WHOLE),
-        ("device", _struct(_TEXT, "category", "operating_system", "language")),
-        ("geo", _struct(_TEXT, "continent", "country", "region", "city")),
-        ("traffic_source", _struct(_TEXT, "medium", "name", "source")),
-        ("stream_id", _WHOLE),
-        ("platform", _TEXT),
-        ("ecommerce", _ECOMMERCE),
-        ("items", pa.list_(_ITEM)),
-        ("is_active_user", pa.bool_()),
-        ("batch_event_index", _WHOLE),
-        ("batch_page_id", _WHOLE),
-        ("batch_ordering_id", _WHOLE),
-    ]
-)
+_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("event_date", _TEXT),
+    ("event_timestamp", _WHOLE),
+    ("event_name", _TEXT),
+    ("event_params", _PARAMS),
+    ("event_previous_timestamp", _WHOLE),
+    ("event_value_in_usd", _REAL),
+    ("event_bundle_sequence_id", _WHOLE),
+    ("event_server_timestamp_offset", _WHOLE),
+    ("user_id", _TEXT),
+    ("user_pseudo_id", _TEXT),
+    ("user_first_touch_timestamp", _WHOLE),
+    ("device", _struct((_TEXT, ("category", "operating_system", "language")))),
+    ("geo", _struct((_TEXT, ("continent", "country", "region", "city")))),
+    ("traffic_source", _struct((_TEXT, ("medium", "name", "source")))),
+    ("stream_id", _WHOLE),
+    ("platform", _TEXT),
+    ("ecommerce", _ECOMMERCE),
+    ("items", pa.list_(_ITEM)),
+    ("is_active_user", pa.bool_()),
+    ("batch_event_index", _WHOLE),
+    ("batch_page_id", _WHOLE),
+    ("batch_ordering_id", _WHOLE),
+]
+
+GA4_SCHEMA = pa.schema(_COLUMNS)
 """The export's columns, as far as a shop on the web fills them."""
 
 
@@ -90,7 +92,7 @@ def as_ga4(log: TrueLog) -> TrueLog:
 
 
 def param_session(log: TrueLog) -> dict[str, int]:
-    """Return `ga_session_id` by session: its start, cut to ten minutes, so that visitors share it."""
+    """Return `ga_session_id` by session: its start cut to ten minutes, shared by visitors."""
     return {s: events[0].time // 600 * 600 for s, events in log.sessions().items()}
 
 

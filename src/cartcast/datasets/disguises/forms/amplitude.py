@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from cartcast.datasets.disguises.form import Form, tells_all_but
-from cartcast.datasets.disguises.ga4_nested import COUNTRIES
-from cartcast.datasets.disguises.segment import WORDS, properties
+from cartcast.datasets.disguises.forms.ga4_nested import COUNTRIES
+from cartcast.datasets.disguises.forms.segment import WORDS, properties
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import Event, TrueLog
 
