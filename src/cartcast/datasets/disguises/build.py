@@ -179,7 +179,7 @@ class _Builder:
         for event, number in ((s.event, s.number) for s in list(self.sold)):
             if number % 6 not in (1, 4) or event.order is None:
                 continue
-            whole = number % 12 < 6
+            whole = number % 12 < 6 or event.lines[0].value >= event.order.total
             lines = event.lines if whole else event.lines[:1]
             total = event.order.total if whole else lines[0].value
             back = replace(

@@ -67,7 +67,7 @@ def _total_under(accident: str, column: str) -> Accident:
         _MONEY,
         _WHOLE,
         sheets=_rewrite({**_NO_ORDER, "price": None, "order_value": column}, _order_total(column)),
-        lacks=frozenset({"price"}),
+        lacks=frozenset({"price", "shown_price"}),
     )
 
 
@@ -84,7 +84,7 @@ ACCIDENTS = (
         _MONEY,
         _WHOLE,
         sheets=_rewrite({**_NO_ORDER, "price": None, "line_value": "line_total"}, _line_total),
-        lacks=frozenset({"order_value", "price"}),
+        lacks=frozenset({"order_value", "price", "shown_price"}),
         adds=frozenset({"line_value"}),
     ),
     _total_under("money-order-total", "order_total"),

@@ -33,7 +33,7 @@ def _sheets(log: TrueLog) -> tuple[Sheet, ...]:
         if e.event_type == "view_item"
     )
     purchases = tuple(
-        head(e) | clock(e) | {"ordernumber": e.order.order_id[1:], "itemId": line.item_id}
+        head(e) | clock(e) | {"ordernumber": e.order.order_id, "itemId": line.item_id}
         for e in log
         if e.order is not None
         for line in e.lines

@@ -97,7 +97,7 @@ _TELLS = tells_all_but("event_id")
 FORMS = (
     Form("ga4-flat", "ga4", ("events.csv",), _TELLS, _sheet, as_ga4),
     Form(
-        "ga4-flat-totals", "ga4", ("events.csv",), _TELLS - {"event_order", "price"},
+        "ga4-flat-totals", "ga4", ("events.csv",), _TELLS - {"event_order", "price", "shown_price"},
         _without_batches, as_ga4,
     ),
 )  # fmt: skip

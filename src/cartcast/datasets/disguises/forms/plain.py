@@ -117,7 +117,7 @@ FORMS = (
         "bare",
         None,
         ("events.csv",),
-        frozenset(_BARE) | {"events", "row_order", "refund"},
+        (frozenset(_BARE) - {"event_type"}) | {"events", "row_order", "refund", "shown_price"},
         _bare,
         _by_device,
         own=True,

@@ -10,14 +10,15 @@ __all__ = ["only", "unit_lines"]
 
 
 def only(log: TrueLog, *kinds: str) -> TrueLog:
-    """Return the log with these event types alone, sent by the browser, and items as numbers."""
+    """Return the log with these event types alone, sent by the browser, and ids as numbers."""
 
     def rule(event: Event) -> Event | None:
         if event.event_type not in kinds:
             return None
         lines = event.lines if event.order else event.lines[:1]
         lines = tuple(replace(line, item_id=str(int(line.item_id))) for line in lines)
-        return replace(event, lines=lines, server=None, user_id=None)
+        order = event.order and replace(event.order, order_id=event.order.order_id[1:])
+        return replace(event, lines=lines, order=order, server=None, user_id=None)
 
     return log.change(rule)
 

@@ -45,7 +45,7 @@ def _sheet(log: TrueLog) -> tuple[Sheet, ...]:
 
 _TELLS = frozenset(
     {"visitor_id", "session_id", "event_time", "row_order", "events", "item_id", "category",
-     "brand", "price"}
+     "brand", "price", "shown_price"}
 )  # fmt: skip
 
 FORMS = (

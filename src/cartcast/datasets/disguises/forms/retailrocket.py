@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from cartcast.datasets.disguises.form import Form
 from cartcast.datasets.disguises.forms.public_sets import only, unit_lines
 from cartcast.datasets.disguises.sheet import Sheet
@@ -17,15 +15,7 @@ _NAMES = {"event_time": "timestamp", "visitor_id": "visitorid", "event_type": "e
 
 
 def _see(log: TrueLog) -> TrueLog:
-    """Return views, carts and purchases; ids are numbers."""
-
-    def numbered(log: TrueLog) -> TrueLog:
-        return log.change(
-            lambda e: e if e.order is None
-            else replace(e, order=replace(e.order, order_id=e.order.order_id[1:]))
-        )  # fmt: skip
-
-    return numbered(unit_lines(only(log, *_WORDS)))
+    return unit_lines(only(log, *_WORDS))
 
 
 def _sheet(log: TrueLog) -> tuple[Sheet, ...]:
