@@ -28,6 +28,7 @@ class Dialect:
     Attributes:
         separator: between cells.
         decimal: mark of fractions.
+        thousands: mark between groups of three digits.
         encoding: of the text; a byte order mark comes with `utf-8-sig` and `utf-16`.
         newline: end of a line.
         header: whether the first row names the columns.
@@ -39,6 +40,7 @@ class Dialect:
 
     separator: str = ","
     decimal: str = "."
+    thousands: str = ""
     encoding: str = "utf-8"
     newline: str = "\n"
     header: bool = True
@@ -123,17 +125,18 @@ def _csv(sheet: Sheet) -> str:
 
 def _cells(row: Row, columns: list[str], d: Dialect) -> list[str]:
     """Return the row's texts; equal rows take the same words for nothing."""
-    cells = [_cell(row.get(name), d.decimal) for name in columns]
+    cells = [_cell(row.get(name), d) for name in columns]
     first = zlib.crc32(repr(cells).encode()) if len(d.null) > 1 else 0
     words = (d.null[(first + n) % len(d.null)] for n in itertools.count())
     return [next(words) if cell is None else cell for cell in cells]
 
 
-def _cell(value: Any, decimal: str) -> str | None:
+def _cell(value: Any, d: Dialect) -> str | None:
     if value is None:
         return None
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.2f}".replace(".", decimal)
+        marks = str.maketrans({",": d.thousands, ".": d.decimal})
+        return f"{value:,.2f}".translate(marks)
     return json.dumps(value) if isinstance(value, dict | list) else str(value)

@@ -57,6 +57,7 @@ class Event:
         order: of a purchase or refund.
         server: who else but the browser sent it: the server with the `user` or `client` id only
             (no session), or None.
+        again: a purchase that was told before, under another event id; its money counts once.
         page: URL.
         term: words of a search.
         shelf: a column of the shop's own.
@@ -73,6 +74,7 @@ class Event:
     lines: tuple[Line, ...] = ()
     order: Order | None = None
     server: str | None = None
+    again: bool = False
     country: str | None = None
     device: str | None = None
     channel: str | None = None

@@ -157,7 +157,7 @@ def _row(
 
 def _money(event: Event, n: int, tells: frozenset[str]) -> float | None:
     """Return the row's money that counts: the order's total at its first row, else the line's."""
-    if event.order is None or event.event_type not in ("purchase", "refund"):
+    if event.order is None or event.again:
         return None
     sign = -1.0 if event.event_type == "refund" else 1.0
     if "order_value" in tells:

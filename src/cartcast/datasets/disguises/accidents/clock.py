@@ -36,19 +36,34 @@ def _moved(moment: datetime) -> Callable[[TrueLog], TrueLog]:
     return change
 
 
+def _written(how: Callable[[datetime], object]) -> Callable[[Sheet], Sheet]:
+    """Return a change of the times of a sheet, which are UTC, to another way to write them."""
+
+    def change(sheet: Sheet) -> Sheet:
+        column = sheet.names["event_time"]
+        return sheet.with_rows(row | {column: how(_moment(row[column]))} for row in sheet.rows)
+
+    return change
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+
+
 def _local(zone: str) -> Callable[[Sheet], Sheet]:
     """Return a change of the times of a sheet from UTC to the wall clock of `zone`."""
     there = ZoneInfo(zone)
 
-    def wall(text: str) -> str:
-        return datetime.strptime(text, _FORM).replace(tzinfo=UTC).astimezone(there).strftime(_FORM)
+    return _written(lambda moment: moment.astimezone(there).strftime(_FORM))
 
-    def change(sheet: Sheet) -> Sheet:
-        column = sheet.names["event_time"]
-        return sheet.with_rows(row | {column: wall(row[column])} for row in sheet.rows)
 
-    return change
-
+_WAYS: dict[str, Callable[[datetime], object]] = {
+    "seconds": lambda moment: int(moment.timestamp()),
+    "milliseconds": lambda moment: int(moment.timestamp()) * 1000,
+    "offset": lambda moment: moment.astimezone(ZoneInfo("Asia/Kolkata")).isoformat(),
+    "day-first": lambda moment: moment.strftime("%d.%m.%Y %H:%M:%S"),
+}
+"""Ways to write a time, by the name of their accident."""
 
 ACCIDENTS = tuple(
     Accident(
@@ -61,5 +76,13 @@ ACCIDENTS = tuple(
         days=2,
     )
     for name, (zone, moment) in _CHANGES.items()
+) + tuple(
+    Accident(
+        f"time-in-{name}",
+        frozenset({"clock"}),
+        has("event_time"),
+        sheets=each_log(_written(way)),
+    )
+    for name, way in _WAYS.items()
 )
-"""Local time in two zones, over both changes; rows stay in their true order."""
+"""Local time in two zones, over both changes, rows in their true order; other ways of writing."""

@@ -82,6 +82,31 @@ def _words_in_json(word: str) -> Callable[[Sheet], Sheet]:
     return change
 
 
+def _code(sheet: Sheet) -> Sheet:
+    """Write the kind of the event, as a number, where its id should be."""
+    kinds = {kind: n for n, kind in enumerate(dict.fromkeys(r["event_type"] for r in sheet.rows))}
+    return sheet.with_rows(row | {"event_id": kinds[row["event_type"]]} for row in sheet.rows)
+
+
+def _unknown(word: Any) -> Callable[[Sheet], Sheet]:
+    """Write `word` for every second visitor of whom nothing but sessions is known."""
+
+    def change(sheet: Sheet) -> Sheet:
+        visitor, user, session = (sheet.names[name] for name in _PEOPLE)
+        known = {
+            row.get(visitor)
+            for row in sheet.rows
+            if row.get(session) is None or row.get(user) is not None
+        }
+        others = {str(row[visitor]) for row in sheet.rows if row.get(visitor) not in known}
+        chosen = set(sorted(others)[::2])
+        return sheet.with_rows(
+            row | {visitor: word} if row.get(visitor) in chosen else row for row in sheet.rows
+        )
+
+    return change
+
+
 def _null(words: tuple[str, ...]) -> Callable[[Sheets, Random], Sheets]:
     return each_log(lambda sheet: sheet.speak(null=words))
 
@@ -109,6 +134,29 @@ def _own_flat(form: Form) -> bool:
 
 
 ACCIDENTS = (
+    Accident(
+        "event-id-is-a-code",
+        frozenset({"event-ids"}),
+        has("event_id"),
+        sheets=each_log(_code),
+        lacks=frozenset({"event_id"}),
+        says=True,
+    ),
+    Accident(
+        "visitor-missing",
+        frozenset({"who"}),
+        has(*_PEOPLE),
+        sheets=each_log(_unknown(None)),
+        lacks=frozenset({"visitor_id"}),
+    ),
+    Accident(
+        "visitor-zero",
+        frozenset({"who", "null", "ids"}),
+        has(*_PEOPLE),
+        sheets=each_log(_unknown("0")),
+        lacks=frozenset({"visitor_id"}),
+        says=True,
+    ),
     Accident("ids-as-integers", _IDS, _own_typed, sheets=each_log(_convert(int))),
     Accident("ids-as-floats", _IDS, _own_typed, sheets=each_log(_convert(float))),
     Accident("ids-as-float-text", _IDS, _own_flat, sheets=each_log(_in_text(float))),

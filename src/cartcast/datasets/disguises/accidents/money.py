@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from cartcast.datasets.disguises.accidents.accident import Accident, each_log, has
 from cartcast.datasets.disguises.sheet import Sheet
+from cartcast.datasets.disguises.shop import Event, Order, TrueLog
 
 __all__ = ["ACCIDENTS"]
 
@@ -57,6 +59,46 @@ def _minus(*names: str) -> Callable[[_Row], _Row]:
     return change
 
 
+def _told_again(log: TrueLog) -> TrueLog:
+    """Tell every third order once more half a minute later: the browser's page, or the server."""
+    events: list[Event] = []
+    for number, event in enumerate(log):
+        events.append(event)
+        if event.event_type == "purchase" and number % 3 != 1:
+            server = event.server or ("user" if event.user_id and number % 2 else None)
+            name = str(uuid.uuid5(uuid.NAMESPACE_URL, event.event_id))
+            time = event.time + 25
+            events.append(replace(event, event_id=name, time=time, server=server, again=True))
+    return replace(log, events=tuple(sorted(events, key=lambda e: e.time)))
+
+
+def _dear(log: TrueLog) -> TrueLog:
+    """Multiply all money by 20, so that some of it has four digits before the mark."""
+
+    def rule(event: Event) -> Event:
+        lines = tuple(replace(line, price=round(line.price * 20, 2)) for line in event.lines)
+        if event.order is None:
+            return replace(event, lines=lines)
+        o = event.order
+        money = [round(value * 20, 2) for value in (o.total, o.tax, o.shipping, o.discount)]
+        return replace(event, lines=lines, order=Order(o.order_id, *money))
+
+    return log.change(rule)
+
+
+_GROUPS = {
+    "thousands-dots": (",", "."),
+    "thousands-spaces": (",", " "),
+    "thousands-commas": (".", ","),
+}
+"""Marks of fractions and of thousands, by the name of their accident."""
+
+
+def _grouped(decimal: str, thousands: str) -> Any:
+    marks = {"separator": ";", "decimal": decimal, "thousands": thousands}
+    return each_log(lambda sheet: sheet.speak(**marks))
+
+
 _NO_ORDER: dict[str, str | None] = dict.fromkeys(_OF_ORDER)
 _WHOLE = has("order_value", "price")
 
@@ -72,6 +114,22 @@ def _total_under(accident: str, column: str) -> Accident:
 
 
 ACCIDENTS = (
+    Accident(
+        "orders-told-again",
+        frozenset({"repeats"}),
+        lambda form: "order_id" in form.tells and len(form.files) == 1,
+        _told_again,
+    ),
+    *(
+        Accident(
+            name,
+            frozenset({"separator", "decimal"}),
+            lambda form: form.own and form.flat,
+            _dear,
+            _grouped(*marks),
+        )
+        for name, marks in _GROUPS.items()
+    ),
     Accident(
         "money-unit-price",
         _MONEY,
