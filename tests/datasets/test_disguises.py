@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,6 +33,9 @@ from cartcast.datasets.disguises import (
 )  # fmt: skip
 from cartcast.datasets.disguises.shop import GAP
 from cartcast.errors import UsageError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import slow_reader
 
 
 @pytest.fixture(params=(1, 2, 3), ids=lambda seed: f"seed-{seed}", scope="module")
@@ -290,6 +295,39 @@ def test_the_truth_stays_where_only_the_file_changes(tmp_path: Path) -> None:
         assert written("plain", tmp_path, name).truth == plain
 
 
+@pytest.mark.parametrize(
+    ("form", "order"),
+    [
+        ("ga4-jsonl", lambda r: tuple(int(r.get(f"batch_{n}", 0)) for n in _BATCH)),
+        ("amplitude", lambda r: r["event_id"]),
+        ("snowplow", lambda r: r.get(_CLIENT, [{"eventIndex": 0}])[0]["eventIndex"]),
+    ],
+)
+def test_the_sources_own_order_breaks_ties(form: str, order: Any, tmp_path: Path) -> None:
+    rows = json_lines(written(form, tmp_path).log[0])
+    shuffled = json_lines(written(form, tmp_path, "shuffled").log[0])
+    assert len(rows) == len(shuffled)
+    time, who = {"ga4-jsonl": ("event_timestamp", "user_pseudo_id"),
+                 "amplitude": ("event_time", "device_id"),
+                 "snowplow": ("derived_tstamp", "domain_userid")}[form]  # fmt: skip
+
+    def by_visitor(found: list[dict]) -> dict[str, list[tuple]]:
+        kept = defaultdict(list)
+        for row in found:
+            kept[row.get(who)].append(
+                (row[time], str(row.get("event_name", row.get("event_type"))))
+            )
+        return kept
+
+    inside = sorted(shuffled, key=lambda r: (r[time], order(r)))
+    assert by_visitor(inside) == by_visitor(rows)
+    assert by_visitor(sorted(shuffled, key=lambda r: r[time])) != by_visitor(rows)
+
+
+_BATCH = ("page_id", "ordering_id", "event_index")
+_CLIENT = "contexts_com_snowplowanalytics_snowplow_client_session_1"
+
+
 def test_overlapping_files_hold_every_row(tmp_path: Path) -> None:
     whole = {r["event_id"] for r in csv_rows(written("plain", tmp_path).log[0])}
     first, second = (
@@ -371,3 +409,43 @@ def test_a_wrong_suffix_or_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Did you mean 'ga4'"):
         write_form("ga5", tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+# The truth is in the files
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["plain", "ga4", "ga4-jsonl", "ga4-flat", "ga360", "segment", "rudderstack", "posthog",
+     "amplitude", "mixpanel", "snowplow", "shopify"],
+)  # fmt: skip
+@pytest.mark.parametrize("accident", ["", "orders-told-again", "ids-with-zeros"])
+def test_a_slow_reader_gets_the_truth_back(form: str, accident: str, tmp_path: Path) -> None:
+    accidents = tuple(a for a in ACCIDENTS.values() if a.name == accident)
+    if not all(a.can(FORMS[form]) for a in accidents):
+        return
+    case = write_case(Case(FORMS[form], accidents), tmp_path, 1 + len(accident))
+    events = slow_reader.read(form, case.log, case.orders)
+    got: Counter[tuple] = Counter()
+    sums: dict[tuple, float] = {}
+    names: dict[object, object] = {}
+    for e in events:
+        lines = e["lines"] if e["order"] else e["lines"][:1]
+        for item, price, quantity in lines or [(None, None, None)]:
+            what = (e["type"], item, price, quantity if item else None, e["order"])
+            got[(e["visitor"], e["user"], e["time"], *what)] += 1
+        names.setdefault(e["session"], len(names))
+        if e["order"]:
+            sums[e["type"], e["order"]] = e["total"]
+    told = Counter(
+        tuple(r[n] for n in ("visitor_id", "user_id", "event_time", "event_type", "item_id",
+                             "price", "quantity", "order_id"))
+        for r in case.truth.rows
+    )  # fmt: skip
+    assert got == told
+    assert len(names) == case.truth.sessions
+    revenue = sum(-v if kind == "refund" else v for (kind, _), v in sums.items())
+    assert revenue == pytest.approx(case.truth.revenue)
+    places = {(r["visitor_id"], r["event_time"]): r["session_id"] for r in case.truth.rows}
+    both = {(e["session"], places[e["visitor"], e["time"]]) for e in events}
+    assert len(both) == len(names)

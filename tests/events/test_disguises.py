@@ -129,7 +129,7 @@ def money(told_rows: Iterable[Row], rows: Iterable[Row]) -> Iterator[str]:
 def _by_order(rows: Iterable[Row]) -> dict[Any, float]:
     found: dict[Any, float] = {}
     for row in rows:
-        value = row.get("revenue")
+        value = float(row.get("revenue") or 0)
         if value:
             order = row["order_id"] or (row["event_time"],)
             key = (order, row["event_type"])
@@ -151,7 +151,8 @@ def cells(written: Written, rows: list[Row]) -> Iterator[str]:
         told_rows: Iterable[Row] = written.truth.rows
         if name == "price" and "shown_price" not in written.tells:
             told_rows, chosen = (
-                [r for r in found if r["order_id"] or r["revenue"]] for found in (told_rows, rows)
+                [r for r in found if r["order_id"] or r["event_type"] in ("purchase", "refund")]
+                for found in (told_rows, rows)
             )
         told = Counter(_cell(row, name) for row in told_rows)
         got = Counter(_cell(row, column) for row in chosen)

@@ -119,7 +119,9 @@ class _Builder:
             replace(g, quantity=self.rng.choice((1, 1, 2, 3))) for g in goods[: number % 4 + 1]
         ]
         if number % 3 == 0:
-            lines.insert(1, replace(lines[0], price=round(lines[0].price * 0.8, 2), quantity=2))
+            one = lines[0]
+            cheaper = round(one.price * 0.8, 2)
+            lines.insert(1, replace(one, price=cheaper, quantity=one.quantity + 1))
         total = round(sum(line.value for line in lines), 2)
         tax, shipping = (round(total * 0.19, 2), 4.9) if number % 4 in (1, 3) else (0.0, 0.0)
         discount = round(total * 0.1, 2) if number % 4 in (2, 3) else 0.0

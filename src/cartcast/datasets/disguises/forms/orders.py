@@ -7,7 +7,7 @@ from typing import Any
 
 from cartcast.datasets.disguises.form import Form, tells_all_but
 from cartcast.datasets.disguises.sheet import Sheet
-from cartcast.datasets.disguises.shop import Event, TrueLog
+from cartcast.datasets.disguises.shop import Event, Line, TrueLog
 
 __all__ = ["click_sheet", "clicks_and_orders"]
 
@@ -29,12 +29,16 @@ def with_email(log: TrueLog) -> TrueLog:
         if event.event_type == "refund" or (event.order and event.user_id is None):
             return None
         email = event.user_id and f"u{event.user_id}@shop.example"
-        lines = event.lines if event.order else event.lines[:1]
+        lines = event.lines if event.order else _one(event)
         return replace(
             event, user_id=email, server="user" if event.order else None, lines=lines, shelf=None
         )
 
     return log.change(rule)
+
+
+def _one(event: Event) -> tuple[Line, ...]:
+    return tuple(replace(line, quantity=1) for line in event.lines[:1])
 
 
 def click_sheet(log: TrueLog) -> Sheet:

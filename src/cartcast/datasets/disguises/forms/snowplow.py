@@ -34,12 +34,15 @@ _SEARCH = f"unstruct_event_{_PREFIX}_site_search_1"
 
 
 def _own_ids(log: TrueLog) -> TrueLog:
-    """Return the log with UUIDs for devices; its server sends what the shop's pages did not."""
+    """Return the log with UUIDs for devices; a payment is one more step of the checkout."""
 
-    def rule(event: Event) -> Event | None:
-        if event.event_type == "add_payment_info":
-            return None
-        return replace(event, visitor_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.visitor_id)))
+    def rule(event: Event) -> Event:
+        step = event.event_type == "add_payment_info"
+        return replace(
+            event,
+            visitor_id=str(uuid.uuid5(uuid.NAMESPACE_OID, event.visitor_id)),
+            event_type="begin_checkout" if step else event.event_type,
+        )
 
     return log.change(rule)
 
