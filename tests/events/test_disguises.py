@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cartcast.datasets.disguises import Case, Truth, Written, cases, write_case
+from cartcast.datasets.disguises import Case, Truth, Written, cases, product, write_case
 from cartcast.events import load
 
 SEED = 1
@@ -41,7 +41,7 @@ def read(case: Case, folder: Path) -> tuple[Written, Any]:
 @functools.cache
 def codes_of_form(name: str) -> frozenset[str]:
     """The codes of the findings that the form gets without any accident."""
-    (case,) = (c for c in cases(SEED) if c.name == name)
+    case = next(product([name]))
     with tempfile.TemporaryDirectory() as folder:
         return frozenset(f.code for f in read(case, Path(folder))[1].findings)
 

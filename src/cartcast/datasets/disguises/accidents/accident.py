@@ -11,7 +11,15 @@ from cartcast.datasets.disguises.form import Form, every
 from cartcast.datasets.disguises.sheet import Sheet
 from cartcast.datasets.disguises.shop import TrueLog
 
-__all__ = ["Accident", "Sheets", "each_log", "flat", "has", "one_event_a_row", "untouched"]
+__all__ = [
+    "Accident",
+    "Sheets",
+    "each_file",
+    "each_log",
+    "flat",
+    "has",
+    "untouched",
+]
 
 Sheets = tuple[Sheet, ...]
 
@@ -66,11 +74,11 @@ def has(*facts: str) -> Callable[[Form], bool]:
     return lambda form: form.own and form.tells >= set(facts)
 
 
-def one_event_a_row(form: Form) -> bool:
-    """Whether rows are events, so that their order and number mean something."""
-    return "row_order" in form.tells or "event_order" in form.tells
-
-
 def each_log(change: Callable[[Sheet], Sheet]) -> Callable[[Sheets, Any], Sheets]:
     """Return a change of all sheets that hold events; tables of orders stay."""
     return lambda sheets, _rng: tuple(change(s) if s.role == "log" else s for s in sheets)
+
+
+def each_file(change: Callable[[Sheet], Sheet]) -> Callable[[Sheets, Any], Sheets]:
+    """Return a change of all sheets, tables of orders too."""
+    return lambda sheets, _rng: tuple(change(s) for s in sheets)

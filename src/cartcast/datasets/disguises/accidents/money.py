@@ -86,12 +86,31 @@ def _dear(log: TrueLog) -> TrueLog:
     return log.change(rule)
 
 
+_WITH_TOTALS = ("cartcast", "ga4", "ga360", "segment", "posthog", "amplitude", "mixpanel")
+"""Layouts of sources that state an order's total, so that a purchase without id has its money."""
+
 _GROUPS = {
     "thousands-dots": (",", "."),
     "thousands-spaces": (",", " "),
     "thousands-commas": (".", ","),
 }
 """Marks of fractions and of thousands, by the name of their accident."""
+
+
+def _no_order_ids(log: TrueLog) -> TrueLog:
+    """Write GA4's words where the order's id should be."""
+    return log.change(
+        lambda e: replace(e, order=e.order and replace(e.order, order_id="(not set)"))
+    )
+
+
+def _no_prices(sheet: Sheet) -> Sheet:
+    """Leave only the order's revenue; items keep their quantities."""
+    rows = (
+        row | {"items": [_without(i, "price", "item_revenue", "item_refund") for i in row["items"]]}
+        for row in sheet.rows
+    )
+    return sheet.with_rows(rows)
 
 
 def _grouped(decimal: str, thousands: str) -> Any:
@@ -119,6 +138,20 @@ ACCIDENTS = (
         frozenset({"repeats"}),
         lambda form: "order_id" in form.tells and len(form.files) == 1,
         _told_again,
+    ),
+    Accident(
+        "order-ids-not-set",
+        frozenset({"repeats"}),
+        lambda form: "order_id" in form.tells and form.layout in _WITH_TOTALS,
+        _no_order_ids,
+        lacks=frozenset({"order_id"}),
+    ),
+    Accident(
+        "items-without-prices",
+        _MONEY,
+        lambda form: form.name in ("ga4", "ga4-jsonl"),
+        sheets=each_log(_no_prices),
+        lacks=frozenset({"price", "shown_price"}),
     ),
     *(
         Accident(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
-from cartcast.datasets.disguises.accidents.accident import Accident, each_log, flat
+from cartcast.datasets.disguises.accidents.accident import (
+    Accident,
+    Sheets,
+    each_file,
+    each_log,
+    flat,
+)
 from cartcast.datasets.disguises.form import Form
 from cartcast.datasets.disguises.sheet import Sheet
 
@@ -12,9 +20,10 @@ __all__ = ["ACCIDENTS"]
 
 
 def _speaks(name: str, *touches: str, **dialect: Any) -> Accident:
+    """Return a dialect in which a program wrote all files."""
     return Accident(
-        name, frozenset(touches), _comma, sheets=each_log(lambda s: s.speak(**dialect))
-    )  # fmt: skip
+        name, frozenset(touches), _comma, sheets=each_file(lambda s: s.speak(**dialect))
+    )
 
 
 def _comma(form: Form) -> bool:
@@ -28,6 +37,10 @@ def _text(form: Form) -> bool:
 
 def _sep_line(sheet: Sheet) -> Sheet:
     return sheet.speak(separator=";", before=("sep=;",))
+
+
+def _above(lines: tuple[str, ...]) -> Callable[[Sheets, Random], Sheets]:
+    return each_log(lambda sheet: sheet.speak(before=lines))
 
 
 def _total(sheet: Sheet) -> Sheet:
@@ -61,28 +74,32 @@ ACCIDENTS = (
     Accident(
         "empty-last-column", frozenset({"end", "separator"}), _comma, sheets=each_log(_end)
     ),
-    _speaks("comments-above", "head", before=_COMMENTS),
-    _speaks("titles-above", "head", before=_TITLES),
+    *(
+        Accident(
+            name, frozenset({"head"}), _comma, sheets=_above(lines)
+        )
+        for name, lines in (("comments-above", _COMMENTS), ("titles-above", _TITLES))
+    ),
     Accident(
         "windows-line-ends",
         frozenset({"newline"}),
         _text,
-        sheets=each_log(lambda s: s.speak(newline="\r\n")),
+        sheets=each_file(lambda s: s.speak(newline="\r\n")),
     ),
     Accident(
         "byte-order-mark",
         frozenset({"encoding"}),
         _text,
-        sheets=each_log(lambda s: s.speak(encoding="utf-8-sig")),
+        sheets=each_file(lambda s: s.speak(encoding="utf-8-sig")),
     ),
     Accident(
         "utf-16",
         frozenset({"encoding"}),
         flat,
-        sheets=each_log(lambda s: s.speak(encoding="utf-16")),
+        sheets=each_file(lambda s: s.speak(encoding="utf-16")),
     ),
     Accident(
-        "gzip", frozenset({"packed"}), _text, sheets=each_log(lambda s: s.speak(packed=True))
+        "gzip", frozenset({"packed"}), _text, sheets=each_file(lambda s: s.speak(packed=True))
     ),
 )  # fmt: skip
 """Dialects of text."""

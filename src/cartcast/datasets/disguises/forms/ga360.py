@@ -91,7 +91,7 @@ def _micros(money: float) -> int:
 
 def _session(events: list[Event], currency: str) -> dict[str, Any]:
     first, start = events[0], events[0].time
-    paid = [e.order for e in events if e.order and e.event_type == "purchase"]
+    paid = [e.order for e in events if e.order and e.event_type == "purchase" and not e.again]
     money = sum(_micros(order.total) for order in paid) if paid else None
     user = next((e.user_id for e in events if e.user_id), None)
     return {
