@@ -54,10 +54,7 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
-            lines = list(live.metrics.lines())
-            count = live.store.count()
-            if count is not None:
-                lines += ["# TYPE cartcast_sessions gauge", f"cartcast_sessions {count}"]
+            lines = [*live.metrics.lines(), *live.store.lines()]
             text = "\n".join(lines) + "\n"
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 

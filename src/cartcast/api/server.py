@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import uvicorn
 
@@ -31,6 +31,8 @@ from cartcast.live.state import MemoryStore
 __all__ = ["Plan", "make_store", "serve"]
 
 logger = logging.getLogger(__name__)
+GRACE_SECONDS: Final = 5
+"""Time that requests in flight have after SIGTERM; then they are answered with 503."""
 CHAMPION_SECONDS = 2.0
 """How often the registry is asked for a new champion."""
 
@@ -152,7 +154,8 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
             log_config=None,
             ws="none",
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=512,
             server_header=False,
             date_header=False,
             ssl_certfile=plan.tls_cert,

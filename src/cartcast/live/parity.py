@@ -240,7 +240,7 @@ async def _in_process(
             seen.restarts += 1
         time = event.event_time
         moment[0] = max(moment[0], time if isinstance(time, int) else 0)
-        (answer,) = await store.ingest((event,), moment[0], lambda outcomes: list(outcomes))  # type: ignore[arg-type]
+        (answer,) = await store.ingest((event,), moment[0], lambda outcomes, _: list(outcomes))  # type: ignore[arg-type]
         seen.late += answer.status == "late_accepted"
         seen.repeats += answer.status == "duplicate"
         if count % _BATCH == 0:
