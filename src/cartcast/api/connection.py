@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cartcast.live.problems import Problem
@@ -23,6 +24,7 @@ MAX_HEADERS: Final = 100
 LINGER_BYTES: Final = 64 * 2**20
 """Bytes that are read and dropped after a refusal, so that the client gets to its answer."""
 LINGER_SECONDS: Final = 5.0
+_WISH: Final = frozenset({b"upgrade", b"http2-settings"})
 _SPARE: Final = 64
 """Refused connections that may wait for their 503 to be read; beyond these they are reset."""
 
@@ -85,7 +87,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _answered = 0.0
     _raw = 0
     _chunk = 0
-    _in_head = _in_message = _stuck = False
+    _in_head = _in_message = _stuck = _wishes = False
 
     def connection_made(self, transport: Any) -> None:
         """Let a connection in, or refuse it with 503."""
@@ -119,7 +121,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._wire.abort()
             return
         self._chunk = len(data)
-        super().data_received(data)
+        self._feed(memoryview(data))
         if not self._in_message:
             return
         if self._in_head:
@@ -132,6 +134,36 @@ class GuardedProtocol(HttpToolsProtocol):
             # Chunks of one byte, endless trailers, or a body that nobody reads any more.
             self.refuse(Problem(413, "the body, as it is sent, is too long", field="body"))
 
+    def _feed(self, data: memoryview) -> None:
+        """Parse; a wish for another protocol is ignored, as RFC 9110 (section 7.8) allows."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except HttpParserUpgrade as wish:
+                # The parser leaves the body to the other protocol: begin again without the wish.
+                data = data[wish.args[0] :]
+                self.parser = HttpRequestParser(self)
+                head = self._plain_head()
+            except HttpParserError:
+                self.send_400_response("the request must be HTTP/1.1")
+                return
+            self._wishes = False
+            self._feed(memoryview(head))
+            if self.lingers:
+                return
+
+    def _plain_head(self) -> bytes:
+        """Return the head just parsed, without its wish for another protocol."""
+        lines = [b"%s %s HTTP/1.1" % (self.scope["method"].encode(), self.url)]
+        for name, value in self.headers:
+            if name == b"connection":
+                words = [word.strip() for word in value.split(b",")]
+                value = b", ".join(w for w in words if w.lower() not in _WISH)
+            if name not in _WISH:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
+
     def on_message_begin(self) -> None:
         """Start counting a request."""
         self._in_head = self._in_message = True
@@ -141,7 +173,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check the head, and hand the request on."""
         self.check_head()
-        super().on_headers_complete()
+        if not self._wishes:
+            super().on_headers_complete()
 
     def check_head(self) -> None:
         """Note that a head is whole; refuse one that is too long."""
@@ -153,16 +186,24 @@ class GuardedProtocol(HttpToolsProtocol):
         ):
             self._problem = _too_long()
             raise self._problem
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._problem = Problem(405, "this is no proxy", headers={"Allow": "GET, POST"})
+            raise self._problem
+        self._wishes = self.parser.should_upgrade()
+        if self._wishes:
+            self.scope["method"] = method.decode()
 
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
-        self._in_message = False
-        super().on_message_complete()
+        if not self._wishes:
+            self._in_message = False
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser refused."""
         if not self.lingers:
-            self.refuse(self._problem or Problem(400, msg.rstrip(".").lower()))
+            self.refuse(self._problem or Problem(400, msg))
 
     def refuse(self, problem: Problem) -> None:
         """Answer a request that is not handed on, and close; the client gets to read it."""

@@ -26,7 +26,7 @@ from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.service import Live, Store
 from cartcast.live.session import Rules
-from cartcast.live.state import MemoryStore
+from cartcast.live.state import MOST_MEMORY, MemoryStore
 
 __all__ = ["Plan", "make_store", "serve"]
 
@@ -50,6 +50,7 @@ class Plan:
         state_dir: folder of the log and snapshots of `memory`; None keeps nothing.
         durability: `fsync`, `write` or `none`.
         late_window, session_ttl: see `cartcast.live.session.Rules`.
+        most_memory: bytes that sessions and histories in memory may take.
         keys: file of keys, or None.
         open_to_all: serve other machines without keys.
         workers: processes; more than one need Redis.
@@ -68,6 +69,7 @@ class Plan:
     durability: Literal["fsync", "write", "none"] = "fsync"
     late_window: float = 120.0
     session_ttl: float = 14_400.0
+    most_memory: int = MOST_MEMORY
     keys: str | None = None
     open_to_all: bool = False
     workers: int = 1
@@ -114,7 +116,8 @@ def make_store(plan: Plan, scorer: ModelScorer) -> Store:
     )
     if plan.state == "memory":
         folder = Path(plan.state_dir) if plan.state_dir else None
-        return MemoryStore(scorer, rules, folder, plan.durability if folder else "none")
+        durability = plan.durability if folder else "none"
+        return MemoryStore(scorer, rules, folder, durability, most_memory=plan.most_memory)
     if plan.state.startswith(("redis://", "rediss://")):
         from cartcast.live.redis import RedisStore
 

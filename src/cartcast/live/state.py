@@ -28,7 +28,7 @@ from cartcast.live.session import Rules, Session, Visitor, load_session
 from cartcast.live.sessions import Outcome, Sessions
 from cartcast.live.snapshot import Snapshot, newest_snapshot, read_snapshot
 
-__all__ = ["MemoryStore"]
+__all__ = ["MOST_MEMORY", "MemoryStore"]
 
 SNAPSHOT_BYTES: Final = 64 * 2**20
 """Bytes of log after which a snapshot is taken and the log before it is removed."""

@@ -27,7 +27,7 @@ _LIST = msgspec.json.Decoder(list[Event])
 _BATCH = msgspec.json.Decoder(Batch)
 _IS_LIST = re.compile(rb"\s*\[").match
 _IS_BATCH = re.compile(rb'\s*\{\s*"events"\s*:').match
-_IS_LINES = re.compile(rb"\s*\{[^\n]*\}[ \t\r]*\n\s*\S").match
+_IS_LINES = re.compile(rb"\s*\{[^\n]*\n[\r\n]*\{").match
 _Broken = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
