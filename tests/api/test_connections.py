@@ -148,9 +148,7 @@ HEADS = {
     "one long header": lambda: b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 10_000_000,
     "many headers": lambda: b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 1_000_000,
     "a long path": lambda: b"GET /" + b"a" * 10_000_000,
-    "one chunk": lambda: b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: "
-    + b"a" * MAX_HEAD
-    + b"\r\n\r\n",
+    "one chunk": lambda: b"GET /healthz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * MAX_HEAD + b"\r\n\r\n",
     "101 headers": lambda: b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 100 + b"\r\n",
     "a hot one": lambda: head(A="a" * 100_000),
 }
@@ -177,7 +175,11 @@ def test_endless_trailers_and_tiny_chunks_are_bounded(serve: Callable[..., str])
 
 def test_a_head_must_come_whole_in_time(serve: Callable[..., str]) -> None:
     url = serve(head_seconds=0.3)
-    with closing(connect(url)) as silent, closing(connect(url)) as slow, closing(connect(url)) as second:
+    with (
+        closing(connect(url)) as silent,
+        closing(connect(url)) as slow,
+        closing(connect(url)) as second,
+    ):
         slow.sendall(b"POST /v1/events HTTP/1.1\r\nHost:")
         second.sendall(head() + BODY)
         assert answers(second)[0][0] == 200
@@ -256,7 +258,11 @@ def test_websockets_and_tunnels_are_not_for_us(serve: Callable[..., str]) -> Non
 
 def test_garbage_is_refused_with_a_problem(serve: Callable[..., str]) -> None:
     url = serve()
-    for raw in (b"\x16\x03\x01\x02\x00\x01" * 9, b"GET / HTTP/9.9\r\n\r\n", b"POST \xff HTTP/1.1\r\n\r\n"):
+    for raw in (
+        b"\x16\x03\x01\x02\x00\x01" * 9,
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST \xff HTTP/1.1\r\n\r\n",
+    ):
         with closing(connect(url)) as line:
             line.sendall(raw)
             ((status, headers, _),) = answers(line)
@@ -269,7 +275,9 @@ def test_head_is_answered_as_get_without_a_body(serve: Callable[..., str], path:
     url, seen = serve(), {}
     for method in ("GET", "HEAD"):
         with closing(connect(url)) as line, line.makefile("rb") as file:
-            line.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            line.sendall(
+                f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+            )
             seen[method] = file.read()
     assert all(one.startswith(b"HTTP/1.1 200") for one in seen.values())
     assert seen["HEAD"].endswith(b"\r\n\r\n")

@@ -61,9 +61,7 @@ def test_any_damage_costs_only_the_records_that_it_touches(tmp_path: Path, seed:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2**31, 2**32 - 1])
-def test_a_false_length_in_the_first_record_costs_that_record(
-    tmp_path: Path, length: int
-) -> None:
+def test_a_false_length_in_the_first_record_costs_that_record(tmp_path: Path, length: int) -> None:
     records = _events(21)
     first = bytearray(records[0])
     first[len(MARK) : len(MARK) + 4] = struct.pack("<I", length)
@@ -104,9 +102,7 @@ async def _start(scorer: Any, folder: Path) -> tuple[Live, MemoryStore]:
 @pytest.mark.parametrize(
     ("tail", "kept"), [(b"\0" * 4096, False), (record(T0, b"half")[:-2], True), (b"\7" * 9, True)]
 )
-def test_a_torn_tail_is_cut_and_said(
-    scorer: Any, tmp_path: Path, tail: bytes, kept: bool
-) -> None:
+def test_a_torn_tail_is_cut_and_said(scorer: Any, tmp_path: Path, tail: bytes, kept: bool) -> None:
     async def main() -> None:
         live, store = await _start(scorer, tmp_path)
         await live.ingest([_event(n) for n in range(21)], now=T0)
@@ -168,8 +164,7 @@ def test_everyone_who_waits_for_a_full_disk_is_refused_and_closing_ends(
             try:
                 await log.commit()
             except Problem as problem:
-                assert problem.headers["Retry-After"]
-                return problem.status
+                return problem.status if problem.headers["Retry-After"] else 0
             return 200
 
         monkeypatch.setattr("cartcast.live.log.os.write", full)

@@ -41,17 +41,16 @@ class _Pending:
 def _rest(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
     """Go on with a coroutine that has been begun and waits, as `await` does (PEP 380)."""
     while True:
+        failed: BaseException | None = None
         try:
             came = yield waits_for
         except GeneratorExit:
             begun.close()
             raise
         except BaseException as error:
-            step, came = begun.throw, error
-        else:
-            step = begun.send
+            failed = error
         try:
-            waits_for = step(came)
+            waits_for = begun.send(came) if failed is None else begun.throw(failed)
         except StopIteration as done:
             answer: bytes = done.value
             return answer

@@ -17,7 +17,16 @@ from cartcast.live.protocols import Context, Protocol, cartcast, ga4, segment, s
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Answer, Answers, Live
 
-__all__ = ["HOT", "Hot", "Request", "ScoreBody", "Scores", "answer_events", "answer_scores", "in_turn"]
+__all__ = [
+    "HOT",
+    "Hot",
+    "Request",
+    "ScoreBody",
+    "Scores",
+    "answer_events",
+    "answer_scores",
+    "in_turn",
+]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,12 +57,24 @@ HOT: Final[dict[str, Hot]] = {
     "/v1/track": Hot("ingest", segment.parse, "Take one Segment track call", segment.key_in),
     "/v1/page": Hot("ingest", segment.parse, "Take one Segment page call", segment.key_in),
     "/v1/screen": Hot("ingest", segment.parse, "Take one Segment screen call", segment.key_in),
-    "/v1/identify": Hot("ingest", segment.parse, "Acknowledge a Segment identify call", segment.key_in),
-    "/v1/b": Hot("ingest", segment.parse, "Take a batch of Segment's browser library", segment.key_in),
-    "/v1/t": Hot("ingest", segment.parse, "Take a track call of the browser library", segment.key_in),
-    "/v1/p": Hot("ingest", segment.parse, "Take a page call of the browser library", segment.key_in),
-    "/v1/i": Hot("ingest", segment.parse, "Acknowledge identify of the browser library", segment.key_in),
-    "/v1/m": Hot("ingest", segment.parse, "Acknowledge metrics of the browser library", segment.key_in),
+    "/v1/identify": Hot(
+        "ingest", segment.parse, "Acknowledge a Segment identify call", segment.key_in
+    ),
+    "/v1/b": Hot(
+        "ingest", segment.parse, "Take a batch of Segment's browser library", segment.key_in
+    ),
+    "/v1/t": Hot(
+        "ingest", segment.parse, "Take a track call of the browser library", segment.key_in
+    ),
+    "/v1/p": Hot(
+        "ingest", segment.parse, "Take a page call of the browser library", segment.key_in
+    ),
+    "/v1/i": Hot(
+        "ingest", segment.parse, "Acknowledge identify of the browser library", segment.key_in
+    ),
+    "/v1/m": Hot(
+        "ingest", segment.parse, "Acknowledge metrics of the browser library", segment.key_in
+    ),
     "/beacon/v1/batch": Hot(
         "ingest", segment.parse, "Take a batch of RudderStack's beacon", segment.key_in
     ),

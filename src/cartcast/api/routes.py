@@ -43,7 +43,7 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     @app.get("/readyz", summary="Events can be taken", tags=["health"])
     async def ready() -> dict[str, Any]:
         await live.store.ready()
-        return {"status": "ready", "model": live.scorer.version, "sessions": live.store.count()}
+        return {"status": "ready", "model": live.scorer.version, **live.store.counts()}
 
     if served.metrics:
 

@@ -169,9 +169,9 @@ class RedisStore:
         """Use another model of the same feature set from the next event on."""
         self._scorer = scorer
 
-    def count(self) -> int | None:
-        """Return None: other workers' sessions are not counted here."""
-        return None
+    def counts(self) -> dict[str, int]:
+        """Return nothing: other workers' sessions are not counted here."""
+        return {}
 
     def lines(self) -> tuple[str, ...]:
         """Return nothing: what Redis holds, Redis tells its own exporter."""

@@ -18,30 +18,37 @@ from cartcast.live.sessions import Sessions
 __all__ = ["Room", "make_room", "weigh"]
 
 _T = TypeVar("_T")
-AWAKE: Final = 4_000
-KEPT: Final = 900
+AWAKE: Final = 750
+"""Bytes of a session without its states and kept events, its key included; and so below."""
+KEPT: Final = 220
 SEEN: Final = 72
+STATE: Final = 150
 RESTING: Final = 350
-VISITOR: Final = 700
+VISITOR: Final = 450
 VISITOR_RESTING: Final = 260
 LOW: Final = 0.9
 """Share of the room down to which is cleared, so that not every sweep clears."""
 
 
-def weigh(one: Session | Visitor | bytes, resting: int = RESTING) -> int:
-    """Return about how many bytes a session or a visitor's history takes, its key included.
+def weigh(session: Session | bytes, state: int) -> int:
+    """Return about how many bytes a session takes; `state` bytes are one state of the features.
 
-    >>> weigh(b"x" * 100)
+    >>> weigh(b"x" * 100, state=0)
     450
     """
-    if isinstance(one, bytes):
-        return resting + len(one)
-    if isinstance(one, Visitor):
-        return VISITOR
-    before = 0 if one.previous is None else weigh(one.previous)
+    if isinstance(session, bytes):
+        return RESTING + len(session)
+    tail = session.tail
+    kept = KEPT + (len(tail[0].data) + len(tail[-1].data)) // 2 if tail else 0
     # A short list of ids is an array, a long one a set.
-    seen = len(one.seen) * (SEEN if len(one.seen) > 64 else 8)
-    return AWAKE + KEPT * len(one.tail) + seen + 1_500 * len(one.ahead) + before
+    seen = len(session.seen) * (SEEN if len(session.seen) > 64 else 8)
+    states = 1 + (session.base is not None) + len(session.ahead)
+    before = 0 if session.previous is None else weigh(session.previous, state)
+    return AWAKE + kept * len(tail) + seen + (STATE + state) * states + before
+
+
+def _weigh_history(visitor: Visitor | bytes) -> int:
+    return VISITOR_RESTING + len(visitor) if isinstance(visitor, bytes) else VISITOR
 
 
 class Room(NamedTuple):
@@ -58,16 +65,17 @@ async def make_room(sessions: Sessions, most: int) -> Room:
     Events go on meanwhile.
     """
     index, visitors = sessions.index, sessions.visitors
+    state = len(sessions.scorer.dump(sessions.scorer.start()))
     weight = histories = 0
     awake: dict[int, Session] = {}
     async for one in _in_turn(list(index.values()), 1_000):
         if isinstance(one, bytes):
-            weight += weigh(one)
+            weight += weigh(one, state)
         elif id(one) not in awake:
             awake[id(one)] = one
-            weight += weigh(one)
+            weight += weigh(one, state)
     async for history in _in_turn(list(visitors.values()), 1_000):
-        histories += weigh(history, VISITOR_RESTING)
+        histories += _weigh_history(history)
     if weight + histories <= most:
         return Room(weight + histories)
     goal, settled, forgotten = int(most * LOW), 0, 0
@@ -76,9 +84,9 @@ async def make_room(sessions: Sessions, most: int) -> Room:
             break
         if not any(index.get(key) is session for key in session.keys):
             continue
-        weight -= weigh(session)
+        weight -= weigh(session, state)
         sessions.rest(session)
-        weight += max(weigh(index[key]) for key in session.keys if key in index)
+        weight += max(weigh(index[key], state) for key in session.keys if key in index)
         settled += 1
     # Histories may keep half of the room: those of visitors who will not come again go first.
     spare = max(goal - weight, goal // 2)
@@ -87,7 +95,7 @@ async def make_room(sessions: Sessions, most: int) -> Room:
             if histories <= spare:
                 break
             if who in visitors:
-                histories -= weigh(visitors.pop(who), VISITOR_RESTING)
+                histories -= _weigh_history(visitors.pop(who))
                 forgotten += 1
     return Room(weight + histories, settled, forgotten)
 

@@ -109,8 +109,8 @@ class Store(Protocol):
         """Use another model of the same feature set from the next event on."""
         ...
 
-    def count(self) -> int | None:
-        """Return the number of open sessions, when it is known."""
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of `sessions` (keys of open ones) and `visitors`, where known."""
         ...
 
     def lines(self) -> Iterable[str]:

@@ -207,9 +207,9 @@ class MemoryStore:
         """Use another model of the same feature set from the next event on."""
         self.sessions.scorer = scorer
 
-    def count(self) -> int:
-        """Return the number of keys of open sessions."""
-        return len(self.sessions.index)
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of keys of open sessions and of visitors' histories."""
+        return {"sessions": len(self.sessions.index), "visitors": len(self.sessions.visitors)}
 
     async def find_visitor(self, event: Event) -> Session | None:
         """Return the open session that an event of this visitor would join."""
@@ -365,4 +365,3 @@ class MemoryStore:
                 return
         write_text(path, fingerprint + "\n")
         os.chmod(path, 0o600)
-

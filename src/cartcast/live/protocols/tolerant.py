@@ -68,7 +68,9 @@ def unfit(value: Any, where: str) -> Problem | None:
         elif isinstance(one, dict):
             for name, item in reversed(one.items()):
                 if not _is_text(name):
-                    return _problem(f"{path}.{name!a}"[:200], "must have a name of whole Unicode text")
+                    return _problem(
+                        f"{path}.{name!a}"[:200], "must have a name of whole Unicode text"
+                    )
                 left.append((f"{path}.{name}", item))
         if rule is not None:
             return _problem(path, rule)
