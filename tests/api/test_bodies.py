@@ -207,7 +207,7 @@ def test_products_are_counted_before_they_are_events(serve: Callable[..., str], 
     answer = httpx.post(url + "/v1/batch", content=body)
     assert (answer.status_code, answer.json()["field"]) == (413, "batch")
     assert live.metrics.events == {}
-    views = {"event": "Product Viewed", "userId": "u", "properties": {"products": [{}] * 200}}
+    views = {"event": "Product Viewed", "userId": "u", "properties": {"products": [{}] * 100}}
     body = json.dumps({"batch": [views] * 400}).encode()
     assert httpx.post(url + "/v1/batch", content=body).status_code == 200
     sessions = [[json.loads(VIEW)] * 100] * 51

@@ -41,7 +41,7 @@ def test_the_calendar_never_goes_back_and_comes_to_agree(seed: int) -> None:
             hands.wall += draw.choice([-HOUR, HOUR, -48 * HOUR, 48 * HOUR, -1, 1_000_000])
         now = hands.clock.now()
         assert now >= before
-        assert hands.clock.latest() >= hands.wall
+        assert hands.clock.read()[1] >= hands.wall
         before = now
     behind = max(before - hands.wall, 0)
     for _ in range(100):

@@ -18,11 +18,13 @@ from fastapi import FastAPI
 
 from cartcast.api import routes
 from cartcast.api.connection import Connections
-from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores, in_turn
+from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores
 from cartcast.api.keys import Key, Keys
+from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
 from cartcast.api.requests import (
+    GZIP,
     Headers,
     Receive,
     Scope,
@@ -182,6 +184,8 @@ class Service(FastAPI):
         most = self.served.max_body
         if receive is not None:
             body = await read_body(receive, headers, most, self.served.body_seconds)
+        elif len(body) <= most and not headers.gzip and not body.startswith(GZIP):
+            return body
         return await in_turn(body, whole_body, headers, most)
 
     async def _hot(

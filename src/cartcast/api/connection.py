@@ -186,13 +186,14 @@ class GuardedProtocol(HttpToolsProtocol):
         ):
             self._problem = _too_long()
             raise self._problem
+        self._wishes = self.parser.should_upgrade()
+        if not self._wishes:
+            return
         method = self.parser.get_method()
         if method == b"CONNECT":
             self._problem = Problem(405, "this is no proxy", headers={"Allow": "GET, POST"})
             raise self._problem
-        self._wishes = self.parser.should_upgrade()
-        if self._wishes:
-            self.scope["method"] = method.decode()
+        self.scope["method"] = method.decode()
 
     def on_message_complete(self) -> None:
         """Note that a request is whole."""
@@ -241,7 +242,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Go on as uvicorn does, without a second timer."""
         self._answered = self.loop.time()
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.lingers or self._wire.is_closing():
             return
         self.flow.resume_reading()
         if self.pipeline:

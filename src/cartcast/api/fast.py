@@ -47,7 +47,7 @@ def _rest(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, A
         except GeneratorExit:
             begun.close()
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the coroutine is told
             failed = error
         try:
             waits_for = begun.send(came) if failed is None else begun.throw(failed)

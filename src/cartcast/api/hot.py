@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Concatenate, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Final, NamedTuple
 
 import msgspec
 
+from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
 from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
@@ -102,23 +101,8 @@ class Scores(msgspec.Struct):
 
 _SCORE_BODY = msgspec.json.Decoder(ScoreBody)
 
-HEAVY: Final = 65_536
-"""Bytes from which a body is read in the lane, while the loop answers others."""
-_LANE = ThreadPoolExecutor(1, thread_name_prefix="cartcast-lane")
 _TURN: Final = 50
 """Entries that are scored before others get their turn."""
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-async def in_turn(
-    body: bytes, read: Callable[Concatenate[bytes, _P], _T], *args: _P.args, **kwargs: _P.kwargs
-) -> _T:
-    """Return `read(body, ...)`; large bodies are read one at a time, beside the loop."""
-    if len(body) < HEAVY and body[:2] != b"\x1f\x8b":
-        return read(body, *args, **kwargs)
-    call = partial(read, body, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_LANE, call)
 
 
 async def answer_events(live: Live, request: Request, hot: Hot, served: Served) -> bytes:
@@ -129,7 +113,9 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     """
     assert hot.protocol is not None
     where = context(live, served)
-    parsed = await in_turn(request.body, hot.protocol, where)
+    body = request.body
+    small = len(body) < HEAVY
+    parsed = hot.protocol(body, where) if small else await in_turn(body, hot.protocol, where)
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
@@ -157,7 +143,7 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
 
 def context(live: Live, served: Served) -> Context:
     """Return the context in which a body is read."""
-    now, latest = live.clock.now(), live.clock.latest()
+    now, latest = live.clock.read()
     return Context(now, int(served.max_ahead * 1e6) + latest - now, served.max_events)
 
 

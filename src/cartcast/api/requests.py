@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 from cartcast.live.problems import Problem
 
 __all__ = [
+    "GZIP",
     "Headers",
     "Receive",
     "Scope",
@@ -43,7 +44,7 @@ _TYPES = (
     b"application/octet-stream",
 )
 """Types that trackers give to JSON; what a body is, its bytes say."""
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 MAX_MEMBERS: Final = 64
 """Members of one gzip body; each costs a decompressor."""
 _TOKENS = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2048}").fullmatch
@@ -166,7 +167,7 @@ def whole_body(body: bytes, headers: Headers, most: int) -> bytes:
     """
     if len(body) > most:
         raise _too_large(len(body), most)
-    return _inflate(body, most) if headers.gzip or body[:2] == _GZIP else body
+    return _inflate(body, most) if headers.gzip or body.startswith(GZIP) else body
 
 
 async def _read_more(receive: Receive, body: bytes, most: int) -> bytes:

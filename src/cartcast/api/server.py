@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ __all__ = ["Plan", "make_store", "serve"]
 logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 5
 """Time that requests in flight have after SIGTERM; then they are answered with 503."""
+SWITCH_SECONDS: Final = 0.001
+"""How long the thread that reads large bodies may keep the loop waiting."""
 CHAMPION_SECONDS = 2.0
 """How often the registry is asked for a new champion."""
 
@@ -167,6 +170,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         scheme = "https" if plan.tls_cert else "http"
         host, port = listener.getsockname()[:2]
         _spare_garbage_collection()
+        sys.setswitchinterval(SWITCH_SECONDS)
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
         await _Server(config).serve(sockets=[listener])
     finally:

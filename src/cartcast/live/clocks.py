@@ -3,8 +3,8 @@
 Three clocks are read. `age_micros` only counts what has passed since the process began; sessions
 expire by it, so that a wall clock set wrong and back loses none. `Clock.now` is the calendar: it
 follows the wall clock, never goes back, and believes a jump ahead only after it has stood for ten
-minutes. `Clock.latest` is the later of calendar and wall: no event is refused as lying in the
-future because this server's clock was the wrong one.
+minutes. Beside it stands the later of calendar and wall: no event is refused as lying in the future
+because this server's clock was the wrong one.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class Clock:
 
     def now(self) -> int:
         """Return the calendar's time; it never goes back."""
+        return self.read()[0]
+
+    def read(self) -> tuple[int, int]:
+        """Return the calendar's time, and the later of it and the wall clock."""
         wall, at = self._wall(), self._passed()
         step = max(at - self._read_at, 0)
         apart = wall - (self._reading + step)
@@ -80,11 +84,7 @@ class Clock:
             if at - since >= BELIEVED:
                 self._reading = wall
         self._read_at = at
-        return self._reading
-
-    def latest(self) -> int:
-        """Return the later of calendar and wall clock."""
-        return max(self.now(), self._wall())
+        return self._reading, max(self._reading, wall)
 
 
 class Leads:
@@ -104,7 +104,9 @@ class Leads:
 
     def put_right(self, events: Sequence[Event], received: int) -> None:
         """Move events out of the future by their client's lead, keeping the time between them."""
-        early = [e for e in events if isinstance(e.event_time, int) and e.event_time > received]
+        early = [e for e in events if e.event_time is not None and _time(e) > received]
+        if not early:
+            return
         early = [e for e in early if _time(e) - received > LEAD or _client(e) in self._leads]
         for event in early:
             client = _client(event)
