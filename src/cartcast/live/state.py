@@ -51,7 +51,7 @@ class MemoryStore:
         folder: for log and snapshots; None keeps nothing.
         durability: what an acknowledged event survives, see `cartcast.live.log`.
         clock: microseconds by which sessions expire; tests and replays give their own.
-        most_memory: bytes that sessions and histories may take, as `cartcast.live.room` weighs them.
+        most_memory: bytes that sessions and histories may take (`cartcast.live.room`).
         event_clock: sessions expire by the newest arrival's time, for logs of the past.
         sweeps: look after expired sessions by itself; else `sweep` is called by the owner.
     """
@@ -129,7 +129,7 @@ class MemoryStore:
         Raises:
             Problem: 503, when the disk refuses; nothing is acknowledged.
         """
-        log, apply = self._log, self.sessions.apply
+        log = self._log
         if now > self.newest:
             self.newest = now
         if log is not None:
