@@ -15,7 +15,7 @@ from cartcast.live.problems import Problem
 
 __all__ = ["MAX_OBJECTS", "read_json", "require_bounded", "unfit"]
 
-MAX_OBJECTS: Final = 50_000
+MAX_OBJECTS: Final = 100_000
 """Objects and lists of one body; each costs the decoder as much as hundreds of plain bytes."""
 _LONGEST_WHOLE: Final = 308
 
