@@ -1,0 +1,1 @@
+"""Experiments: design, assignment, analysis, and the choice of whom to treat."""
