@@ -14,7 +14,7 @@ from scipy import stats
 from cartcast.errors import UsageError
 from cartcast.experiments.difference import Estimate, check_level
 
-__all__ = ["Posterior", "Prior", "posterior"]
+__all__ = ["FLAT", "Posterior", "Prior", "posterior"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Prior:
                 f"a prior needs a finite mean and a deviation above 0, got {self.mean} and "
                 f"{self.deviation}."
             )
+
+
+FLAT = Prior()
+"""Nothing is believed."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Posterior:
 
 
 def posterior(
-    effect: Estimate, prior: Prior | None = None, *, level: float = 0.95, higher: bool = True
+    effect: Estimate, prior: Prior = FLAT, *, level: float = 0.95, higher: bool = True
 ) -> Posterior:
     """Return the posterior of an effect.
 
@@ -82,7 +86,6 @@ def posterior(
     >>> round(p.mean, 5), round(p.chance_better, 5)
     (0.05063, 0.92312)
     """
-    prior = prior or Prior()
     check_level(level)
     of_prior = 0.0 if math.isinf(prior.deviation) else prior.deviation**-2
     of_data = effect.error**-2

@@ -67,8 +67,8 @@ def share_sequence(
         UsageError: not 0 <= yes <= of with of > 0, or the level is not within 0 and 1.
 
     >>> s = share_sequence(700, 1000, tuned_for=100)
-    >>> round(s.low, 6), round(s.high, 6)
-    (0.651629, 0.745949)
+    >>> round(s.low, 4), round(s.high, 4)
+    (0.6516, 0.7459)
     """
     if not 0 <= yes <= of or of == 0:
         raise UsageError(f"a share needs 0 <= yes <= of and of > 0, got {yes} of {of}.")

@@ -122,6 +122,11 @@ class Mean(_Averaged):
     covariate: str | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the value itself."""
+        return (self.value,)
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The columns that the metric reads."""
         return (self.value,) if self.covariate is None else (self.value, self.covariate)
@@ -175,6 +180,11 @@ class Ratio(_Averaged):
         super().__post_init__()
         if (self.numerator_covariate is None) != (self.denominator_covariate is None):
             raise DefinitionError("a ratio takes both covariates or none.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the value itself."""
+        return (self.numerator, self.denominator)
 
     @property
     def needs(self) -> tuple[str, ...]:
