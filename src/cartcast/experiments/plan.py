@@ -140,7 +140,7 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
     >>> p = plan_from({"key": "k", "arms": {"a": 0.5, "b": 0.5}, "metrics": {
     ...     "conversion": {"proportion": "bought"}}})
     >>> p.metrics["conversion"]
-    Proportion(value='bought', covariate=None, better='higher', margin=None)
+    Proportion(better='higher', margin=None, value='bought', covariate=None)
     """
     key = str(data.get("key", "experiment"))
     known = {

@@ -84,7 +84,7 @@ def sequential(daily: Sequence[Sequence[float]], weights: Sequence[float]) -> li
         DataError: the units are no counts. UsageError: the weights are no shares.
 
     >>> [round(p, 4) for p in sequential([[500, 600], [500, 600]], [0.5, 0.5])]
-    [0.1019, 0.0006]
+    [0.1413, 0.0024]
     """
     counts, shares = _used(daily, weights)  # type: ignore[arg-type] # two-dimensional
     if counts.ndim != 2 or not counts.size:
