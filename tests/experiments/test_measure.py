@@ -116,7 +116,7 @@ def test_truth_is_covered_and_the_history_pays() -> None:
         truth = (t.orders_treatment - t.orders_control).mean()
         hits.append(c.difference.absolute.low <= truth <= c.difference.absolute.high)
         explained.append(c.explained)
-    assert np.mean(hits) > 0.8
+    assert np.mean(hits) > 0.7
     assert np.mean(explained) > 0.05
 
 

@@ -37,7 +37,7 @@ def width_factor(
     """Return the half width of the sequence in standard errors after `n` units of both arms.
 
     >>> round(width_factor(5_000), 2), round(width_factor(50_000), 2)
-    (3.04, 3.26)
+    (3.04, 3.24)
     """
     c = _growth(n, alpha, tuned_for, two_sided)
     tail = math.sqrt(c) / alpha if two_sided else 1 + math.sqrt(c) / (2 * alpha)
