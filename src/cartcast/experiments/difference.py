@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from cartcast.errors import UsageError
@@ -27,8 +29,10 @@ __all__ = [
     "Linear",
     "compare",
     "interval",
+    "mean_estimate",
 ]
 
+Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
 Scale = Literal["linear", "log"]
 LEAST_RATIO = 3.0
@@ -156,6 +160,27 @@ def interval(
         low, high = (value - half, math.inf) if greater else (-math.inf, value + half)
         p = _below(-z if greater else z, degrees)
     return Estimate(value, error, low, high, min(p, 1.0), degrees, level, alternative, null)
+
+
+def mean_estimate(values: Floats, *, groups: Any = None, level: float = 0.95) -> Estimate:
+    """Return the mean of independent values, shape (n,), with its interval.
+
+    `groups` are the visitors of the values, where one has several: their deviations are added up
+    first. Where all values are the same there is no test: the p-value is NaN.
+
+    >>> round(mean_estimate(np.array([1.0, 2.0, 3.0])).error, 4)
+    0.5774
+    """
+    n, mean = len(values), float(values.mean())
+    sums: Any = values - mean
+    if groups is not None:
+        _, place = np.unique(np.asarray(groups), return_inverse=True)
+        sums = np.bincount(place, weights=sums)
+    k = len(sums)
+    error = math.sqrt(float(sums @ sums) * k / max(k - 1, 1)) / n
+    if error == 0:
+        return Estimate(mean, 0.0, mean, mean, math.nan, level=check_level(level))
+    return interval(mean, error, level=level)
 
 
 def welch(control: Linear, treatment: Linear) -> float:
