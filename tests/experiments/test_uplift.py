@@ -128,9 +128,7 @@ def test_a_ranking_that_knows_nothing_earns_nothing() -> None:
     for seed in range(60):
         X, t, y, _ = shop(seed, n=300, knows=0.0)
         for kept, sequential in ((t_values, True), (naive, False)):
-            u = fit_uplift(
-                X, t, y, propensity=0.5, sequential=sequential, outcome_model="mean"
-            )
+            u = fit_uplift(X, t, y, propensity=0.5, sequential=sequential, outcome_model="mean")
             q = gain_curve(u.uplift, u.effects, folds=u.fold if sequential else None).qini
             kept.append(q.value / q.error)
     assert np.mean(np.abs(t_values) > 1.96) <= 0.14

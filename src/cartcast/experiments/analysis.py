@@ -163,7 +163,7 @@ def analyze(
     running = running or (done is not None and done < 1 - 1e-9)
     if running:
         found.append(_running(done, look))
-    if information:
+    if information and not plan.looks:
         found.append(finding(codes.PEEKED, f"looked at {len(information)} times before this one."))
     for comparison, metric in made:
         found += _checks(comparison, metric, plan)
