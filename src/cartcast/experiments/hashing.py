@@ -7,6 +7,7 @@ Source: https://docs.growthbook.io/lib/build-your-own, http://www.isthe.com/chon
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ def _fnv(text: str, state: int = _START) -> int:
     return state
 
 
+_seed_state = lru_cache(maxsize=1024)(_fnv)
+"""The hash after a seed: every id of an experiment goes on from there."""
+
+
 def _check(version: int) -> None:
     if version not in BUCKETS:
         raise UsageError(f"hash version must be 1 or 2, got {version!r}.")
@@ -56,7 +61,7 @@ def bucket(seed: str, unit: str, version: int = 2) -> float:
     (0.0505, 0.22)
     """
     _check(version)
-    h = _fnv(unit + seed) if version == 1 else _fnv(str(_fnv(seed + unit)))
+    h = _fnv(unit + seed) if version == 1 else _fnv(str(_fnv(unit, _seed_state(seed))))
     return h % BUCKETS[version] / BUCKETS[version]
 
 
@@ -110,7 +115,7 @@ def buckets(seed: str, units: Any, version: int = 2) -> NDArray[np.float64]:
     data = np.frombuffer(text_buffer or b"\0", np.uint8)
     hashed = np.empty(len(column), dtype=np.int64)
     if version == 2:
-        hash_texts(data, offsets, _fnv(seed), _units(""), True, _START, hashed)
+        hash_texts(data, offsets, _seed_state(seed), _units(""), True, _START, hashed)
     else:
         hash_texts(data, offsets, _START, _units(seed), False, _START, hashed)
     out = hashed % BUCKETS[version] / BUCKETS[version]
@@ -134,7 +139,7 @@ def bucket_sql(seed: str, column: str, version: int = 2) -> str:
         tail = ", ".join(str(u) for u in _units(seed).tolist())
         h = _fold_sql(_START, f"({_units_sql(text)} || CAST([{tail}] AS UBIGINT[]))")
     else:
-        first = _fold_sql(_fnv(seed), _units_sql(text))
+        first = _fold_sql(_seed_state(seed), _units_sql(text))
         h = _fold_sql(_START, _units_sql(f"CAST({first} AS VARCHAR)"))
     return f"({h} % {BUCKETS[version]}) / {BUCKETS[version]}.0"
 
