@@ -268,6 +268,17 @@ def test_segments_are_shrunk_and_corrected_apart() -> None:
     assert c.difference.absolute.p_value == pytest.approx(t.pvalue, rel=1e-9)
 
 
+def test_quantiles_by_a_segment_of_yes_and_no() -> None:
+    frame = units(2000).assign(new=lambda d: d.index // 2 % 2 == 0)
+    plan = plan_from(
+        {**PLAN, "metrics": {"m": {"quantile": "before", "q": 0.5}}, "segments": ["new"]}
+    )
+    for c in analyze(frame, plan).comparisons:
+        mine = frame if c.segment is None else frame[frame.new == c.segment[1]]
+        median = mine[mine.arm == "b"].before.median() - mine[mine.arm == "a"].before.median()
+        assert c.difference.absolute.value == pytest.approx(median, abs=0.02)
+
+
 def test_shrinkage_is_nearer_to_the_truth() -> None:
     from cartcast.experiments.difference import interval
 
@@ -291,9 +302,13 @@ def test_planned_looks_and_early_ones() -> None:
     assert a.progress == 0.5
     assert a.look.bound == pytest.approx(2.963, abs=1e-3)
     assert {f.code for f in a.findings} == {"XP108"}
+    fewer = analyze(units(400), plan_from({**PLAN, **plan}), information=[0.6])
+    assert fewer.look == a.look
     b = analyze(units(800), plan_from({**PLAN, **plan}), information=[0.5])
     assert b.look.bound == pytest.approx(1.969, abs=1e-3)
-    assert {f.code for f in b.findings} == {"XP109"}
+    assert b.findings == ()
+    unplanned = analyze(units(800), plan_from({**PLAN, "expected_units": 800}), information=[0.5])
+    assert {f.code for f in unplanned.findings} == {"XP109"}
 
 
 def test_sample_ratio_by_day_is_the_one_that_alarms() -> None:

@@ -163,6 +163,27 @@ def test_caps_are_told() -> None:
     assert limit == pytest.approx(np.quantile(raw[raw > 0], 0.9))
 
 
+def test_segments_are_those_of_the_exposure() -> None:
+    made = simulate(World(visitors=400, sessions_a_day=0.6), seed=3)
+    device = ["phone" if i % 3 else "desktop" for i in range(made.log.num_rows)]
+    log = made.log.append_column("device", pa.array(device))
+    # Exposures logged a minute after the event that they belong to.
+    frame = made.exposures.to_pandas()
+    frame["exposed"] += pd.Timedelta(minutes=1)
+    m = measure(log, plan(segments=["device"]), frame)
+    events = log.to_pandas().sort_values("event_time", kind="stable")
+    for row in m.units.to_pylist()[:100]:
+        mine = events[(events.visitor_id == row["unit"]) & (events.event_time <= row["exposed"])]
+        latest = mine[mine.event_time == mine.event_time.max()]
+        assert row["device"] in set(latest.device)
+    found = analyze(m.units, plan(segments=["device"]))
+    assert {c.segment for c in found.comparisons} == {
+        None,
+        ("device", "phone"),
+        ("device", "desktop"),
+    }
+
+
 def test_novelty_and_delay_over_time() -> None:
     shapes = {}
     for name, change in {"fades": {"novelty": 2.0}, "late": {"delay": 7.0}}.items():

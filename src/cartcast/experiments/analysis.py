@@ -199,7 +199,7 @@ def _exposures(units: UnitTable, plan: Plan) -> Iterator[Finding]:
             yield finding(
                 codes.IN_TWO_ARMS, f"{twice} units were in more than one arm.", count=twice
             )
-    have = {group[0] for group in units.counts()}
+    have = units.counts()
     for name in arms:
         if name not in have:
             yield finding(codes.ARM_WITHOUT_UNITS, f"arm {name!r} has no units.")
@@ -207,7 +207,7 @@ def _exposures(units: UnitTable, plan: Plan) -> Iterator[Finding]:
 
 def _ratio(units: UnitTable, plan: Plan, day: str | None) -> SampleRatio:
     shares = plan.allocation.shares()
-    counts = {group[0]: n for group, n in units.counts().items()}
+    counts = units.counts()
     column = day or next((c for c in ("day", "exposed") if c in units.columns), None)
     if column is None:
         return sample_ratio(counts, shares)
@@ -299,13 +299,10 @@ def _comparisons(
 def _quantiles(
     units: UnitTable, metric: Quantile, control: str, arm: str, segment: Segment | None
 ) -> tuple[Linear, Linear] | None:
-    where = "true"
-    if segment is not None:
-        name, value = segment
-        same = "IS NULL" if value is None else f"= {literal(str(value))}"
-        where = f"CAST({identifier(name)} AS VARCHAR) {same}"
-    made = [quantile(v, metric.q, c) for v, c in (units.values(metric.value, x, where)
-                                                  for x in (control, arm))]  # fmt: skip
+    made = []
+    for name in (control, arm):
+        values, clusters = units.values(metric.value, name, segment)
+        made.append(quantile(values, metric.q, clusters))
     return None if made[0] is None or made[1] is None else (made[0], made[1])
 
 
@@ -373,7 +370,8 @@ def _segment(
 def _look(plan: Plan, done: float | None, before: Sequence[float]) -> Look | None:
     if not plan.looks or done is None or done <= 0:
         return None
-    return looks([*before, done], 1 - plan.level)[-1]
+    # Units may be fewer than at a look before, when late exposures are left out.
+    return looks([*(t for t in before if t < done), done], 1 - plan.level)[-1]
 
 
 def _running(done: float | None, look: Look | None) -> Finding:

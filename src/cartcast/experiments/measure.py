@@ -160,12 +160,13 @@ def _sum_up(source: Source, plan: Plan, unit: str) -> None:
     """Make `sums` (a row per unit) and `days` (per unit and day since exposure)."""
     extra = [c for c in ("price", "quantity") if c in source.columns]
     money = "price * coalesce(quantity, 1)" if len(extra) == 2 else "NULL::DOUBLE"
-    first = min((q.start for q in plan.quantities.values()), default=0.0)
+    # Segments are read from all that came before the exposure.
+    first = "-Infinity" if plan.segments else min(0.0, *(q.start for q in plan.quantities.values()))
     source.connection.execute(
         "CREATE TEMP VIEW joined AS SELECT x.unit, x.arm, "
         "(epoch_us(e.event_time) - epoch_us(x.exposed)) / 1e6 AS since, e.*, "
         f"{money} AS revenue FROM exposed x JOIN events e ON x.unit = CAST(e.{unit} AS VARCHAR) "
-        f"WHERE since >= {first}"
+        f"WHERE since >= '{first}'::DOUBLE"
     )
     for name, q in plan.quantities.items():
         if q.column and q.column != "revenue":

@@ -68,14 +68,12 @@ class UnitTable:
         except duckdb.Error as error:
             raise translate(error, "the table of units") from error
 
-    def counts(self, by: Sequence[str] = ()) -> dict[Group, int]:
-        """Return the number of randomised units by arm, or by arm and other columns."""
-        keys = names([self.arm, *by])
+    def counts(self) -> dict[str, int]:
+        """Return the number of randomised units by arm."""
+        arm = identifier(self.arm)
         of = f"count(DISTINCT {identifier(self.cluster)})" if self.cluster else "count(*)"
-        found = self.rows(
-            f"SELECT {keys}, {of} FROM {self.relation} GROUP BY {keys} ORDER BY {keys}"
-        )
-        return {tuple(row[:-1]): int(row[-1]) for row in found}
+        found = self.rows(f"SELECT {arm}, {of} FROM {self.relation} GROUP BY 1 ORDER BY 1")
+        return {str(name): int(n) for name, n in found}
 
     def moments(self, columns: Sequence[str], by: Sequence[str] = ()) -> dict[Group, Moments]:
         """Return the moments of columns by arm, or by arm and other columns.
@@ -125,15 +123,24 @@ class UnitTable:
             out[row[:width]] = Moments(n, tuple(columns), np.array(numbers[:k], dtype=float), cov)
         return out
 
-    def values(self, column: str, arm: str, where: str = "true") -> tuple[Any, Any]:
-        """Return the values of one arm (NaN for null), and their clusters or None."""
+    def values(
+        self, column: str, arm: str, segment: tuple[str, Any] | None = None
+    ) -> tuple[Any, Any]:
+        """Return the values of one arm (NaN for null), and their clusters or None.
+
+        `segment` is a column and the value that units must have there.
+        """
         self.require([column])
         wanted = f"CAST({identifier(column)} AS DOUBLE) AS v"
         if self.cluster:
             wanted += f", {identifier(self.cluster)} AS c"
-        sql = f"SELECT {wanted} FROM {self.relation} WHERE {identifier(self.arm)} = ? AND {where}"
+        sql = f"SELECT {wanted} FROM {self.relation} WHERE {identifier(self.arm)} = ?"
+        parameters = [arm]
+        if segment is not None:
+            sql += f" AND {identifier(segment[0])} IS NOT DISTINCT FROM ?"
+            parameters.append(segment[1])
         try:
-            found = self.connection.execute(sql, [arm]).fetchnumpy()
+            found = self.connection.execute(sql, parameters).fetchnumpy()
         except duckdb.Error as error:
             raise translate(error, "the table of units") from error
         values: Any = np.ma.filled(np.ma.asarray(found["v"], dtype=float), np.nan)

@@ -51,7 +51,7 @@ def design(
     declared = _plan(plan, name)
     units, _ = experiments.units_of(past, declared)
     with open_units(units) as table:
-        rows = table.connection.execute(f"SELECT * FROM {table.relation}").fetchnumpy()
+        rows = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
     d = experiments.design(rows, declared, metric, weeks=weeks, relative=relative, worth=worth)
     if json:
         print_json(d.as_dict())
