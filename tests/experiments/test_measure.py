@@ -101,22 +101,18 @@ def test_without_exposures_the_hash_decides() -> None:
 
 def test_truth_is_covered_and_the_history_pays() -> None:
     hits, explained = [], []
-    for seed in range(60):
-        world = World(visitors=1500, lift=0.3, chance=0.15, sessions_a_day=0.5)
+    world = World(visitors=1200, lift=0.3, chance=0.15, sessions_a_day=0.5)
+    for seed in range(20):
         made = simulate(world, seed=seed)
-        c = analyze(measure(made.log, plan(), made.exposures).units, plan(), arm="arm").get(
-            "orders", "treatment"
-        )
+        units = measure(made.log, plan(), made.exposures).units
+        c = analyze(units, plan()).get("orders", "treatment")
         # The units that are left (seen for five days) have their own truth.
-        t = (
-            made.truth.to_pandas()
-            .set_index("unit")
-            .loc[measure(made.log, plan(), made.exposures).units["unit"].to_pylist()]
-        )
-        truth = (t.orders_treatment - t.orders_control).mean()
+        left = set(units["unit"].to_pylist())
+        truth = np.mean([r["orders_treatment"] - r["orders_control"] for r in made.truth.to_pylist()
+                         if r["unit"] in left])  # fmt: skip
         hits.append(c.difference.absolute.low <= truth <= c.difference.absolute.high)
         explained.append(c.explained)
-    assert np.mean(hits) > 0.7
+    assert np.mean(hits) > 0.75
     assert np.mean(explained) > 0.05
 
 
