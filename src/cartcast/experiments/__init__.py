@@ -9,7 +9,7 @@ decide(analysis, plan, "revenue").action
 from __future__ import annotations
 
 from cartcast.experiments.allocation import Allocation, Assigned, Holdout, Kept, Layer
-from cartcast.experiments.analysis import Analysis, Comparison, analyze
+from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
 from cartcast.experiments.bayes import Prior
 from cartcast.experiments.decision import Decision, Journal, decide
@@ -20,6 +20,7 @@ from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan, plan_from, read_plan
 from cartcast.experiments.quantities import Quantity
+from cartcast.experiments.results import Analysis, Comparison
 from cartcast.experiments.run import look, units_of
 from cartcast.experiments.statistics import analyze_statistics
 

@@ -8,119 +8,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from cartcast.errors import DataError
-from cartcast.events.sql import identifier, literal
 from cartcast.experiments import codes
-from cartcast.experiments.bayes import Posterior, posterior
+from cartcast.experiments.bayes import posterior
 from cartcast.experiments.corrections import adjust_within
 from cartcast.experiments.difference import Difference, Estimate, Linear, compare
 from cartcast.experiments.group_sequential import Look, looks
-from cartcast.experiments.metrics import UNITS, Mean, Metric, Proportion, Quantile
+from cartcast.experiments.metrics import UNITS, Metric, Quantile
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.quantiles import quantile
-from cartcast.experiments.sample_ratio import ALARM, SampleRatio, sample_ratio
+from cartcast.experiments.results import Analysis, Comparison, Segment
 from cartcast.experiments.sequence import TUNED_FOR, always_valid
 from cartcast.experiments.shrinkage import shrink
+from cartcast.experiments.soundness import (
+    LEAST_UNITS,
+    check_comparison,
+    check_exposures,
+    check_history,
+    ratio_findings,
+    ratio_of,
+    still_running,
+)
 from cartcast.experiments.units import UnitTable, open_units
-from cartcast.findings import Finding, by_severity, finding
+from cartcast.findings import by_severity, finding
 
-__all__ = ["LEAST_UNITS", "Analysis", "Comparison", "analyze"]
-
-LEAST_UNITS = 30
-"""Units of an arm below which there is no interval and no p-value."""
-LEAST_EVENTS = 10
-"""Units on either side of yes and no below which a share's interval holds only roughly."""
-Segment = tuple[str, Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One arm against the control in one metric.
-
-    Attributes:
-        metric: name of the metric.
-        arm: the arm.
-        segment: column and value it is limited to; None: all units.
-        units_control: randomised units of the control.
-        units: randomised units of the arm.
-        difference: the fixed test: valid once, at the planned end.
-        always_valid: the absolute difference with an interval that holds at every look.
-        always_valid_relative: the same for the relative difference.
-        posterior: of the relative difference under the plan's prior.
-        guardrail: for a guardrail, the one-sided test that the arm is not worse than the margin.
-        adjusted: p-value corrected for the other comparisons (of all units, or of the segments);
-            None for guardrails and where there is no p-value.
-        explained: share of the variance that the covariate takes away; None without one.
-        shrunk: for a segment, the effect drawn towards that of all segments together.
-    """
-
-    metric: str
-    arm: str
-    segment: Segment | None
-    units_control: int
-    units: int
-    difference: Difference
-    always_valid: Estimate | None = None
-    always_valid_relative: Estimate | None = None
-    posterior: Posterior | None = None
-    guardrail: Estimate | None = None
-    adjusted: float | None = None
-    explained: float | None = None
-    shrunk: Estimate | None = None
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What an experiment says so far.
-
-    Attributes:
-        experiment: its key.
-        control: the arm that the others are compared with.
-        sample_ratio: units by arm against the intended shares.
-        comparisons: every metric, arm and segment.
-        look: the bound that |z| must pass at this look, where looks were planned; else None.
-        progress: share of the expected units that is there; None where none were planned.
-        level: confidence of the intervals.
-        correction: how p-values were corrected, and `scope` within what.
-        scope: see `Plan.scope`.
-        findings: what a reader must know, the gravest first.
-    """
-
-    experiment: str
-    control: str
-    sample_ratio: SampleRatio
-    comparisons: tuple[Comparison, ...]
-    look: Look | None
-    progress: float | None
-    level: float
-    correction: str
-    scope: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def trusted(self) -> bool:
-        """Whether no finding blocks."""
-        return all(f.severity != "block" or f.waived for f in self.findings)
-
-    def get(self, metric: str, arm: str, segment: Segment | None = None) -> Comparison:
-        """Return one comparison.
-
-        Raises:
-            DataError: there is none.
-        """
-        for c in self.comparisons:
-            if (c.metric, c.arm, c.segment) == (metric, arm, segment):
-                return c
-        raise DataError(f"no comparison of {metric!r} for arm {arm!r} in segment {segment}.")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON."""
-        return {**asdict(self), "trusted": self.trusted,
-                "findings": [f.as_dict() for f in self.findings]}  # fmt: skip
+__all__ = ["analyze"]
 
 
 def analyze(
@@ -149,12 +64,12 @@ def analyze(
         DataError: a column is missing, a value is no number, or a unit has several rows.
     """
     with open_units(source, arm=arm, cluster=plan.cluster, memory=memory) as units:
-        found = list(_exposures(units, plan))
-        ratio = _ratio(units, plan, day)
-        found += _ratio_findings(ratio)
+        found = list(check_exposures(units, plan))
+        ratio = ratio_of(units, plan, day)
+        found += ratio_findings(ratio)
         needs = [c for c in plan.needs() if c != UNITS]
         whole = units.moments(needs)
-        found += _history(whole, plan)
+        found += check_history(whole, plan)
         made = list(_comparisons(units, plan, whole))
         for column in plan.segments:
             made += _segment(units, plan, needs, column)
@@ -162,117 +77,16 @@ def analyze(
     look = _look(plan, done, information)
     running = running or (done is not None and done < 1 - 1e-9)
     if running:
-        found.append(_running(done, look))
+        found.append(still_running(done, look))
     if information and not plan.looks:
         found.append(finding(codes.PEEKED, f"looked at {len(information)} times before this one."))
     for comparison, metric in made:
-        found += _checks(comparison, metric, plan)
+        found += check_comparison(comparison, metric, plan)
     comparisons = _corrected([c for c, _ in made], plan)
     return Analysis(
         plan.allocation.key, plan.control, ratio, tuple(comparisons), look, done, plan.level,
         plan.correction, plan.scope, tuple(by_severity(found)),
     )  # fmt: skip
-
-
-def _exposures(units: UnitTable, plan: Plan) -> Iterator[Finding]:
-    arms = plan.allocation.arms
-    listed = ", ".join(literal(a) for a in arms)
-    column = identifier(units.arm)
-    strange = units.rows(
-        f"SELECT count(*) FROM {units.relation} WHERE CAST({column} AS VARCHAR) IS NULL "
-        f"OR CAST({column} AS VARCHAR) NOT IN ({listed})"
-    )[0][0]
-    units.connection.execute(
-        f"CREATE TEMP VIEW declared_units AS SELECT * REPLACE (CAST({column} AS VARCHAR) AS "
-        f"{column}) FROM {units.relation} WHERE CAST({column} AS VARCHAR) IN ({listed})"
-    )
-    units.relation = "declared_units"
-    if strange:
-        yield finding(
-            codes.UNKNOWN_ARM, f"{strange} units have none of the arms {', '.join(arms)}.",
-            count=strange,
-        )  # fmt: skip
-    unit = plan.unit if plan.unit in units.columns else None
-    if unit or units.cluster:
-        twice = units.check_units(unit, plan.control)
-        if twice:
-            yield finding(
-                codes.IN_TWO_ARMS, f"{twice} units were in more than one arm.", count=twice
-            )
-    have = units.counts()
-    for name in arms:
-        if name not in have:
-            yield finding(codes.ARM_WITHOUT_UNITS, f"arm {name!r} has no units.")
-
-
-def _ratio(units: UnitTable, plan: Plan, day: str | None) -> SampleRatio:
-    shares = plan.allocation.shares()
-    counts = units.counts()
-    column = day or next((c for c in ("day", "exposed") if c in units.columns), None)
-    if column is None:
-        return sample_ratio(counts, shares)
-    units.require([column])
-    key = units.cluster and identifier(units.cluster)
-    moment = f"CAST({identifier(column)} AS DATE)"
-    name = identifier(units.arm)
-    # A cluster counts on the day its first unit came.
-    firsts = (
-        f"SELECT {name} AS a, min({moment}) AS d FROM {units.relation} GROUP BY {name}, {key}"
-        if key
-        else f"SELECT {name} AS a, {moment} AS d FROM {units.relation}"
-    )
-    found = units.rows(f"SELECT d, a, count(*) FROM ({firsts}) GROUP BY d, a ORDER BY d")
-    table: dict[Any, dict[str, int]] = {}
-    for d, a, n in found:
-        table.setdefault(d, {})[a] = n
-    daily = [[row.get(a, 0) for a in shares] for row in table.values()]
-    return sample_ratio(counts, shares, daily)
-
-
-def _ratio_findings(ratio: SampleRatio) -> list[Finding]:
-    if not ratio.wrong:
-        return []
-    got = ", ".join(f"{a} {n:,}" for a, n in ratio.units.items())
-    meant = ", ".join(f"{s:.4g}" for s in ratio.shares.values())
-    p = ratio.p_value if ratio.always_valid is None else ratio.always_valid
-    return [
-        finding(
-            codes.SAMPLE_RATIO, f"units are {got}, meant were shares of {meant} (p = {p:.2g}).",
-            p_value=p, units=dict(ratio.units),
-        )
-    ]  # fmt: skip
-
-
-def _history(whole: Mapping[tuple[Any, ...], Moments], plan: Plan) -> list[Finding]:
-    """Compare what the arms did before: differences there are no effects of the experiment."""
-    pairs = [
-        (column, arm)
-        for column in dict.fromkeys(
-            m.covariate for m in plan.metrics.values() if isinstance(m, Mean) and m.covariate
-        )
-        for arm in plan.allocation.arms[1:]
-    ]
-    out, seen = [], set()
-    for column, arm in pairs:
-        a, b = whole.get((plan.control,)), whole.get((arm,))
-        if a is None or b is None or min(a.n, b.n) < LEAST_UNITS:
-            continue
-        metric = Mean(column).clustered() if plan.cluster else Mean(column)
-        both = a + b
-        test = compare(metric.linear(a, both), metric.linear(b, both)).absolute
-        if test is None and column not in seen:
-            seen.add(column)
-            out.append(finding(codes.NO_PRE_PERIOD, f"{column} is the same for all units."))
-        elif test is not None and test.p_value < ALARM / len(pairs):
-            out.append(
-                finding(
-                    codes.DIFFERENT_BEFORE,
-                    f"{arm} differs from {plan.control} in {column} by {test.value:.4g} "
-                    f"(p = {test.p_value:.2g}).",
-                    p_value=test.p_value,
-                )
-            )
-    return out
 
 
 def _comparisons(
@@ -372,40 +186,6 @@ def _look(plan: Plan, done: float | None, before: Sequence[float]) -> Look | Non
         return None
     # Units may be fewer than at a look before, when late exposures are left out.
     return looks([*(t for t in before if t < done), done], 1 - plan.level)[-1]
-
-
-def _running(done: float | None, look: Look | None) -> Finding:
-    share = "" if done is None else f" ({done:.0%} of the expected units are there)"
-    how = f"; at this look |z| must pass {look.bound:.2f}" if look else ""
-    return finding(codes.STILL_RUNNING, f"the planned end is not reached{share}{how}.")
-
-
-def _checks(c: Comparison, metric: Metric, plan: Plan) -> Iterator[Finding]:
-    where = f"{c.metric}, {c.arm}" + (f", {c.segment[0]} = {c.segment[1]}" if c.segment else "")
-    if min(c.units, c.units_control) < LEAST_UNITS:
-        n = min(c.units, c.units_control)
-        yield finding(codes.FEW_UNITS, f"{where}: an arm has {n} units, {LEAST_UNITS} are needed.")
-        return
-    d = c.difference
-    if d.absolute is None:
-        nothing = d.control == 0 and d.treatment == 0
-        code = codes.NO_EVENTS if nothing else codes.NO_VARIANCE
-        yield finding(code, f"{where}: {'no events' if nothing else 'no variance'}.")
-        return
-    if d.relative is None and not isinstance(metric, Quantile):
-        yield finding(codes.NO_RELATIVE, f"{where}: the control's value is {d.control:.4g}.")
-    if isinstance(metric, Proportion) and not plan.cluster:
-        rare = min(
-            min(p, 1 - p) * n for p, n in ((d.control, c.units_control), (d.treatment, c.units))
-        )
-        if rare < LEAST_EVENTS:
-            yield finding(codes.FEW_EVENTS, f"{where}: only about {max(rare, 0):.0f} units differ.")
-    if c.guardrail is not None and not c.guardrail.excludes_null:
-        end = c.guardrail.low if metric.better == "higher" else c.guardrail.high
-        yield finding(
-            codes.GUARDRAIL,
-            f"{where}: the change may be {end:+.2%}, tolerated is {metric.margin:.2%}.",
-        )
 
 
 def _corrected(comparisons: list[Comparison], plan: Plan) -> list[Comparison]:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from cartcast.atomic import write_text
 from cartcast.errors import DataError, UsageError
-from cartcast.experiments.analysis import Analysis, Comparison
 from cartcast.experiments.difference import Estimate
 from cartcast.experiments.plan import Plan
+from cartcast.experiments.results import Analysis, Comparison
 
 __all__ = ["Action", "Decision", "Journal", "decide"]
 

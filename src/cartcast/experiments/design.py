@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError, UsageError
 from cartcast.experiments import codes
-from cartcast.experiments.analysis import LEAST_UNITS
 from cartcast.experiments.difference import compare
 from cartcast.experiments.group_sequential import looks
 from cartcast.experiments.metrics import Mean, Quantile, Ratio
@@ -25,6 +24,7 @@ from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.power import detectable, needed, power, sequential_cost
 from cartcast.experiments.sequence import LEAST
+from cartcast.experiments.soundness import LEAST_UNITS
 from cartcast.findings import Finding, finding
 
 __all__ = ["Design", "design"]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import UsageError
-from cartcast.experiments.analysis import Analysis, analyze
+from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
 from cartcast.experiments.measure import measure
 from cartcast.experiments.plan import Plan
+from cartcast.experiments.results import Analysis
 from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 

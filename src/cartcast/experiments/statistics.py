@@ -9,10 +9,10 @@ from typing import Any
 
 from cartcast.errors import DataError
 from cartcast.experiments import codes
-from cartcast.experiments.analysis import LEAST_UNITS
 from cartcast.experiments.difference import Difference, Estimate, Linear, compare
 from cartcast.experiments.sample_ratio import SampleRatio, sample_ratio
 from cartcast.experiments.sequence import TUNED_FOR, always_valid
+from cartcast.experiments.soundness import LEAST_UNITS
 from cartcast.experiments.units import UnitTable, open_units
 from cartcast.findings import Finding, finding
 

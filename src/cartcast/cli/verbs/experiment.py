@@ -10,9 +10,9 @@ import typer
 from cartcast.cli.shell import print_json, show_findings
 
 if TYPE_CHECKING:
-    from cartcast.experiments.analysis import Comparison
     from cartcast.experiments.decision import Journal
     from cartcast.experiments.plan import Plan
+    from cartcast.experiments.results import Comparison
 
 _PLAN = typer.Argument(help="YAML plan of the experiment.")
 _SOURCE = typer.Argument(help="Clean log, or a table of units when the plan has no quantities.")
