@@ -197,10 +197,12 @@ def test_growthbook_cuped() -> None:  # test_gbstats.py
     assert d.p_value == pytest.approx(0.003374649, abs=5e-10)
     z = d.value / math.sqrt(growthbook_cuped_variance(metric, a, b))
     assert 2 * stats.t.sf(-z, d.degrees) == pytest.approx(0.003732549, abs=2e-9)
-    binomial = difference(
-        Proportion("y", "x"), two(3001, 300, 300, 210, 210, -20), two(3000, 222, 222, 120, 120, -10)
-    ).relative
-    assert binomial.value == pytest.approx(-0.31620216, abs=5e-9)
+    a, b = two(3001, 300, 300, 210, 210, -20), two(3000, 222, 222, 120, 120, -10)
+    share = Proportion("y", "x")
+    d = difference(share, a, b).relative
+    assert d.value == pytest.approx(-0.31620216, abs=5e-9)
+    z = d.value / math.sqrt(growthbook_cuped_variance(share, a, b) * 3000 / 3001)
+    assert 2 * stats.t.sf(-z, d.degrees) == pytest.approx(0.000000353, abs=5e-10)
 
 
 def test_posthog() -> None:  # test_cuped.py (commit 3c07235), test_frequentist.py
@@ -248,8 +250,11 @@ def test_growthbook_quantile() -> None:  # bayesian/test_tests.py
     )
     p = posterior(compare(c, t).relative, Prior(0, 1000))
     assert (p.mean, p.low) == pytest.approx((0.07495297222736319, 0.06341005842481906), abs=1e-9)
-    p = posterior(compare(c, t).absolute, Prior(0, 1))
-    assert (p.mean, p.high) == pytest.approx((0.536495315442269 - 0.00086, 0.61486), abs=2e-3)
+    # Their prior of variance 1 is on the relative scale: the control's quantile carries it over.
+    p = posterior(compare(c, t).absolute, Prior(0, c.value))
+    assert (p.mean, p.low, p.high) == pytest.approx(
+        (0.536495315442269, 0.4572401014910488, 0.6157505293934892), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize(
