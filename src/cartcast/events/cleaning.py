@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -40,11 +40,12 @@ from cartcast.events.sessionize import (
 from cartcast.events.sql import identifier, literal
 from cartcast.events.staged import MADE, TYPED
 from cartcast.events.summary import Summary, summarize
+from cartcast.events.summed import counted, decided, grouped, in_a_part
 from cartcast.events.unread import assumed_findings, unread_findings
 from cartcast.events.write import flags, write_events
 from cartcast.findings import Finding, by_severity
 
-__all__ = ["Cleaned", "Cleaning", "Plan"]
+__all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,18 @@ class Plan:
     session_breaks: tuple[str, ...]
     zone: str | None
     privacy: Privacy | None
+
+
+class Settled(NamedTuple):
+    """What rows, files and columns decided: the clock, how each file lies in time, and findings.
+
+    `doubled` tells whether times lie in an hour that the clock had twice.
+    """
+
+    clock: str
+    directions: list[order.Direction]
+    doubled: bool
+    findings: list[Finding]
 
 
 @dataclass(frozen=True)
@@ -84,36 +97,50 @@ class Cleaning:
         Raises:
             DataError: there are no rows, or several currencies.
         """
+        return self.people(self.rules())
+
+    def rules(self) -> Settled:
+        """Make the view `settled` of the good rows: what is decided by rows, files and columns."""
         con, read = self.con, self.read
-        findings = list(read.findings)
-        facts = read_clock(con, read.sources, read.clock)
-        findings += facts.findings
-        collect_rejects(con, read.sources, facts.ambiguous)
+        facts = read_clock(con, read.sources, read.clock, read.first)
+        findings = [*read.findings, *facts.findings]
+        collect_rejects(con, read.sources, facts.ambiguous, read.first)
         good = reject_where(facts.ambiguous, con)
         directions = order.directions(con, good, facts.clock)
         doubled = facts.doubled > 0
         if doubled:
             findings += resolve_doubled(con, good, directions)
-        findings += self._settle(good, directions, doubled)
+        findings += self.settle(good, directions, doubled)
+        return Settled(facts.clock, directions, doubled, findings)
+
+    def people(self, settled: Settled) -> Cleaned:
+        """Return the figures and relation of the rows in `settled`: what is decided by visitors.
+
+        Raises:
+            DataError: there are no rows, or several currencies.
+        """
+        con, read = self.con, self.read
+        clock, directions, doubled, findings = settled
+        findings = list(findings)
         clicks = "settled" if read.orders_file is None else self._clicks()
         repeats = find_repeats(
             con, clicks, self._columns(), event_ids=read.stage.event_ids,
             files=len(read.sources) - (read.orders_file is not None),
-            timed=facts.clock == "time" or order.own_order_known(read.resolved),
+            timed=clock == "time" or order.own_order_known(read.resolved),
         )  # fmt: skip
         findings += repeats.findings
         reasons = reject_reasons(con)
         rows = self._count(clicks) + sum(reasons.values())
-        if not rows:
+        if not rows and not in_a_part():
             raise DataError(f"{read.shown}: a header but no rows; give a file with events.")
         kept = self._kept(clicks, repeats.events + repeats.rows)
-        relation, made, unmatched, more = self._sessions(kept, facts.clock)
+        relation, made, unmatched, more = self._sessions(kept, clock)
         findings += more
         own = order.own_order(con, relation)
         ties = max((len(r.ties[:3]) for r in read.resolved), default=0)
-        sequence = order.sequence_sql(facts.clock, own, ties)
+        sequence = order.sequence_sql(clock, own, ties)
         order.number_events(con, relation, sequence)
-        findings += order.order_findings(con, relation, directions, facts.clock, own, ties)
+        findings += order.order_findings(con, relation, directions, clock, own, ties)
         self.say("counting", None)
         currency = one_currency(con, relation, read.shown)
         relation, more = self._amounts(relation)
@@ -125,7 +152,7 @@ class Cleaning:
             findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []
         swallowed = swallowed_lines(con)
         summary = Summary(
-            **summarize(con, relation, facts.clock, self.plan.session_gap),
+            **summarize(con, relation, clock, self.plan.session_gap),
             **sold.figures,
             rejects=sum(reasons.values()),
             reject_reasons=reasons,
@@ -145,7 +172,7 @@ class Cleaning:
         joined = relation != "visits" or made or kept != "settled" or doubled
         in_order = len(directions) == 1 and directions[0].falls == 0 and not (own or ties or joined)
         return Cleaned(
-            summary, self._metadata(summary, findings, facts.clock), rows, relation, sequence, in_order
+            summary, self._metadata(summary, findings, clock), rows, relation, sequence, in_order
         )
 
     def write(self, path: Path, cleaned: Cleaned) -> None:
@@ -157,8 +184,7 @@ class Cleaning:
         )  # fmt: skip
 
     def _count(self, rows: str) -> int:
-        row = self.con.execute(f"SELECT count(*) FROM {rows}").fetchone()
-        return int(row[0]) if row else 0
+        return int(counted(self.con, "rows", f"SELECT count(*) FROM {rows}")[0])
 
     def _has_sessions(self) -> bool:
         return any("session_id" in r.mapped for r in self.read.resolved)
@@ -169,11 +195,11 @@ class Cleaning:
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
         return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
 
-    def _settle(
+    def settle(
         self, good: str, directions: list[order.Direction], doubled: bool
     ) -> list[Finding]:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""
-        con = self.con
+        con, first = self.con, self.read.first
         newest = ", ".join(str(d.file) for d in directions if d.newest_first)
         place = f"CASE WHEN __file IN ({newest}) THEN -__at ELSE __at END" if newest else "__at"
         present = {c for p in self.read.stage.present for c in p}
@@ -195,7 +221,7 @@ class Cleaning:
             known = f"good.known_time + CASE WHEN good.known_time = good.event_time THEN {hour} ELSE INTERVAL 0 HOUR END"
             replaced.append(f"{known} AS known_time")
         several = f" REPLACE ({', '.join(replaced)})" if replaced else ""
-        flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
+        flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved, first) if r.items is None) or "-1"
         # A row needs a visitor, a login or a session still, after defaults became null.
         who = [c for c in ids.PERSON_COLUMNS if c in present]
         where = f"WHERE coalesce({', '.join(who)}) IS NOT NULL" if defaults.null and who else ""
@@ -204,10 +230,13 @@ class Cleaning:
             f"__file IN ({flat}) AS __flat FROM good {joined} {where}"
         )
         found = [*defaults.findings, *ids.rounded_ids(con, "good", columns)]
-        words = con.execute(
+        words = grouped(
+            con,
+            "words for nothing",
             "SELECT __nothing, count(*) FROM good WHERE __nothing IS NOT NULL GROUP BY 1 "
-            "ORDER BY 2 DESC, 1"
-        ).fetchall()
+            "ORDER BY 2 DESC, 1",
+            most_first=True,
+        )
         if words:
             listed = ", ".join(f"{word!r} ({n:,})" for word, n in words[:5])
             count = sum(n for _, n in words)
@@ -279,7 +308,7 @@ class Cleaning:
         named = next((r.layout.amount for r in self.read.resolved if r.layout.amount), None)
         if named is None:
             return rows, []
-        amount = money.settle_amounts(self.con, rows, named)
+        amount = decided("amount", money.settle_amounts(self.con, rows, named))
         column = next(r.mapped["price"].column for r in self.read.resolved if "price" in r.mapped)
         findings = money.amount_findings(amount, column, named)
         if amount.meaning == "price":
@@ -315,11 +344,14 @@ def one_currency(con: duckdb.DuckDBPyConnection, relation: str, shown: str) -> s
     Raises:
         DataError: there is more than one.
     """
-    rows = con.execute(
+    rows = grouped(
+        con,
+        "currencies",
         f"SELECT currency, count(*) FROM {relation} WHERE currency IS NOT NULL GROUP BY 1 "
-        "ORDER BY 2 DESC, 1"
-    ).fetchall()
-    if len(rows) > 1:
+        "ORDER BY 2 DESC, 1",
+        most_first=True,
+    )
+    if len(rows) > 1 and not in_a_part():
         listed = ", ".join(f"{code} ({count} events)" for code, count in rows[:5])
         raise DataError(
             f"{shown}: one currency per log is needed, got {listed}; convert the prices first, or "

@@ -10,6 +10,7 @@ import duckdb
 from cartcast.events.order import Direction
 from cartcast.events.read import Source
 from cartcast.events.staged import TYPED
+from cartcast.events.summed import counted, grouped
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["ClockFacts", "read_clock", "resolve_doubled"]
@@ -66,21 +67,26 @@ class ClockFacts(NamedTuple):
 
 
 def read_clock(
-    con: duckdb.DuckDBPyConnection, sources: Sequence[Source], clock: str
+    con: duckdb.DuckDBPyConnection, sources: Sequence[Source], clock: str, first: int = 0
 ) -> ClockFacts:
-    """Decide what only the whole column can tell: mixed zones, and whether the clock is a date."""
+    """Decide what only the whole column can tell: mixed zones, and whether the clock is a date.
+
+    `first` is the number of the first source.
+    """
     found: list[Finding] = []
     ambiguous: list[int] = []
-    rows = con.execute(
+    rows = grouped(
+        con,
+        "zones",
         f"SELECT __file, count(*) FILTER (__zone = 0), count(*) FILTER (__zone = 1), "
         f"count(*) FILTER (__zone = 2), count(*) FILTER (NOT coalesce(__date_only, false)), "
         f"count(*) FILTER (__clock = 1), count(*) FILTER (__clock = 2) "
-        f"FROM {TYPED} WHERE __reason IS NULL AND event_time IS NOT NULL GROUP BY 1 ORDER BY 1"
-    ).fetchall()
+        f"FROM {TYPED} WHERE __reason IS NULL AND event_time IS NOT NULL GROUP BY 1 ORDER BY 1",
+    )
     for file, naive, utc, offset, *_ in rows:
         if not naive or not (utc or offset):
             continue
-        name = sources[file].short
+        name = sources[file - first].short
         if offset:
             ambiguous.append(file)
             message = (
@@ -135,9 +141,8 @@ def resolve_doubled(
         FROM falls
         """
     )
-    row = con.execute("SELECT count(*) FROM second_hour WHERE NOT told").fetchone()
+    (unknown,) = counted(con, "doubled", "SELECT count(*) FROM second_hour WHERE NOT told")
     con.execute("DELETE FROM second_hour WHERE NOT second")
-    unknown = int(row[0]) if row else 0
     if not unknown:
         return []
     return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from cartcast.events.summary import Summary
+from cartcast.events.summed import counted, in_a_part
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["completeness_findings"]
@@ -51,20 +52,22 @@ def completeness_findings(
             finding(ROW_LIMIT, f"exactly {summary.events:,} rows.", count=summary.events)
         )
     kinds = [k for k, n in summary.event_types.items() if n]
-    if len(kinds) == 1 and summary.events > 1:
+    if len(kinds) == 1 and summary.events > 1 and not in_a_part():
         found.append(finding(ONE_KIND, f"all {summary.events:,} events are {kinds[0]}."))
         return found
-    if summary.sessions < _ENOUGH or summary.events >= _THIN * summary.sessions:
+    thin = summary.sessions >= _ENOUGH and summary.events < _THIN * summary.sessions
+    if not thin and not in_a_part():
         return found
-    row = con.execute(
+    buying, alone, starts = counted(
+        con,
+        "thin sessions",
         f"""
-        SELECT count(*) FILTER (buys), count(*) FILTER (buys AND n = 1), sum(starts) FROM (
+        SELECT count(*) FILTER (buys), count(*) FILTER (buys AND n = 1), coalesce(sum(starts), 0)::BIGINT FROM (
             SELECT bool_or(event_type = 'purchase') AS buys, count(*) AS n,
                    count(*) FILTER (lower(source_event) IN {_STARTS}) AS starts
             FROM {rows} GROUP BY hash(session_id))
-        """
-    ).fetchone()
-    buying, alone, starts = row or (0, 0, 0)
+        """,
+    )
     few_starts = 0 < starts < 0.5 * summary.sessions
     lone_buyers = buying >= 10 and alone > 0.5 * buying
     if few_starts or lone_buyers:

@@ -15,6 +15,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from cartcast.events.summed import counted, decided, grouped
+
 __all__ = ["Gap", "bin_counts", "find_gaps"]
 
 _WIDTHS = (60, 300, 600, 1800, 3600, 10_800, 86_400)
@@ -41,21 +43,28 @@ def bin_counts(
     con: duckdb.DuckDBPyConnection, rows: str, clock: str
 ) -> tuple[float, int, Floats]:
     """Return the start of the first bin (seconds since 1970), the bin width, and events per bin."""
-    row = con.execute(
-        f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}"
-    ).fetchone()
-    if row is None or row[0] is None:
+    first, last, events = counted(
+        con,
+        "span",
+        f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}",
+        most=[1],
+    )
+    if first is None:
         return 0.0, 1, np.zeros(0)
-    first, last, events = row[0] // 1_000_000, row[1] // 1_000_000, row[2]
+    first, last = first // 1_000_000, last // 1_000_000
     width = _DAY if clock == "day" else _width(last - first + 1, events)
-    origin = first // width * width
-    counts = np.zeros(int((last - origin) // width) + 1)
-    for place, count in con.execute(
-        f"SELECT (epoch_us(event_time) // 1000000 - {origin}) // {width}, count(*) "
-        f"FROM {rows} GROUP BY 1"
-    ).fetchall():
-        counts[int(place)] = count
-    return float(origin), width, counts
+    width = decided("width of bins", width)
+    bins = grouped(
+        con,
+        "bins",
+        f"SELECT epoch_us(event_time) // {width * 1_000_000} AS bin, count(*) FROM {rows} "
+        "GROUP BY 1 ORDER BY 1",
+    )
+    start = first // width
+    counts = np.zeros(int(last // width - start) + 1)
+    for bin_, count in bins:
+        counts[int(bin_ - start)] = count
+    return float(start * width), width, counts
 
 
 def _width(span: int, events: int) -> int:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import duckdb
 
+from cartcast.events.sql import literal
+from cartcast.events.summed import counted, grouped
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["LOGIN", "WHO", "find_who", "orphans", "spread_logins"]
@@ -49,11 +51,13 @@ def find_who(
 
     Returns whether there are any, and what must be said.
     """
-    row = con.execute(
-        f"SELECT count(*) FILTER (visitor_id IS NULL AND user_id IS NOT NULL) > 0, "
-        f"count(session_id) > 0 AND count(session_id) < count(*) FROM {rows}"
-    ).fetchone()
-    lonely, sessionless = row or (False, False)
+    lonely, known, events = counted(
+        con,
+        "who",
+        f"SELECT count(*) FILTER (visitor_id IS NULL AND user_id IS NOT NULL), "
+        f"count(session_id), count(*) FROM {rows}",
+    )
+    sessionless = 0 < known < events
     if not lonely and not sessionless:
         return False, []
     found: list[Finding] = []
@@ -76,25 +80,21 @@ def find_who(
 
 def _devices(con: duckdb.DuckDBPyConnection, found: list[Finding]) -> None:
     """Give a login's rows without a device the device of that login."""
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE link AS
-        SELECT u, v, t FROM person WHERE u IS NOT NULL AND v IS NOT NULL AND u NOT IN (
-            SELECT u FROM person WHERE u IS NOT NULL AND v IS NOT NULL
-            GROUP BY u HAVING count(DISTINCT v) > {MOST_DEVICES})
-        """
+    shared = grouped(
+        con,
+        "shared logins",
+        f"SELECT u, count(DISTINCT v) FROM person WHERE u IS NOT NULL AND v IS NOT NULL "
+        f"GROUP BY u HAVING count(DISTINCT v) > {MOST_DEVICES} ORDER BY 1",
     )
-    row = con.execute(
-        f"""
-        SELECT count(*), any_value(u) FROM (
-            SELECT u FROM person WHERE u IS NOT NULL AND v IS NOT NULL
-            GROUP BY u HAVING count(DISTINCT v) > {MOST_DEVICES})
-        """
-    ).fetchone()
-    if row and row[0]:
+    logins = ", ".join(literal(u) for u, _ in shared) or "NULL"
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE link AS SELECT u, v, t FROM person "
+        f"WHERE u IS NOT NULL AND v IS NOT NULL AND coalesce(u NOT IN ({logins}), true)"
+    )
+    if shared:
         found.append(
-            finding(SHARED_LOGIN, f"{row[0]} login(s) are used on more than {MOST_DEVICES} devices.",
-                    count=row[0])
+            finding(SHARED_LOGIN, f"{len(shared)} login(s) are used on more than {MOST_DEVICES} "
+                    "devices.", count=len(shared))
         )  # fmt: skip
     con.execute(
         """
@@ -134,8 +134,8 @@ def spread_logins(con: duckdb.DuckDBPyConnection, rows: str) -> bool:
 
     It is the last one before the row, else the next. Returns whether any row knows a login.
     """
-    row = con.execute(f"SELECT count(user_id) > 0 FROM {rows}").fetchone()
-    if not row or not row[0]:
+    (known,) = counted(con, "logins", f"SELECT count(user_id) FROM {rows}")
+    if not known:
         return False
     con.execute(
         f"""
@@ -160,14 +160,16 @@ def spread_logins(con: duckdb.DuckDBPyConnection, rows: str) -> bool:
 
 def orphans(con: duckdb.DuckDBPyConnection, rows: str, sold: str) -> list[Finding]:
     """Return the finding of purchases that stand alone because they came without a session."""
-    row = con.execute(
+    row = counted(
+        con,
+        "orphans",
         f"""
         SELECT count(*), sum(revenue) FROM {sold} WHERE made AND event_type = 'purchase' AND s IN (
             SELECT hash(session_id) FROM {rows} GROUP BY 1
             HAVING bool_and(event_type = 'purchase'))
-        """
-    ).fetchone()
-    if not row or not row[0]:
+        """,
+    )
+    if not row[0]:
         return []
     money = f" worth {row[1]:,.2f}" if row[1] is not None else ""
     return [

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import duckdb
 
 from cartcast.events.sql import literal
+from cartcast.events.summed import counted, decided, keyed
 from cartcast.findings import Finding, declare, finding
 
 __all__ = [
@@ -160,17 +161,21 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
         if column == "item_id":
             continue
         where = "WHERE event_type IN ('purchase', 'refund')" if column == "order_id" else ""
-        counts = con.execute(
-            f"SELECT {column}, count(*) AS n FROM {rows} {where} GROUP BY 1 "
-            f"HAVING {column} IS NOT NULL ORDER BY n DESC, 1 LIMIT 3"
-        ).fetchall()
-        total = con.execute(f"SELECT count(*) FROM {rows} {where}").fetchone()
-        if len(counts) < 2 or not total:
+        counts = keyed(
+            con,
+            f"frequent {column}",
+            f"SELECT {column} AS key, count(*) AS n FROM {rows} {where} GROUP BY 1 "
+            f"HAVING {column} IS NOT NULL",
+            "SELECT key, sum(n)::BIGINT AS n FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 2",
+            again=True,
+        )
+        (total,) = counted(con, f"rows of {column}", f"SELECT count(*) FROM {rows} {where}")
+        if len(counts) < 2:
             continue
         (value, most), second = counts[0], counts[1][1]
         zero = value in ("0", "-1")
         times = _TIMES_ZERO if zero else _TIMES_ANY
-        if most < _LEAST_ROWS or most < _LEAST_SHARE * total[0] or most < times * second:
+        if most < _LEAST_ROWS or most < _LEAST_SHARE * total or most < times * second:
             continue
         if zero:
             null[column] = (value,)
@@ -178,26 +183,28 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
         found.append(
             finding(
                 DEFAULT_ID,
-                f"{column} {value!r} stands on {most:,} of {total[0]:,} rows "
-                f"({most / total[0]:.1%}), the next on {second:,}: {what}.",
+                f"{column} {value!r} stands on {most:,} of {total:,} rows "
+                f"({most / total:.1%}), the next on {second:,}: {what}.",
                 count=most,
                 column=column,
                 value=value,
             )
         )
-    return DefaultIds(null, found)
+    return DefaultIds(decided("default ids", null), found)
 
 
 def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
     """Return the finding of ids in floating point notation, such as 1.23457E+18."""
     found: list[Finding] = []
     for column in present:
-        row = con.execute(
+        row = counted(
+            con,
+            f"rounded {column}",
             f"SELECT count(*), min({column}) FROM {rows} WHERE strlen({column}) BETWEEN 5 AND 24 "
             f"AND contains(lower({column}), 'e+') "
-            f"AND regexp_full_match({column}, '-?\\d(\\.\\d+)?[eE]\\+\\d+')"
-        ).fetchone()
-        if row and row[0]:
+            f"AND regexp_full_match({column}, '-?\\d(\\.\\d+)?[eE]\\+\\d+')",
+        )
+        if row[0]:
             found.append(
                 finding(ROUNDED, f"{column}: {row[0]:,} values such as {row[1]!r}.", count=row[0],
                         column=column)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from cartcast.events.summary import HEAVY, Summary
+from cartcast.events.summed import grouped
 from cartcast.findings import Finding, declare, finding
 
 if TYPE_CHECKING:
@@ -122,11 +123,14 @@ def log_findings(
                 count=s.price_not_positive,
             )
         )
-    words = con.execute(
+    words = grouped(
+        con,
+        "unknown words",
         f"SELECT source_event, count(*) FROM {rows} WHERE event_type = 'other' "
         "AND source_event IS NOT NULL AND lower(source_event) <> 'other' "
-        "GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20"
-    ).fetchall()
+        "GROUP BY 1 ORDER BY 2 DESC, 1",
+        most_first=True,
+    )[:20]
     if words:
         listed = ", ".join(f"{w!r} ({n})" for w, n in words[:5])
         found.append(

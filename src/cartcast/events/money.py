@@ -15,6 +15,7 @@ import duckdb
 
 from cartcast.events.rules import SALES
 from cartcast.events.sql import literal
+from cartcast.events.summed import counted, keyed
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money"]
@@ -75,6 +76,8 @@ TWO_TOTALS = declare(
     "If the column is a line's total, map it as `line_value`.",
 )
 
+_FIGURES = ("orders", "revenue", "refunds", "revenue_as_sent", "repeated_purchases")
+
 _SHARE = 0.005
 """Difference between totals and lines above which it is told."""
 
@@ -111,31 +114,39 @@ def settle_amounts(con: duckdb.DuckDBPyConnection, rows: str, named: str) -> Amo
         rows: relation of the clean rows, with the amount in `price`.
         named: what the column's name says.
     """
-    row = con.execute(
+    known = "price IS NOT NULL AND item_id IS NOT NULL"
+    ((orders, alike),) = keyed(
+        con,
+        "amounts of orders",
         f"""
-        WITH sale AS (
-            SELECT coalesce(order_id, session_id || '/' || coalesce(epoch_us(event_time), 0)) AS o,
-                   item_id AS i, price AS a, quantity AS q FROM {rows}
-            WHERE event_type = 'purchase' AND price IS NOT NULL AND item_id IS NOT NULL),
-        orders AS (SELECT count(DISTINCT i) AS items, max(a) - min(a) <= 0.005 AS alike
-                   FROM sale GROUP BY o HAVING count(DISTINCT i) > 1),
-        seen AS (
-            SELECT item_id AS i, price AS a, 1.0 AS q FROM {rows}
-            WHERE event_type <> 'purchase' AND price IS NOT NULL AND item_id IS NOT NULL
-            UNION ALL SELECT i, a, q FROM sale),
-        items AS (
-            SELECT max(a) - min(a) <= 0.01 * max(a) AS fixed,
-                   max(a / q) - min(a / q) <= 0.01 * max(a / q) AS fixed_each,
-                   max(q) > min(q) AS several
-            FROM seen WHERE q > 0 GROUP BY i HAVING count(*) > 1 AND max(a) > 0)
-        SELECT (SELECT count(*) FROM orders), (SELECT count(*) FILTER (alike) FROM orders),
-               (SELECT count(*) FROM items), (SELECT count(*) FILTER (fixed) FROM items),
-               (SELECT count(*) FROM items WHERE several),
-               (SELECT count(*) FILTER (fixed) FROM items WHERE several),
-               (SELECT count(*) FILTER (fixed_each) FROM items WHERE several)
+        SELECT coalesce(order_id, session_id || '/' || coalesce(epoch_us(event_time), 0)) AS key,
+               item_id, price FROM {rows} WHERE event_type = 'purchase' AND {known}
+        """,
         """
-    ).fetchone()
-    orders, alike, items, fixed, several, fixed_several, fixed_each = row or (0,) * 7
+        SELECT count(*), count(*) FILTER (alike) FROM (
+            SELECT max(price) - min(price) <= 0.005 AS alike FROM {rows}
+            GROUP BY key HAVING count(DISTINCT item_id) > 1)
+        """,
+    )
+    ((items, fixed, several, fixed_several, fixed_each),) = keyed(
+        con,
+        "amounts of items",
+        f"""
+        SELECT key, min(a) AS low, max(a) AS high, min(a / q) AS low_each, max(a / q) AS high_each,
+               min(q) AS few, max(q) AS many, count(*) AS n
+        FROM (SELECT item_id AS key, price AS a,
+                     CASE WHEN event_type = 'purchase' THEN quantity ELSE 1.0 END AS q
+              FROM {rows} WHERE {known}) WHERE q > 0 GROUP BY 1
+        """,
+        """
+        SELECT count(*), count(*) FILTER (fixed), count(*) FILTER (several),
+               count(*) FILTER (fixed AND several), count(*) FILTER (fixed_each AND several)
+        FROM (SELECT max(high) - min(low) <= 0.01 * max(high) AS fixed,
+                     max(high_each) - min(low_each) <= 0.01 * max(high_each) AS fixed_each,
+                     max(many) > min(few) AS several
+              FROM {rows} GROUP BY key HAVING sum(n) > 1 AND max(high) > 0)
+        """,
+    )
     constant = alike >= 0.9 * orders
     if orders and constant and fixed < 0.8 * max(items, 1) and named != "price":
         return Amount("order_value", f"it is the same on all rows of {alike} orders", True)
@@ -171,17 +182,18 @@ def settle_money(con: duckdb.DuckDBPyConnection, rows: str, currency: str | None
     """
     _lines(con, rows)
     _deliveries(con)
-    row = con.execute(
+    row = counted(
+        con,
+        "money",
         """
-        SELECT count(DISTINCT o) FILTER (named AND event_type = 'purchase') AS orders,
-               sum(revenue) AS revenue,
-               sum(revenue) FILTER (event_type = 'refund') AS refunds,
-               sum(as_sent) FILTER (event_type = 'purchase') AS revenue_as_sent,
-               count(*) FILTER (repeat AND event_type = 'purchase') AS repeated_purchases
+        SELECT count(DISTINCT o) FILTER (named AND event_type = 'purchase'), sum(revenue),
+               sum(revenue) FILTER (event_type = 'refund'),
+               sum(as_sent) FILTER (event_type = 'purchase'),
+               count(*) FILTER (repeat AND event_type = 'purchase')
         FROM sold
-        """
+        """,
     )
-    figures = dict(zip([c[0] for c in row.description], row.fetchone() or (), strict=True))
+    figures: dict[str, Any] = dict(zip(_FIGURES, row, strict=True))
     for name in ("revenue", "refunds", "revenue_as_sent"):
         # Money is rounded to a hundredth of a cent: the order of summing must not show.
         figures[name] = None if figures[name] is None else round(figures[name], 4)
@@ -243,10 +255,12 @@ def _findings(
     con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
 ) -> list[Finding]:
     found: list[Finding] = []
-    row = con.execute(
-        "SELECT count(*), sum(worth) FROM sold WHERE repeat AND event_type = 'purchase'"
-    ).fetchone()
-    if row and row[0]:
+    row = counted(
+        con,
+        "repeated purchases",
+        "SELECT count(*), sum(worth) FROM sold WHERE repeat AND event_type = 'purchase'",
+    )
+    if row[0]:
         less = f", lines worth {row[1]:,.2f}{unit}" if row[1] is not None else ""
         found.append(
             finding(
@@ -256,15 +270,17 @@ def _findings(
                 removed=None if row[1] is None else round(row[1], 4),
             )
         )
-    row = con.execute(
+    row = counted(
+        con,
+        "similar purchases",
         """
         SELECT coalesce(sum(n - 1), 0), coalesce(sum((n - 1) * worth), 0) FROM (
             SELECT any_value(worth) AS worth, count(*) AS n FROM sold
             WHERE event_type = 'purchase' AND NOT repeat AND NOT named AND item_id IS NOT NULL
             GROUP BY s, item_id, price, quantity HAVING count(*) > 1)
-        """
-    ).fetchone()
-    if row and row[0]:
+        """,
+    )
+    if row[0]:
         found.append(
             finding(
                 SIMILAR_PURCHASES,
@@ -274,10 +290,12 @@ def _findings(
                 money=round(row[1], 4),
             )
         )
-    row = con.execute(
-        "SELECT count(*) FROM sold WHERE event_type = 'purchase' AND item_id IS NULL"
-    ).fetchone()
-    if row and row[0]:
+    row = counted(
+        con,
+        "purchases without item",
+        "SELECT count(*) FROM sold WHERE event_type = 'purchase' AND item_id IS NULL",
+    )
+    if row[0]:
         found.append(finding(NO_ITEM, f"{row[0]} purchases name no item.", count=row[0]))
     return found + _reconciled(con, figures, unit) + _shared(con, unit)
 
@@ -286,7 +304,9 @@ def _reconciled(
     con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
 ) -> list[Finding]:
     """Hold orders' totals against their lines, where both are known for every line."""
-    row = con.execute(
+    orders, totals, lines, unlike, several = counted(
+        con,
+        "totals and lines",
         """
         SELECT count(*), sum(total), sum(worth), count(*) FILTER (abs(total - worth) > 0.005),
                count(*) FILTER (totals > 1)
@@ -295,9 +315,8 @@ def _reconciled(
                      count(DISTINCT order_value) AS totals
               FROM sold WHERE event_type = 'purchase' AND NOT repeat GROUP BY o)
         WHERE total IS NOT NULL AND worth IS NOT NULL
-        """
-    ).fetchone()
-    orders, totals, lines, unlike, several = row or (0, None, None, 0, 0)
+        """,
+    )
     figures["order_totals"] = None if totals is None else round(totals, 4)
     figures["order_lines"] = None if lines is None else round(lines, 4)
     found: list[Finding] = []
@@ -312,11 +331,13 @@ def _reconciled(
                 lines=round(lines, 4),
             )
         )
-    row = con.execute(
+    row = counted(
+        con,
+        "two totals",
         "SELECT count(*) FROM (SELECT 1 FROM sold WHERE event_type = 'purchase' "
-        "GROUP BY o HAVING count(DISTINCT order_value) > 1)"
-    ).fetchone()
-    if row and row[0]:
+        "GROUP BY o HAVING count(DISTINCT order_value) > 1)",
+    )
+    if row[0]:
         found.append(
             finding(TWO_TOTALS, f"{row[0]:,} orders state more than one total.", count=row[0])
         )
@@ -324,16 +345,20 @@ def _reconciled(
 
 
 def _shared(con: duckdb.DuckDBPyConnection, unit: str) -> list[Finding]:
-    row = con.execute(
+    (row,) = keyed(
+        con,
+        "shared orders",
+        """
+        SELECT order_id AS key, who, sum(revenue) AS revenue FROM sold
+        WHERE event_type = 'purchase' AND named GROUP BY ALL
+        """,
         """
         SELECT count(*), sum(money) FROM (
-            SELECT order_id, sum(revenue) - max(revenue) AS money FROM (
-                SELECT order_id, who, sum(revenue) AS revenue FROM sold
-                WHERE event_type = 'purchase' AND named GROUP BY ALL)
-            GROUP BY 1 HAVING count(*) > 1)
-        """
-    ).fetchone()
-    if not row or not row[0]:
+            SELECT sum(revenue) - max(revenue) AS money FROM {rows} GROUP BY key
+            HAVING count(*) > 1)
+        """,
+    )
+    if not row[0]:
         return []
     money = f" ({row[1]:,.2f}{unit} beside the largest)" if row[1] is not None else ""
     return [

@@ -14,6 +14,7 @@ import duckdb
 
 from cartcast.events.mapping import Resolved
 from cartcast.events.staged import TYPED
+from cartcast.events.summed import counted, decided, grouped
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Direction", "directions", "number_events", "order_findings", "own_order",
@@ -63,7 +64,9 @@ def directions(con: duckdb.DuckDBPyConnection, good: str, clock: str) -> list[Di
     """Return how the rows of each file lie in time."""
     if clock != "time":
         return []
-    rows = con.execute(
+    rows = grouped(
+        con,
+        "directions",
         f"""
         SELECT file, count(*) FILTER (t > p), count(*) FILTER (t < p),
                count(*) FILTER (s = ps AND t > p), count(*) FILTER (s = ps AND t < p)
@@ -73,8 +76,8 @@ def directions(con: duckdb.DuckDBPyConnection, good: str, clock: str) -> list[Di
                          hash(coalesce(session_id, visitor_id, user_id)) AS s
                   FROM {TYPED} WHERE {good} AND event_time IS NOT NULL))
         WHERE pf = file GROUP BY 1 ORDER BY 1
-        """
-    ).fetchall()
+        """,
+    )
     return [_direction(*row) for row in rows]
 
 
@@ -96,16 +99,17 @@ def own_order_known(resolved: Sequence[Resolved]) -> bool:
 
 def own_order(con: duckdb.DuckDBPyConnection, rows: str) -> bool:
     """Return whether the source's own order is there for every event, and unique in sessions."""
-    row = con.execute(
-        f"SELECT count(event_order) = count(*) AND count(*) > 0 FROM {rows}"
-    ).fetchone()
-    if not row or not row[0]:
-        return False
-    row = con.execute(
-        f"SELECT count(*) FROM (SELECT 1 FROM {rows} "
-        "GROUP BY hash(session_id), event_order HAVING count(*) > 1)"
-    ).fetchone()
-    return bool(row and row[0] == 0)
+    known, events = counted(con, "own order", f"SELECT count(event_order), count(*) FROM {rows}")
+    own = known == events > 0
+    if own:
+        (twice,) = counted(
+            con,
+            "own order twice",
+            f"SELECT count(*) FROM (SELECT 1 FROM {rows} "
+            "GROUP BY hash(session_id), event_order HAVING count(*) > 1)",
+        )
+        own = twice == 0
+    return bool(decided("own order", own))
 
 
 def sequence_sql(clock: str, own: bool, ties: int) -> str:
@@ -149,15 +153,17 @@ def order_findings(
         return out
     files = f"WHERE __file IN ({', '.join(map(str, unknown))})" if clock == "time" else ""
     keys = ", ".join(["event_time", *(f"__tie_{i}" for i in range(ties))])
-    row = con.execute(
+    row = counted(
+        con,
+        "ties",
         f"""
         SELECT count(*) FILTER (tied), count(*) FROM (
             SELECT s, bool_or(kinds > 1) AS tied FROM (
                 SELECT hash(session_id) AS s, count(DISTINCT event_type) AS kinds
                 FROM {rows} {files} GROUP BY 1, {keys}) GROUP BY 1)
-        """
-    ).fetchone()
-    if row and row[0]:
+        """,
+    )
+    if row[0]:
         out.append(
             finding(
                 UNKNOWN_ORDER,

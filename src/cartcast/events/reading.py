@@ -46,6 +46,11 @@ class Read:
     orders_file: int | None = None
 
     @property
+    def first(self) -> int:
+        """Number of the first source: not 0 where another machine reads those before."""
+        return self.stage.first
+
+    @property
     def shown(self) -> str:
         """The sources, for messages."""
         first = self.sources[0].name
@@ -133,7 +138,7 @@ def _typed(
     for _ in range(3):
         try:
             stage_source(con, read.stage, source, read.resolved[number], work, privacy)
-            read_unsplit(con, source, number)
+            read_unsplit(con, source, read.first + number)
         except UnreadableTextError as error:
             _forget(con, read.stage, number)
             source = read.sources[number] = rewritten(con, source, error.encoding, work)
@@ -152,7 +157,7 @@ def _forget(con: duckdb.DuckDBPyConnection, stage: Stage, number: int) -> None:
     del stage.relations[number:], stage.present[number:], stage.rules[number:]
     con.execute("CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
                 "value VARCHAR, lines BIGINT)")  # fmt: skip
-    con.execute("DELETE FROM unsplit WHERE file = ?", [number])
+    con.execute("DELETE FROM unsplit WHERE file = ?", [stage.first + number])
 
 
 def _decided(con: duckdb.DuckDBPyConnection, read: Read, number: int) -> str:

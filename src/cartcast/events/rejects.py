@@ -13,6 +13,7 @@ from cartcast.events.read import Source
 from cartcast.events.rules import REASONS
 from cartcast.events.sql import literal
 from cartcast.events.staged import NO_ROWS, TYPED
+from cartcast.events.summed import counted
 from cartcast.findings import Finding, declare, finding
 
 __all__ = [
@@ -88,11 +89,13 @@ def _takes_in(lines: int) -> str:
 
 
 def collect_rejects(
-    con: duckdb.DuckDBPyConnection, sources: Sequence[Source], ambiguous: Sequence[int]
-) -> None:
+    con: duckdb.DuckDBPyConnection, sources: Sequence[Source], ambiguous: Sequence[int],
+    first: int = 0,
+) -> None:  # fmt: skip
     """Make the table of rejects; times without an offset in the files `ambiguous` are among them.
 
     Rows are numbered as in the file: those after a record that could not be split count it.
+    `first` is the number of the first source.
     """
     none = ", ".join(literal(r) for r in NO_ROWS)
     files = ", ".join(map(str, ambiguous)) or "-1"
@@ -123,7 +126,7 @@ def collect_rejects(
         f"INSERT INTO {REJECTED_ROWS} "
         "SELECT NULL, file, row, reason, NULL, value, coalesce(lines, 0) FROM unsplit"
     )
-    for file, source in enumerate(sources):
+    for file, source in enumerate(sources, first):
         _mark_open_quote(con, source, file)
 
 
@@ -210,10 +213,12 @@ def rejects_findings(
                 count=swallowed,
             )
         )
-    row = con.execute(
-        f"SELECT count(*), min(__value) FROM {TYPED} WHERE __reason = 'total_line'"
-    ).fetchone()
-    if row and row[0]:
+    row = counted(
+        con,
+        "total lines",
+        f"SELECT count(*), min(__value) FROM {TYPED} WHERE __reason = 'total_line'",
+    )
+    if row[0]:
         found.append(
             finding(TOTAL_LINE, f"{row[0]} line(s) such as {row[1]!r} were left out.", count=row[0])
         )

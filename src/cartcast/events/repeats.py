@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from cartcast.events.summed import counted, decided, grouped, keyed
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["DROPPED", "Repeats", "find_repeats"]
@@ -58,6 +59,19 @@ TWICE = declare(
     "Export again.",
 )
 
+_AGAIN = """
+WITH held AS (SELECT * FROM {rows} WHERE key IN (
+    SELECT key FROM {rows} GROUP BY 1 HAVING count(DISTINCT (__file, record)) > 1))
+SELECT seq, key, first_value((__file, record)) OVER same <> (__file, record) AS later,
+       min(h) OVER one <> max(h) OVER one AS unlike
+FROM (SELECT *, row_number() OVER (PARTITION BY key, __file, record ORDER BY __at) AS part
+      FROM held)
+WINDOW same AS (PARTITION BY key, h ORDER BY __file, __at
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
+       one AS (PARTITION BY key, part)
+"""
+"""SQL of rows that share an event id: whether one came before and agrees, and whether any differ."""
+
 _FEW = 4
 """Rows under which a file of pairs proves nothing."""
 
@@ -101,8 +115,9 @@ def find_repeats(
             {"WHERE event_id IS NULL" if event_ids else ""}) GROUP BY h HAVING count(*) > 1
         """
     )
-    row = con.execute("SELECT count(*), sum(n - 1) FROM twins").fetchone()
-    pairs, spare = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+    pairs, spare = counted(
+        con, "twins", "SELECT count(*), coalesce(sum(n - 1), 0)::BIGINT FROM twins"
+    )
     dropped = 0
     if pairs:
         dropped = _by_row(con, rows, columns, found, files=files, timed=timed, ids=event_ids)
@@ -122,33 +137,24 @@ def find_repeats(
 def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]) -> int:
     """Drop rows whose event id came before on an equal row; lines of one record belong together."""
     same = "visitor_id, user_id, session_id, event_time, event_type, item_id"
+    held = (
+        f"SELECT hash(event_id) AS key, __seq AS seq, coalesce(__record, __at) AS record, __file, "
+        f"__at, hash({same}) AS h FROM {rows} WHERE event_id IS NOT NULL"
+    )
     con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE again AS
-        WITH ids AS (SELECT hash(event_id) AS i FROM {rows} WHERE event_id IS NOT NULL
-                     GROUP BY 1 HAVING count(DISTINCT (__file, coalesce(__record, __at))) > 1),
-        held AS (
-            SELECT __seq AS seq, hash(event_id) AS i, coalesce(__record, __at) AS record, __file,
-                   __at, hash({same}) AS h
-            FROM {rows} WHERE hash(event_id) IN (SELECT i FROM ids))
-        SELECT seq, i, first_value((__file, record)) OVER same <> (__file, record) AS later,
-               min(h) OVER one <> max(h) OVER one AS unlike
-        FROM (SELECT *, row_number() OVER (PARTITION BY i, __file, record ORDER BY __at) AS part
-              FROM held)
-        WINDOW same AS (PARTITION BY i, h ORDER BY __file, __at
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
-               one AS (PARTITION BY i, part)
-        """
+        f"CREATE OR REPLACE TEMP TABLE again AS {_AGAIN.replace('{rows}', f'({held})')}"
     )
     con.execute(f"INSERT INTO {DROPPED} SELECT seq FROM again WHERE later")
-    row = con.execute(
+    # Rows that agree have one visitor; rows that differ need not.
+    told = (
         "SELECT count(*) FILTER (later), count(*) FILTER (unlike AND NOT later), "
-        "count(DISTINCT i) FILTER (unlike) FROM again"
-    ).fetchone()
+        "count(DISTINCT key) FILTER (unlike) FROM"
+    )
+    ((dropped, unlike, ids),) = keyed(
+        con, "event ids", held, f"{told} ({_AGAIN})", here=f"{told} again"
+    )
     con.execute("DROP TABLE again")
-    dropped, unlike, ids = row or (0, 0, 0)
     if unlike:
-        # Where most of the repeated ids disagree it is a code, and agreement is chance.
         found.append(
             finding(
                 NO_EVENT_ID,
@@ -157,9 +163,10 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
                 ids=ids,
             )
         )
-        if ids and unlike > dropped:
-            con.execute(f"DELETE FROM {DROPPED}")
-            dropped = 0
+    # Where most of the repeated ids disagree it is a code, and agreement is chance.
+    if decided("event ids are codes", bool(ids) and unlike > dropped):
+        con.execute(f"DELETE FROM {DROPPED}")
+        dropped = 0
     if dropped:
         found.append(
             finding(
@@ -194,16 +201,22 @@ def _by_row(
         """
     )
     dropped = 0
-    for file, total, least, odd in con.execute(
+    pairs = grouped(
+        con,
+        "pairs",
         f"""
         SELECT r.file, r.n, coalesce(a.n, 0), coalesce(a.odd, 0) FROM (
             SELECT __file AS file, count(*) AS n FROM {rows} {without} GROUP BY 1) r
         LEFT JOIN (SELECT file, count(*) AS n, count(*) FILTER (n % 2 = 1) AS odd
                    FROM alike GROUP BY 1) a USING (file) ORDER BY 1
-        """
-    ).fetchall():
-        if least != total or odd or total < _FEW:
-            continue
+        """,
+    )
+    twice = [
+        (file, total)
+        for file, total, alike, odd in pairs
+        if alike == total and not odd and total >= _FEW
+    ]
+    for file, total in decided("files of pairs", twice):
         con.execute(
             f"INSERT INTO {DROPPED} SELECT seq FROM alike WHERE file = {file} AND place > n // 2"
         )
@@ -215,15 +228,16 @@ def _by_row(
         )  # fmt: skip
     if files > 1 and timed:
         # Of the rows that a file shares with those before it, only what it has more of is new.
-        row = con.execute(
+        (shared,) = counted(
+            con,
+            "shared rows",
             f"""
             INSERT INTO {DROPPED}
             SELECT seq FROM (
                 SELECT seq, file, place, min(file) OVER (PARTITION BY h, place) AS first FROM alike)
             WHERE file > first
-            """
-        ).fetchone()
-        shared = int(row[0]) if row else 0
+            """,
+        )
         dropped += shared
         if shared:
             found.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import duckdb
 
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.events.summed import counted
 from cartcast.events.zones import offset_sql
 from cartcast.findings import Finding, declare, finding
 
@@ -66,8 +67,9 @@ def make_sessions(
     if not session_gap > 0:
         raise UsageError(f"session_gap must fulfil session_gap > 0 seconds, got {session_gap}.")
     breaks = check_breaks(session_breaks)
-    row = con.execute(f"SELECT count(*) FROM {rows} WHERE session_id IS NULL").fetchone()
-    needed = int(row[0]) if row else 0
+    (needed,) = counted(
+        con, "sessionless", f"SELECT count(*) FROM {rows} WHERE session_id IS NULL"
+    )
     if not needed:
         return 0
     gap = round(session_gap * 1_000_000)
@@ -101,7 +103,7 @@ def make_sessions(
         FROM started
         """
     )
-    return needed
+    return int(needed)
 
 
 def made_session_sql() -> str:

@@ -60,6 +60,7 @@ class Stage:
         extras: the sources' own columns that are kept -> type.
         rules: the rules of each source, in the order in which they were tried.
         event_ids: some source has ids of events.
+        first: number of the first source.
     """
 
     relations: list[str] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Stage:
     extras: dict[str, str] = field(default_factory=dict)
     rules: list[list[Rule]] = field(default_factory=list)
     event_ids: bool = False
+    first: int = 0
 
     def declare(self, con: duckdb.DuckDBPyConnection) -> None:
         """Make the view of all rows."""
@@ -75,13 +77,14 @@ class Stage:
             wanted["event_id"] = "VARCHAR"
         wanted |= {identifier(n): kind for n, kind in self.extras.items()} | _OWN
         parts = []
-        for number, present in enumerate(self.present):
+        for place, present in enumerate(self.present):
+            number = place + self.first
             columns = ", ".join(_column(name, kind, present) for name, kind in wanted.items())
-            rules = self.rules[number]
+            rules = self.rules[place]
             parts.append(
                 f"SELECT ({number}::BIGINT << {_FILE_BITS}) | __at AS __seq, {number} AS __file, "
                 f"__at, {columns}, {_told(rules, 'reason')} AS __reason, "
-                f"{_told(rules, 'column')} AS __column FROM {self.relations[number]}"
+                f"{_told(rules, 'column')} AS __column FROM {self.relations[place]}"
             )
         con.execute(f"CREATE OR REPLACE VIEW {TYPED} AS {' UNION ALL '.join(parts)}")
 

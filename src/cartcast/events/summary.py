@@ -10,8 +10,15 @@ from typing import Any
 import duckdb
 
 from cartcast.events.gaps import bin_counts, find_gaps
+from cartcast.events.sql import literal
+from cartcast.events.summed import counted, decided, distinct, grouped
 
 __all__ = ["HEAVY", "Summary", "summarize"]
+
+_FIGURES = (
+    "events", "visitors", "users", "items", "countries", "categories", "purchases",
+    "price_not_positive", "start", "end",
+)  # fmt: skip
 
 HEAVY = 500
 """Events in a session above which it is not a person's."""
@@ -114,24 +121,34 @@ def summarize(
     con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
 ) -> dict[str, Any]:
     """Return the figures that come from the clean rows alone, but for money."""
-    row = con.execute(
+    row = counted(
+        con,
+        "figures",
         f"""
-        SELECT count(*) AS events, count(DISTINCT visitor_id) AS visitors,
-               count(DISTINCT user_id) AS users,
-               count(DISTINCT item_id) AS items, count(DISTINCT country) AS countries,
-               count(DISTINCT category) AS categories,
-               count(*) FILTER (event_type = 'purchase') AS purchases,
-               count(*) FILTER (price <= 0) AS price_not_positive,
-               strftime(min(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS start,
-               strftime(max(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') AS "end"
+        SELECT count(*), count(DISTINCT visitor_id), count(DISTINCT user_id),
+               count(DISTINCT item_id), count(DISTINCT country), count(DISTINCT category),
+               count(*) FILTER (event_type = 'purchase'), count(*) FILTER (price <= 0),
+               strftime(min(event_time), '%Y-%m-%dT%H:%M:%S.%fZ'),
+               strftime(max(event_time), '%Y-%m-%dT%H:%M:%S.%fZ')
         FROM {rows}
-        """
+        """,
+        most=[9],
     )
-    found = dict(zip([c[0] for c in row.description], row.fetchone() or (), strict=True))
+    found: dict[str, Any] = dict(zip(_FIGURES, row, strict=True))
+    # A visitor's rows lie in one part of a log; these may lie in many.
+    found |= {
+        _FIGURES[i]: n
+        for i, n in enumerate(
+            distinct(con, rows, ("user_id", "item_id", "country", "category")).values(), start=2
+        )
+    }
     found["event_types"] = dict(
-        con.execute(
-            f"SELECT event_type, count(*) FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1"
-        ).fetchall()
+        grouped(
+            con,
+            "event types",
+            f"SELECT event_type, count(*) FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1",
+            most_first=True,
+        )
     )
     found.update(_sessions(con, rows, clock, session_gap))
     found["gaps"] = _gaps(con, rows, clock)
@@ -165,7 +182,16 @@ def _sessions(
     con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
 ) -> dict[str, Any]:
     gap = round(session_gap * 1_000_000)
-    row = con.execute(
+    first, last, _ = counted(
+        con,
+        "span",
+        f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}",
+        most=[1],
+    )
+    first, last = decided("span", (first, last))
+    row = counted(
+        con,
+        "sessions",
         f"""
         WITH sessions AS (
             SELECT count(*) AS events, epoch_us(min(event_time)) AS first,
@@ -175,19 +201,19 @@ def _sessions(
             FROM {rows} GROUP BY hash(session_id))
         SELECT count(*), count(*) FILTER (buys), count(*) FILTER (shared), max(events),
                count(*) FILTER (events > {HEAVY}),
-               avg((last > (SELECT max(last) FROM sessions) - {gap})::INTEGER),
-               avg((first < (SELECT min(first) FROM sessions) + {gap})::INTEGER)
+               count(*) FILTER (last > {literal(last)} - {gap}),
+               count(*) FILTER (first < {literal(first)} + {gap}), count(first)
         FROM sessions
-        """
-    ).fetchone()
-    assert row is not None
-    timed = clock == "time"
+        """,
+        most=[3],
+    )
+    timed = clock == "time" and row[7] > 0
     return {
         "sessions": row[0],
         "purchase_sessions": row[1],
         "shared_sessions": row[2],
         "longest_session": row[3] or 0,
         "heavy_sessions": row[4],
-        "censored_share": row[5] if timed else None,
-        "cut_at_start_share": row[6] if timed else None,
+        "censored_share": row[5] / row[7] if timed else None,
+        "cut_at_start_share": row[6] / row[7] if timed else None,
     }
