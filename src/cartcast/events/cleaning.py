@@ -42,7 +42,7 @@ from cartcast.events.staged import MADE, TYPED
 from cartcast.events.summary import Summary, summarize
 from cartcast.events.summed import counted, decided, grouped, in_a_part
 from cartcast.events.unread import assumed_findings, unread_findings
-from cartcast.events.write import flags, write_events
+from cartcast.events.write import canonical_sql, flags, write_events
 from cartcast.findings import Finding, by_severity
 
 __all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
@@ -178,8 +178,12 @@ class Cleaning:
     def write(self, path: Path, cleaned: Cleaned) -> None:
         """Write the clean log to `path`."""
         self.say("writing", None)
-        write_events(
-            self.con, path, cleaned.metadata, cleaned.relation, sequence=cleaned.sequence,
+        write_events(self.con, path, cleaned.metadata, self.canonical(cleaned))
+
+    def canonical(self, cleaned: Cleaned) -> str:
+        """Return SQL of the clean log's rows."""
+        return canonical_sql(
+            self.con, cleaned.metadata, cleaned.relation, sequence=cleaned.sequence,
             in_order=cleaned.in_order, orders_file=self.read.orders_file, zone=self.plan.zone,
         )  # fmt: skip
 

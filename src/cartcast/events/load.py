@@ -15,7 +15,7 @@ import duckdb
 from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
-from cartcast.events.cleaning import Cleaning, Plan
+from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, translate
 from cartcast.events.layouts import Layout, check_zone, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from
@@ -114,7 +114,12 @@ def load(
         read = read_sources(con, found, layout, orders, work, say, privacy)
         own = next((r.layout.zone for r in read.resolved if r.layout.zone), None)
         plan = Plan(float(session_gap), breaks, zone or own, privacy)
-        return _clean(Cleaning(con, read, plan, say), places, keep, max_reject_share)
+        cleaning = Cleaning(con, read, plan, say)
+        cleaned = cleaning.run()
+        return _finished(
+            cleaning, cleaned, places, keep, max_reject_share,
+            lambda path: cleaning.write(path, cleaned),
+        )  # fmt: skip
 
 
 class _Places(NamedTuple):
@@ -168,13 +173,15 @@ def _translated(work: Path, found: Sequence[Any]) -> Iterator[None]:
         ) from error
 
 
-def _clean(
+def _finished(
     cleaning: Cleaning,
+    cleaned: Cleaned,
     places: _Places,
     keep: TemporaryFolder | None,
     max_reject_share: float,
+    write: Callable[[Path], None],
 ) -> Log:
-    cleaned = cleaning.run()
+    """Write the rejects and the log, unless too many rows are rejected."""
     con, sources = cleaning.con, cleaning.read.sources
     rejects = places.rejects if cleaned.summary.rejects or places.always else None
     if rejects is not None:
@@ -186,5 +193,5 @@ def _clean(
         log = log_from(places.events, cleaned.metadata, rejects, keep)
         raise RejectedError(refusal(con, sources, rows, bad, max_reject_share), log)
     if not places.report_only:
-        cleaning.write(places.events, cleaned)
+        write(places.events)
     return log_from(places.events, cleaned.metadata, rejects, keep)

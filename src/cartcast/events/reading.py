@@ -18,11 +18,11 @@ from cartcast.events.numbers import NUMBER_COLUMNS, votes_sql
 from cartcast.events.orders import resolve_orders
 from cartcast.events.privacy import Privacy
 from cartcast.events.read import Source, expand, open_source
-from cartcast.events.rejects import read_unsplit
+from cartcast.events.rejects import declare_unsplit, read_unsplit
 from cartcast.events.staged import Stage, stage_source
 from cartcast.findings import Finding
 
-__all__ = ["Read", "read_sources"]
+__all__ = ["Read", "one_clock", "read_source", "read_sources", "require_columns"]
 
 
 @dataclass
@@ -78,13 +78,7 @@ def read_sources(
         read.sources.append(source)
         read.resolved.append(resolved)
         read.findings += findings
-    clocks = {r.layout.clock for r in read.resolved}
-    if len(clocks) > 1:
-        raise DataError(
-            f"{read.shown}: the sources have different clocks ({', '.join(sorted(clocks))}); read "
-            "them apart."
-        )
-    read.clock = clocks.pop()
+    read.clock = one_clock(read)
     if orders is not None:
         files = list(expand(orders))
         if len(files) != 1:
@@ -97,9 +91,43 @@ def read_sources(
         say(f"reading {Path(read.sources[number].name).name}", number / len(read.sources))
         _typed(con, read, number, work, privacy)
     if privacy is not None:
-        _require_columns(read, privacy)
+        require_columns(read, privacy)
     read.stage.declare(con)
     return read
+
+
+def read_source(
+    con: duckdb.DuckDBPyConnection,
+    file: Any,
+    number: int,
+    layout: Layout | None,
+    work: Path,
+    privacy: Privacy | None,
+) -> Read:
+    """Open and type one of several sources, where others read the rest; `number` is its place.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    source, resolved, findings = _opened(con, file, layout, work)
+    read = Read([source], [resolved], Stage(first=number), findings, resolved.layout.clock)
+    _typed(con, read, 0, work, privacy)
+    return read
+
+
+def one_clock(read: Read) -> str:
+    """Return what the layouts say that the clock can tell.
+
+    Raises:
+        DataError: they say different things.
+    """
+    clocks = {r.layout.clock for r in read.resolved}
+    if len(clocks) > 1:
+        raise DataError(
+            f"{read.shown}: the sources have different clocks ({', '.join(sorted(clocks))}); read "
+            "them apart."
+        )
+    return clocks.pop()
 
 
 def _opened(
@@ -119,7 +147,7 @@ def _opened(
     return source, resolve(chosen, source), findings
 
 
-def _require_columns(read: Read, privacy: Privacy) -> None:
+def require_columns(read: Read, privacy: Privacy) -> None:
     """Refuse to leave a column as it is because no source has it by that name."""
     known = sorted({c.strip('"') for p in read.stage.present for c in p if not c.startswith("__")})
     for name in privacy.columns:
@@ -155,8 +183,7 @@ def _typed(
 
 def _forget(con: duckdb.DuckDBPyConnection, stage: Stage, number: int) -> None:
     del stage.relations[number:], stage.present[number:], stage.rules[number:]
-    con.execute("CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
-                "value VARCHAR, lines BIGINT)")  # fmt: skip
+    declare_unsplit(con)
     con.execute("DELETE FROM unsplit WHERE file = ?", [stage.first + number])
 
 

@@ -19,6 +19,7 @@ from cartcast.findings import Finding, declare, finding
 __all__ = [
     "REJECTED_ROWS",
     "collect_rejects",
+    "declare_unsplit",
     "read_unsplit",
     "refusal",
     "reject_reasons",
@@ -54,16 +55,21 @@ TOTAL_LINE = declare(
 )
 
 
+def declare_unsplit(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the table of what could not be split into cells, if it is not there."""
+    con.execute(
+        "CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
+        "value VARCHAR, lines BIGINT)"
+    )
+
+
 def read_unsplit(con: duckdb.DuckDBPyConnection, source: Source, file: int) -> None:
     """Keep what of a text file could not be split into cells, by place, in the table `unsplit`.
 
     Raises:
         UnreadableTextError: the text is in another encoding and must be rewritten first.
     """
-    con.execute(
-        "CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
-        "value VARCHAR, lines BIGINT)"
-    )
+    declare_unsplit(con)
     if source.rejects_table is None:
         return
     first = (1 if source.header_line else 0) + source.skipped

@@ -25,7 +25,7 @@ from cartcast.events.rules import Rule, event_type_sql, event_words, typed, ways
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
 
-__all__ = ["MADE", "TYPED", "Stage", "stage_source"]
+__all__ = ["MADE", "TYPED", "Stage", "stage_source", "typed_relation"]
 
 TYPED = "typed"
 """View of all rows: canonical columns, extras, then `__` columns of the contract."""
@@ -89,6 +89,15 @@ class Stage:
         con.execute(f"CREATE OR REPLACE VIEW {TYPED} AS {' UNION ALL '.join(parts)}")
 
 
+def typed_relation(path: Path) -> str:
+    """Return SQL of typed rows that were written in their source's order."""
+    # Columns of our own never bear this name: they begin with two underscores.
+    return (
+        "(SELECT * EXCLUDE (file_row_number), file_row_number AS __at FROM "
+        f"read_parquet({literal(str(path))}, file_row_number = true))"
+    )
+
+
 _DERIVED = {"known_time": "event_time", "quantity": "1.0"}
 """What a column is where its source has none: known when it happened, one unit."""
 
@@ -140,11 +149,7 @@ def stage_source(
                     f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
                     "ROW_GROUP_SIZE 122880)"
                 )
-            # Columns of our own never bear this name: they begin with two underscores.
-            relation = (
-                "(SELECT * EXCLUDE (file_row_number), file_row_number AS __at FROM "
-                f"read_parquet({literal(str(path))}, file_row_number = true))"
-            )
+            relation = typed_relation(path)
     except duckdb.Error as error:
         if source.kind == "csv" and "state machine" in str(error):
             raise UnreadableTextError(source.encoding or "utf-8-sig") from error

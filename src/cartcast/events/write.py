@@ -16,9 +16,10 @@ from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal
 from cartcast.events.zones import offset_sql
 
-__all__ = ["flags", "write_events"]
+__all__ = ["FORM", "canonical_sql", "flags", "metadata_text", "write_events"]
 
-_ROW_GROUP = 122_880
+FORM = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880"
+"""How a canonical log is written."""
 
 
 def flags(with_orders: bool) -> list[str]:
@@ -27,8 +28,28 @@ def flags(with_orders: bool) -> list[str]:
 
 
 def write_events(
+    con: duckdb.DuckDBPyConnection, path: Path, metadata: Mapping[str, Any], canonical: str
+) -> None:
+    """Write the clean events as Parquet, with what the file says of itself.
+
+    Raises:
+        StorageError: the disk is full or the place is not writable.
+    """
+    text = literal(metadata_text(metadata))
+    with atomic_path(path) as temporary, keeping_order(con):
+        con.execute(
+            f"COPY ({canonical}) TO {literal(str(temporary))} ({FORM}, KV_METADATA "
+            f"{{{METADATA_KEY}: {text}}})"
+        )
+
+
+def metadata_text(metadata: Mapping[str, Any]) -> str:
+    """Return what a canonical log says of itself, as JSON."""
+    return json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
+
+
+def canonical_sql(
     con: duckdb.DuckDBPyConnection,
-    path: Path,
     metadata: Mapping[str, Any],
     rows: str,
     *,
@@ -36,21 +57,17 @@ def write_events(
     in_order: bool,
     orders_file: int | None,
     zone: str | None,
-) -> None:
-    """Write the clean events as Parquet: in time order, or session by session without a clock.
+) -> str:
+    """Return SQL of the clean events: in time order, or session by session without a clock.
 
     Args:
         con: engine connection, with the tables `placed` and `sold`.
-        path: the file.
-        metadata: what the file says of itself.
+        metadata: what the log says of itself.
         rows: relation of the clean rows.
         sequence: ORDER BY list of events in a session.
         in_order: the rows lie in the order of their times already.
         orders_file: number of the orders table among the sources.
         zone: the shop's zone.
-
-    Raises:
-        StorageError: the disk is full or the place is not writable.
     """
     made = {
         "utc_offset": "CASE WHEN r.event_time IS NOT NULL THEN "
@@ -81,14 +98,7 @@ def write_events(
             "JOIN placed p ON p.__of = x.__seq WINDOW visit AS (PARTITION BY session_id)) r"
         )
         order = "ORDER BY __day, __first, r.session_id, __position"
-    text = json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
-    with atomic_path(path) as temporary, keeping_order(con):
-        con.execute(
-            f"COPY (SELECT {selected} FROM {source} {order}) TO "
-            f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION snappy, "
-            f"USE_TMP_FILE false, "
-            f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
-        )
+    return f"SELECT {selected} FROM {source} {order}"
 
 
 def _named(sequence: str) -> str:
