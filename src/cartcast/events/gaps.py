@@ -47,6 +47,7 @@ def bin_counts(
         con,
         "span",
         f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}",
+        least=[0],
         most=[1],
     )
     if first is None:

@@ -141,6 +141,7 @@ def _variants(words: tuple[str, ...]) -> list[str]:
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
 _TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+_FREQUENT = "SELECT key, sum(n)::BIGINT AS n FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 2"
 
 
 class DefaultIds(NamedTuple):
@@ -166,8 +167,8 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             f"frequent {column}",
             f"SELECT {column} AS key, count(*) AS n FROM {rows} {where} GROUP BY 1 "
             f"HAVING {column} IS NOT NULL",
-            "SELECT key, sum(n)::BIGINT AS n FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 2",
-            again=True,
+            _FREQUENT,
+            whole=_FREQUENT,
         )
         (total,) = counted(con, f"rows of {column}", f"SELECT count(*) FROM {rows} {where}")
         if len(counts) < 2:

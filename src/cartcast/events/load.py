@@ -7,6 +7,7 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, translate
 from cartcast.events.layouts import Layout, check_zone, find_layout
-from cartcast.events.log import Log, TemporaryFolder, log_from
+from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
 from cartcast.events.privacy import Privacy
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
@@ -53,6 +54,7 @@ def load(
     report_only: bool = False,
     privacy: Privacy | None = None,
     zone: str | None = None,
+    engine: str = "duckdb",
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
@@ -74,6 +76,7 @@ def load(
         privacy: ids to be replaced by pseudonyms before anything is written (`privacy_from`).
         zone: the shop's clock (such as Europe/Berlin), for midnights, hours and days; None means
             the layout's, else UTC.
+        engine: `duckdb` (this machine), or `spark`: then the log is a folder of Parquet files.
 
     Raises:
         NotFoundError: a source is not there.
@@ -88,6 +91,8 @@ def load(
         raise UsageError(
             f"max_reject_share must fulfil 0 <= max_reject_share <= 1, got {max_reject_share}."
         )
+    if engine not in ("duckdb", "spark"):
+        raise UsageError(f"unknown engine {engine!r}: duckdb or spark.")
     breaks = check_breaks(session_breaks)
     check_zone(zone, "zone")
     found = [e for s in sources for e in expand(s)]
@@ -110,10 +115,22 @@ def load(
         report_only=report_only,
     )
     say = progress or _quiet
+    plan = Plan(float(session_gap), breaks, zone, privacy)
     with _work(target, memory) as (con, work), _translated(work, found):
+        if engine == "spark":
+            from cartcast.events.spark.reading import SparkReading, new_folder, require_files
+
+            files = require_files(found, orders)
+            reading = SparkReading(con, work, files, layout, plan, memory, say)
+            with new_folder(None if report_only else places.events) as parts:
+                cleaned = reading.run(parts)
+                return _finished(
+                    reading.cleaning, cleaned, places, keep, max_reject_share,
+                    lambda _: write_metadata(parts, cleaned.metadata),
+                )  # fmt: skip
         read = read_sources(con, found, layout, orders, work, say, privacy)
         own = next((r.layout.zone for r in read.resolved if r.layout.zone), None)
-        plan = Plan(float(session_gap), breaks, zone or own, privacy)
+        plan = replace(plan, zone=zone or own)
         cleaning = Cleaning(con, read, plan, say)
         cleaned = cleaning.run()
         return _finished(

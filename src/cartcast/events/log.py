@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from cartcast.atomic import write_text
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
-from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock
+from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metadata_text
 from cartcast.events.sql import literal
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding
@@ -23,7 +24,8 @@ from cartcast.findings import Finding
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata"]
+__all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata",
+           "write_metadata"]  # fmt: skip
 
 class TemporaryFolder:
     """A folder that is removed when nothing refers to it any more, or when the process ends."""
@@ -38,7 +40,7 @@ class Log:
     """A clean event log.
 
     Attributes:
-        path: canonical Parquet file.
+        path: canonical Parquet file, or a folder of them.
         rejects: Parquet file of the rejected rows, or None when there are none.
         clock: what the source's clock can tell: `time`, `day`, `session` or `order`.
         layout: name of the layout it was read with.
@@ -68,7 +70,8 @@ class Log:
     def connect(self, memory: str | int | None = None) -> duckdb.DuckDBPyConnection:
         """Return a new engine connection with the events as the view `events`."""
         con = connect(memory=memory)
-        con.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(self.path))})")
+        files = self.path / "*.parquet" if self.path.is_dir() else self.path
+        con.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(files))})")
         return con
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
@@ -78,12 +81,24 @@ class Log:
         return pq.read_table(self.path, columns=list(columns) if columns is not None else None)
 
 
+_METADATA_FILE = "_cartcast.json"
+"""What a log in a folder of Parquet files says of itself; readers of the folder skip its name."""
+
+
+def write_metadata(folder: Path, metadata: Mapping[str, Any]) -> None:
+    """Let a folder of Parquet files say of itself what a canonical log does."""
+    write_text(folder / _METADATA_FILE, metadata_text(metadata))
+
+
 def read_metadata(path: Path) -> dict[str, Any] | None:
-    """Return the metadata of a canonical log, or None for any other Parquet file.
+    """Return the metadata of a canonical log, or None for any other Parquet file or folder.
 
     Raises:
         DataError: the file is damaged.
     """
+    if path.is_dir():
+        beside = path / _METADATA_FILE
+        return _known(beside.read_text(encoding="utf-8"), path) if beside.is_file() else None
     try:
         with duckdb.connect() as con:
             row = con.execute(
@@ -94,8 +109,13 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
         raise translate(error, str(path)) from error
     if row is None:
         return None
+    return _known(bytes(row[0]), path)
+
+
+def _known(text: str | bytes, path: Path) -> dict[str, Any] | None:
+    """Return metadata of this version of the contract."""
     try:
-        found = json.loads(bytes(row[0]))
+        found = json.loads(text)
     except ValueError as error:
         raise DataError(f"{path}: its {METADATA_KEY} metadata are not JSON ({error}).") from error
     return found if isinstance(found, dict) and found.get("contract") == CONTRACT else None
@@ -109,7 +129,7 @@ def open_log(path: Path | str) -> Log:
         DataError: it has not passed the contract.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the path.")
     found = read_metadata(path)
     if found is None:

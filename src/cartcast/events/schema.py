@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 __all__ = [
     "COLUMNS",
@@ -11,6 +13,7 @@ __all__ = [
     "METADATA_KEY",
     "Clock",
     "Column",
+    "metadata_text",
 ]
 
 Clock = Literal["time", "day", "session", "order"]
@@ -86,3 +89,8 @@ COLUMNS: dict[str, Column] = {
 }
 """Every canonical column by name. A clean log has all of them, null where the source has none,
 then the source's other columns under their own names."""
+
+
+def metadata_text(metadata: Mapping[str, Any]) -> str:
+    """Return what a canonical log says of itself, as JSON."""
+    return json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)

@@ -186,6 +186,7 @@ def _sessions(
         con,
         "span",
         f"SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM {rows}",
+        least=[0],
         most=[1],
     )
     first, last = decided("span", (first, last))

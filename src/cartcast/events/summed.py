@@ -5,8 +5,8 @@ query's own answer. Where a log lies in parts (a file, or the rows of some visit
 what it answered under the question's name (`Part`); once these are added, the same steps run on no
 rows at all with the answers of the whole log (`Whole`) and tell what one machine would tell.
 
-How answers are added: numbers add; texts and the columns in `least` and `most` take an end; groups
-add by their keys. What must be seen together (a distinct count, an id that two visitors bear) is
+How answers are added: numbers add, but for the columns in `least` and `most`; of texts the least
+stays; groups add by their keys. What must be seen together (a distinct count, an id that two visitors bear) is
 asked by key: rows of one key are brought together first.
 """
 
@@ -49,12 +49,14 @@ class Answer(NamedTuple):
     Attributes:
         rows: one row, or one for each group.
         keys: columns that name the group, the first ones; 0 for a single row.
-        most: columns of which the greatest counts.
+        least: columns of which the least value counts.
+        most: columns of which the greatest does.
         most_first: groups are sorted by their count, the greatest first; else by key.
     """
 
     rows: Rows
     keys: int = 0
+    least: frozenset[int] = frozenset()
     most: frozenset[int] = frozenset()
     most_first: bool = False
 
@@ -62,12 +64,12 @@ class Answer(NamedTuple):
 class Asked(NamedTuple):
     """A question by key: a part's rows, `key` among their columns, and SQL over all rows of a key.
 
-    With `again` the SQL also makes one result of the results of all keys; else these add up.
+    `whole` is SQL that makes one result of the results of all keys; without it they add up.
     """
 
     rows: pa.Table
     sql: str
-    again: bool
+    whole: str | None
 
 
 @dataclass
@@ -119,10 +121,11 @@ def in_a_part() -> bool:
 
 
 def counted(
-    con: duckdb.DuckDBPyConnection, name: str, sql: str, most: Iterable[int] = ()
-) -> Row:
-    """Return the one row of a query; `most` names columns whose greatest value counts."""
-    return _answered(con, name, sql, Answer([], 0, frozenset(most)))[0]
+    con: duckdb.DuckDBPyConnection, name: str, sql: str,
+    least: Iterable[int] = (), most: Iterable[int] = (),
+) -> Row:  # fmt: skip
+    """Return the one row of a query; of some columns the least or the greatest value counts."""
+    return _answered(con, name, sql, Answer([], 0, frozenset(least), frozenset(most)))[0]
 
 
 def grouped(
@@ -137,7 +140,7 @@ def grouped(
         keys: columns that name a group.
         most_first: it is sorted by its count (the first column after the keys), descending.
     """
-    return _answered(con, name, sql, Answer([], keys, frozenset(), most_first))
+    return _answered(con, name, sql, Answer([], keys, most_first=most_first))
 
 
 def _answered(con: duckdb.DuckDBPyConnection, name: str, sql: str, form: Answer) -> Rows:
@@ -151,25 +154,25 @@ def _answered(con: duckdb.DuckDBPyConnection, name: str, sql: str, form: Answer)
 
 
 def keyed(
-    con: duckdb.DuckDBPyConnection, name: str, rows: str, sql: str, *, again: bool = False,
+    con: duckdb.DuckDBPyConnection, name: str, rows: str, sql: str, *, whole: str | None = None,
     here: str | None = None,
-) -> Rows:
+) -> Rows:  # fmt: skip
     """Return what SQL over rows finds that looks at all rows of one key together.
 
     Args:
         con: engine connection.
         name: the question.
         rows: SQL of the rows concerned, with the column `key`.
-        sql: SQL over `{rows}`: one row of numbers that add up over keys.
-        again: it may find several rows, and finds the whole from its own results.
+        sql: SQL over `{rows}`: one row of numbers that add up over keys, unless there is `whole`.
+        whole: SQL over `{rows}` that makes one result of those of several keys.
         here: SQL that finds the same sooner where all rows are here.
     """
     tally = _TALLY.get()
     if tally is not None and name in tally.known:
         return tally.known[name].rows
     if isinstance(tally, Part):
-        tally.asked[name] = Asked(con.execute(rows).to_arrow_table(), sql, again)
-        if again:
+        tally.asked[name] = Asked(con.execute(rows).to_arrow_table(), sql, whole)
+        if whole is not None:
             return []
     return con.execute(here or sql.replace(ROWS, f"({rows})")).fetchall()
 
@@ -224,7 +227,8 @@ def _added(one: Row, two: Row, form: Answer) -> Row:
     return tuple(
         b if a is None else a if b is None
         else max(a, b) if i + form.keys in form.most
-        else a + b if isinstance(a, int | float) else min(a, b)
+        else min(a, b) if isinstance(a, str) or i + form.keys in form.least
+        else a + b
         for i, (a, b) in enumerate(zip(one, two, strict=True))
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ import duckdb
 from cartcast.atomic import atomic_path
 from cartcast.events.engine import keeping_order
 from cartcast.events.money import SOLD
-from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
+from cartcast.events.schema import METADATA_KEY, metadata_text
 from cartcast.events.sql import identifier, literal
 from cartcast.events.zones import offset_sql
 
-__all__ = ["FORM", "canonical_sql", "flags", "metadata_text", "write_events"]
+__all__ = ["FORM", "canonical_sql", "flags", "write_events"]
 
 FORM = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880"
 """How a canonical log is written."""
@@ -41,11 +40,6 @@ def write_events(
             f"COPY ({canonical}) TO {literal(str(temporary))} ({FORM}, KV_METADATA "
             f"{{{METADATA_KEY}: {text}}})"
         )
-
-
-def metadata_text(metadata: Mapping[str, Any]) -> str:
-    """Return what a canonical log says of itself, as JSON."""
-    return json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
 
 
 def canonical_sql(

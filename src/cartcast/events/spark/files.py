@@ -30,15 +30,15 @@ from cartcast.events.rejects import (
     rejects_findings,
 )
 from cartcast.events.rules import Rule
-from cartcast.events.spark.keys import asking
-from cartcast.events.spark.links import Links
+from cartcast.events.spark.keys import Questions, asking
+from cartcast.events.spark.links import LINKED, PAIRS, Links
 from cartcast.events.spark.pieces import Piece, files_of, object_in, split, working
 from cartcast.events.sql import literal
 from cartcast.events.staged import Stage, typed_relation
-from cartcast.events.summed import Answer, Part, counted, tallying
+from cartcast.events.summed import Answer, Asked, Part, counted, tallying
 from cartcast.findings import Finding
 
-__all__ = ["CutFile", "Decided", "FileFacts", "TypeFile", "by_file", "settled"]
+__all__ = ["CutFile", "Decided", "FileFacts", "LinkFile", "TypeFile", "by_file", "settled"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class FileFacts:
     event_ids: bool
     good: str
     answers: Mapping[str, Answer]
-    questions: Mapping[str, tuple[str, bool]]
+    questions: Questions
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class TypeFile:
                 con,
                 "span",
                 "SELECT epoch_us(min(event_time)), epoch_us(max(event_time)), count(*) FROM good",
+                least=[0],
                 most=[1],
             )
         stage = read.stage
@@ -116,7 +117,7 @@ class TypeFile:
             number, _bare(read.sources[0], read.resolved[0]), _plain(read.resolved[0]),
             read.findings, read.clock, stage.present[0], stage.rules[0], stage.extras,
             stage.event_ids, good, part.answers,
-            {name: (a.sql, a.again) for name, a in part.asked.items()},
+            {name: (a.sql, a.whole) for name, a in part.asked.items()},
         )  # fmt: skip
         yield Piece.of(number, "facts", facts)
         yield from files_of(_typed_file(con, stage, folder), number, "typed")
@@ -214,6 +215,21 @@ def by_file(pieces: Iterator[Piece]) -> Iterator[tuple[FileFacts, Iterator[Piece
     """Yield each file's facts, and its typed rows, in the order in which its task made them."""
     for _, own in groupby(pieces, key=lambda piece: piece.key):
         yield object_in(next(own)), own
+
+
+@dataclass(frozen=True)
+class LinkFile:
+    """Tells whom the sessions and logins of typed files stand for, as rows by key."""
+
+    decided: Decided
+    memory: str | int | None
+    parts: int
+
+    def __call__(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for facts, typed in by_file(pieces):
+            with settled(facts, typed, self.decided, self.memory) as (con, folder, _):
+                pairs = Asked(con.execute(PAIRS).to_arrow_table(), LINKED, None)
+                yield from asking(con, {"links": pairs}, self.parts, folder)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from cartcast.events.summed import ROWS, Answer, Asked, add_answers
 
 __all__ = ["Questions", "answered", "asking"]
 
-Questions = Mapping[str, tuple[str, bool]]
-"""Question -> its SQL, and whether it finds the whole from its own results (`summed.keyed`)."""
+Questions = Mapping[str, tuple[str, str | None]]
+"""Question -> its SQL, and that which makes one result of several (`summed.keyed`)."""
 
 _KIND = "asked "
 
@@ -53,11 +53,11 @@ def answered(pieces: Any, questions: Questions, parts: int) -> dict[str, Answer]
         found.setdefault(name, []).append(table)
     answers = {}
     for name, tables in found.items():
-        sql, again = questions[name]
-        if again:
+        whole = questions[name][1]
+        if whole is not None:
             with duckdb.connect() as con:
                 con.register("results", pa.concat_tables(tables))
-                answers[name] = Answer(con.execute(sql.replace(ROWS, "results")).fetchall())
+                answers[name] = Answer(con.execute(whole.replace(ROWS, "results")).fetchall())
         else:
             answers |= add_answers({name: Answer(_rows(t))} for t in tables)
     return answers

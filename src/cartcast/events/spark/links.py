@@ -7,6 +7,7 @@ where two fall on one, more lies together than must.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -52,16 +53,16 @@ class Links:
         return f"{rows} r LEFT JOIN linked ON linked.node = {_NODE}", f"coalesce(root, {_NODE})"
 
 
-def linked(edges: pa.Table) -> Links:
-    """Return the links of pairs `a`, `b` of nodes.
+def linked(edges: Sequence[tuple[int, int]]) -> Links:
+    """Return the links of pairs of nodes.
 
-    >>> links = linked(pa.table({"a": [1, 2, 7], "b": [2, 3, 8]}))
-    >>> links.nodes.to_pydict()
+    >>> linked([(1, 2), (2, 3), (7, 8)]).nodes.to_pydict()
     {'node': [2, 3, 8], 'root': [1, 1, 7]}
     """
-    a, b = (edges.column(c).to_numpy() for c in ("a", "b"))
-    nodes, places = np.unique(np.concatenate([a, b]), return_inverse=True)
-    graph = coo_array((np.ones(len(a), bool), np.split(places, 2)), (len(nodes), len(nodes)))
+    pairs = np.array(edges, np.int64).reshape(-1, 2)
+    nodes, places = np.unique(pairs, return_inverse=True)
+    a, b = places.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs), bool), (a, b)), (len(nodes), len(nodes)))
     _, group = connected_components(graph, directed=False)
     # The nodes are sorted, so that the first of a group is its least.
     _, first = np.unique(group, return_index=True)

@@ -77,15 +77,18 @@ class _InArrow:
             yield pa.RecordBatch.from_pylist([failed._asdict()], schema=_SCHEMA)
 
 
-def collected(pieces: Any, kind: str) -> Iterator[Piece]:
-    """Yield the pieces of a kind, one partition at a time in this process's memory.
+def collected(pieces: Any, kind: str, *, large: bool = False) -> Iterator[Piece]:
+    """Yield the pieces of a kind; large ones of one partition after the other.
+
+    Spark makes partitions one by one then, so they should be there already.
 
     Raises:
         CartcastError: a task has raised it.
     """
     from pyspark.sql import functions as fn
 
-    for row in pieces.where(fn.col("kind").isin(kind, "error")).toLocalIterator():
+    found = pieces.where(fn.col("kind").isin(kind, "error"))
+    for row in found.toLocalIterator() if large else found.collect():
         piece = Piece(row.key, row.kind, bytes(row.payload))
         if piece.kind == "error":
             raise object_in(piece)
