@@ -1,0 +1,186 @@
+"""Raw files read on Spark are the log that one machine reads: rows, figures and findings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from cartcast.datasets.disguises import product, write_case
+from cartcast.errors import DataError, UsageError
+from cartcast.events import RejectedError, load, open_log
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spark() -> Iterator[Any]:
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("needs Java, which is not installed here")
+    pytest.importorskip("pyspark", reason="needs the extra spark")
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    made = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "3")
+        .config("spark.driver.memory", "1g")
+        .getOrCreate()
+    )
+    made.sparkContext.setLogLevel("ERROR")
+    yield made
+    made.stop()
+
+
+def same(*files: Path, **how: Any) -> Any:
+    """Read the files both ways, hold every row, figure and finding equal, and return the log."""
+    here, there = load(*files, **how), load(*files, engine="spark", **how)
+    assert there.summary == here.summary
+    assert there.findings == here.findings
+    assert (there.columns, there.clock, there.order) == (here.columns, here.clock, here.order)
+    with duckdb.connect() as con:
+        one, many = f"read_parquet('{here.path}')", f"read_parquet('{there.path}/*.parquet')"
+        assert con.sql(f"DESCRIBE FROM {many}").fetchall() == con.sql(
+            f"DESCRIBE FROM {one}"
+        ).fetchall()
+        for a, b in ((one, many), (many, one)):
+            unlike = con.sql(f"FROM {a} EXCEPT ALL FROM {b}").fetchmany(3)
+            assert unlike == []
+    return there
+
+
+HEAD = "event_id,visitor_id,user_id,session_id,event_time,event_type,item_id,price,quantity,order_id,country\n"
+
+
+def rows(count: int, start: int = 0) -> list[list[str]]:
+    """A log of several accidents: shared sessions and logins, lonely orders, repeats, rejects."""
+    made = []
+    for i in range(start, start + count):
+        visitor = f"v{i * 7 % 41}"
+        kind = ("view_item", "purchase", "view_item", "add_to_cart", "blink")[i % 5]
+        lonely = kind == "purchase" and i % 3 == 0
+        made.append(
+            [
+                f"e{i // 2 if i % 20 == 1 else i}",
+                "" if lonely else visitor,
+                f"u{i * 7 % 41 % 17}" if lonely or i % 4 == 0 else "",
+                "" if lonely else f"s{i * 7 % 41}-{i // 90}" if i % 50 else "shared",
+                "soon" if i % 97 == 5 else f"2024-03-{1 + i // 90 % 28:02d} 10:{i % 60:02d}:{i % 7:02d}",
+                kind,
+                f"i{i % 23}",
+                f"{i % 23}.50",
+                f"{1 + i % 2}",
+                f"o{i % 37}" if kind == "purchase" else "",
+                ("DE", "FR", "NA")[i % 3],
+            ]
+        )
+    return made
+
+
+def written(path: Path, lines: list[list[str]], keep: tuple[int, ...] = tuple(range(11))) -> Path:
+    head = HEAD.strip().split(",")
+    text = [[head[k] for k in keep], *([line[k] for k in keep] for line in lines)]
+    path.write_text("".join(",".join(line) + "\n" for line in text))
+    return path
+
+
+def test_accidents_in_several_files(tmp_path):
+    """Files that differ in form, overlap, run backwards, and share ids across visitors."""
+    lines = rows(800)
+    written(tmp_path / "a.csv", lines[:400])
+    written(tmp_path / "b.csv", lines[:350:-1])
+    text = (tmp_path / "b.csv").read_text()
+    (tmp_path / "b.csv").write_text(text.replace(",", ";"))
+    log = same(tmp_path, max_reject_share=0.1, session_breaks=("midnight",))
+    codes = {f.code for f in log.findings}
+    assert {"EV103", "EV110", "EV116", "EV132", "EV139"} <= codes, codes
+    assert log.summary.rejects
+    with duckdb.connect() as con:
+        assert con.sql(f"SELECT count(*) FROM '{log.rejects}'").fetchone() == (log.summary.rejects,)
+
+
+def test_decisions_that_only_the_whole_log_can_take(tmp_path):
+    """A default id, a code in the place of an event id, and a file of pairs: decided once more."""
+    lines = rows(600)
+    for i, line in enumerate(lines):
+        line[0] = line[5]
+        if i % 4 == 0:
+            line[1] = "0"
+    log = same(written(tmp_path / "a.csv", lines), max_reject_share=0.1)
+    assert {"EV125", "EV133"} <= {f.code for f in log.findings}
+    lines = rows(300)
+    log = same(written(tmp_path / "b.csv", lines + lines, tuple(range(1, 11))), max_reject_share=0.1)
+    assert log.summary.repeated_rows == log.summary.events
+
+
+@pytest.mark.parametrize("form", ["ga4_json", "segment", "plain_csv"])
+def test_disguises(form, tmp_path):
+    case = next(product([form]))
+    made = write_case(case, tmp_path, 1)
+    layout = None
+    if made.layout is not None:
+        layout = tmp_path / "layout.yaml"
+        layout.write_text(yaml.safe_dump(dict(made.layout)))
+    same(*made.log, layout=layout)
+
+
+def test_simulated_log(tmp_path):
+    from cartcast.datasets import simulate
+
+    simulate(sessions=2500, seed=4, out=tmp_path / "shop.parquet")
+    with duckdb.connect() as con:
+        for month in (0, 1):
+            con.sql(
+                f"COPY (SELECT * FROM '{tmp_path}/shop.parquet' WHERE hash(session_id) % 2 = {month}"
+                f") TO '{tmp_path}/part-{month}.csv'"
+            )
+    log = same(tmp_path / "part-0.csv", tmp_path / "part-1.csv")
+    assert log.summary.events > 15_000
+
+
+@pytest.mark.data
+def test_real_logs(rees46_file, eshop_file):
+    assert same(rees46_file).summary.shared_sessions == 1
+    assert same(eshop_file).summary.sessions == 24_026
+
+
+def test_what_is_refused(tmp_path):
+    one = written(tmp_path / "a.csv", rows(100))
+    with pytest.raises(UsageError, match="reads no table of orders"):
+        load(one, orders=one, engine="spark")
+    with pytest.raises(UsageError, match="a disk that all machines share"):
+        load(duckdb.sql("SELECT 1 AS a").to_arrow_table(), engine="spark")
+    with pytest.raises(RejectedError, match="are rejected") as here:
+        load(one, max_reject_share=0)
+    with pytest.raises(RejectedError, match="are rejected") as there:
+        load(one, max_reject_share=0, engine="spark", out=tmp_path / "out")
+    assert str(there.value) == str(here.value)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "empty.csv").write_text(HEAD)
+    with pytest.raises(DataError) as here:
+        load(tmp_path / "empty.csv")
+    with pytest.raises(DataError) as there:
+        load(tmp_path / "empty.csv", engine="spark")
+    assert str(there.value) == str(here.value)
+
+
+def test_the_folder_is_a_log(tmp_path):
+    one = written(tmp_path / "a.csv", rows(100))
+    log = load(one, engine="spark", out=tmp_path / "out", max_reject_share=0.1)
+    assert sorted(p.name[:4] for p in log.path.iterdir())[0] == "_car"
+    again = open_log(tmp_path / "out")
+    assert (again.summary, again.findings) == (log.summary, log.findings)
+    assert again.connect().sql("SELECT count(*) FROM events").fetchone() == (log.summary.events,)
+    assert json.loads((log.path / "_cartcast.json").read_text())["contract"] == 2
+    with pytest.raises(UsageError, match="exists"):
+        load(one, engine="spark", out=tmp_path / "out")
