@@ -19,11 +19,10 @@ from cartcast.targets import Proxy, Target
 __all__ = ["PURCHASES", "Anchors", "find_anchors", "require_outcome"]
 
 PURCHASES = """
-    SELECT session_id, visitor_id, event_order, event_time,
-           price * coalesce(quantity, 1) AS amount
+    SELECT session_id, visitor_id, event_order, event_time, revenue AS amount
     FROM events WHERE event_type = 'purchase' AND NOT repeat_purchase
 """
-"""Purchases with their money; one that repeats an order was marked by the contract."""
+"""Purchases with the money that counts; a repeat of an order was marked by the contract."""
 
 
 @dataclass(frozen=True)
