@@ -206,7 +206,7 @@ def _orders_sql(source: Source) -> str:
     """Orders and their money by session.
 
     A clean log says what money counts; of a plain table each order's item counts once. Without an
-    order id the purchase rows of one moment are one order.
+    order id the purchase rows of one moment are one order there.
     """
     has = set(source.columns)
 
@@ -215,17 +215,18 @@ def _orders_sql(source: Source) -> str:
 
     order, item = column("order_id", "VARCHAR"), column("item_id", "VARCHAR")
     amount, where = "revenue", "NOT repeat_purchase"
+    lone = f"coalesce({column('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
     if not {"revenue", "repeat_purchase"} <= has:
         amount = f"{column('price', 'DOUBLE')} * coalesce({column('quantity', 'DOUBLE')}, 1)"
         first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
         where = f"true QUALIFY o IS NULL OR {first}"
-    moment = column("event_time", "TIMESTAMP")
+        lone = "event_order"
     return f"""
         SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
             sum(amount) AS revenue
         FROM (
             SELECT session_id, 'o' || {order} AS named,
-                'e' || coalesce({moment}::VARCHAR, event_order::VARCHAR) AS lone,
+                'e' || {lone} AS lone,
                 {amount} AS amount, {order} AS o, {item} AS i
             FROM events WHERE event_type = 'purchase' AND {where}
         ) GROUP BY session_id
