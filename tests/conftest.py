@@ -38,6 +38,16 @@ def rees46_file() -> Path:
 
 
 @pytest.fixture(scope="session")
+def ga4_file() -> Path:
+    return data_file("ga4_event_sample", "ga4_events_sampled.snappy.parquet")
+
+
+@pytest.fixture(scope="session")
+def ga360_file() -> Path:
+    return data_file("ga360_one_day", "ga_sample.parquet")
+
+
+@pytest.fixture(scope="session")
 def shoppers_file() -> Path:
     return data_file("uci_online_shoppers", "online_shoppers_intention.csv")
 

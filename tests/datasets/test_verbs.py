@@ -42,6 +42,18 @@ def test_simulate_refuses_an_unknown_suffix(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_simulate_writes_the_form_of_a_tracker(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    words = ["--sessions", "40", "--layout", "segment", "--out", str(log)]
+    told = json.loads(cartcast("simulate", *words, "--json").stdout)
+    assert told["files"] == [str(log)]
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len({r["anonymousId"] for r in rows if "anonymousId" in r}) == told["truth"]["visitors"]
+    assert "revenue" in cartcast("simulate", *words).stdout
+    refused = cartcast("simulate", *words, "--truth", str(tmp_path / "t.parquet"))
+    assert (refused.returncode, "--truth" in refused.stderr) == (2, True)
+
+
 def test_fetch_lists_and_refuses(tmp_path: Path) -> None:
     listed = cartcast("fetch", "--json")
     assert {d["name"] for d in json.loads(listed.stdout)["datasets"]} == {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from cartcast.cli.shell import print_json, progress
+from cartcast.errors import UsageError
 
 
 def add(app: typer.Typer) -> None:
@@ -32,11 +34,20 @@ def simulate(
     disorder: Annotated[
         bool, typer.Option("--disorder", help="Rows as they became known, not as they happened.")
     ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="Write a small shop as this tracker or export does: ga4, segment, ..."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Simulate a shop: a log in canonical columns and, if asked, what could be known."""
     from cartcast import datasets
 
+    if layout is not None:
+        if truth or arms or disorder:
+            raise UsageError("--layout does not go with --truth, --arms or --disorder.")
+        _disguised(layout, out, sessions, seed, datasets.parse_day(start), days, json=json)
+        return
     with progress(not json) as show:
         made = datasets.simulate(
             sessions, seed, out, truth, datasets.parse_arms(arms),
@@ -61,3 +72,19 @@ def simulate(
     )
     if truth is not None:
         typer.echo(f"  truth: {truth}")
+
+
+def _disguised(
+    layout: str, out: str, sessions: int, seed: int, start: date, days: int, *, json: bool
+) -> None:
+    """Write one form of a shop and say what a right reader must find in it."""
+    from cartcast.datasets import disguises
+
+    made = disguises.write_form(layout, out, sessions, seed, start, days)
+    figures = made.truth.figures()
+    if json:
+        print_json({"layout": layout, "files": [str(f) for f in made.files], "truth": figures})
+        return
+    typer.echo(f"{layout}: {', '.join(str(f) for f in made.files)}")
+    for name, value in figures.items():
+        typer.echo(f"  {name.replace('_', ' ')}: {value:,}")
