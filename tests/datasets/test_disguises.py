@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import subprocess
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -449,3 +450,10 @@ def test_a_slow_reader_gets_the_truth_back(form: str, accident: str, tmp_path: P
     places = {(r["visitor_id"], r["event_time"]): r["session_id"] for r in case.truth.rows}
     both = {(e["session"], places[e["visitor"], e["time"]]) for e in events}
     assert len(both) == len(names)
+
+
+def test_the_oracle_knows_nothing_of_the_reader() -> None:
+    code = "import sys, cartcast.datasets.disguises as d; list(d.cases()); " \
+           "print([m for m in sys.modules if m.startswith('cartcast.events')])"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

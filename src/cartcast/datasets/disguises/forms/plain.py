@@ -35,14 +35,15 @@ _NAMES = {
     "campaign": "campaign",
     "page": "page",
 }
-_OWN = ("visitor", "datetime", "action", "product_id", "unit_price", "qty", "order_number")
-_BARE = dict(
-    zip(
-        ("visitor_id", "event_time", "event_type", "item_id", "price", "quantity", "order_id"),
-        _OWN,
-        strict=True,
-    )
-)
+_BARE = {
+    "visitor_id": "visitor",
+    "event_time": "datetime",
+    "event_type": "action",
+    "item_id": "product_id",
+    "price": "unit_price",
+    "quantity": "qty",
+    "order_id": "order_number",
+}
 
 
 def plain_rows(log: TrueLog) -> list[dict[str, Any]]:
