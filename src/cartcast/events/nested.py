@@ -76,6 +76,8 @@ def merged(structures: Iterable[Any]) -> Any:
 
     >>> merged([{"a": "VARCHAR"}, {"b": [{"c": "UBIGINT"}]}, {"b": [{"d": "NULL"}]}])
     {'a': 'VARCHAR', 'b': [{'c': 'UBIGINT', 'd': 'NULL'}]}
+    >>> merged([{"a": "JSON"}, {"a": {"b": "VARCHAR"}}]), merged(["VARCHAR", {"a": "VARCHAR"}])
+    ({'a': {'b': 'VARCHAR'}}, 'MIXED')
     """
     return reduce(_merge, structures, "NULL")
 
@@ -92,8 +94,13 @@ def _merge(a: Any, b: Any) -> Any:
         return b
     if b == "NULL":
         return a
-    # An object here and a text there: both are kept as JSON text.
-    return "JSON" if isinstance(a, dict | list) or isinstance(b, dict | list) else "VARCHAR"
+    if {a if isinstance(a, str) else "", b if isinstance(b, str) else ""} == {"", "JSON"}:
+        # `{}` has this structure: it says nothing against the keys that others have.
+        return b if a == "JSON" else a
+    # An object here and a text there: both are kept as JSON text, whatever comes after.
+    if "MIXED" in (a, b) or isinstance(a, dict | list) or isinstance(b, dict | list):
+        return "MIXED"
+    return "VARCHAR"
 
 
 def type_of(structure: Any) -> str:
