@@ -126,8 +126,14 @@ def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, st
     empty = literal(resolved.layout.every_event or "other")
     kind = literal(resolved.layout.every_event)
     if "event_type" in mapped:
-        # The statement joins the words' table: a hundred comparisons a row would cost more.
-        kind = f"CASE WHEN t_event_type IS NULL THEN {empty} ELSE coalesce(kind, 'other') END"
+        # One place in two lists: a join would put the words that it does not know out of order.
+        words = event_words(resolved)
+        listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
+        place = f"list_position([{listed}], lower(t_event_type))"
+        kind = (
+            f"CASE WHEN t_event_type IS NULL THEN {empty} "
+            f"ELSE coalesce(([{kinds}])[{place}], 'other') END"
+        )
     signs = [
         _plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped
     ]

@@ -20,7 +20,7 @@ from cartcast.events.mapping import Mapped, Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, event_words, typed
+from cartcast.events.rules import Rule, event_type_sql, typed
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
 
@@ -149,9 +149,6 @@ def _statement(source: Source, resolved: Resolved) -> tuple[list[tuple[str, str,
     cells = [*carried, *_cells(source, resolved, mapped)]
     text = f"SELECT {', '.join(cells)} FROM {rows}"
     parsed = ", ".join(f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items())
-    if "event_type" in mapped:
-        pairs = ", ".join(f"({literal(w)}, {literal(k)})" for w, k in event_words(resolved).items())
-        text += f") LEFT JOIN (VALUES {pairs}) AS words(word, kind) ON (word = lower(t_event_type)"
     # A later layer may read an earlier value, such as the kind of the event.
     selected = _selected(values, mapped, resolved)
     tried = [*_shape_rules(source, resolved), *rules]
