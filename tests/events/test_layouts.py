@@ -11,8 +11,8 @@ import pytest
 
 from cartcast import events
 from cartcast.errors import CartcastError, DataError, DefinitionError, NotFoundError, UsageError
-from cartcast.events.builtin_layouts import LAYOUTS
-from cartcast.events.layouts import from_mapping, read_layout, to_yaml
+from cartcast.events.builtin import LAYOUTS
+from cartcast.events.layoutfile import from_mapping, read_layout, to_yaml
 
 MICROS = 1_709_300_000_000_000
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cartcast.errors import DataError
-from cartcast.events.builtin_layouts import LAYOUTS
+from cartcast.events.builtin import LAYOUTS
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
+from cartcast.events.references import matching
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
@@ -106,9 +107,15 @@ def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
             f"got {len(source.columns)}."
         )
     if layout.variants:
-        known = {c.lower() for c in source.columns}
-        best = max((layout, *layout.variants), key=lambda v: len(known & set(v.header)))
-        return source, best
+        known = list(source.columns)
+        lower = {c.lower() for c in known}
+
+        def fit(shape: Layout) -> tuple[float, int, int]:
+            whole = _score(replace(shape, variants=()), known) if shape.signature else 0.0
+            headed = len(lower & {h.lower() for h in shape.header})
+            return whole, headed, sum(not s.endswith("*") for s in shape.signature)
+
+        return source, max((*layout.variants, layout), key=fit)
     return source, layout
 
 
@@ -143,23 +150,25 @@ def guess(source: Source) -> Guess:
     """
     if source.kind == "csv" and not source.header_line:
         return _guess_without_header(source)
-    known = {c.lower() for c in source.columns}
+    known = list(source.columns)
     scores = {name: _score(layout, known) for name, layout in LAYOUTS.items() if layout.signature}
-    best = max(scores, key=lambda n: (scores[n], n != "cartcast"))
+    best = max(scores, key=lambda n: (scores[n], n != "cartcast", len(LAYOUTS[n].signature)))
     others = {n: s for n, s in sorted(scores.items(), key=lambda x: -x[1]) if 0.5 <= s < 1}
     if scores[best] == 1:
         layout = LAYOUTS[best]
         reasons = {"": f"the header has {', '.join(layout.signature)}"}
         for target, value in layout.columns.items():
-            if found := _first_present(source, value.columns):
+            if found := _first_present(source, value.references):
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
     return _guess_by_names(source, others)
 
 
-def _score(layout: Layout, known: set[str]) -> float:
-    hits = sum(any(o.lower() in known for o in s.split("|")) for s in layout.signature)
-    return hits / len(layout.signature)
+def _score(layout: Layout, known: list[str]) -> float:
+    """Return the share of a layout's telling columns that are there, at once or in a variant."""
+    hits = sum(any(matching(known, o) for o in s.split("|")) for s in layout.signature)
+    own = hits / len(layout.signature)
+    return max([own, *(_score(v, known) for v in layout.variants if v.signature)])
 
 
 def _guess_without_header(source: Source) -> Guess:

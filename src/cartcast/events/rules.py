@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from cartcast.errors import DefinitionError
@@ -71,8 +72,13 @@ def event_type_sql(resolved: Resolved) -> str:
 
 
 def event_words(resolved: Resolved) -> dict[str, str]:
-    """Return word (lower case) -> canonical event type, the layout's own words last to say."""
-    return {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS, **resolved.layout.events}
+    """Return word (lower case) -> canonical event type, the layout's own words last to say.
+
+    `Order Completed` is written `order_completed`, `order-completed` and `OrderCompleted` as well.
+    """
+    known = {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS}
+    written = {re.sub("[ _]", mark, w): k for mark in ("", "-", "_", " ") for w, k in known.items()}
+    return {**written, **known, **resolved.layout.events}
 
 
 def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:

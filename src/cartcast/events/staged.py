@@ -44,6 +44,7 @@ _OWN = {
     "__lines": "BIGINT",
     "__record": "BIGINT",
     "__nothing": "VARCHAR",
+    "__event": "UBIGINT",
     **{f"__tie_{i}": "DOUBLE" for i in range(3)},
     **{f"__doubt_{c}": "VARCHAR" for c in NUMBER_COLUMNS},
 }
@@ -198,6 +199,9 @@ def _cells(
         found.append(f"{time.plus} AS n_plus")
     found += [f"{sql} AS x_{i}" for i, (_, sql, _) in enumerate(resolved.extras.values())]
     found += [f"{sql} AS tie_{i}" for i, sql in enumerate(resolved.ties[:3])]
+    if resolved.event:
+        named = " AND ".join(f"{sql} IS NOT NULL" for sql in resolved.event)
+        found.append(f"CASE WHEN {named} THEN hash({', '.join(resolved.event)}) END AS event_key")
     if source.kind == "csv":
         first = next(iter(source.cells.values())).sql
         found.append(
@@ -231,6 +235,8 @@ def _selected(
     ]
     found += [(name, f"v_{name}", kind) for name, kind in _OWN.items() if name in values]
     found += [(f"__tie_{i}", f"tie_{i}", "DOUBLE") for i, _ in enumerate(resolved.ties[:3])]
+    if resolved.event:
+        found.append(("__event", "event_key", "UBIGINT"))
     return found
 
 
