@@ -28,7 +28,7 @@ def test_amount_per_session(clicks, write):
     last = (
         log.connect()
         .sql(
-            "SELECT event_type, event_order, visitor_id, price, from_orders, event_time::VARCHAR "
+            "SELECT event_type, event_order, visitor_id, order_value, from_orders, event_time::VARCHAR "
             "FROM events WHERE session_id = 's0' ORDER BY event_order DESC LIMIT 1"
         )
         .fetchone()
@@ -67,10 +67,16 @@ def test_visitor_and_time(clicks, write):
 
 
 def test_bad_orders_are_rejects(clicks, write):
-    orders = write("session_id,amount\ns0,much\ns1,-5\ns2,5\n", "orders.csv")
+    orders = write("session_id,amount\ns0,much\ns2,5\n", "orders.csv")
     log = events.load(clicks, orders=orders, max_reject_share=0.1)
-    assert log.summary.reject_reasons == {"bad_price": 1, "negative_price": 1}
+    assert log.summary.reject_reasons == {"bad_order_value": 1}
     assert log.summary.revenue == 5.0
+
+
+def test_orders_below_zero_are_refunds(clicks, write):
+    log = events.load(clicks, orders=write("session_id,amount\ns1,-5\ns2,25\n", "orders.csv"))
+    assert (log.summary.revenue, log.summary.refunds) == (20.0, -5.0)
+    assert log.summary.event_types["refund"] == 1
 
 
 def test_orders_must_join(clicks, write):
@@ -84,7 +90,7 @@ def test_orders_of_a_log_with_its_own_order(eshop_file, write):
     last = (
         log.connect()
         .sql(
-            "SELECT event_order, event_type, price FROM events WHERE session_id = '1' "
+            "SELECT event_order, event_type, revenue FROM events WHERE session_id = '1' "
             "ORDER BY event_order DESC LIMIT 1"
         )
         .fetchone()

@@ -17,9 +17,8 @@ from cartcast.errors import DataError
 from cartcast.events import ids, money, order
 from cartcast.events.clock import read_clock, resolve_doubled
 from cartcast.events.completeness import completeness_findings
-from cartcast.events.engine import keeping_order
-from cartcast.events.items import PARTS, find_parts
 from cartcast.events.identity import LOGIN, WHO, find_who, orphans, spread_logins
+from cartcast.events.items import PARTS, find_parts
 from cartcast.events.log_findings import log_findings
 from cartcast.events.orders import match_orders
 from cartcast.events.privacy import Privacy
@@ -149,8 +148,9 @@ class Cleaning:
         findings += completeness_findings(con, relation, summary)
         findings += unread_findings(read.sources, read.resolved, read.orders_file)
         findings += assumed_findings(read.resolved, read.orders_file)
-        # Rows lie in time order when no file falls back, and each begins where the last one ended.
-        in_order = not own and not doubled and not ties and self._in_time_order(relation, facts.clock)
+        # One file whose rows never fall back, and no join that could move them.
+        joined = relation != "visits" or made or kept != "settled" or doubled
+        in_order = len(directions) == 1 and directions[0].falls == 0 and not (own or ties or joined)
         return Cleaned(
             summary, self._metadata(summary, findings, facts.clock), rows, relation, sequence, in_order
         )
@@ -196,9 +196,11 @@ class Cleaning:
                 replaced.append(f"abs({name}) AS {name}")
         joined = ""
         if doubled:
-            joined = "LEFT JOIN second_hour h ON h.seq = __seq"
-            moved = "event_time + CASE WHEN h.seq IS NOT NULL THEN INTERVAL 1 HOUR ELSE INTERVAL 0 HOUR END"
-            replaced.append(f"{moved} AS event_time")
+            joined = "LEFT JOIN second_hour h ON h.seq = good.__seq"
+            hour = "CASE WHEN h.seq IS NOT NULL THEN INTERVAL 1 HOUR ELSE INTERVAL 0 HOUR END"
+            replaced.append(f"good.event_time + {hour} AS event_time")
+            known = f"good.known_time + CASE WHEN good.known_time = good.event_time THEN {hour} ELSE INTERVAL 0 HOUR END"
+            replaced.append(f"{known} AS known_time")
         several = f" REPLACE ({', '.join(replaced)})" if replaced else ""
         flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
         # A row needs a visitor, a login or a session still, after defaults became null.
@@ -231,8 +233,8 @@ class Cleaning:
         if not dropped:
             return rows
         self.con.execute(
-            f"CREATE OR REPLACE VIEW kept AS SELECT * FROM {rows} "
-            f"WHERE __seq NOT IN (SELECT seq FROM {DROPPED})"
+            f"CREATE OR REPLACE VIEW kept AS SELECT r.* FROM {rows} r "
+            f"ANTI JOIN {DROPPED} d ON d.seq = r.__seq"
         )
         return "kept"
 
@@ -259,7 +261,7 @@ class Cleaning:
             con.execute(
                 f"CREATE OR REPLACE VIEW visits AS SELECT r.* REPLACE ("
                 f"{made_session_sql()} AS session_id), r.session_id IS NULL AS __made "
-                f"FROM {rows} r LEFT JOIN {MADE_SESSIONS} s ON s.seq = r.__seq"
+                f"FROM {rows} r LEFT JOIN {MADE_SESSIONS} m ON m.seq = r.__seq"
             )
         else:
             con.execute(f"CREATE OR REPLACE VIEW visits AS SELECT *, false AS __made FROM {rows}")
@@ -294,16 +296,6 @@ class Cleaning:
             f"coalesce({amount.meaning}, price) AS {amount.meaning}) FROM {rows}"
         )
         return "amounts", findings
-
-    def _in_time_order(self, rows: str, clock: str) -> bool:
-        if clock != "time":
-            return False
-        with keeping_order(self.con):
-            row = self.con.execute(
-                f"SELECT count(*) FROM (SELECT event_time < lag(event_time) OVER () AS back "
-                f"FROM {rows}) WHERE back"
-            ).fetchone()
-        return bool(row and row[0] == 0)
 
     def _metadata(
         self, summary: Summary, findings: list[Finding], clock: str

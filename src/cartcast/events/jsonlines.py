@@ -38,7 +38,8 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
     if not encoding.startswith("utf-8"):
         path = utf8_copy(path, encoding, work)
     lines = _lines(path, text)
-    structure = structure_of(con, "TRY_CAST(line AS JSON)", lines)
+    objects = f"(SELECT TRY_CAST(line AS JSON) AS value FROM {lines})"
+    structure = structure_of(con, "value", f"(FROM {objects} WHERE json_type(value) = 'OBJECT')")
     if not isinstance(structure, dict) or not structure:
         raise DataError(
             f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a "
@@ -58,7 +59,7 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
         name=shown,
         relation=opened,
         cells=columns,
-        broken="j IS NULL",
+        broken="(j IS NULL OR left(ltrim(line), 1) <> '{')",
         blank="trim(line) = ''",
         kind="json",
         path=path,
@@ -83,7 +84,7 @@ def _lines(path: Path, text: str) -> str:
     return (
         f"(SELECT coalesce(line, '') AS line FROM read_csv({file_literal(path)}, "
         f"columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', "
-        f"header = false, auto_detect = false, nullstr = '\x02', "
+        f"header = false, auto_detect = false, "
         f"compression = '{compression}', max_line_size = {_LARGEST_LINE}))"
     )
 

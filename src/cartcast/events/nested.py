@@ -143,7 +143,7 @@ def structure_of(con: duckdb.DuckDBPyConnection, json: str, relation: str) -> An
 
     rows = con.execute(
         f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} "
-        f"WHERE {json} IS NOT NULL"
+        f"WHERE json_type({json}) IN ('OBJECT', 'ARRAY')"
     ).fetchall()
     return merged(codec.loads(row[0]) for row in rows if row[0] is not None)
 

@@ -125,7 +125,7 @@ def match_orders(
     gap = f"to_microseconds({round(session_gap * 1_000_000)})"
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT * FROM settled WHERE __file = {file} "
-        "AND event_type = 'purchase'"
+        "AND event_type IN ('purchase', 'refund')"
     )
     con.execute(
         f"""

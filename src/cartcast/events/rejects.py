@@ -135,6 +135,17 @@ def _mark_open_quote(con: duckdb.DuckDBPyConnection, source: Source, file: int) 
     if quote is None:
         return
     says = _takes_in(quote.lines) if quote.lines else "a quote opened here is not closed"
+    told = con.execute(
+        f"SELECT max(row) FROM {REJECTED_ROWS} WHERE file = ? AND seq IS NULL AND row > "
+        f"(SELECT coalesce(max(__at), -1) + 1 FROM {TYPED} WHERE __file = {file})", [file]
+    ).fetchone()
+    if told and told[0] is not None:
+        # Read by several threads, the record was given up by the engine itself.
+        con.execute(
+            f"UPDATE {REJECTED_ROWS} SET value = ?, lines = ? WHERE file = ? AND row = ?",
+            [says, quote.lines, file, told[0]],
+        )
+        return
     last = con.execute(
         f"SELECT max(__seq), max(__at) + 1 FROM {TYPED} WHERE __file = {file}"
     ).fetchone()

@@ -105,10 +105,10 @@ def make_sessions(
 
 
 def made_session_sql() -> str:
-    """Return SQL of a session's id: the source's own, else that of `make_sessions`."""
+    """Return SQL of a session's id: the row's own (`r`), else that of `make_sessions` (`m`)."""
     return (
-        "coalesce(session_id, visitor_id || '-' || coalesce(start::VARCHAR, 'all') || "
-        "CASE WHEN number > 1 THEN '-' || number ELSE '' END)"
+        "coalesce(r.session_id, r.visitor_id || '-' || coalesce(m.start::VARCHAR, 'all') || "
+        "CASE WHEN m.number > 1 THEN '-' || m.number ELSE '' END)"
     )
 
 

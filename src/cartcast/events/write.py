@@ -53,43 +53,38 @@ def write_events(
         StorageError: the disk is full or the place is not writable.
     """
     made = {
-        "utc_offset": f"CAST({offset_sql('r.event_time', zone)} AS SMALLINT)",
+        "utc_offset": "CASE WHEN r.event_time IS NOT NULL THEN "
+        f"CAST({offset_sql('r.event_time', zone)} AS SMALLINT) END",
         "event_order": "CAST(__position AS BIGINT)",
         "from_orders": f"r.__file = {orders_file}",
+        "revenue": "CAST(NULL AS DOUBLE)",
+        "repeat_purchase": "false",
     }
-    kind = "DOUBLE"
-    money = {"revenue": f"CAST(m.revenue AS {kind})", "repeat_purchase": "coalesce(m.repeat, false)"}
-    has_sales = bool(con.execute(f"SELECT count(*) FROM {SOLD}").fetchone() != (0,))
-    if not has_sales:
-        money = {"revenue": f"CAST(NULL AS {kind})", "repeat_purchase": "false"}
-    unknown = "utc_offset" if metadata["clock"] in ("session", "order") else ""
-    selected = []
-    for name in metadata["columns"]:
-        sql = {**made, **money}.get(name) or f"r.{identifier(name)}"
-        if name == unknown:
-            sql = "CASE WHEN r.event_time IS NOT NULL THEN " + made[name] + " END"
-        selected.append(f"{sql} AS {identifier(name)}")
+    if con.execute(f"SELECT count(*) FROM {SOLD}").fetchone() != (0,):
+        made |= {"revenue": "__revenue", "repeat_purchase": "coalesce(__repeat, false)"}
+        # A second join beside this one would not keep the order of the rows.
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE placed AS SELECT p.*, m.revenue AS __revenue, "
+            f"m.repeat AS __repeat FROM placed p LEFT JOIN {SOLD} m ON m.seq = p.__of"
+        )
+    selected = ", ".join(
+        f"{made.get(name) or f'r.{identifier(name)}'} AS {identifier(name)}"
+        for name in metadata["columns"]
+    )
     source = f"{rows} r JOIN placed p ON p.__of = r.__seq"
-    if has_sales:
-        source += f" LEFT JOIN {SOLD} m ON m.seq = r.__seq"
-    order = f"ORDER BY r.event_time, {_named(sequence)}"
+    order = "" if in_order else f"ORDER BY r.event_time, {_named(sequence)}"
     if metadata["clock"] != "time":
         # Sessions stay together, in the order in which they begin.
-        starts = (
-            "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first, p.__position"
+        starts = "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first"
+        source = (
+            f"(SELECT x.*, p.* EXCLUDE (__of), {starts} FROM {rows} x "
+            "JOIN placed p ON p.__of = x.__seq WINDOW visit AS (PARTITION BY session_id)) r"
         )
-        source = source.replace(
-            f"{rows} r JOIN placed p ON p.__of = r.__seq",
-            f"(SELECT x.*, {starts} FROM {rows} x JOIN placed p ON p.__of = x.__seq "
-            "WINDOW visit AS (PARTITION BY session_id)) r",
-        )
-        order = "ORDER BY r.__day, r.__first, r.session_id, __position"
-    elif in_order:
-        order = ""
+        order = "ORDER BY __day, __first, r.session_id, __position"
     text = json.dumps({"contract": CONTRACT, **metadata}, ensure_ascii=False, sort_keys=True)
     with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
-            f"COPY (SELECT {', '.join(selected)} FROM {source} {order}) TO "
+            f"COPY (SELECT {selected} FROM {source} {order}) TO "
             f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
             f"USE_TMP_FILE false, "
             f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
