@@ -18,7 +18,7 @@ from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["Guess", "choose", "guess", "with_times"]
+__all__ = ["Guess", "choose", "guess", "known_layout", "named", "with_times"]
 
 GUESSED = declare(
     "EV101",
@@ -150,11 +150,12 @@ def guess(source: Source) -> Guess:
     """
     if source.kind == "csv" and not source.header_line:
         return _guess_without_header(source)
-    known = list(source.columns)
-    scores = {name: _score(layout, known) for name, layout in LAYOUTS.items() if layout.signature}
-    best = max(scores, key=lambda n: (scores[n], n != "cartcast", len(LAYOUTS[n].signature)))
-    others = {n: s for n, s in sorted(scores.items(), key=lambda x: -x[1]) if 0.5 <= s < 1}
-    if scores[best] == 1:
+    scores = _scores(source)
+    best = max(scores, key=lambda n: scores[n])
+    others = {
+        n: s for n, (s, _, _) in sorted(scores.items(), key=lambda x: x[1], reverse=True) if 0.5 <= s < 1
+    }
+    if scores[best][0] == 1:
         layout = LAYOUTS[best]
         reasons = {"": f"the header has {', '.join(layout.signature)}"}
         for target, value in layout.columns.items():
@@ -162,6 +163,23 @@ def guess(source: Source) -> Guess:
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
     return _guess_by_names(source, others)
+
+
+def known_layout(source: Source) -> Layout | None:
+    """Return the built-in layout whose telling columns are all there, or None."""
+    scores = _scores(source)
+    best = max(scores, key=lambda n: scores[n])
+    return LAYOUTS[best] if scores[best][0] == 1 else None
+
+
+def _scores(source: Source) -> dict[str, tuple[float, bool, int]]:
+    """Return how well each layout fits: the more columns tell it, the better."""
+    known = list(source.columns)
+    return {
+        name: (_score(layout, known), name != "cartcast", len(layout.signature))
+        for name, layout in LAYOUTS.items()
+        if layout.signature
+    }
 
 
 def _score(layout: Layout, known: list[str]) -> float:
@@ -185,25 +203,53 @@ def _guess_without_header(source: Source) -> Guess:
     return Guess(layout, 0.7, {"": f"no header, {width} columns, the second an ISO time with Z"})
 
 
+_CONTAINERS = ("properties", "event_properties", "props", "params", "event_params", "attributes",
+               "event_data", "data", "payload", "segmentation", "sg", "event")  # fmt: skip
+"""Structures in which trackers keep what they know of an event."""
+
+
+def named(columns: Sequence[str]) -> dict[str, str]:
+    """Return each column by the names that it may be meant by, the fullest first.
+
+    >>> list(named(["ym:pv:clientID"])), named(["properties.sku"])["sku"]
+    (['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid'], 'properties.sku')
+    """
+    found: dict[str, str] = {}
+    for name in (lambda c: c, _bare):
+        for column in columns:
+            plain = name(column)
+            for word in (snake_case(plain), plain.lower(), snake_case(plain).replace("_", "")):
+                found.setdefault(word, column)
+    return found
+
+
+def _bare(column: str) -> str:
+    """Return a name without the space of names that it is in."""
+    container, _, inner = column.rpartition(".")
+    if container.lower() in _CONTAINERS:
+        return inner
+    return column.rpartition(":")[2] or column
+
+
 def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
-    by_snake: dict[str, str] = {}
-    for column in source.columns:
-        by_snake.setdefault(snake_case(column), column)
-        by_snake.setdefault(column.lower(), column)
-        by_snake.setdefault(snake_case(column).replace("_", ""), column)
+    by_snake = named(source.columns)
     columns: dict[str, Value] = {}
     reasons: dict[str, str] = {}
     taken: set[str] = set()
     for target, candidates in COLUMN_WORDS.items():
         words = [v for w in candidates for v in (w, w.replace("_", ""))]
-        named = [c for w in words if (c := by_snake.get(w, "")) and c not in taken]
-        fitting = [c for c in named if _plausible(source, target, c)]
+        called = [c for w in words if (c := by_snake.get(w, "")) and c not in taken]
+        fitting = [c for c in called if _plausible(source, target, c)]
         # A column that bears the very name is meant, whatever its values: they become rejects.
-        meant = [c for c in named if snake_case(c) in (target, *_SURE.get(target, ()))]
+        meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
         for column in (fitting or meant)[:1]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
+    if "user_id" in columns and "visitor_id" not in columns:
+        # The only id of a person that there is stands for the visitor.
+        columns["visitor_id"] = columns.pop("user_id")
+        reasons["visitor_id"] = reasons.pop("user_id").replace("user_id", "visitor_id")
     every_event = None
     if "event_type" not in columns:
         every_event = "view_item" if "item_id" in columns else "page_view"
