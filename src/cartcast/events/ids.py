@@ -28,6 +28,7 @@ __all__ = [
     "DefaultIds",
     "id_sql",
     "nothing_sql",
+    "nothing_word_sql",
     "rounded_ids",
     "settle_ids",
     "text_sql",
@@ -196,6 +197,13 @@ def nothing_sql(column: str, kind: str, target: str) -> str:
     if kind != "VARCHAR":
         return "false"
     return f"({column} IS NOT NULL AND trim({column}) <> '' AND ({id_sql(column, kind, target)}) IS NULL)"
+
+
+def nothing_word_sql(text: str) -> str:
+    """Return SQL: does a cell of a number, time or currency hold a word that stands for nothing?"""
+    # A list is searched only for the rows that are asked; `IN` would look at every row.
+    listed = ", ".join(literal(w) for w in ID_NULLS)
+    return f"list_contains([{listed}], lower(trim({text})))"
 
 
 def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from cartcast.errors import DataError, did_you_mean
-from cartcast.events.ids import ID_COLUMNS, NULL_WORDS, id_sql, text_sql
+from cartcast.events.ids import ID_COLUMNS, NULL_WORDS, id_sql, nothing_word_sql, text_sql
 from cartcast.events.layouts import ItemList, Layout, Value
 from cartcast.events.nested import Cell, flatten
 from cartcast.events.numbers import NUMBER_COLUMNS, mark_of_sample
@@ -244,6 +244,9 @@ def _link(
         return None
     used.update(column for column, _ in found)
     texts = [field_text(cell, target, value.nulls) for _, cell in found]
+    if target in NUMBER_COLUMNS and (len(found) > 1 or value.otherwise):
+        # A word for nothing in one column must not hide the number in the next.
+        texts = [f"CASE WHEN NOT {nothing_word_sql(text)} THEN {text} END" for text in texts]
     plain = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
     text = _narrowed(source, plain, value)
     if value.constant is not None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cartcast.errors import DefinitionError
 from cartcast.events import times
+from cartcast.events.ids import nothing_word_sql
 from cartcast.events.mapping import Mapped, Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
@@ -97,8 +98,8 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
         out["known_time"] = native or times.time_sql("t_known_time", "auto", layout.zone).utc
         rules.append(
             Rule(
-                "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL",
-                "t_known_time",
+                "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL "
+                f"AND NOT {nothing_word_sql('t_known_time')}", "t_known_time",
             )
         )  # fmt: skip
     session, found = _who(layout.session_per_visitor, mapped)
@@ -114,13 +115,14 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
             rules += number.rules
     out["currency"] = literal(layout.currency)
     if "currency" in mapped:
-        out["currency"] = f"coalesce(upper(t_currency), {literal(layout.currency)})"
+        code = f"CASE WHEN NOT {nothing_word_sql('t_currency')} THEN upper(t_currency) END"
+        out["currency"] = f"coalesce({code}, {literal(layout.currency)})"
         codes = ", ".join(literal(c) for c in sorted(CURRENCIES))
         rules.append(
             Rule(
                 "unknown_currency",
                 mapped["currency"].column,
-                f"t_currency IS NOT NULL AND upper(t_currency) NOT IN ({codes})",
+                f"v_currency IS NOT NULL AND v_currency NOT IN ({codes})",
                 "t_currency",
             )
         )
@@ -169,11 +171,13 @@ def _positions(
             out[target] = f"({out[target]} / {mapped[target].divide})"
         value = f"v_{target}"
         good = value if kind == "BIGINT" else f"nullif({value} >= 0 AND isfinite({value}), false)"
+        word = nothing_word_sql(text)
         rules.append(
-            Rule(reason, mapped[target].column, f"{text} IS NOT NULL AND ({good}) IS NULL", text)
-        )
+            Rule(reason, mapped[target].column,
+                 f"{text} IS NOT NULL AND ({good}) IS NULL AND NOT {word}", text)
+        )  # fmt: skip
         if not clocked and layout.clock == ("order" if target == "event_order" else "session"):
-            rules.append(Rule("missing_order", mapped[target].column, f"{text} IS NULL", "NULL"))
+            rules.append(Rule("missing_order", mapped[target].column, f"{value} IS NULL", "NULL"))
     return rules
 
 
@@ -270,10 +274,13 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     out = {target: divided}
     if mapped.native is None and not resolved.sure:
         out[f"__doubt_{target}"] = doubtful_sql(text)
-    finite = f"nullif(isfinite(v_{target}), false)"
+    out[target] = f"CASE WHEN isfinite({divided}) THEN {divided} END"
     sales = ", ".join(literal(s) for s in SALES)
     return Typed(out, [
-        Rule(f"bad_{target}", mapped.column, f"{text} IS NOT NULL AND ({finite}) IS NULL", text),
+        Rule(
+            f"bad_{target}", mapped.column,
+            f"{text} IS NOT NULL AND v_{target} IS NULL AND NOT {nothing_word_sql(text)}", text,
+        ),
         Rule(
             f"negative_{target}", mapped.column,
             f"v_{target} < 0 AND v_event_type NOT IN ({sales})", text,
