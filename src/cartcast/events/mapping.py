@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 
@@ -219,7 +220,7 @@ def _mapped(
         found for one in value.chain if (found := _link(layout, source, target, one, used))
     ]
     if not links:
-        if layout.strict:
+        if layout.strict and not _never_there(layout, source, value.columns[0]):
             by_name = {c.lower(): c for c in source.columns}
             _required(layout, source, by_name, target, value.columns[0])
         return None
@@ -232,6 +233,18 @@ def _mapped(
         plus=links[0].plus,
         nothing=f"coalesce({', '.join(nothing)})" if nothing else None,
     )
+
+
+def _never_there(layout: Layout, source: Source, reference: str) -> bool:
+    """Return whether a key may be null in all records: JSON leaves out such keys.
+
+    A name that is nearly that of a column which the layout does not read is rather a slip.
+    """
+    if source.kind != "json":
+        return False
+    read = {c.lower() for value in layout.columns.values() for c in value.references}
+    others = [c.lower() for c in source.columns if c.lower() not in read]
+    return not difflib.get_close_matches(reference.lower(), others, n=1, cutoff=0.8)
 
 
 def _link(

@@ -13,7 +13,8 @@ from dataclasses import replace
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.guess import known_layout, named, with_times
+from cartcast.events.byname import named
+from cartcast.events.guess import known_layout, with_times
 from cartcast.events.identity import MOST_DEVICES
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import Resolved, resolve

@@ -76,7 +76,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "visitor_id": (
         "visitor_id", "visitor", "visitorid", "client_id", "clientid", "anonymous_id", "anonymousid",
         "anonymous_user_id", "user_pseudo_id", "distinct_id", "domain_userid", "cookie_id", "cookie",
-        "device_id", "deviceid", "browser_id", "fullvisitorid", "idvisitor", "visid", "mcvisid",
+        "device_id", "deviceid", "did", "browser_id", "fullvisitorid", "idvisitor", "visid", "mcvisid",
     ),
     "user_id": (
         "user_id", "userid", "user", "customer_id", "customerid", "customer", "customer_email",
@@ -198,7 +198,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "order_value": (
         "order_value", "order_total", "order_amount", "order_revenue", "purchase_revenue",
         "transaction_revenue", "transaction_total", "transaction_value", "grand_total",
-        "total_revenue", "order_total_inc_tax", "purchase_amount", "total_amount", "total_price", "revenue", "total",
+        "revenue_amount", "revenue_reporting_amount", "total_revenue", "order_total_inc_tax", "purchase_amount", "total_amount", "total_price", "revenue", "total",
         "basket_value", "cart_total", "purchase_value", "total_value",
     ),
     "tax": ("tax", "order_tax", "total_tax", "taxes", "tax_amount", "tax_total", "revenue_tax",
@@ -210,7 +210,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "quantity": ("quantity", "qty", "units", "item_quantity", "num_items", "qty_ordered",
                  "product_quantity"),
     "currency": ("currency", "currency_code", "currencycode", "order_currency",
-                 "order_currency_code"),
+                 "order_currency_code", "revenue_currency", "revenue_reporting_currency"),
     "order_id": (
         "order_id",
         "orderid",
