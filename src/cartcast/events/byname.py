@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from cartcast.errors import DataError
+from cartcast.events.ids import ID_NULLS
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
@@ -155,11 +156,11 @@ def _clock(columns: dict[str, Value]) -> str:
 
 
 def _plausible(source: Source, target: str, column: str) -> bool:
-    values = source.values(column)[:_SAMPLE]
+    values = _said(source, column)
     if not values:
         return True
     if target in (*NUMBER_COLUMNS, "session_seconds"):
-        return sum(bool(re.fullmatch(r"-?[\d.,]+", v.strip())) for v in values) > 0.8 * len(values)
+        return sum(bool(re.fullmatch(_NUMBER, v.strip())) for v in values) > 0.8 * len(values)
     if target == "event_order":
         return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
     if target == "event_time":
@@ -171,13 +172,19 @@ def _plausible(source: Source, target: str, column: str) -> bool:
     return True
 
 
+def _said(source: Source, column: str) -> list[str]:
+    """Return values of a column in the sample, without words for nothing."""
+    return [v for v in source.values(column) if v.strip().lower() not in ID_NULLS][:_SAMPLE]
+
+
 def _known_words(source: Source, column: str) -> float:
     """Return the share of a column's values that are known words for events."""
-    values = source.values(column)[:_SAMPLE]
+    values = _said(source, column)
     known = sum(re.sub("[_-]", " ", v.strip().lower()) in _WORDS for v in values)
     return known / len(values) if values else 0.0
 
 
+_NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
 _WORDS = {re.sub("[_-]", " ", word) for word in EVENT_WORDS}
 
 
