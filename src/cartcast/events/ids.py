@@ -126,7 +126,7 @@ def id_sql(column: str, kind: str, target: str) -> str:
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
-_TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+_TIMES_LONE, _TIMES_ZERO, _TIMES_ANY = 1.5, 3.0, 20.0
 
 
 class DefaultIds(NamedTuple):
@@ -156,7 +156,9 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             continue
         (value, most), second = counts[0], counts[1][1]
         zero = value in ("0", "-1")
-        times = _TIMES_ZERO if zero else _TIMES_ANY
+        times = _TIMES_ANY
+        if zero:
+            times = _TIMES_ZERO if _counted(con, rows, column) else _TIMES_LONE
         if most < _LEAST_ROWS or most < _LEAST_SHARE * total[0] or most < times * second:
             continue
         if zero:
@@ -173,6 +175,14 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             )
         )
     return DefaultIds(null, found)
+
+
+def _counted(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> bool:
+    """Return whether ids are numbers from 0 on, so that 0 is one like any other."""
+    row = con.execute(
+        f"SELECT count(DISTINCT {column}) FROM {rows} WHERE {column} IN ('1', '2', '3')"
+    ).fetchone()
+    return bool(row and row[0] >= 2)
 
 
 def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
