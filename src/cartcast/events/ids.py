@@ -27,6 +27,7 @@ __all__ = [
     "PERSON_NULLS",
     "DefaultIds",
     "id_sql",
+    "nothing_word_sql",
     "rounded_ids",
     "settle_ids",
     "text_sql",
@@ -139,7 +140,7 @@ def _variants(words: tuple[str, ...]) -> list[str]:
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
-_TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+_TIMES_LONE, _TIMES_ZERO, _TIMES_ANY = 1.5, 3.0, 20.0
 
 
 class DefaultIds(NamedTuple):
@@ -169,7 +170,9 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             continue
         (value, most), second = counts[0], counts[1][1]
         zero = value in ("0", "-1")
-        times = _TIMES_ZERO if zero else _TIMES_ANY
+        times = _TIMES_ANY
+        if zero:
+            times = _TIMES_ZERO if _counted(con, rows, column) else _TIMES_LONE
         if most < _LEAST_ROWS or most < _LEAST_SHARE * total[0] or most < times * second:
             continue
         if zero:
@@ -188,6 +191,14 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
     return DefaultIds(null, found)
 
 
+def _counted(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> bool:
+    """Return whether ids are numbers from 0 on, so that 0 is one like any other."""
+    row = con.execute(
+        f"SELECT count(DISTINCT {column}) FROM {rows} WHERE {column} IN ('1', '2', '3')"
+    ).fetchone()
+    return bool(row and row[0] >= 2)
+
+
 def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
     """Return the finding of ids in floating point notation, such as 1.23457E+18."""
     found: list[Finding] = []
@@ -203,6 +214,13 @@ def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str
                         column=column)
             )  # fmt: skip
     return found
+
+
+def nothing_word_sql(text: str) -> str:
+    """Return SQL: does a cell of a number, time or currency hold a word that stands for nothing?"""
+    # A list is searched only for the rows that are asked; `IN` would look at every row.
+    listed = ", ".join(literal(w) for w in ID_NULLS)
+    return f"list_contains([{listed}], lower(trim({text})))"
 
 
 def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:
