@@ -19,27 +19,6 @@ def sample(seed=0, n=3000, ties=False):
     return y, np.round(p, 1) if ties else p, rng.integers(0, n // 2, n)
 
 
-def test_wilson_is_the_published_interval():
-    # Agresti and Coull 1998: 95 % Wilson of 0 of 10 and of 5 of 10.
-    for share, low, high in ((0.0, 0.0, 0.2775), (0.5, 0.2366, 0.7634)):
-        found = curves.wilson(share, 10, level=0.95)
-        assert (float(found[0]), float(found[1])) == (
-            pytest.approx(low, abs=1e-4),
-            pytest.approx(high, abs=1e-4),
-        )
-
-
-def test_effective_size_of_equal_rows_is_their_number():
-    y, _, _ = sample()
-    assert curves.effective_size(y, np.ones(3000), np.arange(3000)) == pytest.approx(3000, rel=0.01)
-
-
-def test_effective_size_of_repeated_rows_is_the_number_of_groups():
-    y, _, _ = sample(n=300)
-    found = curves.effective_size(np.repeat(y, 10), np.ones(3000), np.repeat(np.arange(300), 10))
-    assert found == pytest.approx(300, rel=0.01)
-
-
 def test_reliability_of_true_probabilities_holds_the_diagonal():
     held = bins = 0
     for seed in range(12):

@@ -20,60 +20,20 @@ from cartcast.evaluate.arrays import Array, Codes, Vectors, summed, vectors
 from cartcast.evaluate.intervals import LEVEL, multipliers
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
+from cartcast.evaluate.share import Clusters, wilson
 
 __all__ = [
     "chance_error",
-    "effective_size",
     "gain",
     "precision_recall",
     "profit",
     "reliability",
     "roc",
-    "wilson",
 ]
 
 GRID = tuple(np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 1.01, 0.05)]), 4))
 """Shares of the sessions at which gain, lift and profit are given: finer where campaigns work."""
 _POINTS = 400
-
-
-def wilson(share: Any, size: Any, level: float = LEVEL) -> tuple[Array, Array]:
-    """Return the ends of the Wilson interval of a share seen in `size` (effective) observations.
-
-    Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953
-
-    >>> low, high = wilson(0.0, 100, level=0.95)
-    >>> round(float(low), 3), round(float(high), 3)
-    (0.0, 0.037)
-    """
-    from scipy.stats import norm
-
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    p, n = np.asarray(share, float), np.asarray(size, float)
-    middle = ratio(p * n + z2 / 2, n + z2)
-    half = ratio(np.sqrt(z2) * np.sqrt(n * p * (1 - p) + z2 / 4), n + z2)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
-
-
-def effective_size(y_obs: Array, weights: Array, groups: Codes) -> float:
-    """Return how many independent observations a weighted, grouped share is worth.
-
-    The share's variance over whole groups is compared with that of a plain share; never more than
-    Kish's number of equal groups, (sum W)^2 / sum W^2. Kish 1965, Survey Sampling, section 8.2.
-    """
-    _, codes = np.unique(groups, return_inverse=True)
-    mass = summed(codes, weights)
-    total = float(mass.sum())
-    if total <= 0.0:
-        return 0.0
-    kish = total**2 / float((mass**2).sum())
-    share = float(weights @ y_obs) / total
-    residual = summed(codes, weights * (y_obs - share))
-    count = len(mass)
-    variance = float((residual**2).sum()) / total**2 * count / max(count - 1, 1)
-    if variance <= 0.0:
-        return kish
-    return min(kish, share * (1 - share) / variance)
 
 
 def reliability(
@@ -109,9 +69,9 @@ def reliability(
         total = w.sum()
         if total <= 0.0:
             continue
-        size = effective_size(y, w, v.groups[inside])
-        observed = float(w @ y / total)
-        low, high = wilson(observed, size, level)
+        clusters = Clusters.of(y, w, v.groups[inside])
+        observed, size = float(w @ y / total), clusters.size
+        low, high = wilson(observed, size, level, clusters.freedom)
         share = float(total / v.weights.sum())
         rows.append(
             (int(k), p.min(), p.max(), w @ p / total, observed, low, high, len(p), size, share)

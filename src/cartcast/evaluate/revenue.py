@@ -13,10 +13,10 @@ import pandas as pd
 
 from cartcast.errors import DataError
 from cartcast.evaluate.arrays import Array, Vectors, summed, vectors
-from cartcast.evaluate.curves import effective_size, wilson
 from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
+from cartcast.evaluate.share import Clusters, wilson
 
 __all__ = ["PARTS", "coverage", "deciles", "scores_by_part"]
 
@@ -104,8 +104,8 @@ def coverage(
             rows.append((part, nominal, None, None, None, None, n, missing))
             continue
         share = float(np.average(within[use], weights=v.weights[use]))
-        size = effective_size(within[use], v.weights[use], v.groups[use])
-        ends = wilson(share, size, level)
+        clusters = Clusters.of(within[use], v.weights[use], v.groups[use])
+        ends = wilson(share, clusters.size, level, clusters.freedom)
         width = float(np.average((right - left)[use], weights=v.weights[use]))
         rows.append((part, nominal, share, float(ends[0]), float(ends[1]), width, n, missing))
     names = ["part", "nominal", "coverage", "low", "high", "width", "n", "missing"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cartcast.errors import DataError, UsageError
-from cartcast.insights.intervals import Share, share
+from cartcast.evaluate.share import Share, share
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, Source, opened
 

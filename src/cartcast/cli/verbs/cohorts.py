@@ -9,7 +9,7 @@ import typer
 from cartcast.cli.shell import print_json, progress
 
 if TYPE_CHECKING:
-    from cartcast.insights.intervals import Share
+    from cartcast.evaluate.share import Share
 
 
 def add(app: typer.Typer) -> None:
