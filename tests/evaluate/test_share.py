@@ -68,7 +68,10 @@ def test_the_size_of_equal_and_of_repeated_rows():
 def test_a_side_is_as_good_as_the_other():
     n, x = shop(np.random.default_rng(5), 80, 5, loyal=True)
     of, did = int(n.sum()), int(x.sum())
-    left, right = share(did, of, clusters=clusters(n, x)), share(of - did, of, clusters=clusters(n, n - x))
+    left, right = (
+        share(did, of, clusters=clusters(n, x)),
+        share(of - did, of, clusters=clusters(n, n - x)),
+    )
     assert (left.low, left.high) == (pytest.approx(1 - right.high), pytest.approx(1 - right.low))
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.arrays import Array, Codes, Vectors, summed, vectors
-from cartcast.evaluate.intervals import LEVEL, multipliers
+from cartcast.evaluate.intervals import LEVEL, multipliers, observations, percentiles
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
 from cartcast.evaluate.share import Clusters, wilson
@@ -208,13 +208,9 @@ def gain(
     if draws and len(v.y_obs):
         bags, times = multipliers(v.groups, draws, seed)
         drawn = _reached(v, shares, times, bags)
-        good = drawn[:, np.isfinite(drawn).all(axis=0)]
-        ends = (
-            np.quantile(good, [(1 - level) / 2, (1 + level) / 2], axis=1)
-            if good.shape[1] >= 0.8 * draws
-            else np.full((2, len(shares)), np.nan)
-        )
-        for side, values in zip(("low", "high"), ends, strict=True):
+        size = observations(v, "regressor")
+        ends = [percentiles(row, level, size) or (np.nan, np.nan) for row in drawn]
+        for side, values in zip(("low", "high"), np.array(ends).T, strict=True):
             table[f"reached_{side}"] = values
             table[f"lift_{side}"] = values / shares
     return table

@@ -13,10 +13,10 @@ import pandas as pd
 
 from cartcast.errors import DataError
 from cartcast.evaluate.arrays import Array, Vectors, summed, vectors
-from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers
+from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers, percentiles
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
-from cartcast.evaluate.share import Clusters, wilson
+from cartcast.evaluate.share import Clusters, effective_count, wilson
 
 __all__ = ["PARTS", "coverage", "deciles", "scores_by_part"]
 
@@ -147,7 +147,8 @@ def deciles(
         w, y = v.weights[inside], v.y_obs[inside]
         if w.sum() <= 0:
             continue
-        low, high = _mean_ends(y, w, bags[inside], times, level)
+        size = effective_count(w[y != 0], v.groups[inside][y != 0])
+        low, high = _mean_ends(y, w, bags[inside], times, level, size)
         share = float(w @ y) / total if total else np.nan
         predicted = float(np.average(v.y_pred[inside], weights=w))
         observed = float(np.average(y, weights=w))
@@ -155,13 +156,9 @@ def deciles(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mean_ends(y: Array, w: Array, bags: Any, times: Array, level: float) -> tuple[float, float]:
-    if len(times) < 2:
-        return np.nan, np.nan
+def _mean_ends(
+    y: Array, w: Array, bags: Any, times: Array, level: float, size: float
+) -> tuple[float, float]:
     top = summed(bags, w * y, len(times)) @ times
     drawn = ratio(top, summed(bags, w, len(times)) @ times)
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < 0.8 * times.shape[1]:
-        return np.nan, np.nan
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return percentiles(drawn, level, size) or (np.nan, np.nan)
