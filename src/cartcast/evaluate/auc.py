@@ -13,7 +13,16 @@ from cartcast.evaluate.arrays import Array, Vectors, summed
 from cartcast.evaluate.ranking import roc_auc
 from cartcast.evaluate.share import effective_count
 
-__all__ = ["FEWEST", "auc", "auc_bounds", "auc_difference", "auc_error", "auc_interval", "carriers"]
+__all__ = [
+    "FEWEST",
+    "auc",
+    "auc_bounds",
+    "auc_difference",
+    "auc_error",
+    "auc_interval",
+    "auc_seen_error",
+    "carriers",
+]
 
 FEWEST = 8
 """Fewer buyers (or non-buyers) than this, in visitors of equal weight, leave an AUC unsaid."""
@@ -111,6 +120,12 @@ def auc_difference(v: Vectors, base: Vectors, level: float) -> tuple[float, floa
     error = np.sqrt(_variance(parts - others, v, positives, negatives))
     half = float(t.ppf((1 + level) / 2, least - 1)) * float(error)
     return area - other - half, area - other + half
+
+
+def auc_seen_error(v: Vectors) -> float:
+    """Return the standard error of an AUC by the variance over visitors; `carriers` above 1."""
+    _, parts = _influence(v)
+    return float(np.sqrt(_variance(parts, v, *carriers(v))))
 
 
 def _influence(v: Vectors) -> tuple[float, Array]:
