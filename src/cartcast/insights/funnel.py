@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.insights.funnel_sql import Step, reach_any, reach_first, reach_within, steps_from
 from cartcast.evaluate.share import Share
 from cartcast.insights.clusters import clustered, sums
+from cartcast.insights.funnel_sql import Step, reach_any, reach_first, reach_within, steps_from
 from cartcast.insights.sessions import keep, usual_steps
 from cartcast.insights.source import Slice, Source, opened, quoted
 
@@ -124,8 +124,8 @@ def funnel(
         else:
             reach = reach_first("steps_done", wanted, "unit", "place", "s")
         source.connection.execute(
-            f"CREATE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN "
-            "(SELECT unit, any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
+            f"CREATE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
+            "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
         )
         units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
         counted = _count(source, wanted, by, segments, level)
