@@ -111,8 +111,14 @@ def of_paths(p: Paths) -> str:
 
 
 def of_cohorts(c: Cohorts) -> str:
-    """Return how many come back and buy again."""
-    text = f"{number(c.returned.value, 'share')} of {number(c.visitors)} visitors come back"
+    """Return how many come back and buy again, all followed equally long."""
+    weeks = f"{c.within} week{'s' if c.within > 1 else ''}"
+    if c.returned.value is None:
+        return f"No visitor has been known for {weeks} yet."
+    text = (
+        f"{number(c.returned.value, 'share')} of {number(c.returned.of)} visitors come back within "
+        f"{weeks} of their first visit"
+    )
     if c.bought_again.value is None:
         return f"{text}; nobody bought."
     return f"{text}; {number(c.bought_again.value, 'share')} of the buyers buy again."
