@@ -199,7 +199,9 @@ def busy(seed: int, hours: float) -> pd.DataFrame:
         bought = clicks > 2 and rng.uniform() < 1 - 0.97**clicks
         for n in range(clicks):
             kind = "purchase" if bought and n == clicks - 1 else "view_item"
-            rows.append({"session_id": f"s{i}", "visitor_id": f"v{i}", "at": at, "event_type": kind})
+            rows.append(
+                {"session_id": f"s{i}", "visitor_id": f"v{i}", "at": at, "event_type": kind}
+            )
             at += float(rng.exponential(240))
     rows.append({**rows[0], "session_id": "late", "visitor_id": "late", "at": 4 * hours * 3600})
     table = pd.DataFrame(rows)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cartcast.charts.theme import number, words
+from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
@@ -132,6 +133,8 @@ def performance(run: Mapping[str, Any]) -> str:
     if value is None:
         return f"{words(name)} is the champion, but its {title} is undefined on the test part."
     low, high = (run.get("intervals", {}).get(name, {}).get(metric) or [None, None])[:2]
+    if unsaid(metric, value, low):
+        return f"{words(name)} is the champion; the test part has {TOO_FEW} to say how good it is."
     between = f" ({number(low, 'points')} to {number(high, 'points')})" if low is not None else ""
     kind = " for a PROXY, not for an outcome" if run["target"]["kind"] == "proxy" else ""
     rivals = {

@@ -101,6 +101,8 @@ def auc_interval(v: Vectors, level: float) -> tuple[float, float] | None:
     if least < FEWEST:
         return None
     area, parts = _influence(v)
+    if not parts.any():
+        return area, area
     model = auc_error(area, positives, negatives)
     seen = _variance(parts, v, positives, negatives)
     times = (seen / model**2 * (least - 1) + _PRIOR) / (least - 1 + _PRIOR) if model > 0 else 1.0

@@ -56,9 +56,11 @@ def _gaps(v: Vectors) -> tuple[Array, Array, Array]:
     by_visitor = rows.reshape(bags, ECE_BINS)
     gap = by_visitor.sum(axis=0) / total
     residual = by_visitor / total - np.outer(summed(v.groups, v.weights, bags) / total, gap)
-    seen = (residual**2).sum(axis=0)
+    values, turned = np.linalg.eigh(residual.T @ residual)
+    root = turned * np.sqrt(np.maximum(values, 0.0))
+    seen = (root**2).sum(axis=1)
     error = np.sqrt(_expected(v, which, float(seen.sum())))
-    draws = np.random.default_rng(0).normal(size=(_DRAWS, bags)) @ residual
+    draws = np.random.default_rng(0).normal(size=(_DRAWS, ECE_BINS)) @ root.T
     return gap, error, draws * (error / np.sqrt(np.where(seen > 0.0, seen, 1.0)))
 
 

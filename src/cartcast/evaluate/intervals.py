@@ -10,7 +10,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +23,22 @@ from cartcast.evaluate.score import Score
 from cartcast.evaluate.scores import find
 from cartcast.evaluate.share import effective_count
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "DRAWS",
     "LEVEL",
+    "OWN",
+    "TOO_FEW",
     "Interval",
     "bootstrap",
     "compare",
     "multipliers",
     "observations",
     "percentiles",
+    "sayable",
+    "unsaid",
 ]
 
 DRAWS = 300
@@ -275,3 +282,21 @@ OWN: dict[str, Callable[[Vectors, float], tuple[float, float] | None]] = {
     "ece": ece_interval,
 }
 """Scores whose interval is not that of the draws."""
+TOO_FEW = "too few buyers"
+"""What a reader sees instead of such a score when its interval cannot be told."""
+
+
+def unsaid(score: str, value: float | None, low: float | None) -> bool:
+    """Return whether a score stands without its interval because too few buyers carry it.
+
+    >>> unsaid("roc_auc", 0.9, None), unsaid("roc_auc", 0.9, 0.8), unsaid("f1", 0.5, None)
+    (True, False, False)
+    """
+    known = value is not None and value == value
+    return score in OWN and known and (low is None or low != low)
+
+
+def sayable(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Return the rows of a table of `value`, `low`, `high` whose score a reader may see."""
+    known = table.dropna(subset=["value"])
+    return known.dropna(subset=["low"]) if score in OWN else known
