@@ -205,3 +205,14 @@ def test_scores_by_part_are_those_of_the_part():
     assert mae == pytest.approx(np.abs(y - p)[y > 0].mean())
     assert set(table["part"]) == set(revenue.PARTS)
     assert set(revenue.scores_by_part([0.0, 0.0], [1.0, 2.0])["part"]) == {"all", "top decile"}
+
+
+def test_the_interval_of_a_profit_knows_that_buyers_vary():
+    """How many buy is as uncertain as where they stand in the ranking."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(120):
+        p = rng.beta(1, 20, 600)
+        y = (rng.uniform(size=600) < p) * 1.0
+        found = curves.profit(y, p, cost=1, value=20, at=(1.0,), draws=150).iloc[0]
+        held += found["low"] <= 20 / 21 - 1 <= found["high"]
+    assert 0.82 <= held / 120 <= 0.97

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cartcast.evaluate.arrays import Array, Vectors, summed, vectors
+from cartcast.evaluate.arrays import Array, Codes, Vectors, summed, vectors
 from cartcast.evaluate.auc import FEWEST, carriers
 from cartcast.evaluate.probability import ECE_BINS, mass_bins
 
@@ -64,7 +64,7 @@ def _gaps(v: Vectors) -> tuple[Array, Array, Array]:
     return gap, error, draws * (error / np.sqrt(np.where(seen > 0.0, seen, 1.0)))
 
 
-def _expected(v: Vectors, which: Array, seen: float) -> Array:
+def _expected(v: Vectors, which: Codes, seen: float) -> Array:
     """Return the variance of each bin's gap by its own share of buyers, for visitors as seen.
 
     A bin without a buyer has no variance to be seen; two rows as predicted are added to each, and

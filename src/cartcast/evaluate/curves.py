@@ -153,7 +153,10 @@ def precision_recall(y_obs: Any, y_pred: Any, weights: Any = None) -> pd.DataFra
 
 
 def _reached(v: Vectors, at: Array, times: Array | None, bags: Codes | None) -> Array:
-    """Return the share of positives within the best share `at` of weight, (len(at), draws)."""
+    """Return the positives within the best share `at`, and all, per weight: (len(at) + 1, draws).
+
+    Both are drawn together: how many buyers there are is as uncertain as where they stand.
+    """
     _, codes = np.unique(-v.y_pred, return_inverse=True)
     rows = int(codes.max()) + 1
     parts = (v.weights, v.weights * v.y_obs)
@@ -166,11 +169,12 @@ def _reached(v: Vectors, at: Array, times: Array | None, bags: Codes | None) -> 
         weight, positive = (
             np.asarray(sparse.csr_array((x, (codes, bags)), shape=shape) @ times) for x in parts
         )
-    out = np.full((len(at), weight.shape[1]), np.nan)
+    out = np.full((len(at) + 1, weight.shape[1]), np.nan)
     for k in range(weight.shape[1]):
         w, y = np.cumsum(weight[:, k]), np.cumsum(positive[:, k])
-        if y[-1] > 0.0:
-            out[:, k] = np.interp(at, np.append(0.0, w / w[-1]), np.append(0.0, y / y[-1]))
+        if w[-1] > 0.0:
+            grid, found = np.append(0.0, w / w[-1]), np.append(0.0, y / w[-1])
+            out[:, k] = np.interp(np.append(at, 1.0), grid, found)
     return out
 
 
@@ -195,25 +199,40 @@ def gain(
         DataError: the arrays break their rules.
         UsageError: a share of `at` is not above 0 and at most 1.
     """
-    shares = np.asarray(at, float)
-    if len(shares) and not (shares.min() > 0.0 and shares.max() <= 1.0):
-        raise UsageError(f"at must fulfil 0 < share <= 1, got {list(at)}.")
     v = vectors(y_obs, y_pred, weights, groups)
-    reached = (
-        _reached(v, shares, None, None)[:, 0] if len(v.y_obs) else np.full(len(shares), np.nan)
-    )
-    mean = float(np.average(v.y_obs, weights=v.weights)) if len(v.y_obs) else np.nan
+    shares, found, drawn = _found(v, at, draws, seed)
+    reached = ratio(found[:-1], found[-1])
     table = pd.DataFrame({"contacted": shares, "reached": reached, "lift": reached / shares})
-    table["precision"] = table["lift"] * mean
-    if draws and len(v.y_obs):
-        bags, times = multipliers(v.groups, draws, seed)
-        drawn = _reached(v, shares, times, bags)
-        size = observations(v, "regressor")
-        ends = [percentiles(row, level, size) or (np.nan, np.nan) for row in drawn]
-        for side, values in zip(("low", "high"), np.array(ends).T, strict=True):
+    table["precision"] = found[:-1] / shares
+    if drawn is not None:
+        low, high = _ends(ratio(drawn[:-1], drawn[-1]), v, level)
+        for side, values in (("low", low), ("high", high)):
             table[f"reached_{side}"] = values
             table[f"lift_{side}"] = values / shares
     return table
+
+
+def _found(
+    v: Vectors, at: Sequence[float], draws: int, seed: int
+) -> tuple[Array, Array, Array | None]:
+    """Return the shares, what `_reached` finds at them, and in draws of the visitors."""
+    shares = np.asarray(at, float)
+    if len(shares) and not (shares.min() > 0.0 and shares.max() <= 1.0):
+        raise UsageError(f"at must fulfil 0 < share <= 1, got {list(at)}.")
+    if not len(v.y_obs):
+        return shares, np.full(len(shares) + 1, np.nan), None
+    found = _reached(v, shares, None, None)[:, 0]
+    if not draws:
+        return shares, found, None
+    bags, times = multipliers(v.groups, draws, seed)
+    return shares, found, _reached(v, shares, times, bags)
+
+
+def _ends(drawn: Array, v: Vectors, level: float) -> tuple[Array, Array]:
+    size = observations(v, "regressor")
+    ends = np.array([percentiles(row, level, size) or (np.nan, np.nan) for row in drawn])
+    low, high = ends.reshape(-1, 2).T
+    return low, high
 
 
 def profit(
@@ -241,12 +260,10 @@ def profit(
     """
     if cost < 0.0 or value < 0.0:
         raise UsageError(f"cost and value must be at least 0, got {cost:g} and {value:g}.")
-    table = gain(y_obs, y_pred, weights, groups, at=at, draws=draws, level=level, seed=seed)
-    v = vectors(y_obs, y_pred, weights)
-    mean = float(np.average(v.y_obs, weights=v.weights)) if len(v.y_obs) else np.nan
-    out = pd.DataFrame({"contacted": table["contacted"]})
-    names = {"profit": "reached", "low": "reached_low", "high": "reached_high"}
-    for name, source in names.items():
-        if source in table:
-            out[name] = value * mean * table[source] - cost * table["contacted"]
+    v = vectors(y_obs, y_pred, weights, groups)
+    shares, found, drawn = _found(v, at, draws, seed)
+    out = pd.DataFrame({"contacted": shares, "profit": value * found[:-1] - cost * shares})
+    if drawn is not None:
+        low, high = _ends(value * drawn[:-1] - cost * shares[:, None], v, level)
+        out["low"], out["high"] = low, high
     return out

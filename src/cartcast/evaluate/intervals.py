@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.arrays import Array, Codes, Task, Vectors, summed, vectors
-from cartcast.evaluate.auc import auc_difference, auc_interval, carriers
+from cartcast.evaluate.auc import FEWEST, auc_difference, auc_interval, carriers
 from cartcast.evaluate.calibration import ece_interval
 from cartcast.evaluate.score import Score
 from cartcast.evaluate.scores import find
@@ -131,13 +131,15 @@ def _ranked_draws(
     return {name: np.concatenate(values) for name, values in out.items()}
 
 
-def observations(v: Vectors, task: Task) -> float:
-    """Return how many visitors of equal weight carry what is judged: the rarer class, or money."""
+def observations(v: Vectors, task: Task, power: int = 1) -> float:
+    """Return how many visitors of equal weight carry what is judged: the rarer class, or money.
+
+    `power`: the score's, for a few great baskets carry a squared error all but alone.
+    """
     if task == "classifier":
         return min(carriers(v))
-    paid = v.y_obs != 0
-    paid = paid if paid.any() else ~paid
-    return effective_count(v.weights[paid], v.groups[paid])
+    carried = v.weights * np.abs(v.y_obs) ** power
+    return effective_count(carried if carried.any() else v.weights, v.groups)
 
 
 def percentiles(drawn: Array, level: float, size: float) -> tuple[float, float] | None:
@@ -201,12 +203,11 @@ def bootstrap(
     values = {score.name: score.of(v, threshold) for score in chosen}
     known = [score for score in chosen if values[score.name] is not None and len(times) > 1]
     several = _draws_of([s for s in known if s.name not in OWN], v, threshold, bags, times)
-    size = observations(v, task)
     found: dict[str, Interval] = {}
     for score in chosen:
         ends = None
         if score.name in several:
-            ends = percentiles(several[score.name], level, size)
+            ends = _from_draws(score.name, several[score.name], v, task, level)
         elif score in known:
             ends = OWN[score.name](v, level)
         found[score.name] = Interval(values[score.name], *(ends or (None, None)))
@@ -257,9 +258,16 @@ def compare(
             mine, theirs = (
                 _draws_of([chosen], x, threshold, bags, times)[chosen.name] for x in (v, base)
             )
-            ends = percentiles(mine - theirs, level, observations(v, task))
+            ends = _from_draws(chosen.name, mine - theirs, v, task, level)
         found[name] = Interval(value - base_value, *(ends or (None, None)))
     return found
+
+
+def _from_draws(
+    score: str, drawn: Array, v: Vectors, task: Task, level: float
+) -> tuple[float, float] | None:
+    size = observations(v, task, 2 if score in SQUARED else 1)
+    return None if task == "regressor" and size < FEWEST else percentiles(drawn, level, size)
 
 
 def _from_ends(
@@ -282,6 +290,8 @@ OWN: dict[str, Callable[[Vectors, float], tuple[float, float] | None]] = {
     "ece": ece_interval,
 }
 """Scores whose interval is not that of the draws."""
+SQUARED = ("rmse", "r2")
+"""Scores whose error is that of squared amounts."""
 TOO_FEW = "too few buyers"
 """What a reader sees instead of such a score when its interval cannot be told."""
 

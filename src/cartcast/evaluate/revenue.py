@@ -147,7 +147,7 @@ def deciles(
         w, y = v.weights[inside], v.y_obs[inside]
         if w.sum() <= 0:
             continue
-        size = effective_count(w[y != 0], v.groups[inside][y != 0])
+        size = effective_count(w * np.abs(y), v.groups[inside])
         low, high = _mean_ends(y, w, bags[inside], times, level, size)
         share = float(w @ y) / total if total else np.nan
         predicted = float(np.average(v.y_pred[inside], weights=w))

@@ -49,7 +49,7 @@ class Clusters(NamedTuple):
     """Sums over clusters (visitors) of `n` (units) and `x` (units that did it), or of weights.
 
     Attributes:
-        count: clusters with a unit.
+        clusters: how many have a unit.
         n: units.
         x: units that did it.
         nn: sum of n squared.
@@ -58,7 +58,7 @@ class Clusters(NamedTuple):
         most: independent observations if units of one cluster are independent; 0 means `n`.
     """
 
-    count: float
+    clusters: float
     n: float
     x: float
     nn: float
@@ -86,9 +86,9 @@ class Clusters(NamedTuple):
             return 0.0
         p, most = self.x / self.n, self.most or self.n
         residual = self.xx - 2 * p * self.nx + p * p * self.nn
-        if self.count < 2 or residual <= 1e-12 * self.nn:
+        if self.clusters < 2 or residual <= 1e-12 * self.nn:
             return min(self.n**2 / self.nn, most)
-        variance = residual / self.n**2 * self.count / (self.count - 1)
+        variance = residual / self.n**2 * self.clusters / (self.clusters - 1)
         return min(p * (1 - p) / variance, most)
 
     @property
@@ -99,9 +99,9 @@ class Clusters(NamedTuple):
         unit (the variance is known then), or one side is empty.
         """
         other, others = self.n - self.x, self.nn - 2 * self.nx + self.xx
-        if self.count >= (self.most or self.n) * (1 - 1e-9) or min(self.x, other) <= 0:
+        if self.clusters >= (self.most or self.n) * (1 - 1e-9) or min(self.x, other) <= 0:
             return float("inf")
-        sides = (self.x**2 / self.xx, other**2 / others, self.count)
+        sides = (self.x**2 / self.xx, other**2 / others, self.clusters)
         return max(min(sides) - 1, 1.0)
 
 
