@@ -134,11 +134,13 @@ def _ranked_draws(
 def observations(v: Vectors, task: Task, power: int = 1) -> float:
     """Return how many visitors of equal weight carry what is judged: the rarer class, or money.
 
-    `power`: the score's, for a few great baskets carry a squared error all but alone.
+    A few great baskets carry a mean all but alone, and more so its error: `power` is that of the
+    amounts. Without amounts (`y_obs` all 0) the predictions are what is averaged.
     """
     if task == "classifier":
         return min(carriers(v))
-    carried = v.weights * np.abs(v.y_obs) ** power
+    amounts = np.abs(v.y_obs if v.y_obs.any() else v.y_pred)
+    carried = v.weights * amounts**power
     return effective_count(carried if carried.any() else v.weights, v.groups)
 
 
@@ -266,8 +268,14 @@ def compare(
 def _from_draws(
     score: str, drawn: Array, v: Vectors, task: Task, level: float
 ) -> tuple[float, float] | None:
-    size = observations(v, task, 2 if score in SQUARED else 1)
-    return None if task == "regressor" and size < FEWEST else percentiles(drawn, level, size)
+    if task == "classifier":
+        return percentiles(drawn, level, observations(v, task))
+    # The error of a mean is that of squares; ranks do not care how great a basket is.
+    power, least = _AMOUNTS.get(score, (1, FEWEST))
+    if observations(v, task, power) < least:
+        return None
+    size = observations(v, task, 2 * power if score in _AMOUNTS else 1)
+    return percentiles(drawn, level, max(size, 2.0))
 
 
 def _from_ends(
@@ -290,8 +298,8 @@ OWN: dict[str, Callable[[Vectors, float], tuple[float, float] | None]] = {
     "ece": ece_interval,
 }
 """Scores whose interval is not that of the draws."""
-SQUARED = ("rmse", "r2")
-"""Scores whose error is that of squared amounts."""
+_AMOUNTS = {"mae": (1, FEWEST), "bias": (1, FEWEST), "rmse": (2, 30), "r2": (2, 30)}
+"""Means of amounts, or of their squares: the power, and the least observations for an interval."""
 TOO_FEW = "too few buyers"
 """What a reader sees instead of such a score when its interval cannot be told."""
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from cartcast.evaluate.share import effective_count
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import Coded, Power, code, folds, out_of_fold, power, stack
@@ -199,7 +198,9 @@ def describe_rule(prep: Prepared, columns: list[Coded]) -> str:
 def empty_cells(prep: Prepared) -> Iterator[Finding]:
     """Look at null, at each frequent value, and at each tenth of a column."""
     y = prep.train.y[prep.train_at]
-    rate = float(y.mean())
+    _, at, rows_of = np.unique(prep.sample_groups, return_inverse=True, return_counts=True)
+    # Each group counts once: long sessions write more rows, and buy more often.
+    rate = float(np.average(y, weights=1 / rows_of[at]))
     alone = single(prep)
     for column in coded(prep):
         if too_easy(alone[column.name]):
@@ -233,7 +234,7 @@ def _worst_cell(
         for pure, expected, never in ((hits == 0, rate, True), (hits == rows, 1 - rate, False)):
             if not pure:
                 continue
-            due = effective_count(np.ones(rows), groups[inside]) * expected
+            due = len(np.unique(groups[inside])) * expected
             if due >= enough and (found is None or due > found[2]):
                 found = (what, rows, due, never)
     return found
