@@ -35,7 +35,7 @@ def test_draws_equal_a_slow_loop_that_repeats_groups():
         for name, value in evaluate(y, p, weight, scores=names).items():
             slow[name].append(np.nan if value is None else value)
     for name in names:
-        if name in intervals.OWN:
+        if name in (*intervals.OWN, "recall", "precision", "accuracy"):
             continue
         size = intervals.observations(intervals.vectors(y, p, None, g), "classifier")
         low, high = percentiles(np.array(slow[name]), 0.5, size)
@@ -138,6 +138,16 @@ def test_the_interval_of_an_auc_covers_with_few_buyers(buyers):
             runs += 1
             held += found[0] <= truth <= found[1]
     assert 0.87 <= held / runs <= 0.95
+
+
+def test_a_recall_near_one_has_an_interval():
+    rng, held = np.random.default_rng(6), 0
+    for _ in range(150):
+        y = (rng.uniform(size=300) < 0.08) * 1.0
+        p = np.where(rng.uniform(size=300) < 0.97, 0.2 + 0.1 * y, 0.05)
+        found = bootstrap(y, p, scores=("recall",), threshold=0.1)["recall"]
+        held += found.low <= 0.97 <= found.high
+    assert 0.84 <= held / 150
 
 
 def test_too_few_buyers_have_no_interval():

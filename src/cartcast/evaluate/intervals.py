@@ -21,7 +21,7 @@ from cartcast.evaluate.auc import FEWEST, auc_difference, auc_interval, carriers
 from cartcast.evaluate.calibration import ece_interval
 from cartcast.evaluate.score import Score
 from cartcast.evaluate.scores import find
-from cartcast.evaluate.share import effective_count
+from cartcast.evaluate.share import Clusters, effective_count, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,14 +204,18 @@ def bootstrap(
     bags, times = drawn if drawn is not None else multipliers(v.groups, draws, seed)
     values = {score.name: score.of(v, threshold) for score in chosen}
     known = [score for score in chosen if values[score.name] is not None and len(times) > 1]
-    several = _draws_of([s for s in known if s.name not in OWN], v, threshold, bags, times)
+    several = _draws_of(
+        [s for s in known if s.name not in (*OWN, *_SHARES)], v, threshold, bags, times
+    )
     found: dict[str, Interval] = {}
     for score in chosen:
         ends = None
         if score.name in several:
             ends = _from_draws(score.name, several[score.name], v, task, level)
-        elif score in known:
+        elif score in known and score.name in OWN:
             ends = OWN[score.name](v, level)
+        elif score in known:
+            ends = _of_share(*_SHARES[score.name](v.y_obs > 0, v.y_pred >= threshold), v, level)
         found[score.name] = Interval(values[score.name], *(ends or (None, None)))
     return found
 
@@ -293,6 +297,19 @@ def _from_ends(
     return a - b - below, a - b + above
 
 
+def _of_share(hits: Array, of: Array, v: Vectors, level: float) -> tuple[float, float] | None:
+    """Return the ends of a share of some rows: a draw of 12 right ones never has a wrong one."""
+    known = Clusters.of(hits[of].astype(np.float64), v.weights[of], v.groups[of])
+    low, high = wilson(known.x / known.n, known.size, level, known.freedom)
+    return float(low), float(high)
+
+
+_SHARES: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
+    "recall": lambda bought, chosen: (chosen, bought),
+    "precision": lambda bought, chosen: (bought, chosen),
+    "accuracy": lambda bought, chosen: (bought == chosen, np.ones(len(bought), bool)),
+}
+"""Scores that are shares of rows: which rows hit, and of which."""
 OWN: dict[str, Callable[[Vectors, float], tuple[float, float] | None]] = {
     "roc_auc": auc_interval,
     "ece": ece_interval,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -108,7 +109,7 @@ def power_jumps(prep: Prepared) -> Iterator[Finding]:
             # Were the power the same in all periods, both would have the error at that power.
             same = auc(y[known], p.y_pred[known])
             error = [max(auc_error(same, *carriers(v)), auc_seen_error(v)) for _, v in (a, b)]
-            certain = abs(a[0] - b[0]) - z * float(np.hypot(*error))
+            certain = abs(a[0] - b[0]) - z * math.hypot(*error)
             if certain > 0.05 and (worst is None or certain > worst[0]):
                 worst = (certain, period, a[0], b[0])
         if worst is not None:

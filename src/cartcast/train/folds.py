@@ -53,9 +53,11 @@ def _folds(
 ) -> Iterator[tuple[Any, Any]]:
     visitors = table["visitor_id"].notna().any()
     if kind == "regressor":
-        kind = GroupKFold if visitors else KFold
-        told = {"groups": groups} if visitors else {}
-        yield from kind(folds, shuffle=True, random_state=seed).split(label, **told)
+        if visitors:
+            whole = GroupKFold(folds, shuffle=True, random_state=seed)
+            yield from whole.split(label, groups=groups)
+        else:
+            yield from KFold(folds, shuffle=True, random_state=seed).split(label)
         return
     rarer = int(min((label > 0).sum(), (label <= 0).sum()))
     if rarer < folds:
