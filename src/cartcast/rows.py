@@ -100,7 +100,7 @@ def from_log(
     table = table.sort_values(["position", "event_order"], ignore_index=True)
     table, notes = _sample(table, most_rows, seed)
     names = tuple(features.names)
-    return Rows(table, names, _strings(table, names), anchors.dropped, notes)
+    return Rows(table, names, _strings(table, names), anchors.dropped, (*anchors.findings, *notes))
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:
