@@ -151,10 +151,10 @@ def _by_event_id(
     con.execute(f"INSERT INTO {DROPPED} SELECT seq FROM again WHERE later")
     row = con.execute(
         "SELECT count(*) FILTER (later), count(*) FILTER (unlike AND NOT later), "
-        "count(DISTINCT i) FILTER (unlike) FROM again"
+        "count(DISTINCT i) FILTER (unlike), count(DISTINCT i) FROM again"
     ).fetchone()
     con.execute("DROP TABLE again")
-    dropped, unlike, ids = row or (0, 0, 0)
+    dropped, unlike, ids, repeated = row or (0, 0, 0, 0)
     if unlike:
         # Where most of the repeated ids disagree it is a code, and agreement is chance.
         found.append(
@@ -165,7 +165,7 @@ def _by_event_id(
                 ids=ids,
             )
         )
-        if ids and unlike > dropped:
+        if 2 * ids > repeated:
             con.execute(f"DELETE FROM {DROPPED}")
             dropped, told = 0, False
     if dropped:
