@@ -215,10 +215,8 @@ def field_text(cell: Cell, target: str, nulls: tuple[str, ...] = ()) -> str:
 def _mapped(
     layout: Layout, source: Source, target: str, value: Value, used: set[str]
 ) -> Mapped | None:
-    """Return where a canonical column comes from: the first link of its chain that says something."""
-    links = [
-        found for one in value.chain if (found := _link(layout, source, target, one, used))
-    ]
+    """Return where a canonical column comes from: the first of its chain that says something."""
+    links = [found for one in value.chain if (found := _link(layout, source, target, one, used))]
     if not links:
         if layout.strict and not _never_there(layout, source, value.columns[0]):
             by_name = {c.lower(): c for c in source.columns}
@@ -308,9 +306,7 @@ def _only_one(source: Source, reference: str) -> str:
     return f"({field_text(own, 'order_id')}) IS NOT NULL AND len({named}) = 1"
 
 
-def _plus(
-    layout: Layout, source: Source, target: str, value: Value, used: set[str]
-) -> str | None:
+def _plus(layout: Layout, source: Source, target: str, value: Value, used: set[str]) -> str | None:
     if value.plus is None:
         return None
     found = references(source, value.plus)

@@ -39,7 +39,7 @@ NO_EVENT_ID = declare(
     "EV133",
     "warn",
     "The event id does not tell events apart",
-    "The same id stands on rows that differ in visitor, time or kind of event; these rows are kept.",
+    "The same id stands on rows that differ in visitor, time or kind of event; they are kept.",
     "If it is a code of the kind of event, map it as `event_type` or leave it out of the layout.",
 )
 IN_TWO_FILES = declare(
