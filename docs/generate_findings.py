@@ -28,7 +28,7 @@ FAMILIES = {
     "MD": "Models and their evaluation",
     "LV": "Live scoring",
     "SG": "Segments",
-    "EX": "Experiments",
+    "XP": "Experiments",
     "MN": "Monitoring",
 }
 

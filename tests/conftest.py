@@ -57,6 +57,11 @@ def hillstrom_file() -> Path:
     return data_file("hillstrom_email", "hillstrom.csv.gz")
 
 
+@pytest.fixture(scope="session")
+def asos_file() -> Path:
+    return data_file("asos_experiments", "asos_digital_experiments_dataset.parquet")
+
+
 def program(*names: str) -> str:
     """Return the path of the first program found, or skip with the reason."""
     for name in names:

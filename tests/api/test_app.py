@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from cartcast.api.keys import KeyFile, Keys
+from cartcast.api.settings import Served
+from cartcast.errors import UsageError
 from cartcast.live.service import Live
 
 VIEW = {"visitor_id": "v1", "event_type": "view_item", "price": 10.0, "event_id": "a"}
@@ -294,6 +296,31 @@ def test_pages_of_named_origins_may_call(serve: Callable[..., str]) -> None:
         )
         other = http.options("/v1/t", headers={"origin": "https://evil"})
         assert "access-control-allow-origin" not in other.headers
+        assert other.headers["vary"] == "origin"
+
+
+@pytest.mark.parametrize("credentials", [False, True])
+def test_a_preflight_allows_what_was_asked(serve: Callable[..., str], credentials: bool) -> None:
+    """RudderStack asks for headers of its own, Snowplow for SP-Anonymous and credentials."""
+    wanted = "anonymousid,authorization,content-type,sp-anonymous"
+    ask = {"origin": "https://shop", "access-control-request-method": "POST"}
+    with httpx.Client(base_url=serve(origins=("https://shop",), credentials=credentials)) as http:
+        for path in ("/v1/batch", "/com.snowplowanalytics.snowplow/tp2", "/v1/models"):
+            asked = {**ask, "access-control-request-headers": wanted}
+            said = http.options(path, headers=asked).headers
+            assert said["access-control-allow-headers"] == wanted
+            assert ("access-control-allow-credentials" in said) is credentials
+        for odd in ("a\tb", "a:b", "x" * 3000):
+            asked = {**ask, "access-control-request-headers": odd}
+            assert odd not in http.options("/v1/t", headers=asked).headers.values()
+        posted = http.post("/v1/events", json=VIEW, headers={"origin": "https://shop"})
+        assert ("access-control-allow-credentials" in posted.headers) is credentials
+
+
+@pytest.mark.parametrize("origins", [(), ("*",), ("https://shop", "*")])
+def test_credentials_are_for_named_origins(origins: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="origins named"):
+        Served(origins=origins, credentials=True)
 
 
 def test_docs_and_metrics_can_be_closed(serve: Callable[..., str]) -> None:

@@ -93,3 +93,52 @@ def test_segments_browser_library_by_changing_its_host(
     assert len({id(s) for s in sessions.values()}) == 1
     session = sessions["uann"]
     assert (session.clicks, session.state[1], session.state[2]) == (3, 39.0, "hats")
+
+
+CALLS = """
+const host = "%(host)s", key = "%(key)s", json = {"content-type": "application/json"};
+const page = (id) => JSON.stringify({batch: [{type: "page", anonymousId: "v", messageId: id}]});
+const snow = JSON.stringify({
+  schema: "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4",
+  data: [{e: "pv", duid: "v", eid: "snow", aid: key}]});
+async function post(path, body, headers, credentials) {
+  try { return (await fetch(host + path, {method: "POST", body, headers, credentials})).status; }
+  catch { return 0; }
+}
+window.answers = (async () => [
+  // RudderStack's browser library
+  await post("/v1/batch", page("rudder"), {...json, AnonymousId: "v", Authorization: "Basic " + btoa(key + ":")}),
+  // Snowplow's: credentials, and a header of its own when it is anonymous
+  await post("/com.snowplowanalytics.snowplow/tp2", snow,
+             {"content-type": "application/json; charset=UTF-8", "SP-Anonymous": "*"}, "include"),
+  // leaving the page
+  navigator.sendBeacon(host + "/beacon/v1/batch?writeKey=" + key,
+                       new Blob([page("text")], {type: "text/plain"})),
+  navigator.sendBeacon(host + "/beacon/v1/batch?writeKey=" + key,
+                       new Blob([page("json")], {type: "application/json"})),
+])();
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.chromium
+@pytest.mark.xdist_group("browser")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here")
+def test_what_browser_libraries_ask_in_preflights_and_beacons(
+    serve: Callable[..., str], live: Live, key_file: KeyFile
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    key = key_file.add("page", ["ingest"])
+    host = serve(live, Keys(key_file), origins=(SHOP,), credentials=True)
+    script = f"<script>{CALLS % {'host': host, 'key': key}}</script>"
+    with sync_api.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for origin, right in ((SHOP, [200, 200, True, True]), ("http://evil.test", [0, 0])):
+            page = browser.new_page()
+            page.route(f"{origin}/**", lambda r: r.fulfill(body=script, content_type="text/html"))
+            page.goto(f"{origin}/")
+            assert page.evaluate("window.answers")[: len(right)] == right
+            while right[0] == 200 and live.metrics.events["accepted"] < 4:
+                page.wait_for_timeout(20)
+        browser.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +20,10 @@ import pytest
 from cartcast_test_stand_in import make_run
 from typer.testing import CliRunner
 
-from cartcast.api.server import Plan, serve
+from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
 from cartcast.errors import StorageError, UsageError
+from cartcast.live import log, redis
 from cartcast.registry import Registry
 
 VIEW = {"visitor_id": "v", "event_type": "view_item", "price": 5.0}
@@ -118,16 +122,14 @@ def test_a_new_champion_is_taken_up_without_a_lost_request(project: Path, runnin
     assert not list((project / ".cartcast" / "live").glob("log-*"))
     server.start()
     assert httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"] == clicks
-    log = server.errors.read_text()
-    assert "took up model" in log
-    assert "visitor" not in log
+    said = server.errors.read_text()
+    assert "took up model" in said
+    assert "visitor" not in said
 
 
 @pytest.mark.slow
 @pytest.mark.redis
 def test_two_workers_share_sessions_behind_one_port(running: Any, tmp_path: Path) -> None:
-    import shutil
-
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs the program redis-server, which is not installed here")
@@ -146,6 +148,91 @@ def test_two_workers_share_sessions_behind_one_port(running: Any, tmp_path: Path
     finally:
         redis.kill()
         redis.wait()
+
+
+def in_flight(url: str, done: Any, count: int = 30) -> list[tuple[int, str | None]]:
+    """Send one event each from many threads until `done` says so of an answer; return the last."""
+    last: list[tuple[int, str | None]] = []
+
+    def send(number: int) -> None:
+        with httpx.Client(base_url=url, timeout=20.0) as http:
+            while True:
+                answer = http.post("/v1/events", json={**VIEW, "visitor_id": f"v{number}"})
+                if done(answer):
+                    last.append((answer.status_code, answer.headers.get("retry-after")))
+                    return
+
+    senders = [threading.Thread(target=send, args=(number,)) for number in range(count)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join(60)
+    return last
+
+
+def limit_files(process: Any, size: int) -> None:
+    """Let a running process write no file beyond `size` bytes: its disk is full."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_a_stop_takes_less_than_ten_seconds_by_its_own_bounds() -> None:
+    assert GRACE_SECONDS + max(log.CLOSE_SECONDS, redis.CLOSE_SECONDS) <= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("durability", ["fsync", "write"])
+def test_on_a_full_disk_all_are_answered_and_sigterm_ends_the_server(
+    running: Any, tmp_path: Path, durability: str
+) -> None:
+    words = ["--state-dir", str(tmp_path), "--durability", durability]
+    server = running(*words)
+    limit_files(server.process, 20_000)
+    refused = in_flight(server.url, lambda a: a.status_code != 200)
+    assert [status for status, retry in refused if retry] == [503] * 30
+    assert httpx.get(server.url + "/readyz").status_code == 503
+    limit_files(server.process, resource.RLIM_INFINITY)
+    assert [s for s, _ in in_flight(server.url, lambda a: a.status_code == 200)] == [200] * 30
+    limit_files(server.process, 100)
+    in_flight(server.url, lambda a: a.status_code != 200, count=3)
+    assert server.stop() == 0
+    server.start()
+    assert httpx.get(server.url + "/v1/sessions?visitor_id=v1").json()["clicks"] >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_redis_all_are_answered_and_sigterm_ends_the_server(
+    running: Any, tmp_path: Path, end: int
+) -> None:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("needs the program redis-server, which is not installed here")
+    port = free_port()
+    words = [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    database = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+        server = running("--state", f"redis://127.0.0.1:{port}/0")
+        enough = iter(range(10**9))
+
+        def done(answer: httpx.Response) -> bool:
+            if next(enough) == 100:
+                database.send_signal(end)
+            return answer.status_code != 200
+
+        refused = in_flight(server.url, done)
+        assert [status for status, retry in refused if retry] == [503] * 30
+        line = socket.create_connection(("127.0.0.1", server.port))
+        line.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        assert server.stop() == 0
+        assert b"HTTP/1.1 503" in line.recv(65536)
+        line.close()
+    finally:
+        database.kill()
+        database.wait()
 
 
 def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:

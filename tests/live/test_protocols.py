@@ -146,10 +146,11 @@ def test_a_tracker_batch_keeps_the_good_and_names_the_bad() -> None:
         "properties": {"price": "x"},
     }
     hello = {"type": "identify", "userId": "u", "anonymousId": "v"}
-    parsed = segment.parse(body({"batch": [good, bad, hello], "writeKey": "k"}), CONTEXT)
+    raw = body({"batch": [good, bad, hello], "writeKey": "k"})
+    parsed = segment.parse(raw, CONTEXT)
     assert [e.event_type for e in parsed.events] == ["page_view"]
     assert [(at, p.field) for at, p in parsed.problems] == [(1, "batch[1].properties.price")]
-    assert (parsed.ignored, parsed.key) == (1, "k")
+    assert (parsed.ignored, segment.key_in(raw)) == (1, "k")
 
 
 def test_a_clock_that_is_off_is_put_right_by_the_sending_time() -> None:

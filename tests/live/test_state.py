@@ -78,24 +78,6 @@ def test_a_clean_stop_leaves_a_snapshot_and_no_log(scorer: Any, tmp_path: Path) 
     asyncio.run(main())
 
 
-def test_a_torn_end_is_cut_and_earlier_damage_is_refused(scorer: Any, tmp_path: Path) -> None:
-    async def main() -> None:
-        live, store = await start(scorer, tmp_path)
-        await live.ingest([event(n) for n in range(10)], now=T0)
-        await drop(store)
-        (path,) = segments(tmp_path).values()
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-3])
-        _, again = await start(scorer, tmp_path)
-        assert again.recovered == 9
-        await drop(again)
-        path.write_bytes(whole[:40] + b"?" + whole[41:])
-        with pytest.raises(StorageError, match="damaged at byte"):
-            await start(scorer, tmp_path)
-
-    asyncio.run(main())
-
-
 def test_a_snapshot_is_of_one_moment_while_events_go_on(scorer: Any, tmp_path: Path) -> None:
     async def main() -> None:
         live, store = await start(scorer, tmp_path)

@@ -6,6 +6,7 @@ goes wrong is a problem document; what was not foreseen is logged and answered w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,11 +17,14 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from cartcast.api import routes
-from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores, context
+from cartcast.api.connection import Connections
+from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores
 from cartcast.api.keys import Key, Keys
+from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
 from cartcast.api.requests import (
+    GZIP,
     Headers,
     Receive,
     Scope,
@@ -32,7 +36,6 @@ from cartcast.api.requests import (
     whole_body,
 )
 from cartcast.api.settings import Served
-from cartcast.live.event import now_micros
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
 
@@ -43,11 +46,7 @@ FAILED_PER_SECOND: Final = 10.0
 """Wrong keys per second and address that are still answered with 401; then it is 429."""
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json"
 _NO_HEADERS = Headers("", None, False, None, None, None)
-_CORS = [
-    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, x-api-key, x-request-id"),
-    (b"access-control-max-age", b"600"),
-]
+_ASKABLE: Final = b"authorization, content-type, x-api-key, x-request-id"
 
 
 class Service(FastAPI):
@@ -74,6 +73,7 @@ class Service(FastAPI):
         self.served = served or Served()
         self._rate = Buckets(self.served.rate) if self.served.rate else None
         self._failures = Buckets(FAILED_PER_SECOND)
+        self.connections = Connections(self.served.max_connections, self.served.max_each)
         self._background = tuple(background)
         self._opens = opens
         super().__init__(
@@ -116,7 +116,7 @@ class Service(FastAPI):
         try:
             headers = read_headers(scope)
             if scope["method"] == "OPTIONS" and headers.origin is not None:
-                status, body, extra = 204, b"", list(_CORS)
+                status, body, extra = 204, b"", self._preflight(headers)
             elif hot is not None:
                 if scope["method"] != "POST":
                     raise Problem(405, "the method must be POST", headers={"Allow": "POST"})
@@ -126,6 +126,8 @@ class Service(FastAPI):
                 answered = await self._cold(path, scope, headers, receive, send)
         except Problem as problem:
             status, body, extra = self._refused(problem, headers.request_id)
+        except asyncio.CancelledError:
+            status, body, extra = self._refused(_stopping(), headers.request_id)
         except Exception:
             # Never the cause in the answer: it may hold data. The log has it, by request id.
             logger.exception("unexpected error", extra={"request_id": headers.request_id})
@@ -147,20 +149,21 @@ class Service(FastAPI):
             body = await self._hot(hot, scope, headers, None, body)
         except Problem as problem:
             status, body, extra = self._refused(problem, headers.request_id)
+        except asyncio.CancelledError:
+            status, body, extra = self._refused(_stopping(), headers.request_id)
         except Exception:
             logger.exception("unexpected error", extra={"request_id": headers.request_id})
             status, body, extra = _as_response(_unforeseen(), headers.request_id)
-        first = _OK
-        if status != 200:
-            first = b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())
         if headers.origin is not None:
             extra += self._origin(headers)
-        more = b"".join([b"\r\n%s: %s" % pair for pair in extra]) if extra else b""
-        name = headers.request_id.encode()
         self._note(scope["path"], status, started, headers)
-        return b"%s%s\r\ncontent-length: %d\r\nx-request-id: %s\r\n\r\n%s" % (
-            first, more, len(body), name, body,
-        )  # fmt: skip
+        return _whole_answer(status, body, extra, headers.request_id)
+
+    def refusal(self, problem: Problem) -> bytes:
+        """Return the whole HTTP/1.1 answer to what is refused before it is a request."""
+        problem.headers.setdefault("Connection", "close")
+        name = read_headers({"headers": (), "method": ""}).request_id
+        return _whole_answer(*self._refused(problem, name), name)
 
     def _note(self, label: str, status: int, started: float, headers: Headers) -> None:
         self.live.metrics.observe(label, status, perf_counter() - started)
@@ -178,25 +181,26 @@ class Service(FastAPI):
         return _as_response(problem, request_id)
 
     async def _body(self, headers: Headers, receive: Receive | None, body: bytes) -> bytes:
-        served = self.served
-        if receive is None:
-            return whole_body(body, headers, served.max_body)
-        return await read_body(receive, headers, served.max_body, served.body_seconds)
+        most = self.served.max_body
+        if receive is not None:
+            body = await read_body(receive, headers, most, self.served.body_seconds)
+        elif len(body) <= most and not headers.gzip and not body.startswith(GZIP):
+            return body
+        return await in_turn(body, whole_body, headers, most)
 
     async def _hot(
         self, hot: Hot, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
     ) -> bytes:
         """Check key and rate, read the body unless it is there, answer."""
         query = query_of(scope)
-        served = self.served
-        scores, parsed = True, None
+        scores = True
         if self.keys:
             text = key_of(headers, query)
-            if text is None and hot.body_key:
+            if text is None and hot.key_in is not None:
+                self._failures.take(_address(scope), 0)
                 body = await self._body(headers, receive, body)
-                assert hot.protocol is not None
-                parsed = hot.protocol(body, context(served, now_micros()))
-                key = self._require(parsed.key, hot.scope, scope)
+                text = await in_turn(body, hot.key_in)
+                key = self._require(text, hot.scope, scope)
             else:
                 key = self._require(text, hot.scope, scope)
                 body = await self._body(headers, receive, body)
@@ -205,10 +209,10 @@ class Service(FastAPI):
             if self._rate is not None:
                 self._rate.take(_address(scope))
             body = await self._body(headers, receive, body)
-        request = Request(body, query, scores, parsed)
+        request = Request(body, query, scores)
         if hot.protocol is None:
-            return await answer_scores(self.live, request, served)
-        return await answer_events(self.live, request, hot, served)
+            return await answer_scores(self.live, request, self.served)
+        return await answer_events(self.live, request, hot, self.served)
 
     async def _cold(
         self, path: str, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -228,6 +232,9 @@ class Service(FastAPI):
                 message["headers"] = [*message.get("headers", []), *added]
             await send(message)
 
+        if scope["method"] == "HEAD":
+            # uvicorn sends no body to a HEAD; all else is as for a GET (RFC 9110, section 9.3.2).
+            scope = {**scope, "method": "GET"}
         await super().__call__(scope, receive, sending)
         return status
 
@@ -250,13 +257,27 @@ class Service(FastAPI):
         return key
 
     def _origin(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        if headers.origin is None or not self.served.origins:
+        """Return what a page of the request's origin needs to see the answer."""
+        origins = self.served.origins
+        if headers.origin is None or not origins:
             return []
-        if "*" in self.served.origins:
-            return [(b"access-control-allow-origin", b"*")]
-        if headers.origin.decode("latin-1") in self.served.origins:
-            return [(b"access-control-allow-origin", headers.origin), (b"vary", b"origin")]
-        return []
+        exposed = (b"access-control-expose-headers", b"retry-after, x-request-id")
+        if "*" in origins:
+            return [(b"access-control-allow-origin", b"*"), exposed]
+        if headers.origin.decode("latin-1") not in origins:
+            return [(b"vary", b"origin")]
+        allowed = [(b"access-control-allow-origin", headers.origin), (b"vary", b"origin"), exposed]
+        if self.served.credentials:
+            allowed.append((b"access-control-allow-credentials", b"true"))
+        return allowed
+
+    def _preflight(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """Allow what the browser asks for; whether the origin may call, `_origin` says."""
+        return [
+            (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
+            (b"access-control-allow-headers", headers.wanted or _ASKABLE),
+            (b"access-control-max-age", b"600"),
+        ]
 
     async def _respond(
         self,
@@ -278,6 +299,24 @@ def _as_response(problem: Problem, request_id: str) -> tuple[int, bytes, list[tu
     extra = [(b"content-type", CONTENT_TYPE.encode())]
     extra += [(n.lower().encode(), v.encode()) for n, v in problem.headers.items()]
     return problem.status, problem.encode(request_id), extra
+
+
+def _whole_answer(
+    status: int, body: bytes, extra: list[tuple[bytes, bytes]], request_id: str
+) -> bytes:
+    first = _OK
+    if status != 200:
+        first = b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())
+    more = b"".join([b"\r\n%s: %s" % pair for pair in extra]) if extra else b""
+    name = request_id.encode()
+    return b"%s%s\r\ncontent-length: %d\r\nx-request-id: %s\r\n\r\n%s" % (
+        first, more, len(body), name, body,
+    )  # fmt: skip
+
+
+def _stopping() -> Problem:
+    detail = "the server stops; send the request again"
+    return Problem(503, detail, headers={"Retry-After": "2", "Connection": "close"})
 
 
 def _unforeseen() -> Problem:

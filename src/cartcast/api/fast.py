@@ -3,17 +3,19 @@
 uvicorn's protocol starts a task for every request and passes its body and answer as messages: more
 work than folding and scoring the event. Where a request to a hot route has arrived whole, this
 protocol calls the service at once and writes one answer. Everything else (bodies in parts, other
-routes, proxies' headers, pipelines, clients that do not read) goes the usual way.
+routes, proxies' headers, pipelines, clients that do not read) goes the usual way. What it gains is
+measured in docs/decisions/0030-own-http-protocol.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Generator
+from types import coroutine
 from typing import Any
 
 from httptools import parse_url
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cartcast.api.connection import GuardedProtocol
 from cartcast.api.hot import HOT, Hot
 
 __all__ = ["FastProtocol"]
@@ -25,6 +27,7 @@ class _Pending:
     """Stands for the request whose answer waits for the disk, where uvicorn looks for one."""
 
     def __init__(self) -> None:
+        self.response_started = False
         self.response_complete = False
         self.disconnected = False
         self.keep_alive = True
@@ -34,34 +37,38 @@ class _Pending:
         """Tell nobody: the answer is written when it is there, or dropped."""
 
 
-class _Rest:
-    """What is left of a coroutine that waits for a future, for a task to go on with."""
-
-    def __init__(self, begun: Coroutine[Any, Any, bytes], waits_for: Any) -> None:
-        self._begun = begun
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, bytes]:
+@coroutine
+def _rest(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
+    """Go on with a coroutine that has been begun and waits, as `await` does (PEP 380)."""
+    while True:
+        failed: BaseException | None = None
         try:
-            yield self._waits_for
-        except BaseException as error:  # a cancelled task: the coroutine must hear of it
-            self._begun.throw(error)
+            came = yield waits_for
+        except GeneratorExit:
+            begun.close()
             raise
-        return (yield from self._begun.__await__())
+        except BaseException as error:  # noqa: BLE001 - the coroutine is told
+            failed = error
+        try:
+            waits_for = begun.send(came) if failed is None else begun.throw(failed)
+        except StopIteration as done:
+            answer: bytes = done.value
+            return answer
 
 
-class FastProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 with a short way for hot routes; the application is a `Service`."""
+class FastProtocol(GuardedProtocol):
+    """HTTP/1.1 within limits, with a short way for hot routes; the application is a `Service`."""
 
     _hot: Hot | None = None
     _parts: bytes = b""
-    _answered = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not whole yet goes the usual way."""
         super().data_received(data)
         if self._hot is not None:
             self._hot = None
+            if self.lingers:
+                return
             super().on_headers_complete()
             if self._parts:
                 super().on_body(self._parts)
@@ -73,6 +80,7 @@ class FastProtocol(HttpToolsProtocol):
         if hot is None or not self._is_plain():
             super().on_headers_complete()
             return
+        self.check_head()
         self._hot, self._parts = hot, b""
 
     def on_body(self, body: bytes) -> None:
@@ -88,7 +96,7 @@ class FastProtocol(HttpToolsProtocol):
         if hot is None:
             super().on_message_complete()
             return
-        self._hot = None
+        self._hot, self._in_message = None, False
         scope: Any = self.scope
         scope["method"] = "POST"
         url = parse_url(self.url) if b"?" in self.url else None
@@ -101,34 +109,9 @@ class FastProtocol(HttpToolsProtocol):
             self._finish(done.value)
             return
         self.cycle: Any = _Pending()
-        task = self.loop.create_task(self._later(_Rest(begun, waits_for), self.cycle))
+        task = self.loop.create_task(self._later(_rest(begun, waits_for), self.cycle))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection; one that was answered meanwhile is looked at again."""
-        idle = self.loop.time() - self._answered
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if not busy and idle >= self.timeout_keep_alive:
-            super().timeout_keep_alive_handler()
-            return
-        wait = self.timeout_keep_alive - (0.0 if busy else idle)
-        self.timeout_keep_alive_task = self.loop.call_later(wait, self.timeout_keep_alive_handler)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """Leave the timer: moving it for every request costs more than looking at it once."""
-        if self.transport.is_closing():
-            super()._unset_keepalive_if_required()
-
-    def on_response_complete(self) -> None:
-        """Go on as uvicorn does, without a second timer."""
-        self._answered = self.loop.time()
-        if not self.pipeline and not self.transport.is_closing():
-            self.server_state.total_requests += 1
-            self.flow.resume_reading()
-            self._arm()
-            return
-        super().on_response_complete()
 
     def _is_plain(self) -> bool:
         parser, cycle = self.parser, self.cycle
@@ -142,27 +125,15 @@ class FastProtocol(HttpToolsProtocol):
             return False
         return all(name not in _FORWARDED for name, _ in self.headers)
 
-    async def _later(self, rest: _Rest, pending: _Pending) -> None:
+    async def _later(self, rest: Any, pending: _Pending) -> None:
         answer = await rest
         pending.response_complete = True
         if pending.disconnected or self.transport.is_closing():
             return
-        self.transport.write(answer)
-        if not pending.keep_alive:
-            self.transport.close()
+        self._finish(answer, pending.keep_alive)
+
+    def _finish(self, answer: bytes, keep_alive: bool = True) -> None:
+        self._wire.write(answer)
+        if not keep_alive or (answer[9:12] != b"200" and b"\r\nconnection: close\r\n" in answer):
+            self._wire.close()
         self.on_response_complete()
-
-    def _finish(self, answer: bytes) -> None:
-        self.transport.write(answer)
-        if answer[9:12] != b"200" and b"\r\nconnection: close\r\n" in answer:
-            self.transport.close()
-        self.server_state.total_requests += 1
-        self._answered = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._arm()
-
-    def _arm(self) -> None:
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
+from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
-from cartcast.live.event import Event, check, now_micros
+from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
-from cartcast.live.protocols import Context, Parsed, Protocol, cartcast, ga4, segment, snowplow
+from cartcast.live.protocols import Context, Protocol, cartcast, ga4, segment, snowplow
+from cartcast.live.scorer import Scorer
 from cartcast.live.service import Answer, Answers, Live
 
-__all__ = ["HOT", "Hot", "Request", "ScoreBody", "Scores", "answer_events", "answer_scores"]
+__all__ = [
+    "HOT",
+    "Hot",
+    "Request",
+    "ScoreBody",
+    "Scores",
+    "answer_events",
+    "answer_scores",
+    "in_turn",
+]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,33 +39,47 @@ class Request(NamedTuple):
     body: bytes
     query: dict[str, str]
     scores: bool
-    parsed: Parsed | None = None
 
 
 class Hot(NamedTuple):
-    """A hot route: the scope it needs, how it reads bodies, whether the body may hold the key."""
+    """A hot route: the scope it needs, how it reads bodies, where a body may hold the key."""
 
     scope: str
     protocol: Protocol | None
     title: str
-    body_key: bool = False
+    key_in: Callable[[bytes], str | None] | None = None
 
 
 HOT: Final[dict[str, Hot]] = {
     "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
-    "/v1/batch": Hot("ingest", segment.parse, "Take a batch of a Segment library", True),
-    "/v1/track": Hot("ingest", segment.parse, "Take one Segment track call", True),
-    "/v1/page": Hot("ingest", segment.parse, "Take one Segment page call", True),
-    "/v1/screen": Hot("ingest", segment.parse, "Take one Segment screen call", True),
-    "/v1/identify": Hot("ingest", segment.parse, "Acknowledge a Segment identify call", True),
-    "/v1/b": Hot("ingest", segment.parse, "Take a batch of Segment's browser library", True),
-    "/v1/t": Hot("ingest", segment.parse, "Take a track call of the browser library", True),
-    "/v1/p": Hot("ingest", segment.parse, "Take a page call of the browser library", True),
-    "/v1/i": Hot("ingest", segment.parse, "Acknowledge identify of the browser library", True),
-    "/v1/m": Hot("ingest", segment.parse, "Acknowledge metrics of the browser library", True),
+    "/v1/batch": Hot("ingest", segment.parse, "Take a batch of a Segment library", segment.key_in),
+    "/v1/track": Hot("ingest", segment.parse, "Take one Segment track call", segment.key_in),
+    "/v1/page": Hot("ingest", segment.parse, "Take one Segment page call", segment.key_in),
+    "/v1/screen": Hot("ingest", segment.parse, "Take one Segment screen call", segment.key_in),
+    "/v1/identify": Hot(
+        "ingest", segment.parse, "Acknowledge a Segment identify call", segment.key_in
+    ),
+    "/v1/b": Hot(
+        "ingest", segment.parse, "Take a batch of Segment's browser library", segment.key_in
+    ),
+    "/v1/t": Hot(
+        "ingest", segment.parse, "Take a track call of the browser library", segment.key_in
+    ),
+    "/v1/p": Hot(
+        "ingest", segment.parse, "Take a page call of the browser library", segment.key_in
+    ),
+    "/v1/i": Hot(
+        "ingest", segment.parse, "Acknowledge identify of the browser library", segment.key_in
+    ),
+    "/v1/m": Hot(
+        "ingest", segment.parse, "Acknowledge metrics of the browser library", segment.key_in
+    ),
+    "/beacon/v1/batch": Hot(
+        "ingest", segment.parse, "Take a batch of RudderStack's beacon", segment.key_in
+    ),
     "/mp/collect": Hot("ingest", ga4.parse, "Take events of GA4's Measurement Protocol"),
     "/com.snowplowanalytics.snowplow/tp2": Hot(
-        "ingest", snowplow.parse, "Take events of a Snowplow tracker", True
+        "ingest", snowplow.parse, "Take events of a Snowplow tracker", snowplow.key_in
     ),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }
@@ -75,7 +101,8 @@ class Scores(msgspec.Struct):
 
 _SCORE_BODY = msgspec.json.Decoder(ScoreBody)
 
-Handler = Callable[[Live, Request, Served], Awaitable[bytes]]
+_TURN: Final = 50
+"""Entries that are scored before others get their turn."""
 
 
 async def answer_events(live: Live, request: Request, hot: Hot, served: Served) -> bytes:
@@ -85,8 +112,11 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         Problem: what is wrong with the body, or 503.
     """
     assert hot.protocol is not None
-    now = now_micros()
-    parsed = request.parsed or hot.protocol(request.body, context(served, now))
+    where = context(live, served)
+    body = request.body
+    small = len(body) < HEAVY
+    parsed = hot.protocol(body, where) if small else await in_turn(body, hot.protocol, where)
+    live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
     answers = await live.ingest(
@@ -94,7 +124,6 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         every=wanted and _flag(query, "every"),
         features=wanted and _flag(query, "features"),
         reasons=_count(query, "reasons", 10) if wanted else 0,
-        now=now,
         scores=request.scores,
     )
     if parsed.single and len(answers) == 1:
@@ -112,9 +141,10 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     )
 
 
-def context(served: Served, now: int) -> Context:
+def context(live: Live, served: Served) -> Context:
     """Return the context in which a body is read."""
-    return Context(now, int(served.max_ahead * 1e6), served.max_events)
+    now, latest = live.clock.read()
+    return Context(now, int(served.max_ahead * 1e6) + latest - now, served.max_events)
 
 
 def _refuse_single(answer: Answer) -> None:
@@ -132,38 +162,52 @@ async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     Raises:
         Problem: what is wrong with the body.
     """
-    try:
-        body = _SCORE_BODY.decode(request.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise from_decoding(error) from error
+    body = await in_turn(request.body, _decode_scores)
     if (body.rows is None) == (body.sessions is None):
         raise Problem(422, "rows: give either rows or sessions", field="rows", rule="one of two")
-    scorer, now = live.scorer, now_micros()
-    name = "rows" if body.rows is not None else "sessions"
-    asked = len(body.rows or body.sessions or ())
+    scorer, name = live.scorer, "rows" if body.rows is not None else "sessions"
+    entries = len(body.rows or body.sessions or ())
+    asked = entries + sum(max(len(events) - 1, 0) for events in body.sessions or ())
     if not 1 <= asked <= served.max_events:
-        rule = f"must hold 1 to {served.max_events} entries"
+        rule = f"must hold 1 to {served.max_events} entries, events of sessions counted"
         raise Problem(422, f"{name} {rule}, got {asked}", field=name, rule=rule)
     scores = []
     for index, row in enumerate(body.rows or ()):
+        if index % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
         try:
             scores.append(scorer.score_row(row)._asdict())
         except Problem as problem:
             field = f"rows[{index}].{problem.field}"
             raise Problem(422, f"{field} {problem.rule}", field=field, rule=problem.rule) from None
+    where = context(live, served)
     for index, events in enumerate(body.sessions or ()):
-        if not events:
-            raise Problem(422, f"sessions[{index}] must hold an event", field=f"sessions[{index}]")
-        for place, event in enumerate(events):
-            ahead = int(served.max_ahead * 1e6)
-            if event.visitor_id is None and event.session_id is None:
-                event.session_id = "scored"
-            check(event, now, ahead, f"sessions[{index}][{place}].")
-        state = scorer.start()
-        for event in sorted(events, key=_place):
-            state = scorer.step(state, event)
-        scores.append(scorer.score(state)._asdict())
+        if index % _TURN == _TURN - 1:
+            await asyncio.sleep(0)
+        scores.append(_score_session(scorer, events, where, f"sessions[{index}]"))
     return _encode(Scores(scorer.version, scores))
+
+
+def _decode_scores(body: bytes) -> ScoreBody:
+    try:
+        return _SCORE_BODY.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise from_decoding(error) from error
+
+
+def _score_session(
+    scorer: Scorer, events: list[Event], where: Context, name: str
+) -> dict[str, float | str | None]:
+    if not events:
+        raise Problem(422, f"{name} must hold an event", field=name)
+    for place, event in enumerate(events):
+        if event.visitor_id is None and event.session_id is None:
+            event.session_id = "scored"
+        check(event, where.received, where.max_ahead, f"{name}[{place}].")
+    state = scorer.start()
+    for event in sorted(events, key=_place):
+        state = scorer.step(state, event)
+    return scorer.score(state)._asdict()
 
 
 def _place(event: Event) -> tuple[int, int]:
@@ -183,7 +227,7 @@ def _count(query: dict[str, str], name: str, most: int) -> int:
     word = query.get(name)
     if word is None:
         return 0
-    if not word.isdigit() or not 0 <= int(word[:9]) <= most:
+    if not (word.isascii() and word.isdecimal()) or not 0 <= int(word[:9]) <= most:
         rule = f"must be 0 to {most}"
         raise Problem(422, f"{name} {rule}, got {word[:20]!r}", field=name, rule=rule)
     return int(word)

@@ -27,8 +27,8 @@ class Buckets:
         self._clock = clock
         self._left: dict[str, tuple[float, float]] = {}
 
-    def wait(self, name: str) -> float:
-        """Take one token; return 0, or the seconds until there is one."""
+    def wait(self, name: str, cost: float = 1.0) -> float:
+        """Take `cost` tokens when there is one; return 0, or the seconds until there is one."""
         now: float = self._clock()  # type: ignore[operator]
         left, then = self._left.get(name, (self.burst, now))
         left = min(self.burst, left + (now - then) * self.rate)
@@ -37,16 +37,16 @@ class Buckets:
             return (1.0 - left) / self.rate
         if len(self._left) >= MOST_BUCKETS and name not in self._left:
             self._forget(now)
-        self._left[name] = (left - 1.0, now)
+        self._left[name] = (left - cost, now)
         return 0.0
 
-    def take(self, name: str) -> None:
-        """Take one token.
+    def take(self, name: str, cost: float = 1.0) -> None:
+        """Take `cost` tokens; 0 only asks whether there is one.
 
         Raises:
             Problem: 429 with Retry-After, when there is none.
         """
-        seconds = self.wait(name)
+        seconds = self.wait(name, cost)
         if seconds > 0:
             raise Problem(
                 429,

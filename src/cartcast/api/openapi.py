@@ -9,6 +9,7 @@ import msgspec
 from cartcast.api.hot import HOT, Hot, ScoreBody, Scores
 from cartcast.live.event import Event
 from cartcast.live.problems import CONTENT_TYPE
+from cartcast.live.protocols import segment
 from cartcast.live.protocols.cartcast import Batch
 from cartcast.live.service import Answer, Answers
 
@@ -131,8 +132,8 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
         body = by_type[ScoreBody]
     else:
         body = {"type": "object"}
-    segment = hot.body_key and "snowplow" not in path
-    examples = _EXAMPLES["segment"] if segment else _EXAMPLES.get(path, {})
+    segments = hot.protocol is segment.parse
+    examples = _EXAMPLES["segment"] if segments else _EXAMPLES.get(path, {})
     answer = (
         by_type[Scores] if path == "/v1/score" else {"anyOf": [by_type[Answers], by_type[Answer]]}
     )

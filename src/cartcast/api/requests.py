@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 from cartcast.live.problems import Problem
 
 __all__ = [
+    "GZIP",
     "Headers",
     "Receive",
     "Scope",
@@ -34,11 +35,23 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 _PREFIX = token_hex(4)
 _NUMBERS = count(1)
-_JSON = (b"application/json", b"text/plain", b"application/x-ndjson")
+_TYPES = (
+    b"application/json",
+    b"text/plain",
+    b"application/x-ndjson",
+    b"application/jsonl",
+    b"application/x-www-form-urlencoded",
+    b"application/octet-stream",
+)
+"""Types that trackers give to JSON; what a body is, its bytes say."""
+GZIP = b"\x1f\x8b"
+MAX_MEMBERS: Final = 64
+"""Members of one gzip body; each costs a decompressor."""
+_TOKENS = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2048}").fullmatch
 
 
 class Headers(NamedTuple):
-    """The headers that matter here."""
+    """The headers that matter here; `wanted` are those that a preflight asks for."""
 
     request_id: str
     length: int | None
@@ -46,6 +59,7 @@ class Headers(NamedTuple):
     authorization: bytes | None
     api_key: bytes | None
     origin: bytes | None
+    wanted: bytes | None = None
 
 
 def read_headers(scope: Scope) -> Headers:
@@ -54,7 +68,7 @@ def read_headers(scope: Scope) -> Headers:
     Raises:
         Problem: 400 for a malformed length, 415 for a type or encoding that is not read.
     """
-    request_id = length = authorization = api_key = origin = None
+    request_id = length = authorization = api_key = origin = wanted = None
     gzip = False
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -62,11 +76,11 @@ def read_headers(scope: Scope) -> Headers:
                 raise Problem(400, "content-length must be a whole number", field="content-length")
             length = int(value)
         elif name == b"content-encoding":
-            if value.lower() not in (b"gzip", b"identity"):
+            if value.lower() not in (b"gzip", b"x-gzip", b"identity", b""):
                 raise Problem(415, "content-encoding must be gzip", field="content-encoding")
-            gzip = value.lower() == b"gzip"
+            gzip = value.lower() in (b"gzip", b"x-gzip")
         elif name == b"content-type":
-            if scope["method"] == "POST" and not value.lower().startswith(_JSON):
+            if scope["method"] == "POST" and value and not value.lower().startswith(_TYPES):
                 raise Problem(415, "content-type must be application/json", field="content-type")
         elif name == b"authorization":
             authorization = value
@@ -76,16 +90,18 @@ def read_headers(scope: Scope) -> Headers:
             request_id = value.decode() if _REQUEST_ID(value) else None
         elif name == b"origin":
             origin = value
+        elif name == b"access-control-request-headers":
+            wanted = value if _TOKENS(value) else None
     if request_id is None:
         request_id = f"{_PREFIX}-{next(_NUMBERS):x}"
-    return Headers(request_id, length, gzip, authorization, api_key, origin)
+    return Headers(request_id, length, gzip, authorization, api_key, origin, wanted)
 
 
 def key_of(headers: Headers, query: dict[str, str]) -> str | None:
     """Return the key that the headers or the query carry; the body may carry another.
 
     `Authorization: Bearer KEY`, or Basic with the key as the user (Segment), `X-Api-Key`, or
-    `?api_secret=` (GA4) or `?key=` in the query.
+    `?api_secret=` (GA4), `?writeKey=` (RudderStack's beacon) or `?key=` in the query.
     """
     if headers.api_key is not None:
         return headers.api_key.decode("latin-1")
@@ -100,7 +116,7 @@ def key_of(headers: Headers, query: dict[str, str]) -> str | None:
                 return None
             return plain.partition(":")[0]
         return None
-    return query.get("api_secret") or query.get("key")
+    return query.get("api_secret") or query.get("writeKey") or query.get("key")
 
 
 def query_of(scope: Scope) -> dict[str, str]:
@@ -118,10 +134,10 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 
 async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
-    """Return the whole body, decompressed.
+    """Return the whole body as it was sent.
 
     Raises:
-        Problem: 408 when it comes too slowly, 413 when it is too large, 400 for broken gzip.
+        Problem: 408 when it comes too slowly, 413 when it is too large.
     """
     if headers.length is not None and headers.length > most:
         raise _too_large(headers.length, most)
@@ -140,18 +156,18 @@ async def read_body(receive: Receive, headers: Headers, most: int, seconds: floa
         ) from None
     if message["type"] == "http.disconnect":
         raise Problem(400, "the client went away")
-    return whole_body(body, headers, most)
+    return body
 
 
 def whole_body(body: bytes, headers: Headers, most: int) -> bytes:
-    """Return a body that has come in, decompressed.
+    """Return a body that has come in, decompressed; gzip is told by its first bytes, too.
 
     Raises:
         Problem: 413 when it is too large, 400 for broken gzip.
     """
     if len(body) > most:
         raise _too_large(len(body), most)
-    return _inflate(body, most) if headers.gzip else body
+    return _inflate(body, most) if headers.gzip or body.startswith(GZIP) else body
 
 
 async def _read_more(receive: Receive, body: bytes, most: int) -> bytes:
@@ -181,13 +197,26 @@ def _too_large(size: int, most: int) -> Problem:
 
 
 def _inflate(body: bytes, most: int) -> bytes:
-    engine = zlib.decompressobj(31)
-    try:
-        plain = engine.decompress(body, most + 1)
-    except zlib.error as error:
-        raise Problem(400, f"the body must be gzip: {error}", field="body") from error
-    if len(plain) > most:
-        raise _too_large(len(plain), most)
-    if not engine.eof:
-        raise Problem(400, "the body must be whole gzip, it ends too early", field="body")
+    """Return all members of a gzip body (RFC 1952, section 2.2), never unpacking more than `most`.
+
+    >>> import gzip
+    >>> _inflate(gzip.compress(b"[1,") + gzip.compress(b"2]"), 100)
+    b'[1,2]'
+    """
+    plain, members = b"", 0
+    while body:
+        engine = zlib.decompressobj(31)
+        try:
+            plain += engine.decompress(body, most + 1 - len(plain))
+        except zlib.error as error:
+            raise Problem(400, f"the body must be gzip: {error}", field="body") from error
+        if len(plain) > most:
+            raise _too_large(len(plain), most)
+        if not engine.eof:
+            raise Problem(400, "the body must be whole gzip, it ends too early", field="body")
+        members += 1
+        if members > MAX_MEMBERS:
+            rule = f"at most {MAX_MEMBERS} members"
+            raise Problem(413, f"the gzip body must have {rule}", field="body", rule=rule)
+        body = engine.unused_data.lstrip(b"\0")
     return plain

@@ -43,7 +43,7 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     @app.get("/readyz", summary="Events can be taken", tags=["health"])
     async def ready() -> dict[str, Any]:
         await live.store.ready()
-        return {"status": "ready", "model": live.scorer.version, "sessions": live.store.count()}
+        return {"status": "ready", "model": live.scorer.version, **live.store.counts()}
 
     if served.metrics:
 
@@ -54,10 +54,7 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
-            lines = list(live.metrics.lines())
-            count = live.store.count()
-            if count is not None:
-                lines += ["# TYPE cartcast_sessions gauge", f"cartcast_sessions {count}"]
+            lines = [*live.metrics.lines(), *live.store.lines()]
             text = "\n".join(lines) + "\n"
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 

@@ -9,10 +9,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import uvicorn
 
@@ -26,11 +27,15 @@ from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.service import Live, Store
 from cartcast.live.session import Rules
-from cartcast.live.state import MemoryStore
+from cartcast.live.state import MOST_MEMORY, MemoryStore
 
 __all__ = ["Plan", "make_store", "serve"]
 
 logger = logging.getLogger(__name__)
+GRACE_SECONDS: Final = 5
+"""Time that requests in flight have after SIGTERM; then they are answered with 503."""
+SWITCH_SECONDS: Final = 0.001
+"""How long the thread that reads large bodies may keep the loop waiting."""
 CHAMPION_SECONDS = 2.0
 """How often the registry is asked for a new champion."""
 
@@ -48,6 +53,7 @@ class Plan:
         state_dir: folder of the log and snapshots of `memory`; None keeps nothing.
         durability: `fsync`, `write` or `none`.
         late_window, session_ttl: see `cartcast.live.session.Rules`.
+        most_memory: bytes that sessions and histories in memory may take.
         keys: file of keys, or None.
         open_to_all: serve other machines without keys.
         workers: processes; more than one need Redis.
@@ -66,6 +72,7 @@ class Plan:
     durability: Literal["fsync", "write", "none"] = "fsync"
     late_window: float = 120.0
     session_ttl: float = 14_400.0
+    most_memory: int = MOST_MEMORY
     keys: str | None = None
     open_to_all: bool = False
     workers: int = 1
@@ -112,7 +119,8 @@ def make_store(plan: Plan, scorer: ModelScorer) -> Store:
     )
     if plan.state == "memory":
         folder = Path(plan.state_dir) if plan.state_dir else None
-        return MemoryStore(scorer, rules, folder, plan.durability if folder else "none")
+        durability = plan.durability if folder else "none"
+        return MemoryStore(scorer, rules, folder, durability, most_memory=plan.most_memory)
     if plan.state.startswith(("redis://", "rediss://")):
         from cartcast.live.redis import RedisStore
 
@@ -152,7 +160,8 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
             log_config=None,
             ws="none",
             timeout_keep_alive=30,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            backlog=512,
             server_header=False,
             date_header=False,
             ssl_certfile=plan.tls_cert,
@@ -161,6 +170,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         scheme = "https" if plan.tls_cert else "http"
         host, port = listener.getsockname()[:2]
         _spare_garbage_collection()
+        sys.setswitchinterval(SWITCH_SECONDS)
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
         await _Server(config).serve(sockets=[listener])
     finally:

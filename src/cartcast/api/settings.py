@@ -16,11 +16,16 @@ class Served:
 
     Attributes:
         max_body: bytes of a request body, after decompression.
-        max_events: events in one body.
+        max_events: events that one body may become.
         max_ahead: seconds that an event may lie in the future.
+        head_seconds: time in which the head of a request must have come in.
         body_seconds: time in which a body must have come in.
+        max_connections: open connections in all.
+        max_each: open connections of one address.
         rate: requests per second and key (or address, without keys); 0 for no limit.
         origins: web origins whose pages may call (`*` for all); empty for none.
+        credentials: whether pages of these origins may send credentials, as Snowplow's browser
+            tracker and `sendBeacon` do.
         docs: whether `/docs` and `/openapi.json` exist.
         metrics: whether `/metrics` exists.
     """
@@ -28,11 +33,19 @@ class Served:
     max_body: int = 2_000_000
     max_events: int = 5_000
     max_ahead: float = 300.0
+    head_seconds: float = 10.0
     body_seconds: float = 10.0
+    max_connections: int = 800
+    max_each: int = 256
     rate: float = 0.0
     origins: tuple[str, ...] = ()
+    credentials: bool = False
     docs: bool = True
     metrics: bool = True
+
+    def __post_init__(self) -> None:
+        if self.credentials and (not self.origins or "*" in self.origins):
+            raise UsageError("--credentials needs the origins named: --origin https://shop.example")
 
 
 def require_safe(host: str, has_keys: bool, open_to_all: bool) -> None:

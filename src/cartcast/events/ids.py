@@ -27,7 +27,6 @@ __all__ = [
     "PERSON_NULLS",
     "DefaultIds",
     "id_sql",
-    "nothing_sql",
     "nothing_word_sql",
     "rounded_ids",
     "settle_ids",
@@ -56,8 +55,6 @@ ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 PERSON_COLUMNS = ("visitor_id", "user_id", "session_id")
 ID_COLUMNS = (*PERSON_COLUMNS, "order_id", "item_id")
 """Canonical columns that hold ids."""
-
-_LONGEST = max(len(w) for w in (*ID_NULLS, *PERSON_NULLS))
 
 WORDS = declare(
     "EV124",
@@ -113,16 +110,33 @@ def id_sql(column: str, kind: str, target: str) -> str:
         return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
     if kind != "VARCHAR":
         return f"CAST({column} AS VARCHAR)"
-    words = (*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ()))
-    listed = ", ".join(literal(w) for w in words)
-    # The length is looked at first: most ids are longer than any word, and lower() costs.
-    return (
-        f"CASE WHEN strlen({column}) <= {_LONGEST + 2} AND lower(trim({column})) IN ({listed}) "
-        f"THEN NULL WHEN ends_with({column}, '.0') AND "
-        f"regexp_full_match({column}, '\\s*-?(0|[1-9]\\d*)\\.0') "
-        f"THEN trim({column})[:-3] WHEN starts_with({column}, ' ') OR ends_with({column}, ' ') "
-        f"THEN nullif(trim({column}), '') WHEN {column} = '{ZERO_UUID}' THEN NULL ELSE {column} END"
+    words = _variants((*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ())))
+    # Only words of the same length are compared: an id of ten million rows is looked at fast.
+    lengths: dict[int, list[str]] = {}
+    for word in words:
+        lengths.setdefault(len(word.encode()), []).append(literal(word))
+    branches = " ".join(
+        f"WHEN {length} THEN {column} IN ({', '.join(same)})" for length, same in lengths.items()
     )
+    plain = (
+        f"CASE WHEN ends_with({column}, '.0') AND regexp_full_match({column}, "
+        f"'\\s*-?(0|[1-9]\\d*)\\.0') THEN trim({column})[:-3] ELSE {column} END"
+    )
+    # A cell with blanks around it may be a word as well: it is trimmed and asked again.
+    bare = f"trim({column})"
+    listed = ", ".join(literal(w) for w in words)
+    blanks = f"starts_with({column}, ' ') OR ends_with({column}, ' ')"
+    return (
+        f"CASE WHEN CASE strlen({column}) {branches} ELSE false END THEN NULL "
+        f"WHEN {blanks} THEN CASE WHEN {bare} IN ({listed}) THEN NULL "
+        f"ELSE regexp_replace({bare}, '^(-?(?:0|[1-9]\\d*))\\.0$', '\\1') END ELSE {plain} END"
+    )
+
+
+def _variants(words: tuple[str, ...]) -> list[str]:
+    """Return the words as they are written: small, capital, with a first capital, of each word."""
+    found = {v for w in words for v in (w, w.upper(), w.capitalize(), w.title())}
+    return sorted({*found, "NaN", "NaT", "[object Object]", "\\N", ZERO_UUID, "<NA>", "#N/A"})
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
@@ -200,13 +214,6 @@ def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str
                         column=column)
             )  # fmt: skip
     return found
-
-
-def nothing_sql(column: str, kind: str, target: str) -> str:
-    """Return SQL: is this cell a word, not empty, that stands for nothing?"""
-    if kind != "VARCHAR":
-        return "false"
-    return f"({column} IS NOT NULL AND trim({column}) <> '' AND ({id_sql(column, kind, target)}) IS NULL)"
 
 
 def nothing_word_sql(text: str) -> str:

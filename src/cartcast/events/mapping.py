@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from cartcast.errors import DataError, did_you_mean
@@ -34,7 +35,7 @@ class Mapped:
         native: SQL and type when it is a single column that is not text.
         divide: number by which to divide.
         plus: SQL of microseconds to add to a time, or None.
-        nothing: SQL of the word for nothing that an id cell holds, null for any other cell.
+        raw: SQL of an id cell as it is written, for words that stand for nothing.
     """
 
     column: str
@@ -42,7 +43,7 @@ class Mapped:
     native: tuple[str, str] | None = None
     divide: float | None = None
     plus: str | None = None
-    nothing: str | None = None
+    raw: str | None = None
 
     @property
     def scaled(self) -> str:
@@ -68,6 +69,7 @@ class Resolved:
         event: SQL of what names the event of which a row is one item; empty where a row is one.
         mark: decimal mark of the source's numbers, as its first rows have it.
         sure: the mark needs no proof by the other rows.
+        words: words of events in the first rows, small, the most frequent first.
     """
 
     layout: Layout
@@ -81,6 +83,7 @@ class Resolved:
     event: tuple[str, ...] = ()
     mark: str = "."
     sure: bool = True
+    words: tuple[str, ...] = ()
 
 
 def unrolled(layout: Layout, source: Source) -> Source:
@@ -150,7 +153,16 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
     return Resolved(
         layout, mapped, parts, _extras(layout, source, used), tuple(absent), frozenset(used),
         items, tuple(ties), _event(layout, source, items is not None), mark, sure,
+        _words(layout, source),
     )  # fmt: skip
+
+
+def _words(layout: Layout, source: Source) -> tuple[str, ...]:
+    value = layout.columns.get("event_type")
+    names = {c.lower(): c for c in source.columns}
+    columns = [names[r.lower()] for r in (value.references if value else ()) if r.lower() in names]
+    counts = Counter(v.strip().lower() for c in columns for v in source.values(c))
+    return tuple(word for word, _ in counts.most_common(20))
 
 
 def _event(layout: Layout, source: Source, listed: bool) -> tuple[str, ...]:
@@ -224,12 +236,12 @@ def _mapped(
         return None
     if len(links) == 1:
         return links[0]
-    nothing = [link.nothing for link in links if link.nothing]
+    raws = [link.raw for link in links if link.raw]
     return Mapped(
         links[0].column,
         f"coalesce({', '.join(link.scaled for link in links)})",
         plus=links[0].plus,
-        nothing=f"coalesce({', '.join(nothing)})" if nothing else None,
+        raw=f"coalesce({', '.join(raws)})" if raws else None,
     )
 
 
@@ -265,15 +277,11 @@ def _link(
     first = found[0][1]
     typed = first.kind != "VARCHAR" and first.type is None and not value.nulls
     native = (first.sql, first.kind) if typed and len(found) == 1 and text == plain else None
-    nothing = None
     raws = [cell.sql for _, cell in found if cell.kind == "VARCHAR"]
-    if target in ID_COLUMNS and raws:
-        word = f"coalesce({', '.join(raws)})"
-        empty = ", ".join(literal(w) for w in NULL_WORDS)
-        nothing = f"CASE WHEN ({plain}) IS NULL AND {word} NOT IN ({empty}) THEN {word} END"
+    raw = f"coalesce({', '.join(raws)})" if target in ID_COLUMNS and raws else None
     shown = next(r for r in value.columns if references(source, r))
     return Mapped(shown, text, native, value.divide, _plus(layout, source, target, value, used),
-                  nothing)  # fmt: skip
+                  raw)  # fmt: skip
 
 
 def _narrowed(source: Source, text: str, value: Value) -> str:

@@ -149,7 +149,7 @@ def _typed(
 
 
 def _forget(con: duckdb.DuckDBPyConnection, stage: Stage, number: int) -> None:
-    del stage.relations[number:], stage.present[number:]
+    del stage.relations[number:], stage.present[number:], stage.rules[number:]
     con.execute("CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
                 "value VARCHAR, lines BIGINT)")  # fmt: skip
     con.execute("DELETE FROM unsplit WHERE file = ?", [number])

@@ -102,7 +102,9 @@ def collect_rejects(
         SELECT __seq AS seq, __file AS file, coalesce(__record, __at) + 1 AS row,
                coalesce(__reason, 'ambiguous_time') AS reason, __column AS "column",
                coalesce(__value, CASE WHEN __reason IS NULL THEN event_time::VARCHAR END) AS value,
-               CASE WHEN __reason = 'ragged_row' THEN __lines ELSE 0 END AS lines
+               coalesce(TRY_CAST(regexp_extract(
+                   CASE WHEN __reason = 'ragged_row' THEN __value END,
+                   'takes in (\\d+) more lines', 1) AS BIGINT), 0) AS lines
         FROM {TYPED}
         WHERE __reason NOT IN ({none}) OR (__reason IS NULL AND __file IN ({files}) AND __zone = 0)
         """

@@ -15,7 +15,8 @@ from cartcast.events.sql import literal
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
-__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed"]
+__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed",
+           "first_values"]  # fmt: skip
 
 REASONS: dict[str, str] = {
     "ragged_row": "more or fewer cells than the header has columns",
@@ -95,7 +96,8 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
     if "known_time" in mapped:
         known = mapped["known_time"]
         native = _native_time(known, "n_known_time", layout.zone)
-        out["known_time"] = native or times.time_sql("t_known_time", "auto", layout.zone).utc
+        read = times.time_sql("t_known_time", "auto", layout.zone, "k_known_time")
+        out["known_time"] = native or read.utc
         rules.append(
             Rule(
                 "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL "
@@ -131,17 +133,7 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
 
 def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> None:
     """Add the kind of the event; a purchase below zero is a refund."""
-    empty = literal(resolved.layout.every_event or "other")
-    kind = literal(resolved.layout.every_event)
-    if "event_type" in mapped:
-        # One place in two lists: a join would put the words that it does not know out of order.
-        words = event_words(resolved)
-        listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
-        place = f"list_position([{listed}], lower(t_event_type))"
-        kind = (
-            f"CASE WHEN t_event_type IS NULL THEN {empty} "
-            f"ELSE coalesce(([{kinds}])[{place}], 'other') END"
-        )
+    kind = "kind" if "event_type" in mapped else literal(resolved.layout.every_event)
     signs = [
         _plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped
     ]
@@ -188,7 +180,7 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
         text = "(p_0 || '-' || lpad(p_1, 2, '0') || '-' || lpad(p_2, 2, '0'))"
         day = f"CAST(TRY_CAST({text} AS DATE) AS TIMESTAMP)"
         column = "+".join(layout.columns["event_time"].parts)
-        found = times.TimeSql(day, "0", "CAST(NULL AS TIMESTAMP)")
+        found = times.TimeSql("NULL", day, "0", "CAST(NULL AS TIMESTAMP)")
         date_only = "true"
     elif "event_time" in mapped:
         text, column = "t_event_time", mapped["event_time"].column
@@ -219,15 +211,45 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
     return {"event_time": utc, "__zone": zone, "__date_only": date_only, "__clock": clock}, rules
 
 
+def first_values(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str]:
+    """Return SQL of what `typed` reads by name: how times are written, the kind of the event."""
+    found: dict[str, str] = {}
+    for target, form in (("event_time", resolved.layout.time_format), ("known_time", "auto")):
+        if target in mapped and mapped[target].native is None:
+            way = times.time_sql(f"t_{target}", form, resolved.layout.zone).written
+            if way != "NULL":
+                found[f"k_{target}"] = way
+    if "event_type" in mapped:
+        found["kind"] = _kind(resolved)
+    return found
+
+
+def _kind(resolved: Resolved) -> str:
+    """Return SQL of the kind of an event by its word: one place in two lists.
+
+    A join would put the words that it does not know out of order. The words of the first rows are
+    looked for first, so that a search ends soon.
+    """
+    known = event_words(resolved)
+    words = {w: known.get(w, "other") for w in resolved.words} | known
+    listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
+    place = f"list_position([{listed}], lower(t_event_type))"
+    empty = literal(resolved.layout.every_event or "other")
+    return (
+        f"CASE WHEN t_event_type IS NULL THEN {empty} "
+        f"ELSE coalesce(([{kinds}])[{place}], 'other') END"
+    )
+
+
 def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeSql, str]:
     text = "t_event_time"
     native = _native_time(mapped, "n_event_time", zone)
     if native is not None and mapped.native is not None:
         aware = mapped.native[1].startswith("TIMESTAMP WITH")
         local = "NULL::TIMESTAMP" if aware else "TRY_CAST(n_event_time AS TIMESTAMP)"
-        found = times.TimeSql(native, "1" if aware else "0", local)
+        found = times.TimeSql("NULL", native, "1" if aware else "0", local)
         return found, str(mapped.native[1] == "DATE").lower()
-    found = times.time_sql(text, form, zone)
+    found = times.time_sql(text, form, zone, "k_event_time")
     if form.startswith("epoch"):
         return found, "false"
     if form not in ("iso", "auto"):

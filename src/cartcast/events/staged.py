@@ -7,7 +7,7 @@ Parquet file in the work folder. Later steps never change a row: what only the w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,13 @@ import duckdb
 
 from cartcast.events.csvfile import UnreadableTextError
 from cartcast.events.engine import keeping_order, translate
+from cartcast.events.ids import NULL_WORDS
 from cartcast.events.items import explode
 from cartcast.events.mapping import Mapped, Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, typed
+from cartcast.events.rules import Rule, event_type_sql, typed, first_values
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
 
@@ -38,10 +39,8 @@ _OWN = {
     "__zone": "TINYINT",
     "__date_only": "BOOLEAN",
     "__clock": "TINYINT",
-    "__reason": "VARCHAR",
-    "__column": "VARCHAR",
+    "__rule": "TINYINT",
     "__value": "VARCHAR",
-    "__lines": "BIGINT",
     "__record": "BIGINT",
     "__nothing": "VARCHAR",
     "__event": "UBIGINT",
@@ -60,11 +59,14 @@ class Stage:
         relations: SQL of the rows of each source, numbered in `__at` from 0.
         present: the columns that each of them has.
         extras: the sources' own columns that are kept -> type.
+        rules: the rules of each source, in the order in which they were tried.
+        event_ids: some source has ids of events.
     """
 
     relations: list[str] = field(default_factory=list)
     present: list[Mapping[str, str]] = field(default_factory=list)
     extras: dict[str, str] = field(default_factory=dict)
+    rules: list[list[Rule]] = field(default_factory=list)
     event_ids: bool = False
 
     def declare(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -74,17 +76,37 @@ class Stage:
             wanted["event_id"] = "VARCHAR"
         wanted |= {identifier(n): kind for n, kind in self.extras.items()} | _OWN
         parts = []
-        for number, (relation, present) in enumerate(zip(self.relations, self.present, strict=True)):
-            columns = ", ".join(
-                (f"CAST({name} AS {kind}) AS {name}" if name in present else f"CAST(NULL AS {kind}) AS {name}")
-                if present.get(name) != kind else name
-                for name, kind in wanted.items()
-            )  # fmt: skip
+        for number, present in enumerate(self.present):
+            columns = ", ".join(_column(name, kind, present) for name, kind in wanted.items())
+            rules = self.rules[number]
             parts.append(
                 f"SELECT ({number}::BIGINT << {_FILE_BITS}) | __at AS __seq, {number} AS __file, "
-                f"__at, {columns} FROM {relation}"
+                f"__at, {columns}, {_told(rules, 'reason')} AS __reason, "
+                f"{_told(rules, 'column')} AS __column FROM {self.relations[number]}"
             )
         con.execute(f"CREATE OR REPLACE VIEW {TYPED} AS {' UNION ALL '.join(parts)}")
+
+
+_DERIVED = {"known_time": "event_time", "quantity": "1.0"}
+"""What a column is where its source has none: known when it happened, one unit."""
+
+
+def _column(name: str, kind: str, present: Mapping[str, str]) -> str:
+    if present.get(name) == kind:
+        return name
+    if name in present:
+        return f"CAST({name} AS {kind}) AS {name}"
+    return f"CAST({_DERIVED.get(name, 'NULL')} AS {kind}) AS {name}"
+
+
+def _told(rules: Sequence[Rule], what: str) -> str:
+    """Return SQL of a rule's reason or column, by its number."""
+    branches = " ".join(
+        f"WHEN {i} THEN {literal(getattr(r, what))}"
+        for i, r in enumerate(rules)
+        if getattr(r, what)
+    )
+    return f"CASE __rule {branches} END" if branches else "CAST(NULL AS VARCHAR)"
 
 
 def stage_source(
@@ -102,7 +124,7 @@ def stage_source(
         StorageError: the disk is full.
         UnreadableTextError: the text must be rewritten first.
     """
-    selected, sql = _statement(source, resolved)
+    selected, rules, sql = _statement(source, resolved)
     columns = {name: kind for name, _, kind in selected}
     if privacy is not None:
         sql = hide_typed(con, sql, columns, privacy)
@@ -127,15 +149,23 @@ def stage_source(
         raise translate(error, source.name) from error
     stage.relations.append(relation)
     stage.present.append(columns)
+    stage.rules.append(rules)
     for name, (_, _, kind) in resolved.extras.items():
         stage.extras[name] = kind if stage.extras.get(name, kind) == kind else "VARCHAR"
     stage.event_ids |= "event_id" in resolved.mapped
 
 
-def _statement(source: Source, resolved: Resolved) -> tuple[list[tuple[str, str, str]], str]:
-    """Return the columns (name, SQL, type), and SQL in layers: rows, cells as text, typed values."""
+def _statement(
+    source: Source, resolved: Resolved
+) -> tuple[list[tuple[str, str, str]], list[Rule], str]:
+    """Return the columns (name, SQL, type), the rules, and SQL in layers.
+
+    The layers are: the source's rows, their cells as text, what several values need, typed values,
+    and the first rule that a row breaks.
+    """
     part, mapped = explode(resolved, event_type_sql(resolved))
-    values, rules = typed(resolved, mapped)
+    values, own_rules = typed(resolved, mapped)
+    rules = [*_shape_rules(source, resolved), *own_rules]
     broken = source.broken or "false"
     rows = source.relation
     if part is not None and not (source.positioned or source.unrolled):
@@ -146,37 +176,46 @@ def _statement(source: Source, resolved: Resolved) -> tuple[list[tuple[str, str,
     in_place = source.positioned and part is None
     record = "row_at" if part is not None or source.positioned or source.unrolled else "NULL"
     carried = [f"{broken} AS broken", f"{record} AS record", f"{source.blank or 'false'} AS blank"]
-    carried += _lines(source, broken)
+    if source.kind == "json":
+        carried.append("line")
     cells = [*carried, *_cells(source, resolved, mapped)]
     text = f"SELECT {', '.join(cells)} FROM {rows}"
-    parsed = ", ".join(f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items())
+    parsed = [f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items()]
+    parsed.append(f"{_nothing(mapped)} AS nothing")
+    first = "".join(f", {sql} AS {name}" for name, sql in first_values(resolved, mapped).items())
     # A later layer may read an earlier value, such as the kind of the event.
     selected = _selected(values, mapped, resolved)
-    tried = [*_shape_rules(source, resolved), *rules]
-    selected += [
-        ("__reason", _case(tried, lambda r: literal(r.reason)), "VARCHAR"),
-        ("__column", _case(tried, lambda r: literal(r.column) if r.column else "NULL"), "VARCHAR"),
-        ("__value", f"substr({_case(tried, lambda r: f'CAST({r.value} AS VARCHAR)')}, 1, 200)", "VARCHAR"),
-        ("__lines", "lines", "BIGINT"),
-        ("__record", "record", "BIGINT"),
-        ("__nothing", "nothing", "VARCHAR"),
-    ]
+    selected += [("__rule", "rule", "TINYINT"), ("__value", _value(rules), "VARCHAR")]
+    if record != "NULL":
+        selected.append(("__record", "record", "BIGINT"))
+    if any(m.raw for m in mapped.values()):
+        selected.append(("__nothing", "nothing", "VARCHAR"))
     listed = ", ".join(f"CAST({sql} AS {kind}) AS {name}" for name, sql, kind in selected)
     at = ", record AS __at" if in_place else ""
-    # The first rule that a row breaks is found once, and told three times.
-    broken_rule = " ".join(f"WHEN {r.condition} THEN {i}" for i, r in enumerate(tried))
-    return selected, (
+    broken_rule = " ".join(f"WHEN {r.condition} THEN {i}" for i, r in enumerate(rules))
+    return selected, rules, (
         f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
-        f"FROM (SELECT *, {parsed} FROM ({text})))"
+        f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{first} FROM ({text}))))"
     )
 
 
-def _lines(source: Source, broken: str) -> list[str]:
-    if source.kind != "csv":
-        return ["0 AS lines", *(["line"] if source.kind == "json" else [])]
-    cells = [f"coalesce({c.sql}, '')" for c in source.cells.values() if c.kind == "VARCHAR"]
-    breaks = " + ".join(f"length({c}) - length(replace({c}, chr(10), ''))" for c in cells) or "0"
-    return [f"CASE WHEN {broken} THEN {breaks} ELSE 0 END AS lines"]
+def _nothing(mapped: Mapping[str, Mapped]) -> str:
+    """Return SQL of the word for nothing that a row holds in an id, with the column's name."""
+    plain = ", ".join(literal(w) for w in NULL_WORDS)
+    words = [
+        f"CASE WHEN t_{target} IS NULL AND w_{target} NOT IN ({plain}) "
+        f"THEN w_{target} || {literal(' in ' + target)} END"
+        for target, m in mapped.items()
+        if m.raw
+    ]
+    return f"coalesce({', '.join(words)})" if words else "CAST(NULL AS VARCHAR)"
+
+
+def _value(rules: Sequence[Rule]) -> str:
+    branches = " ".join(
+        f"WHEN {i} THEN CAST({r.value} AS VARCHAR)" for i, r in enumerate(rules) if r.value != "NULL"
+    )
+    return f"substr(CASE rule {branches} END, 1, 200)" if branches else "CAST(NULL AS VARCHAR)"
 
 
 def _cells(
@@ -190,10 +229,7 @@ def _cells(
         if m.native is not None
     ]
     found += [f"{p} AS p_{i}" for i, p in enumerate(resolved.parts)]
-    words = [
-        f"({m.nothing} || {literal(' in ' + target)})" for target, m in mapped.items() if m.nothing
-    ]
-    found.append(f"{f'coalesce({chr(44).join(words)})' if words else 'NULL'} AS nothing")
+    found += [f"{m.raw} AS {identifier('w_' + t)}" for t, m in mapped.items() if m.raw]
     time = mapped.get("event_time")
     if time is not None and time.plus:
         found.append(f"{time.plus} AS n_plus")
@@ -203,11 +239,10 @@ def _cells(
         named = " AND ".join(f"{sql} IS NOT NULL" for sql in resolved.event)
         found.append(f"CASE WHEN {named} THEN hash({', '.join(resolved.event)}) END AS event_key")
     if source.kind == "csv":
-        first = next(iter(source.cells.values())).sql
-        found.append(
-            f"CASE WHEN strlen({first}) < 40 AND regexp_full_match(lower({first}), "
-            f"'{_TOTAL_LINE}') THEN {first} END AS total"
-        )
+        texts = [c.sql for c in source.cells.values() if c.kind == "VARCHAR"]
+        found.append(f"{texts[0]} AS first_cell")
+        # Only a ragged row is asked how many lines a quote took in.
+        found += [f"{sql} AS r_{i}" for i, sql in enumerate(texts)]
     return found
 
 
@@ -220,11 +255,9 @@ def _selected(
         if name in MADE:
             continue
         sql = f"v_{name}" if name in values else f"t_{name}" if name in mapped else None
-        # A row is known when it happened, and one unit, unless the source says otherwise.
-        if name == "known_time":
-            sql = "coalesce(v_known_time, v_event_time)" if name in values else "v_event_time"
-        elif name == "quantity":
-            sql = f"coalesce({sql}, 1.0)" if sql else "1.0"
+        if name in _DERIVED and sql is not None:
+            derived = "v_event_time" if name == "known_time" else _DERIVED[name]
+            sql = f"coalesce({sql}, {derived})"
         if sql is not None:
             found.append((name, sql, column.type))
     if "event_id" in mapped:
@@ -233,7 +266,11 @@ def _selected(
         (identifier(name), f"x_{i}", kind)
         for i, (name, (_, _, kind)) in enumerate(resolved.extras.items())
     ]
-    found += [(name, f"v_{name}", kind) for name, kind in _OWN.items() if name in values]
+    found += [
+        (name, f"v_{name}", kind)
+        for name, kind in _OWN.items()
+        if values.get(name) not in (None, "NULL", "0")
+    ]
     found += [(f"__tie_{i}", f"tie_{i}", "DOUBLE") for i, _ in enumerate(resolved.ties[:3])]
     if resolved.event:
         found.append(("__event", "event_key", "UBIGINT"))
@@ -242,11 +279,16 @@ def _selected(
 
 def _shape_rules(source: Source, resolved: Resolved) -> list[Rule]:
     """Return the reasons that come before all others: a row that is none."""
-    takes_in = "CASE WHEN lines > 0 THEN 'a quote opened here takes in ' || lines || ' more lines' END"
+    cells = [f"r_{i}" for i, c in enumerate(
+        c for c in source.cells.values() if c.kind == "VARCHAR"
+    )]
+    lines = f"length(concat({', '.join(cells)})) - length(replace(concat({', '.join(cells)}), chr(10), ''))"
+    takes_in = f"'a quote opened here takes in ' || nullif({lines}, 0) || ' more lines'"
     rules = [Rule("blank", "", "blank", "NULL")] if source.blank else []
     if source.kind == "csv":
         if resolved.parts or "event_time" in resolved.mapped:
-            rules.append(Rule("total_line", "", "total IS NOT NULL AND v_event_time IS NULL", "total"))
+            sums = f"v_event_time IS NULL AND regexp_full_match(lower(first_cell), '{_TOTAL_LINE}')"
+            rules.append(Rule("total_line", "", sums, "first_cell"))
         rules.append(Rule("ragged_row", "", "broken", takes_in))
     elif source.kind == "json":
         rules.append(Rule("bad_json", "", "broken", "line"))
@@ -255,8 +297,3 @@ def _shape_rules(source: Source, resolved: Resolved) -> list[Rule]:
 
 NO_ROWS = ("blank", "total_line")
 """Reasons of lines that are no rows: neither events nor rejects."""
-
-
-def _case(rules: Sequence[Rule], value: Callable[[Rule], str]) -> str:
-    branches = " ".join(f"WHEN {i} THEN {value(r)}" for i, r in enumerate(rules))
-    return f"CASE rule {branches} END"

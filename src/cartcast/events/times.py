@@ -119,28 +119,37 @@ def zone_sql(text: str) -> str:
 
 
 class TimeSql(NamedTuple):
-    """SQL of a time: in UTC, the kind of its zone (see `zone_sql`), and its local form.
+    """SQL of a time: how it is written, and over that: in UTC, the kind of its zone, its local form.
 
-    `local` is SQL of the time as it was written where it has no zone of its own, else null.
+    `written` is a number for each way of writing ISO 8601, which the others read from the column
+    `kind`; `local` is the time where it has no zone of its own, else null.
     """
 
+    written: str
     utc: str
     zone: str
     local: str
 
 
-def time_sql(text: str, form: str, zone: str | None) -> TimeSql:
-    """Return SQL that makes a UTC timestamp of `text`, null when it is impossible."""
+_PLAIN, _PLAIN_UTC, _OFFSET, _NAIVE, _UTC = range(5)
+
+
+def time_sql(text: str, form: str, zone: str | None, kind: str = "kind") -> TimeSql:
+    """Return SQL that makes a UTC timestamp of `text`, null when it is impossible.
+
+    `kind` is the name of the column that holds what `written` gives.
+    """
     none = "CAST(NULL AS TIMESTAMP)"
     if form in _UNITS:
-        return TimeSql(_epoch(text, form), "1", none)
+        return TimeSql("NULL", _epoch(text, form), "1", none)
     if form == "iso":
-        return _iso(text, zone)
+        return _iso(text, zone, kind)
     if form == "auto":
         digits = f"length(split_part({text}, '.', 1))"
-        iso = _iso(text, zone)
+        iso = _iso(text, zone, kind)
         number = f"regexp_full_match({text}, '\\d{{9,19}}(\\.\\d+)?')"
         return TimeSql(
+            iso.written,
             f"CASE WHEN {number} THEN CASE WHEN {digits} <= 11 THEN {_epoch(text, 'epoch_s')} "
             f"WHEN {digits} <= 14 THEN {_epoch(text, 'epoch_ms')} "
             f"WHEN {digits} <= 17 THEN {_epoch(text, 'epoch_us')} "
@@ -150,8 +159,8 @@ def time_sql(text: str, form: str, zone: str | None) -> TimeSql:
         )
     parsed = f"try_strptime({text}, {literal(form)})"
     if "%z" in form.lower():
-        return TimeSql(f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))", "2", none)
-    return TimeSql(to_utc_sql(parsed, zone), "0", parsed)
+        return TimeSql("NULL", f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))", "2", none)
+    return TimeSql("NULL", to_utc_sql(parsed, zone), "0", parsed)
 
 
 def _epoch(text: str, form: str) -> str:
@@ -159,7 +168,11 @@ def _epoch(text: str, form: str) -> str:
     whole = f"TRY_CAST({text} AS BIGINT)"
     # A whole number needs no decimal arithmetic.
     exact = f"CAST(round(TRY_CAST({text} AS DECIMAL(28, 6)) * {scale}) AS BIGINT)"
-    return _micros(f"CASE WHEN contains({text}, '.') THEN {exact} ELSE {whole} * {scale} END")
+    most = 9223372036854775807 // scale
+    return _micros(
+        f"CASE WHEN contains({text}, '.') THEN {exact} "
+        f"WHEN {whole} BETWEEN 0 AND {most} THEN {whole} * {scale} END"
+    )
 
 
 def _micros(expression: str) -> str:
@@ -170,13 +183,16 @@ def _micros(expression: str) -> str:
     )
 
 
-def _iso(text: str, zone: str | None) -> TimeSql:
+def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
     # Most times are `2024-03-01 10:00:00`, some with ` UTC` or a Z: these need no patterns.
-    plain = f"strlen({text}) = 19 AND {text}[17:17] = ':'"
-    said = f"strlen({text}) = 23 AND ends_with({text}, ' UTC')"
-    zulu = f"strlen({text}) = 20 AND ends_with({text}, 'Z')"
-    kind = zone_sql(text)
-    number = f"{text}[1:1] BETWEEN '0' AND '9'"
+    written = (
+        f"CASE WHEN strlen({text}) = 19 AND {text}[17:17] = ':' THEN {_PLAIN} "
+        f"WHEN (strlen({text}) = 23 AND ends_with({text}, ' UTC')) OR "
+        f"(strlen({text}) = 20 AND ends_with({text}, 'Z')) THEN {_PLAIN_UTC} "
+        f"WHEN NOT {text}[1:1] BETWEEN '0' AND '9' THEN NULL "
+        f"ELSE CASE {zone_sql(text)} WHEN 0 THEN {_NAIVE} WHEN 1 THEN {_UTC} "
+        f"WHEN 2 THEN {_OFFSET} END END"
+    )
     bare = f"TRY_CAST(rtrim(rtrim({text}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
     # A blank between time and offset, and offsets without minutes, are made standard first.
     full = (
@@ -185,13 +201,14 @@ def _iso(text: str, zone: str | None) -> TimeSql:
     )
     aware = f"timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ))"
     local = f"TRY_CAST({text} AS TIMESTAMP)"
+    naive = f"{kind} IN ({_PLAIN}, {_NAIVE})"
     return TimeSql(
-        f"CASE WHEN {plain} THEN {to_utc_sql(local, zone)} "
-        f"WHEN {said} OR {zulu} THEN TRY_CAST({text}[:19] AS TIMESTAMP) "
-        f"WHEN NOT {number} THEN NULL "
-        f"ELSE CASE {kind} WHEN 0 THEN {to_utc_sql(local, zone)} "
-        f"WHEN 1 THEN CASE WHEN right({text}, 1) IN ('Z', 'C', 'T') THEN {bare} "
-        f"ELSE {aware} END ELSE {aware} END END",
-        f"CASE WHEN {plain} THEN 0 WHEN {said} OR {zulu} THEN 1 ELSE {kind} END",
-        f"CASE WHEN {plain} THEN {local} WHEN {number} AND {kind} = 0 THEN {local} END",
+        written,
+        f"CASE WHEN {naive} THEN {to_utc_sql(local, zone)} "
+        f"WHEN {kind} = {_PLAIN_UTC} THEN TRY_CAST({text}[:19] AS TIMESTAMP) "
+        f"WHEN {kind} = {_UTC} AND right({text}, 1) IN ('Z', 'C', 'T') THEN {bare} "
+        f"WHEN {kind} IN ({_UTC}, {_OFFSET}) THEN {aware} END",
+        f"CASE WHEN {naive} THEN 0 WHEN {kind} IN ({_PLAIN_UTC}, {_UTC}) THEN 1 "
+        f"WHEN {kind} = {_OFFSET} THEN 2 END",
+        f"CASE WHEN {naive} THEN {local} END",
     )

@@ -85,7 +85,7 @@ def write_events(
     with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
             f"COPY (SELECT {selected} FROM {source} {order}) TO "
-            f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+            f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION snappy, "
             f"USE_TMP_FILE false, "
             f"ROW_GROUP_SIZE {_ROW_GROUP}, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
         )

@@ -84,7 +84,9 @@ class Source:
     columns: tuple[str, ...]
     currency: str | None
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(
+        self, sql: str, parameters: list[Any] | dict[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         return self.connection.execute(sql, parameters or []).fetchall()
 

@@ -1,13 +1,15 @@
 """The write-ahead log: every accepted event on disk before it is acknowledged.
 
-Records are appended to numbered segments, each with its length and CRC-32. Writers of one moment
-share one write and one `fdatasync` (group commit). A segment torn by a crash is cut at its last
-whole record; a damaged record before the end is an error, not a silent loss.
+Records are appended to numbered segments, each with a mark, its length and CRC-32. Writers of one
+moment share one write and one `fdatasync` (group commit). Reading gives every whole record, and
+what is damaged between them: nothing is passed over in silence.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import re
 import struct
@@ -15,19 +17,24 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
-from cartcast.errors import StorageError
 from cartcast.live.problems import Problem
 
-__all__ = ["Durability", "Log", "read_segment", "segments"]
+__all__ = ["Damage", "Durability", "Log", "read_segment", "segments"]
+
+logger = logging.getLogger(__name__)
 
 Durability = Literal["fsync", "write", "none"]
 """`fsync`: acknowledged events survive a power cut; `write`: a killed process; `none`: neither."""
 
+MARK: Final = b"\xc3\x28CCL\xff"
+"""Begins a record; no UTF-8 text of an event holds it."""
 _HEAD = struct.Struct("<IIq")
 _NAME = re.compile(r"log-(\d{10})\.bin")
 RETRY_SECONDS = 1.0
+CLOSE_SECONDS: Final = 2.0
+"""Time that a stopping server gives a disk that refuses."""
 
 
 def segments(folder: Path) -> dict[int, Path]:
@@ -37,39 +44,65 @@ def segments(folder: Path) -> dict[int, Path]:
 
 
 def record(now: int, data: bytes) -> bytes:
-    """Return one record: its length, the CRC-32 of what follows, the time, the event."""
+    """Return one record: its mark, length, the CRC-32 of what follows, the time, the event."""
     stamp = now.to_bytes(8, "little", signed=True)
-    return _HEAD.pack(len(data), zlib.crc32(data, zlib.crc32(stamp)), now) + data
+    return MARK + _HEAD.pack(len(data), zlib.crc32(data, zlib.crc32(stamp)), now) + data
 
 
-def read_segment(path: Path, last: bool) -> Iterator[tuple[int, bytes]]:
-    """Yield (time, event) of every record; in the `last` segment a torn end is cut off.
+class Damage(NamedTuple):
+    """Bytes of a segment that are no record.
 
-    Raises:
-        StorageError: a record before the end is damaged.
+    Attributes:
+        path: the segment.
+        place: where they begin.
+        data: the bytes.
+        torn: nothing whole follows, and the segment is the last one: a write that was cut off,
+            which was never acknowledged, or room that the disk had given and not filled.
+    """
+
+    path: Path
+    place: int
+    data: bytes
+    torn: bool
+
+
+def read_segment(path: Path, last: bool) -> Iterator[tuple[int, bytes] | Damage]:
+    """Yield (time, event) of every whole record, and the damage in between; changes nothing.
+
+    After damage, reading goes on at the next mark with a whole record behind it. Segments of
+    before the marks are read, too, up to the first damage.
     """
     content = path.read_bytes()
     place, size = 0, len(content)
     while place < size:
-        end = place + _HEAD.size
-        if end <= size:
-            length, crc, now = _HEAD.unpack_from(content, place)
-            data = content[end : end + length]
-            stamp = now.to_bytes(8, "little", signed=True)
-            if len(data) == length and zlib.crc32(data, zlib.crc32(stamp)) == crc:
-                yield now, data
-                place = end + length
-                continue
-            torn = end + length >= size
-        else:
-            torn = True
-        if not (last and torn):
-            raise StorageError(
-                f"{path}: damaged at byte {place}; restore the file from a backup, or start with "
-                "an empty --state-dir."
-            )
-        os.truncate(path, place)
-        return
+        found = _record_at(content, place)
+        if found is None:
+            begin = place
+            place = content.find(MARK, place + 1)
+            while place >= 0 and _record_at(content, place) is None:
+                place = content.find(MARK, place + 1)
+            if place < 0:
+                place = size
+            yield Damage(path, begin, content[begin:place], torn=last and place == size)
+            continue
+        now, data, place = found
+        yield now, data
+
+
+def _record_at(content: bytes, place: int) -> tuple[int, bytes, int] | None:
+    """Return time, event and end of the whole record at `place`, or None."""
+    if content.startswith(MARK, place):
+        place += len(MARK)
+    begin = place + _HEAD.size
+    if begin > len(content):
+        return None
+    length, crc, now = _HEAD.unpack_from(content, place)
+    end = begin + length
+    if end > len(content):
+        return None
+    stamp = now.to_bytes(8, "little", signed=True)
+    data = content[begin:end]
+    return (now, data, end) if zlib.crc32(data, zlib.crc32(stamp)) == crc else None
 
 
 class Log:
@@ -116,6 +149,8 @@ class Log:
         Raises:
             Problem: 503, when the disk refuses; the events stay queued and repeats are harmless.
         """
+        if self.failure is not None:
+            raise _refused(self.failure)
         if self._waiting is None:
             self._waiting = asyncio.get_running_loop().create_future()
             if self._flusher is None:
@@ -130,32 +165,36 @@ class Log:
         return self.number
 
     async def close(self) -> None:
-        """Write what is left and close the segment."""
-        while self._buffer or self._sealed or self._flusher is not None:
-            await self.commit()
+        """Write what is left and close the segment; give up on a disk that goes on refusing."""
+        if self._flusher is None and (self._buffer or self._sealed):
+            self._flusher = asyncio.get_running_loop().create_task(self._flush())
+        if self._flusher is not None:
+            await asyncio.wait([self._flusher], timeout=CLOSE_SECONDS)
+        if self._flusher is not None:
+            logger.warning("the log could not be finished: events that nobody was told were taken")
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
         if self._open is not None:
             os.close(self._open[1])
             self._open = None
-        self._threads.shutdown()
+        self._threads.shutdown(wait=False)
 
     async def _flush(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            while self._waiting is not None:
-                done, self._waiting = self._waiting, None
+            while self._waiting is not None or self._buffer or self._sealed:
                 parts = [*self._sealed, (self.number, b"".join(self._buffer))]
+                done, self._waiting = self._waiting, None
                 self._sealed.clear()
                 self._buffer.clear()
-                await self._write_all(parts, done, loop)
+                await self._write_all(parts, done)
         finally:
             self._flusher = None
+            self._answer_all(OSError(errno.EIO, "the log is closed"))
 
     async def _write_all(
-        self,
-        parts: list[tuple[int, bytes]],
-        done: asyncio.Future[None],
-        loop: asyncio.AbstractEventLoop,
+        self, parts: list[tuple[int, bytes]], done: asyncio.Future[None] | None
     ) -> None:
+        loop = asyncio.get_running_loop()
         while parts:
             try:
                 if self._sync:
@@ -163,16 +202,23 @@ class Log:
                 else:
                     self._write(*parts[0])
             except OSError as error:
+                # Those who wait for this write and for the next hear of it now: only the repeats
+                # below go on.
                 self.failure = error
-                if not done.done():
-                    done.set_exception(_refused(error))
-                    done.exception()
+                _answer(done, error)
+                self._answer_all(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except asyncio.CancelledError:
+                _answer(done, OSError(errno.EIO, "the log is closed"))
+                raise
             parts.pop(0)
         self.failure = None
-        if not done.done():
-            done.set_result(None)
+        _answer(done, None)
+
+    def _answer_all(self, error: OSError) -> None:
+        waiting, self._waiting = self._waiting, None
+        _answer(waiting, error)
 
     def _write(self, number: int, data: bytes) -> None:
         if self._open is None or self._open[0] != number:
@@ -196,6 +242,16 @@ class Log:
             raise
         self._open = (number, handle, size + len(data))
         self.bytes_written += len(data)
+
+
+def _answer(waiting: asyncio.Future[None] | None, error: OSError | None) -> None:
+    if waiting is None or waiting.done():
+        return
+    if error is None:
+        waiting.set_result(None)
+    else:
+        waiting.set_exception(_refused(error))
+        waiting.exception()  # nobody may be left to read it
 
 
 def _refused(error: OSError) -> Problem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,7 @@ class Parity:
         features: one entry per feature.
         late: events that arrived late and were put right; repeats: events sent twice.
         restarts: times the service was killed and came back in between.
+        refused: events that the server did not take, by what it said.
     """
 
     rows: int
@@ -82,6 +84,7 @@ class Parity:
     late: int = 0
     repeats: int = 0
     restarts: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -103,7 +106,7 @@ class _Seen:
     late: int = 0
     repeats: int = 0
     restarts: int = 0
-    extra: set[str] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def parity(
 
     Raises:
         NotFoundError, NotTrustedError: the run or a file is not there, or not as recorded.
-        DataError: the log breaks the contract, or the server refused its events.
+        DataError: the log breaks the contract, the server refused its events, or it is not one
+            that can be compared: used before, another model, a key that sees no features.
     """
     say = progress or _silent
     scorer = load_scorer(run_dir)
@@ -172,12 +176,21 @@ def require_parity(result: Parity) -> None:
     """
     if result.equal:
         return
-    worst = max(result.features, key=lambda d: (d.mismatches, d.max_difference))
+    said = []
+    if result.mismatches:
+        worst = max(result.features, key=lambda d: (d.mismatches, d.max_difference))
+        said.append(
+            f"{result.mismatches} cells differ (most in {worst.feature!r}: {worst.mismatches}, by "
+            f"up to {worst.max_difference:g})"
+        )
+    if result.missing:
+        refused = ", ".join(f"{count} {why}" for why, count in sorted(result.refused.items()))
+        said.append(f"{result.missing} clicks are missing" + (f" ({refused})" if refused else ""))
+    if result.extra:
+        said.append(f"{result.extra} are extra")
     found = finding(
         UNEQUAL,
-        f"{result.mismatches} cells differ (most in {worst.feature!r}: {worst.mismatches}, by up "
-        f"to {worst.max_difference:g}), {result.missing} clicks are missing, {result.extra} are "
-        "extra.",
+        f"{', '.join(said)}.",
         count=result.mismatches + result.missing + result.extra,
     )
     raise BlockedError(f"{found.code}: {found.message} {found.advice}", [found])
@@ -240,7 +253,7 @@ async def _in_process(
             seen.restarts += 1
         time = event.event_time
         moment[0] = max(moment[0], time if isinstance(time, int) else 0)
-        (answer,) = await store.ingest((event,), moment[0], lambda outcomes: list(outcomes))  # type: ignore[arg-type]
+        (answer,) = await store.ingest((event,), moment[0], lambda outcomes, _: list(outcomes))  # type: ignore[arg-type]
         seen.late += answer.status == "late_accepted"
         seen.repeats += answer.status == "duplicate"
         if count % _BATCH == 0:
@@ -299,29 +312,20 @@ def _over_http(
     import msgspec
 
     total = int(pq.ParquetFile(log.path).metadata.num_rows)
-    names, text = scorer.features.names, scorer.features.program.text
-    seen = _Seen(np.full((total, len(names)), NOTHING + 1, np.int64), np.zeros(total, np.int64))
+    shape = (total, len(scorer.features))
+    seen = _Seen(np.full(shape, NOTHING + 1, np.int64), np.zeros(total, np.int64))
     headers = {"content-type": "application/json", **({"x-api-key": key} if key else {})}
 
     def send(http: httpx.Client, batch: list[Event]) -> None:
         body = msgspec.json.encode({"events": batch})
         answer = http.post("/v1/events?every=1&features=1", content=body, headers=headers)
         if answer.status_code != 200:
-            raise DataError(f"{url}: {answer.status_code}: {answer.json().get('detail')}.")
-        for event in answer.json()["answers"]:
-            if event["status"] != "accepted" or event.get("features") is None:
-                continue
-            place = int(event["event_id"])
-            seen.clicks[place] = event["click"]
-            for k, name in enumerate(names):
-                value = event["features"].get(name)
-                if text[k]:
-                    seen.words[place, k] = NOTHING if value is None else hash_text(value)
-                else:
-                    seen.words[place].view(np.float64)[k] = np.nan if value is None else value
+            raise DataError(f"{url}: {answer.status_code}: {_detail(answer)}.")
+        _note(answer.json(), scorer, seen, url)
 
     try:
         with httpx.Client(base_url=url, timeout=60.0) as http:
+            _require_comparable(http, url, headers, scorer.version)
             batch: list[Event] = []
             for number, event in _rows(log, scorer):
                 batch.append(event)
@@ -332,6 +336,62 @@ def _over_http(
     except httpx.TransportError as error:
         raise DataError(f"{url}: the server does not answer ({error}).") from error
     return seen
+
+
+def _require_comparable(http: Any, url: str, headers: dict[str, str], version: str) -> None:
+    """Refuse, before anything is sent, a key, a model or a state that cannot be compared."""
+    models = http.get("/v1/models", headers=headers)
+    if models.status_code in (401, 403):
+        raise DataError(
+            f"{url}: {_detail(models)}: parity needs --key with the scopes ingest and score."
+        )
+    ready = http.get("/readyz")
+    for answer in (models, ready):
+        if answer.status_code != 200:
+            raise DataError(f"{url}: {answer.status_code}: {_detail(answer)}.")
+    served = models.json()["champion"]["version"]
+    if served != version:
+        raise DataError(f"{url}: serves the model {served}, not {version}; give --model that one.")
+    state = ready.json()
+    if state.get("sessions") or state.get("visitors"):
+        raise DataError(
+            f"{url}: the server has been used: it holds {state.get('sessions', 0)} keys of open "
+            f"sessions and {state.get('visitors', 0)} visitors' histories, which would mix with "
+            "the log's. Start one with an empty --state-dir; nothing was sent."
+        )
+
+
+def _note(said: Any, scorer: ModelScorer, seen: _Seen, url: str) -> None:
+    """Note what the server knew after each event of a batch."""
+    names, text = scorer.features.names, scorer.features.program.text
+    for problem in said.get("problems") or ():
+        seen.refused[str(problem.get("detail"))] += 1
+    for event in said["answers"]:
+        status = event["status"]
+        if status == "duplicate":
+            raise DataError(
+                f"{url}: the server has been used: it knows the event {event['event_id']!r} of an "
+                "earlier replay. Start one with an empty state."
+            )
+        if status != "accepted":
+            seen.refused[status] += 1
+            continue
+        place = int(event["event_id"])
+        seen.clicks[place] = event["click"]
+        for k, name in enumerate(names):
+            value = event["features"].get(name)
+            if text[k]:
+                seen.words[place, k] = NOTHING if value is None else hash_text(value)
+            else:
+                seen.words[place].view(np.float64)[k] = np.nan if value is None else value
+
+
+def _detail(answer: Any) -> str:
+    """Return what a refusal says; a proxy's page is not JSON."""
+    try:
+        return str(answer.json().get("detail"))
+    except (ValueError, AttributeError):
+        return str(answer.reason_phrase)
 
 
 def _compare(
@@ -375,6 +435,7 @@ def _compare(
         late=seen.late,
         repeats=seen.repeats,
         restarts=seen.restarts,
+        refused=dict(seen.refused),
     )
 
 

@@ -102,5 +102,5 @@ def from_decoding(error: Exception, prefix: str = "") -> Problem:
     path = (match["path"] or "$").removeprefix("$").lstrip(".")
     if named := _NAMED.search(rule):
         path = f"{path}.{named[1]}" if path else named[1]
-    field = f"{prefix}{path}" or "body"
+    field = f"{prefix}{path}".rstrip(".") or "body"
     return Problem(422, f"{field}: {rule}", field=field, rule=rule)

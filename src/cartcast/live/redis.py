@@ -27,7 +27,7 @@ from cartcast.errors import NotTrustedError, StorageError
 from cartcast.live.event import Event
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Scorer
-from cartcast.live.service import Answer, Render
+from cartcast.live.service import TURN, Answer, Render, render_in_turn
 from cartcast.live.session import (
     Rules,
     Session,
@@ -57,6 +57,8 @@ return 1
 _MOST_EVENTS: Final = 2_000
 _ATTEMPTS: Final = 30
 _POINTER = b"@"
+CLOSE_SECONDS: Final = 2.0
+"""Time that a stopping server gives Redis to take what was begun."""
 
 
 class _Waiting(NamedTuple):
@@ -130,8 +132,11 @@ class RedisStore:
             )
 
     async def close(self) -> None:
-        """Finish what was begun and disconnect."""
-        while self._worker is not None:
+        """Finish what was begun and disconnect; refuse it when Redis takes too long."""
+        if self._worker is not None:
+            await asyncio.wait([self._worker], timeout=CLOSE_SECONDS)
+        if self._worker is not None:
+            self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
         await self._redis.aclose()
 
@@ -164,9 +169,13 @@ class RedisStore:
         """Use another model of the same feature set from the next event on."""
         self._scorer = scorer
 
-    def count(self) -> int | None:
-        """Return None: other workers' sessions are not counted here."""
-        return None
+    def counts(self) -> dict[str, int]:
+        """Return nothing: other workers' sessions are not counted here."""
+        return {}
+
+    def lines(self) -> tuple[str, ...]:
+        """Return nothing: what Redis holds, Redis tells its own exporter."""
+        return ()
 
     async def find(self, identity: str) -> Session | None:
         """Return the open session with this id."""
@@ -217,6 +226,10 @@ class RedisStore:
                     raise Problem(
                         503, "too many writers of one session", headers={"Retry-After": "1"}
                     )
+        except asyncio.CancelledError as error:
+            _fail([*group, *self._queue], _gone(error))
+            self._queue.clear()
+            raise
         except (RedisError, OSError) as error:
             logger.warning("Redis does not answer: %s", type(error).__name__)
             _fail(group, _gone(error))
@@ -240,19 +253,21 @@ class RedisStore:
         for waiting in group:
             outcomes: list[Outcome] = []
             said: list[Answer] = []
-            for event in waiting.events:
+            for place, event in enumerate(waiting.events, 1):
+                if place % TURN == 0:
+                    await asyncio.sleep(0)
                 # As the sweeper does for sessions in memory.
                 known = sessions.find(Sessions.keys_of(event))
                 if known is not None and not known.settled and waiting.now - known.touched > window:
                     sessions.settle(known)
                 outcome = sessions.apply(event, waiting.now)
                 if waiting.each:
-                    said += waiting.render((outcome,))
+                    said += waiting.render((outcome,), set())
                 else:
                     outcomes.append(outcome)
                 if outcome.data is not None:
                     dirty[id(outcome.session)] = outcome.session
-            answers.append(waiting.render(outcomes) if outcomes else said)
+            answers.append(await render_in_turn(outcomes, waiting.render) if outcomes else said)
         if dirty and not await self._store(read, list(dirty.values()), who):
             return False
         for waiting, answer in zip(group, answers, strict=True):
@@ -329,7 +344,7 @@ def _next(version: bytes) -> bytes:
     return b"\x01" + (number + 1).to_bytes(7, "big")
 
 
-def _gone(error: Exception) -> Problem:
+def _gone(error: BaseException) -> Problem:
     slow = isinstance(error, SlowError)
     return Problem(
         503,

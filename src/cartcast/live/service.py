@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from cartcast.errors import NotTrustedError
-from cartcast.live.event import Event, now_micros
+from cartcast.live.clocks import Clock, Leads, age_micros
+from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
 from cartcast.live.sessions import Outcome
 
-__all__ = ["Answer", "Answers", "Live", "Render", "Store"]
+__all__ = ["TURN", "Answer", "Answers", "Live", "Render", "Store", "render_in_turn"]
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -46,7 +48,22 @@ class Answers(msgspec.Struct, omit_defaults=True):
     problems: list[dict[str, Any]] | None = None
 
 
-Render = Callable[[Sequence[Outcome]], list[Answer]]
+Render = Callable[[Sequence[Outcome], set[str]], list[Answer]]
+"""Answers outcomes; sessions in the set have their score already, those scored are added."""
+TURN: Final = 200
+"""Events that are folded, or answered, before others get their turn."""
+
+
+async def render_in_turn(outcomes: Sequence[Outcome], render: Render) -> list[Answer]:
+    """Return the answers of a batch, rendered from its end on; others get their turn between."""
+    scored: set[str] = set()
+    if len(outcomes) <= TURN:
+        return render(outcomes, scored)
+    parts: list[list[Answer]] = []
+    for stop in range(len(outcomes), 0, -TURN):
+        parts.append(render(outcomes[max(stop - TURN, 0) : stop], scored))
+        await asyncio.sleep(0)
+    return [answer for part in reversed(parts) for answer in part]
 
 
 class Store(Protocol):
@@ -92,8 +109,12 @@ class Store(Protocol):
         """Use another model of the same feature set from the next event on."""
         ...
 
-    def count(self) -> int | None:
-        """Return the number of open sessions, when it is known."""
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of `sessions` (keys of open ones) and `visitors`, where known."""
+        ...
+
+    def lines(self) -> Iterable[str]:
+        """Return what Prometheus may know of the state."""
         ...
 
 
@@ -109,6 +130,8 @@ class Live:
         self.scorer = scorer
         self.store = store
         self.metrics = Metrics()
+        self.clock = Clock()
+        self.leads = Leads()
         self.refused_model: str | None = None
         self.started = time.time()
 
@@ -134,10 +157,10 @@ class Live:
             if event.extra:
                 self.scorer.check(event)
 
-        def render(outcomes: Sequence[Outcome]) -> list[Answer]:
-            return self._render(outcomes, scores, every, features, reasons)
+        def render(outcomes: Sequence[Outcome], scored: set[str]) -> list[Answer]:
+            return self._render(outcomes, scores, scored, features, reasons)
 
-        return await self.store.ingest(events, now or now_micros(), render, every)
+        return await self.store.ingest(events, now or age_micros(), render, every)
 
     def take(self, scorer: Scorer) -> None:
         """Use a new champion from the next event on; no request is lost.
@@ -158,16 +181,21 @@ class Live:
         self.metrics.models_taken += 1
 
     def _render(
-        self, outcomes: Sequence[Outcome], scores: bool, every: bool, features: bool, reasons: int
+        self,
+        outcomes: Sequence[Outcome],
+        scores: bool,
+        scored: set[str],
+        features: bool,
+        reasons: int,
     ) -> list[Answer]:
+        """Answer events, the last first; sessions in `scored` have their score already."""
         scorer, counts = self.scorer, self.metrics.events
         answers = []
-        scored: set[str] = set()
         for outcome in reversed(outcomes):
             status, session, event, _ = outcome
             counts[status] += 1
             answer = Answer(status, event.event_id, session.id, session.clicks)
-            if scores and (every or session.id not in scored):
+            if scores and session.id not in scored:
                 scored.add(session.id)
                 score = scorer.score(session.state)
                 answer.p_buy, answer.revenue, answer.segment = score

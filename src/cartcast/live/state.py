@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from filelock import FileLock, Timeout
 
+from cartcast.atomic import write_text
 from cartcast.errors import NotTrustedError, StorageError
+from cartcast.findings import Finding
+from cartcast.live.clocks import age_micros
 from cartcast.live.event import Event
-from cartcast.live.log import Durability, Log, read_segment, segments
+from cartcast.live.log import Damage, Durability, Log, read_segment, segments
+from cartcast.live.problems import Problem
+from cartcast.live.quarantine import set_aside
 from cartcast.live.rest import hash_at_rest, id_hash, pack_visitor, touched_at
+from cartcast.live.room import make_room
 from cartcast.live.scorer import Scorer
-from cartcast.live.service import Answer, Render
+from cartcast.live.service import TURN, Answer, Render, render_in_turn
 from cartcast.live.session import Rules, Session, Visitor, load_session
-from cartcast.live.sessions import Sessions
+from cartcast.live.sessions import Outcome, Sessions
 from cartcast.live.snapshot import Snapshot, newest_snapshot, read_snapshot
 
-__all__ = ["MemoryStore"]
+__all__ = ["MOST_MEMORY", "MemoryStore"]
 
 SNAPSHOT_BYTES: Final = 64 * 2**20
 """Bytes of log after which a snapshot is taken and the log before it is removed."""
+MOST_MEMORY: Final = 2 * 2**30
+"""Bytes that sessions and visitors' histories may take."""
 _SWEEP_SLICE: Final = 1_000
 _SWEEP_PAUSE: Final = 0.02
 
@@ -43,7 +50,8 @@ class MemoryStore:
         rules: of sessions.
         folder: for log and snapshots; None keeps nothing.
         durability: what an acknowledged event survives, see `cartcast.live.log`.
-        clock: microseconds now, by which sessions expire; tests and replays give their own.
+        clock: microseconds by which sessions expire; tests and replays give their own.
+        most_memory: bytes that sessions and histories may take (`cartcast.live.room`).
         event_clock: sessions expire by the newest arrival's time, for logs of the past.
         sweeps: look after expired sessions by itself; else `sweep` is called by the owner.
     """
@@ -57,12 +65,17 @@ class MemoryStore:
         clock: Callable[[], int] | None = None,
         sweeps: bool = True,
         event_clock: bool = False,
+        most_memory: int = MOST_MEMORY,
     ) -> None:
         self.sessions = Sessions(scorer, rules)
         self.folder = folder if durability != "none" else None
         self.newest = 0
-        self.clock: Callable[[], int] = clock or (self._newest if event_clock else _wall)
+        self.clock: Callable[[], int] = clock or (self._newest if event_clock else age_micros)
         self.recovered = 0
+        self.findings: list[Finding] = []
+        self.most_memory = most_memory
+        self.memory = self.settled = self.forgotten = self.refused = 0
+        self._lane = asyncio.Lock()
         self._sweeps = sweeps
         self._durability: Durability = durability
         self._log: Log | None = None
@@ -116,27 +129,70 @@ class MemoryStore:
         Raises:
             Problem: 503, when the disk refuses; nothing is acknowledged.
         """
-        log, apply = self._log, self.sessions.apply
+        log = self._log
         if now > self.newest:
             self.newest = now
         if log is not None:
             log.check()
-        outcomes, answers = [], []
-        for event in events:
-            outcome = apply(event, now)
-            if log is not None and outcome.data is not None:
-                log.append(now, outcome.data)
-            if each:
-                answers += render((outcome,))
-            else:
-                outcomes.append(outcome)
-        if outcomes:
-            answers = render(outcomes)
+        if self.memory > self.most_memory:
+            self._refuse_new(events)
+        if len(events) <= TURN:
+            answers = self._fold(events, now, render, each)
+        else:
+            async with self._lane:
+                answers = await self._fold_in_turn(events, now, render, each)
         if log is None:
             return answers
         # A repeat waits too: the first sending may not be on disk yet.
         await log.commit()
         return answers
+
+    def _fold(self, events: Sequence[Event], now: int, render: Render, each: bool) -> list[Answer]:
+        log, apply = self._log, self.sessions.apply
+        outcomes: list[Outcome] = []
+        answers: list[Answer] = []
+        for event in events:
+            outcome = apply(event, now)
+            if log is not None and outcome.data is not None:
+                log.append(now, outcome.data)
+            if each:
+                answers += render((outcome,), set())
+            else:
+                outcomes.append(outcome)
+        return answers if each else render(outcomes, set())
+
+    async def _fold_in_turn(
+        self, events: Sequence[Event], now: int, render: Render, each: bool
+    ) -> list[Answer]:
+        """Fold a large batch; others get their turn in between."""
+        outcomes: list[Outcome] = []
+        answers: list[Answer] = []
+
+        def hold(found: Sequence[Outcome], _: set[str]) -> list[Answer]:
+            outcomes.extend(found)
+            return []
+
+        for start in range(0, len(events), TURN):
+            answers += self._fold(events[start : start + TURN], now, render if each else hold, each)
+            await asyncio.sleep(0)
+        return answers if each else await render_in_turn(outcomes, render)
+
+    def _refuse_new(self, events: Sequence[Event]) -> None:
+        """Refuse a body that would open a session while there is no room.
+
+        Raises:
+            Problem: 503 with Retry-After.
+        """
+        index = self.sessions.index
+        for event in events:
+            if not any(key in index for key in Sessions.keys_of(event)):
+                self.refused += 1
+                raise Problem(
+                    503,
+                    "there is no room for new sessions; nothing was taken",
+                    rule=f"sessions take at most {self.most_memory} bytes",
+                    headers={"Retry-After": "30"},
+                )
 
     async def ready(self) -> None:
         """Return when the state can be written.
@@ -151,9 +207,9 @@ class MemoryStore:
         """Use another model of the same feature set from the next event on."""
         self.sessions.scorer = scorer
 
-    def count(self) -> int:
-        """Return the number of keys of open sessions."""
-        return len(self.sessions.index)
+    def counts(self) -> dict[str, int]:
+        """Return the numbers of keys of open sessions and of visitors' histories."""
+        return {"sessions": len(self.sessions.index), "visitors": len(self.sessions.visitors)}
 
     async def find_visitor(self, event: Event) -> Session | None:
         """Return the open session that an event of this visitor would join."""
@@ -203,7 +259,24 @@ class MemoryStore:
                 limit = max(SNAPSHOT_BYTES, self._snapshot_bytes)
                 if self._log.bytes_written > limit and self._log.failure is None:
                     await self._take_snapshot()
+            await self.make_room()
             await asyncio.sleep(1.0)
+
+    async def make_room(self) -> None:
+        """Weigh sessions and histories, and make room when they are too much."""
+        self.memory, settled, forgotten = await make_room(self.sessions, self.most_memory)
+        self.settled += settled
+        self.forgotten += forgotten
+
+    def lines(self) -> Iterator[str]:
+        """Yield what Prometheus may know of the state."""
+        yield f"cartcast_sessions {len(self.sessions.index)}"
+        yield f"cartcast_memory_bytes {self.memory}"
+        yield f"cartcast_memory_limit_bytes {self.most_memory}"
+        yield f"cartcast_sessions_settled_early_total {self.settled}"
+        yield f"cartcast_visitors_forgotten_total {self.forgotten}"
+        yield f"cartcast_sessions_refused_total {self.refused}"
+        yield f"cartcast_log_findings_total {len(self.findings)}"
 
     def sweep_visitors(self, names: Iterable[str]) -> None:
         """Forget, or put to rest, those visitors whose time has come."""
@@ -265,7 +338,11 @@ class MemoryStore:
         found = {n: p for n, p in segments(folder).items() if n >= first}
         newest_number = max(found, default=first - 1)
         for number, path in found.items():
-            for now, data in read_segment(path, last=number == newest_number):
+            for one in read_segment(path, last=number == newest_number):
+                if isinstance(one, Damage):
+                    self.findings.append(set_aside(one))
+                    continue
+                now, data = one
                 sessions.apply(_DECODE(data), now)
                 self.recovered += 1
         self.newest = max(
@@ -278,16 +355,13 @@ class MemoryStore:
         path = folder / "features"
         if path.is_file():
             recorded = path.read_text(encoding="utf-8").strip()
-            if recorded != fingerprint:
+            if recorded and recorded != fingerprint:
                 raise NotTrustedError(
                     f"{folder}: its states belong to the feature set {recorded[:12]}, the model's "
                     f"is {fingerprint[:12]}; serve a model of that set, or start with an empty "
                     "--state-dir."
                 )
-            return
-        path.write_text(fingerprint + "\n", encoding="utf-8")
+            if recorded:
+                return
+        write_text(path, fingerprint + "\n")
         os.chmod(path, 0o600)
-
-
-def _wall() -> int:
-    return time.time_ns() // 1000

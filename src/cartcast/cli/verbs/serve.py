@@ -54,6 +54,18 @@ def add(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option("--origin", help="Web origin whose pages may call; repeat, or *."),
         ] = None,
+        credentials: Annotated[
+            bool, typer.Option("--credentials", help="Pages of these origins may send cookies.")
+        ] = False,
+        max_connections: Annotated[
+            int, typer.Option("--max-connections", min=1, help="Open connections in all.")
+        ] = 800,
+        max_each: Annotated[
+            int, typer.Option("--max-each", min=1, help="Open connections of one address.")
+        ] = 256,
+        max_memory: Annotated[
+            str, typer.Option("--max-memory", help="What sessions and histories may take.")
+        ] = "2GB",
         no_docs: Annotated[bool, typer.Option("--no-docs", help="Close /docs.")] = False,
         no_metrics: Annotated[bool, typer.Option("--no-metrics", help="Close /metrics.")] = False,
         tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate.")] = None,
@@ -80,6 +92,7 @@ def add(app: typer.Typer) -> None:
                 durability=durability,
                 late_window=parse_duration(late_window),
                 session_ttl=parse_duration(session_ttl),
+                most_memory=parse_size(max_memory),
                 keys=_keys(keys, home() / "keys.json"),
                 open_to_all=open_to_all,
                 workers=workers,
@@ -90,6 +103,9 @@ def add(app: typer.Typer) -> None:
                     max_body=parse_size(max_body),
                     rate=rate,
                     origins=tuple(origin or ()),
+                    credentials=credentials,
+                    max_connections=max_connections,
+                    max_each=max_each,
                     docs=not no_docs,
                     metrics=not no_metrics,
                 ),

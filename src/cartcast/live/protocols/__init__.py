@@ -1,8 +1,8 @@
 """Wire formats: each module turns one tracker's body into canonical events.
 
 A protocol is a function `parse(body, context) -> Parsed`. Trackers send what they can, so one
-bad event in a tracker's batch is set aside with its reason and the others are kept; Cartcast's
-own format is strict and refuses the whole body.
+bad event in a batch is set aside with its reason and the others are kept. When nothing in a body
+is usable, it is refused with the first reason.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Context(NamedTuple):
     Attributes:
         received: microseconds since 1970 when the body came in.
         max_ahead: microseconds that an event may lie in the future.
-        max_events: largest number of events in one body.
+        max_events: largest number of events that one body may become.
     """
 
     received: int
@@ -38,14 +38,12 @@ class Parsed(NamedTuple):
         problems: (position in the body, problem) of each event set aside.
         single: the body was one event, so the answer is one object.
         ignored: events of kinds that carry no behaviour (identify, alias, group).
-        key: the key that the body carries, for trackers that cannot send headers.
     """
 
     events: list[Event]
     problems: list[tuple[int, Problem]]
     single: bool = False
     ignored: int = 0
-    key: str | None = None
 
 
 Protocol = Callable[[bytes, Context], Parsed]

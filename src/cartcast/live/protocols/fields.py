@@ -12,6 +12,7 @@ import msgspec
 from cartcast.live.event import MAX_TEXT, Event, check, micros
 from cartcast.live.problems import Problem, from_decoding
 from cartcast.live.protocols import Context, Parsed
+from cartcast.live.protocols.tolerant import read_json, require_bounded, unfit
 
 __all__ = ["Fields", "collect", "corrected_time", "decode", "moment"]
 
@@ -26,26 +27,29 @@ class Fields:
     3.0
     """
 
-    __slots__ = ("_data", "_where")
+    __slots__ = ("_doubtful", "data", "where")
 
-    def __init__(self, data: Mapping[str, Any], where: str = "") -> None:
-        self._data = data
-        self._where = where
+    def __init__(self, data: Mapping[str, Any], where: str = "", doubtful: bool = False) -> None:
+        self.data = data
+        self.where = where
+        self._doubtful = doubtful
 
     def refuse(self, name: str, rule: str, got: object = None) -> Problem:
         """Return the problem of one field."""
-        path = self._where + name
+        path = self.where + name
         seen = "" if got is None else f", got {str(got)[:80]!r}"
         return Problem(422, f"{path} {rule}{seen}", field=path, rule=rule)
 
     def text(self, *names: str, longest: int = MAX_TEXT) -> str | None:
         """Return the first of `names` that holds a text (numbers are written out)."""
         for name in names:
-            value = self._data.get(name)
+            value = self.data.get(name)
             if value is None or value == "":
                 continue
             if isinstance(value, bool) or not isinstance(value, str | int | float):
                 raise self.refuse(name, "must be a text", type(value).__name__)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise self.refuse(name, "must be a text", value)
             value = str(value)
             if len(value) > longest:
                 raise self.refuse(name, f"must have at most {longest} characters", len(value))
@@ -55,7 +59,7 @@ class Fields:
     def number(self, *names: str, least: float | None = 0.0, parse: bool = False) -> float | None:
         """Return the first of `names` that holds a finite number; texts only when `parse`."""
         for name in names:
-            value = self._data.get(name)
+            value = self.data.get(name)
             if value is None or (parse and value == ""):
                 continue
             if isinstance(value, str) and parse:
@@ -65,7 +69,7 @@ class Fields:
                     raise self.refuse(name, "must be a number", value) from None
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise self.refuse(name, "must be a number", type(value).__name__)
-            if not math.isfinite(value) or abs(value) > 1e17:
+            if not abs(value) <= 1e17:  # a NaN fulfils nothing; a long integer is no float
                 raise self.refuse(name, "must be a finite number", value)
             if least is not None and value < least:
                 raise self.refuse(name, f"must be >= {least:g}", value)
@@ -74,44 +78,71 @@ class Fields:
 
     def nested(self, name: str) -> Fields:
         """Return the object under `name`; empty when it is absent."""
-        value = self._data.get(name)
+        value = self.data.get(name)
         if value is None:
             value = {}
         if not isinstance(value, Mapping):
             raise self.refuse(name, "must be an object", type(value).__name__)
-        return Fields(value, f"{self._where}{name}.")
+        return Fields(value, f"{self.where}{name}.")
 
-    def objects(self, name: str, most: int = 200) -> list[Fields]:
-        """Return the objects of the list under `name`; empty when it is absent."""
-        value = self._data.get(name)
+    def objects(self, name: str, most: int = 200, first: int | None = None) -> list[Fields]:
+        """Return the objects of the list under `name`, at most the `first`; empty when absent."""
+        found = []
+        for item in self.items(name, most, first):
+            if isinstance(item, Problem):
+                raise item
+            found.append(item)
+        return found
+
+    def items(self, name: str, most: int, first: int | None = None) -> list[Fields | Problem]:
+        """Return the objects of the list under `name`, with a problem for what is none."""
+        value = self.data.get(name)
         if value is None:
             return []
         if not isinstance(value, list):
             raise self.refuse(name, "must be a list", type(value).__name__)
         if len(value) > most:
             raise self.refuse(name, f"must hold at most {most} entries", len(value))
-        found = []
-        for index, item in enumerate(value):
-            if not isinstance(item, Mapping):
-                raise self.refuse(f"{name}[{index}]", "must be an object", type(item).__name__)
-            found.append(Fields(item, f"{self._where}{name}[{index}]."))
+        found: list[Fields | Problem] = []
+        for index, item in enumerate(value[:first]):
+            if isinstance(item, Mapping):
+                found.append(Fields(item, f"{self.where}{name}[{index}].", self._doubtful))
+            else:
+                kind = type(item).__name__
+                found.append(self.refuse(f"{name}[{index}]", "must be an object", kind))
         return found
+
+    def require_fit(self) -> None:
+        """Refuse an object with a value that JSON cannot carry.
+
+        Raises:
+            Problem: 422, naming the value's place.
+        """
+        if self._doubtful and (problem := unfit(self.data, self.where.rstrip("."))) is not None:
+            raise problem
 
     def has(self, *names: str) -> bool:
         """Tell whether one of `names` is there and not null."""
-        return any(self._data.get(name) is not None for name in names)
+        return any(self.data.get(name) is not None for name in names)
 
 
 def decode(body: bytes) -> Fields:
-    """Return the body's JSON object.
+    """Return the body's JSON object; one with broken values is read so that the rest is kept.
 
     Raises:
-        Problem: 400 when it is not JSON, 422 when it is not an object.
+        Problem: 400 when it is not JSON, 413 when it is too much, 422 when it is not an object.
     """
+    require_bounded(body)
     try:
         return Fields(msgspec.json.decode(body, type=dict[str, Any]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise from_decoding(error) from error
+        try:
+            data = read_json(body)
+        except (ValueError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise from_decoding(error) from error
+        return Fields(data, doubtful=True)
 
 
 def moment(fields: Fields, *names: str) -> int | None:
@@ -143,17 +174,17 @@ def corrected_time(time: int | None, sent: int | None, received: int) -> int | N
 
 
 def collect(
-    items: Iterable[Fields],
+    items: Iterable[Fields | Problem],
     read: Callable[[Fields], list[Event]],
     context: Context,
     name: str,
-    key: str | None = None,
     single: bool = False,
 ) -> Parsed:
-    """Read every item of a tracker's batch; those that break a rule are set aside with it.
+    """Read every item of a batch; those that break a rule are set aside with it.
 
     Raises:
-        Problem: the only item, or all of them, were refused; the first one's problem.
+        Problem: 413 when the items become too many events; when the only item, or all of them,
+            were refused, the first one's problem.
     """
     events: list[Event] = []
     problems: list[tuple[int, Problem]] = []
@@ -161,6 +192,9 @@ def collect(
     for index, item in enumerate(items):
         count += 1
         try:
+            if isinstance(item, Problem):
+                raise item
+            item.require_fit()
             found = read(item)
             where = "" if single else f"{name}[{index}]."
             for event in found:
@@ -170,8 +204,11 @@ def collect(
             continue
         ignored += not found
         events.extend(found)
+        if len(events) > context.max_events:
+            rule = f"must become at most {context.max_events} events, one per product of an order"
+            raise Problem(413, f"{name} {rule}", field=name, rule=rule)
     if count == 0:
         raise Problem(422, f"{name} must hold at least one event, got 0", field=name)
     if len(problems) == count:
         raise problems[0][1]
-    return Parsed(events, problems, single and len(events) == 1, ignored, key)
+    return Parsed(events, problems, single and len(events) == 1, ignored)

@@ -39,7 +39,7 @@ def parse(body: bytes, context: Context) -> Parsed:
             event.user_id, event.device, event.country = user, device, country
         return found
 
-    return collect(whole.objects("events", most=MAX_EVENTS), read, context, "events")
+    return collect(whole.items("events", MAX_EVENTS), read, context, "events")
 
 
 def _micros(fields: Fields, name: str) -> int | None:
@@ -71,9 +71,8 @@ def _event(item: Fields, client: str, time: int | None) -> list[Event]:
         "campaign": params.text("campaign"),
         "page": params.text("page_location", "page_path"),
     }
-    products = params.objects("items")
-    if name not in ("purchase", "refund"):
-        products = products[:1]
+    order = name in ("purchase", "refund")
+    products = params.objects("items", first=None if order else 1)
     if not products:
         event = Event(**base)  # type: ignore[arg-type]
         if name == "purchase":

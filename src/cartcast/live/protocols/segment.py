@@ -7,14 +7,40 @@ one purchase event per product, all with the order's id.
 
 from __future__ import annotations
 
+import re
+
+import msgspec
+
 from cartcast.events.words import EVENT_WORDS
 from cartcast.live.event import MAX_ID, Event
 from cartcast.live.protocols import Context, Parsed
 from cartcast.live.protocols.fields import Fields, collect, corrected_time, decode, moment
 
-__all__ = ["parse"]
+__all__ = ["key_in", "parse"]
 
 _SILENT = frozenset({"identify", "alias", "group"})
+
+
+class _Keyed(msgspec.Struct):
+    writeKey: str | None = None  # noqa: N815 - the field's name
+
+
+_KEYED = msgspec.json.Decoder(_Keyed)
+_KEY = re.compile(rb'"writeKey"\s*:\s*"([^"\\]{1,256})"').search
+
+
+def key_in(body: bytes) -> str | None:
+    """Return the write key without reading the rest; nothing is spent on a body without one.
+
+    >>> key_in(b'{"batch": [{"type": "page"}], "writeKey": "k"}')
+    'k'
+    """
+    try:
+        return _KEYED.decode(body).writeKey
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # One broken event must not cost the others their key.
+        found = _KEY(body)
+        return found[1].decode("latin-1") if found else None
 
 
 def parse(body: bytes, context: Context) -> Parsed:
@@ -24,15 +50,14 @@ def parse(body: bytes, context: Context) -> Parsed:
         Problem: 400 for a broken body, 413 for too many, 422 when nothing in it is usable.
     """
     whole = decode(body)
-    key = whole.text("writeKey", longest=MAX_ID)
     sent = moment(whole, "sentAt", "sent_at")
     single = not whole.has("batch")
-    items = [whole] if single else whole.objects("batch", most=context.max_events)
+    items = [whole] if single else whole.items("batch", context.max_events)
 
     def read(item: Fields) -> list[Event]:
         return _message(item, sent, context.received)
 
-    return collect(items, read, context, "batch", key, single)
+    return collect(items, read, context, "batch", single)
 
 
 def _message(item: Fields, sent: int | None, received: int) -> list[Event]:
@@ -66,9 +91,8 @@ def _message(item: Fields, sent: int | None, received: int) -> list[Event]:
         "campaign": campaign.text("name"),
         "page": properties.text("path") or page.text("path") or item.text("name"),
     }
-    products = properties.objects("products")
-    if event_type not in ("purchase", "refund"):
-        products = products[:1]
+    order = event_type in ("purchase", "refund")
+    products = properties.objects("products", first=None if order else 1)
     if not products:
         event = _with_product(base, properties, 0)
         if event_type == "purchase" and event.price is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from cartcast.live.protocols import Context, Parsed
 from cartcast.live.protocols.fields import Fields, collect, corrected_time, decode
 from cartcast.live.protocols.segment import _currency
 
-__all__ = ["ACTIONS", "parse"]
+__all__ = ["ACTIONS", "key_in", "parse"]
 
 ACTIONS = {
     "product_view": "view_item",
@@ -36,6 +37,33 @@ ACTIONS = {
 """Types of `snowplow_ecommerce_action`, and the canonical events that they are."""
 
 
+class _Aid(msgspec.Struct):
+    aid: str | None = None
+
+
+class _Keyed(msgspec.Struct):
+    data: list[_Aid] = []
+
+
+_KEYED = msgspec.json.Decoder(_Keyed)
+_KEY = re.compile(rb'"aid"\s*:\s*"([^"\\]{1,256})"').search
+
+
+def key_in(body: bytes) -> str | None:
+    """Return the first event's application id, reading nothing else.
+
+    >>> key_in(b'{"data": [{"e": "pv", "aid": "k"}]}')
+    'k'
+    """
+    try:
+        data = _KEYED.decode(body).data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # One broken event must not cost the others their key.
+        found = _KEY(body)
+        return found[1].decode("latin-1") if found else None
+    return data[0].aid if data else None
+
+
 def parse(body: bytes, context: Context) -> Parsed:
     """Return the events of a payload.
 
@@ -46,13 +74,12 @@ def parse(body: bytes, context: Context) -> Parsed:
     schema = whole.text("schema") or ""
     if "/payload_data/" not in schema:
         raise whole.refuse("schema", "must be an iglu payload_data schema", schema)
-    items = whole.objects("data", most=context.max_events)
-    key = items[0].text("aid", longest=MAX_ID) if items else None
+    items = whole.items("data", context.max_events)
 
     def read(item: Fields) -> list[Event]:
         return _event(item, context.received)
 
-    return collect(items, read, context, "data", key)
+    return collect(items, read, context, "data")
 
 
 def _event(item: Fields, received: int) -> list[Event]:

@@ -1,0 +1,216 @@
+"""`cartcast experiment`: design, assign, analyze and decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cartcast.cli.shell import print_json, show_findings
+
+if TYPE_CHECKING:
+    from cartcast.experiments.decision import Journal
+    from cartcast.experiments.plan import Plan
+    from cartcast.experiments.results import Comparison
+
+_PLAN = typer.Argument(help="YAML plan of the experiment.")
+_SOURCE = typer.Argument(help="Clean log, or a table of units when the plan has no quantities.")
+_EXPOSURES = typer.Option(help="File with unit, arm, exposed; without, the hash decides.")
+_NAME = typer.Option("--name", help="Experiment, when the plan holds several.")
+_JSON = typer.Option("--json", help="Print one JSON document.")
+_JOURNAL = typer.Option(help="File of looks and decisions; default .cartcast/experiments/.")
+
+
+def add(app: typer.Typer) -> None:
+    """Register the verb and its words."""
+    experiment = typer.Typer(help="Experiments: what works, and for whom.", no_args_is_help=True)
+    app.add_typer(experiment, name="experiment")
+    for command in (design, assign, analyze, decide):
+        experiment.command(command.__name__)(command)
+
+
+def design(
+    plan: Annotated[Path, _PLAN],
+    past: Annotated[str, typer.Argument(help="Past: a clean log, or a table of units.")],
+    metric: Annotated[str, typer.Option(help="Metric that decides.")],
+    weeks: Annotated[float, typer.Option(help="Weeks that the past units came in.")],
+    relative: Annotated[
+        float | None, typer.Option(help="Least relative effect that matters, such as 0.02.")
+    ] = None,
+    worth: Annotated[
+        float | None, typer.Option(help="Or: least money a month that matters.")
+    ] = None,
+    name: Annotated[str | None, _NAME] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say how long a test must run, what it will see, and whether it is worth it."""
+    from cartcast import experiments
+    from cartcast.experiments.units import open_units
+
+    declared = _plan(plan, name)
+    units, _ = experiments.units_of(past, declared)
+    with open_units(units) as table:
+        rows = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+    d = experiments.design(rows, declared, metric, weeks=weeks, relative=relative, worth=worth)
+    if json:
+        print_json(d.as_dict())
+        return
+    typer.echo(f"{d.metric}: {d.baseline:.5g} today; {d.effect:.4g} ({d.relative:+.2%}) matters")
+    typer.echo(f"  {d.needed:,} units of two arms, {d.weeks} weeks, power {d.power:.0%}")
+    typer.echo(f"  smallest effect found with 80 %: {d.detectable / d.baseline:.2%}")
+    typer.echo(
+        f"  looks as planned: {d.looks_weeks} weeks at most; always valid: "
+        f"{d.always_valid_weeks} weeks"
+    )
+    if d.false_alarms is not None:
+        typer.echo(
+            f"  drawn from the past {d.drawn} times: false alarms {d.false_alarms:.1%}, power "
+            f"{d.drawn_power:.0%} (formula {d.formula_power:.0%})"
+        )
+    show_findings(d.findings)
+
+
+def assign(
+    plan: Annotated[Path, _PLAN],
+    units: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet file with a column of ids.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="One id instead.")] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column of the ids; default: the plan's.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write: unit, arm.")] = None,
+    sql: Annotated[bool, typer.Option("--sql", help="Print the DuckDB expression.")] = False,
+    name: Annotated[str | None, _NAME] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say which arm units belong to: one id, a file of ids, or as SQL."""
+    from cartcast import experiments
+    from cartcast.errors import UsageError
+
+    declared = _plan(plan, name)
+    column = column or declared.unit
+    if sql:
+        from cartcast.events.sql import identifier
+
+        typer.echo(declared.allocation.assign_sql(identifier(column)))
+    elif unit is not None:
+        got = declared.allocation.assign(unit)
+        print_json(vars(got)) if json else typer.echo(
+            f"{got.unit}: {got.arm or 'none'} ({got.reason})"
+        )
+    elif units is not None and out is not None:
+        counts = experiments.assign_file(declared.allocation, units, column, out)
+        if json:
+            print_json(counts)
+        else:
+            for arm, n in counts.items():
+                typer.echo(f"  {arm:<20} {n:>12,}")
+    else:
+        raise UsageError("give --unit ID, --sql, or a file of ids with --out.")
+
+
+def analyze(
+    source: Annotated[str, _SOURCE],
+    plan: Annotated[
+        Path | None, typer.Option(help="YAML plan; without: cumulative statistics.")
+    ] = None,
+    exposures: Annotated[Path | None, _EXPOSURES] = None,
+    journal: Annotated[Path | None, _JOURNAL] = None,
+    name: Annotated[str | None, _NAME] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Compare the arms: a log or table of units by a plan, or a table of cumulative statistics."""
+    from cartcast import experiments
+
+    if plan is None:
+        _pairs(experiments.analyze_statistics(source), json)
+        return
+    declared = _plan(plan, name)
+    found = experiments.look(
+        source, declared, exposures=exposures, journal=_journal(journal, declared)
+    )
+    if json:
+        print_json(found.as_dict())
+        return
+    counts = ", ".join(f"{a} {n:,}" for a, n in found.sample_ratio.units.items())
+    typer.echo(f"{found.experiment}: {counts}")
+    for c in found.comparisons:
+        typer.echo(_line(c))
+    show_findings(found.findings)
+
+
+def decide(
+    source: Annotated[str, _SOURCE],
+    plan: Annotated[Path, typer.Option(help="YAML plan of the experiment.")],
+    metric: Annotated[str, typer.Option(help="Goal that decides.")],
+    arm: Annotated[str | None, typer.Option(help="Arm; default: the best.")] = None,
+    units_a_month: Annotated[
+        float | None, typer.Option(help="Units a month, for a metric of money per unit.")
+    ] = None,
+    exposures: Annotated[Path | None, _EXPOSURES] = None,
+    out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
+    journal: Annotated[Path | None, _JOURNAL] = None,
+    name: Annotated[str | None, _NAME] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say what to do and why; the decision is kept with the looks before it."""
+    from cartcast import experiments
+    from cartcast.atomic import write_text
+    from cartcast.cli.shell import plain
+
+    declared = _plan(plan, name)
+    kept = _journal(journal, declared)
+    found = experiments.look(source, declared, exposures=exposures, journal=kept)
+    looked = sum(e["kind"] == "look" for e in kept.entries())
+    decision = experiments.decide(
+        found, declared, metric, arm, units_a_month=units_a_month, looks=looked
+    )
+    kept.add("decision", plain(decision.as_dict()))
+    if out is not None:
+        write_text(out, decision.markdown(found))
+    if json:
+        print_json({**decision.as_dict(), "findings": [f.as_dict() for f in found.findings]})
+    else:
+        typer.echo(decision.markdown(found))
+
+
+def _plan(path: Path, name: str | None) -> Plan:
+    from cartcast.experiments import read_plan
+
+    return read_plan(path, name)
+
+
+def _journal(path: Path | None, plan: Plan) -> Journal:
+    from cartcast.config import STATE_FOLDER, find_project
+    from cartcast.experiments import Journal
+
+    folder = (find_project() or Path.cwd()) / STATE_FOLDER / "experiments"
+    return Journal(path or folder / f"{plan.allocation.key}.jsonl")
+
+
+def _pairs(pairs: Any, json: bool) -> None:
+    if json:
+        print_json([p.as_dict() for p in pairs])
+        return
+    for p in pairs:
+        for m in p.metrics:
+            e = m.difference.absolute
+            told = "no interval" if e is None else f"{e.value:+.4g} ({e.low:+.4g} to {e.high:+.4g})"
+            typer.echo(f"{p.experiment}/{p.variant} metric {m.metric}: {told}")
+        show_findings(p.findings)
+    off = sum(p.sample_ratio.wrong for p in pairs)
+    typer.echo(f"{len(pairs)} pairs, {off} of them with a wrong sample ratio")
+
+
+def _line(c: Comparison) -> str:
+    where = f" [{c.segment[0]} = {c.segment[1]}]" if c.segment else ""
+    e, r = c.difference.absolute, c.difference.relative
+    if e is None:
+        return f"  {c.metric}, {c.arm}{where}: no interval"
+    relative = "" if r is None else f", {r.value:+.2%} ({r.low:+.2%} to {r.high:+.2%})"
+    p = "" if c.adjusted is None else f", p {c.adjusted:.3g} corrected"
+    always = c.always_valid
+    valid = "" if always is None else f"; at any look {always.low:+.4g} to {always.high:+.4g}"
+    return f"  {c.metric}, {c.arm}{where}: {e.value:+.4g}{relative}{p}{valid}"

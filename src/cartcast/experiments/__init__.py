@@ -1,0 +1,60 @@
+"""Experiments: design, assignment, analysis, and the choice of whom to treat.
+
+plan = read_plan("shop.yaml", "free-shipping")
+plan.allocation.assign("visitor-7").arm       # the arm, from the id alone
+analysis = look("events.parquet", plan)       # measured, judged, compared
+decide(analysis, plan, "revenue").action
+"""
+
+from __future__ import annotations
+
+from cartcast.experiments.allocation import Allocation, Assigned, Holdout, Kept, Layer
+from cartcast.experiments.analysis import analyze
+from cartcast.experiments.assign_file import assign_file
+from cartcast.experiments.bayes import Prior
+from cartcast.experiments.decision import Decision, Journal, decide
+from cartcast.experiments.design import Design, design
+from cartcast.experiments.difference import Difference, Estimate
+from cartcast.experiments.measure import Measured, effect_over_time, measure
+from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
+from cartcast.experiments.moments import Moments
+from cartcast.experiments.plan import Plan, plan_from, read_plan
+from cartcast.experiments.quantities import Quantity
+from cartcast.experiments.results import Analysis, Comparison
+from cartcast.experiments.run import look, units_of
+from cartcast.experiments.statistics import analyze_statistics
+
+__all__ = [
+    "Allocation",
+    "Analysis",
+    "Assigned",
+    "Comparison",
+    "Decision",
+    "Design",
+    "Difference",
+    "Estimate",
+    "Holdout",
+    "Journal",
+    "Kept",
+    "Layer",
+    "Mean",
+    "Measured",
+    "Moments",
+    "Plan",
+    "Prior",
+    "Proportion",
+    "Quantile",
+    "Quantity",
+    "Ratio",
+    "analyze",
+    "analyze_statistics",
+    "assign_file",
+    "decide",
+    "design",
+    "effect_over_time",
+    "look",
+    "measure",
+    "plan_from",
+    "read_plan",
+    "units_of",
+]

@@ -1,0 +1,232 @@
+"""Decision: one page that says what was tested, whether to trust it, and what to do.
+
+Guardrails come before goals, and an unsound test decides nothing. The record is kept, so that it
+can be compared with what happened afterwards.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cartcast.atomic import write_text
+from cartcast.errors import DataError, UsageError
+from cartcast.experiments.difference import Estimate
+from cartcast.experiments.plan import Plan
+from cartcast.experiments.results import Analysis, Comparison
+
+__all__ = ["Action", "Decision", "Journal", "decide"]
+
+Action = Literal["fix the test", "wait", "roll out", "keep the control"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do.
+
+    Attributes:
+        experiment: its key.
+        metric: the metric that decides.
+        arm: the arm in question.
+        action: what to do.
+        reason: why, in a sentence.
+        effect: relative effect with the interval that was used, or None.
+        money: effect in money a month with its interval, where the metric is money; else None.
+        would_change: what would change the decision.
+        looks: how many times the experiment was looked at, this one included.
+    """
+
+    experiment: str
+    metric: str
+    arm: str
+    action: Action
+    reason: str
+    effect: Estimate | None
+    money: tuple[float, float, float] | None
+    would_change: str
+    looks: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+    def markdown(self, analysis: Analysis) -> str:
+        """Return the page."""
+        lines = [
+            f"# {self.experiment}: {self.action}",
+            "",
+            f"{self.arm} against {analysis.control}, judged by {self.metric}. {self.reason}",
+            "",
+        ]
+        if self.money is not None:
+            value, low, high = self.money
+            lines += [f"In money a month: {value:,.0f} ({low:,.0f} to {high:,.0f}).", ""]
+        lines += [f"What would change this: {self.would_change}", ""]
+        lines += [f"Looked at {self.looks} time{'s' if self.looks > 1 else ''}.", ""]
+        lines += ["| metric | arm | control | arm's | relative | interval | p, corrected |",
+                  "|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += [_row(c) for c in analysis.comparisons if c.segment is None]
+        if analysis.findings:
+            lines += ["", "## Findings", ""]
+            lines += [f"- {f.code} ({f.severity}): {f.message}" for f in analysis.findings]
+        return "\n".join(lines) + "\n"
+
+
+def _row(c: Comparison) -> str:
+    d, r = c.difference, c.difference.relative
+    effect = ["", ""] if r is None else [f"{r.value:+.2%}", f"{r.low:+.2%} to {r.high:+.2%}"]
+    p = "" if c.adjusted is None else f"{c.adjusted:.3g}"
+    cells = [c.metric, c.arm, f"{d.control:.5g}", f"{d.treatment:.5g}", *effect, p]
+    return f"| {' | '.join(cells)} |"
+
+
+def decide(
+    analysis: Analysis,
+    plan: Plan,
+    metric: str,
+    arm: str | None = None,
+    *,
+    units_a_month: float | None = None,
+    looks: int = 1,
+) -> Decision:
+    """Return what to do about one arm.
+
+    Args:
+        analysis: of the experiment.
+        plan: its plan.
+        metric: the goal that decides.
+        arm: the arm; default the one of two, or the best of several.
+        units_a_month: for a metric of money per unit, units that will come in a month.
+        looks: how many times it was looked at, this one included.
+
+    Raises:
+        UsageError: the metric is a guardrail, or not of the plan.
+    """
+    declared = plan.metrics.get(metric)
+    if declared is None or declared.margin is not None:
+        raise UsageError(f"{metric!r} is no goal of {analysis.experiment}: name one that decides.")
+    sign = 1 if declared.better == "higher" else -1
+    chosen = [c for c in analysis.comparisons if c.metric == metric and c.segment is None]
+    if arm is not None:
+        chosen = [c for c in chosen if c.arm == arm]
+    if not chosen:
+        raise DataError(f"{analysis.experiment}: no comparison of {metric!r} to decide by.")
+
+    def gain(c: Comparison) -> float:
+        test = c.difference.absolute
+        return float("-inf") if test is None else sign * test.value
+
+    c = max(chosen, key=gain)
+    action, reason, change = _judge(analysis, plan, c, sign)
+    used = _used(analysis, c)
+    money = None
+    if units_a_month is not None and used is not None:
+        money = (used.value * units_a_month, used.low * units_a_month, used.high * units_a_month)
+    relative = c.difference.relative if _finished(analysis) else c.always_valid_relative
+    return Decision(
+        analysis.experiment, metric, c.arm, action, reason, relative, money, change, looks
+    )
+
+
+def _finished(analysis: Analysis) -> bool:
+    return not any(f.code in ("XP108", "XP109") for f in analysis.findings)
+
+
+def _used(analysis: Analysis, c: Comparison) -> Estimate | None:
+    """Return the interval that holds for the way in which the test was looked at."""
+    fixed = c.difference.absolute
+    if fixed is not None and analysis.look is not None:
+        half = analysis.look.bound * fixed.error
+        return replace(fixed, low=fixed.value - half, high=fixed.value + half)
+    return fixed if _finished(analysis) else c.always_valid
+
+
+def _proven(analysis: Analysis, c: Comparison, used: Estimate) -> bool:
+    if analysis.look is not None or not _finished(analysis):
+        return used.excludes_null
+    return c.adjusted is not None and c.adjusted < 1 - analysis.level
+
+
+def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Action, str, str]:
+    blocking = [f for f in analysis.findings if f.severity == "block" and not f.waived]
+    if blocking:
+        return (
+            "fix the test",
+            f"The data cannot be trusted: {blocking[0].message}",
+            ("a new run after the cause is found."),
+        )
+    used = _used(analysis, c)
+    if used is None:
+        return "wait", "There are too few data for an interval.", "more units."
+    harmed = [
+        g.metric
+        for g in analysis.comparisons
+        if g.arm == c.arm and g.segment is None and plan.metrics[g.metric].margin is not None
+        and (g.guardrail is None or not g.guardrail.excludes_null)
+    ]  # fmt: skip
+    span = f"{used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
+    proven = _proven(analysis, c, used)
+    if proven and sign * used.value < 0:
+        return "keep the control", f"The arm is worse: {span}.", "a different arm."
+    if proven and harmed:
+        return (
+            "wait",
+            f"The goal gains {span}, but {', '.join(harmed)} may be harmed.",
+            ("more units that rule the harm out, or a change that spares it."),
+        )
+    if proven:
+        return (
+            "roll out",
+            f"The arm is better: {span}.",
+            (
+                f"an effect at the lower end, {used.low:+.4g}, if that is not worth its cost; "
+                "measure the roll-out with a holdout."
+            ),
+        )
+    if any(f.code == "XP108" for f in analysis.findings):
+        return "wait", f"Nothing is proven yet: {span}.", "the planned end, or a stronger effect."
+    return (
+        "keep the control",
+        f"No difference was found: {span}.",
+        ("a longer test, if effects inside this interval would matter."),
+    )
+
+
+class Journal:
+    """The looks at an experiment and its decisions, one JSON line each, oldest first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return all entries.
+
+        Raises:
+            DataError: a line is not JSON.
+        """
+        if not self.path.is_file():
+            return []
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            return [json.loads(line) for line in lines if line.strip()]
+        except ValueError as error:
+            raise DataError(f"{self.path}: a line of the journal is not JSON: {error}.") from error
+
+    def add(self, kind: Literal["look", "decision"], entry: Mapping[str, Any]) -> None:
+        """Append an entry with the present time."""
+        stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        kept = [*self.entries(), {"kind": kind, "at": stamp, **entry}]
+        write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
+
+    def looks(self) -> tuple[float, ...]:
+        """Return the progress at each look, increasing; looks at the same count are one."""
+        out: list[float] = []
+        for e in self.entries():
+            progress = e.get("progress")
+            if e["kind"] == "look" and progress and (not out or progress > out[-1]):
+                out.append(float(progress))
+        return tuple(out)

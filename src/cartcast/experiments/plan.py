@@ -1,0 +1,212 @@
+"""The plan of an experiment: what is compared, how, and when one may look; from YAML."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartcast.errors import DefinitionError, NotFoundError, did_you_mean
+from cartcast.experiments.allocation import Allocation, Holdout, Layer
+from cartcast.experiments.bayes import FLAT, Prior
+from cartcast.experiments.corrections import CORRECTIONS
+from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Ratio
+from cartcast.experiments.quantities import Quantity
+
+__all__ = ["Plan", "plan_from", "read_plan"]
+
+_SCOPES = ("metric", "arm", "segment")
+_REFUSED = {
+    "switchback": "arms that alternate in time need an analysis by period, which is not offered",
+    "staggered": "units that start at different times by design need an analysis by cohort, which "
+    "is not offered",
+    "interleaving": "ranked lists that are mixed need an analysis by click, which is not offered",
+}
+_KINDS: dict[str, tuple[type[Any], str]] = {
+    "proportion": (Proportion, "value"),
+    "mean": (Mean, "value"),
+    "ratio": (Ratio, "numerator"),
+    "quantile": (Quantile, "value"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One experiment as declared before its start.
+
+    Attributes:
+        allocation: arms, weights, layer and holdout; the first arm is the control.
+        metrics: what is compared, by name, over columns of the table of units.
+        quantities: how the columns come from the log's events, by name; empty for ready tables.
+        unit: column of the log (of the table of units) that holds the hashed id.
+        cluster: column of what was randomised, where that is larger than the unit.
+        start: first moment (UTC) that counts, or None.
+        end: planned end (UTC), or None.
+        expected_units: units in all arms that were planned for, or None.
+        looks: planned looks as shares of the expected units; empty: one, at the end.
+        level: confidence of the intervals.
+        correction: for many comparisons; a name of `CORRECTIONS`.
+        scope: comparisons are corrected within each metric, arm or segment named here; empty:
+            over all of them.
+        prior: on the relative effect, for the Bayesian reading.
+        segments: columns of the table of units to look into.
+    """
+
+    allocation: Allocation
+    metrics: Mapping[str, Metric]
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    unit: str = "unit"
+    cluster: str | None = None
+    start: dt.datetime | None = None
+    end: dt.datetime | None = None
+    expected_units: int | None = None
+    looks: tuple[float, ...] = ()
+    level: float = 0.95
+    correction: str = "holm"
+    scope: tuple[str, ...] = ()
+    prior: Prior = FLAT
+    segments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        key = self.allocation.key
+        if not self.metrics:
+            raise DefinitionError(f"{key}: an experiment needs a metric.")
+        if not 0 < self.level < 1:
+            raise DefinitionError(f"{key}: level must fulfil 0 < level < 1, got {self.level}.")
+        if self.correction not in CORRECTIONS:
+            raise DefinitionError(
+                f"{key}: unknown correction {self.correction!r}."
+                f"{did_you_mean(self.correction, CORRECTIONS)}"
+            )
+        for name in self.scope:
+            if name not in _SCOPES:
+                raise DefinitionError(
+                    f"{key}: unknown scope {name!r}.{did_you_mean(name, _SCOPES)}"
+                )
+        if self.start and self.end and self.start >= self.end:
+            raise DefinitionError(f"{key}: starts at {self.start} but ends at {self.end}.")
+        if self.expected_units is not None and self.expected_units < 2:
+            raise DefinitionError(f"{key}: expected_units must be 2 or more.")
+        if any(not 0 < t <= 1 for t in self.looks) or list(self.looks) != sorted(set(self.looks)):
+            raise DefinitionError(f"{key}: looks must increase within 0 and 1, got {self.looks}.")
+
+    @property
+    def control(self) -> str:
+        """The arm that the others are compared with."""
+        return self.allocation.control
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the columns of the table of units that the metrics read, merged."""
+        return tuple(dict.fromkeys(c for m in self.metrics.values() for c in m.needs))
+
+
+def read_plan(path: Path | str, name: str | None = None) -> Plan:
+    """Read a plan from YAML: one experiment, or the one called `name` under `experiments:`.
+
+    Raises:
+        NotFoundError: there is no such file or experiment.
+        DefinitionError: it is not a plan.
+    """
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such plan.")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DefinitionError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise DefinitionError(f"{path}: must hold `name: value` lines.")
+    if "experiments" in data:
+        found = data["experiments"] or {}
+        chosen = name or (next(iter(found)) if len(found) == 1 else None)
+        if chosen not in found:
+            raise NotFoundError(
+                f"{path}: no experiment {chosen!r}.{did_you_mean(str(chosen), found)}"
+            )
+        data = {"key": chosen, **found[chosen]}
+    return plan_from(data)
+
+
+def plan_from(data: Mapping[str, Any]) -> Plan:
+    """Return a plan from plain data.
+
+    Raises:
+        DefinitionError: a name is unknown, a design is not offered, or a value breaks its rule.
+
+    >>> p = plan_from({"key": "k", "arms": {"a": 0.5, "b": 0.5}, "metrics": {
+    ...     "conversion": {"proportion": "bought"}}})
+    >>> p.metrics["conversion"]
+    Proportion(better='higher', margin=None, value='bought', covariate=None)
+    """
+    key = str(data.get("key", "experiment"))
+    known = {
+        "key", "arms", "coverage", "layer", "holdout", "seed", "hash_version", "design", "metrics",
+        "quantities", "unit", "cluster", "start", "end", "expected_units", "looks", "level",
+        "correction", "scope", "prior", "segments",
+    }  # fmt: skip
+    for name in data:
+        if name not in known:
+            raise DefinitionError(f"{key}: unknown word {name!r}.{did_you_mean(str(name), known)}")
+    design = data.get("design", "parallel")
+    if design != "parallel":
+        why = _REFUSED.get(design, "there is no such design")
+        raise DefinitionError(f"{key}: design {design!r}: {why}; parallel is.")
+    try:
+        return Plan(
+            allocation=_allocation(key, data),
+            metrics={str(n): _metric(f"{key}: {n}", d) for n, d in data.get("metrics", {}).items()},
+            quantities={str(n): Quantity(**d) for n, d in data.get("quantities", {}).items()},
+            start=_moment(key, data.get("start")),
+            end=_moment(key, data.get("end")),
+            looks=tuple(float(t) for t in data.get("looks", ())),
+            scope=tuple(data.get("scope", ())),
+            prior=Prior(**data.get("prior", {})),
+            segments=tuple(data.get("segments", ())),
+            **{n: data[n] for n in ("unit", "cluster", "expected_units", "level", "correction")
+               if n in data},
+        )  # fmt: skip
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DefinitionError(f"{key}: {' '.join(str(error).split())}.") from error
+
+
+def _allocation(key: str, data: Mapping[str, Any]) -> Allocation:
+    arms = data.get("arms")
+    if not isinstance(arms, dict | list) or not arms:
+        raise DefinitionError(f"{key}: arms must be names, or names with weights.")
+    weights = tuple(float(w) for w in arms.values()) if isinstance(arms, dict) else ()
+    return Allocation(
+        key=key,
+        arms=tuple(str(a) for a in arms),
+        weights=weights,
+        coverage=float(data.get("coverage", 1.0)),
+        layer=Layer(**data["layer"]) if "layer" in data else None,
+        holdout=Holdout(**data["holdout"]) if "holdout" in data else None,
+        seed=str(data.get("seed", "")),
+        hash_version=data.get("hash_version", 2),
+    )
+
+
+def _metric(where: str, data: Any) -> Metric:
+    kinds = [k for k in _KINDS if isinstance(data, dict) and k in data]
+    if len(kinds) != 1:
+        raise DefinitionError(f"{where}: needs one of {', '.join(_KINDS)}, got {data!r}.")
+    kind, column = _KINDS[kinds[0]]
+    rest = {("denominator" if k == "by" else k): v for k, v in data.items() if k != kinds[0]}
+    made: Metric = kind(**{column: data[kinds[0]]}, **rest)
+    return made
+
+
+def _moment(key: str, value: Any) -> dt.datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value)
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    if not isinstance(value, dt.datetime):
+        raise DefinitionError(f"{key}: a moment must look like 2026-03-02, got {value!r}.")
+    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)

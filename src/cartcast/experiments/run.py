@@ -1,0 +1,80 @@
+"""Looking at an experiment, be it a clean log or a table of units; every look is recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cartcast.errors import UsageError
+from cartcast.experiments.analysis import analyze
+from cartcast.experiments.decision import Journal
+from cartcast.experiments.measure import measure
+from cartcast.experiments.plan import Plan
+from cartcast.experiments.results import Analysis
+from cartcast.experiments.units import open_units
+from cartcast.findings import Finding, by_severity
+
+__all__ = ["look", "units_of"]
+
+
+def units_of(
+    source: Any, plan: Plan, exposures: Path | str | None = None
+) -> tuple[Any, tuple[Finding, ...]]:
+    """Return the table of units, measured from a log where the plan declares quantities.
+
+    Raises:
+        UsageError: exposures are given, but the plan declares no quantities.
+        DataError: the log or table cannot be read.
+    """
+    if not plan.quantities:
+        if exposures is not None:
+            raise UsageError(
+                f"{plan.allocation.key}: exposures need `quantities` in the plan; without them the "
+                "source is a ready table of units."
+            )
+        return source, ()
+    given = None
+    if exposures is not None:
+        with open_units(exposures) as table:
+            given = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+    measured = measure(source, plan, given)
+    return measured.units, measured.findings
+
+
+def look(
+    source: Any,
+    plan: Plan,
+    *,
+    exposures: Path | str | None = None,
+    journal: Journal | None = None,
+    now: dt.datetime | None = None,
+    memory: str | int | None = None,
+) -> Analysis:
+    """Return the analysis of an experiment, and record in `journal` that it was looked at.
+
+    Args:
+        source: a clean log where the plan declares quantities, else a table of units.
+        plan: the experiment's plan.
+        exposures: file with `unit, arm, exposed`; without, arms come from the hash.
+        journal: where looks are kept; those before this one count.
+        now: present time, against the plan's end.
+        memory: limit of the engine, such as `2GB`.
+
+    Raises:
+        UsageError, DataError: see `units_of` and `analyze`.
+    """
+    units, found = units_of(source, plan, exposures)
+    now = now or dt.datetime.now(dt.UTC)
+    analysis = analyze(
+        units,
+        plan,
+        running=plan.end is not None and now < plan.end,
+        information=journal.looks() if journal else (),
+        memory=memory,
+    )
+    if journal is not None:
+        journal.add("look", {"progress": analysis.progress,
+                             "units": dict(analysis.sample_ratio.units)})  # fmt: skip
+    return replace(analysis, findings=tuple(by_severity([*found, *analysis.findings])))

@@ -1,0 +1,112 @@
+"""Room: the memory that sessions and visitors' histories may take, and what gives way.
+
+Weights are estimates from measurement (docs/sizing.md), in bytes. A session within its late window
+keeps its events; settled, it is a tenth of that. So the oldest of these give way first, then the
+oldest histories; when that is not enough, new sessions are refused until others have expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from cartcast.live.rest import touched_at
+from cartcast.live.session import Session, Visitor
+from cartcast.live.sessions import Sessions
+
+__all__ = ["Room", "make_room", "weigh"]
+
+_T = TypeVar("_T")
+AWAKE: Final = 750
+"""Bytes of a session without its states and kept events, its key included; and so below."""
+KEPT: Final = 220
+SEEN: Final = 72
+STATE: Final = 150
+RESTING: Final = 350
+VISITOR: Final = 450
+VISITOR_RESTING: Final = 260
+LOW: Final = 0.9
+"""Share of the room down to which is cleared, so that not every sweep clears."""
+
+
+def weigh(session: Session | bytes, state: int) -> int:
+    """Return about how many bytes a session takes; `state` bytes are one state of the features.
+
+    >>> weigh(b"x" * 100, state=0)
+    450
+    """
+    if isinstance(session, bytes):
+        return RESTING + len(session)
+    tail = session.tail
+    kept = KEPT + (len(tail[0].data) + len(tail[-1].data)) // 2 if tail else 0
+    # A short list of ids is an array, a long one a set.
+    seen = len(session.seen) * (SEEN if len(session.seen) > 64 else 8)
+    states = 1 + (session.base is not None) + len(session.ahead)
+    before = 0 if session.previous is None else weigh(session.previous, state)
+    return AWAKE + kept * len(tail) + seen + (STATE + state) * states + before
+
+
+def _weigh_history(visitor: Visitor | bytes) -> int:
+    return VISITOR_RESTING + len(visitor) if isinstance(visitor, bytes) else VISITOR
+
+
+class Room(NamedTuple):
+    """The weight of all sessions and histories, and what gave way: settled, forgotten."""
+
+    weight: int
+    settled: int = 0
+    forgotten: int = 0
+
+
+async def make_room(sessions: Sessions, most: int) -> Room:
+    """Settle the oldest sessions and forget the oldest histories until `most` bytes suffice.
+
+    Events go on meanwhile.
+    """
+    index, visitors = sessions.index, sessions.visitors
+    state = len(sessions.scorer.dump(sessions.scorer.start()))
+    weight = histories = 0
+    awake: dict[int, Session] = {}
+    async for one in _in_turn(list(index.values()), 1_000):
+        if isinstance(one, bytes):
+            weight += weigh(one, state)
+        elif id(one) not in awake:
+            awake[id(one)] = one
+            weight += weigh(one, state)
+    async for history in _in_turn(list(visitors.values()), 1_000):
+        histories += _weigh_history(history)
+    if weight + histories <= most:
+        return Room(weight + histories)
+    goal, settled, forgotten = int(most * LOW), 0, 0
+    async for session in _in_turn(sorted(awake.values(), key=lambda s: s.touched), 50):
+        if weight + histories <= goal:
+            break
+        if not any(index.get(key) is session for key in session.keys):
+            continue
+        weight -= weigh(session, state)
+        sessions.rest(session)
+        weight += max(weigh(index[key], state) for key in session.keys if key in index)
+        settled += 1
+    # Histories may keep half of the room: those of visitors who will not come again go first.
+    spare = max(goal - weight, goal // 2)
+    if weight + histories > goal and histories > spare:
+        async for who in _in_turn(sorted(visitors, key=lambda w: _touched(visitors[w])), 1_000):
+            if histories <= spare:
+                break
+            if who in visitors:
+                histories -= _weigh_history(visitors.pop(who))
+                forgotten += 1
+    return Room(weight + histories, settled, forgotten)
+
+
+async def _in_turn(items: Sequence[_T], turn: int) -> AsyncIterator[_T]:
+    """Yield the items; others get their turn after every so many."""
+    for place, item in enumerate(items, 1):
+        yield item
+        if place % turn == 0:
+            await asyncio.sleep(0)
+
+
+def _touched(visitor: Visitor | bytes) -> int:
+    return touched_at(visitor) if isinstance(visitor, bytes) else visitor.touched

@@ -1,0 +1,169 @@
+"""The verbs and the decision, from a log on disk to a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from cartcast.cli import main
+from cartcast.errors import DataError, UsageError
+from cartcast.experiments import Journal, analyze, decide, plan_from
+from cartcast.experiments.simulate import World, simulate
+
+PLAN = {
+    "arms": ["control", "treatment"],
+    "start": "2026-03-02",
+    "unit": "visitor_id",
+    "quantities": {
+        "orders": {"kind": "count", "event": "purchase"},
+        "money": {"kind": "sum", "event": "purchase", "column": "revenue"},
+        "visits": {"kind": "distinct", "column": "session_id"},
+    },
+    "metrics": {"revenue": {"mean": "money"}, "visits": {"mean": "visits", "margin": 0.2}},
+}
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main([*map(str, words)])
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return run
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    made = simulate(World(visitors=3000, lift=0.8, chance=0.2, sessions_a_day=0.5), seed=1)
+    pq.write_table(made.log, "log.parquet")
+    pq.write_table(made.exposures, "exposures.parquet")
+    Path("shop.yaml").write_text(yaml.safe_dump({"experiments": {"simulated": PLAN}}))
+    return tmp_path
+
+
+def test_assign_agrees_with_itself(call, shop: Path) -> None:
+    status, out, _ = call("experiment", "assign", "shop.yaml", "--unit", "v0000001", "--json")
+    assert status == 0
+    arm = json.loads(out)["arm"]
+    status, out, _ = call("experiment", "assign", "shop.yaml", "log.parquet", "--out", "arms.csv")
+    assert status == 0
+    rows = dict(duckdb.sql("SELECT unit, arm FROM 'arms.csv'").fetchall())
+    assert rows["v0000001"] == arm
+    _, sql, _ = call("experiment", "assign", "shop.yaml", "--sql")
+    found = duckdb.sql(f"SELECT DISTINCT visitor_id, {sql} FROM 'log.parquet'").fetchall()
+    assert dict(found) == rows
+    assert call("experiment", "assign", "shop.yaml")[0] == 2
+    assert call("experiment", "assign", "shop.yaml", "log.parquet", "--out", "a.txt")[0] == 2
+
+
+def test_analyze_decide_and_the_journal(call, shop: Path) -> None:
+    words = ("log.parquet", "--plan", "shop.yaml", "--exposures", "exposures.parquet")
+    status, out, _ = call("experiment", "analyze", *words)
+    assert status == 0
+    assert "revenue, treatment: +" in out
+    found = json.loads(call("experiment", "analyze", *words, "--json")[1])
+    assert found["trusted"]
+    effect = found["comparisons"][0]["difference"]["absolute"]
+    status, out, _ = call("experiment", "decide", *words, "--metric", "revenue",
+                          "--units-a-month", "1000", "--out", "page.md", "--json")  # fmt: skip
+    assert status == 0
+    decision = json.loads(out)
+    assert decision["action"] == "roll out"
+    assert decision["looks"] == 3
+    assert decision["money"][0] == pytest.approx(1000 * effect["value"])
+    page = Path("page.md").read_text()
+    assert "Looked at 3 times." in page
+    assert "| revenue | treatment |" in page
+    kept = Journal(shop / ".cartcast" / "experiments" / "simulated.jsonl").entries()
+    assert [e["kind"] for e in kept] == ["look", "look", "look", "decision"]
+
+
+def test_design_from_the_past(call, shop: Path) -> None:
+    status, out, _ = call("experiment", "design", "shop.yaml", "log.parquet", "--metric", "revenue",
+                          "--weeks", "2", "--relative", "0.3")  # fmt: skip
+    assert status == 0
+    assert "false alarms" in out
+    again = call("experiment", "design", "shop.yaml", "log.parquet", "--metric", "revenue",
+                 "--weeks", "2", "--worth", "2000", "--json")  # fmt: skip
+    assert json.loads(again[1])["worth"] == pytest.approx(2000)
+
+
+def test_statistics_without_a_plan(call, asos_file: Path) -> None:
+    status, out, _ = call("experiment", "analyze", asos_file)
+    assert status == 0
+    assert out.endswith("99 pairs, 12 of them with a wrong sample ratio\n")
+
+
+def test_errors_are_one_line(call, shop: Path) -> None:
+    for words, status in (
+        (("analyze", "none.parquet", "--plan", "shop.yaml"), 5),
+        (("analyze", "log.parquet", "--plan", "none.yaml"), 5),
+        (("analyze", "log.parquet"), 3),
+        (("decide", "log.parquet", "--plan", "shop.yaml", "--metric", "visits"), 2),
+        (("design", "shop.yaml", "log.parquet", "--metric", "odd", "--weeks", "1"), 2),
+    ):
+        got, out, err = call("experiment", *words)
+        assert (got, out) == (status, "")
+        assert err.count("\n") == 1
+
+
+def units(lift: float, n: int = 4000, harm: float = 0.0, **columns):
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    arm = np.where(np.arange(n) % 2, "b", "a")
+    treated = arm == "b"
+    made = {"arm": arm, "money": rng.gamma(2, 1, size=n) * (1 + lift * treated),
+            "speed": rng.gamma(4, 1, size=n) * (1 - harm * treated)}  # fmt: skip
+    return pd.DataFrame(made | columns)
+
+
+GOALS = {"key": "k", "arms": ["a", "b"],
+         "metrics": {"money": {"mean": "money"}, "speed": {"mean": "speed", "margin": 0.05}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("frame", "change", "action"),
+    [
+        (units(0.3), {}, "roll out"),
+        (units(-0.3), {}, "keep the control"),
+        (units(0.0), {}, "keep the control"),
+        (units(0.3, harm=0.2), {}, "wait"),
+        (units(0.3)[lambda d: (d.arm == "a") | (d.index % 4 == 1)], {}, "fix the test"),
+        (units(0.3, n=40), {}, "wait"),
+        (units(0.03), {"expected_units": 100_000}, "wait"),
+        (units(0.3), {"expected_units": 8000, "looks": [0.5, 1.0]}, "roll out"),
+    ],
+)
+def test_decisions(frame, change, action: str) -> None:
+    plan = plan_from({**GOALS, **change})
+    d = decide(analyze(frame, plan), plan, "money")
+    assert d.action == action
+    assert d.reason
+    assert d.would_change
+
+
+def test_a_decision_needs_a_goal(tmp_path: Path) -> None:
+    plan = plan_from(GOALS)
+    analysis = analyze(units(0.3), plan)
+    with pytest.raises(UsageError, match="no goal"):
+        decide(analysis, plan, "speed")
+    with pytest.raises(DataError, match="no comparison"):
+        decide(analysis, plan, "money", "c")
+    broken = tmp_path / "j.jsonl"
+    broken.write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        Journal(broken).entries()
+    journal = Journal(tmp_path / "looks.jsonl")
+    for progress in (0.2, 0.2, None, 0.5):
+        journal.add("look", {"progress": progress})
+    assert journal.looks() == (0.2, 0.5)
