@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import duckdb
 
-from cartcast.events.mapping import Mapped, Resolved, field_text
+from cartcast.events.mapping import Resolved
 from cartcast.events.nested import flatten
 from cartcast.events.references import element_of
 from cartcast.events.sql import literal
+from cartcast.events.values import Mapped, field_text
 
 __all__ = ["PARTS", "explode", "find_parts"]
 
