@@ -15,6 +15,7 @@ import duckdb
 
 from cartcast.events.mapping import Resolved
 from cartcast.events.nested import flatten
+from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.references import element_of
 from cartcast.events.sql import literal
 from cartcast.events.values import Mapped, field_text
@@ -57,6 +58,9 @@ def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, 
         if not found:
             continue
         text = f"coalesce({', '.join(field_text(f, target, value.nulls) for f in found)}, NULL)"
+        if target in NUMBER_COLUMNS and resolved.mark == ",":
+            # Records in a cell keep JSON's point, whatever mark the file's own cells have.
+            text = f"replace({text}, '.', ',')"
         own = Mapped(f"{column}.{value.columns[0]}", text, divide=value.divide)
         plain = mapped.get(target)
         if plain is None:
