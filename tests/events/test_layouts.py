@@ -275,6 +275,19 @@ def test_mixpanel(write):
     assert log.summary.users == 1
 
 
+def test_records_in_cells_keep_their_point(write):
+    sold = json.dumps({"$device_id": "d", **SOLD, "total": 1010.5}).replace('"', '""')
+    path = write(
+        "uuid;event;distinct_id;timestamp;properties;price\n"
+        f'1;Order Completed;d;2024-03-01T10:00:00Z;"{sold}";1.299,50\n'
+    )
+    assert events.load(path).summary.revenue == 1010.5
+    layout = {"columns": {"visitor_id": "distinct_id", "event_time": "timestamp", "price": "price",
+                          "event_type": "event", "order_value": "properties.total"}}  # fmt: skip
+    log = events.load(path, layout=from_mapping(layout))
+    assert (log.summary.order_totals, log.summary.order_lines) == (1010.5, 1299.5)
+
+
 def test_matomo(write):
     visit = {
         "idVisit": "1", "visitorId": "d", "siteCurrency": "EUR",

@@ -15,7 +15,7 @@ from cartcast.events.read import Source
 from cartcast.events.references import element_of, references
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import snake_case
-from cartcast.events.values import Mapped, field_text, mapped_value, required
+from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
 
 __all__ = ["Resolved", "resolve", "unrolled"]
 
@@ -89,6 +89,7 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
         DataError: a required column is missing or ambiguous.
     """
     by_name = {c.lower(): c for c in source.columns}
+    mark, sure = _mark(layout, source, by_name)
     mapped: dict[str, Mapped] = {}
     parts: tuple[str, ...] = ()
     used: set[str] = set()
@@ -99,7 +100,7 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
             parts = tuple(field_text(source.cells[c], target) for c in found)
             used.update(found)
             continue
-        item = mapped_value(layout, source, target, value, used)
+        item = mapped_value(layout, source, target, value, used, mark)
         if item is None:
             absent.append(target)
         else:
@@ -119,7 +120,6 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
     ties = [_ordering(cell) for _, cell in found_ties]
     if source.unrolled:
         ties.append("CAST(record_at AS DOUBLE)")
-    mark, sure = _mark(layout, source, by_name)
     return Resolved(
         layout, mapped, parts, _extras(layout, source, used), tuple(absent), frozenset(used),
         items, tuple(ties), _event(layout, source, items is not None), mark, sure,
@@ -152,7 +152,12 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
         for c in layout.columns[target].references
         if c.lower() in by_name
     }
-    texts = [v for c in columns if source.cells[c].kind == "VARCHAR" for v in source.values(c)]
+    texts = [
+        v
+        for c in columns
+        if source.cells[c].kind == "VARCHAR" and not in_record(source.cells[c])
+        for v in source.values(c)
+    ]
     mark = mark_of_sample(texts)
     return mark, source.kind == "json" and mark == "."
 

@@ -15,7 +15,7 @@ from cartcast.events.read import Source
 from cartcast.events.references import element_of, references
 from cartcast.events.sql import literal
 
-__all__ = ["Mapped", "field_text", "mapped_value", "required"]
+__all__ = ["Mapped", "field_text", "in_record", "mapped_value", "required"]
 
 _UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
@@ -48,6 +48,11 @@ class Mapped:
         return f"CAST(TRY_CAST({self.text} AS DOUBLE) / {self.divide} AS VARCHAR)"
 
 
+def in_record(cell: Cell) -> bool:
+    """Return whether a cell is a field of a record."""
+    return cell.sql.startswith("struct_extract(")
+
+
 def field_text(cell: Cell, target: str, nulls: tuple[str, ...] = ()) -> str:
     """Return SQL of a cell as text for a canonical column, null where it says nothing."""
     if target in ID_COLUMNS:
@@ -65,10 +70,12 @@ def field_text(cell: Cell, target: str, nulls: tuple[str, ...] = ()) -> str:
 
 
 def mapped_value(
-    layout: Layout, source: Source, target: str, value: Value, used: set[str]
+    layout: Layout, source: Source, target: str, value: Value, used: set[str], mark: str
 ) -> Mapped | None:
     """Return where a canonical column comes from: the first of its chain that says something."""
-    links = [found for one in value.chain if (found := _link(layout, source, target, one, used))]
+    links = [
+        found for one in value.chain if (found := _link(layout, source, target, one, used, mark))
+    ]
     if not links:
         if layout.strict and not _never_there(layout, source, value.columns[0]):
             by_name = {c.lower(): c for c in source.columns}
@@ -98,7 +105,7 @@ def _never_there(layout: Layout, source: Source, reference: str) -> bool:
 
 
 def _link(
-    layout: Layout, source: Source, target: str, value: Value, used: set[str]
+    layout: Layout, source: Source, target: str, value: Value, used: set[str], mark: str
 ) -> Mapped | None:
     if value.constant is not None and not value.columns:
         return Mapped("", literal(value.constant))
@@ -110,6 +117,12 @@ def _link(
     if target in NUMBER_COLUMNS and (len(found) > 1 or value.otherwise):
         # A word for nothing in one column must not hide the number in the next.
         texts = [f"CASE WHEN NOT {nothing_word_sql(text)} THEN {text} END" for text in texts]
+    if target in NUMBER_COLUMNS and mark == "," and source.kind == "csv":
+        # Records in a cell keep JSON's point, whatever mark the file's own cells have.
+        texts = [
+            f"replace({text}, '.', ',')" if in_record(cell) else text
+            for text, (_, cell) in zip(texts, found, strict=True)
+        ]
     plain = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
     text = _narrowed(source, plain, value)
     if value.constant is not None:
