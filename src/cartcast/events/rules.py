@@ -8,10 +8,11 @@ from typing import NamedTuple
 from cartcast.errors import DefinitionError
 from cartcast.events import times
 from cartcast.events.ids import nothing_word_sql
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
+from cartcast.events.values import Mapped
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 

@@ -17,13 +17,14 @@ from cartcast.events.csvfile import UnreadableTextError
 from cartcast.events.engine import keeping_order, translate
 from cartcast.events.ids import NULL_WORDS
 from cartcast.events.items import explode
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, typed, first_values
+from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
+from cartcast.events.values import Mapped
 
 __all__ = ["MADE", "TYPED", "Stage", "stage_source"]
 

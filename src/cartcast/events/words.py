@@ -74,9 +74,12 @@ EVENT_WORDS: dict[str, str] = {
 
 COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     "visitor_id": (
-        "visitor_id", "visitor", "visitorid", "client_id", "clientid", "anonymous_id", "anonymousid",
-        "anonymous_user_id", "user_pseudo_id", "distinct_id", "domain_userid", "cookie_id", "cookie",
-        "device_id", "deviceid", "did", "browser_id", "fullvisitorid", "idvisitor", "visid", "mcvisid",
+        "visitor_id", "visitor", "visitorid", "client_id", "clientid", "anonymous_id",
+        "anonymousid",
+        "anonymous_user_id", "user_pseudo_id", "distinct_id", "domain_userid", "cookie_id",
+        "cookie",
+        "device_id", "deviceid", "did", "browser_id", "fullvisitorid", "idvisitor", "visid",
+        "mcvisid",
     ),
     "user_id": (
         "user_id", "userid", "user", "customer_id", "customerid", "customer", "customer_email",
@@ -192,13 +195,15 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "value",
     ),
     "line_value": (
-        "line_value", "line_total", "order_item_total", "line_amount", "line_price", "lineitem_total", "row_total",
+        "line_value", "line_total", "order_item_total", "line_amount", "line_price",
+        "lineitem_total", "row_total",
         "item_revenue", "item_total", "product_revenue", "total_item_price", "line_revenue",
     ),
     "order_value": (
         "order_value", "order_total", "order_amount", "order_revenue", "purchase_revenue",
         "transaction_revenue", "transaction_total", "transaction_value", "grand_total",
-        "revenue_amount", "revenue_reporting_amount", "total_revenue", "order_total_inc_tax", "purchase_amount", "total_amount", "total_price", "revenue", "total",
+        "revenue_amount", "revenue_reporting_amount", "total_revenue", "order_total_inc_tax",
+        "purchase_amount", "total_amount", "total_price", "revenue", "total",
         "basket_value", "cart_total", "purchase_value", "total_value",
     ),
     "tax": ("tax", "order_tax", "total_tax", "taxes", "tax_amount", "tax_total", "revenue_tax",
@@ -229,7 +234,8 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "session_seconds": ("session_seconds", "seconds_in_session", "session_time"),
     "known_time": ("known_time", "ingested_at", "loaded_at"),
-    "country": ("country", "country_code", "location_country", "billing_country", "geo.country", "geo_country"),
+    "country": ("country", "country_code", "location_country", "billing_country", "geo.country",
+                "geo_country"),
     "device": ("device", "device_type", "device_category", "device.category", "platform"),
     "channel": (
         "channel",
@@ -248,7 +254,8 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "mkt_campaign",
         "traffic_source.name",
     ),
-    "page": ("page", "page_location", "page_url", "url", "page_path", "url_path", "pathname", "path",
+    "page": ("page", "page_location", "page_url", "url", "page_path", "url_path", "pathname",
+             "path",
              "page_name", "uri", "screen_name", "page_title"),
     "color": ("color", "colour", "item_color"),
     "location": ("location", "item_position", "placement"),
