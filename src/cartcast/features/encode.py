@@ -14,10 +14,9 @@ from cartcast.features.build import Input
 from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
+from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
 __all__ = [
-    "MINUTE",
-    "SHOP_TIME",
     "Members",
     "Texts",
     "Vocabulary",
@@ -28,12 +27,6 @@ __all__ = [
 ]
 
 Words = npt.NDArray[np.int64]
-
-MINUTE = 60_000_000
-"""Microseconds."""
-
-SHOP_TIME = "@shop_time"
-"""Stands for a column that no log has: `event_time` plus `utc_offset`, in microseconds."""
 
 
 def as_buffer(words: Any) -> pa.Buffer:

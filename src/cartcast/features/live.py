@@ -18,12 +18,13 @@ import numpy.typing as npt
 from cartcast.errors import DataError, DefinitionError, NotTrustedError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Program
-from cartcast.features.encode import MINUTE, SHOP_TIME, clock_columns, null_word
+from cartcast.features.encode import clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD, new_pool
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
+from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
 __all__ = ["Handle", "History", "State", "microseconds", "start", "step", "value"]
 
