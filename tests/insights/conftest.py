@@ -14,6 +14,7 @@ from cartcast.events.schema import COLUMNS, METADATA_KEY
 TYPES = {
     "VARCHAR": pa.string(),
     "TIMESTAMP": pa.timestamp("us"),
+    "SMALLINT": pa.int16(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
 }

@@ -86,7 +86,7 @@ def cohorts(
     sessions: Path | str | None = None,
     level: float = 0.95,
 ) -> Cohorts:
-    """Return the cohorts of `log` by calendar week of the first visit (UTC, weeks from Monday).
+    """Return the cohorts of `log` by calendar week of the first visit, from Monday by the shop's clock.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
@@ -125,10 +125,11 @@ def _follow(source: Source, condition: str, parameters: list[Any]) -> None:
     """Make `visits` (a row per session, with the visitor's first) and numbered orders."""
     source.connection.execute(
         f"""CREATE TEMP TABLE visits AS
-        WITH s AS (SELECT visitor, start, purchases FROM sessions WHERE {condition}),
-        f AS (SELECT visitor, min(start) AS first FROM s GROUP BY visitor)
-        SELECT s.visitor, date_trunc('week', first)::DATE AS week, start, purchases,
-            (epoch_us(start) - epoch_us(first)) // 604800000000 AS k
+        WITH s AS (SELECT visitor, start, start_utc, purchases FROM sessions WHERE {condition}),
+        f AS (SELECT visitor, min(start_utc) AS first, arg_min(start, start_utc) AS day FROM s
+              GROUP BY visitor)
+        SELECT s.visitor, date_trunc('week', day)::DATE AS week, start_utc AS start, purchases,
+            (epoch_us(start_utc) - epoch_us(first)) // 604800000000 AS k
         FROM s JOIN f USING (visitor)""",
         parameters,
     )

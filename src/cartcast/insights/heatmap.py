@@ -15,7 +15,7 @@ __all__ = ["HeatCell", "HeatMap", "heat_map"]
 
 
 class HeatCell(NamedTuple):
-    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23), UTC."""
+    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23) of the shop."""
 
     weekday: int
     hour: int
@@ -25,10 +25,11 @@ class HeatCell(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatMap:
-    """All 168 hours of a week; `sold` says whether the log has purchases at all."""
+    """All 168 hours of a week; `sold` says whether the log has purchases; `zone` None is UTC."""
 
     sold: bool
     cells: tuple[HeatCell, ...]
+    zone: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -70,4 +71,4 @@ def heat_map(
         for hour in range(24):
             n, bought = found.get((weekday, hour), (0, 0))
             cells.append(HeatCell(weekday, hour, n, share(bought, n, level) if sold else None))
-    return HeatMap(bool(sold), tuple(cells))
+    return HeatMap(bool(sold), tuple(cells), source.zone)
