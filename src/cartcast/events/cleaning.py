@@ -18,6 +18,7 @@ from cartcast.events import ids, money, order
 from cartcast.events.clock import read_clock, resolve_doubled
 from cartcast.events.completeness import completeness_findings
 from cartcast.events.identity import LOGIN, WHO, find_who, orphans, spread_logins
+from cartcast.events.items import PARTS, find_parts
 from cartcast.events.log_findings import log_findings
 from cartcast.events.orders import match_orders
 from cartcast.events.privacy import Privacy
@@ -107,6 +108,12 @@ class Cleaning:
         if not rows:
             raise DataError(f"{read.shown}: a header but no rows; give a file with events.")
         kept = self._kept(clicks, repeats.events + repeats.rows)
+        if find_parts(con, kept, read.resolved):
+            con.execute(
+                f"CREATE OR REPLACE VIEW whole AS SELECT * FROM {kept} "
+                f"WHERE __seq NOT IN (SELECT seq FROM {PARTS})"
+            )
+            kept = "whole"
         relation, made, unmatched, more = self._sessions(kept, facts.clock)
         findings += more
         own = order.own_order(con, relation)

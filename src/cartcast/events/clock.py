@@ -112,7 +112,7 @@ def resolve_doubled(
     In a file in time order the times fall back once, where the second hour begins; in any other
     file the rows of one visitor may show it.
     """
-    ordered = ", ".join(str(d.file) for d in directions if d.in_order) or "-1"
+    ordered = ", ".join(str(n) for n in _in_order(con, good, directions)) or "-1"
     newest = ", ".join(str(d.file) for d in directions if d.newest_first) or "-1"
     con.execute(
         f"""
@@ -147,3 +147,20 @@ def resolve_doubled(
             count=unknown,
         )
     ]
+
+
+def _in_order(
+    con: duckdb.DuckDBPyConnection, good: str, directions: Sequence[Direction]
+) -> list[int]:
+    """Return the files whose times fall nowhere but in hours that the clock had twice."""
+    falls = dict(
+        con.execute(
+            f"""
+            SELECT file, count(*) FILTER (t < p) FROM (
+                SELECT __file AS file, event_time AS t,
+                       lag(event_time) OVER (PARTITION BY __file ORDER BY __at) AS p
+                FROM {TYPED} WHERE {good} AND __clock = 1) GROUP BY 1
+            """
+        ).fetchall()
+    )
+    return [d.file for d in directions if d.in_order or d.falls == falls.get(d.file, 0)]

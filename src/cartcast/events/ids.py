@@ -27,6 +27,7 @@ __all__ = [
     "PERSON_NULLS",
     "DefaultIds",
     "id_sql",
+    "nothing_word_sql",
     "rounded_ids",
     "settle_ids",
     "text_sql",
@@ -110,12 +111,14 @@ def id_sql(column: str, kind: str, target: str) -> str:
     if kind != "VARCHAR":
         return f"CAST({column} AS VARCHAR)"
     words = _variants((*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ())))
-    # Only words of the same length are compared: an id of ten million rows is looked at fast.
+    # Only words of the same length are compared: an id of ten million rows is looked at fast. A
+    # list is searched for the rows that are asked; of `IN` the engine makes a join of all rows.
     lengths: dict[int, list[str]] = {}
     for word in words:
         lengths.setdefault(len(word.encode()), []).append(literal(word))
     branches = " ".join(
-        f"WHEN {length} THEN {column} IN ({', '.join(same)})" for length, same in lengths.items()
+        f"WHEN {length} THEN list_contains([{', '.join(same)}], {column})"
+        for length, same in lengths.items()
     )
     plain = (
         f"CASE WHEN ends_with({column}, '.0') AND regexp_full_match({column}, "
@@ -127,7 +130,7 @@ def id_sql(column: str, kind: str, target: str) -> str:
     blanks = f"starts_with({column}, ' ') OR ends_with({column}, ' ')"
     return (
         f"CASE WHEN CASE strlen({column}) {branches} ELSE false END THEN NULL "
-        f"WHEN {blanks} THEN CASE WHEN {bare} IN ({listed}) THEN NULL "
+        f"WHEN {blanks} THEN CASE WHEN list_contains([{listed}], {bare}) THEN NULL "
         f"ELSE regexp_replace({bare}, '^(-?(?:0|[1-9]\\d*))\\.0$', '\\1') END ELSE {plain} END"
     )
 
@@ -139,7 +142,7 @@ def _variants(words: tuple[str, ...]) -> list[str]:
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
-_TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+_TIMES_LONE, _TIMES_ZERO, _TIMES_ANY = 1.5, 3.0, 20.0
 
 
 class DefaultIds(NamedTuple):
@@ -169,7 +172,9 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             continue
         (value, most), second = counts[0], counts[1][1]
         zero = value in ("0", "-1")
-        times = _TIMES_ZERO if zero else _TIMES_ANY
+        times = _TIMES_ANY
+        if zero:
+            times = _TIMES_ZERO if _counted(con, rows, column) else _TIMES_LONE
         if most < _LEAST_ROWS or most < _LEAST_SHARE * total[0] or most < times * second:
             continue
         if zero:
@@ -188,6 +193,14 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
     return DefaultIds(null, found)
 
 
+def _counted(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> bool:
+    """Return whether ids are numbers from 0 on, so that 0 is one like any other."""
+    row = con.execute(
+        f"SELECT count(DISTINCT {column}) FROM {rows} WHERE {column} IN ('1', '2', '3')"
+    ).fetchone()
+    return bool(row and row[0] >= 2)
+
+
 def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
     """Return the finding of ids in floating point notation, such as 1.23457E+18."""
     found: list[Finding] = []
@@ -203,6 +216,13 @@ def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str
                         column=column)
             )  # fmt: skip
     return found
+
+
+def nothing_word_sql(text: str) -> str:
+    """Return SQL: does a cell of a number, time or currency hold a word that stands for nothing?"""
+    # A list is searched only for the rows that are asked; `IN` would look at every row.
+    listed = ", ".join(literal(w) for w in ID_NULLS)
+    return f"list_contains([{listed}], lower(trim({text})))"
 
 
 def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:

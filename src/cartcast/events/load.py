@@ -17,7 +17,8 @@ from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaning, Plan
 from cartcast.events.engine import connect, translate
-from cartcast.events.layouts import Layout, check_zone, find_layout
+from cartcast.events.layoutfile import check_zone
+from cartcast.events.layouts import Layout, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from
 from cartcast.events.privacy import Privacy
 from cartcast.events.read import expand

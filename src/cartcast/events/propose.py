@@ -10,10 +10,11 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.builtin_layouts import LAYOUTS
+from cartcast.events.builtin import LAYOUTS
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import Guess, choose, guess
-from cartcast.events.layouts import Layout, Value, to_yaml
+from cartcast.events.layoutfile import to_yaml
+from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.schema import COLUMNS
 

@@ -41,7 +41,8 @@ class Source:
         relation: SQL of the rows, in the source's order; its columns bear names of our own.
         cells: the source's column -> its SQL over `relation`, and its type.
         positioned: `relation` has a column `row_at`, the number of the row from 0.
-        unrolled: so it has, but a row was repeated for each record in it.
+        records: the list, with its name, whose elements became rows of their own: `row_at` is the
+            number of the source's row, `record_at` the place in its list, from 1.
         broken: SQL condition of a row that does not have the header's shape, or None.
         blank: SQL condition of a row that is no row (an empty line), or None.
         rejects_table: engine table with the records that could not be split, or None.
@@ -60,7 +61,7 @@ class Source:
     relation: str
     cells: dict[str, Cell]
     positioned: bool = False
-    unrolled: bool = False
+    records: tuple[str, Cell] | None = None
     broken: str | None = None
     blank: str | None = None
     rejects_table: str | None = None
@@ -73,6 +74,11 @@ class Source:
     encoding: str | None = None
     path: Path | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether rows of `relation` are records of a list in the source's rows."""
+        return self.records is not None
 
     @property
     def short(self) -> str:

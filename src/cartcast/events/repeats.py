@@ -92,7 +92,9 @@ def find_repeats(
     """
     con.execute(f"CREATE OR REPLACE TEMP TABLE {DROPPED} (seq BIGINT)")
     found: list[Finding] = []
-    events = _by_event_id(con, rows, found) if event_ids else 0
+    events = 0
+    if event_ids:
+        events, event_ids = _by_event_id(con, rows, found)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE twins AS
@@ -119,8 +121,14 @@ def find_repeats(
     return Repeats(events, dropped, kept, found)
 
 
-def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]) -> int:
-    """Drop rows whose event id came before on an equal row; lines of one record belong together."""
+def _by_event_id(
+    con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
+) -> tuple[int, bool]:
+    """Drop rows whose event id came before on an equal row; lines of one record belong together.
+
+    Returns how many, and whether the ids are ids of events at all.
+    """
+    told = True
     same = "visitor_id, user_id, session_id, event_time, event_type, item_id"
     con.execute(
         f"""
@@ -159,7 +167,7 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
         )
         if ids and unlike > dropped:
             con.execute(f"DELETE FROM {DROPPED}")
-            dropped = 0
+            dropped, told = 0, False
     if dropped:
         found.append(
             finding(
@@ -168,7 +176,7 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
                 count=dropped,
             )
         )
-    return int(dropped)
+    return int(dropped), told
 
 
 def _by_row(

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
-from cartcast.events.schema import METADATA_KEY
+from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import literal
 from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened, quoted
@@ -63,7 +63,7 @@ def write_sessions(log: Any, out: Path | str) -> Path:
         )
         _add_steps(source, kinds)
         steps = [str(s) for s in usual_steps(source)]
-        told = {"contract": 2, "clock": source.clock, "currency": source.currency, "steps": steps,
+        told = {"contract": CONTRACT, "clock": source.clock, "currency": source.currency, "steps": steps,
                 "event_types": kinds}  # fmt: skip
         with atomic_path(out) as temporary:
             source.connection.execute(
@@ -206,23 +206,32 @@ def _sessions_sql(source: Source) -> str:
 
 
 def _orders_sql(source: Source) -> str:
-    """Orders and their money by session: one line per order and item, a missing quantity is 1."""
+    """Orders and their money by session.
+
+    A clean log says what money counts; of a plain table each order's item counts once. Without an
+    order id the purchase rows of one moment are one order there.
+    """
     has = set(source.columns)
-    order = "order_id" if "order_id" in has else "NULL::VARCHAR"
-    item = "item_id" if "item_id" in has else "NULL::VARCHAR"
-    price = "price" if "price" in has else "NULL::DOUBLE"
-    quantity = "quantity" if "quantity" in has else "NULL::DOUBLE"
-    # A clean log says which purchases repeat an order's line; a plain table is asked here.
-    first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
-    once = "NOT repeat_purchase" if "repeat_purchase" in has else "true"
-    unless = "" if "repeat_purchase" in has else f"QUALIFY o IS NULL OR {first}"
+
+    def column(name: str, kind: str) -> str:
+        return name if name in has else f"NULL::{kind}"
+
+    order, item = column("order_id", "VARCHAR"), column("item_id", "VARCHAR")
+    amount, where = "revenue", "NOT repeat_purchase"
+    lone = f"coalesce({column('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
+    if not {"revenue", "repeat_purchase"} <= has:
+        amount = f"{column('price', 'DOUBLE')} * coalesce({column('quantity', 'DOUBLE')}, 1)"
+        first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
+        where = f"true QUALIFY o IS NULL OR {first}"
+        lone = "event_order"
     return f"""
         SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
             sum(amount) AS revenue
         FROM (
-            SELECT session_id, 'o' || {order} AS named, 'e' || event_order AS lone,
-                {price} * coalesce({quantity}, 1) AS amount, {order} AS o, {item} AS i
-            FROM events WHERE event_type = 'purchase' AND {once} {unless}
+            SELECT session_id, 'o' || {order} AS named,
+                'e' || {lone} AS lone,
+                {amount} AS amount, {order} AS o, {item} AS i
+            FROM events WHERE event_type = 'purchase' AND {where}
         ) GROUP BY session_id
     """
 

@@ -85,7 +85,9 @@ class Source:
     currency: str | None
     zone: str | None = None
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(
+        self, sql: str, parameters: list[Any] | dict[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         return self.connection.execute(sql, parameters or []).fetchall()
 

@@ -9,7 +9,7 @@ import typer
 from cartcast.cli.shell import Zone, print_json, progress, shop_zone
 
 if TYPE_CHECKING:
-    from cartcast.insights.intervals import Share
+    from cartcast.evaluate.share import Share
 
 
 def add(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def cohorts(
         cells = " ".join(_cell(w.returned) for w in found.weeks if w.week == c.week)
         typer.echo(f"  {c.week}        {c.visitors:>10,}  {cells}")
     typer.echo(
-        f"{found.visitors:,} visitors; came back:{_cell(found.returned)}; "
-        f"of the buyers, bought again:{_cell(found.bought_again)}."
+        f"{found.visitors:,} visitors; came back within {found.within} weeks of their first visit:"
+        f"{_cell(found.returned)}; of the buyers, bought again:{_cell(found.bought_again)}."
     )
 
 

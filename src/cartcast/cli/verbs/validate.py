@@ -108,8 +108,19 @@ def _show(log: Log) -> None:
     line("countries", number(s.countries))
     line("event types", ", ".join(f"{k} {v:,}" for k, v in s.event_types.items()) or "-")
     line("purchases", f"{number(s.purchases)} in {number(s.purchase_sessions)} sessions")
-    line("revenue", f"{number(s.revenue, 2)}{unit} as it came")
-    if s.revenue is not None:
-        line("", f"{number(s.revenue_deduplicated, 2)}{unit} with each order's item counted once")
+    if s.users:
+        line("logins", number(s.users))
+    line("orders", number(s.orders))
+    line("revenue", f"{number(s.revenue, 2)}{unit}")
+    if s.refunds is not None:
+        line("", f"of it refunds {number(s.refunds, 2)}{unit}")
+    if s.order_totals is not None:
+        line("", f"orders with lines: totals {number(s.order_totals, 2)}{unit}, "
+             f"lines {number(s.order_lines, 2)}{unit}; the totals count")  # fmt: skip
+    if s.revenue_as_sent is not None and s.repeated_purchases:
+        line("", f"{number(s.revenue_as_sent, 2)}{unit} as it came, repeats included")
+    left_out = s.duplicate_events + s.repeated_rows
+    if left_out:
+        line("rows left out", f"{number(left_out)} sent or delivered before")
     typer.echo(f"findings ({len(log.findings)})" if log.findings else "findings           none")
     shell.show_findings(log.findings)
