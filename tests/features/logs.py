@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         ("quantity", pa.float64()),
         ("session_seconds", pa.float64()),
         ("rank", pa.int64()),
+        ("utc_offset", pa.int16()),
     ]
 )
 
@@ -130,6 +131,11 @@ def logs(draw: st.DrawFn, max_events: int = 40) -> list[dict[str, Any]]:
                 "rank": rank,
             }
         )
+    # The shop's clock, which may change within the log.
+    before, after = draw(st.sampled_from([(None, None), (60, 120), (-420, -480), (345, None)]))
+    change = draw(st.integers(0, n))
+    for k, row in enumerate(rows):
+        row["utc_offset"] = before if k < change else after
     return rows
 
 

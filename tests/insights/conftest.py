@@ -14,6 +14,7 @@ from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
 TYPES = {
     "VARCHAR": pa.string(),
     "TIMESTAMP": pa.timestamp("us"),
+    "SMALLINT": pa.int16(),
     "BIGINT": pa.int64(),
     "SMALLINT": pa.int16(),
     "DOUBLE": pa.float64(),

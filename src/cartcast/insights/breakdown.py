@@ -15,7 +15,7 @@ from cartcast.insights.source import Slice, Source, opened, quoted
 __all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
 
 CALENDAR: tuple[str, ...] = ("hour", "weekday", "month")
-"""Columns made from the moment a session began (UTC; Monday is 1)."""
+"""Columns made from the moment a session began, by the shop's clock (Monday is 1)."""
 
 _RESERVED = (*CONTEXT, *CALENDAR, *MEASURES, "first_event", "last_event", "last_page")
 

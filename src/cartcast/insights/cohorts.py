@@ -94,7 +94,7 @@ def cohorts(
     sessions: Path | str | None = None,
     level: float = 0.95,
 ) -> Cohorts:
-    """Return the cohorts of `log` by calendar week of the first visit (UTC, weeks from Monday).
+    """Return the cohorts of `log` by calendar week (Monday to Sunday, by the shop's clock) of the first visit.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
@@ -120,10 +120,10 @@ def cohorts(
             raise DataError("cohorts need visitor_id, which this log has not: nobody can return.")
         condition, parameters = (where or Slice()).condition(columns)
         _follow(source, condition, parameters)
-        end = source.row("SELECT max(start) FROM sessions")[0]
+        end, last = source.row("SELECT max(start_utc), max(start) FROM sessions")
         within = within or _followed(source, end, periods)
         totals = _totals(source, end, within, level)
-        weeks = _weeks(source, totals, periods, end.date(), level)
+        weeks = _weeks(source, totals, periods, last.date(), level)
         everyone = sum(c.visitors for c in totals)
         returned, again = (
             share(sum(s.did for s in found), sum(s.of for s in found), level)
@@ -136,10 +136,11 @@ def _follow(source: Source, condition: str, parameters: list[Any]) -> None:
     """Make `visits` (a row per session, with the visitor's first) and numbered orders."""
     source.connection.execute(
         f"""CREATE TEMP TABLE visits AS
-        WITH s AS (SELECT visitor, start, purchases FROM sessions WHERE {condition}),
-        f AS (SELECT visitor, min(start) AS first FROM s GROUP BY visitor)
-        SELECT s.visitor, date_trunc('week', first)::DATE AS week, first, start, purchases,
-            (epoch_us(start) - epoch_us(first)) // 604800000000 AS k
+        WITH s AS (SELECT visitor, start, start_utc, purchases FROM sessions WHERE {condition}),
+        f AS (SELECT visitor, min(start_utc) AS first, arg_min(start, start_utc) AS day FROM s
+              GROUP BY visitor)
+        SELECT s.visitor, date_trunc('week', day)::DATE AS week, first, start_utc AS start,
+            purchases, (epoch_us(start_utc) - epoch_us(first)) // 604800000000 AS k
         FROM s JOIN f USING (visitor)""",
         parameters,
     )

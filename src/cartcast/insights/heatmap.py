@@ -16,7 +16,7 @@ __all__ = ["HeatCell", "HeatMap", "heat_map"]
 
 
 class HeatCell(NamedTuple):
-    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23), UTC."""
+    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23) of the shop."""
 
     weekday: int
     hour: int
@@ -26,10 +26,11 @@ class HeatCell(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatMap:
-    """All 168 hours of a week; `sold` says whether the log has purchases at all."""
+    """All 168 hours of a week; `sold` says whether the log has purchases; `zone` None is UTC."""
 
     sold: bool
     cells: tuple[HeatCell, ...]
+    zone: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -72,4 +73,4 @@ def heat_map(
         for hour in range(24):
             bought = clustered(found.get((weekday, hour)), level)
             cells.append(HeatCell(weekday, hour, bought.of, bought if sold else None))
-    return HeatMap(bool(sold), tuple(cells))
+    return HeatMap(bool(sold), tuple(cells), source.zone)

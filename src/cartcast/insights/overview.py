@@ -23,7 +23,7 @@ class TrendPoint(NamedTuple):
     """One period of the trend; sessions belong to the period in which they began.
 
     Attributes:
-        start: beginning of the period, UTC.
+        start: beginning of the period, by the shop's clock.
         sessions: sessions that began in it.
         visitors: their different visitors.
         conversion: share of these sessions with a purchase; None when the log has no purchases.
@@ -63,8 +63,9 @@ class Overview:
         orders: orders.
         average_order: revenue / orders; None without orders or prices.
         currency: ISO 4217 code, or None.
-        start: first moment a session began; None without a calendar.
+        start: first moment a session began, by the shop's clock; None without a calendar.
         end: last one.
+        zone: the shop's; None is UTC.
         grain: period of the trend; None without a calendar.
         trend: by period; periods without a session are there, with zero sessions.
         leaving: where sessions without a purchase end, most frequent first.
@@ -81,6 +82,7 @@ class Overview:
     currency: str | None
     start: datetime | None
     end: datetime | None
+    zone: str | None
     grain: Grain | None
     trend: tuple[TrendPoint, ...]
     leaving: tuple[Leaving, ...]
@@ -155,6 +157,7 @@ def overview(
             currency=source.currency,
             start=start,
             end=end,
+            zone=source.zone,
             grain=step,
             trend=_trend(source, step, sold, priced, level) if step else (),
             leaving=_leaving(source),

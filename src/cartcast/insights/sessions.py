@@ -47,8 +47,8 @@ MEASURES: dict[str, str] = {
 def write_sessions(log: Any, out: Path | str) -> Path:
     """Write the session table of `log` to the Parquet file `out` and return its path.
 
-    One row per session: `session_id, visitor, start, weekday, hour`, the `MEASURES`, the
-    `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
+    One row per session: `session_id, visitor, start, start_utc, weekday, hour` (all but `start_utc`
+    by the shop's clock), the `MEASURES`, the `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
     `visitor_code` (a number for each visitor) and `steps` (its event types as numbers).
 
     Raises:
@@ -168,6 +168,7 @@ def _sessions_sql(source: Source) -> str:
         c: f"arg_min({quoted(c)}, event_order)" if c in known else "NULL::VARCHAR" for c in CONTEXT
     }
     start = "min(event_time)" if timed and "event_time" in has else "NULL::TIMESTAMP"
+    offset = "arg_min(coalesce(utc_offset, 0), event_time)" if "utc_offset" in has else "0"
     span = f"max({source.seconds}) - min({source.seconds})"
     seconds = span if source.clock in ("time", "session") else "NULL::DOUBLE"
     hour = "hour(start)" if source.clock == "time" else "NULL::BIGINT"
@@ -182,8 +183,8 @@ def _sessions_sql(source: Source) -> str:
     context = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in first.items())
     return f"""
     WITH base AS (
-        SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start,
-            count(*) AS events, {seconds} AS seconds,
+        SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start_utc,
+            coalesce({offset}, 0) AS utc_offset, count(*) AS events, {seconds} AS seconds,
             count(*) FILTER (event_type = 'view_item') AS views,
             {counted["items"]} AS items, {counted["categories"]} AS categories,
             count(*) FILTER (event_type = 'add_to_cart') AS carts,
@@ -192,13 +193,15 @@ def _sessions_sql(source: Source) -> str:
             arg_max(event_type, event_order) AS last_event,
             {counted["last_page"]} AS last_page, {context}
         FROM events GROUP BY session_id
+    ), began AS (
+        SELECT *, start_utc + to_minutes(utc_offset::BIGINT) AS start FROM base
     ), bought AS ({_orders_sql(source)}), reached AS ({reach})
-    SELECT session_id, visitor, start, isodow(start) AS weekday, {hour} AS hour,
+    SELECT session_id, visitor, start, start_utc, isodow(start) AS weekday, {hour} AS hour,
         events, seconds, views, items, categories, carts, price_mean,
         coalesce(purchases, 0) AS purchases, revenue,
         first_event, last_event, last_page, {", ".join(quoted(c) for c in CONTEXT)},
         coalesce(reach, 0) AS reach
-    FROM base LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
+    FROM began LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
     """
 
 

@@ -30,6 +30,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        zone: shell.Zone = None,
         models: Annotated[
             str | None, typer.Option(help="Names, separated by commas; default; all.")
         ] = None,
@@ -71,6 +72,7 @@ def add(app: typer.Typer) -> None:
             "target": target,
             "orders": orders,
             "layout": layout,
+            "zone": zone,
             "models": _words(models),
             "budget": budget,
             "features": features,

@@ -33,6 +33,7 @@ def add(app: typer.Typer) -> None:
         session_break: Annotated[
             list[str] | None, typer.Option(help="Also end sessions at: midnight, campaign.")
         ] = None,
+        zone: shell.Zone = None,
         max_reject_share: Annotated[
             float, typer.Option(help="Share of rejected rows above which the log is refused.")
         ] = 0.01,
@@ -66,6 +67,7 @@ def add(app: typer.Typer) -> None:
                     rejects_out=rejects,
                     report_only=out is None,
                     privacy=privacy,
+                    zone=shell.shop_zone(zone),
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log
@@ -74,6 +76,7 @@ def add(app: typer.Typer) -> None:
                 {
                     **log.summary.as_dict(),
                     "layout": log.layout,
+                    "zone": log.zone,
                     "accepted": refused is None,
                     "out": str(out) if out and refused is None else None,
                     "findings": log.findings,
@@ -96,7 +99,7 @@ def _show(log: Log) -> None:
     def number(value: float | None, digits: int = 0) -> str:
         return "-" if value is None else f"{value:,.{digits}f}"
 
-    line("layout", f"{log.layout} (clock: {s.clock})")
+    line("layout", f"{log.layout} (clock: {s.clock}{f', {log.zone}' if log.zone else ''})")
     line("events", f"{number(s.events)} ({number(s.rejects)} rejected)")
     line("from, to", f"{s.start or '-'} .. {s.end or '-'}")
     line("sessions", number(s.sessions))
