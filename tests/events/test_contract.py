@@ -52,7 +52,9 @@ def test_each_reason(write, as_csv, shop, column, value, reason):
     assert reason in REASONS
 
 
-@pytest.mark.parametrize("nothing", ["", "\\N", "NULL", "null", " ", "NaN", "None", "N/A", "(not set)"])
+@pytest.mark.parametrize(
+    "nothing", ["", "\\N", "NULL", "null", " ", "NaN", "None", "N/A", "(not set)"]
+)
 def test_words_for_nothing_are_null(write, as_csv, shop, nothing):
     log = events.load(write(as_csv(shop(30, price=nothing, product_id=nothing))))
     assert log.summary.rejects == 0

@@ -1,8 +1,8 @@
 """Repeats: an event that was sent twice, a file that was delivered twice, rows in two files.
 
-An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of an
-event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that lies in
-two files counts once, and a file that holds every row an even number of times was delivered twice.
+An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of
+an event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that
+lies in two files counts once, and a file with every row an even number of times came twice.
 Within one file equal rows may be double clicks: nobody can tell, so they are kept.
 """
 
