@@ -24,6 +24,7 @@ from cartcast.events.orders import match_orders
 from cartcast.events.privacy import Privacy
 from cartcast.events.reading import Read
 from cartcast.events.rejects import (
+    REJECTED_ROWS,
     collect_rejects,
     reject_reasons,
     reject_where,
@@ -208,13 +209,20 @@ class Cleaning:
         flat = (
             ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
         )
-        # A row needs a visitor, a login or a session still, after defaults became null.
-        who = [c for c in ids.PERSON_COLUMNS if c in present]
-        where = f"WHERE coalesce({', '.join(who)}) IS NOT NULL" if defaults.null and who else ""
-        con.execute(
-            f"CREATE OR REPLACE VIEW settled AS SELECT good.*{several}, {place} AS __place, "
-            f"__file IN ({flat}) AS __flat FROM good {joined} {where}"
+        rows = (
+            f"SELECT good.*{several}, {place} AS __place, __file IN ({flat}) AS __flat "
+            f"FROM good {joined}"
         )
+        who = [c for c in ids.PERSON_COLUMNS if c in present]
+        if defaults.null and who:
+            # A row needs a visitor, a login or a session still, after defaults became null.
+            known = f"coalesce({', '.join(who)}) IS NOT NULL"
+            con.execute(
+                f"INSERT INTO {REJECTED_ROWS} SELECT __seq, __file, coalesce(__record, __at) + 1, "
+                f"'no_visitor_or_session', NULL, NULL, 0 FROM ({rows}) WHERE NOT ({known})"
+            )
+            rows = f"SELECT * FROM ({rows}) WHERE {known}"
+        con.execute(f"CREATE OR REPLACE VIEW settled AS {rows}")
         found = [*defaults.findings, *ids.rounded_ids(con, "good", columns)]
         words = con.execute(
             "SELECT __nothing, count(*) FROM good WHERE __nothing IS NOT NULL GROUP BY 1 "

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 REJECTED_ROWS = "rejected"
-"""Table of the rejects: seq, file, row (from 1, without the header), reason, column, value, lines."""
+"""Table of the rejects: seq, file, row (from 1, no header), reason, column, value, lines."""
 
 REJECTED = declare(
     "EV103",
