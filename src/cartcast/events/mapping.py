@@ -71,15 +71,30 @@ def unrolled(layout: Layout, source: Source) -> Source:
     rows = source.relation
     if not source.positioned:
         rows = f"(SELECT *, row_number() OVER () - 1 AS row_at FROM {rows})"
+    alone: dict[str, str] = {}
+    for reference in sorted({v.one for t in layout.columns.values() for v in t.chain if v.one}):
+        if (count := _distinct(name, cell, reference)) is not None:
+            # Counted before the list is unrolled: once a list, not once a record.
+            alone[reference] = f"only_{len(alone)}"
+            rows = f"(SELECT *, {count} = 1 AS {alone[reference]} FROM {rows})"
     return replace(
         source,
         relation=f"(SELECT *, unnest({listed}) AS record, "
         f"generate_subscripts({listed}, 1) AS record_at FROM {rows})",
         cells=cells,
         positioned=False,
-        records=(name, cell),
+        alone=alone,
         sample=(),
     )
+
+
+def _distinct(name: str, cell: Cell, reference: str) -> str | None:
+    """Return SQL of how many things the records of a list name in one of their fields."""
+    inner = flatten(name, "one", element_of(cell)).get(reference)
+    if inner is None:
+        return None
+    named = f"list_transform({cell.sql}, lambda one: CAST({inner.sql} AS VARCHAR))"
+    return f"len(list_distinct({named}))"
 
 
 def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolved:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,9 @@ class Source:
         relation: SQL of the rows, in the source's order; its columns bear names of our own.
         cells: the source's column -> its SQL over `relation`, and its type.
         positioned: `relation` has a column `row_at`, the number of the row from 0.
-        records: the list, with its name, whose elements became rows of their own: `row_at` is the
-            number of the source's row, `record_at` the place in its list, from 1.
+        alone: set where the elements of a list became rows: `row_at` is the number of the source's
+            row, `record_at` the place in its list, from 1. It holds SQL by field of the records:
+            do all of the list name one such thing?
         broken: SQL condition of a row that does not have the header's shape, or None.
         blank: SQL condition of a row that is no row (an empty line), or None.
         rejects_table: engine table with the records that could not be split, or None.
@@ -61,7 +62,7 @@ class Source:
     relation: str
     cells: dict[str, Cell]
     positioned: bool = False
-    records: tuple[str, Cell] | None = None
+    alone: Mapping[str, str] | None = None
     broken: str | None = None
     blank: str | None = None
     rejects_table: str | None = None
@@ -78,7 +79,7 @@ class Source:
     @property
     def unrolled(self) -> bool:
         """Whether rows of `relation` are records of a list in the source's rows."""
-        return self.records is not None
+        return self.alone is not None
 
     @property
     def short(self) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from cartcast.errors import DataError, did_you_mean
 from cartcast.events.ids import ID_COLUMNS, NULL_WORDS, id_sql, nothing_word_sql, text_sql
 from cartcast.events.layouts import Layout, Value
-from cartcast.events.nested import Cell, flatten
+from cartcast.events.nested import Cell
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
-from cartcast.events.references import element_of, references
+from cartcast.events.references import references
 from cartcast.events.sql import literal
 
 __all__ = ["Mapped", "field_text", "in_record", "mapped_value", "required"]
@@ -148,23 +148,17 @@ def _narrowed(source: Source, text: str, value: Value) -> str:
         )
     if value.unlike is not None and (other := references(source, value.unlike)):
         text = f"nullif({text}, CAST({other[0][1].sql} AS VARCHAR))"
-    if value.one is not None and source.records is not None:
-        text = f"CASE WHEN {_only_one(source, value.one)} THEN {text} END"
+    if value.one is not None and source.alone is not None:
+        own, only = source.cells.get(value.one), source.alone.get(value.one)
+        named = (
+            "false"
+            if own is None or only is None
+            else f"({field_text(own, 'order_id')}) IS NOT NULL AND {only}"
+        )
+        text = f"CASE WHEN {named} THEN {text} END"
     if value.says is not None:
         text = f"CASE WHEN {text} IS NOT NULL THEN {literal(value.says)} END"
     return text
-
-
-def _only_one(source: Source, reference: str) -> str:
-    """Return SQL: does this record name a thing, and do all records of its list name the same?"""
-    assert source.records is not None
-    name, cell = source.records
-    own = source.cells.get(reference)
-    inner = flatten(name, "one", element_of(cell)).get(reference)
-    if own is None or inner is None:
-        return "false"
-    named = f"list_distinct(list_transform({cell.sql}, lambda one: CAST({inner.sql} AS VARCHAR)))"
-    return f"({field_text(own, 'order_id')}) IS NOT NULL AND len({named}) = 1"
 
 
 def _plus(layout: Layout, source: Source, target: str, value: Value, used: set[str]) -> str | None:
