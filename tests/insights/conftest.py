@@ -16,7 +16,6 @@ TYPES = {
     "TIMESTAMP": pa.timestamp("us"),
     "SMALLINT": pa.int16(),
     "BIGINT": pa.int64(),
-    "SMALLINT": pa.int16(),
     "DOUBLE": pa.float64(),
 }
 START = datetime(2024, 1, 3, 22, 15)
