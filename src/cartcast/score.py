@@ -175,7 +175,7 @@ def require_zone(log: Log, zone: str | None) -> None:
     if own != asked:
         raise DataError(
             f"{log.path}: cleaned by the clock of {own}, the model was trained by that of {asked}: "
-            "hours and days would mean something else. Give the log as it was before it was cleaned."
+            "hours and days would mean something else. Give the log as it was before cleaning."
         )
 
 

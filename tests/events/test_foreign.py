@@ -72,7 +72,9 @@ def test_adobe_data_feed(write):
     header = "hit_time_gmt\tpost_visid_high\tpost_visid_low\tvisit_num\tpage_url\tevent_list\tproduct_list\n"
     with pytest.raises(DataError, match=r"no column looks like a visitor.*cartcast layout FILE"):
         events.load(write(header + hit * 3, "hits.tsv"))
-    log = events.load(write(header.replace("visid_high", "mcvisid").replace("post_mc", "mc") + hit * 3))
+    log = events.load(
+        write(header.replace("visid_high", "mcvisid").replace("post_mc", "mc") + hit * 3)
+    )
     assert "EV148" in codes(log), "codes of events are not read as words, and that is said"
 
 

@@ -139,7 +139,10 @@ def test_snowplow(write):
     assert (known["known_time"] - known["event_time"]).seconds == 9
 
 
-ITEMS = [{"product_id": "X", "price": 3, "quantity": 2}, {"product_id": "Y", "price": 3, "quantity": 1}]
+ITEMS = [
+    {"product_id": "X", "price": 3, "quantity": 2},
+    {"product_id": "Y", "price": 3, "quantity": 1},
+]
 SOLD = {"order_id": "o", "total": 10.5, "currency": "EUR", "products": ITEMS}
 SEEN = {"product_id": "X", "price": 3}
 
@@ -168,7 +171,9 @@ def test_ga4_flat_rows_of_one_event(write):
     ]  # fmt: skip
     log = events.load(write(head + "\n".join(rows) + "\n"))
     assert told(log) == ("ga4", 1, 1, 1, 10.5, 2, ["view_item_list"] * 2 + ["purchase"] * 2)
-    items = log.connect().sql("SELECT item_id FROM events WHERE event_type <> 'purchase'").fetchall()
+    items = (
+        log.connect().sql("SELECT item_id FROM events WHERE event_type <> 'purchase'").fetchall()
+    )
     assert items == [("X",), ("X",)], "an event counts once, with its first item"
 
 
@@ -270,6 +275,19 @@ def test_mixpanel(write):
     assert log.summary.users == 1
 
 
+def test_records_in_cells_keep_their_point(write):
+    sold = json.dumps({"$device_id": "d", **SOLD, "total": 1010.5}).replace('"', '""')
+    path = write(
+        "uuid;event;distinct_id;timestamp;properties;price\n"
+        f'1;Order Completed;d;2024-03-01T10:00:00Z;"{sold}";1.299,50\n'
+    )
+    assert events.load(path).summary.revenue == 1010.5
+    layout = {"columns": {"visitor_id": "distinct_id", "event_time": "timestamp", "price": "price",
+                          "event_type": "event", "order_value": "properties.total"}}  # fmt: skip
+    log = events.load(path, layout=from_mapping(layout))
+    assert (log.summary.order_totals, log.summary.order_lines) == (1010.5, 1299.5)
+
+
 def test_matomo(write):
     visit = {
         "idVisit": "1", "visitorId": "d", "siteCurrency": "EUR",
@@ -289,10 +307,12 @@ def test_matomo(write):
 def test_snowplow_entities(write, version):
     names = {n: f"contexts_com_snowplowanalytics_snowplow_ecommerce_{n}_{version}"
              for n in ("product", "transaction")}  # fmt: skip
-    action = (
-        f"unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_{version}"
-    )
-    base = {"domain_userid": "d", "domain_sessionid": "s", "event_name": "snowplow_ecommerce_action"}
+    action = f"unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_{version}"
+    base = {
+        "domain_userid": "d",
+        "domain_sessionid": "s",
+        "event_name": "snowplow_ecommerce_action",
+    }
     goods = [{"id": i["product_id"], "price": 3, "quantity": i["quantity"]} for i in ITEMS]
     rows = [
         base | {"event_id": "1", "collector_tstamp": "2024-03-01 10:00:00.000",
@@ -342,7 +362,10 @@ def test_orders_of_shop_systems(write, name, text):
 
 @pytest.mark.parametrize("name", ["shopify", "woocommerce"])
 def test_orders_of_shop_systems_as_json(write, name):
-    goods = [{"sku": "X", "quantity": 2, "price": "3.00"}, {"sku": "Y", "quantity": 1, "price": "3.00"}]
+    goods = [
+        {"sku": "X", "quantity": 2, "price": "3.00"},
+        {"sku": "Y", "quantity": 1, "price": "3.00"},
+    ]
     order = {
         "shopify": {"name": "#1", "email": "a", "financial_status": "paid", "total_price": "10.50",
                     "created_at": "2024-03-01T10:02:00+01:00", "currency": "EUR"},
@@ -362,7 +385,13 @@ def test_diginetica_views_and_purchases(write):
                    "1;NA;1040000;2016-05-09;5;31331\n", "purchases.csv")  # fmt: skip
     log = events.load(views, bought)
     s = log.summary
-    assert (log.layout, log.clock, s.sessions, s.purchases, s.orders) == ("diginetica", "session", 2, 1, 1)
+    assert (log.layout, log.clock, s.sessions, s.purchases, s.orders) == (
+        "diginetica",
+        "session",
+        2,
+        1,
+        1,
+    )
     rows = log.connect().sql("SELECT event_type, session_seconds, event_time::DATE::VARCHAR FROM events "
                              "WHERE session_id = '1' ORDER BY event_order").fetchall()  # fmt: skip
     assert rows == [("view_item", 526.309, "2016-05-09"), ("view_item", 1031.018, "2016-05-09"),
@@ -470,6 +499,16 @@ def test_the_proposal_can_be_used(write, as_csv, rows, tmp_path):
     mine.write_text(proposal.yaml)
     by_layout, by_guess = events.load(path, layout=mine), events.load(path)
     assert by_layout.summary == by_guess.summary
+
+
+def test_the_proposal_of_nested_records_can_be_used(write, tmp_path):
+    session = {"session": 12, "events": [{"aid": 5, "ts": 1661724000278, "type": "clicks"}]}
+    path = write(lines([session]), "otto.jsonl")
+    proposal = events.propose(path)
+    assert proposal.columns["event_time"] == ["events.ts"]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(proposal.yaml)
+    assert events.load(path, layout=mine).summary == events.load(path).summary
 
 
 @pytest.mark.parametrize("which", ["eshop_file", "rees46_file"])

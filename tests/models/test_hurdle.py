@@ -8,12 +8,12 @@ import pytest
 from sklearn.tree import DecisionTreeRegressor
 
 from cartcast.errors import DataError
+from cartcast.evaluate.revenue import coverage
 from cartcast.models.hurdle import Hurdle
 from cartcast.models.intervals import (
     AmountInterval,
     PlainInterval,
     conformal_quantile,
-    coverage_by_part,
 )
 from cartcast.models.regressors import REGRESSORS
 
@@ -124,9 +124,9 @@ def test_interval_given_purchase_covers_buyers_where_the_plain_one_does_not(fitt
     plain = PlainInterval(fitted).fit(X, amount)
     fresh, paid, _ = shop(20_000, 5)
     expected = fitted.predict(fresh)
-    honest = coverage_by_part(paid, *given.predict(fresh), expected).set_index("part")
-    naive = coverage_by_part(paid, *plain.predict(fresh), expected).set_index("part")
-    for part in ("buyers", "buyers of the top decile"):
+    honest = coverage(paid, *given.predict(fresh), expected, level=0.95).set_index("part")
+    naive = coverage(paid, *plain.predict(fresh), expected, level=0.95).set_index("part")
+    for part in ("buyers", "buyers in the top decile"):
         assert honest.loc[part, "low"] <= 0.91
         assert honest.loc[part, "high"] >= 0.89
         assert naive.loc[part, "coverage"] < 0.5
@@ -159,6 +159,6 @@ def test_interval_refusals(fitted):
 
 
 def test_coverage_of_an_empty_part_is_null():
-    table = coverage_by_part([0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [1.0, 2.0]).set_index("part")
+    table = coverage([0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [1.0, 2.0]).set_index("part")
     assert table.loc["all", "coverage"] == 0.5
     assert pd.isna(table.loc["buyers", "coverage"])

@@ -17,7 +17,16 @@ from cartcast.errors import CartcastError
 if TYPE_CHECKING:
     from cartcast.config import Settings
 
-__all__ = ["Progress", "Zone", "plain", "print_json", "progress", "run", "shop_zone", "show_findings"]
+__all__ = [
+    "Progress",
+    "Zone",
+    "plain",
+    "print_json",
+    "progress",
+    "run",
+    "shop_zone",
+    "show_findings",
+]
 
 Zone = Annotated[
     str | None,

@@ -32,8 +32,10 @@ _SAMPLE = 200
 def named(columns: Sequence[str]) -> dict[str, str]:
     """Return each column by the names that it may be meant by, the fullest first.
 
-    >>> list(named(["ym:pv:clientID"])), named(["properties.sku"])["sku"]
-    (['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid'], 'properties.sku')
+    >>> list(named(["ym:pv:clientID"]))
+    ['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid']
+    >>> named(["properties.sku"])["sku"]
+    'properties.sku'
     """
     found: dict[str, str] = {}
     for name in (str, _bare):
@@ -107,9 +109,7 @@ def _people(
 def _nests(source: Source, fine: str, coarse: str) -> bool:
     """Return whether each value of one column belongs to one of the other, which has fewer."""
     places = [source.columns.index(c) for c in (fine, coarse)]
-    pairs = {
-        (row[places[0]], row[places[1]]) for row in source.sample if len(row) > max(places)
-    }
+    pairs = {(row[places[0]], row[places[1]]) for row in source.sample if len(row) > max(places)}
     first, second = ({pair[i] for pair in pairs} for i in (0, 1))
     return len(pairs) == len(first) > len(second) > 1
 
@@ -130,9 +130,7 @@ def _require(source: Source, by_name: dict[str, str], columns: dict[str, Value])
     )
 
 
-def _every_event(
-    source: Source, columns: dict[str, Value], reasons: dict[str, str]
-) -> str | None:
+def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, str]) -> str | None:
     """Return the kind of event of rows that have no word for it."""
     if "event_type" in columns:
         column = columns["event_type"].columns[0]

@@ -152,7 +152,12 @@ class Cleaning:
         joined = relation != "visits" or made or kept != "settled" or doubled
         in_order = len(directions) == 1 and directions[0].falls == 0 and not (own or ties or joined)
         return Cleaned(
-            summary, self._metadata(summary, findings, facts.clock), rows, relation, sequence, in_order
+            summary,
+            self._metadata(summary, findings, facts.clock),
+            rows,
+            relation,
+            sequence,
+            in_order,
         )
 
     def write(self, path: Path, cleaned: Cleaned) -> None:
@@ -176,9 +181,7 @@ class Cleaning:
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
         return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
 
-    def _settle(
-        self, good: str, directions: list[order.Direction], doubled: bool
-    ) -> list[Finding]:
+    def _settle(self, good: str, directions: list[order.Direction], doubled: bool) -> list[Finding]:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""
         con = self.con
         newest = ", ".join(str(d.file) for d in directions if d.newest_first)
@@ -191,18 +194,20 @@ class Cleaning:
             f"CASE WHEN {c} IN ({', '.join(map(literal, values))}) THEN NULL ELSE {c} END AS {c}"
             for c, values in defaults.null.items()
         ]
-        for name in ("price", "quantity", "line_value", "order_value"):
-            if name in present:
-                replaced.append(f"abs({name}) AS {name}")
+        money_columns = ("price", "quantity", "line_value", "order_value")
+        replaced += [f"abs({name}) AS {name}" for name in money_columns if name in present]
         joined = ""
         if doubled:
             joined = "LEFT JOIN second_hour h ON h.seq = good.__seq"
             hour = "CASE WHEN h.seq IS NOT NULL THEN INTERVAL 1 HOUR ELSE INTERVAL 0 HOUR END"
             replaced.append(f"good.event_time + {hour} AS event_time")
-            known = f"good.known_time + CASE WHEN good.known_time = good.event_time THEN {hour} ELSE INTERVAL 0 HOUR END"
+            same = "good.known_time = good.event_time"
+            known = f"CASE WHEN {same} THEN good.known_time + {hour} ELSE good.known_time END"
             replaced.append(f"{known} AS known_time")
         several = f" REPLACE ({', '.join(replaced)})" if replaced else ""
-        flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
+        flat = (
+            ", ".join(str(i) for i, r in enumerate(self.read.resolved) if r.items is None) or "-1"
+        )
         # A row needs a visitor, a login or a session still, after defaults became null.
         who = [c for c in ids.PERSON_COLUMNS if c in present]
         where = f"WHERE coalesce({', '.join(who)}) IS NOT NULL" if defaults.null and who else ""
@@ -254,9 +259,7 @@ class Cleaning:
         sequence = order.sequence_sql(clock, False, 0)
         if clock == "order":
             sequence = "event_order, __file, __place"
-        made = make_sessions(
-            con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence
-        )
+        made = make_sessions(con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence)
         if made:
             con.execute(
                 f"CREATE OR REPLACE VIEW visits AS SELECT r.* REPLACE ("
@@ -297,9 +300,7 @@ class Cleaning:
         )
         return "amounts", findings
 
-    def _metadata(
-        self, summary: Summary, findings: list[Finding], clock: str
-    ) -> dict[str, Any]:
+    def _metadata(self, summary: Summary, findings: list[Finding], clock: str) -> dict[str, Any]:
         read = self.read
         extras = (["event_id"] if read.stage.event_ids else []) + list(read.stage.extras)
         return {
@@ -333,5 +334,3 @@ def one_currency(con: duckdb.DuckDBPyConnection, relation: str, shown: str) -> s
             "read each currency apart."
         )
     return rows[0][0] if rows else None
-
-

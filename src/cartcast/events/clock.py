@@ -65,9 +65,7 @@ class ClockFacts(NamedTuple):
     findings: list[Finding]
 
 
-def read_clock(
-    con: duckdb.DuckDBPyConnection, sources: Sequence[Source], clock: str
-) -> ClockFacts:
+def read_clock(con: duckdb.DuckDBPyConnection, sources: Sequence[Source], clock: str) -> ClockFacts:
     """Decide what only the whole column can tell: mixed zones, and whether the clock is a date."""
     found: list[Finding] = []
     ambiguous: list[int] = []
@@ -98,7 +96,9 @@ def read_clock(
     skipped = sum(r[6] for r in rows) if clock == "time" else 0
     if skipped:
         found.append(
-            finding(SKIPPED, f"{skipped} times lie in an hour that the clock skipped.", count=skipped)
+            finding(
+                SKIPPED, f"{skipped} times lie in an hour that the clock skipped.", count=skipped
+            )
         )
     doubled = sum(r[5] for r in rows) if clock == "time" else 0
     return ClockFacts(clock, tuple(ambiguous), doubled, found)

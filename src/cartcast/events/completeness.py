@@ -1,4 +1,4 @@
-"""Is this a whole log? Signs of a sample by event, of a row limit, and of one kind of event only."""
+"""Is this a whole log? Signs of a sample by event, of a row limit, of one kind of event only."""
 
 from __future__ import annotations
 
@@ -47,9 +47,7 @@ def completeness_findings(
     """Return what speaks against this being the whole log of a shop."""
     found: list[Finding] = []
     if summary.events in _LIMITS:
-        found.append(
-            finding(ROW_LIMIT, f"exactly {summary.events:,} rows.", count=summary.events)
-        )
+        found.append(finding(ROW_LIMIT, f"exactly {summary.events:,} rows.", count=summary.events))
     kinds = [k for k, n in summary.event_types.items() if n]
     if len(kinds) == 1 and summary.events > 1:
         found.append(finding(ONE_KIND, f"all {summary.events:,} events are {kinds[0]}."))

@@ -32,6 +32,7 @@ GENERIC = declare(
     "Run `cartcast layout FILE > my.yaml`, correct it, and give --layout my.yaml.",
 )
 
+
 @dataclass(frozen=True)
 class Guess:
     """A proposed layout.
@@ -144,7 +145,9 @@ def guess(source: Source) -> Guess:
     scores = _scores(source)
     best = max(scores, key=lambda n: scores[n])
     others = {
-        n: s for n, (s, _, _) in sorted(scores.items(), key=lambda x: x[1], reverse=True) if 0.5 <= s < 1
+        n: s
+        for n, (s, _, _) in sorted(scores.items(), key=lambda x: x[1], reverse=True)
+        if 0.5 <= s < 1
     }
     if scores[best][0] == 1:
         layout = LAYOUTS[best]
@@ -155,10 +158,10 @@ def guess(source: Source) -> Guess:
             if found := _first_present(source, value.references):
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
-    found, reasons = layout_by_names(source)
+    by_names, reasons = layout_by_names(source)
     telling = ("event_time", "event_type", "item_id", "price")
-    confidence = round((2 + sum(t in found.columns for t in telling)) / 8, 2)
-    return Guess(found, confidence, reasons, others)
+    confidence = round((2 + sum(t in by_names.columns for t in telling)) / 8, 2)
+    return Guess(by_names, confidence, reasons, others)
 
 
 def _completed(layout: Layout, source: Source) -> Layout:

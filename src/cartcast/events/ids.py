@@ -1,8 +1,8 @@
 """Ids: words that stand for nothing are null, and one id is written one way.
 
 Trackers write `(not set)`, `undefined` or `None` where they know nothing; taken for an id, such a
-word becomes one person with thousands of sessions. pandas turns whole numbers into floats as soon as
-one is missing, so that 1001 and 1001.0 are one id, while 007 stays 007. `0` and `-1` are real ids in
+word becomes one person with thousands of sessions. pandas turns whole numbers into floats as soon
+as one is missing, so 1001 and 1001.0 are one id, while 007 stays 007. `0` and `-1` are real ids in
 some logs and defaults in others: the log itself decides, by the share of rows that they hold.
 Source of the words: the ids that PostHog refuses,
 https://posthog.com/docs/product-analytics/identify, and the defaults of Google Analytics, pandas,
@@ -39,7 +39,8 @@ NULL_WORDS: tuple[str, ...] = ("", "\\N", "NULL", "null")
 
 ID_NULLS: tuple[str, ...] = (
     "", "\\n", "null", "none", "nil", "nan", "na", "n/a", "<na>", "#n/a", "nat", "undefined",
-    "(not set)", "not set", "(not provided)", "(none)", "(null)", "(other)", "unknown", "[object object]",
+    "(not set)", "not set", "(not provided)", "(none)", "(null)", "(other)", "unknown",
+    "[object object]",
     "<null>", "<none>", "-", "--", "?", '""', "''",
 )  # fmt: skip
 """Words (lower case) that are null in every id column."""
@@ -227,4 +228,6 @@ def nothing_word_sql(text: str) -> str:
 
 def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:
     """Return what must be said of ids that were words for nothing."""
-    return finding(WORDS, f"{count:,} ids are words for nothing: {listed}.", count=count, words=words)
+    return finding(
+        WORDS, f"{count:,} ids are words for nothing: {listed}.", count=count, words=words
+    )

@@ -86,7 +86,11 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         skip=data.get("skip"),
         session_per_visitor=bool(data.get("session_per_visitor", False)),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
-        **{key: _texts(data.get(key)) for key in _LISTS},
+        header=_texts(data.get("header")),
+        numbers=_texts(data.get("numbers")),
+        records=_texts(data.get("records")),
+        ties=_texts(data.get("ties")),
+        event=_texts(data.get("event")),
     )
 
 
@@ -224,7 +228,9 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
     lines += [f"{key}: {dump(getattr(layout, key))}" for key in _PLAIN if getattr(layout, key)]
     if layout.session_per_visitor:
         lines.append("session_per_visitor: true")
-    lines += [f"{key}: {dump(list(getattr(layout, key)))}" for key in _LISTS if getattr(layout, key)]
+    lines += [
+        f"{key}: {dump(list(getattr(layout, key)))}" for key in _LISTS if getattr(layout, key)
+    ]
     lines.append("columns:")
     for target, value in layout.columns.items():
         note = (comments or {}).get(target)

@@ -135,7 +135,9 @@ def _quiet(what: str, share: float | None) -> None:
 
 
 @contextlib.contextmanager
-def _work(target: Path, memory: str | int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def _work(
+    target: Path, memory: str | int | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     target.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
     con = connect(folder, memory)

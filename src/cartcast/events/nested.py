@@ -1,8 +1,9 @@
 """Nested columns: structs become columns `a.b`, lists of structs stay lists, JSON text is opened.
 
-The same record comes as a struct in Parquet, as an object in JSON lines, as JSON text in a cell (CSV,
-or Parquet written by a loader that knows no structs), or as the text of a Python literal (`to_csv` of
-a data frame). All become the same native columns, so that nothing after this file sees the form.
+The same record comes as a struct in Parquet, as an object in JSON lines, as JSON text in a cell
+(CSV, or Parquet written by a loader that knows no structs), or as the text of a Python literal
+(`to_csv` of a data frame). All become the same native columns, so that nothing after this file
+sees the form.
 """
 
 from __future__ import annotations
@@ -208,6 +209,7 @@ def _loads(text: str) -> bool:
 
 
 def _declare_literals(con: duckdb.DuckDBPyConnection) -> None:
+    from duckdb.func import FunctionNullHandling
     from duckdb.sqltypes import VARCHAR
 
     from cartcast.events.literals import literal_to_json
@@ -217,5 +219,6 @@ def _declare_literals(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchone()
     if known is None:
         con.create_function(
-            "python_literal", literal_to_json, [VARCHAR], VARCHAR, null_handling="special"
-        )
+            "python_literal", literal_to_json, [VARCHAR], VARCHAR,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )  # fmt: skip

@@ -7,8 +7,8 @@ a column whose marks are all undecidable is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import re
+from collections.abc import Iterable
 
 from cartcast.events.sql import literal
 
@@ -24,8 +24,12 @@ _GAP = "[ \u00a0\u202f'’]"
 
 _POINT = r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?"
 _COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?"
-_SURE_POINT = r"[-+]?(\d+\.(\d{1,2}|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,})"
-_SURE_COMMA = r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})"
+_SURE_POINT = (
+    r"[-+]?(\d+\.(\d{1,2}|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,})"
+)
+_SURE_COMMA = (
+    r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})"
+)
 _EITHER = r"[-+]?[1-9]\d{0,2}[.,]\d{3}"
 _GAPS = rf"[-+]?\d{{1,3}}({_GAP}\d{{3}})+"
 _POINT_GAPS, _COMMA_GAPS = rf"{_GAPS}(\.\d*)?", rf"{_GAPS}(,\d*)?"
@@ -78,6 +82,7 @@ def doubtful_sql(text: str) -> str:
 
 def votes_sql(text: str) -> dict[str, str]:
     """Return SQL counts of cells that are sure of a point, sure of a comma, or of neither."""
+
     def count(pattern: str) -> str:
         return f"count(*) FILTER (regexp_full_match({text}, {literal(pattern)}))"
 

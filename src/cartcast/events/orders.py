@@ -49,7 +49,8 @@ _LABEL = (
     "is_buyer", "buyer", "outcome", "target",
 )  # fmt: skip
 _YES = ("1", "1.0", "true", "t", "yes", "y", "purchase", "buy", "bought", "converted")
-_TAKEN = ("session_id", "visitor_id", "user_id", "event_time", "order_id", "item_id", "quantity", "currency")
+_TAKEN = ("session_id", "visitor_id", "user_id", "event_time", "order_id", "item_id", "quantity",
+          "currency")  # fmt: skip
 
 _CONTEXT = ("country", "device", "channel", "campaign", "page")
 """What an order says of the customer is known only after the outcome: the clicks' own stands."""
@@ -170,7 +171,7 @@ def match_orders(
     assert row is not None
     orders, met, lost, misplaced = row
     con.execute(
-        f"""
+        """
         CREATE OR REPLACE TEMP TABLE placed_orders AS
         SELECT o.* REPLACE (
             m.session_id AS session_id, coalesce(o.visitor_id, m.visitor_id) AS visitor_id,
@@ -205,7 +206,8 @@ def match_orders(
                 count=misplaced,
             )
         )
-    con.execute("DROP TABLE visits_met; DROP TABLE matched; DROP TABLE outcomes; DROP TABLE customer")
+    for table in ("visits_met", "matched", "outcomes", "customer"):
+        con.execute(f"DROP TABLE {table}")
     return orders - met, found
 
 
@@ -221,7 +223,8 @@ def _customers(con: duckdb.DuckDBPyConnection, rows: str) -> None:
         -- A login of implausibly many devices (a default) is nobody's.
         own AS (SELECT * FROM link WHERE u NOT IN (
                     SELECT u FROM link GROUP BY u HAVING count(DISTINCT v) > {MOST_DEVICES})),
-        before AS (SELECT lone.seq, own.v FROM lone ASOF JOIN own ON lone.u = own.u AND lone.t >= own.t),
+        before AS (SELECT lone.seq, own.v FROM lone
+                   ASOF JOIN own ON lone.u = own.u AND lone.t >= own.t),
         after AS (SELECT lone.seq, arg_min(own.v, own.t) AS v FROM lone JOIN own USING (u)
                   GROUP BY lone.seq)
         SELECT lone.seq, coalesce(visitor_id, before.v, after.v, u) AS visitor_id, t

@@ -104,9 +104,7 @@ class Source:
 
         Lists become JSON text; `__broken` tells a row that does not fit the header.
         """
-        selected = [
-            f"{_plain(cell)} AS {identifier(name)}" for name, cell in self.cells.items()
-        ]
+        selected = [f"{_plain(cell)} AS {identifier(name)}" for name, cell in self.cells.items()]
         where = f" WHERE NOT ({self.blank})" if self.blank else ""
         return (
             f"(SELECT row_number() OVER () AS __row, {self.broken or 'false'} AS __broken, "

@@ -1,7 +1,7 @@
 """References: how a layout names a column of a source, however deep it lies.
 
-`a.b` is a nested field, `params[key]` the value of a key in a list of keys and values, `list[0].a` a
-field of a list's first element, and `*` in a name stands for any text.
+`a.b` is a nested field, `params[key]` the value of a key in a list of keys and values, `list[0].a`
+a field of a list's first element, and `*` in a name stands for any text.
 """
 
 from __future__ import annotations

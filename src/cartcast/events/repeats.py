@@ -1,8 +1,8 @@
 """Repeats: an event that was sent twice, a file that was delivered twice, rows in two files.
 
-An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of an
-event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that lies in
-two files counts once, and a file that holds every row an even number of times was delivered twice.
+An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of
+an event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that
+lies in two files counts once, and a file with every row an even number of times came twice.
 Within one file equal rows may be double clicks: nobody can tell, so they are kept.
 """
 
@@ -39,7 +39,7 @@ NO_EVENT_ID = declare(
     "EV133",
     "warn",
     "The event id does not tell events apart",
-    "The same id stands on rows that differ in visitor, time or kind of event; these rows are kept.",
+    "The same id stands on rows that differ in visitor, time or kind of event; they are kept.",
     "If it is a code of the kind of event, map it as `event_type` or leave it out of the layout.",
 )
 IN_TWO_FILES = declare(
@@ -151,10 +151,10 @@ def _by_event_id(
     con.execute(f"INSERT INTO {DROPPED} SELECT seq FROM again WHERE later")
     row = con.execute(
         "SELECT count(*) FILTER (later), count(*) FILTER (unlike AND NOT later), "
-        "count(DISTINCT i) FILTER (unlike) FROM again"
+        "count(DISTINCT i) FILTER (unlike), count(DISTINCT i) FROM again"
     ).fetchone()
     con.execute("DROP TABLE again")
-    dropped, unlike, ids = row or (0, 0, 0)
+    dropped, unlike, ids, repeated = row or (0, 0, 0, 0)
     if unlike:
         # Where most of the repeated ids disagree it is a code, and agreement is chance.
         found.append(
@@ -165,7 +165,7 @@ def _by_event_id(
                 ids=ids,
             )
         )
-        if ids and unlike > dropped:
+        if 2 * ids > repeated:
             con.execute(f"DELETE FROM {DROPPED}")
             dropped, told = 0, False
     if dropped:

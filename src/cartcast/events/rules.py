@@ -8,15 +8,24 @@ from typing import NamedTuple
 from cartcast.errors import DefinitionError
 from cartcast.events import times
 from cartcast.events.ids import nothing_word_sql
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
+from cartcast.events.values import Mapped
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
-__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed",
-           "first_values"]  # fmt: skip
+__all__ = [
+    "REASONS",
+    "SALES",
+    "Rule",
+    "Typed",
+    "event_type_sql",
+    "event_words",
+    "first_values",
+    "typed",
+]  # fmt: skip
 
 REASONS: dict[str, str] = {
     "ragged_row": "more or fewer cells than the header has columns",
@@ -134,9 +143,7 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
 def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> None:
     """Add the kind of the event; a purchase below zero is a refund."""
     kind = "kind" if "event_type" in mapped else literal(resolved.layout.every_event)
-    signs = [
-        _plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped
-    ]
+    signs = [_plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped]
     if signs:
         below = " OR ".join(f"{s} < 0" for s in signs)
         kind = f"CASE WHEN ({kind}) = 'purchase' AND ({below}) THEN 'refund' ELSE {kind} END"
@@ -145,9 +152,7 @@ def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, st
         out["source_event"] = "t_event_type" if "event_type" in mapped else "NULL"
 
 
-def _positions(
-    resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]
-) -> list[Rule]:
+def _positions(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> list[Rule]:
     layout = resolved.layout
     rules: list[Rule] = []
     clocked = bool(resolved.parts) or "event_time" in mapped

@@ -17,13 +17,14 @@ from cartcast.events.csvfile import UnreadableTextError
 from cartcast.events.engine import keeping_order, translate
 from cartcast.events.ids import NULL_WORDS
 from cartcast.events.items import explode
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, typed, first_values
+from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
+from cartcast.events.values import Mapped
 
 __all__ = ["MADE", "TYPED", "Stage", "stage_source"]
 
@@ -193,9 +194,13 @@ def _statement(
     listed = ", ".join(f"CAST({sql} AS {kind}) AS {name}" for name, sql, kind in selected)
     at = ", record AS __at" if in_place else ""
     broken_rule = " ".join(f"WHEN {r.condition} THEN {i}" for i, r in enumerate(rules))
-    return selected, rules, (
-        f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
-        f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{first} FROM ({text}))))"
+    return (
+        selected,
+        rules,
+        (
+            f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
+            f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{first} FROM ({text}))))"
+        ),
     )
 
 
@@ -213,14 +218,14 @@ def _nothing(mapped: Mapping[str, Mapped]) -> str:
 
 def _value(rules: Sequence[Rule]) -> str:
     branches = " ".join(
-        f"WHEN {i} THEN CAST({r.value} AS VARCHAR)" for i, r in enumerate(rules) if r.value != "NULL"
+        f"WHEN {i} THEN CAST({r.value} AS VARCHAR)"
+        for i, r in enumerate(rules)
+        if r.value != "NULL"
     )
     return f"substr(CASE rule {branches} END, 1, 200)" if branches else "CAST(NULL AS VARCHAR)"
 
 
-def _cells(
-    source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]
-) -> list[str]:
+def _cells(source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]) -> list[str]:
     """Return SQL of the cells as text (`t_`), of native values (`n_`), extras and flags."""
     found = [f"{m.text} AS {identifier('t_' + target)}" for target, m in mapped.items()]
     found += [
@@ -279,10 +284,11 @@ def _selected(
 
 def _shape_rules(source: Source, resolved: Resolved) -> list[Rule]:
     """Return the reasons that come before all others: a row that is none."""
-    cells = [f"r_{i}" for i, c in enumerate(
-        c for c in source.cells.values() if c.kind == "VARCHAR"
-    )]
-    lines = f"length(concat({', '.join(cells)})) - length(replace(concat({', '.join(cells)}), chr(10), ''))"
+    cells = [
+        f"r_{i}" for i, c in enumerate(c for c in source.cells.values() if c.kind == "VARCHAR")
+    ]
+    record = f"concat({', '.join(cells)})"
+    lines = f"length({record}) - length(replace({record}, chr(10), ''))"
     takes_in = f"'a quote opened here takes in ' || nullif({lines}, 0) || ' more lines'"
     rules = [Rule("blank", "", "blank", "NULL")] if source.blank else []
     if source.kind == "csv":

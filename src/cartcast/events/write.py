@@ -12,7 +12,7 @@ import duckdb
 from cartcast.atomic import atomic_path
 from cartcast.events.engine import keeping_order
 from cartcast.events.money import SOLD
-from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
+from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal
 from cartcast.events.zones import offset_sql
 

@@ -94,7 +94,7 @@ def cohorts(
     sessions: Path | str | None = None,
     level: float = 0.95,
 ) -> Cohorts:
-    """Return the cohorts of `log` by calendar week (Monday to Sunday, by the shop's clock) of the first visit.
+    """Return the cohorts of `log` by week of the first visit, Monday to Sunday by the shop's clock.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.

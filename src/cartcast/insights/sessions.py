@@ -48,7 +48,8 @@ def write_sessions(log: Any, out: Path | str) -> Path:
     """Write the session table of `log` to the Parquet file `out` and return its path.
 
     One row per session: `session_id, visitor, start, start_utc, weekday, hour` (all but `start_utc`
-    by the shop's clock), the `MEASURES`, the `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
+    by the shop's clock), the `MEASURES`, the `CONTEXT`,
+    `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
     `visitor_code` (a number for each visitor) and `steps` (its event types as numbers).
 
     Raises:
@@ -63,7 +64,8 @@ def write_sessions(log: Any, out: Path | str) -> Path:
         )
         _add_steps(source, kinds)
         steps = [str(s) for s in usual_steps(source)]
-        told = {"contract": CONTRACT, "clock": source.clock, "currency": source.currency, "steps": steps,
+        told = {"contract": CONTRACT, "clock": source.clock,
+                "currency": source.currency, "steps": steps,
                 "event_types": kinds}  # fmt: skip
         with atomic_path(out) as temporary:
             source.connection.execute(

@@ -2,7 +2,7 @@
 
 A conformal interval over all sessions may reach 90 % by covering every session that does not buy
 and few that do. Here the interval is for the amount *if* there is a purchase, calibrated on buyers
-only; beside it stands P(buy). `coverage_by_part` counts both kinds.
+only; beside it stands P(buy). `evaluate.revenue.coverage` counts both kinds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
@@ -20,7 +19,7 @@ from cartcast.evaluate.share import effective_count
 from cartcast.models.encode import as_frame
 from cartcast.models.table import amounts, row_weights
 
-__all__ = ["AmountInterval", "PlainInterval", "conformal_quantile", "coverage_by_part"]
+__all__ = ["AmountInterval", "PlainInterval", "conformal_quantile"]
 
 Floats = NDArray[np.float64]
 
@@ -166,56 +165,3 @@ class PlainInterval(BaseEstimator):  # type: ignore[misc]
         """Return the low and high end of the revenue, each of shape (rows,)."""
         said = np.asarray(self.model.predict(X), dtype=np.float64)
         return np.maximum(said - self.reach_, 0.0), said + self.reach_
-
-
-def coverage_by_part(
-    amount: Any,
-    low: Any,
-    high: Any,
-    expected: Any,
-    *,
-    level: float = 0.9,
-    draws: int = 500,
-    seed: int = 42,
-) -> pd.DataFrame:
-    """Return the share of rows within the interval: of all, of buyers, of the top decile's buyers.
-
-    The top decile is that of `expected` revenue. For an interval *given purchase* read the rows of
-    buyers; the row `all` shows what a plain interval makes its level with. Ends are bootstrap
-    percentiles over rows at 95 %; a part without rows has null figures.
-
-    Args:
-        amount: observed amounts, 0 without a purchase, shape (rows,).
-        low: low ends, shape (rows,).
-        high: high ends, shape (rows,).
-        expected: expected revenue, shape (rows,).
-        level: nominal level, repeated in the table.
-        draws: bootstrap draws.
-        seed: their seed.
-    """
-    paid = np.asarray(amount, dtype=np.float64)
-    inside = (paid >= np.asarray(low)) & (paid <= np.asarray(high))
-    width = np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64)
-    said = np.asarray(expected, dtype=np.float64)
-    top = np.zeros(len(said), dtype=bool)
-    top[np.argsort(-said, kind="stable")[: max(1, len(said) // 10)]] = True
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    for name, part in (
-        ("all", np.ones(len(paid), dtype=bool)),
-        ("buyers", paid > 0),
-        ("top decile", top),
-        ("buyers of the top decile", top & (paid > 0)),
-    ):
-        hits = inside[part]
-        n = len(hits)
-        if not n:
-            rows.append((name, 0, level, None, None, None, None))
-            continue
-        # A mean of 0/1 resampled n times is a binomial share: no need to draw rows.
-        drawn = rng.binomial(n, hits.mean(), draws) / n
-        ends = np.quantile(drawn, [0.025, 0.975])
-        middle = float(np.median(width[part]))
-        rows.append((name, n, level, float(hits.mean()), float(ends[0]), float(ends[1]), middle))
-    columns = ["part", "n", "level", "coverage", "low", "high", "median_width"]
-    return pd.DataFrame(rows, columns=columns)

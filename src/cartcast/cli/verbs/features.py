@@ -90,7 +90,7 @@ def _show(chosen: FeatureSet, as_json: bool) -> None:
 
 def _write(
     files: list[str], chosen: FeatureSet, out: Path, at: Any, engine: str, memory: str | None,
-    reading: dict[str, str | None], as_json: bool,
+    reading: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     from time import perf_counter
 

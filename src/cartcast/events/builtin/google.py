@@ -31,7 +31,9 @@ _GA4 = Layout(
             "value",
         ),
         "tax": first_of("ecommerce.tax_value", "tax_value", "event_params[tax]"),
-        "shipping": first_of("ecommerce.shipping_value", "shipping_value", "event_params[shipping]"),
+        "shipping": first_of(
+            "ecommerce.shipping_value", "shipping_value", "event_params[shipping]"
+        ),
         "currency": first_of("event_params[currency]", "currency"),
         "order_id": first_of(
             "ecommerce.transaction_id", "transaction_id", "event_params[transaction_id]"
@@ -46,8 +48,12 @@ _GA4 = Layout(
     session_per_visitor=True,
     ties=("batch_page_id", "batch_ordering_id", "batch_event_index"),
     event=(
-        "user_pseudo_id", "event_timestamp", "event_name",
-        "batch_page_id", "batch_ordering_id", "batch_event_index",
+        "user_pseudo_id",
+        "event_timestamp",
+        "event_name",
+        "batch_page_id",
+        "batch_ordering_id",
+        "batch_event_index",
     ),
     items=(
         ItemList(
@@ -83,7 +89,8 @@ _GA360 = Layout(
         "session_id": first_of("visitId"),
         "event_time": Value(columns=("visitStartTime",), plus="hits.time"),
         "event_type": Value(
-            columns=("hits.eCommerceAction.action_type",), nulls=("0",),
+            columns=("hits.eCommerceAction.action_type",),
+            nulls=("0",),
             otherwise=first_of("hits.type"),
         ),
         "item_id": first_of("hits.item.productSku"),
@@ -94,7 +101,8 @@ _GA360 = Layout(
         "order_value": _micros(
             "hits.refund.refundAmount",
             otherwise=_micros(
-                "totals.totalTransactionRevenue", "totals.transactionRevenue",
+                "totals.totalTransactionRevenue",
+                "totals.transactionRevenue",
                 one="hits.transaction.transactionId",
                 otherwise=_micros("hits.transaction.transactionRevenue"),
             ),

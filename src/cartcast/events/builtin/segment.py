@@ -53,9 +53,7 @@ def spec_columns(*prefixes: str) -> dict[str, Value]:
 def spec_items(*columns: str) -> tuple[ItemList, ...]:
     """Return the spec's list of products in the first of these columns."""
     fields = ("item_id", "category", "brand", "price", "quantity")
-    return (
-        ItemList(columns, ("purchase", "refund"), {f: first_of(*_NAMES[f]) for f in fields}),
-    )
+    return (ItemList(columns, ("purchase", "refund"), {f: first_of(*_NAMES[f]) for f in fields}),)
 
 
 _SEGMENT = Layout(
