@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -59,11 +60,25 @@ def by_session(log: events.Log) -> dict[str, list[dict[str, Any]]]:
     return out
 
 
+def horizon(sessions: dict[str, list[dict[str, Any]]], end: datetime) -> timedelta:
+    """How long after a click of the first half all but 0.5 % of its sessions are over."""
+    moments = [
+        (rows[click - 1]["event_time"], rows[-1]["event_time"])
+        for rows in sessions.values()
+        for click in CLICKS
+        if click <= len(rows)
+    ]
+    first = min(m for m, _ in moments)
+    left = sorted(last - m for m, last in moments if m <= first + (end - first) / 2)
+    return left[math.ceil(0.995 * (len(left) - 1))] + timedelta(seconds=GAP)
+
+
 def oracle(log: events.Log, target: Any) -> dict[tuple[str, int], tuple[float, float]]:
     """(session, click) -> (outcome, money), by a loop that anyone can check."""
     sessions = by_session(log)
     everything = [e for rows in sessions.values() for e in rows]
     end = max(e["event_time"] for e in everything)
+    over = horizon(sessions, end)
     want = {}
     for session, rows in sessions.items():
         for click in CLICKS:
@@ -76,14 +91,14 @@ def oracle(log: events.Log, target: Any) -> dict[tuple[str, int], tuple[float, f
                     hits = [e for e in future if e[target.column] == target.value]
                     if target.at_least == 1 and any(e[target.column] == target.value for e in past):
                         continue
-                if rows[-1]["event_time"] + timedelta(seconds=GAP) > end:
+                if anchor["event_time"] + over > end:
                     continue
                 want[session, click] = (float(len(hits) >= target.at_least), 0.0)
                 continue
             if any(e["event_type"] == target.event_type for e in past):
                 continue
             if target.seconds is None:
-                if rows[-1]["event_time"] + timedelta(seconds=GAP) > end:
+                if anchor["event_time"] + over > end:
                     continue
                 hits = [e for e in future if e["event_type"] == target.event_type]
             else:
@@ -173,3 +188,49 @@ def test_no_outcome_says_what_can_be_chosen(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'categry'.*Did you mean 'category'"):
         find_anchors(load(shop(0), tmp_path), Proxy("r", column="categry", value="b"), CLICKS)
+
+
+def busy(seed: int, hours: float) -> pd.DataFrame:
+    """Sessions of a shop that is open all the time: the longer one is, the likelier it buys."""
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for i in range(int(40 * hours)):
+        at, clicks = float(rng.uniform(0, hours)) * 3600, int(rng.geometric(0.15))
+        bought = clicks > 2 and rng.uniform() < 1 - 0.97**clicks
+        for n in range(clicks):
+            kind = "purchase" if bought and n == clicks - 1 else "view_item"
+            rows.append(
+                {"session_id": f"s{i}", "visitor_id": f"v{i}", "at": at, "event_type": kind}
+            )
+            at += float(rng.exponential(240))
+    rows.append({**rows[0], "session_id": "late", "visitor_id": "late", "at": 4 * hours * 3600})
+    table = pd.DataFrame(rows)
+    moment = pd.Timestamp("2024-05-01") + pd.to_timedelta(table["at"], unit="s")
+    return table.assign(event_time=moment)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_end_of_the_log_takes_moments_away_and_not_sessions(seed: int, tmp_path: Path) -> None:
+    """A log cut in the middle of sessions keeps all moments up to one, with their true labels."""
+    table = busy(seed, 24.0).drop(columns="at")
+    end = pd.Timestamp("2024-05-02")
+    whole = find_anchors(load(table, tmp_path / "whole"), Purchase(), CLICKS, GAP).table
+    seen = load(table[table["event_time"] < end], tmp_path / "seen")
+    found = find_anchors(seen, Purchase(), CLICKS, GAP).table
+    key = ["session_id", "click"]
+    both = whole.merge(found[[*key, "label"]], on=key, how="left", suffixes=("", "_seen"))
+    kept = both["label_seen"].notna()
+    assert both[kept]["anchor_time"].max() < both[~kept]["anchor_time"].min()
+    assert both[kept]["anchor_time"].max() > end - pd.Timedelta(hours=5)
+    assert (both[kept]["label"] != both[kept]["label_seen"]).mean() < 0.002
+
+
+def test_a_log_too_short_for_its_sessions_says_so(tmp_path: Path) -> None:
+    found = find_anchors(load(shop(0), tmp_path / "long"), Purchase(), CLICKS, GAP)
+    assert not found.findings
+    table = shop(0)
+    first = table["event_time"].min()
+    starts = table.groupby("session_id")["event_time"].transform("min")
+    hour = table.assign(event_time=first + (table["event_time"] - starts) + (starts - first) / 150)
+    short = find_anchors(load(hour, tmp_path / "short"), Purchase(), CLICKS, GAP)
+    assert [f.code for f in short.findings] == ["MD102"]

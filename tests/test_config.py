@@ -55,6 +55,8 @@ def test_the_template_gives_the_defaults(tmp_path: Path) -> None:
         ("split: [0.5, 0.5, 0.5]", "add up to 1"),
         ("anchors: [0, 1]", "anchors must be"),
         ("max_reject_share: 2", "0 <= share <= 1"),
+        ("zone: Europe/Berln", "unknown zone .*Did you mean 'Europe/Berlin'"),
+        ("zone: 1", "unknown zone 1"),
         ("session_gap: soon", "duration must look like"),
         ("a: [", "not valid YAML"),
         ("- a\n- b", "name: value"),

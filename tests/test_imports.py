@@ -15,6 +15,7 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "cartcast"
 LAYERS: list[set[str]] = [
     {"errors", "findings"},
     {"config", "atomic"},
+    {"evaluate"},
     {"events", "datasets"},
     {"features"},
     {"rules"},
@@ -22,7 +23,6 @@ LAYERS: list[set[str]] = [
     {"anchors", "splits"},
     {"rows"},
     {"leakage", "models"},
-    {"evaluate"},
     {"charts"},
     {"explain"},
     {"report"},

@@ -2,7 +2,8 @@
 
 An anchor's features use events up to and with its click, its label only what comes after. Rows at
 or after the first outcome are dropped, and so are censored rows, whose horizon the log does not
-show to its end; both are counted.
+show to its end; both are counted. The horizon is the same for all rows: dropping a row because
+*its* session is still open would drop long sessions, which buy more than short ones.
 """
 
 from __future__ import annotations
@@ -14,16 +15,28 @@ import pandas as pd
 
 from cartcast.errors import DataError, did_you_mean
 from cartcast.events import Log
+from cartcast.findings import Finding, declare, finding
 from cartcast.targets import Proxy, Target
 
-__all__ = ["PURCHASES", "Anchors", "find_anchors", "require_outcome"]
+__all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "find_anchors", "require_outcome"]
 
 PURCHASES = """
-    SELECT session_id, visitor_id, event_order, event_time,
-           price * coalesce(quantity, 1) AS amount
+    SELECT session_id, visitor_id, event_order, event_time, revenue AS amount
     FROM events WHERE event_type = 'purchase' AND NOT repeat_purchase
 """
-"""Purchases with their money; one that repeats an order was marked by the contract."""
+"""Purchases with the money that counts; a repeat of an order was marked by the contract."""
+
+
+MD102 = declare(
+    "MD102",
+    "warn",
+    "the log is too short for its sessions",
+    "What is left of a session can be longer than what the log shows of it: the rows that remain "
+    "are those of the log's beginning, and long sessions are cut where nobody sees it.",
+    "Give a log that is several times as long as its sessions.",
+)
+SESSIONS_OVER = 0.995
+"""Share of the sessions that must be over by the horizon of a label that ends with the session."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +48,12 @@ class Anchors:
             known_time (when its label is known), session_start, position (order of sessions in
             the log), weight (1), label (0, 1 or money), amount (money after the anchor).
         dropped: rows dropped, by reason: `after_outcome`, `censored`.
+        findings: that the log is too short for its sessions, if it is.
     """
 
     table: pd.DataFrame
     dropped: dict[str, int]
+    findings: tuple[Finding, ...] = ()
 
 
 def require_outcome(log: Log, target: Target | Proxy) -> None:
@@ -184,7 +199,7 @@ def _clean(
 ) -> Anchors:
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
     late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
-    known, censored = _known(table, target, log, end, session_gap)
+    known, censored, findings = _known(table, target, log, end, session_gap)
     table = table.assign(known_time=known)
     dropped = {"after_outcome": int(late.sum()), "censored": int((censored & ~late).sum())}
     table = table[~late & ~censored].reset_index(drop=True)
@@ -201,21 +216,46 @@ def _clean(
         "session_id", "visitor_id", "event_order", "click", "anchor_time", "known_time",
         "session_start", "position", "weight", "label", "amount",
     ]  # fmt: skip
-    return Anchors(table[columns], dropped)
+    return Anchors(table[columns], dropped, findings)
 
 
 def _known(
     table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
-) -> tuple[pd.Series, pd.Series]:
-    """Return when each label is known, and which rows are censored by the end of the log."""
+) -> tuple[pd.Series, pd.Series, tuple[Finding, ...]]:
+    """Return when each label is known, which rows the end of the log censors, and what to say."""
     nothing = pd.Series(False, index=table.index)
+    findings: tuple[Finding, ...] = ()
     if target.seconds is not None:
-        known = table["anchor_time"] + pd.Timedelta(seconds=target.seconds)
+        horizon = pd.Timedelta(seconds=target.seconds)
     elif log.clock == "time":
-        known = table["session_end"] + pd.Timedelta(seconds=session_gap)
+        horizon, findings = _session_horizon(table, end, pd.Timedelta(seconds=session_gap))
     else:
         # A date or an order cannot tell how long a session stays open.
-        return table["session_end"], nothing
+        return table["session_end"], nothing, findings
+    known = table["anchor_time"] + horizon
     if end is None:
-        return known, nothing
-    return known, known > pd.Timestamp(str(end))
+        return known, nothing, findings
+    return known, known > pd.Timestamp(str(end)), findings
+
+
+def _session_horizon(
+    table: pd.DataFrame, end: object, gap: pd.Timedelta
+) -> tuple[pd.Timedelta, tuple[Finding, ...]]:
+    """Return how long after an anchor nearly every session is over, and whether the log shows it.
+
+    Anchors of the log's first half had the other half to go on in; what is left of their sessions
+    is not cut short by the end unless it is longer than that.
+    """
+    first, last = table["anchor_time"].min(), pd.Timestamp(str(end))
+    left = table["session_end"] - table["anchor_time"]
+    half = (last - first) / 2
+    early = left[table["anchor_time"] <= first + half]
+    horizon = pd.Timedelta(early.quantile(SESSIONS_OVER, interpolation="higher")) + gap
+    if horizon <= half:
+        return horizon, ()
+    hours, needed = (t.total_seconds() / 3600 for t in (last - first, horizon))
+    text = (
+        f"the log is {hours:.1f} hours long, and it takes {needed:.1f} hours after a click until "
+        f"{SESSIONS_OVER:.1%} of the sessions are over."
+    )
+    return horizon, (finding(MD102, text, hours=round(hours, 2), needed=round(needed, 2)),)

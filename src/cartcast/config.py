@@ -39,6 +39,7 @@ class Settings:
         layout: name or YAML path of the layout; None means guess.
         session_gap: seconds without an event after which a new session starts.
         session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        zone: the shop's clock, such as Europe/Berlin; None is that of the layout, else UTC.
         max_reject_share: share of rejected rows (0 to 1) above which the log is refused.
         target: name of the target, as on the command line.
         targets: proxies declared by name, each with at_least, column and value, or rule.
@@ -62,6 +63,7 @@ class Settings:
     layout: str | None = None
     session_gap: float = 1800.0
     session_breaks: tuple[str, ...] = ()
+    zone: str | None = None
     max_reject_share: float = 0.01
     target: str = "purchase"
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -165,6 +167,7 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             value = values[name]
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)
     settings = Settings(**values)
+    _check_zone(settings.zone, where)
     if not 0 <= settings.max_reject_share <= 1:
         raise UsageError(
             f"{where}: max_reject_share must fulfil 0 <= share <= 1, got "
@@ -177,3 +180,10 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             f"{where}: split must be three positive shares that add up to 1, got {settings.split}."
         )
     return settings
+
+
+def _check_zone(zone: Any, where: str) -> None:
+    from zoneinfo import available_timezones
+
+    if zone is not None and (known := available_timezones()) and zone not in known:
+        raise UsageError(f"{where}: unknown zone {zone!r}.{did_you_mean(str(zone), known)}")

@@ -27,6 +27,7 @@ _TEMPLATE = """\
 sources: {sources}        # files, folders, globs or table URLs of the event log
 layout: null              # name or YAML of the layout; null guesses (see `cartcast layout FILE`)
 session_gap: 30m          # a new session starts after this time without an event
+zone: null                # the shop's clock, such as Europe/Berlin; null is the layout's, else UTC
 target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, proxy:NAME
 features: default         # or usual, or the path of a YAML declaration
 anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written

@@ -100,7 +100,7 @@ def from_log(
     table = table.sort_values(["position", "event_order"], ignore_index=True)
     table, notes = _sample(table, most_rows, seed)
     names = tuple(features.names)
-    return Rows(table, names, _strings(table, names), anchors.dropped, notes)
+    return Rows(table, names, _strings(table, names), anchors.dropped, (*anchors.findings, *notes))
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
             opened = found[0]
             if opened.broken:
                 row = con.execute(
-                    f"SELECT min(__row) FROM {opened.relation} WHERE {opened.broken}"
+                    f"SELECT min(__row) FROM {opened.named()} WHERE __broken"
                 ).fetchone()
                 if row and row[0] is not None:
                     raise DataError(
@@ -136,7 +136,7 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
                         "row, or check the separator."
                     )
             names = ", ".join(identifier(c) for c in opened.columns)
-            table = con.execute(f"SELECT {names} FROM {opened.relation} ORDER BY __row").df()
+            table = con.execute(f"SELECT {names} FROM {opened.named()} ORDER BY __row").df()
         except duckdb.Error as error:
             raise translate(error, where) from error
     return _read_frame(table, where)

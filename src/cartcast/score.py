@@ -19,6 +19,7 @@ import pandas as pd
 
 from cartcast import events
 from cartcast.atomic import atomic_path
+from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, NotTrustedError, UsageError, did_you_mean
 from cartcast.events import Log, Privacy
 from cartcast.events.privacy import privacy_of, require_same_key
@@ -154,6 +155,30 @@ def privacy_for(run: Mapping[str, Any], asked: Privacy | None = None) -> Privacy
     return privacy
 
 
+def reading_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of `events.load` by which a run's own log was read."""
+    told = run["source"]
+    return {
+        "session_gap": told.get("session_gap", DEFAULTS.session_gap),
+        "session_breaks": tuple(told.get("session_breaks") or ()),
+        "zone": told.get("zone") or "UTC",
+    }
+
+
+def require_zone(log: Log, zone: str | None) -> None:
+    """Refuse a log that was cleaned by another clock than that of the run's shop.
+
+    Raises:
+        DataError: its hours and days would mean something else.
+    """
+    own, asked = log.zone or "UTC", zone or "UTC"
+    if own != asked:
+        raise DataError(
+            f"{log.path}: cleaned by the clock of {own}, the model was trained by that of {asked}: "
+            "hours and days would mean something else. Give the log as it was before cleaning."
+        )
+
+
 def predict(
     sources: Sequence[Any] | Any,
     run_dir: Path | str,
@@ -186,9 +211,9 @@ def predict(
             *given,
             layout=layout,
             orders=orders,
-            session_gap=scorer.run["source"].get("session_gap", 1800.0),
             folder=work,
             privacy=privacy_for(scorer.run, privacy),
+            **reading_of(scorer.run),
         )
         _require_match(log, scorer)
         say("scoring", None)
@@ -256,6 +281,7 @@ def _require_match(log: Log, scorer: Scorer) -> None:
             f"{trained['clock']!r}; its time features would mean something else. Train on such a "
             "log."
         )
+    require_zone(log, trained.get("zone"))
     assert scorer.features is not None
     reads: set[str] = set()
     for feature in scorer.features.features.values():

@@ -78,7 +78,7 @@ def test_a_clean_log_validates_again(call, tmp_path, shop_file):
 
 def test_orders(call, tmp_path, shop_file):
     orders = tmp_path / "orders.csv"
-    orders.write_text("session_id,amount\ns1,100\nnone,1\n")
+    orders.write_text("session_id,amount\ns1,100\nnowhere,1\n")
     found = json.loads(call(shop_file, "--orders", orders, "--json")[1])
     assert (found["purchases"], found["revenue"], found["unmatched_orders"]) == (7, 157.0, 1)
 

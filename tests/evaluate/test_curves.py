@@ -19,27 +19,6 @@ def sample(seed=0, n=3000, ties=False):
     return y, np.round(p, 1) if ties else p, rng.integers(0, n // 2, n)
 
 
-def test_wilson_is_the_published_interval():
-    # Agresti and Coull 1998: 95 % Wilson of 0 of 10 and of 5 of 10.
-    for share, low, high in ((0.0, 0.0, 0.2775), (0.5, 0.2366, 0.7634)):
-        found = curves.wilson(share, 10, level=0.95)
-        assert (float(found[0]), float(found[1])) == (
-            pytest.approx(low, abs=1e-4),
-            pytest.approx(high, abs=1e-4),
-        )
-
-
-def test_effective_size_of_equal_rows_is_their_number():
-    y, _, _ = sample()
-    assert curves.effective_size(y, np.ones(3000), np.arange(3000)) == pytest.approx(3000, rel=0.01)
-
-
-def test_effective_size_of_repeated_rows_is_the_number_of_groups():
-    y, _, _ = sample(n=300)
-    found = curves.effective_size(np.repeat(y, 10), np.ones(3000), np.repeat(np.arange(300), 10))
-    assert found == pytest.approx(300, rel=0.01)
-
-
 def test_reliability_of_true_probabilities_holds_the_diagonal():
     held = bins = 0
     for seed in range(12):
@@ -226,3 +205,14 @@ def test_scores_by_part_are_those_of_the_part():
     assert mae == pytest.approx(np.abs(y - p)[y > 0].mean())
     assert set(table["part"]) == set(revenue.PARTS)
     assert set(revenue.scores_by_part([0.0, 0.0], [1.0, 2.0])["part"]) == {"all", "top decile"}
+
+
+def test_the_interval_of_a_profit_knows_that_buyers_vary():
+    """How many buy is as uncertain as where they stand in the ranking."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(120):
+        p = rng.beta(1, 20, 600)
+        y = (rng.uniform(size=600) < p) * 1.0
+        found = curves.profit(y, p, cost=1, value=20, at=(1.0,), draws=150).iloc[0]
+        held += found["low"] <= 20 / 21 - 1 <= found["high"]
+    assert 0.82 <= held / 120 <= 0.97

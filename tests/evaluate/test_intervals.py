@@ -9,7 +9,9 @@ import pytest
 
 from cartcast.errors import UsageError
 from cartcast.evaluate import intervals
-from cartcast.evaluate.intervals import bootstrap, compare, multipliers
+from cartcast.evaluate.auc import auc_interval
+from cartcast.evaluate.calibration import ece_interval
+from cartcast.evaluate.intervals import bootstrap, compare, multipliers, percentiles
 from cartcast.evaluate.scores import SCORES, evaluate
 
 
@@ -33,9 +35,10 @@ def test_draws_equal_a_slow_loop_that_repeats_groups():
         for name, value in evaluate(y, p, weight, scores=names).items():
             slow[name].append(np.nan if value is None else value)
     for name in names:
-        if name == "ece":
+        if name in (*intervals.OWN, "recall", "precision", "accuracy"):
             continue
-        low, high = np.nanquantile(slow[name], [0.25, 0.75])
+        size = intervals.observations(intervals.vectors(y, p, None, g), "classifier")
+        low, high = percentiles(np.array(slow[name]), 0.5, size)
         assert fast[name].low == pytest.approx(low, rel=1e-9), name
         assert fast[name].high == pytest.approx(high, rel=1e-9), name
 
@@ -43,12 +46,15 @@ def test_draws_equal_a_slow_loop_that_repeats_groups():
 @pytest.mark.parametrize("name", ["mae", "rmse", "r2", "gini", "bias", "lift_top_decile"])
 def test_amounts_equal_a_slow_loop(name):
     rng = np.random.default_rng(2)
-    y = rng.lognormal(0, 1, 200) * (rng.uniform(size=200) < 0.4)
-    p = y * 0.5 + rng.uniform(size=200)
-    bags, times = multipliers(np.arange(200), draws=20, seed=1)
+    y = rng.lognormal(0, 0.5, 600) * (rng.uniform(size=600) < 0.4)
+    p = y * 0.5 + rng.uniform(size=600)
+    bags, times = multipliers(np.arange(600), draws=20, seed=1)
     slow = [SCORES[name](y, p, times[bags, k]) for k in range(20)]
+    powers = {"mae": 2, "bias": 2, "rmse": 4, "r2": 4}
+    mass = y ** powers.get(name, 1)
+    size = max(mass.sum() ** 2 / (mass @ mass), 2.0)
     fast = bootstrap(y, p, task="regressor", scores=(name,), draws=20, seed=1)[name]
-    low, high = np.quantile(slow, [0.05, 0.95])
+    low, high = percentiles(np.array(slow), 0.9, size)
     assert (fast.low, fast.high) == (pytest.approx(low, rel=1e-9), pytest.approx(high, rel=1e-9))
 
 
@@ -102,6 +108,94 @@ def test_the_calibration_error_interval_holds_its_value():
         y, p, g = sample(seed, n=1000)
         found = bootstrap(y, p, None, g, scores=("ece",))["ece"]
         assert 0.0 <= found.low <= found.value <= found.high
+
+
+def test_the_percentiles_of_few_are_further_out():
+    # The normal share beyond sqrt(n / (n - 1)) times the quantile of Student with n - 1.
+    uniform = np.linspace(0, 1, 100_001)
+    for size, side in ((5, 0.0010), (10, 0.0086), (100, 0.0232)):
+        low, high = percentiles(uniform, 0.95, size)
+        assert low == pytest.approx(side, abs=2e-3)
+        assert high == pytest.approx(1 - side, abs=2e-3)
+
+
+def ranked(rng, buyers, visitors=500):
+    """Return labels, scores and visitors; a visitor has one label and one to five rows."""
+    bought = rng.uniform(size=visitors) < buyers / visitors
+    g = np.repeat(np.arange(visitors), rng.integers(1, 6, visitors))
+    score = 1.1 * bought + rng.normal(size=visitors)
+    return bought[g] * 1.0, 1 / (1 + np.exp(-score[g] - 0.5 * rng.normal(size=len(g)))), g
+
+
+@pytest.mark.parametrize("buyers", [9, 14, 40])
+def test_the_interval_of_an_auc_covers_with_few_buyers(buyers):
+    truth = evaluate(*ranked(np.random.default_rng(0), 50_000, 100_000)[:2])["roc_auc"]
+    rng, held, runs = np.random.default_rng(1), 0, 0
+    while runs < 400:
+        y, p, g = ranked(rng, buyers)
+        found = auc_interval(intervals.vectors(y, p, None, g), 0.9)
+        if found is not None:
+            runs += 1
+            held += found[0] <= truth <= found[1]
+    assert 0.87 <= held / runs <= 0.95
+
+
+def test_a_recall_near_one_has_an_interval():
+    rng, held = np.random.default_rng(6), 0
+    for _ in range(150):
+        y = (rng.uniform(size=300) < 0.08) * 1.0
+        p = np.where(rng.uniform(size=300) < 0.97, 0.2 + 0.1 * y, 0.05)
+        found = bootstrap(y, p, scores=("recall",), threshold=0.1)["recall"]
+        held += found.low <= 0.97 <= found.high
+    assert held / 150 >= 0.84
+
+
+def test_too_few_buyers_have_no_interval():
+    y, p, g = ranked(np.random.default_rng(2), 60)
+    few = np.isin(g, np.unique(g[y == 1])[7:]) & (y == 1)
+    found = bootstrap(y[~few], p[~few], None, g[~few], scores=("roc_auc", "ece"))
+    assert found["roc_auc"].value is not None
+    assert found["roc_auc"].low is found["ece"].low is None
+
+
+def calibrated(rng, bold, rows=1500):
+    """Return labels and predictions whose log-odds are `bold` times too far from the middle."""
+    odds = rng.normal(-2.0, 1.0, rows)
+    y = (rng.uniform(size=rows) < 1 / (1 + np.exp(-odds))) * 1.0
+    return y, 1 / (1 + np.exp(2.0 - bold * (odds + 2.0))), 1 / (1 + np.exp(-odds))
+
+
+@pytest.mark.parametrize("bold", [0.7, 1.0, 1.3, 1.6])
+def test_the_interval_of_a_calibration_error_covers(bold):
+    _, p, q = calibrated(np.random.default_rng(0), bold, 1_000_000)
+    bins = np.argsort(np.argsort(p)) * 10 // len(p)
+    truth = np.abs(np.bincount(bins, q - p)).sum() / len(p)
+    truth = 0.0 if bold == 1.0 else truth
+    rng, held, runs = np.random.default_rng(3), 0, 60
+    for _ in range(runs):
+        y, p, _ = calibrated(rng, bold)
+        low, high = ece_interval(intervals.vectors(y, p), 0.9)
+        held += low <= truth <= high
+    assert held / runs >= 0.85
+
+
+def test_a_clear_calibration_error_is_told_from_chance():
+    y, p, _ = calibrated(np.random.default_rng(4), 2.0, 4000)
+    found = bootstrap(y, p, scores=("ece",))["ece"]
+    assert 0.0 < found.low <= found.value <= found.high
+    beside = compare(y, {"bold": p, "mean": np.full(4000, y.mean())}, against="mean", score="ece")
+    assert beside["bold"].low > 0.0
+
+
+def test_a_difference_of_aucs_covers_zero_for_equal_models():
+    rng, held = np.random.default_rng(5), 0
+    for _ in range(200):
+        y, p, g = ranked(rng, 15)
+        other = np.clip(p + rng.normal(0, 0.1, len(p)), 0, 1)
+        same = np.clip(p + rng.normal(0, 0.1, len(p)), 0, 1)
+        found = compare(y, {"a": other, "b": same}, None, g, against="a", score="roc_auc")["b"]
+        held += found.low is None or found.low <= 0.0 <= found.high
+    assert 0.84 <= held / 200 <= 0.97
 
 
 def test_undefined_has_no_interval():

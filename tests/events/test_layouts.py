@@ -11,8 +11,8 @@ import pytest
 
 from cartcast import events
 from cartcast.errors import CartcastError, DataError, DefinitionError, NotFoundError, UsageError
-from cartcast.events.builtin_layouts import LAYOUTS
-from cartcast.events.layouts import from_mapping, read_layout, to_yaml
+from cartcast.events.builtin import LAYOUTS
+from cartcast.events.layoutfile import from_mapping, read_layout, to_yaml
 
 MICROS = 1_709_300_000_000_000
 
@@ -65,8 +65,8 @@ def test_ga4_nested(write, tmp_path, form):
     s = log.summary
     assert log.layout == "ga4"
     assert (s.events, s.purchases, s.sessions, s.visitors) == (8, 5, 2, 1)
-    assert s.revenue == 38.0, "2 x 5 + 7, sent twice, and an order without items"
-    assert s.revenue_deduplicated == 21.0
+    assert s.revenue_as_sent == 38.0, "2 x 5 + 7, sent twice, and an order without items"
+    assert (s.revenue, s.orders) == (21.0, 2)
     assert (s.currency, s.countries) == ("EUR", 1)
     rows = log.table().to_pylist()
     assert rows[1]["item_id"] == "A", "a list that was shown is one click, with its first item"
@@ -139,6 +139,278 @@ def test_snowplow(write):
     assert (known["known_time"] - known["event_time"]).seconds == 9
 
 
+ITEMS = [
+    {"product_id": "X", "price": 3, "quantity": 2},
+    {"product_id": "Y", "price": 3, "quantity": 1},
+]
+SOLD = {"order_id": "o", "total": 10.5, "currency": "EUR", "products": ITEMS}
+SEEN = {"product_id": "X", "price": 3}
+
+
+def lines(rows: list[dict]) -> str:
+    return "\n".join(map(json.dumps, rows))
+
+
+def told(log: events.Log) -> tuple:
+    """What every form of the same small shop must give: a view, and an order of two lines."""
+    s = log.summary
+    kinds = [r[0] for r in log.connect().sql("SELECT event_type FROM events").fetchall()]
+    return log.layout, s.sessions, s.visitors, s.orders, s.revenue, s.items, kinds
+
+
+VIEW_AND_ORDER = ["view_item", "purchase", "purchase"]
+
+
+def test_ga4_flat_rows_of_one_event(write):
+    head = ("event_name,event_timestamp,user_pseudo_id,ga_session_id,item_id,price,quantity,"
+            "purchase_revenue,transaction_id,batch_page_id,batch_ordering_id,batch_event_index\n")  # fmt: skip
+    rows = [
+        f"view_item_list,{MICROS},a,1,X,3,1,,,5,1,0", f"view_item_list,{MICROS},a,1,Y,3,1,,,5,1,0",
+        f"view_item_list,{MICROS},a,1,X,3,1,,,5,2,0",
+        f"purchase,{MICROS + 9},a,1,X,3,2,10.5,o,5,3,0", f"purchase,{MICROS + 9},a,1,Y,3,1,10.5,o,5,3,0",
+    ]  # fmt: skip
+    log = events.load(write(head + "\n".join(rows) + "\n"))
+    assert told(log) == ("ga4", 1, 1, 1, 10.5, 2, ["view_item_list"] * 2 + ["purchase"] * 2)
+    items = (
+        log.connect().sql("SELECT item_id FROM events WHERE event_type <> 'purchase'").fetchall()
+    )
+    assert items == [("X",), ("X",)], "an event counts once, with its first item"
+
+
+def ga360_hit(number: int, action: str, kind: str, **more) -> dict:
+    return {"hitNumber": number, "time": number * 1000, "type": kind, "product": [],
+            "eCommerceAction": {"action_type": action}, "page": {"pagePath": f"/{number}"},
+            "transaction": {"transactionId": None, "transactionRevenue": None}, **more}  # fmt: skip
+
+
+def ga360_products(*names: str) -> list[dict]:
+    return [{"productSKU": n, "productPrice": 3_000_000, "productQuantity": 1} for n in names]
+
+
+def test_ga360_orders_sent_in_parts_take_the_sessions_total(tmp_path):
+    """https://support.google.com/analytics/answer/3437719: money in millionths, time in ms."""
+    part = {"product": ga360_products("X", "Y"), "transaction": {
+        "transactionId": "o", "transactionRevenue": 4_000_000, "currencyCode": "USD"}}  # fmt: skip
+    rest = {"product": ga360_products("Z"), "transaction": {
+        "transactionId": "o", "transactionRevenue": 7_000_000, "currencyCode": "USD"}}  # fmt: skip
+    session = {
+        "fullVisitorId": "9", "visitId": 1_501_600_000, "visitStartTime": 1_501_600_000,
+        "totals": {"totalTransactionRevenue": 10_500_000},
+        "hits": [
+            ga360_hit(1, "0", "PAGE"),
+            ga360_hit(2, "2", "PAGE", product=ga360_products("X")),
+            ga360_hit(3, "6", "PAGE", **part),
+            ga360_hit(4, "6", "PAGE", **rest),
+        ],
+    }  # fmt: skip
+    other = {**session, "fullVisitorId": "8", "totals": {"totalTransactionRevenue": 11_000_000}}
+    other["hits"] = [ga360_hit(1, "6", "PAGE", **part), ga360_hit(2, "6", "PAGE", **rest)]
+    other["hits"][1]["transaction"] = {**rest["transaction"], "transactionId": "p"}
+    path = tmp_path / "ga.parquet"
+    pq.write_table(pa.Table.from_pylist([session, other]), path)
+    log = events.load(path)
+    s = log.summary
+    assert (log.layout, s.sessions, s.visitors, s.orders) == ("ga360", 2, 2, 3)
+    assert s.revenue == 10.5 + 4 + 7, "a session's total, and two orders' own in the other"
+    rows = log.connect().sql(
+        "SELECT event_type, item_id, epoch_ms(event_time) % 100000, page FROM events "
+        "WHERE visitor_id = '9' ORDER BY event_order"
+    ).fetchall()  # fmt: skip
+    assert rows[:2] == [("page_view", None, 1000, "/1"), ("view_item", "X", 2000, "/2")]
+
+
+def test_rudderstack_sessions_are_a_visitors_own(write):
+    calls = [
+        {"anonymousId": who, "messageId": f"{who}{n}", "type": "track", "event": event,
+         "timestamp": f"2024-03-01T10:0{n}:00Z", "context": {"sessionId": 1709287200000},
+         "properties": told_of}
+        for who in "ab"
+        for n, event, told_of in ((0, "Product Viewed", SEEN), (1, "Cart Viewed", {}))
+    ]  # fmt: skip
+    log = events.load(write(lines(calls), "rudder.jsonl"))
+    assert (log.layout, log.summary.sessions, log.summary.visitors) == ("rudderstack", 2, 2)
+
+
+@pytest.mark.parametrize("form", ["text", "object"])
+def test_posthog(write, tmp_path, form):
+    rows = [
+        {"uuid": f"u{n}", "event": event, "distinct_id": who, "timestamp": f"2024-03-01T10:0{n}:00Z",
+         "properties": {"$device_id": "d", "$session_id": "s", **more}}
+        for n, (event, who, more) in enumerate(
+            [("Product Viewed", "d", SEEN), ("Order Completed", "ann", SOLD)]
+        )
+    ]  # fmt: skip
+    if form == "text":
+        rows = [r | {"properties": json.dumps(r["properties"])} for r in rows]
+    log = events.load(write(lines(rows), "posthog.jsonl"))
+    assert told(log) == ("posthog", 1, 1, 1, 10.5, 2, VIEW_AND_ORDER)
+    assert log.table(["user_id"])["user_id"].to_pylist() == ["ann"] * 3, "the device is no login"
+
+
+def test_amplitude(write):
+    rows = [
+        {"amplitude_id": 1, "$insert_id": f"i{n}", "event_id": n, "device_id": device, "user_id": "ann",
+         "session_id": session, "event_time": f"2024-03-01 10:0{n}:00.000000", "event_type": event,
+         "event_properties": more}
+        for n, (event, device, session, more) in enumerate([
+            ("Product Viewed", "d", 1709287200000, SEEN),
+            ("Order Completed", None, -1, {k: v for k, v in SOLD.items() if k != "total"}
+             | {"$revenue": 10.5}),
+        ])
+    ]  # fmt: skip
+    log = events.load(write(lines(rows), "amplitude.json"))
+    assert told(log) == ("amplitude", 1, 1, 1, 10.5, 2, VIEW_AND_ORDER)
+
+
+def test_mixpanel(write):
+    rows = [
+        {"event": event, "properties": {"time": 1_709_287_200 + n, "distinct_id": who,
+                                        "$device_id": "d", "$insert_id": f"i{n}", **more}}
+        for n, (event, who, more) in enumerate(
+            [("Product Viewed", "$device:d", SEEN), ("Order Completed", "ann", SOLD)]
+        )
+    ]  # fmt: skip
+    log = events.load(write(lines(rows), "mixpanel.jsonl"))
+    assert told(log) == ("mixpanel", 1, 1, 1, 10.5, 2, VIEW_AND_ORDER)
+    assert log.summary.users == 1
+
+
+def test_records_in_cells_keep_their_point(write):
+    sold = json.dumps({"$device_id": "d", **SOLD, "total": 1010.5}).replace('"', '""')
+    path = write(
+        "uuid;event;distinct_id;timestamp;properties;price\n"
+        f'1;Order Completed;d;2024-03-01T10:00:00Z;"{sold}";1.299,50\n'
+    )
+    assert events.load(path).summary.revenue == 1010.5
+    layout = {"columns": {"visitor_id": "distinct_id", "event_time": "timestamp", "price": "price",
+                          "event_type": "event", "order_value": "properties.total"}}  # fmt: skip
+    log = events.load(path, layout=from_mapping(layout))
+    assert (log.summary.order_totals, log.summary.order_lines) == (1010.5, 1299.5)
+
+
+def test_matomo(write):
+    visit = {
+        "idVisit": "1", "visitorId": "d", "siteCurrency": "EUR",
+        "actionDetails": [
+            {"type": "action", "timestamp": 1_709_287_200, "url": "/p", "productViewSku": "X",
+             "productViewPrice": 3},
+            {"type": "ecommerceOrder", "timestamp": 1_709_287_300, "orderId": "o", "revenue": 10.5,
+             "itemDetails": [{"itemSKU": i["product_id"], "price": 3, "quantity": i["quantity"]}
+                             for i in ITEMS]},
+        ],
+    }  # fmt: skip
+    log = events.load(write(json.dumps([visit]), "visits.json"))
+    assert told(log) == ("matomo", 1, 1, 1, 10.5, 2, VIEW_AND_ORDER)
+
+
+@pytest.mark.parametrize("version", ["1", "1_0_2"])
+def test_snowplow_entities(write, version):
+    names = {n: f"contexts_com_snowplowanalytics_snowplow_ecommerce_{n}_{version}"
+             for n in ("product", "transaction")}  # fmt: skip
+    action = f"unstruct_event_com_snowplowanalytics_snowplow_ecommerce_snowplow_ecommerce_action_{version}"
+    base = {
+        "domain_userid": "d",
+        "domain_sessionid": "s",
+        "event_name": "snowplow_ecommerce_action",
+    }
+    goods = [{"id": i["product_id"], "price": 3, "quantity": i["quantity"]} for i in ITEMS]
+    rows = [
+        base | {"event_id": "1", "collector_tstamp": "2024-03-01 10:00:00.000",
+                action: {"type": "product_view"}, names["product"]: goods[:1]},
+        base | {"event_id": "2", "collector_tstamp": "2024-03-01 10:01:00.000",
+                action: {"type": "transaction"}, names["product"]: goods,
+                names["transaction"]: [{"transaction_id": "o", "revenue": 10.5}]},
+    ]  # fmt: skip
+    log = events.load(write(lines(rows), "snowplow.jsonl"))
+    assert told(log) == ("snowplow", 1, 1, 1, 10.5, 2, VIEW_AND_ORDER)
+
+
+SHOPIFY = (
+    "Name,Email,Financial Status,Paid at,Currency,Total,Created at,Lineitem quantity,Lineitem name,"
+    "Lineitem price,Lineitem sku,Billing Country\n"
+    "#1002,b@x.example,paid,2024-03-01 11:00:00 +0000,EUR,3.00,2024-03-01 11:00:00 +0000,1,Ex,3.00,X,DE\n"
+    "#1001,a@x.example,paid,2024-03-01 10:02:00 +0000,EUR,10.50,2024-03-01 10:02:00 +0000,2,Ex,3.00,X,DE\n"
+    "#1001,a@x.example,,,,,2024-03-01 10:02:00 +0000,1,Why,3.00,Y,\n"
+)
+WOO = (
+    "order_id,order_date,status,customer_email,order_total,order_currency,item_sku,item_quantity,"
+    "item_price,item_total\n"
+    "1001,2024-03-01 10:02:00,completed,a@x.example,10.50,EUR,X,2,3,6\n"
+    "1001,2024-03-01 10:02:00,completed,a@x.example,10.50,EUR,Y,1,3,3\n"
+    "1002,2024-03-01 11:00:00,completed,b@x.example,3.00,EUR,X,1,3,3\n"
+)
+
+
+@pytest.mark.parametrize(("name", "text"), [("shopify", SHOPIFY), ("woocommerce", WOO)])
+def test_orders_of_shop_systems(write, name, text):
+    orders = write(text, "orders.csv")
+    alone = events.load(orders)
+    s = alone.summary
+    assert (alone.layout, s.orders, s.purchases, s.revenue) == (name, 2, 3, 13.5)
+    clicks = write(
+        "client_id,customer_email,timestamp,event_name\n"
+        "d1,,2024-03-01T10:00:00Z,page_view\nd1,a@x.example,2024-03-01T10:01:00Z,page_view\n"
+        "d2,,2024-03-01T10:59:00Z,page_view\n"
+    )
+    both = events.load(clicks, orders=orders)
+    s = both.summary
+    assert (s.orders, s.revenue, s.purchase_sessions, s.unmatched_orders) == (1, 10.5, 1, 1)
+    row = both.connect().sql("SELECT DISTINCT visitor_id, user_id, country FROM events "
+                             "WHERE from_orders").fetchall()  # fmt: skip
+    assert row == [("d1", "a@x.example", None)], "what an order says of the customer came too late"
+
+
+@pytest.mark.parametrize("name", ["shopify", "woocommerce"])
+def test_orders_of_shop_systems_as_json(write, name):
+    goods = [
+        {"sku": "X", "quantity": 2, "price": "3.00"},
+        {"sku": "Y", "quantity": 1, "price": "3.00"},
+    ]
+    order = {
+        "shopify": {"name": "#1", "email": "a", "financial_status": "paid", "total_price": "10.50",
+                    "created_at": "2024-03-01T10:02:00+01:00", "currency": "EUR"},
+        "woocommerce": {"id": 1, "order_key": "wc_1", "billing": {"email": "a"}, "total": "10.50",
+                        "date_created_gmt": "2024-03-01T09:02:00", "currency": "EUR"},
+    }[name]  # fmt: skip
+    log = events.load(write(json.dumps([order | {"line_items": goods}]), "orders.json"))
+    s = log.summary
+    assert (log.layout, s.orders, s.purchases, s.revenue, s.items) == (name, 1, 2, 10.5, 2)
+    assert s.start == "2024-03-01T09:02:00Z"
+
+
+def test_diginetica_views_and_purchases(write):
+    views = write("sessionId;userId;itemId;timeframe;eventdate\n1;NA;81766;526309;2016-05-09\n"
+                  "1;NA;31331;1031018;2016-05-09\n2;7;31331;10;2016-05-10\n", "views.csv")  # fmt: skip
+    bought = write("sessionId;userId;timeframe;eventdate;ordernumber;itemId\n"
+                   "1;NA;1040000;2016-05-09;5;31331\n", "purchases.csv")  # fmt: skip
+    log = events.load(views, bought)
+    s = log.summary
+    assert (log.layout, log.clock, s.sessions, s.purchases, s.orders) == (
+        "diginetica",
+        "session",
+        2,
+        1,
+        1,
+    )
+    rows = log.connect().sql("SELECT event_type, session_seconds, event_time::DATE::VARCHAR FROM events "
+                             "WHERE session_id = '1' ORDER BY event_order").fetchall()  # fmt: skip
+    assert rows == [("view_item", 526.309, "2016-05-09"), ("view_item", 1031.018, "2016-05-09"),
+                    ("purchase", 1040.0, "2016-05-09")]  # fmt: skip
+
+
+def test_otto(write):
+    session = {"session": 12, "events": [
+        {"aid": 59625, "ts": 1661724000278, "type": "clicks"},
+        {"aid": 59625, "ts": 1661724000278, "type": "carts"},
+        {"aid": 59625, "ts": 1661724100278, "type": "orders"}]}  # fmt: skip
+    log = events.load(write(lines([session, {"session": 13, "events": session["events"][:1]}]),
+                            "otto.jsonl"))  # fmt: skip
+    s = log.summary
+    assert (log.layout, s.sessions, s.purchases, s.orders) == ("otto", 2, 1, None)
+    kinds = [r["event_type"] for r in log.table().to_pylist() if r["session_id"] == "12"]
+    assert kinds == ["view_item", "add_to_cart", "purchase"], "the list's order breaks the tie"
+
+
 def test_yoochoose_clicks_and_buys(write):
     clicks = write("".join(f"{i // 3},2014-04-07T10:{i:02d}:09.868Z,{i},0\n" for i in range(30)))
     buys = write("1,2014-04-07T10:05:30.000Z,4,100,2\n", "buys.dat")
@@ -178,7 +450,7 @@ def test_layouts_survive_yaml(tmp_path, name):
     path = tmp_path / f"{name}.yaml"
     path.write_text(to_yaml(layout))
     again = read_layout(path)
-    for attribute in ("columns", "events", "every_event", "clock", "header", "items",
+    for attribute in ("columns", "records", "ties", "event", "events", "every_event", "clock", "header", "items",
                       "session_per_visitor", "time_format"):  # fmt: skip
         assert getattr(again, attribute) == getattr(layout, attribute)
 
@@ -197,6 +469,8 @@ def test_layouts_survive_yaml(tmp_path, name):
         ({"columns": {"price": {"divide": 0, "column": "p"}}}, "divide must be a number > 0"),
         ({"columns": {"event_time": {"parts": ["y", "m"]}}}, "year, month, day"),
         ({"columns": {"price": 1.5}}, "must be a column name"),
+        ({"columns": {"user_id": {"column": "u", "pattern": "(a"}}}, "pattern '.a' is none"),
+        ({"columns": {"user_id": {"column": "u", "otherwise": {"colum": "v"}}}}, "'colum'"),
     ],
 )
 def test_wrong_layouts(data, words):
@@ -225,6 +499,16 @@ def test_the_proposal_can_be_used(write, as_csv, rows, tmp_path):
     mine.write_text(proposal.yaml)
     by_layout, by_guess = events.load(path, layout=mine), events.load(path)
     assert by_layout.summary == by_guess.summary
+
+
+def test_the_proposal_of_nested_records_can_be_used(write, tmp_path):
+    session = {"session": 12, "events": [{"aid": 5, "ts": 1661724000278, "type": "clicks"}]}
+    path = write(lines([session]), "otto.jsonl")
+    proposal = events.propose(path)
+    assert proposal.columns["event_time"] == ["events.ts"]
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(proposal.yaml)
+    assert events.load(path, layout=mine).summary == events.load(path).summary
 
 
 @pytest.mark.parametrize("which", ["eshop_file", "rees46_file"])

@@ -50,9 +50,10 @@ def same(*files: Path, **how: Any) -> Any:
     assert (there.columns, there.clock, there.order) == (here.columns, here.clock, here.order)
     with duckdb.connect() as con:
         one, many = f"read_parquet('{here.path}')", f"read_parquet('{there.path}/*.parquet')"
-        assert con.sql(f"DESCRIBE FROM {many}").fetchall() == con.sql(
-            f"DESCRIBE FROM {one}"
-        ).fetchall()
+        assert (
+            con.sql(f"DESCRIBE FROM {many}").fetchall()
+            == con.sql(f"DESCRIBE FROM {one}").fetchall()
+        )
         for a, b in ((one, many), (many, one)):
             unlike = con.sql(f"FROM {a} EXCEPT ALL FROM {b}").fetchmany(3)
             assert unlike == []
@@ -75,7 +76,9 @@ def rows(count: int, start: int = 0) -> list[list[str]]:
                 "" if lonely else visitor,
                 f"u{i * 7 % 41 % 17}" if lonely or i % 4 == 0 else "",
                 "" if lonely else f"s{i * 7 % 41}-{i // 90}" if i % 50 else "shared",
-                "soon" if i % 97 == 5 else f"2024-03-{1 + i // 90 % 28:02d} 10:{i % 60:02d}:{i % 7:02d}",
+                "soon"
+                if i % 97 == 5
+                else f"2024-03-{1 + i // 90 % 28:02d} 10:{i % 60:02d}:{i % 7:02d}",
                 kind,
                 f"i{i % 23}",
                 f"{i % 23}.50",
@@ -119,11 +122,13 @@ def test_decisions_that_only_the_whole_log_can_take(tmp_path):
     log = same(written(tmp_path / "a.csv", lines), max_reject_share=0.1)
     assert {"EV125", "EV133"} <= {f.code for f in log.findings}
     lines = rows(300)
-    log = same(written(tmp_path / "b.csv", lines + lines, tuple(range(1, 11))), max_reject_share=0.1)
+    log = same(
+        written(tmp_path / "b.csv", lines + lines, tuple(range(1, 11))), max_reject_share=0.1
+    )
     assert log.summary.repeated_rows == log.summary.events
 
 
-@pytest.mark.parametrize("form", ["ga4_json", "segment", "plain_csv"])
+@pytest.mark.parametrize("form", ["ga4-jsonl", "segment", "woocommerce"])
 def test_disguises(form, tmp_path):
     case = next(product([form]))
     made = write_case(case, tmp_path, 1)
@@ -172,6 +177,25 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(DataError) as there:
         load(tmp_path / "empty.csv", engine="spark")
     assert str(there.value) == str(here.value)
+
+
+def test_features_of_raw_files(tmp_path):
+    import pyarrow.parquet as pq
+
+    from cartcast.cli import main
+
+    one = written(tmp_path / "a.csv", rows(300))
+    text = [line for line in one.read_text().splitlines() if "soon" not in line]
+    one.write_text("\n".join(text) + "\n")
+    tables = []
+    for engine in ("duckdb", "spark"):
+        out = tmp_path / f"{engine}.parquet"
+        main(["features", str(one), "--engine", engine, "--at-clicks", "1,3", "--out", str(out)])
+        keys = [("session_id", "ascending"), ("event_order", "ascending")]
+        tables.append(pq.read_table(out).sort_by(keys))
+    here, there = tables
+    assert here.num_rows > 100
+    assert there.cast(here.schema).equals(here)
 
 
 def test_the_folder_is_a_log(tmp_path):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import strategies as st
 
 from cartcast import features as F
-from cartcast.events.schema import METADATA_KEY
+from cartcast.events.schema import CONTRACT, METADATA_KEY
 
 BEGIN = dt.datetime(2026, 2, 27, 22, 30)
 TYPES = ("view_item", "view_item", "view_item_list", "search", "add_to_cart", "remove_from_cart",
@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         ("quantity", pa.float64()),
         ("session_seconds", pa.float64()),
         ("rank", pa.int64()),
+        ("utc_offset", pa.int16()),
     ]
 )
 
@@ -130,12 +131,17 @@ def logs(draw: st.DrawFn, max_events: int = 40) -> list[dict[str, Any]]:
                 "rank": rank,
             }
         )
+    # The shop's clock, which may change within the log.
+    before, after = draw(st.sampled_from([(None, None), (60, 120), (-420, -480), (345, None)]))
+    change = draw(st.integers(0, n))
+    for k, row in enumerate(rows):
+        row["utc_offset"] = before if k < change else after
     return rows
 
 
 def table(log: list[dict[str, Any]], clock: str = "time", order: str = "time") -> pa.Table:
     """Return a log as a canonical table with its metadata."""
-    metadata = {METADATA_KEY: json.dumps({"contract": 1, "clock": clock, "order": order})}
+    metadata = {METADATA_KEY: json.dumps({"contract": CONTRACT, "clock": clock, "order": order})}
     return pa.Table.from_pylist(log, SCHEMA.with_metadata(metadata))
 
 

@@ -151,12 +151,14 @@ def _pair(feature: Any, events: list[Event], clock: str, past: Any) -> Any:
 
 def _calendar(feature: Any, events: list[Event], clock: str) -> Any:
     known = clock == "time" or (clock == "day" and not isinstance(feature, F.Hour))
-    times = [e["event_time"] for e in events if e["event_time"] is not None]
-    if not known or not times:
+    begun = next((e for e in events if e["event_time"] is not None), None)
+    if not known or begun is None:
         return None
+    there = dt.timezone(dt.timedelta(minutes=begun.get("utc_offset") or 0))
+    local = begun["event_time"].replace(tzinfo=dt.UTC).astimezone(there)
     if isinstance(feature, F.Hour):
-        return times[0].hour
-    return times[0].month if isinstance(feature, F.Month) else times[0].weekday()
+        return local.hour
+    return local.month if isinstance(feature, F.Month) else local.weekday()
 
 
 def _time(feature: Any, events: list[Event], clock: str) -> Any:

@@ -38,10 +38,10 @@ PAIRS: dict[str, tuple[Any, str]] = {
     ),
     "weekday": (
         F.DayOfWeek(),
-        "isodow(first_value(event_time) OVER so_far) - 1",
+        "isodow(first_value(shop_time) OVER so_far) - 1",
     ),
-    "hour": (F.Hour(), "hour(first_value(event_time) OVER so_far)"),
-    "month": (F.Month(), "month(first_value(event_time) OVER so_far)"),
+    "hour": (F.Hour(), "hour(first_value(shop_time) OVER so_far)"),
+    "month": (F.Month(), "month(first_value(shop_time) OVER so_far)"),
     "fading": (
         F.DecayedCount(3, by="clicks"),
         "sum(pow(2, event_order / 3.0)) OVER so_far / pow(2, event_order / 3.0)",
@@ -66,7 +66,7 @@ def replay(log: pa.Table, frame: str = FRAME, change: Any = None) -> list[dict[s
     query = f"""
         WITH numbered AS (SELECT *, row_number() OVER () AS row FROM log),
         marked AS (
-            SELECT *,
+            SELECT *, event_time + to_minutes(coalesce(utc_offset, 0)) AS shop_time,
                 CASE WHEN item_id IS NULL THEN 0 WHEN row_number() OVER (
                     PARTITION BY session_id, item_id ORDER BY event_order) = 1 THEN 1 ELSE 0
                 END AS new_item,

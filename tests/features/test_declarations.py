@@ -71,7 +71,7 @@ def test_the_default_set_never_reads_the_sessions_own_outcome_as_such():
         (F.Count(where=F.And(F.In("event_type", ["search", "purchase"]),
                              F.Not(F.Eq("event_type", "purchase")))), {"event_type"}, {"search"},
          "session so far"),
-        (F.Hour(), {"event_time"}, None, "session so far"),
+        (F.Hour(), {"event_time", "utc_offset"}, None, "session so far"),
         (F.EarlierPurchases(), {"visitor_id", "session_id", "event_time", "event_type"},
          {"purchase"}, "visitor before session"),
     ],

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, find, settings
 from hypothesis.errors import NoSuchExample
 
 from cartcast import features as F
-from cartcast.features import build, live, passes
+from cartcast.features import build, encode, live, passes
 
 sys.path.insert(0, str(Path(__file__).parent))
 import oracle
@@ -76,6 +76,15 @@ def test_counting_nulls(monkeypatch):
     assert caught(compared(F.FeatureSet(n=F.Count("price"))))
 
 
+def test_a_calendar_by_the_clock_of_greenwich(monkeypatch):
+    features = F.FeatureSet(hour=F.Hour(), day=F.DayOfWeek(), month=F.Month())
+    assert not caught(compared(features), 20)
+    monkeypatch.setattr(
+        encode, "_shop_time", lambda batch: encode.encode_clock(batch, "event_time")
+    )
+    assert caught(compared(features))
+
+
 def test_a_stale_visitor_history(monkeypatch):
     fresh = passes.Past.read
 
@@ -87,7 +96,7 @@ def test_a_stale_visitor_history(monkeypatch):
     features = F.FeatureSet(p=F.EarlierPurchases())
     assert not caught(compared(features), 10)
     monkeypatch.setattr(passes.Past, "read", forgets)
-    assert caught(compared(features))
+    assert caught(compared(features), 500)
 
 
 def test_a_live_history_that_misses_a_session(monkeypatch):

@@ -50,6 +50,7 @@ def log(tmp_path_factory):
         row["visitor_id"] = None if k % 97 == 0 else f"v{int(row['session_id'][1:]) % 50}"
         row["event_type"] = ("view_item", "add_to_cart", "purchase", "search")[k % 4]
         row["category"] = (None, "a", "ż")[k % 3]
+        row["utc_offset"] = -420 if k < 3000 else -480
     path = tmp_path_factory.mktemp("log") / "log.parquet"
     pq.write_table(table(rows), path, row_group_size=1000)
     return path

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from cartcast.events.schema import COLUMNS, METADATA_KEY
+from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY
 
 TYPES = {
     "VARCHAR": pa.string(),
     "TIMESTAMP": pa.timestamp("us"),
+    "SMALLINT": pa.int16(),
     "BIGINT": pa.int64(),
     "DOUBLE": pa.float64(),
 }
@@ -24,7 +25,7 @@ def make_log(events: list[dict], clock: str = "time", currency: str | None = "EU
     """Return canonical events as an Arrow table with the log's metadata."""
     schema = pa.schema([(c.name, TYPES[c.type]) for c in COLUMNS.values()])
     rows = [{name: e.get(name) for name in schema.names} for e in events]
-    told = json.dumps({"contract": 1, "clock": clock, "currency": currency})
+    told = json.dumps({"contract": CONTRACT, "clock": clock, "currency": currency})
     return pa.Table.from_pylist(rows, schema=schema).replace_schema_metadata({METADATA_KEY: told})
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cartcast.leakage.statistics import auc, auc_bounds, auc_error, difference, r2_bounds, share
+from cartcast.evaluate.auc import auc, auc_error
+from cartcast.leakage.statistics import auc_bounds, counts, difference, r2_bounds, share
 
 
 def test_auc_is_scikit_learns() -> None:
@@ -62,3 +63,14 @@ def test_r2_bounds() -> None:
     assert found.low < 0.5 < found.high
     assert found.high - found.low < 0.15
     assert np.isnan(r2_bounds(np.ones(9), np.arange(9.0), 9, 3.0).value)
+
+
+def test_counts_are_of_groups_and_of_their_class() -> None:
+    """Forty visitors wrote the hundred positives, four of them half; 900 negatives stand alone."""
+    y = np.r_[np.ones(100), np.zeros(900)]
+    groups = np.r_[
+        np.repeat(np.arange(4), 12), np.repeat(np.arange(4, 40), 2)[:52], 50 + np.arange(900)
+    ]
+    positives, negatives = counts(y, groups)
+    assert positives == pytest.approx(100**2 / (4 * 12**2 + 26 * 2**2))
+    assert negatives == pytest.approx(900)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -25,6 +27,11 @@ def make(number: int, seconds: float, **more: Any) -> Event:
     return Event(event_id=f"e{number}", event_time=T0 + int(seconds * 1e6), **more)
 
 
+def _day(event: Event, zone: str | None) -> date:
+    assert isinstance(event.event_time, int)
+    return datetime.fromtimestamp(event.event_time / 1e6, ZoneInfo(zone or "UTC")).date()
+
+
 def oracle(events: list[Event], scorer: Any, rules: Rules) -> dict[str, tuple[int, int, Any]]:
     """Batch: sort each visitor's events, cut at gaps and breaks, fold; by event id."""
     table: dict[str, tuple[int, int, Any]] = {}
@@ -38,7 +45,7 @@ def oracle(events: list[Event], scorer: Any, rules: Rules) -> dict[str, tuple[in
         last, state, click = past["open"] or (None, None, 0)
         new = last is None or (event.event_time - last.event_time) / 1e6 > rules.session_gap
         if last is not None and "midnight" in rules.session_breaks:
-            new = new or event.event_time // 86_400_000_000 != last.event_time // 86_400_000_000
+            new = new or _day(event, rules.zone) != _day(last, rules.zone)
         if (
             last is not None
             and "purchase" in rules.session_breaks
@@ -86,9 +93,14 @@ def arrivals(draw: Any) -> list[Event]:
     return arrived
 
 
-@pytest.mark.parametrize("breaks", [(), ("purchase",), ("midnight",)])
-def test_any_order_of_arrival_ends_in_the_batch_table(scorer: Any, breaks: tuple[str, ...]) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW, session_breaks=breaks)
+@pytest.mark.parametrize(
+    ("breaks", "zone"),
+    [((), None), (("purchase",), None), (("midnight",), None), (("midnight",), "Europe/Berlin")],
+)
+def test_any_order_of_arrival_ends_in_the_batch_table(
+    scorer: Any, breaks: tuple[str, ...], zone: str | None
+) -> None:
+    rules = Rules(session_gap=GAP, late_window=WINDOW, session_breaks=breaks, zone=zone)
 
     @settings(max_examples=150, deadline=None)
     @given(arrivals())

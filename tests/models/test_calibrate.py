@@ -9,6 +9,7 @@ import pytest
 from cartcast.errors import DataError, UsageError
 from cartcast.models.calibrate import Calibrated, calibrate
 from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.platt import platt
 from cartcast.models.prior import to_prevalence
 from cartcast.models.resample import METHODS, Resampled, resampled, smote
 
@@ -56,6 +57,44 @@ def test_the_rule_follows_the_rarer_class():
     few = np.zeros(500, dtype=int)
     few[:19] = 1
     assert calibrate(Distorted(), X[:500], few).method_ == "none"
+
+
+def test_rows_of_one_visitor_are_not_news():
+    X, y = truth(3000, 0)
+    again, labels = pd.concat([X] * 8, ignore_index=True), np.tile(y, 8)
+    visitors = np.tile(np.arange(3000), 8)
+    assert calibrate(Distorted(), again, labels).method_ == "isotonic"
+    assert calibrate(Distorted(), again, labels, groups=visitors).method_ == "sigmoid"
+    few = (np.arange(3000) < 15) * 1
+    assert calibrate(Distorted(), again, np.tile(few, 8), groups=visitors).method_ == "none"
+    once = calibrate(Distorted(), X[:400], y[:400], method="sigmoid")
+    more = calibrate(
+        Distorted(), again[:400].iloc[np.tile(np.arange(400), 8)], np.tile(y[:400], 8),
+        method="sigmoid", groups=np.tile(np.arange(400), 8),
+    )  # fmt: skip
+    assert more.slope_ == pytest.approx(once.slope_, rel=0.02)
+
+
+@pytest.mark.parametrize("signal", [0.0, 0.1, -0.5])
+def test_a_sigmoid_never_turns_the_ranking_round(signal):
+    """Without signal the likeliest slope is negative in half of the samples."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        score = rng.normal(size=600)
+        y = (rng.uniform(size=600) < 1 / (1 + np.exp(3 - signal * score))) * 1
+        if 0 < y.sum() < 600:
+            slope, _ = platt(score, y)
+            assert 0.0 < slope < 2.0
+
+
+def test_a_sigmoid_finds_a_clear_slope_and_the_mean():
+    rng = np.random.default_rng(1)
+    score, w = rng.normal(size=20_000), rng.uniform(0.5, 1.5, 20_000)
+    y = (rng.uniform(size=20_000) < 1 / (1 + np.exp(1.5 - 0.6 * score))) * 1
+    slope, offset = platt(score, y, w)
+    assert slope == pytest.approx(0.6, abs=0.05)
+    said = 1 / (1 + np.exp(-(slope * score + offset)))
+    assert np.average(said, weights=w) == pytest.approx(np.average(y, weights=w), rel=1e-3)
 
 
 def test_refusals():

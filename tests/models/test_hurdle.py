@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.tree import DecisionTreeRegressor
 
 from cartcast.errors import DataError
+from cartcast.evaluate.revenue import coverage
+from cartcast.models.hurdle import Hurdle
 from cartcast.models.intervals import (
     AmountInterval,
     PlainInterval,
     conformal_quantile,
-    coverage_by_part,
 )
 from cartcast.models.regressors import REGRESSORS
 
@@ -68,6 +70,53 @@ def test_bad_amounts_and_few_buyers():
     np.testing.assert_allclose(model.predict_given_purchase(X), 30.0)
 
 
+@pytest.mark.parametrize("visitors", [60, 150, 400])
+def test_smearing_brings_the_mean_back_when_the_model_knows_visitors_again(visitors):
+    """A full tree repeats what a visitor paid: held out by rows, nothing is left to smear."""
+    bias = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        g = np.repeat(np.arange(visitors), rng.integers(2, 7, visitors))
+        X = pd.DataFrame({"x": rng.uniform(size=visitors)[g]})
+        amount = rng.lognormal(3, 0.6, visitors)[g]
+        model = Hurdle(None, DecisionTreeRegressor(random_state=0)).fit(X, amount, groups=g)
+        fresh = pd.DataFrame({"x": rng.uniform(size=2000)})
+        bias.append(model.predict(fresh).mean() / np.exp(3 + 0.6**2 / 2) - 1)
+        assert model.buyers_ <= visitors
+    assert abs(np.mean(bias)) < 2.6 * np.std(bias) / np.sqrt(20) + 0.01
+    assert Hurdle(None, DecisionTreeRegressor(random_state=0)).fit(
+        X, amount
+    ).smearing_ == pytest.approx(1, abs=0.1)
+
+
+def test_each_tenth_of_the_buyers_is_covered():
+    """Dear baskets spread more; rows of a visitor repeat what the visitor paid."""
+
+    def buyers(seed, visitors):
+        rng = np.random.default_rng(seed)
+        g = np.repeat(np.arange(visitors), rng.integers(1, 6, visitors))
+        price = rng.lognormal(3, 0.6, visitors)
+        paid = price * np.exp(np.where(price > 30, 0.8, 0.2) * rng.normal(size=visitors))
+        return pd.DataFrame({"price": price[g]}), paid[g], g
+
+    class Price:
+        def predict(self, X):
+            return X["price"].to_numpy()
+
+        predict_given_purchase = predict
+
+    fresh, paid, _ = buyers(0, 20_000)
+    tenth = np.argsort(np.argsort(fresh["price"])) * 10 // len(fresh)
+    reached = []
+    for seed in range(1, 25):
+        X, amount, g = buyers(seed, 500)
+        interval = AmountInterval(Price()).fit(X, amount, groups=g)
+        assert interval.groups_ >= 8
+        low, high = interval.predict(fresh)
+        reached.append([((paid >= low) & (paid <= high))[tenth == k].mean() for k in range(10)])
+    assert np.mean(reached, axis=0).min() > 0.875
+
+
 def test_interval_given_purchase_covers_buyers_where_the_plain_one_does_not(fitted):
     X, amount, _ = shop(20_000, 4)
     bought = amount > 0
@@ -75,9 +124,9 @@ def test_interval_given_purchase_covers_buyers_where_the_plain_one_does_not(fitt
     plain = PlainInterval(fitted).fit(X, amount)
     fresh, paid, _ = shop(20_000, 5)
     expected = fitted.predict(fresh)
-    honest = coverage_by_part(paid, *given.predict(fresh), expected).set_index("part")
-    naive = coverage_by_part(paid, *plain.predict(fresh), expected).set_index("part")
-    for part in ("buyers", "buyers of the top decile"):
+    honest = coverage(paid, *given.predict(fresh), expected, level=0.95).set_index("part")
+    naive = coverage(paid, *plain.predict(fresh), expected, level=0.95).set_index("part")
+    for part in ("buyers", "buyers in the top decile"):
         assert honest.loc[part, "low"] <= 0.91
         assert honest.loc[part, "high"] >= 0.89
         assert naive.loc[part, "coverage"] < 0.5
@@ -110,6 +159,6 @@ def test_interval_refusals(fitted):
 
 
 def test_coverage_of_an_empty_part_is_null():
-    table = coverage_by_part([0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [1.0, 2.0]).set_index("part")
+    table = coverage([0.0, 0.0], [0.0, 1.0], [1.0, 2.0], [1.0, 2.0]).set_index("part")
     assert table.loc["all", "coverage"] == 0.5
     assert pd.isna(table.loc["buyers", "coverage"])

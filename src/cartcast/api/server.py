@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -26,7 +26,6 @@ from cartcast.errors import CartcastError, NotFoundError, StorageError, UsageErr
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.service import Live, Store
-from cartcast.live.session import Rules
 from cartcast.live.state import MOST_MEMORY, MemoryStore
 
 __all__ = ["Plan", "make_store", "serve"]
@@ -111,12 +110,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
 
 def make_store(plan: Plan, scorer: ModelScorer) -> Store:
     """Return the store that the plan names, not yet opened."""
-    rules = Rules(
-        session_gap=scorer.rules.session_gap,
-        session_breaks=scorer.rules.session_breaks,
-        late_window=plan.late_window,
-        session_ttl=plan.session_ttl,
-    )
+    rules = replace(scorer.rules, late_window=plan.late_window, session_ttl=plan.session_ttl)
     if plan.state == "memory":
         folder = Path(plan.state_dir) if plan.state_dir else None
         durability = plan.durability if folder else "none"

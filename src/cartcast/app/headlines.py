@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cartcast.charts.theme import number, words
+from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
@@ -111,8 +112,14 @@ def of_paths(p: Paths) -> str:
 
 
 def of_cohorts(c: Cohorts) -> str:
-    """Return how many come back and buy again."""
-    text = f"{number(c.returned.value, 'share')} of {number(c.visitors)} visitors come back"
+    """Return how many come back and buy again, all followed equally long."""
+    weeks = f"{c.within} week{'s' if c.within > 1 else ''}"
+    if c.returned.value is None:
+        return f"No visitor has been known for {weeks} yet."
+    text = (
+        f"{number(c.returned.value, 'share')} of {number(c.returned.of)} visitors come back within "
+        f"{weeks} of their first visit"
+    )
     if c.bought_again.value is None:
         return f"{text}; nobody bought."
     return f"{text}; {number(c.bought_again.value, 'share')} of the buyers buy again."
@@ -126,6 +133,8 @@ def performance(run: Mapping[str, Any]) -> str:
     if value is None:
         return f"{words(name)} is the champion, but its {title} is undefined on the test part."
     low, high = (run.get("intervals", {}).get(name, {}).get(metric) or [None, None])[:2]
+    if unsaid(metric, value, low):
+        return f"{words(name)} is the champion; the test part has {TOO_FEW} to say how good it is."
     between = f" ({number(low, 'points')} to {number(high, 'points')})" if low is not None else ""
     kind = " for a PROXY, not for an outcome" if run["target"]["kind"] == "proxy" else ""
     rivals = {

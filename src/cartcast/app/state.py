@@ -147,7 +147,7 @@ class Project:
         privacy = events.privacy_from(settings.privacy)
         key = _key(
             sources, layout, orders, settings.session_gap, settings.session_breaks, share,
-            privacy and privacy.as_dict(),
+            settings.zone, privacy and privacy.as_dict(),
         )  # fmt: skip
         folder = self.state / "app" / "logs" / key
         if not (folder / "log.json").is_file():
@@ -163,6 +163,7 @@ class Project:
                 folder=folder,
                 progress=progress,
                 privacy=privacy,
+                zone=settings.zone,
             )
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.

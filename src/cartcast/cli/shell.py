@@ -8,13 +8,31 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cartcast.errors import CartcastError
 
-__all__ = ["Progress", "plain", "print_json", "progress", "run", "show_findings"]
+if TYPE_CHECKING:
+    from cartcast.config import Settings
+
+__all__ = [
+    "Progress",
+    "Zone",
+    "plain",
+    "print_json",
+    "progress",
+    "run",
+    "shop_zone",
+    "show_findings",
+]
+
+Zone = Annotated[
+    str | None,
+    typer.Option("--zone", help="The shop's clock, as Europe/Berlin; the project's if not given."),
+]
+"""Option of the verbs that read a log as it came."""
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and, when known, the share done (0 to 1)."""
@@ -106,15 +124,24 @@ def project_privacy() -> Any:
     Raises:
         UsageError: it asks for pseudonyms, and the key is missing.
     """
-    from cartcast.config import find_project, read_settings
-
-    project = find_project()
-    asked = read_settings(project).privacy if project else None
+    asked = _settings().privacy
     if not asked:
         return None
     from cartcast.events import privacy_from
 
     return privacy_from(asked)
+
+
+def shop_zone(given: str | None) -> str | None:
+    """Return the shop's clock: as `given`, else as the project here or above has it."""
+    return given or _settings().zone
+
+
+def _settings() -> Settings:
+    from cartcast.config import DEFAULTS, find_project, read_settings
+
+    project = find_project()
+    return read_settings(project) if project else DEFAULTS
 
 
 def _silent(what: str, share: float | None = None) -> None:

@@ -17,63 +17,23 @@ import pandas as pd
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.arrays import Array, Codes, Vectors, summed, vectors
-from cartcast.evaluate.intervals import LEVEL, multipliers
+from cartcast.evaluate.intervals import LEVEL, multipliers, observations, percentiles
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
+from cartcast.evaluate.share import Clusters, wilson
 
 __all__ = [
     "chance_error",
-    "effective_size",
     "gain",
     "precision_recall",
     "profit",
     "reliability",
     "roc",
-    "wilson",
 ]
 
 GRID = tuple(np.round(np.concatenate([np.arange(0.01, 0.1, 0.01), np.arange(0.1, 1.01, 0.05)]), 4))
 """Shares of the sessions at which gain, lift and profit are given: finer where campaigns work."""
 _POINTS = 400
-
-
-def wilson(share: Any, size: Any, level: float = LEVEL) -> tuple[Array, Array]:
-    """Return the ends of the Wilson interval of a share seen in `size` (effective) observations.
-
-    Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953
-
-    >>> low, high = wilson(0.0, 100, level=0.95)
-    >>> round(float(low), 3), round(float(high), 3)
-    (0.0, 0.037)
-    """
-    from scipy.stats import norm
-
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    p, n = np.asarray(share, float), np.asarray(size, float)
-    middle = ratio(p * n + z2 / 2, n + z2)
-    half = ratio(np.sqrt(z2) * np.sqrt(n * p * (1 - p) + z2 / 4), n + z2)
-    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
-
-
-def effective_size(y_obs: Array, weights: Array, groups: Codes) -> float:
-    """Return how many independent observations a weighted, grouped share is worth.
-
-    The share's variance over whole groups is compared with that of a plain share; never more than
-    Kish's number of equal groups, (sum W)^2 / sum W^2. Kish 1965, Survey Sampling, section 8.2.
-    """
-    _, codes = np.unique(groups, return_inverse=True)
-    mass = summed(codes, weights)
-    total = float(mass.sum())
-    if total <= 0.0:
-        return 0.0
-    kish = total**2 / float((mass**2).sum())
-    share = float(weights @ y_obs) / total
-    residual = summed(codes, weights * (y_obs - share))
-    count = len(mass)
-    variance = float((residual**2).sum()) / total**2 * count / max(count - 1, 1)
-    if variance <= 0.0:
-        return kish
-    return min(kish, share * (1 - share) / variance)
 
 
 def reliability(
@@ -109,9 +69,9 @@ def reliability(
         total = w.sum()
         if total <= 0.0:
             continue
-        size = effective_size(y, w, v.groups[inside])
-        observed = float(w @ y / total)
-        low, high = wilson(observed, size, level)
+        clusters = Clusters.of(y, w, v.groups[inside])
+        observed, size = float(w @ y / total), clusters.size
+        low, high = wilson(observed, size, level, clusters.freedom)
         share = float(total / v.weights.sum())
         rows.append(
             (int(k), p.min(), p.max(), w @ p / total, observed, low, high, len(p), size, share)
@@ -193,7 +153,10 @@ def precision_recall(y_obs: Any, y_pred: Any, weights: Any = None) -> pd.DataFra
 
 
 def _reached(v: Vectors, at: Array, times: Array | None, bags: Codes | None) -> Array:
-    """Return the share of positives within the best share `at` of weight, (len(at), draws)."""
+    """Return the positives within the best share `at`, and all, per weight: (len(at) + 1, draws).
+
+    Both are drawn together: how many buyers there are is as uncertain as where they stand.
+    """
     _, codes = np.unique(-v.y_pred, return_inverse=True)
     rows = int(codes.max()) + 1
     parts = (v.weights, v.weights * v.y_obs)
@@ -206,11 +169,12 @@ def _reached(v: Vectors, at: Array, times: Array | None, bags: Codes | None) -> 
         weight, positive = (
             np.asarray(sparse.csr_array((x, (codes, bags)), shape=shape) @ times) for x in parts
         )
-    out = np.full((len(at), weight.shape[1]), np.nan)
+    out = np.full((len(at) + 1, weight.shape[1]), np.nan)
     for k in range(weight.shape[1]):
         w, y = np.cumsum(weight[:, k]), np.cumsum(positive[:, k])
-        if y[-1] > 0.0:
-            out[:, k] = np.interp(at, np.append(0.0, w / w[-1]), np.append(0.0, y / y[-1]))
+        if w[-1] > 0.0:
+            grid, found = np.append(0.0, w / w[-1]), np.append(0.0, y / w[-1])
+            out[:, k] = np.interp(np.append(at, 1.0), grid, found)
     return out
 
 
@@ -235,29 +199,40 @@ def gain(
         DataError: the arrays break their rules.
         UsageError: a share of `at` is not above 0 and at most 1.
     """
-    shares = np.asarray(at, float)
-    if len(shares) and not (shares.min() > 0.0 and shares.max() <= 1.0):
-        raise UsageError(f"at must fulfil 0 < share <= 1, got {list(at)}.")
     v = vectors(y_obs, y_pred, weights, groups)
-    reached = (
-        _reached(v, shares, None, None)[:, 0] if len(v.y_obs) else np.full(len(shares), np.nan)
-    )
-    mean = float(np.average(v.y_obs, weights=v.weights)) if len(v.y_obs) else np.nan
+    shares, found, drawn = _found(v, at, draws, seed)
+    reached = ratio(found[:-1], found[-1])
     table = pd.DataFrame({"contacted": shares, "reached": reached, "lift": reached / shares})
-    table["precision"] = table["lift"] * mean
-    if draws and len(v.y_obs):
-        bags, times = multipliers(v.groups, draws, seed)
-        drawn = _reached(v, shares, times, bags)
-        good = drawn[:, np.isfinite(drawn).all(axis=0)]
-        ends = (
-            np.quantile(good, [(1 - level) / 2, (1 + level) / 2], axis=1)
-            if good.shape[1] >= 0.8 * draws
-            else np.full((2, len(shares)), np.nan)
-        )
-        for side, values in zip(("low", "high"), ends, strict=True):
+    table["precision"] = found[:-1] / shares
+    if drawn is not None:
+        low, high = _ends(ratio(drawn[:-1], drawn[-1]), v, level)
+        for side, values in (("low", low), ("high", high)):
             table[f"reached_{side}"] = values
             table[f"lift_{side}"] = values / shares
     return table
+
+
+def _found(
+    v: Vectors, at: Sequence[float], draws: int, seed: int
+) -> tuple[Array, Array, Array | None]:
+    """Return the shares, what `_reached` finds at them, and in draws of the visitors."""
+    shares = np.asarray(at, float)
+    if len(shares) and not (shares.min() > 0.0 and shares.max() <= 1.0):
+        raise UsageError(f"at must fulfil 0 < share <= 1, got {list(at)}.")
+    if not len(v.y_obs):
+        return shares, np.full(len(shares) + 1, np.nan), None
+    found = _reached(v, shares, None, None)[:, 0]
+    if not draws:
+        return shares, found, None
+    bags, times = multipliers(v.groups, draws, seed)
+    return shares, found, _reached(v, shares, times, bags)
+
+
+def _ends(drawn: Array, v: Vectors, level: float) -> tuple[Array, Array]:
+    size = observations(v, "regressor")
+    ends = np.array([percentiles(row, level, size) or (np.nan, np.nan) for row in drawn])
+    low, high = ends.reshape(-1, 2).T
+    return low, high
 
 
 def profit(
@@ -285,12 +260,10 @@ def profit(
     """
     if cost < 0.0 or value < 0.0:
         raise UsageError(f"cost and value must be at least 0, got {cost:g} and {value:g}.")
-    table = gain(y_obs, y_pred, weights, groups, at=at, draws=draws, level=level, seed=seed)
-    v = vectors(y_obs, y_pred, weights)
-    mean = float(np.average(v.y_obs, weights=v.weights)) if len(v.y_obs) else np.nan
-    out = pd.DataFrame({"contacted": table["contacted"]})
-    names = {"profit": "reached", "low": "reached_low", "high": "reached_high"}
-    for name, source in names.items():
-        if source in table:
-            out[name] = value * mean * table[source] - cost * table["contacted"]
+    v = vectors(y_obs, y_pred, weights, groups)
+    shares, found, drawn = _found(v, at, draws, seed)
+    out = pd.DataFrame({"contacted": shares, "profit": value * found[:-1] - cost * shares})
+    if drawn is not None:
+        low, high = _ends(value * drawn[:-1] - cost * shares[:, None], v, level)
+        out["low"], out["high"] = low, high
     return out

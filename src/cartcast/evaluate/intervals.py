@@ -9,18 +9,37 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.arrays import Array, Codes, Task, Vectors, summed, vectors
+from cartcast.evaluate.auc import FEWEST, auc_difference, auc_interval, carriers
+from cartcast.evaluate.calibration import ece_interval
 from cartcast.evaluate.score import Score
 from cartcast.evaluate.scores import find
+from cartcast.evaluate.share import Clusters, effective_count, wilson
 
-__all__ = ["DRAWS", "LEVEL", "Interval", "bootstrap", "compare", "multipliers"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "DRAWS",
+    "LEVEL",
+    "OWN",
+    "TOO_FEW",
+    "Interval",
+    "bootstrap",
+    "compare",
+    "multipliers",
+    "observations",
+    "percentiles",
+    "sayable",
+    "unsaid",
+]
 
 DRAWS = 300
 LEVEL = 0.9
@@ -112,16 +131,38 @@ def _ranked_draws(
     return {name: np.concatenate(values) for name, values in out.items()}
 
 
-def _ends(value: float | None, drawn: Array, level: float, score: Score | None) -> Interval:
+def observations(v: Vectors, task: Task, power: int = 1) -> float:
+    """Return how many visitors of equal weight carry what is judged: the rarer class, or money.
+
+    A few great baskets carry a mean all but alone, and more so its error: `power` is that of the
+    amounts. Without amounts (`y_obs` all 0) the predictions are what is averaged.
+    """
+    if task == "classifier":
+        return min(carriers(v))
+    amounts = np.abs(v.y_obs if v.y_obs.any() else v.y_pred)
+    carried = v.weights * amounts**power
+    return effective_count(carried if carried.any() else v.weights, v.groups)
+
+
+def percentiles(drawn: Array, level: float, size: float) -> tuple[float, float] | None:
+    """Return the ends of draws, or None where more than a fifth of them is undefined.
+
+    With few observations the draws are too narrow by sqrt((n - 1) / n) and their tails too thin:
+    the percentiles are taken further out (Hesterberg 2015,
+    https://doi.org/10.1080/00031305.2015.1089789). `size`: independent observations.
+
+    >>> draws = np.linspace(0, 1, 101)
+    >>> [round(percentiles(draws, 0.9, size)[0], 3) for size in (1000, 10)]
+    [0.05, 0.027]
+    """
+    from scipy.stats import norm, t
+
     defined = drawn[np.isfinite(drawn)]
-    if value is None or len(defined) < len(drawn) * (1 - _TOO_MANY_UNDEFINED) or not len(defined):
-        return Interval(value, None, None)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    if score is not None and score.name == "ece":
-        # A draw adds its own noise to an error that cannot be negative, so the draws lie above
-        # the value: turn the percentiles round it (the basic bootstrap); 0 is the natural bound.
-        low, high = max(0.0, 2 * value - high), max(value, 2 * value - low)
-    return Interval(value, float(low), float(high))
+    if len(defined) < len(drawn) * (1 - _TOO_MANY_UNDEFINED) or not len(defined) or size < 2:
+        return None
+    side = float(norm.cdf(np.sqrt(size / (size - 1)) * t.ppf((1 - level) / 2, size - 1)))
+    low, high = np.quantile(defined, [side, 1 - side])
+    return float(low), float(high)
 
 
 def _check(level: float, draws: int) -> None:
@@ -147,10 +188,11 @@ def bootstrap(
 ) -> dict[str, Interval]:
     """Return each score with its interval, from draws of whole groups (visitors).
 
-    Arrays have shape (n,); `groups` None draws rows. Percentile intervals; the calibration error
-    has the basic bootstrap's. None where fewer than two groups, or more than a fifth of the draws,
-    leave the score undefined. `drawn`, from `multipliers`, spares drawing anew for each of several
-    models. Efron and Tibshirani 1993, https://doi.org/10.1201/9780429246593
+    Arrays have shape (n,); `groups` None draws rows. Percentile intervals (`percentiles`); the ROC
+    AUC and the calibration error have their own (`auc_interval`, `ece_interval`). None where fewer
+    than two groups, more than a fifth of the draws undefined, or too few buyers leave nothing to
+    say. `drawn`, from `multipliers`, spares drawing anew for each of several models. Efron and
+    Tibshirani 1993, https://doi.org/10.1201/9780429246593
 
     Raises:
         DataError: the arrays break their rules.
@@ -162,13 +204,20 @@ def bootstrap(
     bags, times = drawn if drawn is not None else multipliers(v.groups, draws, seed)
     values = {score.name: score.of(v, threshold) for score in chosen}
     known = [score for score in chosen if values[score.name] is not None and len(times) > 1]
-    several = _draws_of(known, v, threshold, bags, times)
-    return {
-        score.name: _ends(values[score.name], several[score.name], level, score)
-        if score.name in several
-        else Interval(values[score.name], None, None)
-        for score in chosen
-    }
+    several = _draws_of(
+        [s for s in known if s.name not in (*OWN, *_SHARES)], v, threshold, bags, times
+    )
+    found: dict[str, Interval] = {}
+    for score in chosen:
+        ends = None
+        if score.name in several:
+            ends = _from_draws(score.name, several[score.name], v, task, level)
+        elif score in known and score.name in OWN:
+            ends = OWN[score.name](v, level)
+        elif score in known:
+            ends = _of_share(*_SHARES[score.name](v.y_obs > 0, v.y_pred >= threshold), v, level)
+        found[score.name] = Interval(values[score.name], *(ends or (None, None)))
+    return found
 
 
 def compare(
@@ -199,17 +248,90 @@ def compare(
     bags, times = multipliers(base.groups, draws, seed)
     found: dict[str, Interval] = {}
     base_value = chosen.of(base, threshold)
-    base_drawn = None
-    if len(times) > 1:
-        base_drawn = _draws_of([chosen], base, threshold, bags, times)[chosen.name]
     for name, y_pred in y_preds.items():
         if name == against:
             continue
         v = vectors(y_obs, y_pred, weights, groups, task=task)
         value = chosen.of(v, threshold)
-        if value is None or base_value is None or base_drawn is None:
+        if value is None or base_value is None or len(times) < 2:
             found[name] = Interval(None, None, None)
             continue
-        drawn = _draws_of([chosen], v, threshold, bags, times)[chosen.name] - base_drawn
-        found[name] = _ends(value - base_value, drawn, level, None)
+        if chosen.name == "roc_auc":
+            ends = auc_difference(v, base, level)
+        elif chosen.name == "ece":
+            ends = _from_ends(value, base_value, ece_interval(v, level), ece_interval(base, level))
+        else:
+            mine, theirs = (
+                _draws_of([chosen], x, threshold, bags, times)[chosen.name] for x in (v, base)
+            )
+            ends = _from_draws(chosen.name, mine - theirs, v, task, level)
+        found[name] = Interval(value - base_value, *(ends or (None, None)))
     return found
+
+
+def _from_draws(
+    score: str, drawn: Array, v: Vectors, task: Task, level: float
+) -> tuple[float, float] | None:
+    if task == "classifier":
+        return percentiles(drawn, level, observations(v, task))
+    # The error of a mean is that of squares; ranks do not care how great a basket is.
+    power, least = _AMOUNTS.get(score, (1, FEWEST))
+    if observations(v, task, power) < least:
+        return None
+    size = observations(v, task, 2 * power if score in _AMOUNTS else 1)
+    return percentiles(drawn, level, max(size, 2.0))
+
+
+def _from_ends(
+    a: float, b: float, of_a: tuple[float, float] | None, of_b: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Return the ends of a - b from the ends of each.
+
+    Zou and Donner 2008, https://doi.org/10.1002/sim.3095; as if a and b were independent, which
+    is wide where they are not.
+    """
+    if of_a is None or of_b is None:
+        return None
+    below = float(np.hypot(a - of_a[0], of_b[1] - b))
+    above = float(np.hypot(of_a[1] - a, b - of_b[0]))
+    return a - b - below, a - b + above
+
+
+def _of_share(hits: Array, of: Array, v: Vectors, level: float) -> tuple[float, float] | None:
+    """Return the ends of a share of some rows: a draw of 12 right ones never has a wrong one."""
+    known = Clusters.of(hits[of].astype(np.float64), v.weights[of], v.groups[of])
+    low, high = wilson(known.x / known.n, known.size, level, known.freedom)
+    return float(low), float(high)
+
+
+_SHARES: dict[str, Callable[[Any, Any], tuple[Any, Any]]] = {
+    "recall": lambda bought, chosen: (chosen, bought),
+    "precision": lambda bought, chosen: (bought, chosen),
+    "accuracy": lambda bought, chosen: (bought == chosen, np.ones(len(bought), bool)),
+}
+"""Scores that are shares of rows: which rows hit, and of which."""
+OWN: dict[str, Callable[[Vectors, float], tuple[float, float] | None]] = {
+    "roc_auc": auc_interval,
+    "ece": ece_interval,
+}
+"""Scores whose interval is not that of the draws."""
+_AMOUNTS = {"mae": (1, FEWEST), "bias": (1, FEWEST), "rmse": (2, 30), "r2": (2, 30)}
+"""Means of amounts, or of their squares: the power, and the least observations for an interval."""
+TOO_FEW = "too few buyers"
+"""What a reader sees instead of such a score when its interval cannot be told."""
+
+
+def unsaid(score: str, value: float | None, low: float | None) -> bool:
+    """Return whether a score stands without its interval because too few buyers carry it.
+
+    >>> unsaid("roc_auc", 0.9, None), unsaid("roc_auc", 0.9, 0.8), unsaid("f1", 0.5, None)
+    (True, False, False)
+    """
+    known = value is not None and value == value
+    return score in OWN and known and (low is None or low != low)
+
+
+def sayable(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Return the rows of a table of `value`, `low`, `high` whose score a reader may see."""
+    known = table.dropna(subset=["value"])
+    return known.dropna(subset=["low"]) if score in OWN else known

@@ -13,10 +13,10 @@ import pandas as pd
 
 from cartcast.errors import DataError
 from cartcast.evaluate.arrays import Array, Vectors, summed, vectors
-from cartcast.evaluate.curves import effective_size, wilson
-from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers
+from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers, percentiles
 from cartcast.evaluate.probability import mass_bins
 from cartcast.evaluate.score import ratio
+from cartcast.evaluate.share import Clusters, effective_count, wilson
 
 __all__ = ["PARTS", "coverage", "deciles", "scores_by_part"]
 
@@ -104,8 +104,8 @@ def coverage(
             rows.append((part, nominal, None, None, None, None, n, missing))
             continue
         share = float(np.average(within[use], weights=v.weights[use]))
-        size = effective_size(within[use], v.weights[use], v.groups[use])
-        ends = wilson(share, size, level)
+        clusters = Clusters.of(within[use], v.weights[use], v.groups[use])
+        ends = wilson(share, clusters.size, level, clusters.freedom)
         width = float(np.average((right - left)[use], weights=v.weights[use]))
         rows.append((part, nominal, share, float(ends[0]), float(ends[1]), width, n, missing))
     names = ["part", "nominal", "coverage", "low", "high", "width", "n", "missing"]
@@ -147,7 +147,8 @@ def deciles(
         w, y = v.weights[inside], v.y_obs[inside]
         if w.sum() <= 0:
             continue
-        low, high = _mean_ends(y, w, bags[inside], times, level)
+        size = effective_count(w * np.abs(y), v.groups[inside])
+        low, high = _mean_ends(y, w, bags[inside], times, level, size)
         share = float(w @ y) / total if total else np.nan
         predicted = float(np.average(v.y_pred[inside], weights=w))
         observed = float(np.average(y, weights=w))
@@ -155,13 +156,9 @@ def deciles(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _mean_ends(y: Array, w: Array, bags: Any, times: Array, level: float) -> tuple[float, float]:
-    if len(times) < 2:
-        return np.nan, np.nan
+def _mean_ends(
+    y: Array, w: Array, bags: Any, times: Array, level: float, size: float
+) -> tuple[float, float]:
     top = summed(bags, w * y, len(times)) @ times
     drawn = ratio(top, summed(bags, w, len(times)) @ times)
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < 0.8 * times.shape[1]:
-        return np.nan, np.nan
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return percentiles(drawn, level, size) or (np.nan, np.nan)

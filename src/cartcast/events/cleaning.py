@@ -18,11 +18,13 @@ from cartcast.events import ids, money, order
 from cartcast.events.clock import read_clock, resolve_doubled
 from cartcast.events.completeness import completeness_findings
 from cartcast.events.identity import LOGIN, WHO, find_who, orphans, spread_logins
+from cartcast.events.items import PARTS, find_parts
 from cartcast.events.log_findings import log_findings
 from cartcast.events.orders import match_orders
 from cartcast.events.privacy import Privacy
 from cartcast.events.reading import Read
 from cartcast.events.rejects import (
+    REJECTED_ROWS,
     collect_rejects,
     reject_reasons,
     reject_where,
@@ -134,6 +136,12 @@ class Cleaning:
         if not rows and not in_a_part():
             raise DataError(f"{read.shown}: a header but no rows; give a file with events.")
         kept = self._kept(clicks, repeats.events + repeats.rows)
+        if find_parts(con, kept, read.resolved):
+            con.execute(
+                f"CREATE OR REPLACE VIEW whole AS SELECT * FROM {kept} "
+                f"WHERE __seq NOT IN (SELECT seq FROM {PARTS})"
+            )
+            kept = "whole"
         relation, made, unmatched, more = self._sessions(kept, clock)
         findings += more
         own = order.own_order(con, relation)
@@ -172,7 +180,12 @@ class Cleaning:
         joined = relation != "visits" or made or kept != "settled" or doubled
         in_order = len(directions) == 1 and directions[0].falls == 0 and not (own or ties or joined)
         return Cleaned(
-            summary, self._metadata(summary, findings, clock), rows, relation, sequence, in_order
+            summary,
+            self._metadata(summary, findings, clock),
+            rows,
+            relation,
+            sequence,
+            in_order,
         )
 
     def write(self, path: Path, cleaned: Cleaned) -> None:
@@ -199,9 +212,7 @@ class Cleaning:
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
         return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
 
-    def settle(
-        self, good: str, directions: list[order.Direction], doubled: bool
-    ) -> list[Finding]:
+    def settle(self, good: str, directions: list[order.Direction], doubled: bool) -> list[Finding]:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""
         con, first = self.con, self.read.first
         newest = ", ".join(str(d.file) for d in directions if d.newest_first)
@@ -214,25 +225,33 @@ class Cleaning:
             f"CASE WHEN {c} IN ({', '.join(map(literal, values))}) THEN NULL ELSE {c} END AS {c}"
             for c, values in defaults.null.items()
         ]
-        for name in ("price", "quantity", "line_value", "order_value"):
-            if name in present:
-                replaced.append(f"abs({name}) AS {name}")
+        money_columns = ("price", "quantity", "line_value", "order_value")
+        replaced += [f"abs({name}) AS {name}" for name in money_columns if name in present]
         joined = ""
         if doubled:
             joined = "LEFT JOIN second_hour h ON h.seq = good.__seq"
             hour = "CASE WHEN h.seq IS NOT NULL THEN INTERVAL 1 HOUR ELSE INTERVAL 0 HOUR END"
             replaced.append(f"good.event_time + {hour} AS event_time")
-            known = f"good.known_time + CASE WHEN good.known_time = good.event_time THEN {hour} ELSE INTERVAL 0 HOUR END"
+            same = "good.known_time = good.event_time"
+            known = f"CASE WHEN {same} THEN good.known_time + {hour} ELSE good.known_time END"
             replaced.append(f"{known} AS known_time")
         several = f" REPLACE ({', '.join(replaced)})" if replaced else ""
-        flat = ", ".join(str(i) for i, r in enumerate(self.read.resolved, first) if r.items is None) or "-1"
-        # A row needs a visitor, a login or a session still, after defaults became null.
-        who = [c for c in ids.PERSON_COLUMNS if c in present]
-        where = f"WHERE coalesce({', '.join(who)}) IS NOT NULL" if defaults.null and who else ""
-        con.execute(
-            f"CREATE OR REPLACE VIEW settled AS SELECT good.*{several}, {place} AS __place, "
-            f"__file IN ({flat}) AS __flat FROM good {joined} {where}"
+        lists = [i for i, r in enumerate(self.read.resolved, first) if r.items is None]
+        flat = ", ".join(map(str, lists)) or "-1"
+        rows = (
+            f"SELECT good.*{several}, {place} AS __place, __file IN ({flat}) AS __flat "
+            f"FROM good {joined}"
         )
+        who = [c for c in ids.PERSON_COLUMNS if c in present]
+        if defaults.null and who:
+            # A row needs a visitor, a login or a session still, after defaults became null.
+            known = f"coalesce({', '.join(who)}) IS NOT NULL"
+            con.execute(
+                f"INSERT INTO {REJECTED_ROWS} SELECT __seq, __file, coalesce(__record, __at) + 1, "
+                f"'no_visitor_or_session', NULL, NULL, 0 FROM ({rows}) WHERE NOT ({known})"
+            )
+            rows = f"SELECT * FROM ({rows}) WHERE {known}"
+        con.execute(f"CREATE OR REPLACE VIEW settled AS {rows}")
         found = [*defaults.findings, *ids.rounded_ids(con, "good", columns)]
         words = grouped(
             con,
@@ -280,9 +299,7 @@ class Cleaning:
         sequence = order.sequence_sql(clock, False, 0)
         if clock == "order":
             sequence = "event_order, __file, __place"
-        made = make_sessions(
-            con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence
-        )
+        made = make_sessions(con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence)
         if made:
             con.execute(
                 f"CREATE OR REPLACE VIEW visits AS SELECT r.* REPLACE ("
@@ -323,9 +340,7 @@ class Cleaning:
         )
         return "amounts", findings
 
-    def _metadata(
-        self, summary: Summary, findings: list[Finding], clock: str
-    ) -> dict[str, Any]:
+    def _metadata(self, summary: Summary, findings: list[Finding], clock: str) -> dict[str, Any]:
         read = self.read
         extras = (["event_id"] if read.stage.event_ids else []) + list(read.stage.extras)
         return {
@@ -362,5 +377,3 @@ def one_currency(con: duckdb.DuckDBPyConnection, relation: str, shown: str) -> s
             "read each currency apart."
         )
     return rows[0][0] if rows else None
-
-

@@ -104,7 +104,9 @@ def read_clock(
     skipped = sum(r[6] for r in rows) if clock == "time" else 0
     if skipped:
         found.append(
-            finding(SKIPPED, f"{skipped} times lie in an hour that the clock skipped.", count=skipped)
+            finding(
+                SKIPPED, f"{skipped} times lie in an hour that the clock skipped.", count=skipped
+            )
         )
     doubled = sum(r[5] for r in rows) if clock == "time" else 0
     return ClockFacts(clock, tuple(ambiguous), doubled, found)
@@ -118,7 +120,7 @@ def resolve_doubled(
     In a file in time order the times fall back once, where the second hour begins; in any other
     file the rows of one visitor may show it.
     """
-    ordered = ", ".join(str(d.file) for d in directions if d.in_order) or "-1"
+    ordered = ", ".join(str(n) for n in _in_order(con, good, directions)) or "-1"
     newest = ", ".join(str(d.file) for d in directions if d.newest_first) or "-1"
     con.execute(
         f"""
@@ -152,3 +154,20 @@ def resolve_doubled(
             count=unknown,
         )
     ]
+
+
+def _in_order(
+    con: duckdb.DuckDBPyConnection, good: str, directions: Sequence[Direction]
+) -> list[int]:
+    """Return the files whose times fall nowhere but in hours that the clock had twice."""
+    falls = dict(
+        con.execute(
+            f"""
+            SELECT file, count(*) FILTER (t < p) FROM (
+                SELECT __file AS file, event_time AS t,
+                       lag(event_time) OVER (PARTITION BY __file ORDER BY __at) AS p
+                FROM {TYPED} WHERE {good} AND __clock = 1) GROUP BY 1
+            """
+        ).fetchall()
+    )
+    return [d.file for d in directions if d.in_order or d.falls == falls.get(d.file, 0)]

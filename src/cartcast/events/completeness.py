@@ -1,4 +1,4 @@
-"""Is this a whole log? Signs of a sample by event, of a row limit, and of one kind of event only."""
+"""Is this a whole log? Signs of a sample by event, of a row limit, of one kind of event only."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def completeness_findings(
     """Return what speaks against this being the whole log of a shop."""
     found: list[Finding] = []
     if summary.events in _LIMITS:
-        found.append(
-            finding(ROW_LIMIT, f"exactly {summary.events:,} rows.", count=summary.events)
-        )
+        found.append(finding(ROW_LIMIT, f"exactly {summary.events:,} rows.", count=summary.events))
     kinds = [k for k, n in summary.event_types.items() if n]
     if len(kinds) == 1 and summary.events > 1 and not in_a_part():
         found.append(finding(ONE_KIND, f"all {summary.events:,} events are {kinds[0]}."))
@@ -62,7 +60,8 @@ def completeness_findings(
         con,
         "thin sessions",
         f"""
-        SELECT count(*) FILTER (buys), count(*) FILTER (buys AND n = 1), coalesce(sum(starts), 0)::BIGINT FROM (
+        SELECT count(*) FILTER (buys), count(*) FILTER (buys AND n = 1),
+               coalesce(sum(starts), 0)::BIGINT FROM (
             SELECT bool_or(event_type = 'purchase') AS buys, count(*) AS n,
                    count(*) FILTER (lower(source_event) IN {_STARTS}) AS starts
             FROM {rows} GROUP BY hash(session_id))

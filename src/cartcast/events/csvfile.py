@@ -117,7 +117,9 @@ def open_csv(
     spare = " OR ".join(f"coalesce({c}, '') <> ''" for c in _SPARE)
     # An empty line is a row of one empty cell.
     empty = f"({names[0]} = '' AND {names[1]} IS NULL)"
-    relation = f"(SELECT {', '.join(names)}, ({names[-1]} IS NULL OR {spare}) AS ragged FROM {rows})"
+    relation = (
+        f"(SELECT {', '.join(names)}, ({names[-1]} IS NULL OR {spare}) AS ragged FROM {rows})"
+    )
     source = Source(
         name=shown,
         relation=relation,

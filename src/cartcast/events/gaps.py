@@ -39,9 +39,7 @@ class Gap(NamedTuple):
     expected: float
 
 
-def bin_counts(
-    con: duckdb.DuckDBPyConnection, rows: str, clock: str
-) -> tuple[float, int, Floats]:
+def bin_counts(con: duckdb.DuckDBPyConnection, rows: str, clock: str) -> tuple[float, int, Floats]:
     """Return the start of the first bin (seconds since 1970), the bin width, and events per bin."""
     first, last, events = counted(
         con,

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cartcast.errors import DataError
-from cartcast.events.builtin_layouts import LAYOUTS
-from cartcast.events.layouts import Layout, Value
-from cartcast.events.numbers import NUMBER_COLUMNS
+from cartcast.events.builtin import LAYOUTS
+from cartcast.events.byname import layout_by_names
+from cartcast.events.layouts import Layout
 from cartcast.events.read import Source
-from cartcast.events.sql import snake_case
+from cartcast.events.references import matching
 from cartcast.events.times import find_format
-from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["Guess", "choose", "guess", "with_times"]
+__all__ = ["Guess", "choose", "guess", "known_layout", "with_times"]
 
 GUESSED = declare(
     "EV101",
@@ -33,11 +31,6 @@ GENERIC = declare(
     "The header is of no known source; a wrong guess makes every figure wrong.",
     "Run `cartcast layout FILE > my.yaml`, correct it, and give --layout my.yaml.",
 )
-
-_SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
-"""Names that mean a column for sure, besides its canonical one."""
-
-_TIME_WORDS = COLUMN_WORDS["event_time"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             findings.append(
                 finding(
                     GUESSED,
-                    f"{source.short}: read as layout {layout.name!r}.",
+                    f"{source.short}: read as layout {layout.name!r}{_besides(layout)}.",
                     layout=layout.name,
                     confidence=proposal.confidence,
                 )
@@ -106,9 +99,15 @@ def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
             f"got {len(source.columns)}."
         )
     if layout.variants:
-        known = {c.lower() for c in source.columns}
-        best = max((layout, *layout.variants), key=lambda v: len(known & set(v.header)))
-        return source, best
+        known = list(source.columns)
+        lower = {c.lower() for c in known}
+
+        def fit(shape: Layout) -> tuple[float, int, int]:
+            whole = _score(replace(shape, variants=()), known) if shape.signature else 0.0
+            headed = len(lower & {h.lower() for h in shape.header})
+            return whole, headed, sum(not s.endswith("*") for s in shape.signature)
+
+        return source, max((*layout.variants, layout), key=fit)
     return source, layout
 
 
@@ -143,23 +142,71 @@ def guess(source: Source) -> Guess:
     """
     if source.kind == "csv" and not source.header_line:
         return _guess_without_header(source)
-    known = {c.lower() for c in source.columns}
-    scores = {name: _score(layout, known) for name, layout in LAYOUTS.items() if layout.signature}
-    best = max(scores, key=lambda n: (scores[n], n != "cartcast"))
-    others = {n: s for n, s in sorted(scores.items(), key=lambda x: -x[1]) if 0.5 <= s < 1}
-    if scores[best] == 1:
+    scores = _scores(source)
+    best = max(scores, key=lambda n: scores[n])
+    others = {
+        n: s
+        for n, (s, _, _) in sorted(scores.items(), key=lambda x: x[1], reverse=True)
+        if 0.5 <= s < 1
+    }
+    if scores[best][0] == 1:
         layout = LAYOUTS[best]
+        if best == "cartcast":
+            layout = _completed(layout, source)
         reasons = {"": f"the header has {', '.join(layout.signature)}"}
         for target, value in layout.columns.items():
-            if found := _first_present(source, value.columns):
+            if found := _first_present(source, value.references):
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
-    return _guess_by_names(source, others)
+    by_names, reasons = layout_by_names(source)
+    telling = ("event_time", "event_type", "item_id", "price")
+    confidence = round((2 + sum(t in by_names.columns for t in telling)) / 8, 2)
+    return Guess(by_names, confidence, reasons, others)
 
 
-def _score(layout: Layout, known: set[str]) -> float:
-    hits = sum(any(o.lower() in known for o in s.split("|")) for s in layout.signature)
-    return hits / len(layout.signature)
+def _completed(layout: Layout, source: Source) -> Layout:
+    """Return the layout of Cartcast's own names, and what it lacks by the names of other columns.
+
+    A table may call its events and items as Cartcast does, and its money otherwise.
+    """
+    known = {c.lower() for c in source.columns}
+    own = {t: v for t, v in layout.columns.items() if known & {c.lower() for c in v.columns}}
+    found, _ = layout_by_names(source)
+    more = {t: v for t, v in found.columns.items() if t not in own}
+    if {"order_value", "line_value", "price"} & set(own):
+        more = {t: v for t, v in more.items() if t not in ("order_value", "line_value", "price")}
+    return replace(layout, columns={**layout.columns, **more}, amount=found.amount)
+
+
+def _besides(layout: Layout) -> str:
+    """Return the columns that a layout takes by other names than its own, for messages."""
+    usual = LAYOUTS[layout.name].columns
+    other = [f"{t}={v.columns[0]}" for t, v in layout.columns.items() if v != usual.get(t)]
+    return f", and by their names: {', '.join(other)}" if other else ""
+
+
+def known_layout(source: Source) -> Layout | None:
+    """Return the built-in layout whose telling columns are all there, or None."""
+    scores = _scores(source)
+    best = max(scores, key=lambda n: scores[n])
+    return LAYOUTS[best] if scores[best][0] == 1 else None
+
+
+def _scores(source: Source) -> dict[str, tuple[float, bool, int]]:
+    """Return how well each layout fits: the more columns tell it, the better."""
+    known = list(source.columns)
+    return {
+        name: (_score(layout, known), name != "cartcast", len(layout.signature))
+        for name, layout in LAYOUTS.items()
+        if layout.signature
+    }
+
+
+def _score(layout: Layout, known: list[str]) -> float:
+    """Return the share of a layout's telling columns that are there, at once or in a variant."""
+    hits = sum(any(matching(known, o) for o in s.split("|")) for s in layout.signature)
+    own = hits / len(layout.signature)
+    return max([own, *(_score(v, known) for v in layout.variants if v.signature)])
 
 
 def _guess_without_header(source: Source) -> Guess:
@@ -174,98 +221,3 @@ def _guess_without_header(source: Source) -> Guess:
             "name the columns with `header:` in a layout."
         )
     return Guess(layout, 0.7, {"": f"no header, {width} columns, the second an ISO time with Z"})
-
-
-def _guess_by_names(source: Source, others: dict[str, float]) -> Guess:
-    by_snake: dict[str, str] = {}
-    for column in source.columns:
-        by_snake.setdefault(snake_case(column), column)
-        by_snake.setdefault(column.lower(), column)
-        by_snake.setdefault(snake_case(column).replace("_", ""), column)
-    columns: dict[str, Value] = {}
-    reasons: dict[str, str] = {}
-    taken: set[str] = set()
-    for target, candidates in COLUMN_WORDS.items():
-        words = [v for w in candidates for v in (w, w.replace("_", ""))]
-        named = [c for w in words if (c := by_snake.get(w, "")) and c not in taken]
-        fitting = [c for c in named if _plausible(source, target, c)]
-        # A column that bears the very name is meant, whatever its values: they become rejects.
-        meant = [c for c in named if snake_case(c) in (target, *_SURE.get(target, ()))]
-        for column in (fitting or meant)[:1]:
-            columns[target] = Value(columns=(column,))
-            reasons[target] = f"column {column!r} is called like {target}"
-            taken.add(column)
-    every_event = None
-    if "event_type" not in columns:
-        every_event = "view_item" if "item_id" in columns else "page_view"
-        reasons["every_event"] = "no column holds event words, so every row is one kind of event"
-    needed = (
-        {"session_id", "visitor_id"} & set(columns),
-        {"event_time", "event_order", "session_seconds"} & set(columns),
-    )
-    if not all(needed):
-        what = "a visitor or session" if not needed[0] else "a time or order"
-        hint = _near_miss(source, by_snake, needed)
-        raise DataError(
-            f"{source.name}: no column looks like {what} among "
-            f"{', '.join(source.columns[:10])}.{hint} Write a layout "
-            "(`cartcast layout FILE` starts one) or check the separator."
-        )
-    found = Layout(
-        name="guessed",
-        title="guessed from column names",
-        columns=columns,
-        every_event=every_event,
-        clock="time"
-        if "event_time" in columns
-        else "session"
-        if "session_seconds" in columns
-        else "order",
-        amount=_amount(columns),
-    )
-    telling = ("event_time", "event_type", "item_id", "price")
-    confidence = round((2 + sum(t in columns for t in telling)) / 8, 2)
-    return Guess(found, confidence, reasons, others)
-
-
-def _plausible(source: Source, target: str, column: str) -> bool:
-    values = source.values(column)[:200]
-    if not values:
-        return True
-    if target in (*NUMBER_COLUMNS, "session_seconds"):
-        return sum(bool(re.fullmatch(r"-?[\d.,]+", v.strip())) for v in values) > 0.8 * len(values)
-    if target == "event_order":
-        return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
-    if target == "event_time":
-        form, ambiguous = find_format(values)
-        return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
-    if target == "event_type":
-        known = sum(v.strip().lower() in EVENT_WORDS for v in values)
-        return known > 0.2 * len(values) or column.lower() != "type"
-    return True
-
-
-def _amount(columns: dict[str, Value]) -> str:
-    """Return what the name of the guessed price says that it is, when nothing else holds money."""
-    if "price" not in columns or {"line_value", "order_value"} & set(columns):
-        return ""
-    name = snake_case(columns["price"].columns[0])
-    return next((meaning for meaning, words in AMOUNT_WORDS.items() if name in words), "price")
-
-
-def _near_miss(source: Source, by_snake: dict[str, str], needed: tuple[set[str], set[str]]) -> str:
-    """Return a hint where a column is nearly called like one that is missing, or holds no times."""
-    missing = ("session_id", "visitor_id") if not needed[0] else ("event_time", "event_order")
-    if needed[0] and (column := next((by_snake[w] for w in _TIME_WORDS if w in by_snake), None)):
-        value = next(iter(source.values(column)), "")
-        return (
-            f" {column!r} is called like a time, but {value!r} has none of the usual forms; "
-            "state `time_format:` in a layout."
-        )
-    snake = {snake_case(c): c for c in source.columns}
-    for target in missing:
-        words = (target, *COLUMN_WORDS[target])
-        for word in words:
-            if near := difflib.get_close_matches(word, snake, n=1, cutoff=0.8):
-                return f" Did you mean {target!r} by {snake[near[0]]!r}?"
-    return ""

@@ -2,7 +2,7 @@
 
 1. A row that knows the login but no device takes the device on which that login was seen last (else
    next). A login that links implausibly many devices (a shared account, a default) links none.
-2. A row without a session joins the session of its visitor in which it falls: begun, and with its last
+2. A row without a session joins the session of its visitor in which it falls: begun, and its last
    event no longer ago than the gap. What joins nowhere makes sessions of its own.
 3. A login that becomes known inside a session belongs to the whole session.
 4. Without a device the login stands for the visitor, without both the session does.
@@ -93,8 +93,8 @@ def _devices(con: duckdb.DuckDBPyConnection, found: list[Finding]) -> None:
     )
     if shared:
         found.append(
-            finding(SHARED_LOGIN, f"{len(shared)} login(s) are used on more than {MOST_DEVICES} "
-                    "devices.", count=len(shared))
+            finding(SHARED_LOGIN, f"{len(shared)} login(s) have more than {MOST_DEVICES} devices.",
+                    count=len(shared))
         )  # fmt: skip
     con.execute(
         """

@@ -1,8 +1,8 @@
 """Ids: words that stand for nothing are null, and one id is written one way.
 
 Trackers write `(not set)`, `undefined` or `None` where they know nothing; taken for an id, such a
-word becomes one person with thousands of sessions. pandas turns whole numbers into floats as soon as
-one is missing, so that 1001 and 1001.0 are one id, while 007 stays 007. `0` and `-1` are real ids in
+word becomes one person with thousands of sessions. pandas turns whole numbers into floats as soon
+as one is missing, so 1001 and 1001.0 are one id, while 007 stays 007. `0` and `-1` are real ids in
 some logs and defaults in others: the log itself decides, by the share of rows that they hold.
 Source of the words: the ids that PostHog refuses,
 https://posthog.com/docs/product-analytics/identify, and the defaults of Google Analytics, pandas,
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import duckdb
 
 from cartcast.events.sql import literal
-from cartcast.events.summed import counted, decided, keyed
+from cartcast.events.summed import counted, decided, grouped, in_a_part, keyed
 from cartcast.findings import Finding, declare, finding
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "PERSON_NULLS",
     "DefaultIds",
     "id_sql",
+    "nothing_word_sql",
     "rounded_ids",
     "settle_ids",
     "text_sql",
@@ -39,7 +40,8 @@ NULL_WORDS: tuple[str, ...] = ("", "\\N", "NULL", "null")
 
 ID_NULLS: tuple[str, ...] = (
     "", "\\n", "null", "none", "nil", "nan", "na", "n/a", "<na>", "#n/a", "nat", "undefined",
-    "(not set)", "not set", "(not provided)", "(none)", "(null)", "(other)", "unknown", "[object object]",
+    "(not set)", "not set", "(not provided)", "(none)", "(null)", "(other)", "unknown",
+    "[object object]",
     "<null>", "<none>", "-", "--", "?", '""', "''",
 )  # fmt: skip
 """Words (lower case) that are null in every id column."""
@@ -111,12 +113,14 @@ def id_sql(column: str, kind: str, target: str) -> str:
     if kind != "VARCHAR":
         return f"CAST({column} AS VARCHAR)"
     words = _variants((*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ())))
-    # Only words of the same length are compared: an id of ten million rows is looked at fast.
+    # Only words of the same length are compared: an id of ten million rows is looked at fast. A
+    # list is searched for the rows that are asked; of `IN` the engine makes a join of all rows.
     lengths: dict[int, list[str]] = {}
     for word in words:
         lengths.setdefault(len(word.encode()), []).append(literal(word))
     branches = " ".join(
-        f"WHEN {length} THEN {column} IN ({', '.join(same)})" for length, same in lengths.items()
+        f"WHEN {length} THEN list_contains([{', '.join(same)}], {column})"
+        for length, same in lengths.items()
     )
     plain = (
         f"CASE WHEN ends_with({column}, '.0') AND regexp_full_match({column}, "
@@ -128,7 +132,7 @@ def id_sql(column: str, kind: str, target: str) -> str:
     blanks = f"starts_with({column}, ' ') OR ends_with({column}, ' ')"
     return (
         f"CASE WHEN CASE strlen({column}) {branches} ELSE false END THEN NULL "
-        f"WHEN {blanks} THEN CASE WHEN {bare} IN ({listed}) THEN NULL "
+        f"WHEN {blanks} THEN CASE WHEN list_contains([{listed}], {bare}) THEN NULL "
         f"ELSE regexp_replace({bare}, '^(-?(?:0|[1-9]\\d*))\\.0$', '\\1') END ELSE {plain} END"
     )
 
@@ -140,7 +144,7 @@ def _variants(words: tuple[str, ...]) -> list[str]:
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05
-_TIMES_ZERO, _TIMES_ANY = 3.0, 20.0
+_TIMES_LONE, _TIMES_ZERO, _TIMES_ANY = 1.5, 3.0, 20.0
 _FREQUENT = "SELECT key, sum(n)::BIGINT AS n FROM {rows} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 2"
 
 
@@ -171,11 +175,15 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             whole=_FREQUENT,
         )
         (total,) = counted(con, f"rows of {column}", f"SELECT count(*) FROM {rows} {where}")
+        if in_a_part():
+            _counted(con, rows, column)
         if len(counts) < 2:
             continue
         (value, most), second = counts[0], counts[1][1]
         zero = value in ("0", "-1")
-        times = _TIMES_ZERO if zero else _TIMES_ANY
+        times = _TIMES_ANY
+        if zero:
+            times = _TIMES_ZERO if _counted(con, rows, column) else _TIMES_LONE
         if most < _LEAST_ROWS or most < _LEAST_SHARE * total or most < times * second:
             continue
         if zero:
@@ -192,6 +200,17 @@ def settle_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]
             )
         )
     return DefaultIds(decided("default ids", null), found)
+
+
+def _counted(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> bool:
+    """Return whether ids are numbers from 0 on, so that 0 is one like any other."""
+    firsts = grouped(
+        con,
+        f"first numbers of {column}",
+        f"SELECT {column}, count(*) FROM {rows} WHERE {column} IN ('1', '2', '3') "
+        "GROUP BY 1 ORDER BY 1",
+    )
+    return len(firsts) >= 2
 
 
 def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str]) -> list[Finding]:
@@ -213,6 +232,15 @@ def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str
     return found
 
 
+def nothing_word_sql(text: str) -> str:
+    """Return SQL: does a cell of a number, time or currency hold a word that stands for nothing?"""
+    # A list is searched only for the rows that are asked; `IN` would look at every row.
+    listed = ", ".join(literal(w) for w in ID_NULLS)
+    return f"list_contains([{listed}], lower(trim({text})))"
+
+
 def words_finding(listed: str, count: int, words: dict[str, int]) -> Finding:
     """Return what must be said of ids that were words for nothing."""
-    return finding(WORDS, f"{count:,} ids are words for nothing: {listed}.", count=count, words=words)
+    return finding(
+        WORDS, f"{count:,} ids are words for nothing: {listed}.", count=count, words=words
+    )

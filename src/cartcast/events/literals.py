@@ -1,6 +1,6 @@
 """Python literals in a cell: what `to_csv` writes of a list or a dictionary, as JSON.
 
-Only literals are read, never run: the text is parsed into a tree, and a node that is no literal (but
+Only literals are read, never run: the text becomes a tree, and a node that is no literal (but
 for the few constructors that pandas and numpy print) makes the cell unreadable.
 """
 
@@ -15,7 +15,17 @@ from typing import Any
 __all__ = ["literal_to_json"]
 
 _LONGEST = 4_000_000
-_CONSTRUCTORS = ("array", "Decimal", "Timestamp", "UUID", "date", "datetime", "int64", "float64", "str_")
+_CONSTRUCTORS = (
+    "array",
+    "Decimal",
+    "Timestamp",
+    "UUID",
+    "date",
+    "datetime",
+    "int64",
+    "float64",
+    "str_",
+)
 _WORDS = {"nan": None, "NaN": None, "NaT": None, "inf": None, "None": None, "null": None,
           "true": True, "false": False, "NA": None}  # fmt: skip
 

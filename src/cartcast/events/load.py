@@ -18,7 +18,8 @@ from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, translate
-from cartcast.events.layouts import Layout, check_zone, find_layout
+from cartcast.events.layoutfile import check_zone
+from cartcast.events.layouts import Layout, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
 from cartcast.events.privacy import Privacy
 from cartcast.events.read import expand
@@ -92,7 +93,7 @@ def load(
             f"max_reject_share must fulfil 0 <= max_reject_share <= 1, got {max_reject_share}."
         )
     if engine not in ("duckdb", "spark"):
-        raise UsageError(f"unknown engine {engine!r}: duckdb or spark.")
+        raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
     breaks = check_breaks(session_breaks)
     check_zone(zone, "zone")
     found = [e for s in sources for e in expand(s)]
@@ -126,7 +127,7 @@ def load(
                 cleaned = reading.run(parts)
                 return _finished(
                     reading.cleaning, cleaned, places, keep, max_reject_share,
-                    lambda _: write_metadata(parts, cleaned.metadata),
+                    lambda _: write_metadata(parts or places.events, cleaned.metadata),
                 )  # fmt: skip
         read = read_sources(con, found, layout, orders, work, say, privacy)
         own = next((r.layout.zone for r in read.resolved if r.layout.zone), None)
@@ -156,7 +157,9 @@ def _quiet(what: str, share: float | None) -> None:
 
 
 @contextlib.contextmanager
-def _work(target: Path, memory: str | int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def _work(
+    target: Path, memory: str | int | None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     target.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
     con = connect(folder, memory)

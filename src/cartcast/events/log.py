@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata",
            "write_metadata"]  # fmt: skip
 
+
 class TemporaryFolder:
     """A folder that is removed when nothing refers to it any more, or when the process ends."""
 

@@ -12,6 +12,7 @@ from cartcast.findings import Finding, declare, finding
 
 if TYPE_CHECKING:
     from cartcast.events.reading import Read
+from cartcast.events.sql import literal
 
 __all__ = ["log_findings"]
 
@@ -123,11 +124,14 @@ def log_findings(
                 count=s.price_not_positive,
             )
         )
+    known = ", ".join(
+        literal(w) for w in {"other", *(w for r in read.resolved for w in r.layout.events)}
+    )
     words = grouped(
         con,
         "unknown words",
         f"SELECT source_event, count(*) FROM {rows} WHERE event_type = 'other' "
-        "AND source_event IS NOT NULL AND lower(source_event) <> 'other' "
+        f"AND source_event IS NOT NULL AND lower(source_event) NOT IN ({known}) "
         "GROUP BY 1 ORDER BY 2 DESC, 1",
         most_first=True,
     )[:20]

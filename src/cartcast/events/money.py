@@ -3,8 +3,8 @@
 An order is a real order id of one visitor; without one, a purchase event. It is worth its own total
 (`order_value`) once, else its lines: `line_value`, or price times quantity. Two different lines of
 one item are two lines; a line is a repeat only when the whole order came again, so that each of its
-lines lies there a multiple of times. A refund is negative money of its order, whatever sign its source
-uses. `revenue` is the money of a row that counts: it sums to the revenue of any set of whole orders.
+lines lies there a multiple of times. A refund is negative money of its order, whatever sign its
+source uses. `revenue` is a row's money that counts: it sums to the revenue of any whole orders.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def settle_amounts(con: duckdb.DuckDBPyConnection, rows: str, named: str) -> Amo
     """Decide what the amount in `price` is, from the purchases.
 
     An amount that is the same on all rows of an order with several items, while an item's amount
-    differs from order to order, is the order's total. One that grows with the quantity of an item is
+    differs from order to order, is the order's total. One that grows with an item's quantity is
     a line's. Without evidence the column's name decides.
 
     Args:
@@ -155,7 +155,9 @@ def settle_amounts(con: duckdb.DuckDBPyConnection, rows: str, named: str) -> Amo
     if several and fixed_each > fixed_several and fixed_each >= 0.8 * several:
         return Amount("line_value", f"it grows with the quantity of {fixed_each} items", True)
     if several and fixed_several >= 0.8 * several:
-        return Amount("price", f"it is the same for one and for more units of {several} items", True)
+        return Amount(
+            "price", f"it is the same for one and for more units of {several} items", True
+        )
     if orders and not constant and named == "order_value":
         return Amount("line_value", f"it differs between the rows of {orders - alike} orders", True)
     return Amount(named, "the column's name says so", False)
@@ -165,7 +167,11 @@ def amount_findings(amount: Amount, column: str, named: str) -> list[Finding]:
     """Return what must be said of a guessed column of money."""
     if not amount.told and named == "price":
         return []
-    what = {"price": "a unit's price", "line_value": "a line's total", "order_value": "an order's total"}
+    what = {
+        "price": "a unit's price",
+        "line_value": "a line's total",
+        "order_value": "an order's total",
+    }
     return [
         finding(AMOUNT, f"{column!r} is read as {what[amount.meaning]}: {amount.reason}.",
                 column=column, meaning=amount.meaning)
@@ -239,7 +245,8 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> None:
                        PARTITION BY o ORDER BY t, __file, __place
                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
             FROM line LEFT JOIN times USING (o))
-        SELECT seq, o, s, t, who, order_id, item_id, event_type, named, made, price, quantity, worth,
+        SELECT seq, o, s, t, who, order_id, item_id, event_type, named, made, price, quantity,
+               worth,
                order_value, total, copy > copies // k AS repeat,
                coalesce(worth, CASE WHEN first = 1 THEN total END) AS as_sent,
                CASE WHEN event_type = 'refund' THEN -1.0 ELSE 1.0 END * CASE
@@ -251,9 +258,7 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("DROP TABLE line")
 
 
-def _findings(
-    con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
-) -> list[Finding]:
+def _findings(con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str) -> list[Finding]:
     found: list[Finding] = []
     row = counted(
         con,
@@ -304,7 +309,7 @@ def _reconciled(
     con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
 ) -> list[Finding]:
     """Hold orders' totals against their lines, where both are known for every line."""
-    orders, totals, lines, unlike, several = counted(
+    orders, totals, lines, unlike, _ = counted(
         con,
         "totals and lines",
         """

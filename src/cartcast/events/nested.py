@@ -1,8 +1,9 @@
 """Nested columns: structs become columns `a.b`, lists of structs stay lists, JSON text is opened.
 
-The same record comes as a struct in Parquet, as an object in JSON lines, as JSON text in a cell (CSV,
-or Parquet written by a loader that knows no structs), or as the text of a Python literal (`to_csv` of
-a data frame). All become the same native columns, so that nothing after this file sees the form.
+The same record comes as a struct in Parquet, as an object in JSON lines, as JSON text in a cell
+(CSV, or Parquet written by a loader that knows no structs), or as the text of a Python literal
+(`to_csv` of a data frame). All become the same native columns, so that nothing after this file
+sees the form.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from cartcast.events.ids import ID_NULLS
 from cartcast.events.sql import identifier, literal
 
 __all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
@@ -76,6 +78,8 @@ def merged(structures: Iterable[Any]) -> Any:
 
     >>> merged([{"a": "VARCHAR"}, {"b": [{"c": "UBIGINT"}]}, {"b": [{"d": "NULL"}]}])
     {'a': 'VARCHAR', 'b': [{'c': 'UBIGINT', 'd': 'NULL'}]}
+    >>> merged([{"a": "JSON"}, {"a": {"b": "VARCHAR"}}]), merged(["VARCHAR", {"a": "VARCHAR"}])
+    ({'a': {'b': 'VARCHAR'}}, 'MIXED')
     """
     return reduce(_merge, structures, "NULL")
 
@@ -92,8 +96,13 @@ def _merge(a: Any, b: Any) -> Any:
         return b
     if b == "NULL":
         return a
-    # An object here and a text there: both are kept as JSON text.
-    return "JSON" if isinstance(a, dict | list) or isinstance(b, dict | list) else "VARCHAR"
+    if {a if isinstance(a, str) else "", b if isinstance(b, str) else ""} == {"", "JSON"}:
+        # `{}` has this structure: it says nothing against the keys that others have.
+        return b if a == "JSON" else a
+    # An object here and a text there: both are kept as JSON text, whatever comes after.
+    if "MIXED" in (a, b) or isinstance(a, dict | list) or isinstance(b, dict | list):
+        return "MIXED"
+    return "VARCHAR"
 
 
 def type_of(structure: Any) -> str:
@@ -182,7 +191,7 @@ def _leaves(structure: Any) -> int:
 
 def _form(values: Sequence[str]) -> str | None:
     """Return `json` or `python` when all of a sample's texts are such objects or lists."""
-    texts = [t for v in values[:200] if (t := v.strip()) and t.lower() not in _EMPTY]
+    texts = [t for v in values[:200] if (t := v.strip()).lower() not in ID_NULLS]
     if not texts or not all(t[0] in "{[" for t in texts):
         return None
     if all(_loads(t) for t in texts):
@@ -190,9 +199,6 @@ def _form(values: Sequence[str]) -> str | None:
     from cartcast.events.literals import literal_to_json
 
     return "python" if all(literal_to_json(t) is not None for t in texts) else None
-
-
-_EMPTY = ("null", "none", "nan", "\\n")
 
 
 def _loads(text: str) -> bool:
@@ -203,6 +209,7 @@ def _loads(text: str) -> bool:
 
 
 def _declare_literals(con: duckdb.DuckDBPyConnection) -> None:
+    from duckdb.func import FunctionNullHandling
     from duckdb.sqltypes import VARCHAR
 
     from cartcast.events.literals import literal_to_json
@@ -211,4 +218,7 @@ def _declare_literals(con: duckdb.DuckDBPyConnection) -> None:
         "SELECT 1 FROM duckdb_functions() WHERE function_name = 'python_literal'"
     ).fetchone()
     if known is None:
-        con.create_function("python_literal", literal_to_json, [VARCHAR], VARCHAR)
+        con.create_function(
+            "python_literal", literal_to_json, [VARCHAR], VARCHAR,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )  # fmt: skip

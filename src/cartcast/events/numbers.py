@@ -7,8 +7,8 @@ a column whose marks are all undecidable is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import re
+from collections.abc import Iterable
 
 from cartcast.events.sql import literal
 
@@ -19,11 +19,21 @@ NUMBER_COLUMNS = (
 )  # fmt: skip
 """Canonical columns that hold money or counts."""
 
+_GAP = "[ \u00a0\u202f'’]"
+"""What may set off thousands besides the other mark."""
+
 _POINT = r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d*)?([eE][-+]?\d+)?"
 _COMMA = r"[-+]?(\d+|\d{1,3}(\.\d{3})+)(,\d*)?"
-_SURE_POINT = r"[-+]?(\d+\.(\d{1,2}|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,})"
-_SURE_COMMA = r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})"
+_SURE_POINT = (
+    r"[-+]?(\d+\.(\d{1,2}|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(,\d{3})+\.\d+|\d{1,3}(,\d{3}){2,})"
+)
+_SURE_COMMA = (
+    r"[-+]?(\d+,(\d{1,2}|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(\.\d{3})+,\d+|\d{1,3}(\.\d{3}){2,})"
+)
 _EITHER = r"[-+]?[1-9]\d{0,2}[.,]\d{3}"
+_GAPS = rf"[-+]?\d{{1,3}}({_GAP}\d{{3}})+"
+_POINT_GAPS, _COMMA_GAPS = rf"{_GAPS}(\.\d*)?", rf"{_GAPS}(,\d*)?"
+_SURE_POINT, _SURE_COMMA = rf"{_SURE_POINT}|{_GAPS}\.\d+", rf"{_SURE_COMMA}|{_GAPS},\d+"
 
 
 def mark_of_sample(values: Iterable[str]) -> str:
@@ -41,18 +51,22 @@ def mark_of_sample(values: Iterable[str]) -> str:
 def number_sql(text: str, mark: str) -> str:
     """Return SQL of a number written with `mark`; null where the text is none.
 
-    Groups of three digits may be set off by the other mark.
+    Groups of three digits may be set off by the other mark, a space or an apostrophe.
     """
+    bare = f"regexp_replace({text}, {literal(_GAP)}, '', 'g')"
     if mark == ",":
         return (
             f"CASE WHEN regexp_full_match({text}, '{_COMMA}') THEN "
-            f"TRY_CAST(replace(replace({text}, '.', ''), ',', '.') AS DOUBLE) END"
+            f"TRY_CAST(replace(replace({text}, '.', ''), ',', '.') AS DOUBLE) "
+            f"WHEN regexp_full_match({text}, {literal(_COMMA_GAPS)}) THEN "
+            f"TRY_CAST(replace({bare}, ',', '.') AS DOUBLE) END"
         )
     # Plain numbers are by far the most: they are cast at once.
     return (
         f"coalesce(TRY_CAST({text} AS DOUBLE), CASE WHEN contains({text}, ',') AND "
         f"regexp_full_match({text}, '{_POINT}') THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
-        f"END)"
+        f"WHEN regexp_full_match({text}, {literal(_POINT_GAPS)}) THEN "
+        f"TRY_CAST({bare} AS DOUBLE) END)"
     )
 
 
@@ -68,6 +82,7 @@ def doubtful_sql(text: str) -> str:
 
 def votes_sql(text: str) -> dict[str, str]:
     """Return SQL counts of cells that are sure of a point, sure of a comma, or of neither."""
+
     def count(pattern: str) -> str:
         return f"count(*) FILTER (regexp_full_match({text}, {literal(pattern)}))"
 

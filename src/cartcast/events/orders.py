@@ -2,22 +2,23 @@
 
 Real shops often have clicks in one place and orders in another (YooChoose's clicks and buys are
 the public example). A row joins by session id; else by visitor and time, to the session of that
-visitor that had begun, and ended no longer ago than the session gap.
+visitor that had begun, and ended no longer ago than the session gap. A customer known by a login is
+the visitor on whose device that login was seen last (else next).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.guess import with_times
+from cartcast.events.byname import named
+from cartcast.events.guess import known_layout, with_times
+from cartcast.events.identity import MOST_DEVICES
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.read import Source
-from cartcast.events.sql import snake_case
 from cartcast.events.words import COLUMN_WORDS
 from cartcast.findings import Finding, declare, finding
 
@@ -48,12 +49,17 @@ _LABEL = (
     "is_buyer", "buyer", "outcome", "target",
 )  # fmt: skip
 _YES = ("1", "1.0", "true", "t", "yes", "y", "purchase", "buy", "bought", "converted")
-_TAKEN = ("session_id", "visitor_id", "event_time", "order_id", "item_id", "quantity", "currency")
+_TAKEN = ("session_id", "visitor_id", "user_id", "event_time", "order_id", "item_id", "quantity",
+          "currency")  # fmt: skip
+
+_CONTEXT = ("country", "device", "channel", "campaign", "page")
+"""What an order says of the customer is known only after the outcome: the clicks' own stands."""
 
 ORDER_WORDS: dict[str, tuple[str, ...]] = {
     **{name: COLUMN_WORDS[name] for name in _TAKEN},
     "event_time": (
-        "order_time", "purchase_time", "ordered_at", "purchased_at", *COLUMN_WORDS["event_time"],
+        "order_time", "purchase_time", "ordered_at", "purchased_at", "paid_at", "order_date",
+        *COLUMN_WORDS["event_time"],
     ),
     "price": _PER_UNIT,
     "order_value": _TOTAL,
@@ -68,12 +74,17 @@ def orders_layout(source: Source, clock: str) -> Layout:
     Raises:
         DataError: it names neither a session nor a visitor with a time.
     """
+    known = known_layout(source) if source.header_line else None
+    if known is not None and known.every_event == "purchase":
+        told = {k: v for k, v in known.columns.items() if k not in _CONTEXT}
+        return replace(known, columns=told, clock=clock)
     if not source.header_line and len(source.columns) == 5:
         names = dict(zip(("session_id", "event_time", "item_id", "price", "quantity"),
                          source.columns, strict=True))  # fmt: skip
     else:
         names = _by_words(source)
-    if "session_id" not in names and not {"visitor_id", "event_time"} <= set(names):
+    who = {"visitor_id", "user_id"} & set(names)
+    if "session_id" not in names and not (who and "event_time" in names):
         raise DataError(
             f"{source.name}: an orders table needs session_id, or visitor_id with a time, got "
             f"{', '.join(source.columns[:10])}; rename its columns."
@@ -88,10 +99,7 @@ def orders_layout(source: Source, clock: str) -> Layout:
 
 
 def _by_words(source: Source) -> dict[str, str]:
-    known: dict[str, str] = {}
-    for column in source.columns:
-        known.setdefault(snake_case(column), column)
-        known.setdefault(re.sub(r"[^a-z0-9]", "", column.lower()), column)
+    known = named(source.columns)
     names: dict[str, str] = {}
     for target, words in ORDER_WORDS.items():
         found = next((known[w] for w in words if w in known and known[w] not in names.values()), "")
@@ -136,30 +144,34 @@ def match_orders(
         FROM {rows} GROUP BY session_id
         """
     )
+    _customers(con, rows)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE matched AS
         SELECT o.__seq AS seq, v.* FROM outcomes o JOIN visits_met v ON o.session_id = v.session_id
         UNION ALL
-        SELECT o.__seq, v.* FROM (SELECT * FROM outcomes WHERE session_id IS NULL) o
+        SELECT c.seq, v.* FROM customer c
         ASOF JOIN (SELECT * FROM visits_met WHERE visitor_id IS NOT NULL) v
-          ON o.visitor_id = v.visitor_id AND o.event_time >= v.start
-        WHERE o.event_time <= v.last + {gap}
+          ON c.visitor_id = v.visitor_id AND c.t >= v.start
+        WHERE c.t <= v.last + {gap}
         """
     )
     row = con.execute(
         """
-        SELECT (SELECT count(*) FROM outcomes), (SELECT count(*) FROM matched),
-               (SELECT sum(coalesce(order_value, line_value, price * quantity)) FROM outcomes
-                WHERE __seq NOT IN (SELECT seq FROM matched)),
+        WITH sums AS (
+            SELECT coalesce(max(order_value), sum(coalesce(line_value, price * quantity))) AS money,
+                   bool_or(__seq IN (SELECT seq FROM matched)) AS met
+            FROM outcomes GROUP BY coalesce(order_id, __seq::VARCHAR))
+        SELECT count(*), count(*) FILTER (met), sum(money) FILTER (NOT met),
                (SELECT count(*) FROM outcomes o JOIN matched m ON o.__seq = m.seq
                 WHERE o.event_time < m.start OR o.event_time > m.last + INTERVAL 1 DAY)
+        FROM sums
         """
     ).fetchone()
     assert row is not None
     orders, met, lost, misplaced = row
     con.execute(
-        f"""
+        """
         CREATE OR REPLACE TEMP TABLE placed_orders AS
         SELECT o.* REPLACE (
             m.session_id AS session_id, coalesce(o.visitor_id, m.visitor_id) AS visitor_id,
@@ -194,5 +206,28 @@ def match_orders(
                 count=misplaced,
             )
         )
-    con.execute("DROP TABLE visits_met; DROP TABLE matched; DROP TABLE outcomes")
+    for table in ("visits_met", "matched", "outcomes", "customer"):
+        con.execute(f"DROP TABLE {table}")
     return orders - met, found
+
+
+def _customers(con: duckdb.DuckDBPyConnection, rows: str) -> None:
+    """Keep in the table `customer` the visitor of each order without a session."""
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE customer AS
+        WITH lone AS (SELECT __seq AS seq, visitor_id, user_id AS u, event_time AS t
+                      FROM outcomes WHERE session_id IS NULL),
+        link AS (SELECT user_id AS u, visitor_id AS v, event_time AS t FROM {rows}
+                 WHERE user_id IN (SELECT u FROM lone) AND visitor_id IS NOT NULL),
+        -- A login of implausibly many devices (a default) is nobody's.
+        own AS (SELECT * FROM link WHERE u NOT IN (
+                    SELECT u FROM link GROUP BY u HAVING count(DISTINCT v) > {MOST_DEVICES})),
+        before AS (SELECT lone.seq, own.v FROM lone
+                   ASOF JOIN own ON lone.u = own.u AND lone.t >= own.t),
+        after AS (SELECT lone.seq, arg_min(own.v, own.t) AS v FROM lone JOIN own USING (u)
+                  GROUP BY lone.seq)
+        SELECT lone.seq, coalesce(visitor_id, before.v, after.v, u) AS visitor_id, t
+        FROM lone LEFT JOIN before USING (seq) LEFT JOIN after USING (seq)
+        """
+    )

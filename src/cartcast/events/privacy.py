@@ -181,6 +181,8 @@ def hide_typed(
     held = Privacy(tuple(c for c in privacy.columns if c in plain), privacy.key)
     made = hidden_columns(held, list(plain))
     shape = r"regexp_replace(regexp_replace(__value, '\d', '9', 'g'), '\pL|\pM', 'a', 'g')"
-    made["__value"] = f"CASE WHEN regexp_full_match(__value, '{_OWN_WORDS}') THEN __value ELSE {shape} END"
+    made["__value"] = (
+        f"CASE WHEN regexp_full_match(__value, '{_OWN_WORDS}') THEN __value ELSE {shape} END"
+    )
     replaced = ", ".join(f"{value} AS {column}" for column, value in made.items())
     return f"SELECT * REPLACE ({replaced}) FROM ({sql})"

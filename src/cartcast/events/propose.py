@@ -10,11 +10,14 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events.builtin_layouts import LAYOUTS
+from cartcast.events.builtin import LAYOUTS
 from cartcast.events.engine import connect, translate
 from cartcast.events.guess import Guess, choose, guess
-from cartcast.events.layouts import Layout, Value, to_yaml
+from cartcast.events.layoutfile import to_yaml
+from cartcast.events.layouts import Layout, Value
+from cartcast.events.mapping import unrolled
 from cartcast.events.read import Source, expand, open_source
+from cartcast.events.references import matching, references
 from cartcast.events.schema import COLUMNS
 
 __all__ = ["Proposal", "propose"]
@@ -72,13 +75,9 @@ def propose(source: Any, folder: Path | None = None) -> Proposal:
 
 
 def _proposal(source: Source, found: Guess, layout: Layout) -> Proposal:
-    known = {c.lower() for c in source.columns}
-    columns: dict[str, Value] = {}
-    for target, value in layout.columns.items():
-        here = tuple(c for c in value.columns if c.split("[")[0].lower() in known)
-        if here or value.parts or value.constant is not None:
-            columns[target] = replace(value, columns=here)
-    items = tuple(i for i in layout.items if any(c.lower() in known for c in i.columns))
+    rows = unrolled(layout, source)
+    columns = {t: one for t, v in layout.columns.items() if (one := _present(v, rows))}
+    items = tuple(i for i in layout.items if any(references(rows, c) for c in i.columns))
     shown = replace(layout, columns=columns, items=items)
     notes = {t: found.reasons.get(t, "") for t in columns}
     lines = [f"# {source.name}", f"# layout {layout.name}, confidence {found.confidence:.0%}"]
@@ -99,17 +98,27 @@ def _proposal(source: Source, found: Guess, layout: Layout) -> Proposal:
         confidence=found.confidence,
         reasons=found.reasons,
         others=found.others,
-        columns={t: list(v.columns or v.parts) for t, v in columns.items()},
+        columns={t: list(v.references) for t, v in columns.items()},
         yaml="\n".join(lines) + "\n" + to_yaml(shown, notes),
     )
 
 
+def _present(value: Value, source: Source) -> Value | None:
+    """Return the value with the columns that the source has; None where it has none."""
+    here = tuple(c for c in value.columns if references(source, c))
+    after = _present(value.otherwise, source) if value.otherwise else None
+    if here or value.parts or (value.constant is not None and not value.columns):
+        return replace(value, columns=here, otherwise=after)
+    return after
+
+
 def _used(column: str, layout: Layout) -> bool:
-    name = column.lower()
-    for value in layout.columns.values():
-        if name in {c.split("[")[0].lower() for c in (*value.columns, *value.parts)}:
-            return True
-    return any(name in {c.lower() for c in i.columns} for i in layout.items)
+    def meant(reference: str) -> bool:
+        return bool(matching([column], reference) or matching([column], reference.split("[")[0]))
+
+    lists = (*layout.records, *(c for i in layout.items for c in i.columns))
+    named = (r for value in layout.columns.values() for r in value.references)
+    return any(map(meant, (*lists, *layout.ties, *layout.event, *named)))
 
 
 def _unknown(source: Source, why: str) -> Proposal:

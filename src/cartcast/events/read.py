@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,9 @@ class Source:
         relation: SQL of the rows, in the source's order; its columns bear names of our own.
         cells: the source's column -> its SQL over `relation`, and its type.
         positioned: `relation` has a column `row_at`, the number of the row from 0.
-        unrolled: so it has, but a row was repeated for each record in it.
+        alone: set where the elements of a list became rows: `row_at` is the number of the source's
+            row, `record_at` the place in its list, from 1. It holds SQL by field of the records:
+            do all of the list name one such thing?
         broken: SQL condition of a row that does not have the header's shape, or None.
         blank: SQL condition of a row that is no row (an empty line), or None.
         rejects_table: engine table with the records that could not be split, or None.
@@ -60,7 +62,7 @@ class Source:
     relation: str
     cells: dict[str, Cell]
     positioned: bool = False
-    unrolled: bool = False
+    alone: Mapping[str, str] | None = None
     broken: str | None = None
     blank: str | None = None
     rejects_table: str | None = None
@@ -73,6 +75,11 @@ class Source:
     encoding: str | None = None
     path: Path | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+
+    @property
+    def unrolled(self) -> bool:
+        """Whether rows of `relation` are records of a list in the source's rows."""
+        return self.alone is not None
 
     @property
     def short(self) -> str:
@@ -98,9 +105,7 @@ class Source:
 
         Lists become JSON text; `__broken` tells a row that does not fit the header.
         """
-        selected = [
-            f"{_plain(cell)} AS {identifier(name)}" for name, cell in self.cells.items()
-        ]
+        selected = [f"{_plain(cell)} AS {identifier(name)}" for name, cell in self.cells.items()]
         where = f" WHERE NOT ({self.blank})" if self.blank else ""
         return (
             f"(SELECT row_number() OVER () AS __row, {self.broken or 'false'} AS __broken, "

@@ -223,5 +223,3 @@ def _decided(con: duckdb.DuckDBPyConnection, read: Read, number: int) -> str:
             "`decimal: ','` in a layout (`cartcast layout FILE`)."
         )
     return resolved.mark
-
-

@@ -19,6 +19,7 @@ from cartcast.findings import Finding, declare, finding
 __all__ = [
     "REJECTED_ROWS",
     "collect_rejects",
+    "declare_rejects",
     "declare_unsplit",
     "read_unsplit",
     "refusal",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 REJECTED_ROWS = "rejected"
-"""Table of the rejects: seq, file, row (from 1, header not counted), reason, column, value, lines."""
+"""Table of the rejects: seq, file, row (from 1, no header), reason, column, value, lines."""
 
 REJECTED = declare(
     "EV103",
@@ -60,6 +61,15 @@ def declare_unsplit(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "CREATE TABLE IF NOT EXISTS unsplit (file INTEGER, row BIGINT, reason VARCHAR, "
         "value VARCHAR, lines BIGINT)"
+    )
+
+
+def declare_rejects(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the table of rejects, without a row."""
+    declare_unsplit(con)
+    con.execute(
+        f"CREATE OR REPLACE TABLE {REJECTED_ROWS} (seq BIGINT, file INTEGER, row BIGINT, "
+        'reason VARCHAR, "column" VARCHAR, value VARCHAR, lines BIGINT)'
     )
 
 
@@ -105,9 +115,10 @@ def collect_rejects(
     """
     none = ", ".join(literal(r) for r in NO_ROWS)
     files = ", ".join(map(str, ambiguous)) or "-1"
+    declare_rejects(con)
     con.execute(
         f"""
-        CREATE OR REPLACE TABLE {REJECTED_ROWS} AS
+        INSERT INTO {REJECTED_ROWS}
         SELECT __seq AS seq, __file AS file, coalesce(__record, __at) + 1 AS row,
                coalesce(__reason, 'ambiguous_time') AS reason, __column AS "column",
                coalesce(__value, CASE WHEN __reason IS NULL THEN event_time::VARCHAR END) AS value,
@@ -142,13 +153,18 @@ def _mark_open_quote(con: duckdb.DuckDBPyConnection, source: Source, file: int) 
     The engine reads such a quote to the end of the file without a word: in the first cell it
     drops the row, in the last one it takes the row for whole, between them the row is too short.
     """
-    quote = open_quote(source.path, source.separator or ",") if source.kind == "csv" and source.path else None
+    quote = (
+        open_quote(source.path, source.separator or ",")
+        if source.kind == "csv" and source.path
+        else None
+    )
     if quote is None:
         return
     says = _takes_in(quote.lines) if quote.lines else "a quote opened here is not closed"
     told = con.execute(
         f"SELECT max(row) FROM {REJECTED_ROWS} WHERE file = ? AND seq IS NULL AND row > "
-        f"(SELECT coalesce(max(__at), -1) + 1 FROM {TYPED} WHERE __file = {file})", [file]
+        f"(SELECT coalesce(max(__at), -1) + 1 FROM {TYPED} WHERE __file = {file})",
+        [file],
     ).fetchone()
     if told and told[0] is not None:
         # Read by several threads, the record was given up by the engine itself.
@@ -236,7 +252,7 @@ def refusal(
 ) -> str:
     """Return the one line that says why a log is refused."""
     file, number, reason, column, value = con.execute(
-        f"SELECT file, row, reason, \"column\", value FROM {REJECTED_ROWS} WHERE reason = "
+        f'SELECT file, row, reason, "column", value FROM {REJECTED_ROWS} WHERE reason = '
         f"(SELECT reason FROM {REJECTED_ROWS} GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) "
         "ORDER BY file, row LIMIT 1"
     ).fetchone() or (0, 0, "", "", "")

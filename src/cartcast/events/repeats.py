@@ -1,8 +1,8 @@
 """Repeats: an event that was sent twice, a file that was delivered twice, rows in two files.
 
-An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of an
-event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that lies in
-two files counts once, and a file that holds every row an even number of times was delivered twice.
+An event id that comes again is a repeat only if the rows agree; where they do not, it is no id of
+an event (a code of the kind of event, say), and the rows are kept. Without event ids, a row that
+lies in two files counts once, and a file with every row an even number of times came twice.
 Within one file equal rows may be double clicks: nobody can tell, so they are kept.
 """
 
@@ -40,7 +40,7 @@ NO_EVENT_ID = declare(
     "EV133",
     "warn",
     "The event id does not tell events apart",
-    "The same id stands on rows that differ in visitor, time or kind of event; these rows are kept.",
+    "The same id stands on rows that differ in visitor, time or kind of event; they are kept.",
     "If it is a code of the kind of event, map it as `event_type` or leave it out of the layout.",
 )
 IN_TWO_FILES = declare(
@@ -70,7 +70,7 @@ WINDOW same AS (PARTITION BY key, h ORDER BY __file, __at
                 ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
        one AS (PARTITION BY key, part)
 """
-"""SQL of rows that share an event id: whether one came before and agrees, and whether any differ."""
+"""SQL of rows that share an event id: whether it came before and agrees, whether any differ."""
 
 _FEW = 4
 """Rows under which a file of pairs proves nothing."""
@@ -106,7 +106,9 @@ def find_repeats(
     """
     con.execute(f"CREATE OR REPLACE TEMP TABLE {DROPPED} (seq BIGINT)")
     found: list[Finding] = []
-    events = _by_event_id(con, rows, found) if event_ids else 0
+    events = 0
+    if event_ids:
+        events, event_ids = _by_event_id(con, rows, found)
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE twins AS
@@ -134,8 +136,13 @@ def find_repeats(
     return Repeats(events, dropped, kept, found)
 
 
-def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]) -> int:
-    """Drop rows whose event id came before on an equal row; lines of one record belong together."""
+def _by_event_id(
+    con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
+) -> tuple[int, bool]:
+    """Drop rows whose event id came before on an equal row; lines of one record belong together.
+
+    Returns how many, and whether the ids are ids of events at all.
+    """
     same = "visitor_id, user_id, session_id, event_time, event_type, item_id"
     held = (
         f"SELECT hash(event_id) AS key, __seq AS seq, coalesce(__record, __at) AS record, __file, "
@@ -148,9 +155,9 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
     # Rows that agree have one visitor; rows that differ need not.
     told = (
         "SELECT count(*) FILTER (later), count(*) FILTER (unlike AND NOT later), "
-        "count(DISTINCT key) FILTER (unlike) FROM"
+        "count(DISTINCT key) FILTER (unlike), count(DISTINCT key) FROM"
     )
-    ((dropped, unlike, ids),) = keyed(
+    ((dropped, unlike, ids, repeated),) = keyed(
         con, "event ids", held, f"{told} ({_AGAIN})", here=f"{told} again"
     )
     con.execute("DROP TABLE again")
@@ -164,7 +171,8 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
             )
         )
     # Where most of the repeated ids disagree it is a code, and agreement is chance.
-    if decided("event ids are codes", bool(ids) and unlike > dropped):
+    codes = bool(decided("event ids are codes", 2 * ids > repeated))
+    if codes:
         con.execute(f"DELETE FROM {DROPPED}")
         dropped = 0
     if dropped:
@@ -175,7 +183,7 @@ def _by_event_id(con: duckdb.DuckDBPyConnection, rows: str, found: list[Finding]
                 count=dropped,
             )
         )
-    return int(dropped)
+    return int(dropped), not codes
 
 
 def _by_row(

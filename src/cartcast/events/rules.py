@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from cartcast.errors import DefinitionError
 from cartcast.events import times
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.ids import nothing_word_sql
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
+from cartcast.events.values import Mapped
 from cartcast.events.words import CURRENCIES, EVENT_WORDS
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
-__all__ = ["REASONS", "SALES", "Rule", "Typed", "event_type_sql", "event_words", "typed",
-           "ways_of_writing"]  # fmt: skip
+__all__ = [
+    "REASONS",
+    "SALES",
+    "Rule",
+    "Typed",
+    "event_type_sql",
+    "event_words",
+    "first_values",
+    "typed",
+]  # fmt: skip
 
 REASONS: dict[str, str] = {
     "ragged_row": "more or fewer cells than the header has columns",
@@ -72,8 +83,13 @@ def event_type_sql(resolved: Resolved) -> str:
 
 
 def event_words(resolved: Resolved) -> dict[str, str]:
-    """Return word (lower case) -> canonical event type, the layout's own words last to say."""
-    return {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS, **resolved.layout.events}
+    """Return word (lower case) -> canonical event type, the layout's own words last to say.
+
+    `Order Completed` is written `order_completed`, `order-completed` and `OrderCompleted` as well.
+    """
+    known = {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS}
+    written = {re.sub("[ _]", mark, w): k for mark in ("", "-", "_", " ") for w, k in known.items()}
+    return {**written, **known, **resolved.layout.events}
 
 
 def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
@@ -93,8 +109,8 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
         out["known_time"] = native or read.utc
         rules.append(
             Rule(
-                "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL",
-                "t_known_time",
+                "bad_time", known.column, "t_known_time IS NOT NULL AND v_known_time IS NULL "
+                f"AND NOT {nothing_word_sql('t_known_time')}", "t_known_time",
             )
         )  # fmt: skip
     session, found = _who(layout.session_per_visitor, mapped)
@@ -110,13 +126,14 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
             rules += number.rules
     out["currency"] = literal(layout.currency)
     if "currency" in mapped:
-        out["currency"] = f"coalesce(upper(t_currency), {literal(layout.currency)})"
+        code = f"CASE WHEN NOT {nothing_word_sql('t_currency')} THEN upper(t_currency) END"
+        out["currency"] = f"coalesce({code}, {literal(layout.currency)})"
         codes = ", ".join(literal(c) for c in sorted(CURRENCIES))
         rules.append(
             Rule(
                 "unknown_currency",
                 mapped["currency"].column,
-                f"t_currency IS NOT NULL AND upper(t_currency) NOT IN ({codes})",
+                f"v_currency IS NOT NULL AND v_currency NOT IN ({codes})",
                 "t_currency",
             )
         )
@@ -125,14 +142,8 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
 
 def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> None:
     """Add the kind of the event; a purchase below zero is a refund."""
-    empty = literal(resolved.layout.every_event or "other")
-    kind = literal(resolved.layout.every_event)
-    if "event_type" in mapped:
-        # The statement joins the words' table: a hundred comparisons a row would cost more.
-        kind = f"CASE WHEN t_event_type IS NULL THEN {empty} ELSE coalesce(kind, 'other') END"
-    signs = [
-        _plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped
-    ]
+    kind = "kind" if "event_type" in mapped else literal(resolved.layout.every_event)
+    signs = [_plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped]
     if signs:
         below = " OR ".join(f"{s} < 0" for s in signs)
         kind = f"CASE WHEN ({kind}) = 'purchase' AND ({below}) THEN 'refund' ELSE {kind} END"
@@ -141,9 +152,7 @@ def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, st
         out["source_event"] = "t_event_type" if "event_type" in mapped else "NULL"
 
 
-def _positions(
-    resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]
-) -> list[Rule]:
+def _positions(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> list[Rule]:
     layout = resolved.layout
     rules: list[Rule] = []
     clocked = bool(resolved.parts) or "event_time" in mapped
@@ -159,11 +168,13 @@ def _positions(
             out[target] = f"({out[target]} / {mapped[target].divide})"
         value = f"v_{target}"
         good = value if kind == "BIGINT" else f"nullif({value} >= 0 AND isfinite({value}), false)"
+        word = nothing_word_sql(text)
         rules.append(
-            Rule(reason, mapped[target].column, f"{text} IS NOT NULL AND ({good}) IS NULL", text)
-        )
+            Rule(reason, mapped[target].column,
+                 f"{text} IS NOT NULL AND ({good}) IS NULL AND NOT {word}", text)
+        )  # fmt: skip
         if not clocked and layout.clock == ("order" if target == "event_order" else "session"):
-            rules.append(Rule("missing_order", mapped[target].column, f"{text} IS NULL", "NULL"))
+            rules.append(Rule("missing_order", mapped[target].column, f"{value} IS NULL", "NULL"))
     return rules
 
 
@@ -205,15 +216,34 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
     return {"event_time": utc, "__zone": zone, "__date_only": date_only, "__clock": clock}, rules
 
 
-def ways_of_writing(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str]:
-    """Return SQL of how times are written, by the name under which `typed` reads it."""
+def first_values(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str]:
+    """Return SQL of what `typed` reads by name: how times are written, the kind of the event."""
     found: dict[str, str] = {}
     for target, form in (("event_time", resolved.layout.time_format), ("known_time", "auto")):
         if target in mapped and mapped[target].native is None:
             way = times.time_sql(f"t_{target}", form, resolved.layout.zone).written
             if way != "NULL":
                 found[f"k_{target}"] = way
+    if "event_type" in mapped:
+        found["kind"] = _kind(resolved)
     return found
+
+
+def _kind(resolved: Resolved) -> str:
+    """Return SQL of the kind of an event by its word: one place in two lists.
+
+    A join would put the words that it does not know out of order. The words of the first rows are
+    looked for first, so that a search ends soon.
+    """
+    known = event_words(resolved)
+    words = {w: known.get(w, "other") for w in resolved.words} | known
+    listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
+    place = f"list_position([{listed}], lower(t_event_type))"
+    empty = literal(resolved.layout.every_event or "other")
+    return (
+        f"CASE WHEN t_event_type IS NULL THEN {empty} "
+        f"ELSE coalesce(([{kinds}])[{place}], 'other') END"
+    )
 
 
 def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeSql, str]:
@@ -271,10 +301,13 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     out = {target: divided}
     if mapped.native is None and not resolved.sure:
         out[f"__doubt_{target}"] = doubtful_sql(text)
-    finite = f"nullif(isfinite(v_{target}), false)"
+    out[target] = f"CASE WHEN isfinite({divided}) THEN {divided} END"
     sales = ", ".join(literal(s) for s in SALES)
     return Typed(out, [
-        Rule(f"bad_{target}", mapped.column, f"{text} IS NOT NULL AND ({finite}) IS NULL", text),
+        Rule(
+            f"bad_{target}", mapped.column,
+            f"{text} IS NOT NULL AND v_{target} IS NULL AND NOT {nothing_word_sql(text)}", text,
+        ),
         Rule(
             f"negative_{target}", mapped.column,
             f"v_{target} < 0 AND v_event_type NOT IN ({sales})", text,

@@ -68,7 +68,9 @@ COLUMNS: dict[str, Column] = {
         Column("price", "DOUBLE", "currency", "per unit; null when unknown; never negative"),
         Column("quantity", "DOUBLE", "", "units; 1 when the source has none"),
         Column("line_value", "DOUBLE", "currency", "total of the line, where the source states it"),
-        Column("order_value", "DOUBLE", "currency", "total of the order, where the source states it"),
+        Column(
+            "order_value", "DOUBLE", "currency", "total of the order, where the source states it"
+        ),
         Column("revenue", "DOUBLE", "currency", "the row's money that counts; sums to the revenue"),
         Column("tax", "DOUBLE", "currency", "of the order, where known"),
         Column("shipping", "DOUBLE", "currency", "of the order, where known"),

@@ -17,13 +17,14 @@ from cartcast.events.csvfile import UnreadableTextError
 from cartcast.events.engine import keeping_order, translate
 from cartcast.events.ids import NULL_WORDS
 from cartcast.events.items import explode
-from cartcast.events.mapping import Mapped, Resolved
+from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, event_words, typed, ways_of_writing
+from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
+from cartcast.events.values import Mapped
 
 __all__ = ["MADE", "TYPED", "Stage", "stage_source", "typed_relation"]
 
@@ -43,6 +44,7 @@ _OWN = {
     "__value": "VARCHAR",
     "__record": "BIGINT",
     "__nothing": "VARCHAR",
+    "__event": "UBIGINT",
     **{f"__tie_{i}": "DOUBLE" for i in range(3)},
     **{f"__doubt_{c}": "VARCHAR" for c in NUMBER_COLUMNS},
 }
@@ -167,8 +169,8 @@ def _statement(
 ) -> tuple[list[tuple[str, str, str]], list[Rule], str]:
     """Return the columns (name, SQL, type), the rules, and SQL in layers.
 
-    The layers are: the source's rows, their cells as text, typed values, and the first rule that
-    a row breaks.
+    The layers are: the source's rows, their cells as text, what several values need, typed values,
+    and the first rule that a row breaks.
     """
     part, mapped = explode(resolved, event_type_sql(resolved))
     values, own_rules = typed(resolved, mapped)
@@ -189,10 +191,8 @@ def _statement(
     text = f"SELECT {', '.join(cells)} FROM {rows}"
     parsed = [f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items()]
     parsed.append(f"{_nothing(mapped)} AS nothing")
-    ways = "".join(f", {sql} AS {name}" for name, sql in ways_of_writing(resolved, mapped).items())
-    if "event_type" in mapped:
-        pairs = ", ".join(f"({literal(w)}, {literal(k)})" for w, k in event_words(resolved).items())
-        text += f") LEFT JOIN (VALUES {pairs}) AS words(word, kind) ON (word = lower(t_event_type)"
+    first = "".join(f", {sql} AS {name}" for name, sql in first_values(resolved, mapped).items())
+    # A later layer may read an earlier value, such as the kind of the event.
     selected = _selected(values, mapped, resolved)
     selected += [("__rule", "rule", "TINYINT"), ("__value", _value(rules), "VARCHAR")]
     if record != "NULL":
@@ -202,9 +202,13 @@ def _statement(
     listed = ", ".join(f"CAST({sql} AS {kind}) AS {name}" for name, sql, kind in selected)
     at = ", record AS __at" if in_place else ""
     broken_rule = " ".join(f"WHEN {r.condition} THEN {i}" for i, r in enumerate(rules))
-    return selected, rules, (
-        f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
-        f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{ways} FROM ({text}))))"
+    return (
+        selected,
+        rules,
+        (
+            f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
+            f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{first} FROM ({text}))))"
+        ),
     )
 
 
@@ -222,14 +226,14 @@ def _nothing(mapped: Mapping[str, Mapped]) -> str:
 
 def _value(rules: Sequence[Rule]) -> str:
     branches = " ".join(
-        f"WHEN {i} THEN CAST({r.value} AS VARCHAR)" for i, r in enumerate(rules) if r.value != "NULL"
+        f"WHEN {i} THEN CAST({r.value} AS VARCHAR)"
+        for i, r in enumerate(rules)
+        if r.value != "NULL"
     )
     return f"substr(CASE rule {branches} END, 1, 200)" if branches else "CAST(NULL AS VARCHAR)"
 
 
-def _cells(
-    source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]
-) -> list[str]:
+def _cells(source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]) -> list[str]:
     """Return SQL of the cells as text (`t_`), of native values (`n_`), extras and flags."""
     found = [f"{m.text} AS {identifier('t_' + target)}" for target, m in mapped.items()]
     found += [
@@ -244,6 +248,9 @@ def _cells(
         found.append(f"{time.plus} AS n_plus")
     found += [f"{sql} AS x_{i}" for i, (_, sql, _) in enumerate(resolved.extras.values())]
     found += [f"{sql} AS tie_{i}" for i, sql in enumerate(resolved.ties[:3])]
+    if resolved.event:
+        named = " AND ".join(f"{sql} IS NOT NULL" for sql in resolved.event)
+        found.append(f"CASE WHEN {named} THEN hash({', '.join(resolved.event)}) END AS event_key")
     if source.kind == "csv":
         texts = [c.sql for c in source.cells.values() if c.kind == "VARCHAR"]
         found.append(f"{texts[0]} AS first_cell")
@@ -278,15 +285,18 @@ def _selected(
         if values.get(name) not in (None, "NULL", "0")
     ]
     found += [(f"__tie_{i}", f"tie_{i}", "DOUBLE") for i, _ in enumerate(resolved.ties[:3])]
+    if resolved.event:
+        found.append(("__event", "event_key", "UBIGINT"))
     return found
 
 
 def _shape_rules(source: Source, resolved: Resolved) -> list[Rule]:
     """Return the reasons that come before all others: a row that is none."""
-    cells = [f"r_{i}" for i, c in enumerate(
-        c for c in source.cells.values() if c.kind == "VARCHAR"
-    )]
-    lines = f"length(concat({', '.join(cells)})) - length(replace(concat({', '.join(cells)}), chr(10), ''))"
+    cells = [
+        f"r_{i}" for i, c in enumerate(c for c in source.cells.values() if c.kind == "VARCHAR")
+    ]
+    record = f"concat({', '.join(cells)})"
+    lines = f"length({record}) - length(replace({record}, chr(10), ''))"
     takes_in = f"'a quote opened here takes in ' || nullif({lines}, 0) || ' more lines'"
     rules = [Rule("blank", "", "blank", "NULL")] if source.blank else []
     if source.kind == "csv":

@@ -6,8 +6,8 @@ what it answered under the question's name (`Part`); once these are added, the s
 rows at all with the answers of the whole log (`Whole`) and tell what one machine would tell.
 
 How answers are added: numbers add, but for the columns in `least` and `most`; of texts the least
-stays; groups add by their keys. What must be seen together (a distinct count, an id that two visitors bear) is
-asked by key: rows of one key are brought together first.
+stays; groups add by their keys. What must be seen together (a distinct count, an id that two
+visitors bear) is asked by key: rows of one key are brought together first.
 """
 
 from __future__ import annotations

@@ -40,9 +40,7 @@ def table_source(
     opened, columns = opened_text(con, inner, cells, sample)
     if opened != inner:
         sample = sampled(con, opened, columns)
-    return Source(
-        name=shown, relation=opened, cells=columns, positioned=positioned, sample=sample
-    )
+    return Source(name=shown, relation=opened, cells=columns, positioned=positioned, sample=sample)
 
 
 def sampled(

@@ -119,7 +119,7 @@ def zone_sql(text: str) -> str:
 
 
 class TimeSql(NamedTuple):
-    """SQL of a time: how it is written, and over that: in UTC, the kind of its zone, its local form.
+    """SQL of a time: how it is written, and over that its time in UTC, its zone and its local form.
 
     `written` is a number for each way of writing ISO 8601, which the others read from the column
     `kind`; `local` is the time where it has no zone of its own, else null.

@@ -22,15 +22,15 @@ UNREAD_LISTS = declare(
     "EV146",
     "warn",
     "Lists of records were not read",
-    "A cell holds several records, such as the hits of a visit or the items of an order, and none of "
-    "them is an event or a line here.",
+    "A cell holds several records, such as the hits of a visit or the items of an order, and none "
+    "of them is an event or a line here.",
     "Name the list under `records:` or `items:` in a layout.",
 )
 UNREADABLE = declare(
     "EV147",
     "warn",
     "Cells look like records, and cannot be read",
-    "They begin like JSON or a Python literal, but do not hold one, so all that is in them is lost.",
+    "They begin like JSON or a Python literal, but hold none, so all that is in them is lost.",
     "Export the column as JSON.",
 )
 ASSUMED = declare(
@@ -43,7 +43,8 @@ ASSUMED = declare(
 
 _MATTERS = {
     "money": r"price|amount|revenue|total|turnover|tax|shipping|discount|refund|sales?_?value",
-    "ids": r"(order|transaction|user|customer|visitor|client|session|item|product)_?(id|number|no|key)$",
+    "ids": r"(order|transaction|user|customer|visitor|client|session|item|product)_?"
+    r"(id|number|no|key)$",
     "times": r"timestamp|_time$|_at$|_ts$|^time$|datetime",
 }
 

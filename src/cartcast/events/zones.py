@@ -1,8 +1,8 @@
 """The shop's clock: local times to UTC and back, with the hours that a change doubles or skips.
 
 The changes of a zone are few, so they are written out as a CASE over times: exact, fast, and the
-same in every engine. A local time that exists twice is read as the first; `order.py` moves it to the
-second where the order of the rows tells.
+same in every engine. A local time that exists twice is read as the first; `clock.py` moves it to
+the second where the order of the rows tells.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Builder", "Input", "Program", "compile_features"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of operations and state; part of every fingerprint."""
 
 InputKind = Literal["number", "text", "key", "member", "time"]
@@ -44,8 +44,8 @@ class Input:
     """One column that a program reads.
 
     `name` is a column, or begins with `@`: `@now` (microseconds, for differences), `@date` and
-    `@clock` (microseconds since 1970, for the calendar), `@earlier_sessions`, `@earlier:TYPE`,
-    `@days_since` (history, on the session's first event).
+    `@clock` (microseconds since 1970 by the shop's clock, for the calendar), `@earlier_sessions`,
+    `@earlier:TYPE`, `@days_since` (history, on the session's first event).
     """
 
     name: str
@@ -148,11 +148,11 @@ class Builder:
         return self._input(Input("@now", "time"))
 
     def date(self) -> int:
-        """Return the event register of the calendar date."""
+        """Return the event register of the calendar date, by the shop's clock."""
         return self._input(Input("@date", "time"))
 
     def time_of_day(self) -> int:
-        """Return the event register of the calendar with a time of day."""
+        """Return the event register of the shop's calendar with a time of day."""
         return self._input(Input("@clock", "time"))
 
     def history(self, name: str) -> int:

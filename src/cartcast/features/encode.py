@@ -14,6 +14,7 @@ from cartcast.features.build import Input
 from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
+from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
 __all__ = [
     "Members",
@@ -213,26 +214,43 @@ def encode_column(column: pa.Array[Any], kind: str) -> npt.NDArray[Any]:
 def clock_columns(clock: Clock) -> dict[str, str | None]:
     """Return the log's column behind each time input; None where the clock cannot tell.
 
+    `SHOP_TIME` stands for `event_time` by the shop's clock.
+
     >>> clock_columns("day")
-    {'@now': None, '@date': 'event_time', '@clock': None}
+    {'@now': None, '@date': '@shop_time', '@clock': None}
     """
-    timed = "event_time" if clock == "time" else None
+    timed = clock == "time"
     return {
-        "@now": "session_seconds" if clock == "session" else timed,
-        "@date": "event_time" if clock in ("time", "day") else None,
-        "@clock": timed,
+        "@now": "session_seconds" if clock == "session" else "event_time" if timed else None,
+        "@date": SHOP_TIME if clock in ("time", "day") else None,
+        "@clock": SHOP_TIME if timed else None,
     }
 
 
-def encode_clock(column: pa.Array[Any], name: str) -> Words:
-    """Return a time input: microseconds of `event_time`, or of `session_seconds`."""
-    if name != "session_seconds":
-        return _time(column)
-    seconds = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+def encode_clock(batch: pa.RecordBatch, name: str) -> Words | None:
+    """Return a time input in microseconds; None where the batch has no column for it."""
+    if name == SHOP_TIME:
+        if "event_time" not in batch.schema.names:
+            return None
+        return _shop_time(batch)
+    if name not in batch.schema.names:
+        return None
+    if name == "event_time":
+        return _time(batch.column(name))
+    seconds = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
     null = np.isnan(seconds)
     out = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
     out[null] = NOTHING
     return out
+
+
+def _shop_time(batch: pa.RecordBatch) -> Words:
+    """Return `event_time` by the shop's clock; without an offset it is UTC."""
+    times = _time(batch.column("event_time"))
+    if "utc_offset" not in batch.schema.names:
+        return times
+    ahead = np.nan_to_num(_number(batch.column("utc_offset"))) * MINUTE
+    return np.where(times == NOTHING, NOTHING, times + np.rint(ahead).astype(np.int64))
 
 
 def needed_columns(
@@ -249,7 +267,9 @@ def needed_columns(
     clocks = clock_columns(clock)
     for wanted in inputs:
         column = clocks.get(wanted.name) if wanted.name.startswith("@") else wanted.name
-        if column is not None:
+        if column == SHOP_TIME:
+            columns += ["event_time", "utc_offset"]
+        elif column is not None:
             columns.append(column)
     if history:
         columns += ["visitor_id", "event_time", "event_type"]

@@ -24,6 +24,7 @@ from cartcast.features.kernels import codes
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import HEAD, new_pool
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
+from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
 __all__ = ["Handle", "History", "State", "microseconds", "start", "step", "value"]
 
@@ -218,6 +219,8 @@ class Handle:
             word: int | None = None
             if column == "event_time":
                 word = self._time
+            elif column == SHOP_TIME:
+                word = _shop_time(self._time, event.get("utc_offset"))
             elif column is not None:
                 seconds = event.get("session_seconds")
                 word = None if seconds is None or seconds != seconds else round(seconds * 1e6)
@@ -352,6 +355,16 @@ def _textual_rows(program: Program) -> Words:
     wanted = [int(r) for r, t in zip(program.outputs, program.text, strict=True) if t]
     rows = program.ops[program.stages[0] : program.stages[1]]
     return rows[np.isin(rows[:, 1], wanted)]
+
+
+def _shop_time(time: int | None, offset: float | None) -> int | None:
+    """Return a time (UTC) by the shop's clock, `offset` minutes east of UTC; null is 0."""
+    if time is None or offset is None or offset != offset:
+        return time
+    try:
+        return time + round(offset * MINUTE)
+    except TypeError as error:
+        raise DataError(f"utc_offset: needs minutes, got {offset!r}.") from error
 
 
 def _key(value: Any) -> int:

@@ -148,10 +148,10 @@ class _Encoder:
             if timed and wanted.name in batch.schema.names:
                 # The engine that moves the data has worked the visitor's past out already.
                 found.append((encode_column(batch.column(wanted.name), "number"), None))
+            elif timed and name is not None and (words := encode_clock(batch, name)) is not None:
+                found.append((words, None))
             elif name is None or name not in batch.schema.names:
                 found.append((np.full(batch.num_rows, null_word(wanted.kind)), None))
-            elif timed:
-                found.append((encode_clock(batch.column(name), name), None))
             else:
                 found.append(encode_input(batch.column(name), wanted.kind, self._texts[c]))
         return found

@@ -231,6 +231,8 @@ def _need_times(schema: pa.Schema, name: str) -> None:
         held = schema.field("event_time").type
         if not (pa.types.is_timestamp(held) or pa.types.is_date(held) or pa.types.is_null(held)):
             raise DataError(f"{name}: column 'event_time' must hold times, it holds {held}.")
+    if "utc_offset" in schema.names and not _is_number(held := schema.field("utc_offset").type):
+        raise DataError(f"{name}: column 'utc_offset' must hold minutes, it holds {held}.")
 
 
 def _guess_clock(schema: pa.Schema, data: Path | pa.Table) -> Clock:

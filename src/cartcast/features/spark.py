@@ -7,8 +7,6 @@ windows work it out first and it travels with each session's first event.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cartcast.errors import UsageError
+from cartcast.events.log import Log
 from cartcast.events.schema import Clock
+from cartcast.events.spark.session import session
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
 
@@ -26,35 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["frame", "replay", "score", "session"]
 
 _ROW = "@row"
-
-
-def session() -> Any:
-    """Return the running Spark session, or start one (local, all cores, UTC).
-
-    Raises:
-        UsageError: pyspark or Java is not installed.
-    """
-    try:
-        from pyspark.sql import SparkSession
-    except ImportError as error:
-        raise UsageError(
-            "--engine spark needs the extra: pip install 'cartcast[spark]', and Java 17."
-        ) from error
-    if (active := SparkSession.getActiveSession()) is not None:
-        return active
-    # Workers on this machine must be the Python that has cartcast; a cluster sets its own.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    try:
-        return (
-            SparkSession.builder.appName("cartcast")
-            .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.ui.enabled", "false")
-            .config("spark.ui.showConsoleProgress", "false")
-            .getOrCreate()
-        )
-    except Exception as error:  # pyspark's own errors share no base with a name worth knowing
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(f"Spark does not start ({first}); it needs Java 17 or newer.") from error
 
 
 def replay(
@@ -70,11 +41,14 @@ def replay(
     `_SUCCESS` mark. It must not exist.
     """
     spark = session()
+    clock: Clock = "time"
     if progress is not None:
         progress("features on Spark", None)
+    if isinstance(events, Log) and events.path.is_dir():
+        events, clock = spark.read.parquet(str(events.path)), events.clock
     source = None if hasattr(events, "mapInArrow") else open_source(events)
     if source is None:
-        found = frame(features, events, at)
+        found = frame(features, events, at, clock)
     elif isinstance(source.data, Path):
         source.check(features.program)
         found = frame(features, spark.read.parquet(str(source.data)), at, source.clock)

@@ -1,4 +1,7 @@
-"""Features of time: since when, how often lately, and the calendar of the session's start."""
+"""Features of time: since when, how often lately, and the calendar of the session's start.
+
+The calendar is the shop's: `event_time` and `utc_offset`. Differences of time know no offset.
+"""
 
 from __future__ import annotations
 
@@ -242,7 +245,7 @@ class _Calendar(Reduction):
 
     @property
     def _reads(self) -> Lineage:
-        return Lineage(frozenset({"event_time"}))
+        return Lineage(frozenset({"event_time", "utc_offset"}))
 
     def build(self, builder: Builder) -> int:
         first = builder.leaf("FIRST_I", builder.date(), -1, init=("nothing",))
@@ -251,7 +254,7 @@ class _Calendar(Reduction):
 
 @dataclass(frozen=True, repr=False)
 class Hour(_Calendar):
-    """Hour (0-23, UTC) in which the session began; null where the source knows only the day."""
+    """Hour (0-23) in which the session began; null where the source knows only the day."""
 
     @property
     def null_rule(self) -> str:  # noqa: D102
@@ -264,12 +267,12 @@ class Hour(_Calendar):
 
 @dataclass(frozen=True, repr=False)
 class DayOfWeek(_Calendar):
-    """Day of the week (UTC) on which the session began: Monday 0 to Sunday 6."""
+    """Day of the week on which the session began: Monday 0 to Sunday 6."""
 
 
 @dataclass(frozen=True, repr=False)
 class Month(_Calendar):
-    """Month (1-12, UTC) in which the session began."""
+    """Month (1-12) in which the session began."""
 
 
 SESSION_START = "@session_start"
@@ -278,7 +281,7 @@ SESSION_START = "@session_start"
 
 @dataclass(frozen=True, repr=False)
 class SessionStart(_Calendar):
-    """Microseconds since 1970 at which the session began; part of the ids of made sessions."""
+    """Microseconds since 1970 (UTC) at which the session began: in the ids of made sessions."""
 
     def build(self, builder: Builder) -> int:
-        return builder.leaf("FIRST_I", builder.time_of_day(), -1, init=("nothing",))
+        return builder.leaf("FIRST_I", builder.now(), -1, init=("nothing",))

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.insights.intervals import Share, share
+from cartcast.evaluate.share import Share
+from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions
 from cartcast.insights.source import Slice, Source, opened, quoted
 
 __all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
 
 CALENDAR: tuple[str, ...] = ("hour", "weekday", "month")
-"""Columns made from the moment a session began (UTC; Monday is 1)."""
+"""Columns made from the moment a session began, by the shop's clock (Monday is 1)."""
 
 _RESERVED = (*CONTEXT, *CALENDAR, *MEASURES, "first_event", "last_event", "last_page")
 
@@ -90,11 +91,12 @@ def breakdown(
     with opened(log) as source:
         columns = make_sessions(source, sessions)
         condition, parameters = where.condition(columns)
-        more = column in columns and column not in ("session_id", "start", "purchases", "revenue")
+        fixed = ("session_id", "visitor", "start", "purchases", "revenue")
+        more = column in columns and column not in fixed
         own = f", {quoted(column)}" if more else ""
         source.connection.execute(
-            f"CREATE TEMP TABLE picked AS SELECT session_id, start, purchases, revenue{own} "
-            f"FROM sessions WHERE {condition}",
+            f"CREATE TEMP TABLE picked AS SELECT session_id, {visitor_of(columns)} AS visitor, "
+            f"start, purchases, revenue{own} FROM sessions WHERE {condition}",
             parameters,
         )
         counted = _pair(source, column, where, sessions)
@@ -116,7 +118,7 @@ def breakdown(
 def _pair(
     source: Source, column: str, where: Slice, sessions: Path | str | None
 ) -> Literal["session", "any"]:
-    """Make `pairs` (session_id, value, bought, revenue) and say how values were given."""
+    """Make `pairs` (session_id, visitor, value, bought, revenue) and say how values were given."""
     if column in _RESERVED:
         if column in CALENDAR and (
             source.clock not in ("time", "day") or (column == "hour" and source.clock != "time")
@@ -125,7 +127,7 @@ def _pair(
         value = "month(start)" if column == "month" else quoted(column)
         # The moment of a weekday or hour is a number; NULL stays NULL.
         source.connection.execute(
-            f"CREATE TEMP VIEW pairs AS SELECT session_id, {value}::VARCHAR AS value, "
+            f"CREATE TEMP VIEW pairs AS SELECT session_id, visitor, {value}::VARCHAR AS value, "
             "purchases > 0 AS bought, revenue FROM picked"
         )
         return "session"
@@ -134,7 +136,8 @@ def _pair(
         raise UsageError(f"no column {column!r}.{did_you_mean(column, known)}")
     relation = keep(source, where, None) if where and sessions is None else "events"
     source.connection.execute(
-        "CREATE TEMP TABLE pairs AS SELECT session_id, value, purchases > 0 AS bought, revenue "
+        "CREATE TEMP TABLE pairs AS "
+        "SELECT session_id, visitor, value, purchases > 0 AS bought, revenue "
         f"FROM (SELECT DISTINCT session_id, {quoted(column)}::VARCHAR AS value FROM {relation}) "
         "JOIN picked USING (session_id)"
     )
@@ -155,7 +158,7 @@ def _words(source: Source, largest: int) -> str:
     return (
         "SELECT CASE WHEN value IS NULL THEN NULL WHEN value IN (SELECT value FROM big) "
         "THEN value ELSE 'other' END AS value, NULL::DOUBLE AS low, NULL::DOUBLE AS high, "
-        "session_id, bought, revenue FROM pairs"
+        "session_id, visitor, bought, revenue FROM pairs"
     )
 
 
@@ -169,8 +172,8 @@ def _ranges(source: Source, bins: int) -> str:
         f"SELECT CASE WHEN x IS NOT NULL THEN ({which})::VARCHAR END AS value, "
         "min(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN "
         f"({which}) END) AS low, max(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN ({which}) "
-        "END) AS high, session_id, bought, revenue "
-        "FROM (SELECT value::DOUBLE AS x, session_id, bought, revenue FROM pairs)"
+        "END) AS high, session_id, visitor, bought, revenue "
+        "FROM (SELECT value::DOUBLE AS x, session_id, visitor, bought, revenue FROM pairs)"
     )
 
 
@@ -179,26 +182,28 @@ def _rows(source: Source, grouped: str, order: str, level: float) -> tuple[Break
         "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0 FROM sessions"
     )
     found = source.rows(
-        "SELECT value, low, high, count(DISTINCT session_id) AS n, "
-        "count(DISTINCT session_id) FILTER (bought) AS bought, sum(revenue) AS revenue FROM "
-        "(SELECT value, min(low) AS low, max(high) AS high, session_id, "
-        f"any_value(bought) AS bought, any_value(revenue) AS revenue "
-        f"FROM ({grouped}) GROUP BY value, session_id) "
-        f"GROUP BY value, low, high ORDER BY {order}"
+        # A session counts once at a value, then a visitor once with the number of sessions.
+        f"SELECT value, low, high, sum(n) AS n, {sums('bought', 'n')}, sum(revenue) FROM "
+        "(SELECT value, low, high, count(*) AS n, count(*) FILTER (bought) AS bought, "
+        "sum(revenue) AS revenue FROM (SELECT value, min(low) AS low, max(high) AS high, "
+        "visitor, session_id, any_value(bought) AS bought, any_value(revenue) AS revenue "
+        f"FROM ({grouped}) GROUP BY value, visitor, session_id) "
+        f"GROUP BY value, low, high, visitor) GROUP BY value, low, high ORDER BY {order}"
     )
     made = []
-    for value, low, high, n, bought, revenue in found:
+    for value, low, high, _, bought, revenue in found:
         money = float(revenue or 0.0) if priced else None
+        conversion = clustered(bought, level)
         name = value if low is None else _range(low, high)
         made.append(
             BreakdownRow(
                 name,
                 low,
                 high,
-                n,
-                share(bought, n, level) if sold else None,
+                conversion.of,
+                conversion if sold else None,
                 money,
-                money / n if money is not None else None,
+                money / conversion.of if money is not None else None,
             )
         )
     return tuple(made)

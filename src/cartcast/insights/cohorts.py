@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cartcast.errors import DataError, UsageError
-from cartcast.insights.intervals import Share, share
+from cartcast.evaluate.share import Share, share
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, Source, opened
 
@@ -18,12 +18,15 @@ __all__ = ["Cohort", "CohortWeek", "Cohorts", "cohorts"]
 class Cohort(NamedTuple):
     """The visitors whose first visit fell into one calendar week.
 
+    All cohorts are followed equally long, `Cohorts.within` weeks from each visitor's first visit;
+    a visitor whose weeks are not over counts in `visitors` only.
+
     Attributes:
         week: Monday of the week.
         visitors: how many.
-        returned: visitors with a second session, ever.
-        bought: visitors with an order, ever.
-        bought_again: of the buyers, those with a second order, ever.
+        returned: of those followed, visitors with a second session in time.
+        bought: of those followed, visitors with an order in time.
+        bought_again: of these buyers, those with a second order in time.
     """
 
     week: date
@@ -54,9 +57,13 @@ class CohortWeek(NamedTuple):
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Return and repeat purchase by week of first visit; `weeks` follow the periods."""
+    """Return and repeat purchase by week of first visit; `weeks` follow the periods.
+
+    `returned` and `bought_again` are those of all cohorts together, within `within` weeks.
+    """
 
     visitors: int
+    within: int
     returned: Share
     bought_again: Share
     cohorts: tuple[Cohort, ...]
@@ -82,25 +89,29 @@ def cohorts(
     log: Any,
     *,
     periods: int = 8,
+    within: int | None = None,
     where: Slice | None = None,
     sessions: Path | str | None = None,
     level: float = 0.95,
 ) -> Cohorts:
-    """Return the cohorts of `log` by calendar week of the first visit (UTC, weeks from Monday).
+    """Return the cohorts of `log` by week of the first visit, Monday to Sunday by the shop's clock.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
         periods: seven-day periods to follow, at least 1.
+        within: weeks from the first visit in which a return counts, for all cohorts alike; None
+            takes as many, up to `periods`, as half of the visitors have behind them.
         where: only the sessions of this slice; a first visit is then the first one in it.
         sessions: session table written before (`write_sessions`).
         level: confidence of the intervals.
 
     Raises:
-        UsageError: the number of periods is not positive.
+        UsageError: the number of periods, or of weeks, is not positive.
         DataError: the log has no visitor ids, or no calendar.
     """
-    if periods < 1:
-        raise UsageError(f"periods must be at least 1, got {periods}.")
+    if periods < 1 or (within is not None and within < 1):
+        shown = periods if periods < 1 else within
+        raise UsageError(f"periods and within must be at least 1, got {shown}.")
     with opened(log) as source:
         if source.clock not in ("time", "day"):
             raise DataError(f"cohorts need dates; this log's clock is {source.clock!r}.")
@@ -109,41 +120,56 @@ def cohorts(
             raise DataError("cohorts need visitor_id, which this log has not: nobody can return.")
         condition, parameters = (where or Slice()).condition(columns)
         _follow(source, condition, parameters)
-        end = source.row("SELECT max(start) FROM sessions")[0]
-        totals = _totals(source, level)
-        weeks = _weeks(source, totals, periods, end.date(), level)
+        end, last = source.row("SELECT max(start_utc), max(start) FROM sessions")
+        within = within or _followed(source, end, periods)
+        totals = _totals(source, end, within, level)
+        weeks = _weeks(source, totals, periods, last.date(), level)
         everyone = sum(c.visitors for c in totals)
-        back = sum(c.returned.did for c in totals)
-        buyers = sum(c.bought.did for c in totals)
-        again = sum(c.bought_again.did for c in totals)
-        return Cohorts(
-            everyone, share(back, everyone, level), share(again, buyers, level), totals, weeks
+        returned, again = (
+            share(sum(s.did for s in found), sum(s.of for s in found), level)
+            for found in ([c.returned for c in totals], [c.bought_again for c in totals])
         )
+        return Cohorts(everyone, within, returned, again, totals, weeks)
 
 
 def _follow(source: Source, condition: str, parameters: list[Any]) -> None:
     """Make `visits` (a row per session, with the visitor's first) and numbered orders."""
     source.connection.execute(
         f"""CREATE TEMP TABLE visits AS
-        WITH s AS (SELECT visitor, start, purchases FROM sessions WHERE {condition}),
-        f AS (SELECT visitor, min(start) AS first FROM s GROUP BY visitor)
-        SELECT s.visitor, date_trunc('week', first)::DATE AS week, start, purchases,
-            (epoch_us(start) - epoch_us(first)) // 604800000000 AS k
+        WITH s AS (SELECT visitor, start, start_utc, purchases FROM sessions WHERE {condition}),
+        f AS (SELECT visitor, min(start_utc) AS first, arg_min(start, start_utc) AS day FROM s
+              GROUP BY visitor)
+        SELECT s.visitor, date_trunc('week', day)::DATE AS week, first, start_utc AS start,
+            purchases, (epoch_us(start_utc) - epoch_us(first)) // 604800000000 AS k
         FROM s JOIN f USING (visitor)""",
         parameters,
     )
 
 
-def _totals(source: Source, level: float) -> tuple[Cohort, ...]:
+def _followed(source: Source, end: datetime, periods: int) -> int:
+    """Return how many whole weeks half of the visitors have behind them: 1 to `periods`."""
+    weeks = source.row(
+        "SELECT quantile_disc((epoch_us(?::TIMESTAMP) - epoch_us(first)) // 604800000000, 0.5) "
+        "FROM (SELECT any_value(first) AS first FROM visits GROUP BY visitor)",
+        [end],
+    )[0]
+    return max(1, min(periods, int(weeks or 0)))
+
+
+def _totals(source: Source, end: datetime, within: int, level: float) -> tuple[Cohort, ...]:
     found = source.rows(
-        """SELECT week, count(*), count(*) FILTER (sessions > 1), count(*) FILTER (orders > 0),
-            count(*) FILTER (orders > 1)
-        FROM (SELECT week, visitor, count(*) AS sessions, sum(purchases) AS orders
-              FROM visits GROUP BY week, visitor) GROUP BY week ORDER BY week"""
+        """SELECT week, count(*), count(*) FILTER (followed),
+            count(*) FILTER (followed AND sessions > 1), count(*) FILTER (followed AND orders > 0),
+            count(*) FILTER (followed AND orders > 1)
+        FROM (SELECT week, visitor, any_value(first) + to_days(7 * $within) <= $end AS followed,
+                count(*) FILTER (k < $within) AS sessions,
+                sum(purchases) FILTER (k < $within) AS orders
+              FROM visits GROUP BY week, visitor) GROUP BY week ORDER BY week""",
+        {"within": within, "end": end},
     )
     return tuple(
-        Cohort(week, n, share(back, n, level), share(buy, n, level), share(again, buy, level))
-        for week, n, back, buy, again in found
+        Cohort(week, n, share(back, of, level), share(buy, of, level), share(again, buy, level))
+        for week, n, of, back, buy, again in found
     )
 
 

@@ -17,7 +17,7 @@ from cartcast.explain import contributions, describe
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
 from cartcast.rows import read_table, typed
-from cartcast.score import Scorer, load_scorer, privacy_for
+from cartcast.score import Scorer, load_scorer, privacy_for, reading_of, require_zone
 
 __all__ = ["Reasons", "explain_run", "explain_sessions"]
 
@@ -142,9 +142,9 @@ def _features(
         X = typed(table, names, categorical).reset_index(drop=True)
         return X, pd.Series(range(1, len(X) + 1))
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
-        gap = scorer.run["source"].get("session_gap", 1800.0)
-        privacy = privacy_for(scorer.run)
-        log = events.load(*given, layout=layout, session_gap=gap, folder=work, privacy=privacy)
+        privacy, how = privacy_for(scorer.run), reading_of(scorer.run)
+        log = events.load(*given, layout=layout, folder=work, privacy=privacy, **how)
+        require_zone(log, how["zone"])
         replayed = scorer.features.replay(log, at="end").to_pandas()
     X = typed(replayed, names, categorical).reset_index(drop=True)
     return X, replayed["session_id"].reset_index(drop=True)

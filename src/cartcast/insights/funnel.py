@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.evaluate.share import Share
+from cartcast.insights.clusters import clustered, sums
 from cartcast.insights.funnel_sql import Step, reach_any, reach_first, reach_within, steps_from
-from cartcast.insights.intervals import Share, share
 from cartcast.insights.sessions import keep, usual_steps
 from cartcast.insights.source import Slice, Source, opened, quoted
 
@@ -122,7 +123,10 @@ def funnel(
             reach = reach_within("steps_done", wanted, window)
         else:
             reach = reach_first("steps_done", wanted, "unit", "place", "s")
-        source.connection.execute(f"CREATE TEMP TABLE reached AS {reach}")
+        source.connection.execute(
+            f"CREATE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
+            "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
+        )
         units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
         counted = _count(source, wanted, by, segments, level)
         return Funnel(unit, order, window, by, units, tuple(counted))
@@ -167,22 +171,22 @@ def _check_clock(source: Source, unit: Unit, window: float | None) -> None:
 def _units(
     source: Source, relation: str, unit: Unit, steps: Sequence[Step], by: str | None
 ) -> None:
-    """Make the view `steps_done`: unit, place, s and the columns of the steps."""
+    """Make the view `steps_done`: unit, visitor, place, s and the columns of the steps."""
     names = dict.fromkeys(s.column for s in steps)
     carried = {n: quoted(n) for n in (*names, *([source.require(by).strip('"')] if by else []))}
     columns = ", ".join(carried.values())
     done = " OR ".join(s.sql for s in steps)
+    visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
     if unit == "session":
         source.connection.execute(
-            f"CREATE TEMP VIEW steps_done AS SELECT session_id AS unit, event_order AS place, "
-            f"{source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
+            f"CREATE TEMP VIEW steps_done AS SELECT session_id AS unit, {visitor} AS visitor, "
+            f"event_order AS place, {source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
         )
         return
-    visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
     # Sessions of one visitor that begin at one moment are ordered by their name: any fixed
     # order is as good, and it must be one.
     source.connection.execute(
-        f"CREATE TEMP TABLE steps_done AS SELECT {visitor} AS unit, "
+        f"CREATE TEMP TABLE steps_done AS SELECT {visitor} AS unit, unit AS visitor, "
         f"row_number() OVER (PARTITION BY {visitor} "
         f"ORDER BY event_time, session_id, event_order) AS place, "
         f"{source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
@@ -211,37 +215,42 @@ def _count(
         grouping = (
             "CASE WHEN valued.segment IS NULL THEN NULL ELSE coalesce(b.segment, 'other') END"
         )
-    measures = []
-    for k in range(1, len(steps) + 1):
-        gap = f"at_{k} - at_{k - 1}" if k > 1 else "NULL::DOUBLE"
-        measures.append(f"count(*) FILTER (reach >= {k})")
-        measures.append(f"quantile_cont({gap}, [0.25, 0.5, 0.75]) FILTER (reach >= {k})")
+    places = range(1, len(steps) + 1)
+    each = ", ".join(f"count(*) FILTER (reach >= {k}) AS c{k}" for k in places)
+    took = ", ".join(
+        f"quantile_cont(at_{k} - at_{k - 1}, [0.25, 0.5, 0.75]) FILTER (reach >= {k}) AS t{k}"
+        for k in places[1:]
+    )
+    shares = ", ".join(
+        f"{sums(f'c{k}', 'c1')}, {sums(f'c{k}', f'c{max(k - 1, 1)}')}" for k in places
+    )
+    source.connection.execute(
+        f"CREATE TEMP VIEW placed AS SELECT {grouping} AS segment, reached.* FROM {joined}"
+    )
+    times = "" if len(steps) == 1 else ", " + ", ".join(f"any_value(t{k})" for k in places[1:])
     found = source.rows(
-        f"SELECT {grouping} AS segment, {', '.join(measures)} FROM {joined} "
-        "GROUP BY 1 ORDER BY count(*) DESC, segment"
+        f"WITH each AS (SELECT segment, visitor, {each} FROM placed GROUP BY ALL), "
+        f"took AS (SELECT segment{', ' if took else ''}{took} FROM placed GROUP BY segment) "
+        f"SELECT each.segment, {shares}{times} FROM each "
+        "JOIN took ON each.segment IS NOT DISTINCT FROM took.segment "
+        "GROUP BY 1 ORDER BY sum(c1) DESC, 1"
     )
     if not found:
-        found = [(None, *([0, None] * len(steps)))]
+        found = [(None, *([None] * (3 * len(steps) - 1)))]
     return [s for row in found for s in _steps(row, steps, level)]
 
 
 def _steps(row: tuple[Any, ...], steps: Sequence[Step], level: float) -> list[FunnelStep]:
-    counts = row[1::2]
+    size = 2 * len(steps)
+    shares, times = [clustered(c, level) for c in row[1 : size + 1]], (None, *row[size + 1 :])
     made = []
     for k, step in enumerate(steps):
-        before = counts[k - 1] if k else counts[0]
-        low, middle, high = row[2 + 2 * k] or (None, None, None)
+        of_first, of_previous = shares[2 * k : 2 * k + 2]
+        low, middle, high = times[k] or (None, None, None)
+        lost = of_previous.of - of_previous.did
         made.append(
             FunnelStep(
-                row[0],
-                str(step),
-                counts[k],
-                share(counts[k], counts[0], level),
-                share(counts[k], before, level),
-                before - counts[k],
-                middle,
-                low,
-                high,
+                row[0], str(step), of_first.did, of_first, of_previous, lost, middle, low, high
             )
         )
     return made

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cartcast.errors import DataError
-from cartcast.insights.intervals import Share, share
+from cartcast.evaluate.share import Share
+from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, opened
 
@@ -15,7 +16,7 @@ __all__ = ["HeatCell", "HeatMap", "heat_map"]
 
 
 class HeatCell(NamedTuple):
-    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23), UTC."""
+    """Sessions that began at `weekday` (Monday 1 to Sunday 7) in `hour` (0 to 23) of the shop."""
 
     weekday: int
     hour: int
@@ -25,10 +26,11 @@ class HeatCell(NamedTuple):
 
 @dataclass(frozen=True)
 class HeatMap:
-    """All 168 hours of a week; `sold` says whether the log has purchases at all."""
+    """All 168 hours of a week; `sold` says whether the log has purchases; `zone` None is UTC."""
 
     sold: bool
     cells: tuple[HeatCell, ...]
+    zone: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -58,16 +60,17 @@ def heat_map(
         condition, parameters = (where or Slice()).condition(columns)
         sold = source.row("SELECT count(*) FILTER (purchases > 0) > 0 FROM sessions")[0]
         found = {
-            (weekday, hour): (n, bought)
-            for weekday, hour, n, bought in source.rows(
-                "SELECT weekday, hour, count(*), count(*) FILTER (purchases > 0) "
-                f"FROM sessions WHERE {condition} GROUP BY 1, 2",
+            (weekday, hour): bought
+            for weekday, hour, bought in source.rows(
+                f"SELECT weekday, hour, {sums('bought', 'n')} FROM (SELECT weekday, hour, "
+                "count(*) AS n, count(*) FILTER (purchases > 0) AS bought FROM sessions "
+                f"WHERE {condition} GROUP BY weekday, hour, {visitor_of(columns)}) GROUP BY ALL",
                 parameters,
             )
         }
     cells = []
     for weekday in range(1, 8):
         for hour in range(24):
-            n, bought = found.get((weekday, hour), (0, 0))
-            cells.append(HeatCell(weekday, hour, n, share(bought, n, level) if sold else None))
-    return HeatMap(bool(sold), tuple(cells))
+            bought = clustered(found.get((weekday, hour)), level)
+            cells.append(HeatCell(weekday, hour, bought.of, bought if sold else None))
+    return HeatMap(bool(sold), tuple(cells), source.zone)

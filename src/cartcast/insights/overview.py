@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError
-from cartcast.insights.intervals import Share, share
+from cartcast.evaluate.share import Share
+from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions, usual_steps
 from cartcast.insights.source import Slice, Source, opened
 
@@ -22,7 +23,7 @@ class TrendPoint(NamedTuple):
     """One period of the trend; sessions belong to the period in which they began.
 
     Attributes:
-        start: beginning of the period, UTC.
+        start: beginning of the period, by the shop's clock.
         sessions: sessions that began in it.
         visitors: their different visitors.
         conversion: share of these sessions with a purchase; None when the log has no purchases.
@@ -62,8 +63,9 @@ class Overview:
         orders: orders.
         average_order: revenue / orders; None without orders or prices.
         currency: ISO 4217 code, or None.
-        start: first moment a session began; None without a calendar.
+        start: first moment a session began, by the shop's clock; None without a calendar.
         end: last one.
+        zone: the shop's; None is UTC.
         grain: period of the trend; None without a calendar.
         trend: by period; periods without a session are there, with zero sessions.
         leaving: where sessions without a purchase end, most frequent first.
@@ -80,6 +82,7 @@ class Overview:
     currency: str | None
     start: datetime | None
     end: datetime | None
+    zone: str | None
     grain: Grain | None
     trend: tuple[TrendPoint, ...]
     leaving: tuple[Leaving, ...]
@@ -128,28 +131,33 @@ def overview(
             "FROM sessions"
         )
         source.connection.execute(
-            f"CREATE TEMP TABLE picked AS SELECT {_who(columns)} AS visitor, start, events, "
+            f"CREATE TEMP TABLE picked AS SELECT {visitor_of(columns)} AS visitor, start, events, "
             f"purchases, revenue, last_event, last_page, reach FROM sessions WHERE {condition}",
             parameters,
         )
-        n, visitors, events, bought, revenue, orders, start, end = source.row(
-            "SELECT count(*), count(DISTINCT visitor), coalesce(sum(events), 0)::BIGINT, "
-            "count(*) FILTER (purchases > 0), coalesce(sum(revenue), 0), "
-            "coalesce(sum(purchases), 0)::BIGINT, min(start), max(start) FROM picked"
+        visitors, events, bought, revenue, orders, start, end = source.row(
+            f"""SELECT count(*), coalesce(sum(events), 0)::BIGINT, {sums("bought", "n")},
+                coalesce(sum(revenue), 0), coalesce(sum(orders), 0)::BIGINT, min(start), max(last)
+            FROM (SELECT count(*) AS n, count(*) FILTER (purchases > 0) AS bought,
+                    sum(events) AS events, sum(revenue) AS revenue, sum(purchases) AS orders,
+                    min(start) AS start, max(start) AS last
+                FROM picked GROUP BY visitor)"""
         )
+        conversion = clustered(bought, level)
         revenue = float(revenue) if priced else None
         step = _grain(source, grain, start, end)
         return Overview(
-            sessions=n,
+            sessions=conversion.of,
             visitors=visitors,
             events=events,
-            conversion=share(bought, n, level) if sold else None,
+            conversion=conversion if sold else None,
             revenue=revenue,
             orders=orders,
             average_order=revenue / orders if orders and revenue is not None else None,
             currency=source.currency,
             start=start,
             end=end,
+            zone=source.zone,
             grain=step,
             trend=_trend(source, step, sold, priced, level) if step else (),
             leaving=_leaving(source),
@@ -179,26 +187,29 @@ def _trend(
         f"""WITH p AS (SELECT date_trunc('{grain}', start)::TIMESTAMP AS period, * FROM picked),
         bounds AS (SELECT min(period) AS a, max(period) AS b FROM p),
         every AS (SELECT unnest(generate_series(a, b, INTERVAL 1 {grain})) AS period FROM bounds),
+        each AS (
+            SELECT period, visitor, count(*) AS n, count(*) FILTER (purchases > 0) AS bought,
+                sum(revenue) AS revenue, sum(purchases) AS orders
+            FROM p GROUP BY period, visitor),
         counted AS (
-            SELECT period, count(*) AS n, count(DISTINCT visitor) AS visitors,
-                count(*) FILTER (purchases > 0) AS bought, coalesce(sum(revenue), 0) AS revenue,
-                sum(purchases)::BIGINT AS orders
-            FROM p GROUP BY period)
-        SELECT period, coalesce(n, 0), coalesce(visitors, 0), coalesce(bought, 0),
-            coalesce(revenue, 0), coalesce(orders, 0)
+            SELECT period, count(*) AS visitors, {sums("bought", "n")} AS bought,
+                sum(revenue) AS revenue, sum(orders)::BIGINT AS orders
+            FROM each GROUP BY period)
+        SELECT period, coalesce(visitors, 0), bought, coalesce(revenue, 0), coalesce(orders, 0)
         FROM every LEFT JOIN counted USING (period) ORDER BY period"""
     )
     return tuple(
         TrendPoint(
             period,
-            n,
+            conversion.of,
             visitors,
-            share(bought, n, level) if sold else None,
+            conversion if sold else None,
             float(money) if priced else None,
             orders,
             money / orders if orders and priced else None,
         )
-        for period, n, visitors, bought, money, orders in found
+        for period, visitors, bought, money, orders in found
+        for conversion in [clustered(bought, level)]
     )
 
 
@@ -209,11 +220,6 @@ def _leaving(source: Source, largest: int = 12) -> tuple[Leaving, ...]:
         [largest],
     )
     return tuple(Leaving(event, page, n, n / int(total)) for event, page, n, total in found)
-
-
-def _who(columns: tuple[str, ...]) -> str:
-    """Return the column that tells visitors apart; a number is counted faster than a name."""
-    return "visitor_code" if "visitor_code" in columns else "visitor"
 
 
 def _funnel(

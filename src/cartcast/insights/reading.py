@@ -30,6 +30,7 @@ def read_log(
     files: Sequence[str | Path],
     *,
     layout: str | None = None,
+    zone: str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> events.Log:
     """Return the log of `files`; one clean log is not cleaned again.
@@ -37,8 +38,8 @@ def read_log(
     Raises:
         NotFoundError: a file is not there.
         DataError: the data break the contract.
-        UsageError: the layout does not exist.
+        UsageError: the layout or the zone does not exist.
     """
     if len(files) == 1 and layout is None and is_clean(files[0]):
         return events.open_log(Path(files[0]))
-    return events.load(*[str(f) for f in files], layout=layout, progress=progress)
+    return events.load(*[str(f) for f in files], layout=layout, zone=zone, progress=progress)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
-from cartcast.events.schema import METADATA_KEY
+from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import literal
 from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened, quoted
@@ -47,8 +47,9 @@ MEASURES: dict[str, str] = {
 def write_sessions(log: Any, out: Path | str) -> Path:
     """Write the session table of `log` to the Parquet file `out` and return its path.
 
-    One row per session: `session_id, visitor, start, weekday, hour`, the `MEASURES`, the
-    `CONTEXT`, `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
+    One row per session: `session_id, visitor, start, start_utc, weekday, hour` (all but `start_utc`
+    by the shop's clock), the `MEASURES`, the `CONTEXT`,
+    `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
     `visitor_code` (a number for each visitor) and `steps` (its event types as numbers).
 
     Raises:
@@ -63,7 +64,8 @@ def write_sessions(log: Any, out: Path | str) -> Path:
         )
         _add_steps(source, kinds)
         steps = [str(s) for s in usual_steps(source)]
-        told = {"contract": 1, "clock": source.clock, "currency": source.currency, "steps": steps,
+        told = {"contract": CONTRACT, "clock": source.clock,
+                "currency": source.currency, "steps": steps,
                 "event_types": kinds}  # fmt: skip
         with atomic_path(out) as temporary:
             source.connection.execute(
@@ -168,6 +170,7 @@ def _sessions_sql(source: Source) -> str:
         c: f"arg_min({quoted(c)}, event_order)" if c in known else "NULL::VARCHAR" for c in CONTEXT
     }
     start = "min(event_time)" if timed and "event_time" in has else "NULL::TIMESTAMP"
+    offset = "arg_min(coalesce(utc_offset, 0), event_time)" if "utc_offset" in has else "0"
     span = f"max({source.seconds}) - min({source.seconds})"
     seconds = span if source.clock in ("time", "session") else "NULL::DOUBLE"
     hour = "hour(start)" if source.clock == "time" else "NULL::BIGINT"
@@ -182,8 +185,8 @@ def _sessions_sql(source: Source) -> str:
     context = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in first.items())
     return f"""
     WITH base AS (
-        SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start,
-            count(*) AS events, {seconds} AS seconds,
+        SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start_utc,
+            coalesce({offset}, 0) AS utc_offset, count(*) AS events, {seconds} AS seconds,
             count(*) FILTER (event_type = 'view_item') AS views,
             {counted["items"]} AS items, {counted["categories"]} AS categories,
             count(*) FILTER (event_type = 'add_to_cart') AS carts,
@@ -192,34 +195,45 @@ def _sessions_sql(source: Source) -> str:
             arg_max(event_type, event_order) AS last_event,
             {counted["last_page"]} AS last_page, {context}
         FROM events GROUP BY session_id
+    ), began AS (
+        SELECT *, start_utc + to_minutes(utc_offset::BIGINT) AS start FROM base
     ), bought AS ({_orders_sql(source)}), reached AS ({reach})
-    SELECT session_id, visitor, start, isodow(start) AS weekday, {hour} AS hour,
+    SELECT session_id, visitor, start, start_utc, isodow(start) AS weekday, {hour} AS hour,
         events, seconds, views, items, categories, carts, price_mean,
         coalesce(purchases, 0) AS purchases, revenue,
         first_event, last_event, last_page, {", ".join(quoted(c) for c in CONTEXT)},
         coalesce(reach, 0) AS reach
-    FROM base LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
+    FROM began LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
     """
 
 
 def _orders_sql(source: Source) -> str:
-    """Orders and their money by session: one line per order and item, a missing quantity is 1."""
+    """Orders and their money by session.
+
+    A clean log says what money counts; of a plain table each order's item counts once. Without an
+    order id the purchase rows of one moment are one order there.
+    """
     has = set(source.columns)
-    order = "order_id" if "order_id" in has else "NULL::VARCHAR"
-    item = "item_id" if "item_id" in has else "NULL::VARCHAR"
-    price = "price" if "price" in has else "NULL::DOUBLE"
-    quantity = "quantity" if "quantity" in has else "NULL::DOUBLE"
-    # A clean log says which purchases repeat an order's line; a plain table is asked here.
-    first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
-    once = "NOT repeat_purchase" if "repeat_purchase" in has else "true"
-    unless = "" if "repeat_purchase" in has else f"QUALIFY o IS NULL OR {first}"
+
+    def column(name: str, kind: str) -> str:
+        return name if name in has else f"NULL::{kind}"
+
+    order, item = column("order_id", "VARCHAR"), column("item_id", "VARCHAR")
+    amount, where = "revenue", "NOT repeat_purchase"
+    lone = f"coalesce({column('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
+    if not {"revenue", "repeat_purchase"} <= has:
+        amount = f"{column('price', 'DOUBLE')} * coalesce({column('quantity', 'DOUBLE')}, 1)"
+        first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
+        where = f"true QUALIFY o IS NULL OR {first}"
+        lone = "event_order"
     return f"""
         SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
             sum(amount) AS revenue
         FROM (
-            SELECT session_id, 'o' || {order} AS named, 'e' || event_order AS lone,
-                {price} * coalesce({quantity}, 1) AS amount, {order} AS o, {item} AS i
-            FROM events WHERE event_type = 'purchase' AND {once} {unless}
+            SELECT session_id, 'o' || {order} AS named,
+                'e' || {lone} AS lone,
+                {amount} AS amount, {order} AS o, {item} AS i
+            FROM events WHERE event_type = 'purchase' AND {where}
         ) GROUP BY session_id
     """
 

@@ -36,8 +36,8 @@ class Slice:
     """The sessions asked for: those that began in a period and carry the given values.
 
     Attributes:
-        start: first day, or moment (UTC); None means from the beginning.
-        end: last day (included), or the moment (UTC) before which a session begins.
+        start: first day, or moment (by the shop's clock); None means from the beginning.
+        end: last day (included), or the moment before which a session begins.
         values: column -> value that the session must carry; None means unknown there.
     """
 
@@ -83,8 +83,11 @@ class Source:
     clock: Clock
     columns: tuple[str, ...]
     currency: str | None
+    zone: str | None = None
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(
+        self, sql: str, parameters: list[Any] | dict[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         return self.connection.execute(sql, parameters or []).fetchall()
 
@@ -140,7 +143,7 @@ def opened(log: Any) -> Iterator[Source]:
             )
         told = json.loads((schema.metadata or {}).get(METADATA_KEY.encode(), b"{}"))
         clock: Clock = told.get("clock") or ("time" if "event_time" in schema.names else "order")
-        yield Source(connection, clock, tuple(schema.names), told.get("currency"))
+        yield Source(connection, clock, tuple(schema.names), told.get("currency"), told.get("zone"))
     finally:
         connection.close()
 

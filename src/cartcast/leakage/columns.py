@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cartcast.evaluate.auc import auc
+from cartcast.evaluate.share import effective_count
 from cartcast.leakage.prepared import Floats, Ints
-from cartcast.leakage.statistics import Bounded, auc, auc_bounds, r2_bounds
+from cartcast.leakage.statistics import NOTHING, Bounded, auc_bounds, counts, r2_bounds
 
 __all__ = ["Coded", "Power", "as_numbers", "code", "folds", "out_of_fold", "power", "stack"]
 
@@ -123,15 +125,11 @@ def out_of_fold(
     return out
 
 
-def power(y: Floats, y_pred: Floats, *, classes: bool, effective: float, z: float) -> Power:
-    """Return what predictions know about the label, with bounds for `effective` rows per row."""
+def power(y: Floats, y_pred: Floats, *, classes: bool, groups: Ints, z: float) -> Power:
+    """Return what predictions know about the label, with bounds for rows that stand in groups."""
     ok = ~np.isnan(y_pred)
-    y, known = y[ok], y_pred[ok]
-    nothing = Bounded(float("nan"), float("nan"), float("nan"))
+    y, known, groups = y[ok], y_pred[ok], groups[ok]
     if len(y) < 2:
-        return Power(nothing, nothing, y_pred)
-    area = nothing
-    if classes:
-        positives, negatives = y.sum() * effective, (len(y) - y.sum()) * effective
-        area = auc_bounds(auc(y, known), positives, negatives, z)
-    return Power(area, r2_bounds(y, known, len(y) * effective, z), y_pred)
+        return Power(NOTHING, NOTHING, y_pred)
+    area = auc_bounds(auc(y, known), *counts(y, groups), z) if classes else NOTHING
+    return Power(area, r2_bounds(y, known, effective_count(np.ones(len(y)), groups), z), y_pred)

@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import Coded, Power, code, folds, out_of_fold, power, stack
-from cartcast.leakage.prepared import Floats, Prepared, once
-from cartcast.leakage.statistics import z_for
+from cartcast.leakage.prepared import Floats, Ints, Prepared, once
+from cartcast.leakage.statistics import counts, z_for
 
 __all__ = ["REPRODUCES", "SINGLE_WARN", "coded", "single", "small_tree", "too_easy"]
 
@@ -83,14 +83,14 @@ def single(prep: Prepared) -> dict[str, Power]:
     """Return for each feature what it alone knows about the label, out of fold."""
     y = _label(prep)
     classes = prep.label == "two classes"
-    fold = folds(prep.groups(prep.train, prep.train_at), prep.given.seed)
+    fold = folds(prep.sample_groups, prep.given.seed)
     z = z_for(len(prep.features))
     out: dict[str, Power] = {}
     for column in coded(prep):
         y_pred = out_of_fold(
             [column], y, fold, classes=classes, depth=None, leaves=8 if classes else 64
         )
-        out[column.name] = power(y, y_pred, classes=classes, effective=prep.effective, z=z)
+        out[column.name] = power(y, y_pred, classes=classes, groups=prep.sample_groups, z=z)
     return out
 
 
@@ -119,7 +119,7 @@ def one_column(prep: Prepared) -> Iterator[Finding]:
 def _some(prep: Prepared) -> bool:
     """Whether there are enough rows of both classes for a perfect column to be worth a word."""
     y = prep.train.y[prep.train_at]
-    return bool(min(y.sum(), len(y) - y.sum()) * prep.effective >= 10)
+    return min(counts(y, prep.sample_groups)) >= 10
 
 
 def _evidence(p: Power) -> dict[str, Any]:
@@ -160,10 +160,10 @@ def small_tree(prep: Prepared, columns: list[Coded]) -> Power:
     """Return what a tree of depth 3 (6 for a number) over `columns` knows, out of fold."""
     y = _label(prep)
     classes = prep.label == "two classes"
-    fold = folds(prep.groups(prep.train, prep.train_at), prep.given.seed)
+    fold = folds(prep.sample_groups, prep.given.seed)
     depth = 3 if classes else 6
     y_pred = out_of_fold(columns, y, fold, classes=classes, depth=depth, leaves=None)
-    return power(y, y_pred, classes=classes, effective=prep.effective, z=z_for(1))
+    return power(y, y_pred, classes=classes, groups=prep.sample_groups, z=z_for(1))
 
 
 def describe_rule(prep: Prepared, columns: list[Coded]) -> str:
@@ -198,12 +198,14 @@ def describe_rule(prep: Prepared, columns: list[Coded]) -> str:
 def empty_cells(prep: Prepared) -> Iterator[Finding]:
     """Look at null, at each frequent value, and at each tenth of a column."""
     y = prep.train.y[prep.train_at]
-    rate = float(y.mean())
+    _, at, rows_of = np.unique(prep.sample_groups, return_inverse=True, return_counts=True)
+    # Each group counts once: long sessions write more rows, and buy more often.
+    rate = float(np.average(y, weights=1 / rows_of[at]))
     alone = single(prep)
     for column in coded(prep):
         if too_easy(alone[column.name]):
             continue
-        found = _worst_cell(column, y, rate, prep.effective, len(prep.features))
+        found = _worst_cell(column, y, rate, prep.sample_groups, len(prep.features))
         if found is None:
             continue
         what, rows, expected, never = found
@@ -218,7 +220,7 @@ def empty_cells(prep: Prepared) -> Iterator[Finding]:
 
 
 def _worst_cell(
-    column: Coded, y: Floats, rate: float, effective: float, columns: int
+    column: Coded, y: Floats, rate: float, groups: Ints, columns: int
 ) -> tuple[str, int, float, bool] | None:
     """Return the largest pure cell whose purity chance does not explain, or None."""
     found: tuple[str, int, float, bool] | None = None
@@ -230,8 +232,10 @@ def _worst_cell(
             continue
         hits = float(y[inside].sum())
         for pure, expected, never in ((hits == 0, rate, True), (hits == rows, 1 - rate, False)):
-            due = rows * expected * effective
-            if pure and due >= enough and (found is None or due > found[2]):
+            if not pure:
+                continue
+            due = len(np.unique(groups[inside])) * expected
+            if due >= enough and (found is None or due > found[2]):
                 found = (what, rows, due, never)
     return found
 

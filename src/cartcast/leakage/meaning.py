@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from cartcast.evaluate.auc import auc_error
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.prepared import Part, Prepared, as_times
-from cartcast.leakage.statistics import auc_error
 
 __all__ = ["ENOUGH"]
 

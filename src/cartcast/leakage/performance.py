@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cartcast.errors import DataError
+from cartcast.evaluate.auc import auc
+from cartcast.evaluate.share import effective_count
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import Coded, code, folds, out_of_fold, stack
 from cartcast.leakage.prepared import Floats, Prepared
-from cartcast.leakage.statistics import Bounded, auc, auc_bounds, r2_bounds, z_for
+from cartcast.leakage.statistics import Bounded, auc_bounds, counts, r2_bounds, z_for
 
 __all__ = ["adversarial", "too_good"]
 
@@ -67,8 +69,7 @@ class _Judged:
         """Return the AUC of scores over some rows, with the bounds of their number of groups."""
         use = rows & ~np.isnan(self.y) & ~np.isnan(scores)
         y = self.y[use]
-        ratio = len(np.unique(self.groups[use])) / max(len(y), 1)
-        return auc_bounds(auc(y, scores[use]), y.sum() * ratio, (len(y) - y.sum()) * ratio, z)
+        return auc_bounds(auc(y, scores[use]), *counts(y, self.groups[use]), z)
 
     def baseline(self, rows: NDArray[np.bool_]) -> tuple[str, float] | None:
         """Return the best baseline over some rows and its AUC."""
@@ -133,7 +134,9 @@ def _judged(
 
 def _perfect_numbers(j: _Judged) -> Iterator[Finding]:
     use = ~np.isnan(j.y) & ~np.isnan(j.y_pred)
-    r2 = r2_bounds(j.y[use], j.y_pred[use], float(len(np.unique(j.groups[use]))), z_for(1))
+    r2 = r2_bounds(
+        j.y[use], j.y_pred[use], effective_count(np.ones(int(use.sum())), j.groups[use]), z_for(1)
+    )
     if r2.low >= 0.97:
         text = f"predictions explain {r2.value:.2%} of the label's variance."
         yield finding(LK405, text, r2=round(r2.value, 4), r2_low=round(r2.low, 4))
@@ -236,9 +239,7 @@ def adversarial(prep: Prepared) -> tuple[Bounded, list[tuple[str, float]]]:
         model = ExtraTreesClassifier(30, max_depth=8, min_samples_leaf=10, random_state=0)
         y_pred[~fit] = model.fit(X[fit], part[fit]).predict_proba(X[~fit])[:, 1]
     ok = ~np.isnan(y_pred)
-    ratio = len(np.unique(groups)) / len(groups)
-    counts = part[ok].sum() * ratio, (1 - part[ok]).sum() * ratio
-    area = auc_bounds(auc(part[ok], y_pred[ok]), *counts, z_for(1))
+    area = auc_bounds(auc(part[ok], y_pred[ok]), *counts(part[ok], groups[ok]), z_for(1))
     return area, (_best_alone(columns, part, fold) if area.low >= 0.8 else [])
 
 

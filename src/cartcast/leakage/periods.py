@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -9,11 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cartcast.evaluate.arrays import Vectors
+from cartcast.evaluate.auc import auc, auc_error, auc_seen_error, carriers
+from cartcast.evaluate.share import Clusters, effective_count
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.evidence import single
-from cartcast.leakage.prepared import Floats, Part, Prepared, as_times
-from cartcast.leakage.statistics import auc, auc_error, difference, share, z_for
+from cartcast.leakage.prepared import Floats, Ints, Part, Prepared, as_times
+from cartcast.leakage.statistics import difference, share, z_for
 
 __all__ = ["Periods", "periods"]
 
@@ -88,7 +92,7 @@ def power_jumps(prep: Prepared) -> Iterator[Finding]:
     found = periods(prep, prep.train)
     if found is None:
         return
-    at, y = found.at[rows], prep.train.y[rows]
+    at, y, groups = found.at[rows], prep.train.y[rows], prep.sample_groups
     z = z_for(len(prep.features) * len(found.names))
     for name, p in single(prep).items():
         if name == prep.given.time:
@@ -97,11 +101,15 @@ def power_jumps(prep: Prepared) -> Iterator[Finding]:
         each: dict[str, float] = {}
         for k, period in enumerate(found.names):
             inside, outside = at == k, (at != k) & (at >= 0)
-            a, b = (_power(y, p.y_pred, use, prep.effective) for use in (inside, outside))
+            known = ~np.isnan(p.y_pred)
+            a, b = (_power(y, p.y_pred, use & known, groups) for use in (inside, outside))
             if a is None or b is None:
                 continue
             each[period] = round(a[0], 3)
-            certain = abs(a[0] - b[0]) - z * float(np.hypot(a[1], b[1]))
+            # Were the power the same in all periods, both would have the error at that power.
+            same = auc(y[known], p.y_pred[known])
+            error = [max(auc_error(same, *carriers(v)), auc_seen_error(v)) for _, v in (a, b)]
+            certain = abs(a[0] - b[0]) - z * math.hypot(*error)
             if certain > 0.05 and (worst is None or certain > worst[0]):
                 worst = (certain, period, a[0], b[0])
         if worst is not None:
@@ -126,15 +134,13 @@ def _jump(
 
 
 def _power(
-    y: Floats, y_pred: Floats, use: NDArray[np.bool_], effective: float
-) -> tuple[float, float] | None:
-    use = use & ~np.isnan(y_pred)
-    positives = float(y[use].sum())
-    negatives = float(use.sum() - positives)
-    if positives < 20 or negatives < 20:
-        return None
-    value = auc(y[use], y_pred[use])
-    return value, auc_error(value, positives * effective, negatives * effective)
+    y: Floats, y_pred: Floats, use: NDArray[np.bool_], groups: Ints
+) -> tuple[float, Vectors] | None:
+    """Return the AUC of some rows, and the rows; None with fewer than 20 groups of a class."""
+    v = Vectors(
+        y[use], y_pred[use], np.ones(int(use.sum())), np.unique(groups[use], return_inverse=True)[1]
+    )
+    return (auc(v.y_obs, v.y_pred), v) if min(carriers(v)) >= 20 else None
 
 
 @check(
@@ -146,8 +152,9 @@ def prevalence_shift(prep: Prepared) -> Iterator[Finding]:
     shares = []
     for part in (prep.train, prep.test):
         at = np.flatnonzero(part.known)
-        ratio = len(np.unique(prep.groups(part, at))) / max(len(at), 1)
-        shares.append(share(part.positives * ratio, len(at) * ratio, z_for(1)))
+        found = Clusters.of(part.y[at], np.ones(len(at)), prep.groups(part, at))
+        of = found.size
+        shares.append(share(found.x / max(found.n, 1) * of, of, z_for(1), found.freedom))
     gap = difference(shares[1], shares[0])
     certain = max(gap.low, -gap.high, 0.0)
     if certain > 0.1 * max(shares[0].value, 1e-9) and certain > 0.002:
@@ -179,7 +186,12 @@ def _dark(prep: Prepared, part: Part, found: Periods, clock: bool) -> Iterator[F
     silent = np.zeros(size, bool)
     if prep.label != "one class":
         rate = hits[hits > 0].sum() / max(known[hits > 0].sum(), 1)
-        due = known * rate * prep.effective
+        seen = np.flatnonzero(inside & part.known)
+        groups, period = prep.groups(part, seen), found.at[seen]
+        ones = np.ones(len(seen))
+        due = rate * np.array(
+            [effective_count(ones[period == k], groups[period == k]) for k in range(size)]
+        )
         silent = (hits == 0) & (due >= -np.log(0.001 / size) + 10)
     for what, dark in (("no label at all", unlabelled), ("not one outcome", silent)):
         if not dark.any():

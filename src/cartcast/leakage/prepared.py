@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.leakage.given import AuditInput
 
-__all__ = ["MAX_CELLS", "MAX_ROWS", "Part", "Prepared", "once", "prepare", "to_pandas"]
+__all__ = [
+    "MAX_CELLS",
+    "MAX_ROWS",
+    "Floats",
+    "Ints",
+    "Part",
+    "Prepared",
+    "once",
+    "prepare",
+    "to_pandas",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -185,10 +195,9 @@ class Prepared:
         return codes
 
     @cached_property
-    def effective(self) -> float:
-        """Independent groups per row of the training sample: rows of one group are not news."""
-        groups = self.groups(self.train, self.train_at)
-        return len(np.unique(groups)) / max(len(groups), 1)
+    def sample_groups(self) -> Ints:
+        """Group of each row of the training sample: rows of one group are not news."""
+        return self.groups(self.train, self.train_at)
 
 
 def once(make: Callable[[Prepared], Made]) -> Callable[[Prepared], Made]:

@@ -16,6 +16,7 @@ from cartcast.features import FeatureSet
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.live import _MOST_KEPT, Handle, State, _enlarge, _key, learn, text_of
+from cartcast.features.shop_clock import SHOP_TIME, ShopClock
 from cartcast.live.event import Event
 
 __all__ = ["Columns", "Fold", "Row"]
@@ -41,8 +42,9 @@ class Row(NamedTuple):
 class Fold(Handle):
     """A feature set's handle whose registers are filled by `Columns`."""
 
-    def __init__(self, features: FeatureSet, clock: Clock) -> None:
+    def __init__(self, features: FeatureSet, clock: Clock, zone: str | None = None) -> None:
         super().__init__(features, clock)
+        self.shop_clock = ShopClock(zone)
         self.pick: Callable[[Any], tuple[Any, ...]]
         self.held: tuple[int, ...]
         self.columns = Columns([self])
@@ -135,11 +137,12 @@ class Columns:
 
         self.time: int | None = None
         self._clock = folds[0].clock
+        self._shop_time = folds[0].shop_clock.local
         clocks = clock_columns(self._clock)
         texts: dict[str, int] = {}
         numbers: dict[str, int] = {}
         keys: dict[str, int] = {}
-        times: dict[Any, int] = {"event_time": 0, "@history": 1}
+        times: dict[Any, int] = {"event_time": 0, SHOP_TIME: 1, "@history": 2}
         wanted: list[tuple[Fold, list[tuple[dict[Any, int], Any]]]] = []
         for fold in folds:
             places: list[tuple[dict[Any, int], Any]] = []
@@ -175,7 +178,7 @@ class Columns:
         self._times = tuple(times)
         self.reads_extra = any(n not in _FIELDS for n in (*texts, *numbers, *keys))
         # The usual case: a clock, so that every event has a time, and the log's own columns.
-        self._plain = self._clock == "time" and len(times) == 2 and not keys
+        self._plain = self._clock == "time" and len(times) == 3 and not keys
         self._plain = self._plain and not self.reads_extra
         self.texts: tuple[Any, ...] = ()
         self.values: tuple[Any, ...] = ()
@@ -197,7 +200,10 @@ class Columns:
         self.time = moment
         self.texts = texts
         if self._plain:
-            self.values = (*words, *numbers, NOTHING if moment is None else moment, _NAN)
+            if moment is None:
+                self.values = (*words, *numbers, NOTHING, NOTHING, _NAN)
+            else:
+                self.values = (*words, *numbers, moment, self._shop_time(moment), _NAN)
             return
         if self.reads_extra:
             for name, number in zip(self._names[1], numbers, strict=True):
@@ -209,6 +215,8 @@ class Columns:
     def _time(self, column: str | None, event: Event) -> Any:
         if column == "event_time":
             return NOTHING if self.time is None else self.time
+        if column == SHOP_TIME:
+            return NOTHING if self.time is None else self._shop_time(self.time)
         if column == "@history":
             return _NAN
         seconds = event.session_seconds if column is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,7 +53,7 @@ class ModelScorer:
 
     Attributes:
         version: run id and model, as in stored scores.
-        fingerprint: of the feature set of the states.
+        fingerprint: of the states: of their feature set, and of the shop's zone.
         reads_history: whether features read the visitor's earlier sessions.
         rules: of the sessions that the run was trained on.
     """
@@ -66,19 +67,23 @@ class ModelScorer:
         segments: tuple[FeatureSet, SegmentModel] | None,
         missing: Mapping[str, str],
     ) -> None:
-        clock = run["source"]["clock"]
+        clock, zone = run["source"]["clock"], run["source"].get("zone")
         self.version = f"{run['run_id']}/{run['champion']}"
         self.fingerprint = features.fingerprint
+        if zone not in (None, "UTC"):
+            # States hold times by this zone's clock: a model of another must not go on with them.
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{zone}".encode()).hexdigest()
         self.features = features
         gap = float(run["source"].get("session_gap") or 1800.0)
         self.rules = Rules(
             session_gap=gap,
             late_window=min(Rules.late_window, gap / 2),
             session_breaks=tuple(run["source"].get("session_breaks") or ()),
+            zone=zone,
         )
         self._run = run
         self._missing = dict(missing)
-        self._fold = Fold(features, clock)
+        self._fold = Fold(features, clock, zone)
         self.reads_history = bool(features.program.history)
         kinds = {n.removeprefix("@earlier:") for n in features.program.history if ":" in n}
         if segments is not None:
@@ -90,7 +95,7 @@ class ModelScorer:
         self._declared = ""
         if segments is not None:
             declared, model = segments
-            fold = Fold(declared, clock)
+            fold = Fold(declared, clock, zone)
             self._segments = (fold, model)
             self._declared = declared.fingerprint
             self.reads_history = self.reads_history or bool(declared.program.history)
@@ -180,7 +185,7 @@ class ModelScorer:
             "model": self._run["champion"],
             "created": self._run.get("created"),
             "target": self._run["target"]["name"],
-            "feature_set": self.fingerprint,
+            "feature_set": self.features.fingerprint,
             "features": [
                 {"name": name, "unit": feature.unit, "dtype": feature.dtype}
                 for name, feature in self.features.features.items()

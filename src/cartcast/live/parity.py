@@ -11,7 +11,7 @@ import asyncio
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.findings import declare, finding
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
-from cartcast.live.session import Rules, Session
+from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
+from cartcast.score import require_zone
 
 __all__ = ["TOLERANCE", "Difference", "Parity", "parity", "require_parity"]
 
@@ -154,8 +155,16 @@ def parity(
             log = sources[0]
         else:
             say("reading", None)
-            gap = scorer.rules.session_gap
-            log = events.load(*sources, layout=layout, session_gap=gap, folder=f"{work}/log")
+            rules = scorer.rules
+            log = events.load(
+                *sources,
+                layout=layout,
+                session_gap=rules.session_gap,
+                session_breaks=rules.session_breaks,
+                zone=rules.zone or "UTC",
+                folder=f"{work}/log",
+            )
+        require_zone(log, scorer.rules.zone)
         say("batch table", None)
         table = scorer.features.replay(log, at="every click")
         if url is None:
@@ -266,12 +275,7 @@ async def _in_process(
 async def _store(
     scorer: ModelScorer, folder: Path | None, moment: list[int], watch: Any
 ) -> MemoryStore:
-    rules = Rules(
-        session_gap=scorer.rules.session_gap,
-        session_breaks=scorer.rules.session_breaks,
-        late_window=scorer.rules.late_window,
-        session_ttl=2_592_000.0,
-    )
+    rules = replace(scorer.rules, session_ttl=2_592_000.0)
     store = MemoryStore(
         scorer, rules, folder, "write" if folder else "none", lambda: moment[0], sweeps=False
     )

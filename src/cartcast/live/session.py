@@ -23,7 +23,8 @@ class Rules:
 
     Attributes:
         session_gap: seconds without an event after which a new session starts.
-        session_breaks: further reasons: `midnight` (UTC), `campaign`, `purchase`.
+        session_breaks: further reasons: `midnight`, `campaign`, `purchase`.
+        zone: the shop's clock, for midnights; None is UTC.
         late_window: seconds behind the session's newest event that an event is still put right.
         max_events: events that one session may hold.
         max_kept: events kept per session for putting late ones right.
@@ -33,6 +34,7 @@ class Rules:
 
     session_gap: float = 1800.0
     session_breaks: tuple[str, ...] = ()
+    zone: str | None = None
     late_window: float = 120.0
     max_events: int = 10_000
     max_kept: int = 256

@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 import xxhash
 
+from cartcast.features.shop_clock import ShopClock
 from cartcast.live.event import Event
 from cartcast.live.rest import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
@@ -87,6 +88,7 @@ class Sessions:
         self._gap = int(rules.session_gap * 1e6)
         self._window = int(rules.late_window * 1e6)
         self._midnight = "midnight" in rules.session_breaks
+        self._shop_time = ShopClock(rules.zone).local
         self._campaign = "campaign" in rules.session_breaks
         self._purchase = "purchase" in rules.session_breaks
 
@@ -244,7 +246,7 @@ class Sessions:
         last = session.last_time
         if when - last > self._gap:
             return True
-        if self._midnight and when // _DAY != last // _DAY:
+        if self._midnight and self._shop_time(when) // _DAY != self._shop_time(last) // _DAY:
             return True
         if self._campaign and event.campaign is not None and event.campaign != session.campaign:
             return True

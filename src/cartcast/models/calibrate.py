@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.isotonic import isotonic_regression
-from sklearn.linear_model import LogisticRegression
 
 from cartcast.errors import DataError, UsageError
+from cartcast.evaluate.arrays import codes_of
+from cartcast.evaluate.share import effective_count
+from cartcast.models.platt import platt
 from cartcast.models.prior import to_prevalence
 from cartcast.models.stack import logit
 from cartcast.models.table import binary_labels, row_weights
@@ -20,10 +22,10 @@ __all__ = ["ISOTONIC_POSITIVES", "SIGMOID_POSITIVES", "Calibrated", "calibrate",
 Floats = NDArray[np.float64]
 
 ISOTONIC_POSITIVES = 1000
-"""At least this many rows of the rarer class: isotonic; the free shape overfits with fewer."""
+"""At least this many visitors of the rarer class: isotonic; the free shape overfits with fewer."""
 
 SIGMOID_POSITIVES = 20
-"""Fewer than this many of the rarer class: no calibration, since the sigmoid would be a guess."""
+"""Fewer than this many visitors of the rarer class: no calibration; a sigmoid would be a guess."""
 
 
 TAIL = 0.01
@@ -41,29 +43,31 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.estimator = estimator
         self.method = method
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Calibrated:
-        """Learn the curve on validation rows, which the estimator must not have seen."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Calibrated:
+        """Learn the curve on validation rows, which the estimator must not have seen.
+
+        `groups`: the visitor of each row, since rows of one visitor are not news.
+        """
         labels = binary_labels(y)
         p = np.asarray(self.estimator.predict_proba(X)[:, 1], dtype=np.float64)
-        return self.fit_curve(p, labels, sample_weight)
+        return self.fit_curve(p, labels, sample_weight, groups)
 
-    def fit_curve(self, p: Floats, labels: Any, sample_weight: Any = None) -> Calibrated:
+    def fit_curve(
+        self, p: Floats, labels: Any, sample_weight: Any = None, groups: Any = None
+    ) -> Calibrated:
         """Learn the curve from probabilities and labels that are at hand."""
         labels = binary_labels(labels)
         weights = row_weights(sample_weight, len(labels))
-        rarest = int(np.bincount(labels, minlength=2).min())
+        independent, news = _independent(labels, weights, groups)
         self.classes_ = np.array([0, 1])
-        self.method_ = self._rule(rarest)
+        self.method_ = self._rule(independent)
         if self.method_ == "isotonic":
             self.x_, self.y_ = _centred(p, labels, weights)
         elif self.method_ == "sigmoid":
-            line = LogisticRegression(C=1e6, max_iter=1000)
-            line.fit(logit(p).reshape(-1, 1), labels, sample_weight=weights)
-            self.slope_ = float(line.coef_[0, 0])
-            self.offset_ = float(line.intercept_[0])
+            self.slope_, self.offset_ = platt(logit(p), labels, weights, news)
         return self
 
-    def _rule(self, rarest: int) -> str:
+    def _rule(self, rarest: float) -> str:
         known = ("auto", "isotonic", "sigmoid", "none")
         if self.method not in known:
             raise UsageError(f"calibration must be one of {', '.join(known)}, got {self.method!r}.")
@@ -92,6 +96,19 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
 
 
+def _independent(
+    labels: NDArray[np.int64], weights: Floats | None, groups: Any
+) -> tuple[float, float]:
+    """Return how many visitors of equal weight carry the rarer class, and visitors per row."""
+    w = np.ones(len(labels)) if weights is None else weights
+    codes = codes_of(groups, len(labels))
+    found = []
+    for side in (labels == 1, labels == 0):
+        count = effective_count(w[side], codes[side])
+        found.append((count, count / int(side.sum())))
+    return min(found)
+
+
 def _centred(p: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tuple[Floats, Floats]:
     """Return the points of a strictly increasing isotonic curve.
 
@@ -117,12 +134,18 @@ def _centred(p: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tu
 
 
 def calibrate(
-    estimator: Any, X: Any, y: Any, sample_weight: Any = None, method: str = "auto"
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    method: str = "auto",
+    groups: Any = None,
 ) -> Calibrated:
     """Return the fitted `estimator` with its probabilities calibrated on validation rows.
 
-    `auto` takes isotonic from `ISOTONIC_POSITIVES` rows of the rarer class, a sigmoid of the
-    log-odds (Platt) from `SIGMOID_POSITIVES`, and leaves the probabilities alone below.
+    `auto` takes isotonic from `ISOTONIC_POSITIVES` visitors (`groups`; rows without) of the rarer
+    class, a sigmoid of the log-odds (`platt`) from `SIGMOID_POSITIVES`, and leaves the
+    probabilities alone below.
 
     Raises:
         DataError: validation has one class only.
@@ -130,4 +153,4 @@ def calibrate(
     """
     if not hasattr(estimator, "predict_proba"):
         raise DataError(f"{type(estimator).__name__} gives no probabilities to calibrate.")
-    return Calibrated(estimator, method).fit(X, y, sample_weight)
+    return Calibrated(estimator, method).fit(X, y, sample_weight, groups)

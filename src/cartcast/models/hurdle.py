@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 
 from cartcast.errors import DataError
+from cartcast.evaluate.arrays import codes_of
+from cartcast.evaluate.share import effective_count
 from cartcast.models.encode import as_frame
 from cartcast.models.table import amounts, row_weights
 
@@ -19,7 +21,7 @@ __all__ = ["MIN_BUYERS", "Hurdle"]
 Floats = NDArray[np.float64]
 
 MIN_BUYERS = 50
-"""With fewer buyers than this in training, the amount given purchase is their mean."""
+"""With fewer buying visitors than this in training, the amount given purchase is their mean."""
 
 
 class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -27,7 +29,8 @@ class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     `classifier` learns whether the amount is positive; `amount` learns the logarithm of positive
     amounts. The way back from the logarithm uses a smearing factor, the ratio of the mean amount
-    to the mean exponential of out-of-fold predictions, so that the mean over buyers is right
+    to the mean exponential of out-of-fold predictions (whole visitors are held out, for a model
+    knows again whom it has seen), so that the mean over buyers is right
     (after Duan 1983, doi:10.1080/01621459.1983.10478017, as a ratio, which a heavy tail moves
     less). `classifier=None` means every row has an amount.
 
@@ -35,7 +38,7 @@ class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         classifier_: fitted classifier, or None when every training amount is positive.
         amount_: fitted model of the log amount, or None with fewer than `MIN_BUYERS` buyers.
         smearing_: factor that `exp(log prediction)` is multiplied by.
-        buyers_: training rows with a positive amount.
+        buyers_: visitors of equal weight with a positive amount in training.
         mean_amount_: their (weighted) mean amount.
     """
 
@@ -45,8 +48,8 @@ class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.folds = folds
         self.seed = seed
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Hurdle:
-        """Fit on rows `X` with amounts `y` (0 = no purchase).
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Hurdle:
+        """Fit on rows `X` with amounts `y` (0 = no purchase); `groups` is the visitor of a row.
 
         Raises:
             DataError: an amount is negative or missing, or no row has a positive one.
@@ -68,11 +71,14 @@ class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             self.classifier_ = clone(self.classifier)
             self.classifier_.fit(frame, bought.astype(int), sample_weight=weights)
         part = None if weights is None else weights[bought]
-        self._fit_amount(frame[bought], values[bought], part)
+        self._fit_amount(frame[bought], values[bought], part, codes_of(groups, len(values))[bought])
         return self
 
-    def _fit_amount(self, frame: Any, values: Floats, weights: Floats | None) -> None:
-        self.buyers_ = len(values)
+    def _fit_amount(
+        self, frame: Any, values: Floats, weights: Floats | None, groups: NDArray[np.int64]
+    ) -> None:
+        w = np.ones(len(values)) if weights is None else weights
+        self.buyers_ = round(effective_count(w, groups))
         self.mean_amount_ = float(np.average(values, weights=weights))
         self.amount_ = None
         self.smearing_ = 1.0
@@ -82,8 +88,8 @@ class Hurdle(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             return
         logs = np.log(values)
         held = np.empty(len(values))
-        splitter = KFold(self.folds, shuffle=True, random_state=self.seed)
-        for fit, test in splitter.split(logs):
+        splitter = GroupKFold(self.folds, shuffle=True, random_state=self.seed)
+        for fit, test in splitter.split(logs, groups=groups):
             inner = None if weights is None else weights[fit]
             model = clone(self.amount).fit(frame.iloc[fit], logs[fit], sample_weight=inner)
             held[test] = model.predict(frame.iloc[test])

@@ -2,7 +2,7 @@
 
 A conformal interval over all sessions may reach 90 % by covering every session that does not buy
 and few that do. Here the interval is for the amount *if* there is a purchase, calibrated on buyers
-only; beside it stands P(buy). `coverage_by_part` counts both kinds.
+only; beside it stands P(buy). `evaluate.revenue.coverage` counts both kinds.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from cartcast.errors import DataError, UsageError
+from cartcast.evaluate.arrays import codes_of
+from cartcast.evaluate.share import effective_count
 from cartcast.models.encode import as_frame
 from cartcast.models.table import amounts, row_weights
 
-__all__ = ["AmountInterval", "PlainInterval", "conformal_quantile", "coverage_by_part"]
+__all__ = ["AmountInterval", "PlainInterval", "conformal_quantile"]
 
 Floats = NDArray[np.float64]
 
 
-def conformal_quantile(scores: Any, level: float, sample_weight: Any = None) -> float:
+def conformal_quantile(
+    scores: Any, level: float, sample_weight: Any = None, groups: Any = None
+) -> float:
     """Return the value that a new score stays below with probability `level`.
 
     The `ceil((n + 1) level)`-th smallest of n scores (Vovk et al. 2005; Lei et al. 2018,
     doi:10.1080/01621459.2017.1307116); infinite when n is too small for the level. With weights
-    the new row counts with the mean weight.
+    the new row counts with the mean weight; with `groups` (visitors) it comes with a new visitor,
+    who counts with the mean weight of a visitor (Dunn, Wasserman and Ramdas 2023,
+    doi:10.1080/01621459.2022.2060112).
 
     Raises:
         UsageError: `level` is not within 0 and 1.
@@ -42,7 +47,10 @@ def conformal_quantile(scores: Any, level: float, sample_weight: Any = None) -> 
     weights = row_weights(sample_weight, len(values))
     w = np.ones(len(values)) if weights is None else weights
     order = np.argsort(values, kind="stable")
-    passed = np.cumsum(w[order]) / (w.sum() + 1.0)
+    rows_each = len(values) / effective_count(w, codes_of(groups, len(values)))
+    # Without groups the new row is one row; weights alone leave it one row, too.
+    new = rows_each if groups is not None else 1.0
+    passed = np.cumsum(w[order]) / (w.sum() + new)
     # The small slack undoes rounding in the sum: 90 of 100 must count as 0.9.
     reached = np.flatnonzero(passed >= level - 1e-12)
     return float(values[order[reached[0]]]) if len(reached) else float("inf")
@@ -53,25 +61,29 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
 
     `amount` is a fitted `Hurdle` (`predict_given_purchase`, `predict`). `fit` takes validation
     rows of buyers, which the model has not seen. Each end is calibrated on its own share of
-    (1 - level) / 2, and apart for low and high expected revenue (`bins` groups with at least
-    `bin_buyers` buyers), so that the interval also holds for the sessions that matter most.
+    (1 - level) / 2, and apart for low and high expected revenue (up to `bins` groups with at least
+    `bin_buyers` buying visitors each), so that the interval holds in each of them, the tenth with
+    the highest expected revenue too: with ten groups its coverage is its own. With fewer buyers
+    the groups are wider, and inside one of them coverage differs; `groups_` says how many there
+    are.
 
     Attributes:
         edges_: inner edges of the bins of expected revenue.
+        groups_: number of bins.
         low_, high_: log distance below and above the prediction, by bin.
-        buyers_: validation buyers used.
+        buyers_: buying visitors of equal weight used.
     """
 
     def __init__(
-        self, amount: Any, level: float = 0.9, bins: int = 4, bin_buyers: int = 80
+        self, amount: Any, level: float = 0.9, bins: int = 10, bin_buyers: int = 40
     ) -> None:
         self.amount = amount
         self.level = level
         self.bins = bins
         self.bin_buyers = bin_buyers
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AmountInterval:
-        """Calibrate on rows `X` of buyers with amounts `y`.
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> AmountInterval:
+        """Calibrate on rows `X` of buyers with amounts `y`; `groups` is the visitor of a row.
 
         Raises:
             DataError: an amount is not positive, or there are too few buyers for the level.
@@ -86,33 +98,36 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
         w = np.ones(len(values)) if weights is None else weights
         tail = (1 - self.level) / 2
         needed = int(np.ceil(round(1 / tail, 9))) - 1
-        if len(values) < needed:
+        codes = codes_of(groups, len(values))
+        independent = effective_count(w, codes)
+        if independent < needed:
             raise DataError(
                 f"an interval of level {self.level:g} needs {needed} buyers to calibrate on, "
-                f"got {len(values)}; take a lower level or more data."
+                f"got {independent:.0f}; take a lower level or more data."
             )
         said = np.log(self._said(X))
         gap = np.log(values) - said
-        self.buyers_ = len(values)
-        parts = max(1, min(self.bins, len(values) // max(self.bin_buyers, needed)))
+        self.buyers_ = round(independent)
+        parts = max(1, min(self.bins, int(independent) // max(self.bin_buyers, needed)))
+        self.groups_ = parts
         expected = self._expected(X)
         self.edges_ = np.quantile(expected, np.arange(1, parts) / parts)
         bins = np.searchsorted(self.edges_, expected)
-        whole = [self._ends(gap, w, tail)]
+        whole = self._ends(gap, w, codes, tail)
         ends = [
-            self._ends(gap[bins == b], w[bins == b], tail)
-            if (bins == b).sum() >= needed
-            else whole[0]
-            for b in range(parts)
+            self._ends(gap[inside], w[inside], codes[inside], tail)
+            if effective_count(w[inside], codes[inside]) >= needed
+            else whole
+            for inside in (bins == b for b in range(parts))
         ]
         self.low_ = np.asarray([low for low, _ in ends])
         self.high_ = np.asarray([high for _, high in ends])
         return self
 
     @staticmethod
-    def _ends(gap: Floats, w: Floats, tail: float) -> tuple[float, float]:
-        low = conformal_quantile(-gap, 1 - tail, w)
-        high = conformal_quantile(gap, 1 - tail, w)
+    def _ends(gap: Floats, w: Floats, codes: NDArray[np.int64], tail: float) -> tuple[float, float]:
+        low = conformal_quantile(-gap, 1 - tail, w, codes)
+        high = conformal_quantile(gap, 1 - tail, w, codes)
         widest = float(np.abs(gap).max())
         return min(low, widest), min(high, widest)
 
@@ -150,56 +165,3 @@ class PlainInterval(BaseEstimator):  # type: ignore[misc]
         """Return the low and high end of the revenue, each of shape (rows,)."""
         said = np.asarray(self.model.predict(X), dtype=np.float64)
         return np.maximum(said - self.reach_, 0.0), said + self.reach_
-
-
-def coverage_by_part(
-    amount: Any,
-    low: Any,
-    high: Any,
-    expected: Any,
-    *,
-    level: float = 0.9,
-    draws: int = 500,
-    seed: int = 42,
-) -> pd.DataFrame:
-    """Return the share of rows within the interval: of all, of buyers, of the top decile's buyers.
-
-    The top decile is that of `expected` revenue. For an interval *given purchase* read the rows of
-    buyers; the row `all` shows what a plain interval makes its level with. Ends are bootstrap
-    percentiles over rows at 95 %; a part without rows has null figures.
-
-    Args:
-        amount: observed amounts, 0 without a purchase, shape (rows,).
-        low: low ends, shape (rows,).
-        high: high ends, shape (rows,).
-        expected: expected revenue, shape (rows,).
-        level: nominal level, repeated in the table.
-        draws: bootstrap draws.
-        seed: their seed.
-    """
-    paid = np.asarray(amount, dtype=np.float64)
-    inside = (paid >= np.asarray(low)) & (paid <= np.asarray(high))
-    width = np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64)
-    said = np.asarray(expected, dtype=np.float64)
-    top = np.zeros(len(said), dtype=bool)
-    top[np.argsort(-said, kind="stable")[: max(1, len(said) // 10)]] = True
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[Any, ...]] = []
-    for name, part in (
-        ("all", np.ones(len(paid), dtype=bool)),
-        ("buyers", paid > 0),
-        ("top decile", top),
-        ("buyers of the top decile", top & (paid > 0)),
-    ):
-        hits = inside[part]
-        n = len(hits)
-        if not n:
-            rows.append((name, 0, level, None, None, None, None))
-            continue
-        # A mean of 0/1 resampled n times is a binomial share: no need to draw rows.
-        drawn = rng.binomial(n, hits.mean(), draws) / n
-        ends = np.quantile(drawn, [0.025, 0.975])
-        middle = float(np.median(width[part]))
-        rows.append((name, n, level, float(hits.mean()), float(ends[0]), float(ends[1]), middle))
-    columns = ["part", "n", "level", "coverage", "low", "high", "median_width"]
-    return pd.DataFrame(rows, columns=columns)

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.kernel_approximation import Nystroem
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, SVR, LinearSVC
+
+from cartcast.models.platt import platt
 
 __all__ = ["KERNEL_ROWS", "KernelClassifier", "KernelRegressor"]
 
@@ -67,9 +69,8 @@ class KernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             fit = held = rows
         first = self._machine(exact, len(fit), X)
         self._fit(first, X[fit], labels[fit], weights[fit])
-        scores = first.decision_function(X[held]).reshape(-1, 1)
-        self.sigmoid_ = LogisticRegression(C=1e6, max_iter=1000)
-        self.sigmoid_.fit(scores, labels[held], sample_weight=weights[held])
+        scores = np.asarray(first.decision_function(X[held]), dtype=np.float64)
+        self.slope_, self.offset_ = platt(scores, labels[held], weights[held])
         self.machine_ = self._machine(exact, len(labels), X)
         self._fit(self.machine_, X, labels, weights)
         return self
@@ -93,8 +94,9 @@ class KernelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Floats) -> Floats:
         """Return probabilities, shape (rows, 2)."""
-        scores = self.machine_.decision_function(X).reshape(-1, 1)
-        return np.asarray(self.sigmoid_.predict_proba(scores), dtype=np.float64)
+        odds = self.slope_ * np.asarray(self.machine_.decision_function(X)) + self.offset_
+        p = 1 / (1 + np.exp(-odds))
+        return np.column_stack([1 - p, p])
 
     def predict(self, X: Floats) -> NDArray[np.int64]:
         """Return 1 where the probability is at least one half."""

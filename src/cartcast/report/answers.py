@@ -62,6 +62,19 @@ def span(value: Any, low: Any, high: Any, unit: str, currency: str | None = None
     return f"{shown} ({number(low, unit, currency)} to {number(high, unit, currency)})"
 
 
+def scored(
+    score: str, value: Any, low: Any, high: Any, unit: str, currency: str | None = None
+) -> str:
+    """Return a score with its interval in words, or that too few buyers carry it.
+
+    >>> scored("roc_auc", 0.9, None, None, "points")
+    'too few buyers'
+    """
+    from cartcast.evaluate.intervals import TOO_FEW, unsaid
+
+    return TOO_FEW if unsaid(score, value, low) else span(value, low, high, unit, currency)
+
+
 def headline(e: Evidence) -> str:
     """Return the answer in one or two sentences."""
     if e.run.blocking:
@@ -196,7 +209,7 @@ def good(e: Evidence) -> str:
     kind = e.run.kind
     metric, shown = MAIN[kind], SHOWN[kind]
     name = {"roc_auc": "ROC AUC", "spearman": "Rank correlation"}[shown]
-    value = span(*e.run.score(e.run.champion, shown), "points")
+    value = scored(shown, *e.run.score(e.run.champion, shown), "points")
     text = f"{name} of {_words(e.run.champion)}: {value}."
     base = e.best_baseline
     if base is None or base == e.run.champion or metric not in e.gains:
@@ -218,7 +231,7 @@ def calibrated(e: Evidence) -> str:
     bins = len(e.reliability)
     held = bins - e.outside
     text = f"{held} of {bins} groups hold what was said of them within 90 % intervals"
-    text += f"; the mean gap is {span(value, low, high, 'share')}"
+    text += f"; the mean gap is {scored('ece', value, low, high, 'share')}"
     return text + f", of which {number(chance, 'share')} is to be expected by chance."
 
 

@@ -9,6 +9,7 @@ from cartcast.charts import scores as scores_chart
 from cartcast.charts import segments as segments_chart
 from cartcast.charts import slices as slices_chart
 from cartcast.charts.theme import number
+from cartcast.evaluate.intervals import sayable
 from cartcast.evaluate.scores import SCORES
 from cartcast.report import answers, drivers, revenue
 from cartcast.report.block import Block, made, plain
@@ -37,7 +38,7 @@ def _metric_words(metric: str) -> str:
 
 def _by_click(e: Evidence) -> Block | None:
     metric = SHOWN[e.run.kind]
-    table = e.sliced("click", metric).dropna(subset=["value"])
+    table = sayable(e.sliced("click", metric), metric)
     models = [m for m in (e.run.champion, *e.run.baselines) if m in set(table["model"])]
     table = table[table["model"].isin(models)]
     mine = table[table["model"] == e.run.champion].sort_values("click")
@@ -60,7 +61,7 @@ def _by_click(e: Evidence) -> Block | None:
 
 def _models(e: Evidence) -> Block | None:
     metric = SHOWN[e.run.kind]
-    table = e.models[e.models["metric"] == metric].dropna(subset=["value"])
+    table = sayable(e.models[e.models["metric"] == metric], metric)
     if len(table) < 2:
         return None
     words = f"{_metric_words(metric)} of every model on the same test rows, with 90 % intervals."
@@ -109,7 +110,7 @@ def _those(e: Evidence) -> str:
 def _slices(e: Evidence) -> Block | None:
     metric = SHOWN[e.run.kind]
     table = e.sliced(None, metric)
-    table = table[table["model"] == e.run.champion].dropna(subset=["value"])
+    table = sayable(table[table["model"] == e.run.champion], metric)
     if table.empty:
         return None
     overall = e.run.score(e.run.champion, metric)[0]

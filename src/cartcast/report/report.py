@@ -10,6 +10,7 @@ from typing import Any
 
 from cartcast.atomic import write_text
 from cartcast.charts.theme import PALETTES, fade, number
+from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.evaluate.scores import SCORES
 from cartcast.findings import Finding
 from cartcast.report import answers
@@ -165,7 +166,8 @@ def _models(e: Evidence) -> list[dict[str, Any]]:
             ends = ""
             if low is not None and high is not None:
                 ends = " to ".join(number(x, unit, e.run.currency) for x in (low, high))
-            cells.append((number(value, unit, e.run.currency), ends))
+            shown = TOO_FEW if unsaid(metric, value, low) else number(value, unit, e.run.currency)
+            cells.append((shown, ends))
         role = "champion" if name == e.run.champion else ""
         role = "baseline" if name in e.run.baselines else role
         rows.append(

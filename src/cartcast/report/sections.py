@@ -86,7 +86,8 @@ def _figures(e: Evidence) -> Section:
     shown = [e.run.champion, *[b for b in e.run.baselines if b != e.run.champion]]
     for metric in metrics:
         cells = [
-            answers.span(*e.run.score(m, metric), unit_of(metric), e.run.currency) for m in shown
+            answers.scored(metric, *e.run.score(m, metric), unit_of(metric), e.run.currency)
+            for m in shown
         ]
         rows.append((SCORES[metric].title, *cells))
     heads = ("test, 90 % interval over visitors", *[m.replace("_", " ") for m in shown])
@@ -135,7 +136,7 @@ def _by_click(e: Evidence) -> Section:
         mine = by.get(e.run.champion)
         if mine is None:
             continue
-        cells = [answers.span(mine["value"], mine["low"], mine["high"], "points")]
+        cells = [answers.scored(metric, mine["value"], mine["low"], mine["high"], "points")]
         cells += [
             number(by[b]["value"] if b in by else None, "points")
             for b in e.run.baselines
@@ -171,7 +172,7 @@ def _slices(e: Evidence) -> Section:
         (
             str(r["slice_by"]),
             str(r["slice"]),
-            answers.span(r["value"], r["low"], r["high"], "points"),
+            answers.scored(metric, r["value"], r["low"], r["high"], "points"),
             number(int(r["n"])),
         )
         for r in table.to_dict("records")

@@ -105,7 +105,12 @@ def fit_classifier(
             method = "none"
         else:
             model = calibrate(
-                model, validation.X, validation.label, validation.weight, options.calibration
+                model,
+                validation.X,
+                validation.label,
+                validation.weight,
+                options.calibration,
+                validation.groups,
             )
             method = model.method_
         facts = {
@@ -140,7 +145,7 @@ def fit_regressor(
         train = parts["train"]
         jobs, seed = options.threads, options.seed
         model = declaration.make(seed, len(train), categorical, jobs, **(params or {}))
-        model.fit(train.X, train.label, sample_weight=train.weight)
+        fit_part(model, train, ordered)
         facts = {
             "kind": "regressor",
             "reads": declaration.reads,

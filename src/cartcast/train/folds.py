@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.errors import DataError
 from cartcast.train.choose import DECLARATIONS
@@ -37,7 +38,8 @@ def out_of_fold(fitted: Fitted, q: Question, options: Options) -> Fitted:
         model = declaration.make(
             options.seed, len(fit), q.rows.categorical, options.threads, **fitted.facts["params"]
         )
-        model.fit(rows.X.iloc[fit], rows.label[fit], sample_weight=rows.weight[fit])
+        told = {"groups": rows.groups[fit]} if has_fit_parameter(model, "groups") else {}
+        model.fit(rows.X.iloc[fit], rows.label[fit], sample_weight=rows.weight[fit], **told)
         predicted[held] = _predict(model, rows.X.iloc[held], q.kind)
     return replace(fitted, predictions={**fitted.predictions, "test": predicted})
 
@@ -49,8 +51,13 @@ def _predict(model: Any, X: pd.DataFrame, kind: str) -> Any:
 def _folds(
     label: Any, groups: Any, table: pd.DataFrame, folds: int, seed: int, kind: str
 ) -> Iterator[tuple[Any, Any]]:
+    visitors = table["visitor_id"].notna().any()
     if kind == "regressor":
-        yield from KFold(folds, shuffle=True, random_state=seed).split(label)
+        if visitors:
+            whole = GroupKFold(folds, shuffle=True, random_state=seed)
+            yield from whole.split(label, groups=groups)
+        else:
+            yield from KFold(folds, shuffle=True, random_state=seed).split(label)
         return
     rarer = int(min((label > 0).sum(), (label <= 0).sum()))
     if rarer < folds:
@@ -58,7 +65,7 @@ def _folds(
             f"{folds} folds need at least {folds} rows of each outcome, got {rarer}; use fewer "
             "folds or more data."
         )
-    if table["visitor_id"].notna().any():
+    if visitors:
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
         yield from splitter.split(label, label, groups)
     else:

@@ -55,6 +55,7 @@ def train_log(
                 max_reject_share=options.max_reject_share,
                 folder=work,
                 privacy=privacy,
+                zone=options.zone,
             )
         question = _ask(log, target, features, options, steps, sources)
         question = _with_events(question, names, options, steps)
@@ -113,6 +114,7 @@ def _ask(
             "privacy": log.privacy,
             "session_gap": options.session_gap,
             "session_breaks": list(options.session_breaks),
+            "zone": log.zone,
             "columns": _columns_with_values(log),
         },
         data=log.summary.as_dict(),

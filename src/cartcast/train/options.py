@@ -29,7 +29,7 @@ class Options:
         features: `default`, `usual`, or a YAML declaration.
         anchors: clicks after which a row is written.
         split: shares of the sessions for train, validation, test.
-        layout, orders, session_gap, session_breaks, max_reject_share: as for `events.load`.
+        layout, orders, session_gap, session_breaks, zone, max_reject_share: as for `events.load`.
         drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
             and the number of cross-validation folds (None: one split).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
@@ -59,6 +59,7 @@ class Options:
     orders: str | None = None
     session_gap: float = DEFAULTS.session_gap
     session_breaks: tuple[str, ...] = ()
+    zone: str | None = None
     max_reject_share: float = DEFAULTS.max_reject_share
     drop: tuple[str, ...] = ()
     group: str | None = None

@@ -61,7 +61,12 @@ def fit_revenue(q: Question, champion: Fitted, options: Options) -> RevenuePart:
     bought = train.label > 0
     model = REGRESSORS["hurdle"].make(options.seed, len(train), q.rows.categorical, options.threads)
     model.set_params(classifier=None)
-    model.fit(train.X[bought], train.amount[bought], sample_weight=train.weight[bought])
+    model.fit(
+        train.X[bought],
+        train.amount[bought],
+        sample_weight=train.weight[bought],
+        groups=train.groups[bought],
+    )
     model = model.with_classifier(champion.model)
     said = {
         name: champion.predictions[name] * model.predict_given_purchase(q.parts[name].X)
@@ -101,7 +106,10 @@ def _interval_only(q: Question, champion: Fitted) -> RevenuePart:
 def _interval(model: Any, validation: Part) -> AmountInterval:
     bought = validation.amount > 0
     return AmountInterval(model, level=NOMINAL).fit(
-        validation.X[bought], validation.amount[bought], validation.weight[bought]
+        validation.X[bought],
+        validation.amount[bought],
+        validation.weight[bought],
+        validation.groups[bought],
     )
 
 

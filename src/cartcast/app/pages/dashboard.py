@@ -93,7 +93,7 @@ def about(o: Overview) -> str:
     told = f"{number(o.events)} events in {number(o.sessions)} sessions"
     if o.start and o.end:
         days = [f"{t.day} {t:%B %Y}" for t in (o.start, o.end)]
-        told += ", " + " to ".join(dict.fromkeys(days)) + ", UTC"
+        told += ", " + " to ".join(dict.fromkeys(days)) + f", {o.zone or 'UTC'}"
     return told + ". Intervals: 95 %."
 
 

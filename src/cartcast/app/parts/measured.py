@@ -10,6 +10,7 @@ import streamlit as st
 from cartcast.app import ui
 from cartcast.app.state import RunFiles
 from cartcast.charts import by_click, importance, scores, slices
+from cartcast.evaluate.intervals import sayable
 
 METRICS = {
     "roc_auc": ("ROC AUC (1 is perfect, 0.5 is chance)", "higher"),
@@ -37,7 +38,7 @@ def metric_table(facts: dict[str, Any], metric: str) -> pd.DataFrame:
         ends = (facts.get("intervals", {}).get(model) or {}).get(metric) or (None, None)
         rows.append((model, figures.get(metric), ends[0], ends[1]))
     table = pd.DataFrame(rows, columns=["model", "value", "low", "high"])
-    return table.astype({"value": float, "low": float, "high": float})
+    return sayable(table.astype({"value": float, "low": float, "high": float}), metric)
 
 
 def choose_metric(facts: dict[str, Any], key: str) -> str:
@@ -89,7 +90,7 @@ def show_clicks(view: ui.View, run: RunFiles) -> None:
         told["low"] = [e[0] if isinstance(e, list) else None for e in ends]
         told["high"] = [e[1] if isinstance(e, list) else None for e in ends]
         told = told.astype({"low": float, "high": float})
-    told = told.dropna(subset=["value"])
+    told = told.dropna(subset=["value"]) if ends is None else sayable(told, metric)
     drawn = by_click.by_click(told, label=METRICS[metric][0], subject=champion, theme=view.theme)
     ui.chart(drawn, "clicks", f"{metric} after each click")
     ui.note("A session with few clicks says little: what counts is the distance to the baselines.")

@@ -14,6 +14,8 @@ from cartcast.app.parts.said import explain, figures, proxy, sentence, using
 from cartcast.app.state import Data, RunFiles
 from cartcast.charts import by_click
 from cartcast.charts.theme import words
+from cartcast.features.live import microseconds
+from cartcast.features.shop_clock import ShopClock
 from cartcast.score import Scorer
 
 GAPS = {"5 seconds": 5, "20 seconds": 20, "1 minute": 60, "5 minutes": 300}
@@ -102,6 +104,13 @@ def label(row: pd.Series[Any]) -> str:
     return " · ".join(parts)
 
 
+def _offset(run: RunFiles, at: datetime) -> int:
+    """Return the minutes of the shop's clock at a moment (UTC), as the run's logs have them."""
+    time = microseconds(at)
+    assert time is not None
+    return ShopClock(run.facts["source"].get("zone")).offset(time)
+
+
 def event(
     view: ui.View,
     run: RunFiles,
@@ -121,6 +130,7 @@ def event(
         "event_order": len(clicks) + 1,
         "event_type": kind,
         "event_time": at if clock == "time" else begin.replace(tzinfo=None),
+        "utc_offset": _offset(run, at),
         "quantity": 1.0,
     }
     if item is not None:

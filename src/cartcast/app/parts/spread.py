@@ -124,7 +124,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
     with top:
         ui.headline(
             f"Most sessions begin on {days[busy.weekday - 1]} between {busy.hour} and "
-            f"{busy.hour + 1} o'clock UTC: {number(busy.sessions)}.",
+            f"{busy.hour + 1} o'clock ({h.zone or 'UTC'}): {number(busy.sessions)}.",
             "Hours in which few sessions began say little about conversion; the table has counts.",
         )
     table = frames.heat_map(h, measure)

@@ -21,7 +21,7 @@ def report(view: ui.View, data: Data) -> None:
             ("Visitors", number(facts.visitors), None),
             ("Items", number(facts.items), None),
             ("Purchases", number(facts.purchases), None),
-            ("Revenue", number(facts.revenue_deduplicated, "money", view.currency), None),
+            ("Revenue", number(facts.revenue, "money", view.currency), None),
             ("Rejected", number(facts.rejects), None),
         ],
         width=128,

@@ -124,6 +124,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
         {
             "week of first visit": [k.week for k in c.cohorts],
             "visitors": [k.visitors for k in c.cohorts],
+            f"known for {c.within} weeks": [k.returned.of for k in c.cohorts],
             "came back": [k.returned.value for k in c.cohorts],
             "bought": [k.bought.value for k in c.cohorts],
             "bought again, of buyers": [k.bought_again.value for k in c.cohorts],

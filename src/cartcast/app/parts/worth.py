@@ -10,6 +10,7 @@ from cartcast.app.state import RunFiles
 from cartcast.charts import lift, reliability, revenue
 from cartcast.charts.theme import number
 from cartcast.evaluate import curves
+from cartcast.evaluate.revenue import deciles
 
 
 def test_rows(run: RunFiles) -> pd.DataFrame:
@@ -19,12 +20,15 @@ def test_rows(run: RunFiles) -> pd.DataFrame:
     if column not in table:
         return pd.DataFrame()
     test = table[(table["part"] == "test") & table[column].notna() & table["label"].notna()].copy()
-    test["p"] = test[column]
+    return test.assign(p=test[column], who=visitors(test))
+
+
+def visitors(test: pd.DataFrame) -> pd.Series:
+    """Return the visitor of each row, its session where unknown, itself without both."""
     fallback = test["session_id"]
     if fallback.isna().all():
         fallback = pd.Series(range(len(test)), index=test.index).astype(str)
-    test["who"] = test["visitor_id"].fillna(fallback)
-    return test
+    return test["visitor_id"].fillna(fallback)
 
 
 def show_calibration(view: ui.View, run: RunFiles) -> None:
@@ -40,7 +44,7 @@ def show_calibration(view: ui.View, run: RunFiles) -> None:
     outside = table[(table["predicted"] < table["low"]) | (table["predicted"] > table["high"])]
     ui.note(
         "On the line, scores mean what they say. "
-        f"{len(outside)} of {len(table)} groups lie off it by more than chance (95 % intervals)."
+        f"{len(outside)} of {len(table)} groups lie off it by more than chance (90 % intervals)."
     )
     ui.table(table, view, "reliability", shares=("predicted", "observed", "low", "high", "share"))
 
@@ -108,20 +112,7 @@ def show_revenue(view: ui.View, run: RunFiles) -> None:
     if len(test) < 50:
         ui.note("Too few test rows with money to compare.")
         return
-    ranks = test[column].rank(method="first", pct=True)
-    test["decile"] = (ranks * 10).apply(lambda x: min(int(x) + 1, 10))
-    grouped = test.groupby("decile")
-    told = pd.DataFrame(
-        {
-            "decile": list(grouped.groups),
-            "predicted": [mean_of(g, column) for _, g in grouped],
-            "observed": [mean_of(g, "amount") for _, g in grouped],
-            "n": [len(g) for _, g in grouped],
-        }
-    )
-    spread = [1.96 * g["amount"].std() / max(len(g), 1) ** 0.5 for _, g in grouped]
-    told["low"] = [max(0.0, o - s) for o, s in zip(told["observed"], spread, strict=True)]
-    told["high"] = [o + s for o, s in zip(told["observed"], spread, strict=True)]
+    told = deciles(test["amount"], test[column], test["weight"], visitors(test))
     currency = view.run_currency
     drawn = revenue.deciles(told, currency=currency, theme=view.theme)
     ui.chart(drawn, "deciles", "observed and predicted revenue by tenth")
@@ -132,8 +123,3 @@ def show_revenue(view: ui.View, run: RunFiles) -> None:
     ):
         ui.chart(revenue.coverage(cover, theme=view.theme), "coverage", "coverage of intervals")
     ui.table(told, view, "revenue_deciles")
-
-
-def mean_of(rows: pd.DataFrame, column: str) -> float:
-    """Return the weighted mean of a column, in money per session."""
-    return float((rows[column] * rows["weight"]).sum() / rows["weight"].sum())

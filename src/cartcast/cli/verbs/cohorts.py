@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cartcast.cli.shell import print_json, progress
+from cartcast.cli.shell import Zone, print_json, progress, shop_zone
 
 if TYPE_CHECKING:
-    from cartcast.insights.intervals import Share
+    from cartcast.evaluate.share import Share
 
 
 def add(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def cohorts(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
     periods: Annotated[int, typer.Option(help="Weeks to follow after the first visit.")] = 8,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    zone: Zone = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show return and repeat purchase by week of the first visit."""
@@ -28,7 +29,7 @@ def cohorts(
     from cartcast.insights.reading import read_log
 
     with progress(not json) as show:
-        log = read_log(files, layout=layout, progress=show)
+        log = read_log(files, layout=layout, zone=shop_zone(zone), progress=show)
         found = insights.cohorts(log, periods=periods)
     if json:
         print_json(found.as_dict())
@@ -38,8 +39,8 @@ def cohorts(
         cells = " ".join(_cell(w.returned) for w in found.weeks if w.week == c.week)
         typer.echo(f"  {c.week}        {c.visitors:>10,}  {cells}")
     typer.echo(
-        f"{found.visitors:,} visitors; came back:{_cell(found.returned)}; "
-        f"of the buyers, bought again:{_cell(found.bought_again)}."
+        f"{found.visitors:,} visitors; came back within {found.within} weeks of their first visit:"
+        f"{_cell(found.returned)}; of the buyers, bought again:{_cell(found.bought_again)}."
     )
 
 

@@ -38,6 +38,7 @@ def add(app: typer.Typer) -> None:
         orders: Annotated[
             str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
         ] = None,
+        zone: shell.Zone = None,
         list_: Annotated[
             bool, typer.Option("--list", help="Show the features of the set and stop.")
         ] = False,
@@ -59,7 +60,8 @@ def add(app: typer.Typer) -> None:
                 raise UsageError("features: give a FILE, or --list to see the features of a set.")
             if out is None:
                 raise UsageError("features: give --out T.parquet, the table to write.")
-            _write(files, chosen, out, _moments(at_clicks), engine, memory, layout, orders, as_json)
+            reading = {"layout": layout, "orders": orders, "zone": shell.shop_zone(zone)}
+            _write(files, chosen, out, _moments(at_clicks), engine, memory, reading, as_json)
 
 
 def _moments(text: str) -> Any:
@@ -88,7 +90,7 @@ def _show(chosen: FeatureSet, as_json: bool) -> None:
 
 def _write(
     files: list[str], chosen: FeatureSet, out: Path, at: Any, engine: str, memory: str | None,
-    layout: str | None, orders: str | None, as_json: bool,
+    reading: dict[str, Any], as_json: bool,
 ) -> None:  # fmt: skip
     from time import perf_counter
 
@@ -97,11 +99,11 @@ def _write(
     with shell.progress(not as_json) as progress:
         log = events.load(
             *files,
-            layout=layout,
-            orders=orders,
             progress=progress,
             memory=memory,
             privacy=shell.project_privacy(),
+            engine=engine if _on_shared_disk(files, reading["orders"]) else "duckdb",
+            **reading,
         )
         begin = perf_counter()
         how: Any = engine
@@ -121,6 +123,11 @@ def _write(
         return
     typer.echo(f"{report['rows']:,} rows of {len(chosen)} features in {seconds:.1f} s: {out}")
     shell.show_findings(log.findings)
+
+
+def _on_shared_disk(files: list[str], orders: str | None) -> bool:
+    """Return whether Spark's machines can read the raw files; else this one reads them first."""
+    return orders is None and not any("://" in f or "::" in f for f in files)
 
 
 def _rows(out: Path) -> int:

@@ -30,6 +30,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        zone: shell.Zone = None,
         models: Annotated[
             str | None, typer.Option(help="Names, separated by commas; default; all.")
         ] = None,
@@ -71,6 +72,7 @@ def add(app: typer.Typer) -> None:
             "target": target,
             "orders": orders,
             "layout": layout,
+            "zone": zone,
             "models": _words(models),
             "budget": budget,
             "features": features,
@@ -123,6 +125,14 @@ def _clicks(text: str | None) -> tuple[int, ...] | None:
         raise UsageError(f"--at-clicks takes whole numbers as 1,2,3,5, got {text!r}.") from error
 
 
+def _figure(name: str, value: float | None, ends: Any) -> str:
+    from cartcast.evaluate.intervals import TOO_FEW, unsaid
+
+    if value is None:
+        return "-"
+    return TOO_FEW if ends is not None and unsaid(name, value, ends[0]) else f"{value:.4f}"
+
+
 def _show(run: Any) -> None:
     """Print the answer for a person: target, champion against baselines, findings, report."""
     data = run.data
@@ -134,9 +144,8 @@ def _show(run: Any) -> None:
     typer.echo(f"{'':24}" + "".join(f"{name:>18}" for name in shown))
     for model, figures in data["metrics"].items():
         mark = "*" if model == data["champion"] else " "
-        cells = "".join(
-            f"{'-':>18}" if figures.get(n) is None else f"{figures[n]:>18.4f}" for n in shown
-        )
+        ends = data.get("intervals", {}).get(model, {})
+        cells = "".join(f"{_figure(name, figures.get(name), ends.get(name)):>18}" for name in shown)
         typer.echo(f"{mark} {model:22}{cells}")
     typer.echo("* champion, chosen on validation; figures on test rows that no model saw.")
     typer.echo(f"{len(run.findings)} findings:" if run.findings else "No findings.")

@@ -33,6 +33,7 @@ def add(app: typer.Typer) -> None:
         session_break: Annotated[
             list[str] | None, typer.Option(help="Also end sessions at: midnight, campaign.")
         ] = None,
+        zone: shell.Zone = None,
         max_reject_share: Annotated[
             float, typer.Option(help="Share of rejected rows above which the log is refused.")
         ] = 0.01,
@@ -42,6 +43,9 @@ def add(app: typer.Typer) -> None:
         out: Annotated[
             Path | None, typer.Option(help="Write the canonical log here (.parquet).")
         ] = None,
+        engine: Annotated[
+            str, typer.Option(help="duckdb (this machine) or spark; --out is a folder then.")
+        ] = "duckdb",
         memory: Annotated[str | None, typer.Option(help="Memory limit, such as 2GB.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     ) -> None:
@@ -61,11 +65,13 @@ def add(app: typer.Typer) -> None:
                     session_breaks=session_break or (),
                     max_reject_share=max_reject_share,
                     progress=progress,
+                    engine=engine,
                     memory=memory,
                     out=out,
                     rejects_out=rejects,
                     report_only=out is None,
                     privacy=privacy,
+                    zone=shell.shop_zone(zone),
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log
@@ -74,6 +80,7 @@ def add(app: typer.Typer) -> None:
                 {
                     **log.summary.as_dict(),
                     "layout": log.layout,
+                    "zone": log.zone,
                     "accepted": refused is None,
                     "out": str(out) if out and refused is None else None,
                     "findings": log.findings,
@@ -96,7 +103,7 @@ def _show(log: Log) -> None:
     def number(value: float | None, digits: int = 0) -> str:
         return "-" if value is None else f"{value:,.{digits}f}"
 
-    line("layout", f"{log.layout} (clock: {s.clock})")
+    line("layout", f"{log.layout} (clock: {s.clock}{f', {log.zone}' if log.zone else ''})")
     line("events", f"{number(s.events)} ({number(s.rejects)} rejected)")
     line("from, to", f"{s.start or '-'} .. {s.end or '-'}")
     line("sessions", number(s.sessions))
@@ -105,8 +112,19 @@ def _show(log: Log) -> None:
     line("countries", number(s.countries))
     line("event types", ", ".join(f"{k} {v:,}" for k, v in s.event_types.items()) or "-")
     line("purchases", f"{number(s.purchases)} in {number(s.purchase_sessions)} sessions")
-    line("revenue", f"{number(s.revenue, 2)}{unit} as it came")
-    if s.revenue is not None:
-        line("", f"{number(s.revenue_deduplicated, 2)}{unit} with each order's item counted once")
+    if s.users:
+        line("logins", number(s.users))
+    line("orders", number(s.orders))
+    line("revenue", f"{number(s.revenue, 2)}{unit}")
+    if s.refunds is not None:
+        line("", f"of it refunds {number(s.refunds, 2)}{unit}")
+    if s.order_totals is not None:
+        line("", f"orders with lines: totals {number(s.order_totals, 2)}{unit}, "
+             f"lines {number(s.order_lines, 2)}{unit}; the totals count")  # fmt: skip
+    if s.revenue_as_sent is not None and s.repeated_purchases:
+        line("", f"{number(s.revenue_as_sent, 2)}{unit} as it came, repeats included")
+    left_out = s.duplicate_events + s.repeated_rows
+    if left_out:
+        line("rows left out", f"{number(left_out)} sent or delivered before")
     typer.echo(f"findings ({len(log.findings)})" if log.findings else "findings           none")
     shell.show_findings(log.findings)

@@ -26,6 +26,7 @@ from cartcast.events.reading import Read, read_source
 from cartcast.events.rejects import (
     REJECTED_ROWS,
     collect_rejects,
+    declare_rejects,
     reject_where,
     rejects_findings,
 )
@@ -87,6 +88,7 @@ class TypeFile:
     parts: int
 
     def __call__(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Yield what each file says, its typed rows and its rejects."""
         for piece in pieces:
             path = Path(piece.payload.decode())
             with working(str(path), self.memory) as (con, folder):
@@ -121,15 +123,20 @@ class TypeFile:
         )  # fmt: skip
         yield Piece.of(number, "facts", facts)
         yield from files_of(_typed_file(con, stage, folder), number, "typed")
-        rejects = folder / "rejects.parquet"
-        con.execute(f"COPY {REJECTED_ROWS} TO {literal(str(rejects))} (FORMAT parquet)")
-        if con.execute(f"SELECT count(*) FROM {REJECTED_ROWS}").fetchone() != (0,):
-            yield from files_of(rejects, number, "rejects")
+        yield from _rejected(con, folder, number)
         yield from asking(con, part.asked, self.parts, folder)
 
 
 def _quiet(what: str, share: float | None) -> None:
     """Show no progress."""
+
+
+def _rejected(con: duckdb.DuckDBPyConnection, folder: Path, number: int) -> Iterator[Piece]:
+    """Yield the rejects of a file, if it has any."""
+    path = folder / "rejects.parquet"
+    con.execute(f"COPY {REJECTED_ROWS} TO {literal(str(path))} (FORMAT parquet)")
+    if con.execute(f"SELECT count(*) FROM {REJECTED_ROWS}").fetchone() != (0,):
+        yield from files_of(path, number, "rejects")
 
 
 def _typed_file(con: duckdb.DuckDBPyConnection, stage: Stage, folder: Path) -> Path:
@@ -149,9 +156,7 @@ def _bare(source: Source, resolved: Resolved) -> Source:
         name: cell if cell.type is None else cell._replace(type=str(cell.type))
         for name, cell in source.cells.items()
     }
-    unread = [
-        () if name in resolved.used else source.values(name)[:50] for name in source.columns
-    ]
+    unread = [() if name in resolved.used else source.values(name)[:50] for name in source.columns]
     depth = max(map(len, unread), default=0)
     sample = tuple(tuple(v[i] if i < len(v) else None for v in unread) for i in range(depth))
     return replace(source, cells=cells, sample=sample, path=None, rejects_table=None)
@@ -201,6 +206,8 @@ def settled(
         )  # fmt: skip
         stage.declare(con)
         read = Read([facts.source], [facts.resolved], stage, clock=facts.clock)
+        # Rows are rejected again only where the whole log took an id for a default.
+        declare_rejects(con)
         part = Part(decided.decisions, decided.known)
         with tallying(part):
             if decided.doubled:
@@ -213,8 +220,9 @@ def settled(
 
 def by_file(pieces: Iterator[Piece]) -> Iterator[tuple[FileFacts, Iterator[Piece]]]:
     """Yield each file's facts, and its typed rows, in the order in which its task made them."""
-    for _, own in groupby(pieces, key=lambda piece: piece.key):
-        yield object_in(next(own)), own
+    for _, file in groupby(pieces, key=lambda piece: piece.key):
+        facts, *typed = file
+        yield object_in(facts), iter(typed)
 
 
 @dataclass(frozen=True)
@@ -226,6 +234,7 @@ class LinkFile:
     parts: int
 
     def __call__(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Yield the sessions and logins of each file."""
         for facts, typed in by_file(pieces):
             with settled(facts, typed, self.decided, self.memory) as (con, folder, _):
                 pairs = Asked(con.execute(PAIRS).to_arrow_table(), LINKED, None)
@@ -245,8 +254,10 @@ class CutFile:
     parts: int
 
     def __call__(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Yield each file's good rows, and what they answered."""
         for facts, typed in by_file(pieces):
             with settled(facts, typed, self.decided, self.memory) as (con, folder, part):
                 yield Piece.of(facts.number, "told", part.answers)
+                yield from _rejected(con, folder, facts.number)
                 rows, key = self.links.joined(con, "settled")
                 yield from split(con, rows, key, self.parts, folder, "rows", "r.*")

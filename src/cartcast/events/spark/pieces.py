@@ -1,4 +1,4 @@
-"""Pieces: what tasks hand over, a key, a kind and bytes. Spark moves them and looks at the key only."""
+"""Pieces: what tasks hand over, a key, a kind and bytes; Spark moves them by their key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ __all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "ru
            "working", "written"]  # fmt: skip
 
 _COLUMNS = "key int, kind string, payload binary"
-_SCHEMA = pa.schema([("key", pa.int32()), ("kind", pa.string()), ("payload", pa.binary())])
+_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.int32()),
+        pa.field("kind", pa.string()),
+        pa.field("payload", pa.binary()),
+    ]
+)
 _LARGEST = 1 << 24
 """Bytes of a piece: some lie in a batch, and a batch holds 2 GB at most."""
 

@@ -4,9 +4,9 @@
 2. `LinkFile`: sessions and logins that several visitors share are found, so that what belongs
    together is brought together.
 3. `CutFile`: the good rows are cut by visitor, and moved.
-4. `CleanVisitors`: repeats, sessions, order, money and counts, by the code of one machine. What only
-   the whole log decides is assumed to be usual; where the answers say otherwise, this pass is done
-   again as they say.
+4. `CleanVisitors`: repeats, sessions, order, money and counts, by the code of one machine. What
+   only the whole log decides is assumed to be usual; where the answers say otherwise, this pass is
+   done again as they say.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class SparkReading:
             answers |= add_answers(object_in(p) for p in collected(cut, "told"))
             with tallying(Whole(answers)):
                 settled = self.cleaning.rules()
-            self._rejects(typed)
+            self._rejects(typed, "typing")
+            self._rejects(cut, "cutting")
             rows = held(_kinds(cut, "rows").repartitionById(parts, _key()))
             return self._cleaned(rows, answers, settled, parts, out)
 
@@ -139,11 +140,11 @@ class SparkReading:
             dict(answers), whole.decisions,
         )  # fmt: skip
 
-    def _rejects(self, typed: Any) -> None:
-        """Fill the driver's table of rejects."""
+    def _rejects(self, pieces: Any, name: str) -> None:
+        """Fill the driver's table of rejects with those of a pass."""
         files: dict[int, Path] = {}
-        for piece in collected(typed, "rejects", large=True):
-            path = files.setdefault(piece.key, self.work / f"rejects-{piece.key}.parquet")
+        for piece in collected(pieces, "rejects", large=True):
+            path = files.setdefault(piece.key, self.work / f"{name}-{piece.key}.parquet")
             with path.open("ab") as out:
                 out.write(piece.payload)
         if files:
@@ -155,7 +156,9 @@ class SparkReading:
         found = answered(pairs, {"links": (LINKED, f"SELECT * FROM {ROWS}")}, parts)
         rows = found["links"].rows if found else []
         shared = {(login, n) for login, n, _, _ in rows if login is not None and n > MOST_DEVICES}
-        return linked([(a, b) for _, n, a, b in rows if n <= MOST_DEVICES]), Answer(sorted(shared), 1)
+        return linked([(a, b) for _, n, a, b in rows if n <= MOST_DEVICES]), Answer(
+            sorted(shared), 1
+        )
 
     def _cleaned(
         self, rows: Any, answers: Mapping[str, Answer], settled: Settled, parts: int,
@@ -198,7 +201,7 @@ class SparkReading:
 
 
 def _guessed(read: Read, span: Answer) -> dict[str, Answer]:
-    """Return answers that good rows foretell: when the log begins and ends, whether it is ordered."""
+    """Return answers that good rows foretell: the log's edges, and whether it states its order."""
     ((_, _, rows),) = span.rows
     own = rows if all("event_order" in r.mapped for r in read.resolved) else 0
     return {
@@ -224,14 +227,15 @@ def require_files(found: Sequence[Any], orders: Any) -> list[Path]:
     """
     if orders is not None:
         raise UsageError(
-            "--engine spark reads no table of orders; read it on one machine, or give the orders as "
-            "purchase events among the files."
+            "--engine spark reads no table of orders; read it on one machine, or give the orders "
+            "as purchase events among the files."
         )
     for source in found:
         if not isinstance(source, Path):
+            shown = source if isinstance(source, str) else type(source).__name__
             raise UsageError(
-                f"--engine spark reads files on a disk that all machines share, got "
-                f"{source if isinstance(source, str) else type(source).__name__}; write it as Parquet."
+                f"--engine spark reads files on a disk that all machines share, got {shown}; write "
+                "it as Parquet."
             )
     return list(found)
 

@@ -1,4 +1,4 @@
-"""By visitor: repeats, sessions, order and money of the rows of some visitors, as on one machine."""
+"""By visitor: repeats, sessions, order and money of some visitors' rows, as on one machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import duckdb
 from cartcast.events.cleaning import Cleaning, Plan, Settled
 from cartcast.events.engine import keeping_order
 from cartcast.events.reading import Read
-from cartcast.events.rejects import collect_rejects, declare_unsplit
+from cartcast.events.rejects import declare_rejects
 from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.pieces import Piece, parquet, working, written
 from cartcast.events.sql import literal
@@ -66,6 +66,7 @@ class CleanVisitors:
     parts: int
 
     def __call__(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Yield what the rows answered, once they are cleaned and written."""
         with working(self.read.shown, self.memory) as (con, folder):
             files = written(pieces, folder)
             if not files:
@@ -101,6 +102,5 @@ def without_rows(con: duckdb.DuckDBPyConnection, read: Read) -> Read:
         read.stage.event_ids,
     )  # fmt: skip
     typed.declare(con)
-    declare_unsplit(con)
-    collect_rejects(con, [], [])
+    declare_rejects(con)
     return replace(read, findings=list(read.findings))

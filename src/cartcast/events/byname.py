@@ -1,0 +1,212 @@
+"""A layout from the names of columns alone, each held against a sample of its values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from cartcast.errors import DataError
+from cartcast.events.ids import ID_NULLS
+from cartcast.events.layouts import Layout, Value
+from cartcast.events.numbers import NUMBER_COLUMNS
+from cartcast.events.read import Source
+from cartcast.events.sql import snake_case
+from cartcast.events.times import find_format
+from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
+
+__all__ = ["layout_by_names", "named"]
+
+_SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
+"""Names that mean a column for sure, besides its canonical one."""
+
+_CONTAINERS = ("properties", "event_properties", "props", "params", "event_params", "attributes",
+               "event_data", "data", "payload", "segmentation", "sg", "event")  # fmt: skip
+"""Structures in which trackers keep what they know of an event."""
+
+_TIME_WORDS = COLUMN_WORDS["event_time"]
+_MONEY = ("order_value", "line_value", "price")
+_SAMPLE = 200
+
+
+def named(columns: Sequence[str]) -> dict[str, str]:
+    """Return each column by the names that it may be meant by, the fullest first.
+
+    >>> list(named(["ym:pv:clientID"]))
+    ['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid']
+    >>> named(["properties.sku"])["sku"]
+    'properties.sku'
+    """
+    found: dict[str, str] = {}
+    for name in (str, _bare):
+        for column in columns:
+            plain = name(column)
+            for word in (snake_case(plain), plain.lower(), snake_case(plain).replace("_", "")):
+                found.setdefault(word, column)
+    return found
+
+
+def _bare(column: str) -> str:
+    """Return a name without the space of names that it is in."""
+    container, _, inner = column.rpartition(".")
+    if container.lower() in _CONTAINERS:
+        return inner
+    return column.rpartition(":")[2] or column
+
+
+def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
+    """Return the layout that the names and the sample speak for, and why (by canonical column).
+
+    Raises:
+        DataError: there is no column for who or when.
+    """
+    by_name = named(source.columns)
+    columns: dict[str, Value] = {}
+    reasons: dict[str, str] = {}
+    taken: set[str] = set()
+    for target, candidates in COLUMN_WORDS.items():
+        words = [v for w in candidates for v in (w, w.replace("_", ""))]
+        called = [c for w in words if (c := by_name.get(w, "")) and c not in taken]
+        fitting = [c for c in called if _plausible(source, target, c)]
+        if target == "event_type":
+            # Of several, the one whose words are known: others hold codes, or names of pages.
+            fitting.sort(key=lambda c: -_known_words(source, c))
+        # A column that bears the very name is meant, whatever its values: they become rejects.
+        meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
+        for column in (fitting or meant)[:1]:
+            columns[target] = Value(columns=(column,))
+            reasons[target] = f"column {column!r} is called like {target}"
+            taken.add(column)
+    _people(source, by_name, columns, reasons)
+    _require(source, by_name, columns)
+    every_event = _every_event(source, columns, reasons)
+    found = Layout(
+        name="guessed",
+        title="guessed from column names",
+        columns=columns,
+        every_event=every_event,
+        clock=_clock(columns),
+        amount=_amount(columns),
+    )
+    return found, reasons
+
+
+def _people(
+    source: Source, by_name: dict[str, str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Settle who is who: the only id of a person is the visitor, the finer of two the visit."""
+    session, visit = (by_name.get(w) for w in ("session_id", "visit_id"))
+    if "visitor_id" not in columns and session and visit and _nests(source, visit, session):
+        columns["session_id"] = Value(columns=(visit,))
+        columns["visitor_id"] = Value(columns=(session,))
+        reasons["visitor_id"] = f"each {session!r} has several {visit!r}, so it is who came"
+        reasons["session_id"] = f"{visit!r} is the finer of two ids of a visit"
+    if "user_id" in columns and "visitor_id" not in columns:
+        columns["visitor_id"] = columns.pop("user_id")
+        reasons["visitor_id"] = reasons.pop("user_id").replace("user_id", "visitor_id")
+
+
+def _nests(source: Source, fine: str, coarse: str) -> bool:
+    """Return whether each value of one column belongs to one of the other, which has fewer."""
+    places = [source.columns.index(c) for c in (fine, coarse)]
+    pairs = {(row[places[0]], row[places[1]]) for row in source.sample if len(row) > max(places)}
+    first, second = ({pair[i] for pair in pairs} for i in (0, 1))
+    return len(pairs) == len(first) > len(second) > 1
+
+
+def _require(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
+    needed = (
+        {"session_id", "visitor_id"} & set(columns),
+        {"event_time", "event_order", "session_seconds"} & set(columns),
+    )
+    if all(needed):
+        return
+    what = "a visitor or session" if not needed[0] else "a time or order"
+    hint = _near_miss(source, by_name, needed)
+    raise DataError(
+        f"{source.name}: no column looks like {what} among "
+        f"{', '.join(source.columns[:10])}.{hint} Write a layout "
+        "(`cartcast layout FILE` starts one) or check the separator."
+    )
+
+
+def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, str]) -> str | None:
+    """Return the kind of event of rows that have no word for it."""
+    if "event_type" in columns:
+        column = columns["event_type"].columns[0]
+        if "page" in columns and len(source.values(column)) < len(source.sample):
+            reasons["every_event"] = f"rows without {column!r} have a page, and are views of it"
+            return "page_view"
+        return None
+    if "order_id" in columns and set(_MONEY) & set(columns):
+        orders = source.values(columns["order_id"].columns[0])
+        if orders and len(orders) == len(source.sample):
+            reasons["every_event"] = "each row has an order and money, so it is a purchase"
+            return "purchase"
+    reasons["every_event"] = "no column holds event words, so every row is one kind of event"
+    return "view_item" if "item_id" in columns else "page_view"
+
+
+def _clock(columns: dict[str, Value]) -> str:
+    if "event_time" in columns:
+        return "time"
+    return "session" if "session_seconds" in columns else "order"
+
+
+def _plausible(source: Source, target: str, column: str) -> bool:
+    values = _said(source, column)
+    if not values:
+        return True
+    if target in (*NUMBER_COLUMNS, "session_seconds"):
+        return sum(bool(re.fullmatch(_NUMBER, v.strip())) for v in values) > 0.8 * len(values)
+    if target == "event_order":
+        return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
+    if target == "event_time":
+        form, ambiguous = find_format(values)
+        return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
+    if target == "event_type":
+        weak = snake_case(column) in ("type", "name", "key")
+        return _known_words(source, column) > 0.2 or not weak
+    return True
+
+
+def _said(source: Source, column: str) -> list[str]:
+    """Return values of a column in the sample, without words for nothing."""
+    return [v for v in source.values(column) if v.strip().lower() not in ID_NULLS][:_SAMPLE]
+
+
+def _known_words(source: Source, column: str) -> float:
+    """Return the share of a column's values that are known words for events."""
+    values = _said(source, column)
+    known = sum(re.sub("[_-]", " ", v.strip().lower()) in _WORDS for v in values)
+    return known / len(values) if values else 0.0
+
+
+_NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
+_WORDS = {re.sub("[_-]", " ", word) for word in EVENT_WORDS}
+
+
+def _amount(columns: dict[str, Value]) -> str:
+    """Return what the name of the guessed price says that it is, when nothing else holds money."""
+    if "price" not in columns or {"line_value", "order_value"} & set(columns):
+        return ""
+    name = snake_case(columns["price"].columns[0])
+    return next((meaning for meaning, words in AMOUNT_WORDS.items() if name in words), "price")
+
+
+def _near_miss(source: Source, by_name: dict[str, str], needed: tuple[set[str], set[str]]) -> str:
+    """Return a hint where a column is nearly called like one that is missing, or holds no times."""
+    missing = ("session_id", "visitor_id") if not needed[0] else ("event_time", "event_order")
+    if needed[0] and (column := next((by_name[w] for w in _TIME_WORDS if w in by_name), None)):
+        value = next(iter(source.values(column)), "")
+        return (
+            f" {column!r} is called like a time, but {value!r} has none of the usual forms; "
+            "state `time_format:` in a layout."
+        )
+    snake = {snake_case(c): c for c in source.columns}
+    for target in missing:
+        words = (target, *COLUMN_WORDS[target])
+        for word in words:
+            if near := difflib.get_close_matches(word, snake, n=1, cutoff=0.8):
+                return f" Did you mean {target!r} by {snake[near[0]]!r}?"
+    return ""
