@@ -145,7 +145,8 @@ def structure_of(con: duckdb.DuckDBPyConnection, json: str, relation: str) -> An
 
     rows = con.execute(
         f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} "
-        f"WHERE json_type({json}) IN ('OBJECT', 'ARRAY')"
+        # Sorted: the order of the columns must not depend on the engine's threads.
+        f"WHERE json_type({json}) IN ('OBJECT', 'ARRAY') ORDER BY 1"
     ).fetchall()
     return merged(codec.loads(row[0]) for row in rows if row[0] is not None)
 
