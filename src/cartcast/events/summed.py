@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import duckdb
-import pyarrow as pa
 
 __all__ = [
     "Answer",
@@ -64,10 +63,10 @@ class Answer(NamedTuple):
 class Asked(NamedTuple):
     """A question by key: a part's rows, `key` among their columns, and SQL over all rows of a key.
 
-    `whole` is SQL that makes one result of the results of all keys; without it they add up.
+    `rows` is a relation on the part's engine. `whole` is SQL that makes one result of the results of all keys; without it they add up.
     """
 
-    rows: pa.Table
+    rows: str
     sql: str
     whole: str | None
 
@@ -171,7 +170,9 @@ def keyed(
     if tally is not None and name in tally.known:
         return tally.known[name].rows
     if isinstance(tally, Part):
-        tally.asked[name] = Asked(con.execute(rows).to_arrow_table(), sql, whole)
+        table = f"asked_{len(tally.asked)}"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {rows}")
+        tally.asked[name] = Asked(table, sql, whole)
         if whole is not None:
             return []
     return con.execute(here or sql.replace(ROWS, f"({rows})")).fetchall()

@@ -237,7 +237,7 @@ class LinkFile:
         """Yield the sessions and logins of each file."""
         for facts, typed in by_file(pieces):
             with settled(facts, typed, self.decided, self.memory) as (con, folder, _):
-                pairs = Asked(con.execute(PAIRS).to_arrow_table(), LINKED, None)
+                pairs = Asked(f"({PAIRS})", LINKED, None)
                 yield from asking(con, {"links": pairs}, self.parts, folder)
 
 

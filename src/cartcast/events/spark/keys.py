@@ -34,10 +34,7 @@ def asking(
 ) -> Iterator[Piece]:
     """Yield a task's rows for the questions, cut by their keys."""
     for name, question in asked.items():
-        if question.rows.num_rows:
-            con.register("asked_rows", question.rows)
-            yield from split(con, "asked_rows", "hash(key)", parts, folder, _KIND + name)
-            con.unregister("asked_rows")
+        yield from split(con, question.rows, "hash(key)", parts, folder, _KIND + name)
 
 
 def answered(pieces: Any, questions: Questions, parts: int) -> dict[str, Answer]:
