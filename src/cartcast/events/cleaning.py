@@ -329,14 +329,15 @@ class Cleaning:
         named = next((r.layout.amount for r in self.read.resolved if r.layout.amount), None)
         if named is None:
             return rows, []
-        amount = decided("amount", money.settle_amounts(self.con, rows, named))
+        amount = money.settle_amounts(self.con, rows, named)
+        meaning = decided("amount", amount.meaning)
         column = next(r.mapped["price"].column for r in self.read.resolved if "price" in r.mapped)
         findings = money.amount_findings(amount, column, named)
-        if amount.meaning == "price":
+        if meaning == "price":
             return rows, findings
         self.con.execute(
             f"CREATE OR REPLACE VIEW amounts AS SELECT * REPLACE (CAST(NULL AS DOUBLE) AS price, "
-            f"coalesce({amount.meaning}, price) AS {amount.meaning}) FROM {rows}"
+            f"coalesce({meaning}, price) AS {meaning}) FROM {rows}"
         )
         return "amounts", findings
 

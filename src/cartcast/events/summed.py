@@ -63,7 +63,8 @@ class Answer(NamedTuple):
 class Asked(NamedTuple):
     """A question by key: a part's rows, `key` among their columns, and SQL over all rows of a key.
 
-    `rows` is a relation on the part's engine. `whole` is SQL that makes one result of the results of all keys; without it they add up.
+    `rows` is a relation on the part's engine. `whole` is SQL that makes one result of the results
+    of all keys; without it they add up.
     """
 
     rows: str

@@ -21,13 +21,12 @@ __all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "ru
            "working", "written"]  # fmt: skip
 
 _COLUMNS = "key int, kind string, payload binary"
-_SCHEMA = pa.schema(
-    [
-        pa.field("key", pa.int32()),
-        pa.field("kind", pa.string()),
-        pa.field("payload", pa.binary()),
-    ]
-)
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("key", pa.int32()),
+    pa.field("kind", pa.string()),
+    pa.field("payload", pa.binary()),
+]
+_SCHEMA = pa.schema(_FIELDS)
 _LARGEST = 1 << 24
 """Bytes of a piece: some lie in a batch, and a batch holds 2 GB at most."""
 
