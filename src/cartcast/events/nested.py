@@ -21,6 +21,9 @@ from cartcast.events.sql import identifier, literal
 __all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
 
 _DEPTH = 8
+_SAMPLED = 1000
+"""Rows of a sample that need not be the whole source."""
+
 _MOST = 4000
 """Columns that one nested value may open into; more is data in the place of names."""
 
@@ -159,8 +162,10 @@ def opened_text(
     """Return the relation and the cells with columns of JSON text (or Python literals) opened."""
     out: dict[str, Cell] = {}
     added: list[str] = []
+    later = _first_records(con, relation, cells, sample)
     for place, (name, cell) in enumerate(cells.items()):
         values = [v for row in sample if len(row) > place and (v := row[place])]
+        values = values or later.get(name, [])
         form = _form(values) if cell.kind == "VARCHAR" else None
         if form is None:
             out[name] = cell
@@ -181,6 +186,25 @@ def opened_text(
     if added:
         relation = f"(SELECT *, {', '.join(added)} FROM {relation})"
     return relation, out
+
+
+def _first_records(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    cells: Mapping[str, Cell],
+    sample: Sequence[Sequence[str | None]],
+) -> dict[str, list[str]]:
+    """Return a record of each text column that is empty in the first rows and not later."""
+    held = {i for row in sample for i, value in enumerate(row) if value}
+    empty = [n for i, (n, c) in enumerate(cells.items()) if c.kind == "VARCHAR" and i not in held]
+    if not empty or len(sample) < _SAMPLED:
+        return {}
+    firsts = ", ".join(
+        f"any_value({cells[n].sql}) FILTER (left(ltrim({cells[n].sql}), 1) IN ('{{', '['))"
+        for n in empty
+    )
+    found = con.execute(f"SELECT {firsts} FROM {relation}").fetchone() or ()
+    return {name: [value] for name, value in zip(empty, found, strict=False) if value}
 
 
 def _leaves(structure: Any) -> int:
