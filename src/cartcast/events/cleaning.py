@@ -177,10 +177,12 @@ class Cleaning:
         return any("session_id" in r.mapped for r in self.read.resolved)
 
     def _columns(self) -> list[str]:
-        """Columns that make a row what it is: those that any source has."""
-        present = {c for p in self.read.stage.present for c in p}
+        """Columns that make a row what it is: canonical ones, and own ones that all files have."""
+        files = [p for i, p in enumerate(self.read.stage.present) if i != self.read.orders_file]
+        present = {c for p in files for c in p}
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
-        return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
+        own = [identifier(n) for n in self.read.stage.extras]
+        return [*canonical, *(c for c in own if all(c in p for p in files))]
 
     def _settle(self, good: str, directions: list[order.Direction], doubled: bool) -> list[Finding]:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""
