@@ -83,7 +83,9 @@ def test_the_log_lies_on_both_sides_of_its_changes(shop: Shop) -> None:
     offsets = Counter((row["local"] - row["event_time"]) for row in shop.rows)
     assert len(offsets) == 2
     assert min(offsets.values()) > 50
-    days = {s: {r["local"].date() for r in shop.rows if r["session_id"] == s} for s in shop.sessions}
+    days = {
+        s: {r["local"].date() for r in shop.rows if r["session_id"] == s} for s in shop.sessions
+    }
     assert all(len(found) == 1 for found in days.values())
     assert shop.log.zone == shop.zone
 
