@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from cartcast import events
+from cartcast.errors import DataError
 from cartcast.events.zones import changes, doubled_sql, offset_sql, skipped_sql, to_utc_sql
 
 ZONES = (
@@ -88,3 +89,16 @@ def test_a_skipped_hour_is_said(read):
     log = read(["2024-03-31 01:50", "2024-03-31 02:30", "2024-03-31 03:05"])
     assert sorted(utc(log)) == ["00:50", "01:05", "01:30"]
     assert "EV129" in {f.code for f in log.findings}
+
+
+def test_a_date_is_not_moved_by_the_clock(write, as_csv, shop):
+    log = events.load(write(as_csv(shop(30, event_time="2024-03-01"))), zone="America/Los_Angeles")
+    assert (log.clock, log.zone) == ("day", None)
+    assert set(log.table(["utc_offset"])["utc_offset"].to_pylist()) == {0}
+
+
+def test_a_clean_log_keeps_its_clock(write, as_csv, shop, tmp_path):
+    made = events.load(write(as_csv(shop(30))), zone="Europe/Berlin", out=tmp_path / "c.parquet")
+    assert events.load(made.path, zone="Europe/Berlin").zone == "Europe/Berlin"
+    with pytest.raises(DataError, match="cleaned by the clock of Europe/Berlin"):
+        events.load(made.path, zone="Asia/Tokyo")

@@ -7,7 +7,7 @@ the next view reads it. The order of the steps is the order in which one decisio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,9 @@ class Cleaning:
         findings = list(read.findings)
         facts = read_clock(con, read.sources, read.clock)
         findings += facts.findings
+        if facts.clock == "day" and not any(r.layout.zone for r in read.resolved):
+            # A date is a date: no clock moves it to another day.
+            self.plan = replace(self.plan, zone=None)
         collect_rejects(con, read.sources, facts.ambiguous)
         good = reject_where(facts.ambiguous, con)
         directions = order.directions(con, good, facts.clock)
