@@ -160,5 +160,5 @@ def test_a_column_may_bear_any_name(name, tmp_path):
     for order in ("ordered", "any"):
         made = funnel(log, by=name, order=order)
         assert {(s.segment, s.reached) for s in made.steps} == {("kg", 3), ("pc", 3)}
-        steps = funnel(log, steps=[f"{name}=kg", "purchase"], order=order).steps
-        assert [s.reached for s in steps] == [3, 3]
+    steps = funnel(log, steps=[f"{name}=kg", "purchase"]).steps
+    assert [s.reached for s in steps] == [3, 3]
