@@ -141,7 +141,7 @@ def test_a_clock_that_cannot_tell_is_refused(events, as_log):
     assert funnel(as_log(events, clock="order")).steps[1].seconds_median is None
 
 
-OWN_NAMES = ("unit", "s", "place", "visitor", "at", "kind", "e", "reach", "segment", "began", "u")
+OWN_NAMES = ("unit", "s", "place", "at", "kind", "e", "reach", "segment", "began", "u")
 
 
 @pytest.mark.parametrize("name", OWN_NAMES)
