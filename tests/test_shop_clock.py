@@ -14,12 +14,14 @@ import pytest
 
 from cartcast import features as F
 from cartcast import insights
+from cartcast.api.server import Plan, make_store
 from cartcast.errors import DataError
 from cartcast.events import Log, load
 from cartcast.features.shop_clock import ShopClock
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer
 from cartcast.live.sessions import Sessions
+from cartcast.live.state import MemoryStore
 from cartcast.score import reading_of, require_zone
 
 ZONES = {
@@ -83,7 +85,9 @@ def test_the_log_lies_on_both_sides_of_its_changes(shop: Shop) -> None:
     offsets = Counter((row["local"] - row["event_time"]) for row in shop.rows)
     assert len(offsets) == 2
     assert min(offsets.values()) > 50
-    days = {s: {r["local"].date() for r in shop.rows if r["session_id"] == s} for s in shop.sessions}
+    days = {
+        s: {r["local"].date() for r in shop.rows if r["session_id"] == s} for s in shop.sessions
+    }
     assert all(len(found) == 1 for found in days.values())
     assert shop.log.zone == shop.zone
 
@@ -141,6 +145,17 @@ def test_states_of_another_zone_are_not_gone_on_with() -> None:
     assert berlin.fingerprint != utc.fingerprint == scorer("UTC").fingerprint
     assert utc.fingerprint == FEATURES.fingerprint
     assert berlin.describe()["feature_set"] == FEATURES.fingerprint
+
+
+def test_a_server_ends_sessions_by_the_clock_of_its_run() -> None:
+    source = {"clock": "time", "zone": "Europe/Berlin", "session_breaks": ["midnight"]}
+    run = {"run_id": "r", "champion": "m", "source": source}
+    scorer = ModelScorer(run, FEATURES, None, None, None, {})
+    store = make_store(Plan("m", late_window=60.0), scorer)
+    assert isinstance(store, MemoryStore)
+    rules = store.sessions.rules
+    told = (rules.zone, rules.session_breaks, rules.late_window)
+    assert told == ("Europe/Berlin", ("midnight",), 60.0)
 
 
 @pytest.mark.parametrize("kept", [False, True])

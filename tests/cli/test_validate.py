@@ -99,7 +99,7 @@ def test_orders(call, tmp_path, shop_file):
         (GOOD, ("--memory", "much"), 2, "2GB"),
         (GOOD.replace("2024-03-01 00:", "2024-02-30 00:"), (), 3, "bad_time"),
         (GOOD.replace("9.5", "-1"), (), 3, "negative_price"),
-        (GOOD.replace("9.5", "NaN"), (), 3, "bad_price"),
+        (GOOD.replace("9.5", "inf"), (), 3, "bad_price"),
     ],
 )
 def test_bad_input(call, tmp_path, content, words, status, said):

@@ -350,7 +350,7 @@ def simulated(tmp_path_factory):
     from cartcast.datasets import simulate
 
     folder = tmp_path_factory.mktemp("simulated")
-    simulate(sessions=3000, seed=1, out=folder / "shop.parquet")
+    simulate(sessions=3000, seed=2, out=folder / "shop.parquet")
     (folder / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
     project = Project.open(folder)
     project.read(project.source_paths())

@@ -139,3 +139,26 @@ def test_a_clock_that_cannot_tell_is_refused(events, as_log):
     with pytest.raises(UsageError, match="count sessions"):
         funnel(as_log(events, clock="session"), unit="visitor")
     assert funnel(as_log(events, clock="order")).steps[1].seconds_median is None
+
+
+OWN_NAMES = ("unit", "s", "place", "at", "kind", "e", "reach", "segment", "began", "u")
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_a_column_may_bear_any_name(name, tmp_path):
+    from cartcast.events import load
+
+    rows = ["user_id,session_id,event_time,event_type,product_id,price," + name]
+    for k, value in enumerate(["kg", "pc"] * 3):
+        rows += [
+            f"v{k},s{k},2024-05-06 1{k}:0{m}:00,{kind},p,10,{value}"
+            for m, kind in enumerate(("view", "cart", "purchase"))
+        ]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(rows) + "\n")
+    log = load(path)
+    for order in ("ordered", "any"):
+        made = funnel(log, by=name, order=order)
+        assert {(s.segment, s.reached) for s in made.steps} == {("kg", 3), ("pc", 3)}
+    steps = funnel(log, steps=[f"{name}=kg", "purchase"]).steps
+    assert [s.reached for s in steps] == [3, 3]

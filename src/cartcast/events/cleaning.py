@@ -7,7 +7,7 @@ the next view reads it. The order of the steps is the order in which one decisio
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,6 +106,9 @@ class Cleaning:
         con, read = self.con, self.read
         facts = read_clock(con, read.sources, read.clock, read.first)
         findings = [*read.findings, *facts.findings]
+        if facts.clock == "day" and not any(r.layout.zone for r in read.resolved):
+            # A date is a date: no clock moves it to another day.
+            self.plan = replace(self.plan, zone=None)
         collect_rejects(con, read.sources, facts.ambiguous, read.first)
         good = reject_where(facts.ambiguous, con)
         directions = order.directions(con, good, facts.clock)
@@ -207,10 +210,12 @@ class Cleaning:
         return any("session_id" in r.mapped for r in self.read.resolved)
 
     def _columns(self) -> list[str]:
-        """Columns that make a row what it is: those that any source has."""
-        present = {c for p in self.read.stage.present for c in p}
+        """Columns that make a row what it is: canonical ones, and own ones that all files have."""
+        files = [p for i, p in enumerate(self.read.stage.present) if i != self.read.orders_file]
+        present = {c for p in files for c in p}
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
-        return [*canonical, *(identifier(n) for n in self.read.stage.extras)]
+        own = [identifier(n) for n in self.read.stage.extras]
+        return [*canonical, *(c for c in own if all(c in p for p in files))]
 
     def settle(self, good: str, directions: list[order.Direction], doubled: bool) -> list[Finding]:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""

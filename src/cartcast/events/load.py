@@ -83,7 +83,8 @@ def load(
         NotFoundError: a source is not there.
         UsageError: the layout, a break or a share does not exist.
         DefinitionError: the zone does not exist.
-        DataError: a source is empty, has no usable columns or mixes currencies; or more rows
+        DataError: a source is empty, has no usable columns, mixes currencies, or was cleaned by
+            another clock; or more rows
             than `max_reject_share` are rejected (`RejectedError`, with the report).
     """
     if not sources:
@@ -108,6 +109,11 @@ def load(
         # A log that has passed the contract before is not cleaned again.
         opened = already_clean(found[0], out, target, privacy, keep)
         if opened is not None:
+            if zone is not None and zone != (opened.zone or "UTC"):
+                raise DataError(
+                    f"{found[0]}: cleaned by the clock of {opened.zone or 'UTC'}, not of {zone}; "
+                    "give the log as it was before cleaning."
+                )
             return opened
     places = _Places(
         Path(out) if out else target / "events.parquet",

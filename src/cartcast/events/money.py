@@ -165,7 +165,7 @@ def settle_amounts(con: duckdb.DuckDBPyConnection, rows: str, named: str) -> Amo
 
 def amount_findings(amount: Amount, column: str, named: str) -> list[Finding]:
     """Return what must be said of a guessed column of money."""
-    if not amount.told and named == "price":
+    if amount.meaning == named == "price":
         return []
     what = {
         "price": "a unit's price",

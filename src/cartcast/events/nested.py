@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import duckdb
 
@@ -160,8 +160,10 @@ def opened_text(
     """Return the relation and the cells with columns of JSON text (or Python literals) opened."""
     out: dict[str, Cell] = {}
     added: list[str] = []
+    later = _first_records(con, relation, cells, sample)
     for place, (name, cell) in enumerate(cells.items()):
-        values = [v for row in sample if len(row) > place and (v := row[place])]
+        values = [v for row in sample if len(row) > place and _says(v := row[place])]
+        values = values or later.get(name, [])
         form = _form(values) if cell.kind == "VARCHAR" else None
         if form is None:
             out[name] = cell
@@ -182,6 +184,31 @@ def opened_text(
     if added:
         relation = f"(SELECT *, {', '.join(added)} FROM {relation})"
     return relation, out
+
+
+def _first_records(
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    cells: Mapping[str, Cell],
+    sample: Sequence[Sequence[str | None]],
+) -> dict[str, list[str]]:
+    """Return a record of each text column that is empty in the first rows and not later."""
+    held = {i for row in sample for i, value in enumerate(row) if _says(value)}
+    empty = [n for i, (n, c) in enumerate(cells.items()) if c.kind == "VARCHAR" and i not in held]
+    if not empty:
+        return {}
+    firsts = ", ".join(
+        f"any_value({cells[n].sql}) FILTER (left(ltrim({cells[n].sql}), 1) IN ('{{', '[') "
+        f"AND strlen({cells[n].sql}) > 2)"
+        for n in empty
+    )
+    found = con.execute(f"SELECT {firsts} FROM {relation}").fetchone() or ()
+    return {name: [value] for name, value in zip(empty, found, strict=False) if value}
+
+
+def _says(value: str | None) -> TypeGuard[str]:
+    """Return whether a cell says anything: an empty list is no example of a list."""
+    return bool(value) and value not in ("[]", "{}")
 
 
 def _leaves(structure: Any) -> int:

@@ -55,6 +55,12 @@ class Privacy:
     key: bytes = field(repr=False)
 
     @property
+    def people(self) -> tuple[str, ...]:
+        """The columns, the login beside the visitor: both name the same person."""
+        beside = ("user_id",) if "visitor_id" in self.columns else ()
+        return tuple(dict.fromkeys((*self.columns, *beside)))
+
+    @property
     def fingerprint(self) -> str:
         """Tell keys apart without telling the key."""
         return hmac.new(self.key, b"\0cartcast key", hashlib.sha256).hexdigest()[:16]
@@ -153,10 +159,11 @@ def hidden_columns(privacy: Privacy, known: Sequence[str]) -> dict[str, str]:
                 f"privacy: the log has no column {name!r} to pseudonymise."
                 f"{did_you_mean(name, known)}"
             )
-    made = {identifier(c): f"pseudonym(CAST({identifier(c)} AS VARCHAR))" for c in privacy.columns}
-    if "session_id" in privacy.columns or "session_id" not in known:
+    held = [c for c in privacy.people if c in known]
+    made = {identifier(c): f"pseudonym(CAST({identifier(c)} AS VARCHAR))" for c in held}
+    if "session_id" in held or "session_id" not in known:
         return made
-    people = [c for c in ("visitor_id", "user_id") if c in privacy.columns]
+    people = [c for c in ("visitor_id", "user_id") if c in held]
     branches = " ".join(
         f"WHEN {p} IS NOT NULL AND starts_with(session_id, {p} || '-') "
         f"THEN pseudonym({p}) || substr(session_id, length({p}) + 1) "
@@ -178,7 +185,7 @@ def hide_typed(
     """
     privacy.declare(con)
     plain = {name.strip('"'): name for name in present}
-    held = Privacy(tuple(c for c in privacy.columns if c in plain), privacy.key)
+    held = Privacy(tuple(c for c in privacy.people if c in plain), privacy.key)
     made = hidden_columns(held, list(plain))
     shape = r"regexp_replace(regexp_replace(__value, '\d', '9', 'g'), '\pL|\pM', 'a', 'g')"
     made["__value"] = (

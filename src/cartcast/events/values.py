@@ -113,7 +113,10 @@ def _link(
     if not found:
         return None
     used.update(column for column, _ in found)
-    texts = [field_text(cell, target, value.nulls) for _, cell in found]
+    # Where another place may name the event, a word for nothing in the first must not hide it.
+    told = len(found) > 1 or value.otherwise is not None
+    asked = "item_id" if target == "event_type" and told else target
+    texts = [field_text(cell, asked, value.nulls) for _, cell in found]
     if target in NUMBER_COLUMNS and (len(found) > 1 or value.otherwise):
         # A word for nothing in one column must not hide the number in the next.
         texts = [f"CASE WHEN NOT {nothing_word_sql(text)} THEN {text} END" for text in texts]

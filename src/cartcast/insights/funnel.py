@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
 from cartcast.insights.clusters import clustered, sums
-from cartcast.insights.funnel_sql import Step, reach_any, reach_first, reach_within, steps_from
+from cartcast.insights.funnel_sql import (
+    Step,
+    carried,
+    reach_any,
+    reach_first,
+    reach_within,
+    steps_from,
+)
 from cartcast.insights.sessions import keep, usual_steps
 from cartcast.insights.source import Slice, Source, opened, quoted
 
@@ -117,12 +124,13 @@ def funnel(
         _check_clock(source, unit, window)
         relation = keep(source, where or Slice(), sessions)
         _units(source, relation, unit, wanted, by)
+        asked = [step.carried for step in wanted]
         if order == "any":
-            reach = reach_any("steps_done", wanted, window)
+            reach = reach_any("steps_done", asked, window)
         elif window is not None:
-            reach = reach_within("steps_done", wanted, window)
+            reach = reach_within("steps_done", asked, window)
         else:
-            reach = reach_first("steps_done", wanted, "unit", "place", "s")
+            reach = reach_first("steps_done", asked, "unit", "place", "s")
         source.connection.execute(
             f"CREATE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
             "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
@@ -173,14 +181,16 @@ def _units(
 ) -> None:
     """Make the view `steps_done`: unit, visitor, place, s and the columns of the steps."""
     names = dict.fromkeys(s.column for s in steps)
-    carried = {n: quoted(n) for n in (*names, *([source.require(by).strip('"')] if by else []))}
-    columns = ", ".join(carried.values())
+    if by is not None:
+        source.require(by)
+    own = dict.fromkeys((*names, *([by] if by is not None else [])))
+    columns = ", ".join(f"e.{quoted(n)} AS {quoted(carried(n))}" for n in own)
     done = " OR ".join(s.sql for s in steps)
     visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
     if unit == "session":
         source.connection.execute(
             f"CREATE TEMP VIEW steps_done AS SELECT session_id AS unit, {visitor} AS visitor, "
-            f"event_order AS place, {source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
+            f"event_order AS place, {source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"
         )
         return
     # Sessions of one visitor that begin at one moment are ordered by their name: any fixed
@@ -189,7 +199,7 @@ def _units(
         f"CREATE TEMP TABLE steps_done AS SELECT {visitor} AS unit, unit AS visitor, "
         f"row_number() OVER (PARTITION BY {visitor} "
         f"ORDER BY event_time, session_id, event_order) AS place, "
-        f"{source.seconds} AS s, {columns} FROM {relation} WHERE {done}"
+        f"{source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"
     )
 
 
@@ -203,8 +213,8 @@ def _count(
             raise UsageError(f"segments must be at least 1, got {segments}.")
         source.connection.execute(
             f"CREATE TEMP TABLE valued AS SELECT unit, "
-            f"arg_min_null({quoted(by)}, place)::VARCHAR AS segment "
-            f"FROM steps_done WHERE {steps[0].sql} GROUP BY unit"
+            f"arg_min_null({quoted(carried(by))}, place)::VARCHAR AS segment "
+            f"FROM steps_done WHERE {steps[0].carried.sql} GROUP BY unit"
         )
         source.connection.execute(
             "CREATE TEMP TABLE big AS SELECT segment FROM valued WHERE segment IS NOT NULL "

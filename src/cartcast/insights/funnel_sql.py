@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cartcast.errors import UsageError
 
-__all__ = ["STEPS", "Step", "reach_any", "reach_first", "reach_within", "steps_from"]
+__all__ = ["STEPS", "Step", "carried", "reach_any", "reach_first", "reach_within", "steps_from"]
 
 
 class Step(NamedTuple):
@@ -20,10 +20,20 @@ class Step(NamedTuple):
         return self.value if self.column == "event_type" else f"{self.column}={self.value}"
 
     @property
+    def carried(self) -> Step:
+        """The step over the carried column, whose name none of the funnel's own can be."""
+        return Step(carried(self.column), self.value)
+
+    @property
     def sql(self) -> str:
         """The condition on an event; both parts are quoted."""
         name = '"' + self.column.replace('"', '""') + '"'
         return f"{name} = '" + self.value.replace("'", "''") + "'"
+
+
+def carried(column: str) -> str:
+    """Return the name under which a column of the log is carried beside the funnel's own."""
+    return f"own {column}"
 
 
 STEPS: tuple[Step, ...] = tuple(

@@ -48,9 +48,9 @@ def write_sessions(log: Any, out: Path | str) -> Path:
     """Write the session table of `log` to the Parquet file `out` and return its path.
 
     One row per session: `session_id, visitor, start, start_utc, weekday, hour` (all but `start_utc`
-    by the shop's clock), the `MEASURES`, the `CONTEXT`,
-    `first_event, last_event, last_page, reach` (steps of the usual funnel reached),
-    `visitor_code` (a number for each visitor) and `steps` (its event types as numbers).
+    by the shop's clock), the `MEASURES`, the `CONTEXT`, `first_event, last_event, last_page, reach`
+    (steps of the usual funnel reached), `visitor_code` (a number for each visitor) and `steps` (its
+    event types as numbers).
 
     Raises:
         DataError: the log has not passed the contract.

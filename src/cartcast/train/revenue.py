@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cartcast.evaluate import scores, slices
+from cartcast.evaluate.arrays import codes_of
+from cartcast.evaluate.share import effective_count
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.intervals import AmountInterval
 from cartcast.models.regressors import REGRESSORS
@@ -54,9 +56,9 @@ def fit_revenue(q: Question, champion: Fitted, options: Options) -> RevenuePart:
     if not _has_money(q):
         return RevenuePart()
     train, validation = q.parts["train"], q.parts["validation"]
-    buyers = min(int((p.label > 0).sum()) for p in (train, validation))
+    buyers = min(_buyers(p) for p in (train, validation))
     if buyers < LEAST_BUYERS:
-        text = f"{buyers} rows with a purchase in a part, {LEAST_BUYERS} are needed."
+        text = f"{buyers} independent buyers in a part, {LEAST_BUYERS} are needed."
         return RevenuePart(findings=(finding(FEW_BUYERS, text, count=buyers),))
     bought = train.label > 0
     model = REGRESSORS["hurdle"].make(options.seed, len(train), q.rows.categorical, options.threads)
@@ -89,7 +91,7 @@ def fit_revenue(q: Question, champion: Fitted, options: Options) -> RevenuePart:
 def _interval_only(q: Question, champion: Fitted) -> RevenuePart:
     """Interval given purchase for a run whose champion already says the money."""
     validation, test = q.parts["validation"], q.parts["test"]
-    buyers = int((validation.label > 0).sum())
+    buyers = _buyers(validation)
     if champion.name != "hurdle" or buyers < LEAST_BUYERS:
         return RevenuePart(facts={"model": champion.name})
     interval = _interval(champion.model, validation)
@@ -101,6 +103,13 @@ def _interval_only(q: Question, champion: Fitted) -> RevenuePart:
             "test": _ends(interval, test),
         },
     )
+
+
+def _buyers(part: Part) -> int:
+    """Return how many visitors of equal weight the rows with a purchase are worth."""
+    bought = part.label > 0
+    groups = part.groups[bought]
+    return int(effective_count(part.weight[bought], codes_of(groups, len(groups))))
 
 
 def _interval(model: Any, validation: Part) -> AmountInterval:

@@ -13,6 +13,7 @@ from cartcast.datasets.disguises.build import make_log
 from cartcast.datasets.disguises.form import Form
 from cartcast.datasets.disguises.forms import FORMS
 from cartcast.datasets.disguises.sheet import write_sheet
+from cartcast.datasets.disguises.shop import TrueLog
 from cartcast.datasets.disguises.truth import Truth, truth_of
 
 __all__ = ["Case", "Written", "cases", "product", "write_case"]
@@ -87,15 +88,23 @@ def write_case(case: Case, folder: Path, seed: int = 0) -> Written:
     paths = [(write_sheet(sheet, folder), sheet.role) for sheet in sheets]
     keys = {k: v for accident in case.accidents for k, v in accident.reading}
     layout = {"name": case.form.name, "columns": dict(sheets[0].names), **keys} if keys else None
+    unordered = not case.tells & {"row_order", "event_order"}
     return Written(
         log=tuple(path for path, role in paths if role == "log"),
         orders=tuple(path for path, role in paths if role == "orders"),
         layout=layout,
         truth=truth_of(seen, case.tells),
         tells=case.tells,
-        says=any(a.says for a in case.accidents)
-        or not case.tells & {"row_order", "event_order"},
-    )  # fmt: skip
+        says=any(a.says for a in case.accidents) or (unordered and _tied(seen)),
+    )
+
+
+def _tied(log: TrueLog) -> bool:
+    """Whether two kinds of event share a moment of a session, so that their order must be told."""
+    kinds: dict[tuple[str, int], set[str]] = {}
+    for event in log:
+        kinds.setdefault((event.session_id, event.time), set()).add(event.event_type)
+    return any(len(found) > 1 for found in kinds.values())
 
 
 def product(forms: Iterable[str] | None = None) -> Iterator[Case]:

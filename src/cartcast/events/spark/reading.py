@@ -173,7 +173,7 @@ class SparkReading:
         for _ in range(_ROUNDS):
             self.say("sessions, order and money", None)
             task = CleanVisitors(
-                read, self.plan, settled, decisions, known, out, self.memory, parts
+                read, self.cleaning.plan, settled, decisions, known, out, self.memory, parts
             )
             with _held() as held:
                 done = held(run(rows, task))

@@ -86,7 +86,8 @@ def _dear(log: TrueLog) -> TrueLog:
     return log.change(rule)
 
 
-_WITH_TOTALS = ("cartcast", "ga4", "ga360", "segment", "posthog", "amplitude", "mixpanel")
+_WITH_TOTALS = ("cartcast", "ga4", "ga360", "segment", "rudderstack", "posthog",
+                "amplitude", "mixpanel")  # fmt: skip
 """Layouts of sources that state an order's total, so that a purchase without id has its money."""
 
 _GROUPS = {

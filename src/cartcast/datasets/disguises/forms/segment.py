@@ -162,11 +162,11 @@ FORMS = (
         with_identify, "https://segment.com/docs/connections/spec/ecommerce/v2/", nested=True,
     ),
     Form(
-        "rudderstack", "segment", ("events.jsonl",), tells_all_but(*_LACKS), _rudder_json,
+        "rudderstack", "rudderstack", ("events.jsonl",), tells_all_but(*_LACKS), _rudder_json,
         with_identify, "https://www.rudderstack.com/docs/event-spec/", nested=True,
     ),
     Form(
-        "rudderstack-table", "segment", ("tracks.csv",), tells_all_but(*_LACKS), _rudder_table,
+        "rudderstack-table", "rudderstack", ("tracks.csv",), tells_all_but(*_LACKS), _rudder_table,
         with_identify,
         "https://www.rudderstack.com/docs/destinations/warehouse-destinations/warehouse-schema/",
     ),

@@ -1,0 +1,111 @@
+"""What an order is worth, by hand: totals, lines, repeats, refunds, and columns of unclear money."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from cartcast import events
+
+HEAD = "user_id,session_id,event_time,event_type,product_id"
+
+
+@pytest.fixture
+def sold(write):
+    """Load purchases given as (item, cells ...), one minute apart unless a time is given."""
+
+    def load(columns: str, *rows: str, views: str = "") -> events.Log:
+        lines = [f"{HEAD},{columns}"]
+        lines.append(f"u1,s1,2024-05-06 10:00:00,view,tee{',' * (columns.count(',') + 1)}")
+        lines += [f"u1,s1,2024-05-06 10:05:00,purchase,{row}" for row in rows]
+        return events.load(write("\n".join(lines) + "\n" + views))
+
+    return load
+
+
+def by_code(log: events.Log, code: str):
+    return next((f for f in log.findings if f.code == code), None)
+
+
+def test_a_total_on_each_row_counts_once(sold):
+    log = sold("order_id,order_total", "a,o1,90", "b,o1,90", "c,o1,90")
+    assert (log.summary.revenue, log.summary.orders, log.summary.purchases) == (90.0, 1, 3)
+    assert log.table(["revenue"])["revenue"].to_pylist() == [None, 90.0, 0.0, 0.0]
+
+
+def test_two_lines_of_one_item_are_two_lines(sold):
+    log = sold("price,quantity,order_id", "tee,20,2,o1", "tee,25,1,o1")
+    assert log.summary.revenue == 65.0
+    assert by_code(log, "EV113") is None
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_whole_order_delivered_again_counts_once(sold, times):
+    log = sold("price,quantity,order_id", *(("tee,20,2,o1", "cap,5,1,o1") * times))
+    assert log.summary.revenue == 45.0
+    assert log.summary.revenue_as_sent == 45.0 * times
+    assert by_code(log, "EV113").count == 2 * (times - 1)
+
+
+def test_a_part_delivered_again_is_more_lines(sold):
+    log = sold("price,quantity,order_id", "tee,20,1,o1", "cap,5,1,o1", "tee,20,1,o1")
+    assert log.summary.revenue == 45.0
+
+
+def test_totals_go_before_lines_and_the_difference_is_said(sold):
+    log = sold("price,quantity,order_id,order_total", "tee,20,2,o1,50", "cap,5,1,o1,50")
+    s = log.summary
+    assert (s.revenue, s.order_totals, s.order_lines) == (50.0, 50.0, 45.0)
+    assert by_code(log, "EV138").evidence == {"totals": 50.0, "lines": 45.0}
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_refund_is_negative_whatever_its_sign(write, sign):
+    log = events.load(
+        write(
+            f"{HEAD},price,order_id\nu1,s1,2024-05-06 10:00:00,purchase,tee,100,o1\n"
+            f"u1,s1,2024-05-06 10:09:00,refund,tee,{sign}30,o1\n"
+        )
+    )
+    assert (log.summary.revenue, log.summary.refunds) == (70.0, -30.0)
+    assert log.table(["price"])["price"].to_pylist() == [100.0, 30.0], "a price is never negative"
+
+
+def test_an_order_id_of_two_visitors_is_two_orders(write):
+    log = events.load(
+        write(
+            f"{HEAD},price,order_id\nu1,s1,2024-05-06 10:00:00,purchase,tee,10,1\n"
+            "u2,s2,2024-05-06 11:00:00,purchase,cap,20,1\n"
+        )
+    )
+    assert (log.summary.revenue, log.summary.orders) == (30.0, 2)
+    assert by_code(log, "EV139") is not None
+
+
+def shop(kind: str, seed: int) -> tuple[str, float]:
+    """A log of orders whose column `amount` is a unit's price, a line's or an order's total."""
+    rng = random.Random(seed)
+    price = {f"i{k}": round(rng.uniform(3, 90), 2) for k in range(9)}
+    lines, revenue = [f"{HEAD},amount,quantity,order_id"], 0.0
+    for order in range(60):
+        items = [
+            (rng.choice(list(price)), rng.choice([1, 1, 2, 3]))
+            for _ in range(rng.choice([1, 2, 3]))
+        ]
+        items = list(dict(items).items())
+        total = sum(price[i] * q for i, q in items)
+        revenue += total
+        at = f"2024-05-{1 + order % 28:02d} {10 + order // 28:02d}:00:00"
+        for item, quantity in items:
+            amount = {"unit": price[item], "line": price[item] * quantity, "order": total}[kind]
+            lines.append(f"u{order},s{order},{at},purchase,{item},{amount:.2f},{quantity},o{order}")
+    return "\n".join(lines) + "\n", revenue
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["unit", "line", "order"])
+def test_the_log_decides_what_an_amount_is(write, kind, seed):
+    text, revenue = shop(kind, seed)
+    log = events.load(write(text))
+    assert log.summary.revenue == pytest.approx(revenue, abs=0.5)
