@@ -126,6 +126,27 @@ def test_parquet_file_folder_and_glob(write, rows, truth, tmp_path):
     same(events.load(folder / "a.parquet", folder / "b.parquet"), truth)
 
 
+def test_files_one_after_the_other_lie_in_time_order(write, as_csv, rows, truth):
+    parts = [write(as_csv(rows[k : k + 20]), f"part{k:02d}.csv") for k in (0, 20, 40)]
+    same(events.load(*parts), truth)
+    same(events.load(*reversed(parts)), truth)
+
+
+def test_files_of_two_forms_are_one_log(write, as_csv, rows, truth):
+    a = write(as_csv(rows[:20]), "a.csv")
+    b = write("".join(json.dumps(r) + "\n" for r in rows[20:40]), "b.jsonl")
+    c = write(as_csv(rows[40:], ";"), "c.csv")
+    same(events.load(a, b, c), truth)
+
+
+def test_a_column_named_filename_is_kept(write, as_csv, shop):
+    rows = shop(60, filename="x.png", file_row_number="7")
+    a, b = write(as_csv(rows[:30]), "a.csv"), write(as_csv(rows[30:]), "b.csv")
+    log = events.load(a, b)
+    assert {"source_filename", "source_file_row_number"} <= set(log.columns)
+    assert set(log.table(["source_filename"])["source_filename"].to_pylist()) == {"x.png"}
+
+
 def test_tables_in_memory(rows, truth):
     polars = pytest.importorskip("polars")
     frame = pd.DataFrame(rows)

@@ -179,9 +179,10 @@ class Cleaning:
         findings += completeness_findings(con, relation, summary)
         findings += unread_findings(read.sources, read.resolved, read.orders_file)
         findings += assumed_findings(read.resolved, read.orders_file)
-        # One file whose rows never fall back, and no join that could move them.
+        # Files whose rows never fall back, and no join that could move them.
         joined = relation != "visits" or made or kept != "settled" or doubled
-        in_order = len(directions) == 1 and directions[0].falls == 0 and not (own or ties or joined)
+        whole = order.in_time_order(directions, len(read.sources)) and read.stage.in_one_scan
+        in_order = whole and not (own or ties or joined or in_a_part())
         return Cleaned(
             summary,
             self._metadata(summary, findings, clock),
@@ -211,7 +212,9 @@ class Cleaning:
 
     def _columns(self) -> list[str]:
         """Columns that make a row what it is: canonical ones, and own ones that all files have."""
-        files = [p for i, p in enumerate(self.read.stage.present) if i != self.read.orders_file]
+        files = [
+            s.present for i, s in enumerate(self.read.stage.sources) if i != self.read.orders_file
+        ]
         present = {c for p in files for c in p}
         canonical = [c for c in COLUMNS if c in present and c not in MADE and c != "known_time"]
         own = [identifier(n) for n in self.read.stage.extras]
@@ -222,7 +225,7 @@ class Cleaning:
         con, first = self.con, self.read.first
         newest = ", ".join(str(d.file) for d in directions if d.newest_first)
         place = f"CASE WHEN __file IN ({newest}) THEN -__at ELSE __at END" if newest else "__at"
-        present = {c for p in self.read.stage.present for c in p}
+        present = {c for s in self.read.stage.sources for c in s.present}
         columns = [c for c in ids.ID_COLUMNS if c in present]
         con.execute(f"CREATE OR REPLACE VIEW good AS SELECT * FROM {TYPED} WHERE {good}")
         defaults = ids.settle_ids(con, "good", [c for c in columns if c != "item_id"])

@@ -217,7 +217,7 @@ def _check(layout: Layout, source: Source, mapped: dict[str, Mapped], timed: boo
 def _extras(layout: Layout, source: Source, used: set[str]) -> dict[str, tuple[str, str, str]]:
     numbers = {n.lower() for n in layout.numbers}
     extras: dict[str, tuple[str, str, str]] = {}
-    taken = {*COLUMNS, "event_id", "file_row_number"}
+    taken = {*COLUMNS, "event_id", "file_row_number", "filename"}
     for column, cell in source.cells.items():
         if column in used or re.fullmatch(r"column_\d+", column):
             continue

@@ -8,6 +8,7 @@ first are read from its end. Where neither tells, a finding says for what share 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import duckdb
@@ -17,8 +18,16 @@ from cartcast.events.staged import TYPED
 from cartcast.events.summed import counted, decided, grouped
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["Direction", "directions", "number_events", "order_findings", "own_order",
-           "own_order_known", "sequence_sql"]  # fmt: skip
+__all__ = [
+    "Direction",
+    "directions",
+    "in_time_order",
+    "number_events",
+    "order_findings",
+    "own_order",
+    "own_order_known",
+    "sequence_sql",
+]
 
 NEWEST_FIRST = declare(
     "EV130",
@@ -47,12 +56,16 @@ class Direction(NamedTuple):
         falls: rows that are earlier than the one before.
         newest_first: the rows run backwards, in the whole file or within sessions.
         known: the order of rows says something; it does not in a shuffled file.
+        start: the first row's time, in microseconds since 1970.
+        end: the latest time.
     """
 
     file: int
     falls: int
     newest_first: bool
     known: bool
+    start: int = 0
+    end: int = 0
 
     @property
     def in_order(self) -> bool:
@@ -69,7 +82,8 @@ def directions(con: duckdb.DuckDBPyConnection, good: str, clock: str) -> list[Di
         "directions",
         f"""
         SELECT file, count(*) FILTER (t > p), count(*) FILTER (t < p),
-               count(*) FILTER (s = ps AND t > p), count(*) FILTER (s = ps AND t < p)
+               count(*) FILTER (s = ps AND t > p), count(*) FILTER (s = ps AND t < p),
+               epoch_us(min(p)), epoch_us(max(t))
         FROM (
             SELECT file, t, s, lag(t) OVER () AS p, lag(s) OVER () AS ps, lag(file) OVER () AS pf
             FROM (SELECT __file AS file, event_time AS t,
@@ -81,7 +95,16 @@ def directions(con: duckdb.DuckDBPyConnection, good: str, clock: str) -> list[Di
     return [_direction(*row) for row in rows]
 
 
-def _direction(file: int, rises: int, falls: int, own_rises: int, own_falls: int) -> Direction:
+def in_time_order(found: Sequence[Direction], files: int) -> bool:
+    """Return whether the rows of all files, one after the other, lie in order of time."""
+    ends = [(d.start, d.end) for d in found]
+    after = all(later[0] >= before[1] for before, later in pairwise(ends))
+    return len(found) == files and after and all(d.falls == 0 for d in found)
+
+
+def _direction(
+    file: int, rises: int, falls: int, own_rises: int, own_falls: int, start: int, end: int
+) -> Direction:
     def share(part: int, other: int) -> float:
         return part / (part + other) if part + other else 0.0
 
@@ -89,7 +112,7 @@ def _direction(file: int, rises: int, falls: int, own_rises: int, own_falls: int
     forwards = share(rises, falls) >= _ALL or share(own_rises, own_falls) >= _ALL
     newest = backwards and not (forwards and own_rises > own_falls)
     known = backwards or forwards or rises + falls == 0
-    return Direction(file, falls, newest, known)
+    return Direction(file, falls, newest, known, start, end)
 
 
 def own_order_known(resolved: Sequence[Resolved]) -> bool:

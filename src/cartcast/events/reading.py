@@ -149,7 +149,9 @@ def _opened(
 
 def require_columns(read: Read, privacy: Privacy) -> None:
     """Refuse to leave a column as it is because no source has it by that name."""
-    known = sorted({c.strip('"') for p in read.stage.present for c in p if not c.startswith("__")})
+    known = sorted(
+        {c.strip('"') for s in read.stage.sources for c in s.present if not c.startswith("__")}
+    )
     for name in privacy.columns:
         if name not in known:
             raise UsageError(
@@ -165,7 +167,8 @@ def _typed(
     source = read.sources[number]
     for _ in range(3):
         try:
-            stage_source(con, read.stage, source, read.resolved[number], work, privacy)
+            alone = len(read.sources) == 1
+            stage_source(con, read.stage, source, read.resolved[number], work, privacy, alone=alone)
             read_unsplit(con, source, read.first + number)
         except UnreadableTextError as error:
             _forget(con, read.stage, number)
@@ -182,7 +185,7 @@ def _typed(
 
 
 def _forget(con: duckdb.DuckDBPyConnection, stage: Stage, number: int) -> None:
-    del stage.relations[number:], stage.present[number:], stage.rules[number:]
+    del stage.sources[number:]
     declare_unsplit(con)
     con.execute("DELETE FROM unsplit WHERE file = ?", [stage.first + number])
 
@@ -194,10 +197,10 @@ def _decided(con: duckdb.DuckDBPyConnection, read: Read, number: int) -> str:
         DataError: none is sure, and some number depends on it.
     """
     resolved = read.resolved[number]
-    doubts = [c for c in NUMBER_COLUMNS if f"__doubt_{c}" in read.stage.present[number]]
+    doubts = [c for c in NUMBER_COLUMNS if f"__doubt_{c}" in read.stage.sources[number].present]
     if not doubts:
         return resolved.mark
-    relation = read.stage.relations[number]
+    relation = read.stage.sources[number].relation
     point = comma = either = 0
     example, column = None, ""
     for name in doubts:

@@ -148,9 +148,7 @@ def _by_event_id(
         f"SELECT hash(event_id) AS key, __seq AS seq, coalesce(__record, __at) AS record, __file, "
         f"__at, hash({same}) AS h FROM {rows} WHERE event_id IS NOT NULL"
     )
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE again AS {_AGAIN.replace('{rows}', f'({held})')}"
-    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE again AS {_AGAIN.replace('{rows}', f'({held})')}")
     con.execute(f"INSERT INTO {DROPPED} SELECT seq FROM again WHERE later")
     # Rows that agree have one visitor; rows that differ need not.
     told = (

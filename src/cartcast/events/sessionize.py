@@ -67,9 +67,7 @@ def make_sessions(
     if not session_gap > 0:
         raise UsageError(f"session_gap must fulfil session_gap > 0 seconds, got {session_gap}.")
     breaks = check_breaks(session_breaks)
-    (needed,) = counted(
-        con, "sessionless", f"SELECT count(*) FROM {rows} WHERE session_id IS NULL"
-    )
+    (needed,) = counted(con, "sessionless", f"SELECT count(*) FROM {rows} WHERE session_id IS NULL")
     if not needed:
         return 0
     gap = round(session_gap * 1_000_000)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -26,7 +27,7 @@ from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
 from cartcast.events.values import Mapped
 
-__all__ = ["MADE", "TYPED", "Stage", "stage_source", "typed_relation"]
+__all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source", "typed_relation"]
 
 TYPED = "typed"
 """View of all rows: canonical columns, extras, then `__` columns of the contract."""
@@ -34,7 +35,8 @@ TYPED = "typed"
 MADE = ("utc_offset", "revenue")
 """Canonical columns that the contract makes; no source gives them."""
 
-_FILE_BITS = 40
+FILE_BITS = 40
+"""A row's number in all sources is its source's number, then its place in as many bits."""
 
 _OWN = {
     "__zone": "TINYINT",
@@ -52,23 +54,40 @@ _OWN = {
 _TOTAL_LINE = r"\s*((grand )?total|sub-?total|sum|summe|gesamt(summe)?|totale?s?)\b.*"
 
 
+class Staged(NamedTuple):
+    """The typed rows of one source.
+
+    Attributes:
+        relation: SQL of the rows, numbered in `__at` from 0.
+        present: the columns that it has -> type.
+        rules: what its rows were held to, in the order in which it was tried.
+        path: the file that holds the typed rows; None where they are read from the source.
+    """
+
+    relation: str
+    present: Mapping[str, str]
+    rules: Sequence[Rule] = ()
+    path: Path | None = None
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What sources must share to be read in one scan."""
+        return dict(self.present), [(r.reason, r.column) for r in self.rules]
+
+
 @dataclass
 class Stage:
     """The typed rows of all sources.
 
     Attributes:
-        relations: SQL of the rows of each source, numbered in `__at` from 0.
-        present: the columns that each of them has.
+        sources: the rows of each.
         extras: the sources' own columns that are kept -> type.
-        rules: the rules of each source, in the order in which they were tried.
         event_ids: some source has ids of events.
         first: number of the first source.
     """
 
-    relations: list[str] = field(default_factory=list)
-    present: list[Mapping[str, str]] = field(default_factory=list)
+    sources: list[Staged] = field(default_factory=list)
     extras: dict[str, str] = field(default_factory=dict)
-    rules: list[list[Rule]] = field(default_factory=list)
     event_ids: bool = False
     first: int = 0
 
@@ -79,16 +98,48 @@ class Stage:
             wanted["event_id"] = "VARCHAR"
         wanted |= {identifier(n): kind for n, kind in self.extras.items()} | _OWN
         parts = []
-        for place, present in enumerate(self.present):
-            number = place + self.first
-            columns = ", ".join(_column(name, kind, present) for name, kind in wanted.items())
-            rules = self.rules[place]
+        for places in self._alike():
+            staged = self.sources[places[0]]
+            listed = ", ".join(_column(n, kind, staged.present) for n, kind in wanted.items())
             parts.append(
-                f"SELECT ({number}::BIGINT << {_FILE_BITS}) | __at AS __seq, {number} AS __file, "
-                f"__at, {columns}, {_told(rules, 'reason')} AS __reason, "
-                f"{_told(rules, 'column')} AS __column FROM {self.relations[place]}"
+                f"SELECT (__file::BIGINT << {FILE_BITS}) | __at AS __seq, __file, __at, {listed}, "
+                f"{_told(staged.rules, 'reason')} AS __reason, "
+                f"{_told(staged.rules, 'column')} AS __column FROM {self._rows(places)}"
             )
         con.execute(f"CREATE OR REPLACE VIEW {TYPED} AS {' UNION ALL '.join(parts)}")
+
+    @property
+    def in_one_scan(self) -> bool:
+        """Whether all rows come from one scan, in the order of the sources."""
+        return len(self._alike()) == 1
+
+    def _alike(self) -> list[list[int]]:
+        """Return the places of successive sources of one form, which are read in one scan.
+
+        Of a union of many scans the engine holds the rows of each when it sorts, and spills none.
+        """
+        groups: list[list[int]] = []
+        before: Staged | None = None
+        for place, staged in enumerate(self.sources):
+            if before and before.path and staged.path and staged.form == before.form:
+                groups[-1].append(place)
+            else:
+                groups.append([place])
+            before = staged
+        return groups
+
+    def _rows(self, places: Sequence[int]) -> str:
+        """Return SQL of the rows of sources of one form, with the number of each in `__file`."""
+        if len(places) == 1:
+            number = places[0] + self.first
+            return f"(SELECT *, {number} AS __file FROM {self.sources[places[0]].relation})"
+        files = {literal(str(self.sources[p].path)): p + self.first for p in places}
+        numbers = " ".join(f"WHEN {file} THEN {number}" for file, number in files.items())
+        return (
+            "(SELECT * EXCLUDE (file_row_number, filename), file_row_number AS __at, "
+            f"CASE filename {numbers} END AS __file FROM read_parquet([{', '.join(files)}], "
+            "file_row_number = true, filename = true))"
+        )
 
 
 def typed_relation(path: Path) -> str:
@@ -129,8 +180,12 @@ def stage_source(
     resolved: Resolved,
     work: Path,
     privacy: Privacy | None = None,
+    *,
+    alone: bool = True,
 ) -> None:
     """Add the rows of one source to the stage, ids replaced before anything is written.
+
+    A source that is not `alone` is always written, so that it is read in one scan with the others.
 
     Raises:
         DataError: the source cannot be read.
@@ -141,11 +196,12 @@ def stage_source(
     columns = {name: kind for name, _, kind in selected}
     if privacy is not None:
         sql = hide_typed(con, sql, columns, privacy)
+    path = None
     try:
-        if source.positioned and resolved.items is None and privacy is None:
+        if alone and source.positioned and resolved.items is None and privacy is None:
             relation = f"({sql})"
         else:
-            path = work / f"typed-{len(stage.relations)}.parquet"
+            path = work / f"typed-{len(stage.sources)}.parquet"
             with keeping_order(con):
                 con.execute(
                     f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
@@ -156,9 +212,7 @@ def stage_source(
         if source.kind == "csv" and "state machine" in str(error):
             raise UnreadableTextError(source.encoding or "utf-8-sig") from error
         raise translate(error, source.name) from error
-    stage.relations.append(relation)
-    stage.present.append(columns)
-    stage.rules.append(rules)
+    stage.sources.append(Staged(relation, columns, rules, path))
     for name, (_, _, kind) in resolved.extras.items():
         stage.extras[name] = kind if stage.extras.get(name, kind) == kind else "VARCHAR"
     stage.event_ids |= "event_id" in resolved.mapped

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from cartcast.atomic import atomic_path
-from cartcast.events.engine import keeping_order
+from cartcast.events.lookup import look_up
 from cartcast.events.money import SOLD
 from cartcast.events.schema import METADATA_KEY, metadata_text
 from cartcast.events.sql import identifier, literal
@@ -35,7 +35,7 @@ def write_events(
         StorageError: the disk is full or the place is not writable.
     """
     text = literal(metadata_text(metadata))
-    with atomic_path(path) as temporary, keeping_order(con):
+    with atomic_path(path) as temporary:
         con.execute(
             f"COPY ({canonical}) TO {literal(str(temporary))} ({FORM}, KV_METADATA "
             f"{{{METADATA_KEY}: {text}}})"
@@ -71,25 +71,27 @@ def canonical_sql(
         "revenue": "CAST(NULL AS DOUBLE)",
         "repeat_purchase": "false",
     }
+    joins = "JOIN placed p ON p.__of = {}.__seq"
     if con.execute(f"SELECT count(*) FROM {SOLD}").fetchone() != (0,):
         made |= {"revenue": "__revenue", "repeat_purchase": "coalesce(__repeat, false)"}
-        # A second join beside this one would not keep the order of the rows.
-        con.execute(
-            "CREATE OR REPLACE TEMP TABLE placed AS SELECT p.*, m.revenue AS __revenue, "
-            f"m.repeat AS __repeat FROM placed p LEFT JOIN {SOLD} m ON m.seq = p.__of"
+        joins += (
+            f" LEFT JOIN (SELECT seq, revenue AS __revenue, repeat AS __repeat FROM {SOLD}) m "
+            "ON m.seq = {}.__seq"
         )
     selected = ", ".join(
         f"{made.get(name) or f'r.{identifier(name)}'} AS {identifier(name)}"
         for name in metadata["columns"]
     )
-    source = f"{rows} r JOIN placed p ON p.__of = r.__seq"
-    order = "" if in_order else f"ORDER BY r.event_time, {_named(sequence)}"
+    if in_order:
+        return f"SELECT {selected} FROM {look_up(con, rows)} r"
+    source = f"{rows} r {joins.format('r', 'r')}"
+    order = f"ORDER BY r.event_time, {_named(sequence)}"
     if metadata["clock"] != "time":
         # Sessions stay together, in the order in which they begin.
         starts = "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first"
         source = (
-            f"(SELECT x.*, p.* EXCLUDE (__of), {starts} FROM {rows} x "
-            "JOIN placed p ON p.__of = x.__seq WINDOW visit AS (PARTITION BY session_id)) r"
+            f"(SELECT *, {starts} FROM {rows} x {joins.format('x', 'x')} "
+            "WINDOW visit AS (PARTITION BY session_id)) r"
         )
         order = "ORDER BY __day, __first, r.session_id, __position"
     return f"SELECT {selected} FROM {source} {order}"

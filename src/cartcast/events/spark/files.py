@@ -35,7 +35,7 @@ from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.links import LINKED, PAIRS, Links
 from cartcast.events.spark.pieces import Piece, files_of, object_in, split, working
 from cartcast.events.sql import literal
-from cartcast.events.staged import Stage, typed_relation
+from cartcast.events.staged import Stage, Staged, typed_relation
 from cartcast.events.summed import Answer, Asked, Part, counted, tallying
 from cartcast.findings import Finding
 
@@ -67,7 +67,7 @@ class FileFacts:
     findings: list[Finding]
     clock: str
     present: Mapping[str, str]
-    rules: list[Rule]
+    rules: Sequence[Rule]
     extras: Mapping[str, str]
     event_ids: bool
     good: str
@@ -114,10 +114,10 @@ class TypeFile:
                 least=[0],
                 most=[1],
             )
-        stage = read.stage
+        stage, staged = read.stage, read.stage.sources[0]
         facts = FileFacts(
             number, _bare(read.sources[0], read.resolved[0]), _plain(read.resolved[0]),
-            read.findings, read.clock, stage.present[0], stage.rules[0], stage.extras,
+            read.findings, read.clock, staged.present, staged.rules, stage.extras,
             stage.event_ids, good, part.answers,
             {name: (a.sql, a.whole) for name, a in part.asked.items()},
         )  # fmt: skip
@@ -144,7 +144,7 @@ def _typed_file(con: duckdb.DuckDBPyConnection, stage: Stage, folder: Path) -> P
     path = folder / "typed-0.parquet"
     if not path.exists():
         con.execute(
-            f"COPY (SELECT * EXCLUDE (__at) FROM {stage.relations[0]} ORDER BY __at) TO "
+            f"COPY (SELECT * EXCLUDE (__at) FROM {stage.sources[0].relation} ORDER BY __at) TO "
             f"{literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)"
         )
     return path
@@ -201,7 +201,7 @@ def settled(
         with path.open("wb") as out:
             out.writelines(piece.payload for piece in typed)
         stage = Stage(
-            [typed_relation(path)], [facts.present], dict(decided.extras), [facts.rules],
+            [Staged(typed_relation(path), facts.present, facts.rules)], dict(decided.extras),
             decided.event_ids, facts.number,
         )  # fmt: skip
         stage.declare(con)

@@ -11,13 +11,12 @@ from typing import Any
 import duckdb
 
 from cartcast.events.cleaning import Cleaning, Plan, Settled
-from cartcast.events.engine import keeping_order
 from cartcast.events.reading import Read
 from cartcast.events.rejects import declare_rejects
 from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.pieces import Piece, parquet, working, written
 from cartcast.events.sql import literal
-from cartcast.events.staged import Stage
+from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Part, tallying
 from cartcast.events.write import FORM
 
@@ -81,11 +80,10 @@ class CleanVisitors:
             if self.out is not None:
                 # A task may run twice: each run writes a file of its own, and one is told of.
                 name = f"part-{uuid.uuid4().hex}.parquet"
-                with keeping_order(con):
-                    con.execute(
-                        f"COPY ({cleaning.canonical(cleaned)}) TO "
-                        f"{literal(str(self.out / name))} ({FORM})"
-                    )
+                con.execute(
+                    f"COPY ({cleaning.canonical(cleaned)}) TO "
+                    f"{literal(str(self.out / name))} ({FORM})"
+                )
             questions = {n: (a.sql, a.whole) for n, a in part.asked.items()}
             yield Piece.of(0, "part", PartFacts(part.answers, questions, name))
             yield from asking(con, part.asked, self.parts, folder)
@@ -98,7 +96,7 @@ def _quiet(what: str, share: float | None) -> None:
 def without_rows(con: duckdb.DuckDBPyConnection, read: Read) -> Read:
     """Return the sources with no typed row and no reject on `con`: what is asked of rows is 0."""
     typed = Stage(
-        ["(SELECT 0::BIGINT AS __at WHERE false)"], [{}], read.stage.extras, [[]],
+        [Staged("(SELECT 0::BIGINT AS __at WHERE false)", {})], read.stage.extras,
         read.stage.event_ids,
     )  # fmt: skip
     typed.declare(con)
