@@ -63,7 +63,8 @@ def _relation(
         f"header = {str(dialect.has_header).lower()}, skip = {dialect.skipped}, "
         f"auto_detect = false, nullstr = chr(1), null_padding = true, "
         f"parallel = {str(parallel).lower()}, compression = '{compression}', "
-        f"max_line_size = 16777216, buffer_size = 33554432, store_rejects = true, rejects_limit = 0, "
+        f"max_line_size = 16777216, buffer_size = 33554432, "
+        f"store_rejects = true, rejects_limit = 0, "
         f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')})"
     )
     return relation, table

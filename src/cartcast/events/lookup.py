@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+from duckdb.func import PythonUDFType
 
 from cartcast.events.money import SOLD
 from cartcast.events.staged import FILE_BITS
@@ -59,7 +60,9 @@ def look_up(con: duckdb.DuckDBPyConnection, rows: str) -> str:
         )
 
     kind = duckdb.struct_type({"position": "INTEGER", "revenue": "DOUBLE", "repeat": "BOOLEAN"})
-    con.create_function("looked_up", found, ["BIGINT"], kind, type="arrow", side_effects=True)  # type: ignore[arg-type]
+    con.create_function(
+        "looked_up", found, ["BIGINT"], kind, type=PythonUDFType.ARROW, side_effects=True
+    )
     return (
         "(SELECT * EXCLUDE (f), f.position AS __position, f.revenue AS __revenue, "
         f"f.repeat AS __repeat FROM (SELECT *, looked_up(__seq) AS f FROM {rows}))"

@@ -32,6 +32,7 @@ from cartcast.events.spark.links import LINKED, Links, linked
 from cartcast.events.spark.pieces import Piece, collected, object_in, parquet, run
 from cartcast.events.spark.session import session
 from cartcast.events.spark.visitors import CleanVisitors, PartFacts, without_rows
+from cartcast.events.staged import Staged
 from cartcast.events.summed import ROWS, Answer, Whole, add_answers, tallying
 
 __all__ = ["SparkReading", "new_folder", "require_files"]
