@@ -25,14 +25,15 @@ def connect(
 
     Args:
         folder: work folder for tables that do not fit; removed by the caller.
-        memory: limit such as `2GB`; default `DEFAULT_MEMORY`.
+        memory: what the process may take, such as `2GB`; default `DEFAULT_MEMORY`. The engine is
+            given three quarters: it does not count all that it takes, and Python takes its own.
 
     Raises:
         UsageError: the size is not a positive size.
     """
     size = parse_size(memory if memory is not None else DEFAULT_MEMORY)
     con = duckdb.connect(":memory:")
-    con.execute(f"SET memory_limit = '{size} bytes'")
+    con.execute(f"SET memory_limit = '{size * 3 // 4} bytes'")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")
     con.execute("SET autoinstall_known_extensions = false")

@@ -181,8 +181,8 @@ def order_findings(
         "ties",
         f"""
         SELECT count(*) FILTER (tied), count(*) FROM (
-            SELECT s, bool_or(kinds > 1) AS tied FROM (
-                SELECT hash(session_id) AS s, count(DISTINCT event_type) AS kinds
+            SELECT s, bool_or(several) AS tied FROM (
+                SELECT hash(session_id) AS s, min(event_type) <> max(event_type) AS several
                 FROM {rows} {files} GROUP BY 1, {keys}) GROUP BY 1)
         """,
     )

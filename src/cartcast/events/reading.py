@@ -167,8 +167,7 @@ def _typed(
     source = read.sources[number]
     for _ in range(3):
         try:
-            alone = len(read.sources) == 1
-            stage_source(con, read.stage, source, read.resolved[number], work, privacy, alone=alone)
+            stage_source(con, read.stage, source, read.resolved[number], work, privacy)
             read_unsplit(con, source, read.first + number)
         except UnreadableTextError as error:
             _forget(con, read.stage, number)

@@ -1,7 +1,7 @@
 """The stage: every row of every source, typed by the contract, with its reason if it has one.
 
-A Parquet file is read where it lies. Any other source is typed once, in its own order, into a
-Parquet file in the work folder. Later steps never change a row: what only the whole log can tell
+Each source is typed once, in its own order, into a Parquet file in the work folder. Later steps
+never change a row: what only the whole log can tell
 (which decimal mark, which session, which place) is kept in narrow tables beside it.
 """
 
@@ -27,7 +27,7 @@ from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import identifier, literal
 from cartcast.events.values import Mapped
 
-__all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source", "typed_relation"]
+__all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source"]
 
 TYPED = "typed"
 """View of all rows: canonical columns, extras, then `__` columns of the contract."""
@@ -58,16 +58,19 @@ class Staged(NamedTuple):
     """The typed rows of one source.
 
     Attributes:
-        relation: SQL of the rows, numbered in `__at` from 0.
+        path: the file that holds them; None where the rows lie elsewhere.
         present: the columns that it has -> type.
         rules: what its rows were held to, in the order in which it was tried.
-        path: the file that holds the typed rows; None where they are read from the source.
     """
 
-    relation: str
+    path: Path | None
     present: Mapping[str, str]
     rules: Sequence[Rule] = ()
-    path: Path | None = None
+
+    @property
+    def relation(self) -> str:
+        """SQL of the rows, numbered in `__at` from 0."""
+        return _scan([self.path], "") if self.path else "(SELECT 0::BIGINT AS __at WHERE false)"
 
     @property
     def form(self) -> tuple[object, ...]:
@@ -121,7 +124,7 @@ class Stage:
         groups: list[list[int]] = []
         before: Staged | None = None
         for place, staged in enumerate(self.sources):
-            if before and before.path and staged.path and staged.form == before.form:
+            if before and staged.form == before.form:
                 groups[-1].append(place)
             else:
                 groups.append([place])
@@ -133,21 +136,20 @@ class Stage:
         if len(places) == 1:
             number = places[0] + self.first
             return f"(SELECT *, {number} AS __file FROM {self.sources[places[0]].relation})"
-        files = {literal(str(self.sources[p].path)): p + self.first for p in places}
-        numbers = " ".join(f"WHEN {file} THEN {number}" for file, number in files.items())
-        return (
-            "(SELECT * EXCLUDE (file_row_number, filename), file_row_number AS __at, "
-            f"CASE filename {numbers} END AS __file FROM read_parquet([{', '.join(files)}], "
-            "file_row_number = true, filename = true))"
+        files = [self.sources[p].path for p in places]
+        numbers = " ".join(
+            f"WHEN {literal(str(path))} THEN {place + self.first}"
+            for place, path in zip(places, files, strict=True)
         )
+        return _scan(files, f", CASE filename {numbers} END AS __file")
 
 
-def typed_relation(path: Path) -> str:
-    """Return SQL of typed rows that were written in their source's order."""
-    # Columns of our own never bear this name: they begin with two underscores.
+def _scan(files: Sequence[Path | None], more: str) -> str:
+    # Columns of our own never bear these names: they begin with two underscores.
+    listed = ", ".join(literal(str(path)) for path in files)
     return (
-        "(SELECT * EXCLUDE (file_row_number), file_row_number AS __at FROM "
-        f"read_parquet({literal(str(path))}, file_row_number = true))"
+        f"(SELECT * EXCLUDE (file_row_number, filename), file_row_number AS __at{more} "
+        f"FROM read_parquet([{listed}], file_row_number = true, filename = true))"
     )
 
 
@@ -180,12 +182,8 @@ def stage_source(
     resolved: Resolved,
     work: Path,
     privacy: Privacy | None = None,
-    *,
-    alone: bool = True,
 ) -> None:
     """Add the rows of one source to the stage, ids replaced before anything is written.
-
-    A source that is not `alone` is always written, so that it is read in one scan with the others.
 
     Raises:
         DataError: the source cannot be read.
@@ -196,23 +194,18 @@ def stage_source(
     columns = {name: kind for name, _, kind in selected}
     if privacy is not None:
         sql = hide_typed(con, sql, columns, privacy)
-    path = None
+    path = work / f"typed-{len(stage.sources)}.parquet"
     try:
-        if alone and source.positioned and resolved.items is None and privacy is None:
-            relation = f"({sql})"
-        else:
-            path = work / f"typed-{len(stage.sources)}.parquet"
-            with keeping_order(con):
-                con.execute(
-                    f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
-                    "ROW_GROUP_SIZE 122880)"
-                )
-            relation = typed_relation(path)
+        with keeping_order(con):
+            con.execute(
+                f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
+                "ROW_GROUP_SIZE 122880)"
+            )
     except duckdb.Error as error:
         if source.kind == "csv" and "state machine" in str(error):
             raise UnreadableTextError(source.encoding or "utf-8-sig") from error
         raise translate(error, source.name) from error
-    stage.sources.append(Staged(relation, columns, rules, path))
+    stage.sources.append(Staged(path, columns, rules))
     for name, (_, _, kind) in resolved.extras.items():
         stage.extras[name] = kind if stage.extras.get(name, kind) == kind else "VARCHAR"
     stage.event_ids |= "event_id" in resolved.mapped
@@ -236,8 +229,7 @@ def _statement(
         rows = f"(SELECT *, row_number() OVER () - 1 AS row_at FROM {rows})"
     if part is not None:
         rows = f"(SELECT *, {part} AS part FROM {rows})"
-    in_place = source.positioned and part is None
-    record = "row_at" if part is not None or source.positioned or source.unrolled else "NULL"
+    record = "row_at" if part is not None or source.unrolled else "NULL"
     carried = [f"{broken} AS broken", f"{record} AS record", f"{source.blank or 'false'} AS blank"]
     if source.kind == "json":
         carried.append("line")
@@ -254,13 +246,12 @@ def _statement(
     if any(m.raw for m in mapped.values()):
         selected.append(("__nothing", "nothing", "VARCHAR"))
     listed = ", ".join(f"CAST({sql} AS {kind}) AS {name}" for name, sql, kind in selected)
-    at = ", record AS __at" if in_place else ""
     broken_rule = " ".join(f"WHEN {r.condition} THEN {i}" for i, r in enumerate(rules))
     return (
         selected,
         rules,
         (
-            f"SELECT {listed}{at} FROM (SELECT *, CASE {broken_rule} END AS rule "
+            f"SELECT {listed} FROM (SELECT *, CASE {broken_rule} END AS rule "
             f"FROM (SELECT *, {', '.join(parsed)} FROM (SELECT *{first} FROM ({text}))))"
         ),
     )

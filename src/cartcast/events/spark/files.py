@@ -35,7 +35,7 @@ from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.links import LINKED, PAIRS, Links
 from cartcast.events.spark.pieces import Piece, files_of, object_in, split, working
 from cartcast.events.sql import literal
-from cartcast.events.staged import Stage, Staged, typed_relation
+from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Asked, Part, counted, tallying
 from cartcast.findings import Finding
 
@@ -122,7 +122,8 @@ class TypeFile:
             {name: (a.sql, a.whole) for name, a in part.asked.items()},
         )  # fmt: skip
         yield Piece.of(number, "facts", facts)
-        yield from files_of(_typed_file(con, stage, folder), number, "typed")
+        assert staged.path is not None
+        yield from files_of(staged.path, number, "typed")
         yield from _rejected(con, folder, number)
         yield from asking(con, part.asked, self.parts, folder)
 
@@ -137,17 +138,6 @@ def _rejected(con: duckdb.DuckDBPyConnection, folder: Path, number: int) -> Iter
     con.execute(f"COPY {REJECTED_ROWS} TO {literal(str(path))} (FORMAT parquet)")
     if con.execute(f"SELECT count(*) FROM {REJECTED_ROWS}").fetchone() != (0,):
         yield from files_of(path, number, "rejects")
-
-
-def _typed_file(con: duckdb.DuckDBPyConnection, stage: Stage, folder: Path) -> Path:
-    """Return the file of the typed rows, written now where they were read where they lie."""
-    path = folder / "typed-0.parquet"
-    if not path.exists():
-        con.execute(
-            f"COPY (SELECT * EXCLUDE (__at) FROM {stage.sources[0].relation} ORDER BY __at) TO "
-            f"{literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)"
-        )
-    return path
 
 
 def _bare(source: Source, resolved: Resolved) -> Source:
@@ -201,7 +191,7 @@ def settled(
         with path.open("wb") as out:
             out.writelines(piece.payload for piece in typed)
         stage = Stage(
-            [Staged(typed_relation(path), facts.present, facts.rules)], dict(decided.extras),
+            [Staged(path, facts.present, facts.rules)], dict(decided.extras),
             decided.event_ids, facts.number,
         )  # fmt: skip
         stage.declare(con)

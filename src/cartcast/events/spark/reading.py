@@ -123,7 +123,7 @@ class SparkReading:
         read.clock = one_clock(read)
         stage = read.stage
         for f in facts:
-            stage.sources.append(Staged("", f.present))
+            stage.sources.append(Staged(None, f.present))
             stage.event_ids |= f.event_ids
             for name, kind in f.extras.items():
                 stage.extras[name] = kind if stage.extras.get(name, kind) == kind else "VARCHAR"

@@ -96,7 +96,7 @@ def _quiet(what: str, share: float | None) -> None:
 def without_rows(con: duckdb.DuckDBPyConnection, read: Read) -> Read:
     """Return the sources with no typed row and no reject on `con`: what is asked of rows is 0."""
     typed = Stage(
-        [Staged("(SELECT 0::BIGINT AS __at WHERE false)", {})], read.stage.extras,
+        [Staged(None, {})], read.stage.extras,
         read.stage.event_ids,
     )  # fmt: skip
     typed.declare(con)
