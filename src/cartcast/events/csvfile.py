@@ -23,6 +23,9 @@ from cartcast.events.tables import sampled
 __all__ = ["OpenQuote", "UnreadableTextError", "open_csv", "open_quote", "rewritten", "utf8_copy"]
 
 _COUNTER = itertools.count()
+_LARGEST_LINE = 16_777_216
+"""The engine reads sixteen times as much at once unless told: few pieces, and few threads at work."""
+
 _SPARE = tuple(f"spare{i}" for i in range(1, 5))
 
 
@@ -63,7 +66,7 @@ def _relation(
         f"header = {str(dialect.has_header).lower()}, skip = {dialect.skipped}, "
         f"auto_detect = false, nullstr = chr(1), null_padding = true, "
         f"parallel = {str(parallel).lower()}, compression = '{compression}', "
-        f"max_line_size = 16777216, buffer_size = 33554432, "
+        f"max_line_size = {_LARGEST_LINE}, buffer_size = {2 * _LARGEST_LINE}, "
         f"store_rejects = true, rejects_limit = 0, "
         f"rejects_table = {literal(table)}, rejects_scan = {literal(table + '_scan')})"
     )

@@ -85,7 +85,8 @@ def _lines(path: Path, text: str) -> str:
         f"(SELECT coalesce(line, '') AS line FROM read_csv({file_literal(path)}, "
         f"columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', "
         f"header = false, auto_detect = false, "
-        f"compression = '{compression}', max_line_size = {_LARGEST_LINE}))"
+        f"compression = '{compression}', max_line_size = {_LARGEST_LINE}, "
+        f"buffer_size = {2 * _LARGEST_LINE}))"
     )
 
 
