@@ -1,6 +1,7 @@
 """Reading beside the engine that it stands on: the whole contract against DuckDB alone.
 
     python benchmarks/reading.py [--events 1e7] [--rounds 3] [--folder DIR] [--only csv,parquet]
+    python benchmarks/reading.py --steps [--events 1e7] [--folder DIR]
 
 Each round runs the two sides in turn, each in a process of its own; wall and processor seconds are
 medians, memory is the largest of the process. The files are written here first, by the engine:
@@ -9,6 +10,9 @@ medians, memory is the largest of the process. The files are written here first,
 - validate: the same file, counted and reported, no log written.
 - parquet: 20 columns in disorder. DuckDB types, numbers within sessions, sorts by time and writes.
 - json: GA4 as JSON lines, nested. DuckDB's read_json and unnest of the items.
+
+With `--steps`, the CSV is read once, and the engine's seconds are told by the file of
+`cartcast/events` that asked: what each concern, with its findings, costs.
 """
 
 from __future__ import annotations
@@ -23,7 +27,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any, ClassVar
 
 import duckdb
 
@@ -110,6 +116,56 @@ def by_cartcast(what: str, folder: Path) -> None:
     load(folder / name, folder=folder / "clean", memory="2GB", report_only=what == "validate")
 
 
+class Clocked:
+    """An engine connection that counts its seconds by the file of the reader that asked."""
+
+    spent: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+    def __enter__(self) -> Clocked:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._con.close()
+
+    def execute(self, *words: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return self._con.execute(*words)
+        finally:
+            self.spent[_asking()] += time.perf_counter() - begin
+
+
+def _asking() -> str:
+    frame = sys._getframe(2)
+    while frame.f_back and Path(frame.f_code.co_filename).stem in ("summed", "engine"):
+        frame = frame.f_back
+    return Path(frame.f_code.co_filename).stem
+
+
+def steps(folder: Path, events: int) -> None:
+    """Print the seconds of each concern, the dearest first."""
+    write_files(folder, events, {"csv"})
+    importlib.import_module("cartcast.events.load")
+    connect = duckdb.connect
+    duckdb.connect = lambda *a, **k: Clocked(connect(*a, **k))
+    begin = time.perf_counter()
+    by_cartcast("csv", folder)
+    wall = time.perf_counter() - begin
+    duckdb.connect = connect
+    print(f"{events:,} events, {os.cpu_count()} cores, {wall:.1f} s in all")
+    print("| file of `cartcast/events` | s | share |\n|---|---|---|")
+    rest = wall - sum(Clocked.spent.values())
+    for name, spent in [*Clocked.spent.most_common(), ("outside the engine", rest)]:
+        if spent / wall >= 0.005:
+            print(f"| {name} | {spent:.2f} | {spent / wall:.1%} |")
+
+
 def child(side: str, what: str, folder: Path) -> None:
     if side == "cartcast":
         importlib.import_module("cartcast.events.load")  # imports are not reading
@@ -134,6 +190,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--only", default="csv,validate,parquet,json")
     parser.add_argument("--child", nargs=2)
+    parser.add_argument("--steps", action="store_true")
     given = parser.parse_args()
     if given.child:
         child(*given.child, given.folder)
@@ -142,6 +199,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = given.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
+        if given.steps:
+            steps(folder, int(given.events))
+            return
         write_files(folder, int(given.events), set(wanted))
         print(f"{int(given.events):,} events (json: a tenth), {os.cpu_count()} cores, "
               f"medians of {given.rounds}, load {os.getloadavg()[0]:.1f}")  # fmt: skip

@@ -24,7 +24,7 @@ __all__ = ["OpenQuote", "UnreadableTextError", "open_csv", "open_quote", "rewrit
 
 _COUNTER = itertools.count()
 _LARGEST_LINE = 16_777_216
-"""The engine reads sixteen times as much at once unless told: few pieces, and few threads at work."""
+"""Unless told, the engine reads sixteen times as much at once: few pieces for its threads."""
 
 _SPARE = tuple(f"spare{i}" for i in range(1, 5))
 

@@ -65,21 +65,24 @@ class Typed(NamedTuple):
     rules: list[Rule]
 
 
-def event_type_sql(resolved: Resolved) -> str:
-    """Return SQL for the canonical event type, over the source's own columns."""
-    mapped = resolved.mapped.get("event_type")
-    if mapped is None:
-        return literal(resolved.layout.every_event)
-    by_type: dict[str, list[str]] = {}
-    for word, kind in event_words(resolved).items():
-        if kind != "other":
-            by_type.setdefault(kind, []).append(literal(word))
-    branches = " ".join(
-        f"WHEN lower({mapped.text}) IN ({', '.join(found)}) THEN {literal(kind)}"
-        for kind, found in by_type.items()
-    )
+def event_type_sql(resolved: Resolved, text: str) -> str:
+    """Return SQL for the canonical event type of a word: one place in two lists.
+
+    A join would put the words that it does not know out of order. The words of the first rows are
+    looked for first, so that a search ends soon.
+
+    Args:
+        resolved: the layout, with the words of the first rows.
+        text: SQL of the source's word.
+    """
+    known = event_words(resolved)
+    words = {w: known.get(w, "other") for w in resolved.words} | known
+    listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
     empty = literal(resolved.layout.every_event or "other")
-    return f"CASE {branches} WHEN {mapped.text} IS NULL THEN {empty} ELSE 'other' END"
+    return (
+        f"CASE WHEN {text} IS NULL THEN {empty} ELSE "
+        f"coalesce(([{kinds}])[list_position([{listed}], lower({text}))], 'other') END"
+    )
 
 
 def event_words(resolved: Resolved) -> dict[str, str]:
@@ -128,12 +131,12 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
     if "currency" in mapped:
         code = f"CASE WHEN NOT {nothing_word_sql('t_currency')} THEN upper(t_currency) END"
         out["currency"] = f"coalesce({code}, {literal(layout.currency)})"
-        codes = ", ".join(literal(c) for c in sorted(CURRENCIES))
+        codes = literal(f" {' '.join(sorted(CURRENCIES))} ")
         rules.append(
             Rule(
                 "unknown_currency",
                 mapped["currency"].column,
-                f"v_currency IS NOT NULL AND v_currency NOT IN ({codes})",
+                f"strlen(v_currency) <> 3 OR NOT contains({codes}, ' ' || v_currency || ' ')",
                 "t_currency",
             )
         )
@@ -225,25 +228,8 @@ def first_values(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str
             if way != "NULL":
                 found[f"k_{target}"] = way
     if "event_type" in mapped:
-        found["kind"] = _kind(resolved)
+        found["kind"] = event_type_sql(resolved, "t_event_type")
     return found
-
-
-def _kind(resolved: Resolved) -> str:
-    """Return SQL of the kind of an event by its word: one place in two lists.
-
-    A join would put the words that it does not know out of order. The words of the first rows are
-    looked for first, so that a search ends soon.
-    """
-    known = event_words(resolved)
-    words = {w: known.get(w, "other") for w in resolved.words} | known
-    listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
-    place = f"list_position([{listed}], lower(t_event_type))"
-    empty = literal(resolved.layout.every_event or "other")
-    return (
-        f"CASE WHEN t_event_type IS NULL THEN {empty} "
-        f"ELSE coalesce(([{kinds}])[{place}], 'other') END"
-    )
 
 
 def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeSql, str]:

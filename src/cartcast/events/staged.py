@@ -219,7 +219,9 @@ def _statement(
     The layers are: the source's rows, their cells as text, what several values need, typed values,
     and the first rule that a row breaks.
     """
-    part, mapped = explode(resolved, event_type_sql(resolved))
+    word = resolved.mapped.get("event_type")
+    every = literal(resolved.layout.every_event)
+    part, mapped = explode(resolved, event_type_sql(resolved, word.text) if word else every)
     values, own_rules = typed(resolved, mapped)
     rules = [*_shape_rules(source, resolved), *own_rules]
     broken = source.broken or "false"

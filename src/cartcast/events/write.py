@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from cartcast.atomic import atomic_path
+from cartcast.events.engine import keeping_order
 from cartcast.events.lookup import look_up
 from cartcast.events.money import SOLD
 from cartcast.events.schema import METADATA_KEY, metadata_text
@@ -35,7 +36,7 @@ def write_events(
         StorageError: the disk is full or the place is not writable.
     """
     text = literal(metadata_text(metadata))
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
             f"COPY ({canonical}) TO {literal(str(temporary))} ({FORM}, KV_METADATA "
             f"{{{METADATA_KEY}: {text}}})"
