@@ -117,7 +117,7 @@ def boundary() -> Iterator[None]:
     """Show any error as the line that the command line would print; never a traceback."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, the reader gets one line
         _show(error)
 
 
