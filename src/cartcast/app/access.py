@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cartcast.atomic import touch
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import CartcastError, StorageError, UsageError, did_you_mean
 
@@ -295,7 +296,7 @@ class Access:
     def _open(self, begin: str = "BEGIN") -> Iterator[Any]:
         path = self.folder / STATE_FOLDER / "app.db"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            touch(path)
             con = sqlite3.connect(path, timeout=30, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"{path}: cannot be opened ({error}).") from error

@@ -158,9 +158,8 @@ def sign_in_file(project: Project, environment: Mapping[str, str], port: int) ->
     }
     path = project.state / "app" / "sign-in.toml"
     lines = ["[auth]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
-    with atomic_path(path) as temporary:
+    with atomic_path(path, secret=True) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    path.chmod(0o600)
     return path
 
 

@@ -16,11 +16,11 @@ WORDS = (
     "privacy", "visitor", "qwerty", "qwertz", "azerty", "development", "production", "testing",
     "test", "key", "1q2w3e4r", "12345",
 )  # fmt: skip
-_ROWS = (
-    "qwertyuiop asdfghjkl zxcvbnm qwertzuiop yxcvbnm azertyuiop qsdfghjklm 1234567890 "
-    "abcdefghijklmnopqrstuvwxyz `1234567890-= !@#$%^&*() 1qaz 2wsx 3edc 4rfv 5tgb 6yhn 7ujm "
-    "q2w3e4r5t6y7u8i9o0p"
-).split()
+_ROWS = [
+    "qwertyuiop", "asdfghjkl", "zxcvbnm", "qwertzuiop", "yxcvbnm", "azertyuiop", "qsdfghjklm",
+    "1234567890", "abcdefghijklmnopqrstuvwxyz", "`1234567890-=", "!@#$%^&*()", "1qaz", "2wsx",
+    "3edc", "4rfv", "5tgb", "6yhn", "7ujm", "q2w3e4r5t6y7u8i9o0p",
+]  # fmt: skip
 _STEPS = {(a, b) for row in _ROWS for a, b in zip(row, row[1:] + row[:1], strict=True)}
 _STEPS |= {(b, a) for a, b in _STEPS}
 _KINDS = ((str.islower, 26), (str.isupper, 26), (str.isdigit, 10))
