@@ -79,7 +79,7 @@ def scan(paths: list[Path]) -> list[str]:
         name = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
         if path.suffix in SKIPPED or VENDOR.search(name) or not path.is_file():
             continue
-        if path.name in (".env", "sign-in.toml", "keys.json", "app.db", "id_rsa"):
+        if re.fullmatch(r"\.env|sign-in.*\.toml|keys\.json|app\.db|id_[a-z0-9]+", path.name):
             found.append(f"{name}: a file that holds secrets is tracked")
         text = path.read_text(encoding="utf-8", errors="replace")
         found += [f"{name}:{line}: {kind}" for line, kind in secrets_in(text)]

@@ -114,3 +114,5 @@ def test_neither_environment_nor_file_lets_headers_say_who_it_is(tmp_path):
         status, _, _ = made.ask("GET", "/", None, X_Sub="boss", X_Iss="https://id.example")
         assert status == 401
         assert made.ask("GET", "/_stcore/agent/schema", "boss")[0] == 404
+        assert list(folder.glob(".cartcast/app/sign-in-*.toml"))
+    assert not list(folder.glob(".cartcast/app/sign-in-*.toml"))

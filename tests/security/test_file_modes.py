@@ -113,7 +113,7 @@ def test_all_that_the_app_keeps_is_the_owner_s_from_its_first_byte(tmp_path):
     folder = shop(tmp_path / "shop")
     assert watched(folder, USE) == []
     kept = {p.name for p in (folder / ".cartcast").rglob("*")}
-    assert {"app.db", "catalogue.db", "sign-in.toml", "events.parquet", "up.csv", "log.txt"} <= kept
+    assert {"app.db", "catalogue.db", "sign-in-8501.toml", "events.parquet", "up.csv", "log.txt"} <= kept
 
 
 def test_keys_of_the_live_service_are_the_owner_s_too(tmp_path):
@@ -142,7 +142,7 @@ def test_a_shared_group_has_it_and_others_do_not(tmp_path):
     modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (folder / ".cartcast").rglob("*")}
     assert modes["events.parquet"] == modes["app.db"] == modes["log.txt"] == 0o660
     assert modes["logs"] == 0o2770
-    assert modes["sign-in.toml"] == 0o600
+    assert modes["sign-in-8501.toml"] == 0o600
     with pytest.raises(UsageError, match="Did you mean 'shared_group'"):
         settings_from({"access": "shared_groups"})
 

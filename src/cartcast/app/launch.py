@@ -156,7 +156,7 @@ def sign_in_file(project: Project, environment: Mapping[str, str], port: int) ->
         "client_secret": secret,
         "server_metadata_url": auth["metadata_url"],
     }
-    path = project.state / "app" / "sign-in.toml"
+    path = project.state / "app" / f"sign-in-{port}.toml"
     lines = ["[auth]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
     with atomic_path(path, secret=True) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -188,6 +188,8 @@ def launch(
     line = command(project, host, port, allow_remote_without_access=allow_remote_without_access)
     secret = sign_in_file(project, os.environ, port)
     if secret is not None:
+        if not project.access.admins() and project.settings.auth.get("default_role") != "admin":
+            print("auth: names no admin, so nobody can give roles; set admins:.", file=sys.stderr)
         line += ["--secrets.files", str(secret)]
     environment = {
         **os.environ,
@@ -204,3 +206,5 @@ def launch(
         return process.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
+        if secret is not None:
+            secret.unlink(missing_ok=True)
