@@ -17,7 +17,7 @@ from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
 from cartcast.events.sessionize import SESSIONS_MADE
 from cartcast.events.sql import identifier, literal
-from cartcast.events.telling import telling_columns, telling_flags
+from cartcast.events.telling import searched, telling_columns, telling_flags
 
 __all__ = ["already_clean"]
 
@@ -80,7 +80,8 @@ def _hidden(
             made = hidden_columns(
                 privacy, list(metadata["columns"]), made=SESSIONS_MADE.code in codes
             )
-            found = telling_columns(con, relation, telling_flags(kinds, made), source.name)
+            looked = f"({searched(f'SELECT * FROM {relation}', made)})"
+            found = telling_columns(con, looked, telling_flags(kinds, made), source.name)
             told["findings"] = [*metadata["findings"], *(f.as_dict() for f in found)]
             text = json.dumps(told, ensure_ascii=False, sort_keys=True)
             replaced = ", ".join(f"{sql} AS {column}" for column, sql in made.items())

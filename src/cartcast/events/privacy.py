@@ -22,7 +22,7 @@ import duckdb
 from cartcast.errors import NotTrustedError, UsageError, did_you_mean
 from cartcast.events.key_strength import LEAST_KEY, weakness
 from cartcast.events.sql import identifier, literal
-from cartcast.events.telling import telling_flags
+from cartcast.events.telling import search_columns, searched, telling_flags
 
 __all__ = [
     "KEY_VARIABLE",
@@ -240,4 +240,5 @@ def hide_typed(
         f"CASE WHEN regexp_full_match(__value, '{_OWN_WORDS}') THEN __value ELSE {shape} END"
     )
     replaced = ", ".join(f"{value} AS {column}" for column, value in made.items())
-    return f"SELECT * REPLACE ({replaced}){told} FROM ({sql})"
+    without = f" EXCLUDE ({', '.join(search_columns(made))})" if search_columns(made) else ""
+    return f"SELECT *{without} REPLACE ({replaced}){told} FROM ({searched(sql, made)})"

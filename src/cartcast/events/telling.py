@@ -7,10 +7,17 @@ from typing import Any
 
 import duckdb
 
-from cartcast.events.sql import identifier
+from cartcast.events.sql import identifier, literal
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["TELLING", "telling_columns", "telling_flags", "told_columns"]
+__all__ = [
+    "TELLING",
+    "search_columns",
+    "searched",
+    "telling_columns",
+    "telling_flags",
+    "told_columns",
+]
 
 TELLING = declare(
     "EV160",
@@ -22,6 +29,7 @@ TELLING = declare(
 )
 
 _FLAG = "__tells_"
+_SEPARATORS = "-._:;,/|@+~#=&?!$*()[]{}<>%^\\'\"` \t"
 _SHORT = 4
 """Ids of fewer characters stand in other text by chance: only a cell that is the id counts."""
 CHANCE = 0.05
@@ -32,13 +40,28 @@ _WHOLE = ("BIGINT", "INTEGER", "HUGEINT", "UBIGINT", "SMALLINT", "UINTEGER")
 _OWN_WORDS = ("event_type", "currency", "session_id", "event_order", "utc_offset")
 
 
+def searched(sql: str, replaced: Mapping[str, Any]) -> str:
+    """Return SQL of the rows with what is looked for beside them, in `WHO` columns, once a row."""
+    made = [f"{_bare(f'CAST({p} AS VARCHAR)')} AS {w}" for p, w in _people(replaced)]
+    return f"SELECT *{''.join(f', {m}' for m in made)} FROM ({sql})"
+
+
+def search_columns(replaced: Mapping[str, Any]) -> list[str]:
+    """Return the columns that `searched` adds."""
+    return [w for _, w in _people(replaced)]
+
+
 def telling_flags(present: Mapping[str, str], replaced: Mapping[str, Any]) -> dict[str, str]:
     """Return SQL by flag: does the cell of a kept column hold the row's visitor or login?
 
     2 means surely, 1 that it may be chance, null no. Case, separators and URL encoding do not
-    matter. Args: the columns with their types, and those that are replaced, by quoted name.
+    matter. It is to be asked of `searched` rows.
+
+    Args:
+        present: the columns with their types, by quoted name.
+        replaced: those that are replaced, by quoted name.
     """
-    people = [identifier(c) for c in ("visitor_id", "user_id") if identifier(c) in replaced]
+    people = _people(replaced)
     found = {}
     for name, kind in present.items():
         plain = name.strip('"').replace('""', '"')
@@ -46,22 +69,34 @@ def telling_flags(present: Mapping[str, str], replaced: Mapping[str, Any]) -> di
             continue
         if people and kind in (*_TEXT, *_WHOLE):
             cell = f"CAST({identifier(plain)} AS VARCHAR)"
-            held = ", ".join(_holds(cell, f"CAST({p} AS VARCHAR)") for p in people)
+            held = ", ".join(_holds(cell, f"CAST({p} AS VARCHAR)", w) for p, w in people)
             found[identifier(_FLAG + plain)] = f"CAST(greatest({held}) AS UTINYINT)"
     return found
 
 
-def _holds(cell: str, who: str) -> str:
-    bare = r"regexp_replace(lower({}), '[^\pL\pN]', '', 'g')"
+def _people(replaced: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the replaced columns of people, each with the column of what is looked for."""
+    names = ("visitor_id", "user_id")
+    return [(identifier(n), f"__who_{n}") for n in names if identifier(n) in replaced]
+
+
+def _bare(text: str) -> str:
+    """Return SQL of a text without its case and separators."""
+    return f"translate(lower({text}), {literal(_SEPARATORS)}, '')"
+
+
+def _holds(cell: str, who: str, wanted: str) -> str:
     decoded = f"CASE WHEN contains({cell}, '%') THEN try(url_decode({cell})) ELSE {cell} END"
-    text, wanted = bare.format(f"coalesce({decoded}, {cell})"), bare.format(who)
+    text = _bare(f"coalesce({decoded}, {cell})")
     numbers = rf"' ' || regexp_replace({cell}, '\D+', ' ', 'g') || ' '"
     return (
-        f"CASE WHEN {cell} IS NULL OR {who} IS NULL OR {wanted} = '' THEN NULL "
+        # Most cells are shorter than an id: they are not looked at.
+        f"CASE WHEN {cell} IS NULL OR {wanted} IS NULL OR {wanted} = '' "
+        f"OR length({cell}) < length({wanted}) THEN NULL "
         f"WHEN length({wanted}) < {_SHORT} THEN CASE WHEN {cell} = {who} THEN 1 END "
+        rf"WHEN NOT contains({text}, {wanted}) THEN NULL "
         rf"WHEN regexp_full_match({who}, '\d+') THEN "
-        f"CASE WHEN contains({numbers}, ' ' || {who} || ' ') THEN 1 END "
-        f"WHEN contains({text}, {wanted}) THEN 2 END"
+        f"CASE WHEN contains({numbers}, ' ' || {who} || ' ') THEN 1 END ELSE 2 END"
     )
 
 
