@@ -113,7 +113,14 @@ def test_all_that_the_app_keeps_is_the_owner_s_from_its_first_byte(tmp_path):
     folder = shop(tmp_path / "shop")
     assert watched(folder, USE) == []
     kept = {p.name for p in (folder / ".cartcast").rglob("*")}
-    assert {"app.db", "catalogue.db", "sign-in-8501.toml", "events.parquet", "up.csv", "log.txt"} <= kept
+    assert {
+        "app.db",
+        "catalogue.db",
+        "sign-in-8501.toml",
+        "events.parquet",
+        "up.csv",
+        "log.txt",
+    } <= kept
 
 
 def test_keys_of_the_live_service_are_the_owner_s_too(tmp_path):
