@@ -29,7 +29,7 @@ app: ## open the web app on the demo project
 	@test -f demo/cartcast.yaml || $(BIN)/cartcast demo demo
 	@$(BIN)/cartcast app --project demo
 
-lint: ## format, lint, types, generated pages
+lint: ## format, lint, types, secrets, dependencies, generated pages
 	@$(PYTHON) scripts/bootstrap.py test
 	@scripts/check
 

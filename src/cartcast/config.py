@@ -24,6 +24,7 @@ __all__ = [
 
 PROJECT_FILE = "cartcast.yaml"
 STATE_FOLDER = ".cartcast"
+ACCESS = ("private", "shared_group")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -52,6 +53,7 @@ class Settings:
         costs: money per contact and value per purchase, for thresholds by profit.
         currency: ISO 4217 code used when the source has none.
         auth: access settings of the app; empty means off (loopback only).
+        access: who may read `.cartcast`: `private` (its owner) or `shared_group` (its group too).
         catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
@@ -76,6 +78,7 @@ class Settings:
     costs: Mapping[str, float] = field(default_factory=dict)
     currency: str | None = None
     auth: Mapping[str, Any] = field(default_factory=dict)
+    access: str = "private"
     catalogue: str | None = None
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
@@ -168,6 +171,11 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)
     settings = Settings(**values)
     _check_zone(settings.zone, where)
+    if settings.access not in ACCESS:
+        raise UsageError(
+            f"{where}: access must be one of {', '.join(ACCESS)}, got {settings.access!r}."
+            f"{did_you_mean(str(settings.access), ACCESS)}"
+        )
     if not 0 <= settings.max_reject_share <= 1:
         raise UsageError(
             f"{where}: max_reject_share must fulfil 0 <= share <= 1, got "

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cartcast.atomic import touch
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import (
     NotFoundError,
@@ -109,7 +110,7 @@ class Registry:
     def _sqlite(self) -> Iterator[Any]:
         path = self.folder / STATE_FOLDER / "catalogue.db"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            touch(path)
             con = sqlite3.connect(path, timeout=30, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"{path}: the catalogue cannot be opened ({error}).") from error

@@ -212,3 +212,21 @@ def test_the_folder_is_a_log(tmp_path):
     assert json.loads((log.path / "_cartcast.json").read_text())["contract"] == 2
     with pytest.raises(UsageError, match="exists"):
         load(one, engine="spark", out=tmp_path / "out")
+
+
+def test_pseudonyms_and_what_still_tells_are_those_of_one_machine(tmp_path: Path) -> None:
+    from cartcast.events.privacy import Privacy
+
+    files = []
+    for k in (0, 1):
+        made = [[*r, f"/account/visitor-{r[1]}"] for r in rows(300, start=300 * k)]
+        for r in made:
+            r[1] = r[1] and f"visitor-{r[1]}"
+            r[3] = r[3] and f"{r[1].upper()}.{r[3]}"
+        files.append(tmp_path / f"{k}.csv")
+        text = HEAD.strip() + ",page\n" + "\n".join(",".join(r) for r in made) + "\n"
+        files[-1].write_text(text)
+    privacy = Privacy(("visitor_id",), b"wP0-mE3v_Qd8zKx1Rt5yLb2NcA7fHg")
+    log = same(*files, max_reject_share=0.5, privacy=privacy)
+    assert len([f for f in log.findings if f.code == "EV160"]) == 2
+    assert log.privacy == privacy.as_dict()

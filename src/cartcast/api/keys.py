@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Iterable
@@ -131,13 +130,12 @@ class KeyFile:
         return found[-1]
 
     def _locked(self) -> FileLock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self.path}.lock", timeout=10)
+        atomic.make_folder(self.path.parent)
+        return FileLock(f"{self.path}.lock", timeout=10, mode=0o600)
 
     def _write(self, keys: list[Key]) -> None:
-        with atomic.atomic_path(self.path) as temporary:
+        with atomic.atomic_path(self.path, secret=True) as temporary:
             temporary.write_bytes(msgspec.json.format(msgspec.json.encode(keys), indent=2))
-        os.chmod(self.path, 0o600)
 
 
 def _make(name: str, scopes: tuple[str, ...], ends: float | None) -> tuple[str, Key]:

@@ -9,11 +9,12 @@ import contextlib
 import getpass
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cartcast.atomic import touch
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import CartcastError, StorageError, UsageError, did_you_mean
 
@@ -31,6 +32,9 @@ __all__ = [
 Role = Literal["viewer", "analyst", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "analyst", "admin")
 """From least to most; each may do all that the one before may."""
+
+NONE = "none"
+"""A role taken away: kept in the table, so that it wins over the file and the default."""
 
 ACTIONS: dict[str, Role] = {
     "view": "viewer",
@@ -169,44 +173,90 @@ class Access:
     def role(self, issuer: str, subject: str) -> Role | None:
         """Return the role of (issuer, subject): the table's, else `auth.admins`, else the default.
 
+        A `none` in the table is a role taken away, and wins over the file. Only when nobody at all
+        would be admin does the file's list hold against it: whoever keeps the file gets back in.
+
         Raises:
-            UsageError: `auth.default_role` is no role.
+            UsageError: `auth.default_role` is no role, or `auth.admins` names nobody.
         """
         with self._open() as sql:
-            rows = sql(
-                "SELECT role FROM people WHERE issuer = ? AND subject = ?", (issuer, subject)
-            )
-        if rows:
-            return _role(rows[0][0])
-        for admin in self.auth.get("admins", ()):
-            if (admin.get("issuer"), str(admin.get("subject"))) == (issuer, subject):
-                return "admin"
-        default = self.auth.get("default_role")
-        return _role(default) if default else None
+            return self._role_in(_held(sql), (issuer, subject))
 
     def people(self) -> list[Person]:
-        """Return everybody in the role table."""
+        """Return everybody in the role table; a role of None was taken away."""
         with self._open() as sql:
             rows = sql("SELECT issuer, subject, name, role FROM people ORDER BY name, subject")
-        return [Person(i, s, n, _role(r)) for i, s, n, r in rows]
+        return [Person(i, s, n, None if r == NONE else _role(r)) for i, s, n, r in rows]
+
+    def admins(self) -> set[tuple[str, str]]:
+        """Return who is admin by name, as (issuer, subject).
+
+        Raises:
+            UsageError: `auth.admins` names nobody.
+        """
+        with self._open() as sql:
+            return self._admins_in(_held(sql))
 
     def set_role(self, by: Person, issuer: str, subject: str, role: str | None, name: str) -> None:
         """Give (issuer, subject) a role, or take it away with None.
 
+        What `by` may do is asked again while the table is locked: of two admins who remove each
+        other, the first one does.
+
         Raises:
-            RefusedError: `by` is no admin.
+            RefusedError: `by` is no admin (any more), or nobody would be admin afterwards.
             UsageError: the role does not exist, or issuer or subject is empty.
         """
-        self.require(by, "people", f"{issuer} {subject}: {role}")
+        detail = f"{issuer} {subject}: {role}"
+        self.require(by, "people", detail)
         if not issuer.strip() or not subject.strip():
             raise UsageError("a role needs the issuer (a URL) and the subject of the person.")
-        with self._open() as sql:
-            sql("DELETE FROM people WHERE issuer = ? AND subject = ?", (issuer, subject))
-            if role is not None:
+        who, word = (issuer.strip(), subject.strip()), NONE if role is None else _role(role)
+        try:
+            with self._open("BEGIN IMMEDIATE") as sql:
+                held = _held(sql)
+                if self._admins_in(held):
+                    check(replace(by, role=self._role_in(held, (by.issuer, by.subject))), "people")
+                    if not self._admins_in({**held, who: word}, floor=False):
+                        raise RefusedError(
+                            "this is the last admin; make somebody else admin first, else nobody "
+                            "could give roles any more."
+                        )
                 sql(
-                    "INSERT INTO people VALUES (?, ?, ?, ?)",
-                    (issuer, subject, name or subject, _role(role)),
+                    "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
+                    (*who, name or subject, word),
                 )
+        except RefusedError:
+            self._note(by, "people", detail, allowed=False)
+            raise
+
+    def _listed(self) -> list[tuple[str, str]]:
+        """Return `auth.admins`."""
+        listed = self.auth.get("admins") or ()
+        if not isinstance(listed, list | tuple):
+            raise UsageError("auth: admins must be a list of {issuer: ..., subject: ...}.")
+        found = []
+        for one in listed:
+            told = one if isinstance(one, Mapping) else {}
+            who = tuple(str(told.get(k) or "").strip() for k in ("issuer", "subject"))
+            if not all(who):
+                raise UsageError(f"auth: an admin needs an issuer and a subject, got {one!r}.")
+            found.append((who[0], who[1]))
+        return found
+
+    def _admins_in(
+        self, held: Mapping[tuple[str, str], str], *, floor: bool = True
+    ) -> set[tuple[str, str]]:
+        """Return the admins by a role table; with `floor`, the file's list when there are none."""
+        listed = set(self._listed())
+        found = {w for w, r in held.items() if r == "admin"} | (listed - set(held))
+        return found or (listed if floor else set())
+
+    def _role_in(self, held: Mapping[tuple[str, str], str], who: tuple[str, str]) -> Role | None:
+        if who in self._admins_in(held):
+            return "admin"
+        word = held.get(who) or self.auth.get("default_role")
+        return None if word is None or word == NONE else _role(word)
 
     def require(self, person: Person, action: str, detail: str = "") -> None:
         """Stop unless `person` may do `action`; either way it goes into the audit log.
@@ -235,7 +285,7 @@ class Access:
 
     def _note(self, person: Person, action: str, detail: str, *, allowed: bool) -> None:
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._open() as sql:
+        with self._open("BEGIN IMMEDIATE") as sql:
             sql(
                 "INSERT INTO audit (at, issuer, subject, name, action, detail, allowed) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -243,23 +293,27 @@ class Access:
             )
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[Any]:
+    def _open(self, begin: str = "BEGIN") -> Iterator[Any]:
         path = self.folder / STATE_FOLDER / "app.db"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            touch(path)
             con = sqlite3.connect(path, timeout=30, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"{path}: cannot be opened ({error}).") from error
         try:
             for statement in _TABLES:
                 con.execute(statement)
-            con.execute("BEGIN IMMEDIATE")
+            con.execute(begin)
             yield lambda sql, values=(): con.execute(sql, values).fetchall()
             con.execute("COMMIT")
         except sqlite3.Error as error:
             raise StorageError(f"{path}: refused ({error}).") from error
         finally:
             con.close()
+
+
+def _held(sql: Any) -> dict[tuple[str, str], str]:
+    return {(i, s): r for i, s, r in sql("SELECT issuer, subject, role FROM people")}
 
 
 def _role(word: Any) -> Role:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from cartcast.app.access import Person
 from cartcast.app.state import Project
-from cartcast.atomic import write_text
+from cartcast.atomic import opener, write_text
 from cartcast.errors import NotFoundError, StorageError, UsageError
 
 __all__ = ["OPEN", "Job", "JobState", "cancel", "get", "jobs", "remove", "start"]
@@ -121,7 +121,8 @@ def start(
         folder / "status.json", json.dumps({"state": "waiting", "message": "starting", "share": 0})
     )
     try:
-        with (folder / "log.txt").open("ab") as log:
+        told = folder / "log.txt"
+        with open(told, "ab", opener=opener(told)) as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cartcast.app.worker", str(folder)],
                 stdout=log,

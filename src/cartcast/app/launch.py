@@ -13,17 +13,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cartcast.app import framework
 from cartcast.app.state import Project
 from cartcast.atomic import atomic_path
 from cartcast.charts.theme import PALETTES
 from cartcast.errors import NotFoundError, UsageError
 
-__all__ = ["PROJECT_VARIABLE", "command", "is_loopback", "launch", "sign_in_file"]
+__all__ = [
+    "ACCESS_VARIABLE",
+    "PROJECT_VARIABLE",
+    "command",
+    "is_loopback",
+    "launch",
+    "sign_in_file",
+]
 
 PROJECT_VARIABLE = "CARTCAST_APP_PROJECT"
 """Environment variable that tells the server process its project folder."""
 
-_MAIN = Path(__file__).with_name("main.py")
+ACCESS_VARIABLE = "CARTCAST_APP_ACCESS"
+"""Environment variable that is `on` when the server was started with access on."""
+
+_SERVER = Path(__file__).with_name("server.py")
 
 
 def is_loopback(host: str) -> bool:
@@ -54,6 +65,11 @@ def command(
         raise UsageError("the app needs the extra 'app': pip install 'cartcast[app]'.")
     if not 1 <= port <= 65_535:
         raise UsageError(f"port must fulfil 1 <= port <= 65535, got {port}.")
+    if settings.auth and (lacking := framework.missing()):
+        raise UsageError(
+            f"access is on, but the installed streamlit lacks {', '.join(lacking)}, without which "
+            "uploads and downloads have no door: pip install 'cartcast[app]'."
+        )
     local = is_loopback(host)
     if not local and not settings.auth and not allow_remote_without_access:
         raise UsageError(
@@ -73,12 +89,20 @@ def command(
         "client.disableDataExport": True,
         "client.toolbarMode": "minimal",
         "runner.magicEnabled": False,
+        # Said outright, so that neither the environment nor a file beside the project opens them.
+        "global.developmentMode": False,
+        "server.enableAgentApi": False,
+        "server.enableCORS": True,
+        "server.enableStaticServing": False,
+        "server.enableXsrfProtection": True,
+        "server.scriptHealthCheckEnabled": False,
+        "server.trustedUserHeaders": "{}",
         **_themes(),
     }
     if local:
         # A page on the web cannot point its own name at this machine and read the app.
         options["server.allowedHosts"] = ["localhost", "127.0.0.1", "[::1]"]
-    made = [sys.executable, "-m", "streamlit", "run", str(_MAIN)]
+    made = [sys.executable, "-m", "streamlit", "run", str(_SERVER)]
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             made += [f"--{name}", str(one).lower() if isinstance(one, bool) else str(one)]
@@ -132,11 +156,10 @@ def sign_in_file(project: Project, environment: Mapping[str, str], port: int) ->
         "client_secret": secret,
         "server_metadata_url": auth["metadata_url"],
     }
-    path = project.state / "app" / "sign-in.toml"
+    path = project.state / "app" / f"sign-in-{port}.toml"
     lines = ["[auth]", *(f"{k} = {_toml(v)}" for k, v in values.items())]
-    with atomic_path(path) as temporary:
+    with atomic_path(path, secret=True) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    path.chmod(0o600)
     return path
 
 
@@ -165,8 +188,14 @@ def launch(
     line = command(project, host, port, allow_remote_without_access=allow_remote_without_access)
     secret = sign_in_file(project, os.environ, port)
     if secret is not None:
+        if not project.access.admins() and project.settings.auth.get("default_role") != "admin":
+            print("auth: names no admin, so nobody can give roles; set admins:.", file=sys.stderr)
         line += ["--secrets.files", str(secret)]
-    environment = {**os.environ, PROJECT_VARIABLE: str(project.folder)}
+    environment = {
+        **os.environ,
+        PROJECT_VARIABLE: str(project.folder),
+        ACCESS_VARIABLE: "on" if project.access.on else "off",
+    }
     process = subprocess.Popen(line, env=environment)
     # Whoever stops this process means the server; it must not be left behind.
     before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -177,3 +206,5 @@ def launch(
         return process.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
+        if secret is not None:
+            secret.unlink(missing_ok=True)

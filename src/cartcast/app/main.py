@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from cartcast.app import ui
-from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.state import Data, Project
 
 
-def menu() -> None:
+def menu(project: Project) -> None:
     """Draw the sidebar: what is looked at, and who looks."""
-    project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
     access = project.access
-    if access.on and not st.user.is_logged_in:
-        return
     with st.sidebar:
         choose_data(project.data())
         runs = [r for r in (project.run(e.run_id) for e in project.runs()) if r is not None]
@@ -74,13 +69,18 @@ def main() -> None:
     st.html(Path(__file__).with_name("style.css"))
     if st.context.theme.type == "dark":
         st.html(Path(__file__).with_name("dark.css"))
+    admitted = ui.admit()
+    if admitted is None:
+        # Neither a page nor the menu of them: nothing runs that could name what is here.
+        st.navigation([st.Page(lambda: None, title="Cartcast")], position="hidden")
+        return
     pages = [
         st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "dashboard")
         for name, (title, icon) in ui.PAGES.items()
     ]
     chosen = st.navigation(pages)
     with ui.boundary():
-        menu()
+        menu(admitted[0])
     chosen.run()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cartcast.app.state import Data, RunFiles
-from cartcast.atomic import write_text
+from cartcast.atomic import atomic_path, write_text
 from cartcast.evaluate import curves
 from cartcast.rows import read_table, typed
 from cartcast.score import Scorer
@@ -207,9 +207,9 @@ def ranges(scorer: Scorer, run: RunFiles, data: Data | None, folder: Path) -> li
             return []
         table = read_table(files[0])
     found = [_range(table, n, facts["units"].get(n) or "") for n in facts["names"] if n in table]
-    folder.mkdir(parents=True, exist_ok=True)
     some = _typed(scorer, table.sample(min(BACKGROUND, len(table)), random_state=0))
-    some.to_parquet(_background_path(kept), index=False)
+    with atomic_path(_background_path(kept)) as temporary:
+        some.to_parquet(temporary, index=False)
     write_text(kept, json.dumps(found))
     return found
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from cartcast import events
 from cartcast.app.access import Access
-from cartcast.atomic import write_text
+from cartcast.atomic import atomic_path, make_folder, write_text
 from cartcast.config import DEFAULTS, PROJECT_FILE, STATE_FOLDER, Settings, read_settings
 from cartcast.errors import NotFoundError
 from cartcast.findings import Finding
@@ -152,7 +152,7 @@ class Project:
         folder = self.state / "app" / "logs" / key
         if not (folder / "log.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            make_folder(folder)
             log = events.load(
                 *sources,
                 layout=layout,
@@ -167,7 +167,8 @@ class Project:
             )
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.
-                shutil.copyfile(log.path, folder / "events.parquet")
+                with atomic_path(folder / "events.parquet") as temporary:
+                    shutil.copyfile(log.path, temporary)
             told: dict[str, Any] = {
                 "name": ", ".join(map(shown, sources))[:120],
                 # A URL may hold a password.

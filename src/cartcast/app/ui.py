@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit import runtime
 
-from cartcast.app import files
+from cartcast.app import files, gate
 from cartcast.app.access import Person, RefusedError
-from cartcast.app.launch import PROJECT_VARIABLE
+from cartcast.app.launch import ACCESS_VARIABLE, PROJECT_VARIABLE
 from cartcast.app.state import Data, Project, RunFiles
 from cartcast.charts import theme as look
 from cartcast.config import STATE_FOLDER
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PAGES",
     "View",
+    "admit",
     "boundary",
     "chart",
     "empty",
@@ -115,17 +117,22 @@ def boundary() -> Iterator[None]:
     """Show any error as the line that the command line would print; never a traceback."""
     try:
         yield
-    except BlockedError as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, the reader gets one line
+        _show(error)
+
+
+def _show(error: Exception) -> None:
+    if isinstance(error, BlockedError):
         st.error(plain(local(error)), icon=":material/block:")
         findings(error.findings)
-    except RefusedError as error:
+    elif isinstance(error, RefusedError):
         st.warning(plain(error), icon=":material/lock:")
-    except CartcastError as error:
+    elif isinstance(error, CartcastError):
         st.error(plain(local(error)), icon=":material/error:")
-    except MemoryError:
+    elif isinstance(error, MemoryError):
         st.error("Out of memory; choose fewer days, fewer columns or a smaller file.")
-    except Exception as error:
-        _LOGGER.exception("unexpected error in a page")
+    else:
+        _LOGGER.error("unexpected error in a page", exc_info=error)
         line = " ".join(str(error).split())[:300]
         st.error(
             plain(f"Unexpected {type(error).__name__}: {line} (the server's log shows where).")
@@ -148,15 +155,40 @@ def serve(show: Callable[[View], None]) -> None:
 
 def open_view() -> View | None:
     """Return what a page needs, or None when the person is not let in (said on the page)."""
-    project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
-    person = who(project)
-    if person is None:
+    admitted = admit()
+    if admitted is None:
         return None
+    project, person = admitted
     state = st.session_state
     data = project.get_data(state.get("wanted") or state.get("data") or state.get("seen"))
     run = project.run(st.session_state.get("run"))
     kind: look.Theme = "dark" if st.context.theme.type == "dark" else "light"
     return View(project, person, kind, data, run)
+
+
+def admit() -> tuple[Project, Person] | None:
+    """Return the project and who looks; None after saying why nobody is let in.
+
+    Until the role is known no message tells anything of the project: what goes wrong is in the
+    server's log. Where access is off, the machine's owner reads the message.
+    """
+    guarded = os.environ.get(ACCESS_VARIABLE) == "on"
+    try:
+        project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
+        guarded |= project.access.on
+        if guarded and not project.access.on:
+            raise RefusedError("access was on when the app started; restart it to turn it off.")
+        if guarded and runtime.exists() and not gate.stands():
+            raise RefusedError("access is on, but this server has no gate; use `cartcast app`.")
+        person = who(project)
+    except Exception as error:
+        if not guarded:
+            _show(error)
+            return None
+        _LOGGER.exception("nobody is let in")
+        st.error("This project cannot be opened now; the server's log shows why.")
+        return None
+    return None if person is None else (project, person)
 
 
 def who(project: Project) -> Person | None:

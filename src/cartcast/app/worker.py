@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from cartcast.atomic import write_text
+from cartcast.atomic import file_mode, make_folder, process_umask, write_text
 from cartcast.config import PROJECT_FILE
 from cartcast.errors import BlockedError, CartcastError
 
@@ -102,8 +102,11 @@ def _slot(folder: Path, project: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     places = folder.parent.parent / "places"
-    places.mkdir(parents=True, exist_ok=True)
-    locks = [FileLock(places / f"{k}.lock") for k in range(AT_ONCE)]
+    make_folder(places)
+    locks = [
+        FileLock(path, mode=file_mode(path))
+        for path in (places / f"{k}.lock" for k in range(AT_ONCE))
+    ]
     while True:
         for lock in locks:
             with contextlib.suppress(Timeout), lock.acquire(blocking=False):
@@ -134,7 +137,10 @@ def main() -> None:
     with contextlib.suppress(OSError):
         # The browser's server comes first on a shared machine.
         os.nice(5)
-    sys.exit(work(Path(sys.argv[1])))
+    folder = Path(sys.argv[1]).absolute()
+    # .cartcast/app/jobs/NAME: all that this process writes is the project's.
+    os.umask(process_umask(folder.parents[3]))
+    sys.exit(work(folder))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from cartcast.events.engine import connect, translate
 from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
 from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
-from cartcast.events.sql import literal
+from cartcast.events.sessionize import SESSIONS_MADE
+from cartcast.events.sql import identifier, literal
+from cartcast.events.telling import searched, telling_columns, telling_flags
 
 __all__ = ["already_clean"]
 
@@ -66,13 +68,22 @@ def _hidden(
     Its rejects are not carried over: they quote the source.
     """
     told = {**metadata, "privacy": privacy.as_dict(), "rejects_beside": False}
-    text = json.dumps(told, ensure_ascii=False, sort_keys=True)
     relation = f"read_parquet({literal(str(source))})"
     try:
         with connect() as con:
             privacy.declare(con)
-            known = list(metadata["columns"])
-            made = hidden_columns(privacy, known)
+            kinds = {
+                identifier(n): k
+                for n, k, *_ in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+            }
+            codes = {f["code"] for f in metadata["findings"]}
+            made = hidden_columns(
+                privacy, list(metadata["columns"]), made=SESSIONS_MADE.code in codes
+            )
+            looked = f"({searched(f'SELECT * FROM {relation}', made)})"
+            found = telling_columns(con, looked, telling_flags(kinds, made), source.name)
+            told["findings"] = [*metadata["findings"], *(f.as_dict() for f in found)]
+            text = json.dumps(told, ensure_ascii=False, sort_keys=True)
             replaced = ", ".join(f"{sql} AS {column}" for column, sql in made.items())
             with atomic_path(path) as temporary:
                 con.execute(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from cartcast.atomic import make_folder
 from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
@@ -166,7 +167,7 @@ def _quiet(what: str, share: float | None) -> None:
 def _work(
     target: Path, memory: str | int | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
     con = connect(folder, memory)
     try:

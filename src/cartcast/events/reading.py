@@ -20,6 +20,7 @@ from cartcast.events.privacy import Privacy
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.rejects import declare_unsplit, read_unsplit
 from cartcast.events.staged import Stage, stage_source
+from cartcast.events.telling import told_columns
 from cartcast.findings import Finding
 
 __all__ = ["Read", "one_clock", "read_source", "read_sources", "require_columns"]
@@ -176,6 +177,8 @@ def _typed(
             continue
         mark = _decided(con, read, number)
         if mark == read.resolved[number].mark:
+            if privacy is not None:
+                read.findings += told_columns(con, read.stage.relations[number], source.short)
             return
         _forget(con, read.stage, number)
         layout = replace(read.resolved[number].layout, decimal=mark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from cartcast.atomic import atomic_path
 from cartcast.errors import StorageError
 from cartcast.findings import Finding, declare, finding
 from cartcast.live.log import Damage
@@ -39,7 +40,8 @@ def set_aside(damage: Damage) -> Finding:
     try:
         if damage.data.strip(b"\0"):
             kept = path.with_name(f"quarantine-{path.stem}-{damage.place}.bin")
-            kept.write_bytes(damage.data)
+            with atomic_path(kept, secret=True) as temporary:
+                temporary.write_bytes(damage.data)
         if damage.torn:
             os.truncate(path, damage.place)
     except OSError as error:

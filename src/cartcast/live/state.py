@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from typing import Final
 import msgspec
 from filelock import FileLock, Timeout
 
-from cartcast.atomic import write_text
+from cartcast import atomic
 from cartcast.errors import NotTrustedError, StorageError
 from cartcast.findings import Finding
 from cartcast.live.clocks import age_micros
@@ -313,8 +312,9 @@ class MemoryStore:
 
     def _recover(self, folder: Path) -> None:
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = FileLock(folder / "lock")
+            atomic.make_folder(folder.parent)
+            folder.mkdir(exist_ok=True, mode=0o700)
+            self._lock = FileLock(folder / "lock", mode=0o600)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise StorageError(
@@ -363,5 +363,5 @@ class MemoryStore:
                 )
             if recorded:
                 return
-        write_text(path, fingerprint + "\n")
-        os.chmod(path, 0o600)
+        with atomic.atomic_path(path, secret=True) as temporary:
+            temporary.write_text(fingerprint + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from cartcast.atomic import opener, write_text
 from cartcast.errors import StorageError
 
 __all__ = ["Trial", "Trials"]
@@ -60,7 +61,7 @@ class Trials:
             self.all.append(Trial(**{**data, "losses": tuple(data["losses"])}))
         kept = "\n".join(whole) + "\n"
         if lines[-1]:
-            self.path.write_text(kept, encoding="utf-8")
+            write_text(self.path, kept)
 
     def of(self, model: str) -> list[Trial]:
         """Return the trials of one model in order."""
@@ -76,9 +77,9 @@ class Trials:
         if self.path is None:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             new = not self.path.is_file()
-            with self.path.open("a", encoding="utf-8") as stream:
+            own = opener(self.path)
+            with open(self.path, "a", encoding="utf-8", opener=own) as stream:
                 if new:
                     stream.write(json.dumps({"question": self.question}) + "\n")
                 stream.write(json.dumps(asdict(trial)) + "\n")

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cartcast.atomic import file_mode, make_folder
 from cartcast.config import (
     DEFAULTS,
     STATE_FOLDER,
@@ -97,9 +98,9 @@ def _alone(where: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(where.with_name(f".{where.name}.lock"))
+    lock = FileLock(where.with_name(f".{where.name}.lock"), mode=file_mode(where))
     try:
-        where.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(where.parent)
         lock.acquire(blocking=False)
     except Timeout:
         raise UsageError(

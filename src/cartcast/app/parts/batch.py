@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cartcast.app import actions, files, scoring, ui
 from cartcast.app.headlines import predicted
 from cartcast.app.parts.said import proxy, using
 from cartcast.app.state import RunFiles
+from cartcast.atomic import atomic_path
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
 from cartcast.score import predict
@@ -79,9 +80,9 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
             ui.table(pd.read_parquet(refused.log.rejects).head(100_000), view, "rejects")
         return
     folder = view.project.state / "app" / "batches"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = Path(tempfile.mkdtemp(prefix="batch-", dir=folder)) / "scores.parquet"
-    table.to_parquet(kept, index=False)
+    kept = folder / f"batch-{secrets.token_hex(4)}" / "scores.parquet"
+    with atomic_path(kept) as temporary:
+        table.to_parquet(temporary, index=False)
     st.session_state["batch"] = {
         "run": run.entry.run_id,
         "path": str(kept),

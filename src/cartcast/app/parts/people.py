@@ -22,7 +22,7 @@ def show_people(view: ui.View) -> None:
         st.subheader("Roles", anchor=False)
         st.dataframe(
             pd.DataFrame(
-                [(p.name, p.role, p.issuer, p.subject) for p in people],
+                [(p.name, p.role or "none", p.issuer, p.subject) for p in people],
                 columns=["name", "role", "issuer", "subject"],
             ),
             hide_index=True,

@@ -89,8 +89,8 @@ class FileSink:
     async def open(self) -> None:
         """Read the keys that are there, and cut a line that was torn by a crash."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+b")
+            own = atomic.opener(self.path)
+            self._file = open(self.path, "a+b", opener=own)  # noqa: SIM115
         except OSError as error:
             raise StorageError(f"{self.path}: cannot be written ({error.strerror}).") from error
         self._file.seek(0)
