@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cartcast.config import check_zone
 from cartcast.errors import DefinitionError, NotFoundError, did_you_mean
 from cartcast.events.layouts import EXTRA_TARGETS, ItemList, Layout, Value
 from cartcast.events.schema import COLUMNS, EVENT_TYPES
 
-__all__ = ["check_zone", "from_mapping", "read_layout", "to_yaml"]
+__all__ = ["from_mapping", "read_layout", "to_yaml"]
 
 _CLOCKS = ("time", "day", "session", "order")
 _UNITS = ("s", "ms", "us")
@@ -125,22 +126,6 @@ def _currency(code: Any, where: str) -> str | None:
 
 def _texts(given: Any) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(str(g) for g in given or ())
-
-
-def check_zone(zone: Any, where: str) -> None:
-    """Refuse a time zone that does not exist.
-
-    Raises:
-        DefinitionError: naming the nearest one.
-    """
-    if zone is None:
-        return
-    from zoneinfo import available_timezones
-
-    if zone not in available_timezones():
-        raise DefinitionError(
-            f"{where}: unknown time zone {zone!r}.{did_you_mean(str(zone), available_timezones())}"
-        )
 
 
 def _value(given: Any, where: str) -> Value:
