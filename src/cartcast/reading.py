@@ -2,8 +2,9 @@
 
 A run remembers the session rules, the shop's clock, a layout that was stated, the rates, the
 currency, the words of its events with their shares, and how often the columns that its features
-read had a value. Every log that is scored, explained or replayed for it is read the same way. A log in another currency, one whose events the run has never seen, or one that lost a column is
-refused: its scores would be numbers without a meaning. Where only a part differs, a finding says so.
+read had a value. Every log that is scored, explained or replayed for it is read the same way. One
+in another currency, one whose events the run has never seen, or one that lost a column is refused:
+its scores would be numbers without a meaning. Where only a part differs, a finding says so.
 
 A run from before these notes is held to what it has: the kinds of its events, and the columns that
 had any value.
