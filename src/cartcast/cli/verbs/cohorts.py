@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cartcast.cli.shell import RatesFile, Zone, print_json, progress, project_rates, shop_zone
+from cartcast.cli.shell import (
+    RatesFile,
+    Zone,
+    print_json,
+    progress,
+    project_rates,
+    shop_zone,
+    show_findings,
+)
 
 if TYPE_CHECKING:
     from cartcast.evaluate.share import Share
@@ -45,6 +53,7 @@ def cohorts(
         f"{found.visitors:,} visitors; came back within {found.within} weeks of their first visit:"
         f"{_cell(found.returned)}; of the buyers, bought again:{_cell(found.bought_again)}."
     )
+    show_findings(found.findings)
 
 
 def _cell(share: Share | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import RatesFile, print_json, progress, project_rates
+from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
 
 
 def add(app: typer.Typer) -> None:
@@ -63,3 +63,4 @@ def funnel(
                 + ("" if rate.low is None else f"  ({rate.low:.2%} to {rate.high:.2%})")
                 + ("" if s.seconds_median is None else f"  median {s.seconds_median:,.0f} s")
             )
+    show_findings(found.findings)

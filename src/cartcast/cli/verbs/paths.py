@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import RatesFile, print_json, progress, project_rates
+from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
 
 
 def add(app: typer.Typer) -> None:
@@ -54,3 +54,4 @@ def paths(
     typer.echo(f"{found.sessions:,} sessions have {found.anchor}; paths {found.direction} it:")
     for f in found.flows:
         typer.echo(f"  {f.step}  {f.source:<22} > {f.target:<22} {f.sessions:>10,}  {f.share:7.2%}")
+    show_findings(found.findings)
