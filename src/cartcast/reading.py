@@ -271,7 +271,7 @@ def reads_money(run: Mapping[str, Any], features: FeatureSet) -> bool:
 def _words(counts: _Counts, run: Mapping[str, Any], shown: str) -> list[Finding]:
     told = run["source"]
     words: Mapping[str, Any] = told.get("words") or {}
-    kinds = told.get("kinds") or run["data"].get("event_types") or {}
+    kinds = told.get("kinds") or run.get("data", {}).get("event_types") or {}
     seen = {kind for kind, share in kinds.items() if share}
     if not counts.events or not seen:
         return []
