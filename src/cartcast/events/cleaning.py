@@ -161,7 +161,7 @@ class Cleaning:
         relation, more = self._amounts(relation)
         findings += more
         sold = money.settle_money(con, relation, currency)
-        findings += sold.findings
+        findings += sold.findings + money.unsold_findings(con, read)
         if made:
             findings.append(sessions_finding(made))
             findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []
