@@ -152,3 +152,44 @@ def test_the_log_decides_what_an_amount_is(write, kind, seed):
     text, revenue = shop(kind, seed)
     log = events.load(write(text))
     assert log.summary.revenue == pytest.approx(revenue, abs=0.5)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_shopify_tells_what_was_given_back_beside_the_order(write, tmp_path, beside):
+    drawn = random.Random(4)
+    head = "Name,Email,Financial Status,Currency,Total,Refunded Amount,Created at,"
+    lines = [head + "Lineitem quantity,Lineitem sku,Lineitem price"]
+    sold, back = {}, {}
+    for k in range(30):
+        name, items = (
+            f"#{1000 + k}",
+            [
+                (f"i{drawn.randrange(9)}-{n}", drawn.randint(1, 3), drawn.randint(5, 60))
+                for n in range(drawn.randint(1, 4))
+            ],
+        )
+        sold[name] = sum(n * price for _, n, price in items)
+        back[name] = drawn.choice([0, 0, sold[name], round(sold[name] / 3, 2)])
+        for place, (item, n, price) in enumerate(items):
+            first = f"paid,EUR,{sold[name]},{back[name]:.2f}" if place == 0 else ",,,"
+            lines.append(f"{name},a{k}@x.example,{first},2024-05-{1 + k % 28:02d} 10:05:00 +0000,"
+                         f"{n},{item},{price}")  # fmt: skip
+    text = "\n".join(lines) + "\n"
+    if beside:
+        clicks = "customer_email,timestamp,event_name,product_sku\n" + "".join(
+            f"a{k}@x.example,2024-05-{1 + k % 28:02d}T10:00:00Z,view_item,tee\n" for k in range(30)
+        )
+        (tmp_path / "orders.csv").write_text(text)
+        log = events.load(write(clicks), orders=str(tmp_path / "orders.csv"))
+    else:
+        log = events.load(write(text))
+        assert log.layout == "shopify"
+    s = log.summary
+    assert s.orders == 30
+    assert s.refunds == pytest.approx(-sum(back.values()))
+    assert s.revenue == pytest.approx(sum(sold.values()) - sum(back.values()))
+    assert s.event_types["refund"] == sum(b > 0 for b in back.values())
+    assert s.purchases == len(lines) - 1
+    refunds = {r["order_id"]: r["revenue"] for r in log.table().to_pylist()
+               if r["event_type"] == "refund"}  # fmt: skip
+    assert refunds == {name: pytest.approx(-b) for name, b in back.items() if b}

@@ -19,7 +19,8 @@ _UNITS = ("s", "ms", "us")
 _PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator",
           "decimal", "skip")  # fmt: skip
 _LISTS = ("header", "numbers", "records", "ties", "event")
-_KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items")
+_KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
+         "refund")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
                "says", "pattern", "unlike", "one", "otherwise")  # fmt: skip
 
@@ -87,6 +88,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         skip=data.get("skip"),
         session_per_visitor=bool(data.get("session_per_visitor", False)),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
+        refund=_value(data["refund"], f"{where}, refund") if data.get("refund") else None,
         header=_texts(data.get("header")),
         numbers=_texts(data.get("numbers")),
         records=_texts(data.get("records")),
@@ -223,6 +225,8 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
     if layout.events:
         lines.append("events:")
         lines.extend(f"  {dump(word)}: {kind}" for word, kind in layout.events.items())
+    if layout.refund:
+        lines.append(f"refund: {dump(_plain(layout.refund))}")
     if layout.items:
         lines.append("items: " + dump(list(_plain_items(layout.items, _plain))))
     return "\n".join(lines) + "\n"

@@ -95,6 +95,7 @@ class Layout:
         strict: every column that the layout names must be there.
         items: list column whose elements are items, with `each` event types that become one row
             per item, and `fields` (canonical column -> field of an item).
+        refund: money of the row's order that was given back; it becomes a refund of its own.
         amount: what the name of a guessed column of money says that it is (`price`, `line_value`
             or `order_value`); the log decides. Empty where the layout states it.
         variants: further layouts for files of other shapes that belong to the same source.
@@ -122,6 +123,7 @@ class Layout:
     session_per_visitor: bool = False
     strict: bool = True
     items: tuple[ItemList, ...] = ()
+    refund: Value | None = None
     amount: str = ""
     variants: tuple[Layout, ...] = ()
     signature: tuple[str, ...] = ()

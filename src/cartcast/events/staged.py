@@ -142,7 +142,8 @@ def stage_source(
     if privacy is not None:
         sql = hide_typed(con, sql, columns, privacy)
     try:
-        if source.positioned and resolved.items is None and privacy is None:
+        repeated = resolved.items is not None or resolved.refund is not None
+        if source.positioned and not repeated and privacy is None:
             relation = f"({sql})"
         else:
             path = work / f"typed-{len(stage.relations)}.parquet"

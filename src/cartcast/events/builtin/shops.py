@@ -27,6 +27,7 @@ _SHOPIFY = Layout(
         "channel": first_of("Source", "source_name"),
     },
     every_event="purchase",
+    refund=first_of("Refunded Amount"),
     items=(
         ItemList(
             columns=("line_items",),
