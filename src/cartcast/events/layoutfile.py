@@ -22,7 +22,7 @@ _LISTS = ("header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
          "refund")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
-               "says", "pattern", "unlike", "one", "otherwise")  # fmt: skip
+               "says", "pattern", "unlike", "joined", "one", "otherwise")  # fmt: skip
 
 
 def read_layout(path: Path) -> Layout:
@@ -159,6 +159,7 @@ def _value(given: Any, where: str) -> Value:
         says=_text(given.get("says")),
         pattern=pattern,
         unlike=_text(given.get("unlike")),
+        joined=bool(given.get("joined", False)),
         one=_text(given.get("one")),
         otherwise=None if otherwise is None else _value(otherwise, f"{where}, otherwise"),
     )
@@ -200,6 +201,7 @@ def _items(given: Any, where: str) -> ItemList:
         columns=_texts(given["columns"]),
         each=_texts(given.get("each")),
         fields={str(k): _value(v, f"{where}, items, {k}") for k, v in given["fields"].items()},
+        product_strings=bool(given.get("product_strings", False)),
     )
 
 
@@ -240,6 +242,7 @@ def _plain_items(
             "columns": list(one.columns),
             "each": list(one.each),
             "fields": {k: plain(v) for k, v in one.fields.items()},
+            **({"product_strings": True} if one.product_strings else {}),
         }
 
 

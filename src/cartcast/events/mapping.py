@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from cartcast.errors import DataError, did_you_mean
+from cartcast.events.feeds import product_strings
 from cartcast.events.ids import text_sql
 from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.nested import Cell, flatten
@@ -199,6 +200,8 @@ def _items(layout: Layout, source: Source) -> tuple[ItemList, str, Cell] | None:
     for listed in layout.items:
         for column in listed.columns:
             for name, cell in references(source, column):
+                if listed.product_strings and cell.kind == "VARCHAR":
+                    return listed, name, product_strings(cell)
                 if cell.type is not None:
                     return listed, name, cell
     return None
