@@ -27,6 +27,7 @@ FAMILIES = {
     "LK5": "Meaning: what the label stands for, and whether there is enough of it",
     "MD": "Models and their evaluation",
     "LV": "Live scoring",
+    "SC": "Scoring: what a log must be like",
     "SG": "Segments",
     "XP": "Experiments",
     "MN": "Monitoring",

@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"explain"},
     {"report"},
     {"registry"},
+    {"reading"},
     {"train"},
     {"score"},
     {"live", "monitor", "experiments", "insights"},

@@ -22,7 +22,7 @@ from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer
 from cartcast.live.sessions import Sessions
 from cartcast.live.state import MemoryStore
-from cartcast.score import reading_of, require_zone
+from cartcast.reading import reading_of, require_same
 
 ZONES = {
     "Europe/Berlin": ("2024-03-31T01:00", "2024-10-27T01:00"),
@@ -194,6 +194,10 @@ def test_cohorts_and_days_asked_for(shop: Shop) -> None:
 
 
 def test_a_log_cleaned_by_another_clock_is_refused(shop: Shop) -> None:
-    require_zone(shop.log, shop.zone)
+    run = {"run_id": "r", "champion": "m", "models": {"m": {"kind": "classifier"}},
+           "source": {"clock": "time", "zone": shop.zone, "session_breaks": ["midnight"]},
+           "data": {}}  # fmt: skip
+    assert [f.code for f in require_same(shop.log, run, FEATURES)] == ["SC105"]
+    run["source"] = {"clock": "time"}
     with pytest.raises(DataError, match=f"clock of {shop.zone}.*that of UTC"):
-        require_zone(shop.log, None)
+        require_same(shop.log, run, FEATURES)

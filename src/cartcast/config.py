@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartcast.errors import NotFoundError, UsageError, did_you_mean
+from cartcast.errors import DefinitionError, NotFoundError, UsageError, did_you_mean
 
 __all__ = [
     "DEFAULTS",
     "PROJECT_FILE",
     "STATE_FOLDER",
     "Settings",
+    "check_zone",
     "find_project",
     "parse_duration",
     "parse_size",
@@ -41,6 +42,8 @@ class Settings:
         session_gap: seconds without an event after which a new session starts.
         session_breaks: further reasons for a new session: `midnight`, `campaign`.
         zone: the shop's clock, such as Europe/Berlin; None is that of the layout, else UTC.
+        rates: what each currency is worth in one of them, or the file that says so; empty refuses
+            logs in several.
         max_reject_share: share of rejected rows (0 to 1) above which the log is refused.
         target: name of the target, as on the command line.
         targets: proxies declared by name, each with at_least, column and value, or rule.
@@ -66,6 +69,7 @@ class Settings:
     session_gap: float = 1800.0
     session_breaks: tuple[str, ...] = ()
     zone: str | None = None
+    rates: Mapping[str, Any] | str = field(default_factory=dict)
     max_reject_share: float = 0.01
     target: str = "purchase"
     targets: Mapping[str, Any] = field(default_factory=dict)
@@ -148,7 +152,10 @@ def read_settings(folder: Path) -> Settings:
         raise UsageError(f"{path}: not valid YAML: {first}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{path}: must hold `name: value` lines, got {type(data).__name__}.")
-    return settings_from(data, str(path))
+    settings = settings_from(data, str(path))
+    if isinstance(settings.rates, str):
+        settings = dataclasses.replace(settings, rates=str(folder / settings.rates))
+    return settings
 
 
 def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Settings:
@@ -170,7 +177,7 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             value = values[name]
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)
     settings = Settings(**values)
-    _check_zone(settings.zone, where)
+    check_zone(settings.zone, where)
     if settings.access not in ACCESS:
         raise UsageError(
             f"{where}: access must be one of {', '.join(ACCESS)}, got {settings.access!r}."
@@ -190,8 +197,18 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     return settings
 
 
-def _check_zone(zone: Any, where: str) -> None:
+def check_zone(zone: Any, where: str) -> None:
+    """Refuse a time zone that does not exist.
+
+    Raises:
+        DefinitionError: naming the nearest one.
+    """
+    if zone is None:
+        return
     from zoneinfo import available_timezones
 
-    if zone is not None and (known := available_timezones()) and zone not in known:
-        raise UsageError(f"{where}: unknown zone {zone!r}.{did_you_mean(str(zone), known)}")
+    # A machine without a database of zones knows none; the first use of the zone says so.
+    if (known := available_timezones()) and zone not in known:
+        raise DefinitionError(
+            f"{where}: unknown time zone {zone!r}.{did_you_mean(str(zone), known)}"
+        )

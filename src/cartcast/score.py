@@ -2,7 +2,7 @@
 
 For a log there is one row per session, scored after its last event: the probability of the
 outcome, the expected revenue with an interval given purchase, the segment, and the run that said
-so. A log whose layout or columns do not match the model is refused.
+so. A log of which the run cannot say anything is refused (`cartcast.reading`).
 """
 
 from __future__ import annotations
@@ -17,20 +17,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from cartcast import events
 from cartcast.atomic import atomic_path
-from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, NotTrustedError, UsageError, did_you_mean
 from cartcast.events import Log, Privacy
-from cartcast.events.privacy import privacy_of, require_same_key
+from cartcast.events.rates import Rates, rates_from
 from cartcast.features import FeatureSet
 from cartcast.features.form import parse
 from cartcast.findings import Finding
 from cartcast.models.persist import load_all
+from cartcast.reading import read_as
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
 
-__all__ = ["Scorer", "load_scorer", "predict", "predict_to", "privacy_for", "write_table"]
+__all__ = ["Scorer", "load_scorer", "predict", "predict_to", "write_table"]
 
 Progress = Callable[[str, float | None], None]
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -140,58 +139,21 @@ def _declared(text: str | None) -> FeatureSet | None:
     return parse(yaml.safe_load(text)) if text else None
 
 
-def privacy_for(run: Mapping[str, Any], asked: Privacy | None = None) -> Privacy | None:
-    """Return how ids of a log are replaced for a run: as in its training, else as `asked`.
-
-    Raises:
-        UsageError: the run is pseudonymised, and the key is missing.
-        NotTrustedError: the key is not the run's.
-    """
-    told = run["source"].get("privacy")
-    if not told:
-        return asked
-    privacy = privacy_of(told["columns"])
-    require_same_key(f"run {run['run_id']}", told, privacy.fingerprint if privacy else None)
-    return privacy
-
-
-def reading_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of `events.load` by which a run's own log was read."""
-    told = run["source"]
-    return {
-        "session_gap": told.get("session_gap", DEFAULTS.session_gap),
-        "session_breaks": tuple(told.get("session_breaks") or ()),
-        "zone": told.get("zone") or "UTC",
-    }
-
-
-def require_zone(log: Log, zone: str | None) -> None:
-    """Refuse a log that was cleaned by another clock than that of the run's shop.
-
-    Raises:
-        DataError: its hours and days would mean something else.
-    """
-    own, asked = log.zone or "UTC", zone or "UTC"
-    if own != asked:
-        raise DataError(
-            f"{log.path}: cleaned by the clock of {own}, the model was trained by that of {asked}: "
-            "hours and days would mean something else. Give the log as it was before cleaning."
-        )
-
-
 def predict(
     sources: Sequence[Any] | Any,
     run_dir: Path | str,
     *,
     layout: str | None = None,
     orders: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
     privacy: Privacy | None = None,
     progress: Progress | None = None,
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
     """Return the scores of a log or of a ready table, and what was found in it.
 
     A run on a pseudonymised log scores logs pseudonymised with the same key, and replaces the ids
-    of others with it; `privacy` does so for runs that are not.
+    of others with it; `privacy` does so for runs that are not. `rates` convert the log's money
+    into the run's currency.
 
     Raises:
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
@@ -207,15 +169,16 @@ def predict(
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         return _table_scores(given[0], scorer), ()
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
-        log = events.load(
-            *given,
+        log = read_as(
+            scorer.run,
+            scorer.features,
+            given,
+            work,
             layout=layout,
             orders=orders,
-            folder=work,
-            privacy=privacy_for(scorer.run, privacy),
-            **reading_of(scorer.run),
+            rates=rates_from(rates),
+            privacy=privacy,
         )
-        _require_match(log, scorer)
         say("scoring", None)
         return _log_scores(log, scorer), log.findings
 
@@ -227,6 +190,7 @@ def predict_to(
     *,
     layout: str | None = None,
     orders: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
     privacy: Privacy | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -241,8 +205,9 @@ def predict_to(
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{out}: the name must end in .csv or .parquet.")
     table, findings = predict(
-        sources, run_dir, layout=layout, orders=orders, privacy=privacy, progress=progress
-    )
+        sources, run_dir, layout=layout, orders=orders, rates=rates, privacy=privacy,
+        progress=progress,
+    )  # fmt: skip
     write_table(table, out)
     model = str(table["model"].iloc[0]) if len(table) else ""
     return {"rows": len(table), "out": str(out), "model": model, "findings": findings}
@@ -271,34 +236,6 @@ def _neutral(table: pd.DataFrame) -> pd.DataFrame:
             risky = text.map(lambda v: isinstance(v, str) and v.startswith(_FORMULA))
             out[name] = text.where(~risky, "'" + text.astype(str))
     return out
-
-
-def _require_match(log: Log, scorer: Scorer) -> None:
-    trained = scorer.run["source"]
-    if log.clock != trained["clock"]:
-        raise DataError(
-            f"the log's clock is {log.clock!r}, the model was trained on "
-            f"{trained['clock']!r}; its time features would mean something else. Train on such a "
-            "log."
-        )
-    require_zone(log, trained.get("zone"))
-    assert scorer.features is not None
-    reads: set[str] = set()
-    for feature in scorer.features.features.values():
-        reads |= feature.lineage.columns
-    had = set(trained.get("columns", ()))
-    with log.connect() as con:
-        has = set()
-        for name in sorted(reads & had & set(log.columns)):
-            quoted = '"' + name.replace('"', '""') + '"'
-            row = con.execute(f"SELECT count({quoted}) FROM events").fetchone()
-            if row and row[0]:
-                has.add(name)
-    if missing := sorted((reads & had) - has):
-        raise DataError(
-            f"the log has no values in {', '.join(missing)}, which the model's features read; give "
-            "a log with the same columns, or train on logs like this one."
-        )
 
 
 def _log_scores(log: Log, scorer: Scorer) -> pd.DataFrame:

@@ -60,6 +60,27 @@ def same(*files: Path, **how: Any) -> Any:
     return there
 
 
+def test_money_in_several_currencies(tmp_path):
+    """Converted by day and by the shop's clock; what has no rate is refused in the same words."""
+    lines = ["visitor_id,session_id,event_time,event_type,item_id,price,currency,order_id"]
+    for k in range(300):
+        kind, code = ("view_item", "purchase")[k % 2], ("EUR", "JPY", "USD", "")[k % 17 % 4]
+        lines.append(f"v{k // 2 % 60},s{k // 2},2025-03-{1 + k // 20:02d} 2{k % 4}:{k % 60:02d}:00,"
+                     f"{kind},i{k % 9},{k % 50 + 1},{code},{f'o{k}' if k % 2 else ''}")  # fmt: skip
+    for name, part in (("a", lines[:150]), ("b", [lines[0], *lines[150:]])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(part) + "\n")
+    rates = {"into": "EUR", "USD": 0.5, "JPY": {"2025-03-01": 0.25, "2025-03-05": 0.125}}
+    log = same(tmp_path, rates=rates, zone="Asia/Tokyo")
+    assert {"EV151", "EV152", "EV153"} <= {f.code for f in log.findings}
+    said = []
+    for engine in ("duckdb", "spark"):
+        with pytest.raises(DataError) as refused:
+            load(tmp_path, rates={"into": "EUR", "USD": 0.5}, engine=engine)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+    assert "JPY has no rate" in said[0]
+
+
 HEAD = "event_id,visitor_id,user_id,session_id,event_time,event_type,item_id,price,quantity,order_id,country\n"
 
 

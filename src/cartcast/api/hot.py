@@ -204,6 +204,7 @@ def _score_session(
         if event.visitor_id is None and event.session_id is None:
             event.session_id = "scored"
         check(event, where.received, where.max_ahead, f"{name}[{place}].")
+        scorer.check(event)
     state = scorer.start()
     for event in sorted(events, key=_place):
         state = scorer.step(state, event)

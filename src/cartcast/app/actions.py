@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cartcast.app import files, warehouse
 from cartcast.app.access import Person
@@ -65,9 +65,9 @@ def read_log(
     orders: str | None = None,
     max_reject_share: float | None = None,
     progress: Progress | None = None,
-    batch: bool = False,
+    run: Mapping[str, Any] | None = None,
 ) -> Data:
-    """Clean sources by the contract and keep the log, to be looked at, or (`batch`) to be scored.
+    """Clean sources by the contract and keep the log, to be looked at, or to be scored by `run`.
 
     Raises:
         RefusedError: the person may not bring data in.
@@ -81,7 +81,7 @@ def read_log(
             orders=orders,
             max_reject_share=max_reject_share,
             progress=progress,
-            batch=batch,
+            run=run,
         )
     finally:
         if project.settings.privacy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,8 +18,10 @@ from cartcast.app.access import Access
 from cartcast.atomic import atomic_path, make_folder, write_text
 from cartcast.config import DEFAULTS, PROJECT_FILE, STATE_FOLDER, Settings, read_settings
 from cartcast.errors import NotFoundError
+from cartcast.events.rates import rates_from
 from cartcast.findings import Finding
 from cartcast.insights import write_sessions
+from cartcast.reading import privacy_for, reading_of
 from cartcast.registry import Entry, Registry, read_run
 
 __all__ = ["Data", "Progress", "Project", "RunFiles", "shown"]
@@ -130,11 +132,12 @@ class Project:
         orders: str | None = None,
         max_reject_share: float | None = None,
         progress: Progress | None = None,
-        batch: bool = False,
+        run: Mapping[str, Any] | None = None,
     ) -> Data:
         """Clean `sources` once and keep the log; the same sources are not read again.
 
-        With `batch` the log is only to be scored: it is not among those to be looked at.
+        A log that `run` is to score is read as the run's own was, and is not among those to be
+        looked at.
 
         Raises:
             DataError: the data break the contract.
@@ -142,28 +145,31 @@ class Project:
             UsageError: the layout does not exist.
         """
         settings = self.settings
-        layout = layout or settings.layout
-        share = settings.max_reject_share if max_reject_share is None else max_reject_share
+        how: dict[str, Any] = {
+            "session_gap": settings.session_gap,
+            "session_breaks": settings.session_breaks,
+            "zone": settings.zone,
+            "rates": rates_from(settings.rates or None),
+            "layout": settings.layout,
+        }
         privacy = events.privacy_from(settings.privacy)
-        key = _key(
-            sources, layout, orders, settings.session_gap, settings.session_breaks, share,
-            settings.zone, privacy and privacy.as_dict(),
-        )  # fmt: skip
+        if run is not None:
+            how, privacy = reading_of(run), privacy_for(run, privacy)
+        how["layout"] = layout or how["layout"]
+        share = settings.max_reject_share if max_reject_share is None else max_reject_share
+        key = _key(sources, orders, share, how, privacy and privacy.as_dict())
         folder = self.state / "app" / "logs" / key
         if not (folder / "log.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder)
             log = events.load(
                 *sources,
-                layout=layout,
                 orders=orders,
-                session_gap=settings.session_gap,
-                session_breaks=settings.session_breaks,
                 max_reject_share=share,
                 folder=folder,
                 progress=progress,
                 privacy=privacy,
-                zone=settings.zone,
+                **how,
             )
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.
@@ -177,7 +183,7 @@ class Project:
             }
         else:
             told = json.loads((folder / "log.json").read_text(encoding="utf-8"))
-        if not batch:
+        if run is None:
             if not (folder / "sessions.parquet").is_file():
                 if progress:
                     progress("counting sessions", None)

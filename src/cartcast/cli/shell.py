@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Progress",
+    "RatesFile",
     "Zone",
     "plain",
     "print_json",
     "progress",
+    "project_rates",
     "run",
     "shop_zone",
     "show_findings",
@@ -33,6 +35,12 @@ Zone = Annotated[
     typer.Option("--zone", help="The shop's clock, as Europe/Berlin; the project's if not given."),
 ]
 """Option of the verbs that read a log as it came."""
+
+RatesFile = Annotated[
+    str | None,
+    typer.Option("--rates", help="Rates between currencies (.yaml, .csv); else the project's."),
+]
+"""Option of the same verbs."""
 
 Progress = Callable[[str, float | None], None]
 """Called with what is being done and, when known, the share done (0 to 1)."""
@@ -135,6 +143,13 @@ def project_privacy() -> Any:
 def shop_zone(given: str | None) -> str | None:
     """Return the shop's clock: as `given`, else as the project here or above has it."""
     return given or _settings().zone
+
+
+def project_rates(given: str | None) -> Any:
+    """Return the rates between currencies: those `given`, else the project's; None without."""
+    from cartcast.events.rates import rates_from
+
+    return rates_from(given or _settings().rates or None)
 
 
 def _settings() -> Settings:

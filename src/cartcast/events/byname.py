@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from cartcast.errors import DataError
 from cartcast.events.ids import ID_NULLS
-from cartcast.events.layouts import Layout, Value
+from cartcast.events.layouts import ItemList, Layout, Value
+from cartcast.events.nested import flatten
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
+from cartcast.events.references import element_of
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
@@ -69,14 +71,18 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         called = [c for w in words if (c := by_name.get(w, "")) and c not in taken]
         fitting = [c for c in called if _plausible(source, target, c)]
         if target == "event_type":
-            # Of several, the one whose words are known: others hold codes, or names of pages.
-            fitting.sort(key=lambda c: -_known_words(source, c))
+            # Of several, the one whose words tell most kinds apart: others hold codes, names of
+            # pages, or only whether it was a click or a conversion.
+            fitting.sort(key=lambda c: tuple(-n for n in _kinds_told(source, c)))
         # A column that bears the very name is meant, whatever its values: they become rejects.
         meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
         for column in (fitting or meant)[:1]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
+    if "event_type" not in columns:
+        _by_words(source, taken, columns, reasons)
+    _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     _require(source, by_name, columns)
     every_event = _every_event(source, columns, reasons)
@@ -84,11 +90,73 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         name="guessed",
         title="guessed from column names",
         columns=columns,
+        events=_in_a_space(source, columns),
         every_event=every_event,
         clock=_clock(columns),
+        items=_item_lists(source),
         amount=_amount(columns),
     )
     return found, reasons
+
+
+def _by_words(
+    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Take for the kind of an event what holds words of events, whatever it is called."""
+    told = {c: _kinds_told(source, c) for c in source.columns if c not in taken}
+    best = max(told, key=lambda c: told[c], default=None)
+    if best is not None and told[best][0] > 1 and _known_words(source, best) > 0.5:
+        columns["event_type"] = Value(columns=(best,))
+        reasons["event_type"] = f"column {best!r} holds words of events"
+        taken.add(best)
+
+
+def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
+    """Let a column of actions say which way a cart was changed, where one word is said of both."""
+    value, action = columns.get("event_type"), by_name.get("action")
+    if value is None or action is None or action in value.columns:
+        return
+    words = {w for w in source.values(value.columns[0]) if _CART.fullmatch(w.strip().lower())}
+    if words and set(map(_plain, _said(source, action))) <= _WORDS.keys():
+        columns["event_type"] = Value(
+            columns=value.columns, nulls=tuple(sorted(words)), otherwise=Value(columns=(action,))
+        )
+
+
+def _in_a_space(source: Source, columns: dict[str, Value]) -> dict[str, str]:
+    """Return known words in the space of names in which the source has them (`shop.purchase`)."""
+    if "event_type" not in columns:
+        return {}
+    spaces = {
+        word[: -len(bare)]
+        for word in map(str.lower, _said(source, columns["event_type"].columns[0]))
+        if (bare := re.split(r"[.:/]", word)[-1]) != word and _plain(bare) in _WORDS
+    }
+    return {
+        space + written: kind
+        for space in sorted(spaces)
+        for word, kind in _WORDS.items()
+        for written in {word, word.replace(" ", "_"), word.replace(" ", "-")}
+    }
+
+
+def _item_lists(source: Source) -> tuple[ItemList, ...]:
+    """Return the lists whose elements are called like items, with what they say of each."""
+    found = []
+    for column, cell in source.cells.items():
+        element = element_of(cell) if cell.type is not None else None
+        if element is None:
+            continue
+        inner = {name[2:] for name in flatten("x", "x", element)}
+        by_name = named(sorted(inner))
+        fields = {
+            target: Value(columns=tuple(dict.fromkeys(names)))
+            for target in _OF_ITEMS
+            if (names := [by_name[w] for w in COLUMN_WORDS[target] if w in by_name])
+        }
+        if "item_id" in fields and {"price", "quantity", "line_value"} & set(fields):
+            found.append(ItemList((column,), ("purchase", "refund"), fields))
+    return tuple(found)
 
 
 def _people(
@@ -178,12 +246,24 @@ def _said(source: Source, column: str) -> list[str]:
 def _known_words(source: Source, column: str) -> float:
     """Return the share of a column's values that are known words for events."""
     values = _said(source, column)
-    known = sum(re.sub("[_-]", " ", v.strip().lower()) in _WORDS for v in values)
-    return known / len(values) if values else 0.0
+    return _kinds_told(source, column)[1] / len(values) if values else 0.0
+
+
+def _kinds_told(source: Source, column: str) -> tuple[int, int]:
+    """Return how many kinds of events a column's words tell apart, and how many rows have one."""
+    kinds = [_WORDS.get(_plain(re.split(r"[.:/]", v)[-1])) for v in _said(source, column)]
+    told = [k for k in kinds if k is not None]
+    return len(set(told)), len(told)
+
+
+def _plain(word: str) -> str:
+    return re.sub("[_-]", " ", word.strip().lower())
 
 
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
-_WORDS = {re.sub("[_-]", " ", word) for word in EVENT_WORDS}
+_WORDS = {_plain(word): kind for word, kind in EVENT_WORDS.items()}
+_CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
+_OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 
 
 def _amount(columns: dict[str, Value]) -> str:

@@ -22,6 +22,7 @@ from cartcast.events.items import PARTS, find_parts
 from cartcast.events.log_findings import log_findings
 from cartcast.events.orders import match_orders
 from cartcast.events.privacy import Privacy
+from cartcast.events.rates import Rates, convert
 from cartcast.events.reading import Read
 from cartcast.events.rejects import (
     REJECTED_ROWS,
@@ -52,12 +53,13 @@ __all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How a log is cleaned: the pause that ends a session, breaks, the shop's zone, pseudonyms."""
+    """How a log is cleaned: what ends a session, the shop's zone, pseudonyms, rates of money."""
 
     session_gap: float
     session_breaks: tuple[str, ...]
     zone: str | None
     privacy: Privacy | None
+    rates: Rates | None = None
 
 
 class Settled(NamedTuple):
@@ -153,11 +155,13 @@ class Cleaning:
         order.number_events(con, relation, sequence)
         findings += order.order_findings(con, relation, directions, clock, own, ties)
         self.say("counting", None)
+        relation, more = convert(con, relation, self.plan.rates, self.plan.zone, read.shown)
+        findings += more
         currency = one_currency(con, relation, read.shown)
         relation, more = self._amounts(relation)
         findings += more
         sold = money.settle_money(con, relation, currency)
-        findings += sold.findings
+        findings += sold.findings + money.unsold_findings(con, read)
         if made:
             findings.append(sessions_finding(made))
             findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []
@@ -185,7 +189,7 @@ class Cleaning:
         in_order = whole and not (own or ties or joined or in_a_part())
         return Cleaned(
             summary,
-            self._metadata(summary, findings, clock),
+            self._metadata(summary, findings, clock, made),
             rows,
             relation,
             sequence,
@@ -349,7 +353,12 @@ class Cleaning:
         )
         return "amounts", findings
 
-    def _metadata(self, summary: Summary, findings: list[Finding], clock: str) -> dict[str, Any]:
+    def _made_by(self) -> dict[str, Any]:
+        return {"gap": self.plan.session_gap, "breaks": list(self.plan.session_breaks)}
+
+    def _metadata(
+        self, summary: Summary, findings: list[Finding], clock: str, made: int
+    ) -> dict[str, Any]:
         read = self.read
         extras = (["event_id"] if read.stage.event_ids else []) + list(read.stage.extras)
         return {
@@ -359,6 +368,8 @@ class Cleaning:
             "order": "time" if clock == "time" else "session",
             "zone": self.plan.zone,
             "privacy": self.plan.privacy.as_dict() if self.plan.privacy else None,
+            "rates": self.plan.rates.as_dict() if self.plan.rates else None,
+            "sessions_made": self._made_by() if made else None,
             "rejects_beside": bool(summary.rejects),
             "columns": [*COLUMNS, *extras, *flags(read.orders_file is not None)],
             "summary": summary.as_dict(),
@@ -382,7 +393,8 @@ def one_currency(con: duckdb.DuckDBPyConnection, relation: str, shown: str) -> s
     if len(rows) > 1 and not in_a_part():
         listed = ", ".join(f"{code} ({count} events)" for code, count in rows[:5])
         raise DataError(
-            f"{shown}: one currency per log is needed, got {listed}; convert the prices first, or "
-            "read each currency apart."
+            f"{shown}: one currency per log is needed, got {listed}; give the rates between them "
+            f"(`--rates FILE` with `into: {rows[0][0]}` and `{rows[1][0]}: 1.23`), or read each "
+            "currency apart."
         )
     return rows[0][0] if rows else None

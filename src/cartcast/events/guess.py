@@ -140,7 +140,7 @@ def guess(source: Source) -> Guess:
     Raises:
         DataError: there is no column for who or when.
     """
-    if source.kind == "csv" and not source.header_line:
+    if source.kind == "csv" and not source.has_header:
         return _guess_without_header(source)
     scores = _scores(source)
     best = max(scores, key=lambda n: scores[n])

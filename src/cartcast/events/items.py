@@ -3,7 +3,8 @@
 A purchase of three items is one event in GA4 and Segment, with a list. Money is counted per item,
 so `purchase` and `refund` become one row per item; a list that was merely shown stays one click. A
 flat export may write such an event as one row per item: its layout says which columns name the
-event.
+event. Money of an order that was given back, where it stands beside the order, is a row more: a
+refund.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import duckdb
 
 from cartcast.events.mapping import Resolved
 from cartcast.events.nested import flatten
-from cartcast.events.numbers import NUMBER_COLUMNS
+from cartcast.events.numbers import NUMBER_COLUMNS, number_sql
 from cartcast.events.references import element_of
 from cartcast.events.sql import literal
 from cartcast.events.values import Mapped, field_text
@@ -25,6 +26,10 @@ __all__ = ["PARTS", "explode", "find_parts"]
 PARTS = "parts"
 """Table of the rows (seq) that are a further item of an event that counts once."""
 
+_OF_LINES = ("item_id", "category", "brand", "price", "quantity", "line_value", "tax", "shipping",
+             "discount")  # fmt: skip
+"""What is not said of money given back."""
+
 _WHOLE = ("price", "quantity", "line_value")
 """What an event says beside a list of several items is not said of each of them."""
 
@@ -32,16 +37,39 @@ _WHOLE = ("price", "quantity", "line_value")
 def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, Mapped]]:
     """Return SQL of the items' places in their event (it repeats the row), and the mapping.
 
-    Without an item list the place is None.
+    The place of what was given back is 0. Without an item list or a refund the place is None.
     """
+    parts, mapped = _listed(resolved, event_type)
+    if resolved.refund is None:
+        return (None if parts is None else f"unnest({parts})"), mapped
+    back = resolved.refund.scaled
+    given = f"coalesce(abs({number_sql(back, resolved.mark)}) > 0, false)"
+    parts = f"CASE WHEN {given} THEN list_append({parts or '[1]'}, 0) ELSE {parts or '[1]'} END"
+    mapped = {
+        target: replace(
+            m, text=f"CASE WHEN part <> 0 THEN {m.scaled} END", native=None, divide=None
+        )
+        if target in _OF_LINES
+        else m
+        for target, m in mapped.items()
+    }
+    for target, text in (("event_type", "'refund'"), ("order_value", back)):
+        own = mapped.get(target, Mapped(resolved.refund.column, "NULL"))
+        both = f"CASE WHEN part = 0 THEN {text} ELSE {own.scaled} END"
+        mapped[target] = replace(own, text=both, native=None, divide=None)
+    return f"unnest({parts})", mapped
+
+
+def _listed(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, Mapped]]:
+    """Return SQL of the list of the items' places, and the mapping with what is said of each."""
     if resolved.items is None:
         return None, resolved.mapped
     listed, column, cell = resolved.items
     length = f"coalesce(len({cell.sql}), 0)"
     each = ", ".join(literal(e) for e in listed.each) or "''"
-    part = (
-        f"unnest(CASE WHEN ({event_type}) IN ({each}) AND {length} > 1 "
-        f"THEN range(1, {length} + 1) ELSE [1] END)"
+    parts = (
+        f"CASE WHEN ({event_type}) IN ({each}) AND {length} > 1 "
+        f"THEN range(1, {length} + 1) ELSE [1]::BIGINT[] END"
     )
     element = element_of(cell)
     fields = (
@@ -70,7 +98,7 @@ def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, 
         if target in _WHOLE:
             text = f"CASE WHEN {length} > 1 THEN {own.scaled} ELSE {text} END"
         mapped[target] = replace(plain, text=text, native=None, divide=None)
-    return part, mapped
+    return parts, mapped
 
 
 def find_parts(con: duckdb.DuckDBPyConnection, rows: str, resolved: Sequence[Resolved]) -> int:

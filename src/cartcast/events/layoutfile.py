@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cartcast.config import check_zone
 from cartcast.errors import DefinitionError, NotFoundError, did_you_mean
 from cartcast.events.layouts import EXTRA_TARGETS, ItemList, Layout, Value
 from cartcast.events.schema import COLUMNS, EVENT_TYPES
 
-__all__ = ["check_zone", "from_mapping", "read_layout", "to_yaml"]
+__all__ = ["from_mapping", "read_layout", "to_yaml"]
 
 _CLOCKS = ("time", "day", "session", "order")
 _UNITS = ("s", "ms", "us")
 _PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator",
           "decimal", "skip")  # fmt: skip
 _LISTS = ("header", "numbers", "records", "ties", "event")
-_KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items")
+_KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
+         "refund")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
-               "says", "pattern", "unlike", "one", "otherwise")  # fmt: skip
+               "says", "pattern", "unlike", "joined", "one", "otherwise")  # fmt: skip
 
 
 def read_layout(path: Path) -> Layout:
@@ -86,6 +88,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         skip=data.get("skip"),
         session_per_visitor=bool(data.get("session_per_visitor", False)),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
+        refund=_value(data["refund"], f"{where}, refund") if data.get("refund") else None,
         header=_texts(data.get("header")),
         numbers=_texts(data.get("numbers")),
         records=_texts(data.get("records")),
@@ -127,22 +130,6 @@ def _texts(given: Any) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(str(g) for g in given or ())
 
 
-def check_zone(zone: Any, where: str) -> None:
-    """Refuse a time zone that does not exist.
-
-    Raises:
-        DefinitionError: naming the nearest one.
-    """
-    if zone is None:
-        return
-    from zoneinfo import available_timezones
-
-    if zone not in available_timezones():
-        raise DefinitionError(
-            f"{where}: unknown time zone {zone!r}.{did_you_mean(str(zone), available_timezones())}"
-        )
-
-
 def _value(given: Any, where: str) -> Value:
     if isinstance(given, str | int):
         return Value(columns=(str(given),))
@@ -172,6 +159,7 @@ def _value(given: Any, where: str) -> Value:
         says=_text(given.get("says")),
         pattern=pattern,
         unlike=_text(given.get("unlike")),
+        joined=bool(given.get("joined", False)),
         one=_text(given.get("one")),
         otherwise=None if otherwise is None else _value(otherwise, f"{where}, otherwise"),
     )
@@ -213,6 +201,7 @@ def _items(given: Any, where: str) -> ItemList:
         columns=_texts(given["columns"]),
         each=_texts(given.get("each")),
         fields={str(k): _value(v, f"{where}, items, {k}") for k, v in given["fields"].items()},
+        product_strings=bool(given.get("product_strings", False)),
     )
 
 
@@ -238,6 +227,8 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
     if layout.events:
         lines.append("events:")
         lines.extend(f"  {dump(word)}: {kind}" for word, kind in layout.events.items())
+    if layout.refund:
+        lines.append(f"refund: {dump(_plain(layout.refund))}")
     if layout.items:
         lines.append("items: " + dump(list(_plain_items(layout.items, _plain))))
     return "\n".join(lines) + "\n"
@@ -251,6 +242,7 @@ def _plain_items(
             "columns": list(one.columns),
             "each": list(one.each),
             "fields": {k: plain(v) for k, v in one.fields.items()},
+            **({"product_strings": True} if one.product_strings else {}),
         }
 
 

@@ -33,6 +33,7 @@ class Value:
         pattern: a regular expression for the whole value, which is null where it does not fit; a
             group in it is the value.
         unlike: column whose value stands for nothing here (the device's id, for a login).
+        joined: the columns make the value together, not the first that is not null.
         one: field of the records (`hits.order`): the value is of the whole record list, and holds
             only where the records name one such thing.
         otherwise: where the value comes from when this one is null.
@@ -48,6 +49,7 @@ class Value:
     says: str | None = None
     pattern: str | None = None
     unlike: str | None = None
+    joined: bool = False
     one: str | None = None
     otherwise: Value | None = None
 
@@ -95,6 +97,7 @@ class Layout:
         strict: every column that the layout names must be there.
         items: list column whose elements are items, with `each` event types that become one row
             per item, and `fields` (canonical column -> field of an item).
+        refund: money of the row's order that was given back; it becomes a refund of its own.
         amount: what the name of a guessed column of money says that it is (`price`, `line_value`
             or `order_value`); the log decides. Empty where the layout states it.
         variants: further layouts for files of other shapes that belong to the same source.
@@ -122,6 +125,7 @@ class Layout:
     session_per_visitor: bool = False
     strict: bool = True
     items: tuple[ItemList, ...] = ()
+    refund: Value | None = None
     amount: str = ""
     variants: tuple[Layout, ...] = ()
     signature: tuple[str, ...] = ()
@@ -129,11 +133,15 @@ class Layout:
 
 @dataclass(frozen=True)
 class ItemList:
-    """A list column whose elements are items: which events explode, and the items' fields."""
+    """A list column whose elements are items: which events explode, and the items' fields.
+
+    With `product_strings` a cell holds the list as Adobe writes it.
+    """
 
     columns: tuple[str, ...]
     each: tuple[str, ...]
     fields: Mapping[str, Value]
+    product_strings: bool = False
 
 
 def find_layout(name: str) -> Layout:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 import duckdb
 
 from cartcast.atomic import make_folder
-from cartcast.config import DEFAULTS
+from cartcast.config import DEFAULTS, check_zone
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, translate
-from cartcast.events.layoutfile import check_zone
 from cartcast.events.layouts import Layout, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
 from cartcast.events.privacy import Privacy
+from cartcast.events.rates import Rates, rates_from
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
@@ -56,6 +56,7 @@ def load(
     report_only: bool = False,
     privacy: Privacy | None = None,
     zone: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
     engine: str = "duckdb",
 ) -> Log:
     """Read sources by a layout, clean them by the contract, and return the canonical log.
@@ -78,15 +79,17 @@ def load(
         privacy: ids to be replaced by pseudonyms before anything is written (`privacy_from`).
         zone: the shop's clock (such as Europe/Berlin), for midnights, hours and days; None means
             the layout's, else UTC.
+        rates: what each currency is worth in one of them (a mapping, or a YAML or CSV file);
+            without it a log in several currencies is refused.
         engine: `duckdb` (this machine), or `spark`: then the log is a folder of Parquet files.
 
     Raises:
         NotFoundError: a source is not there.
-        UsageError: the layout, a break or a share does not exist.
+        UsageError: the layout, a break, a share or a rate does not exist.
         DefinitionError: the zone does not exist.
-        DataError: a source is empty, has no usable columns, mixes currencies, or was cleaned by
-            another clock; or more rows
-            than `max_reject_share` are rejected (`RejectedError`, with the report).
+        DataError: a source is empty, has no usable columns, mixes currencies without their rates,
+            or was cleaned by another clock or in another currency; or more rows than
+            `max_reject_share` are rejected (`RejectedError`, with the report).
     """
     if not sources:
         raise UsageError("give at least one source: a file, folder, glob, table URL or table.")
@@ -98,6 +101,7 @@ def load(
         raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
     breaks = check_breaks(session_breaks)
     check_zone(zone, "zone")
+    rates = rates_from(rates)
     found = [e for s in sources for e in expand(s)]
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
@@ -110,11 +114,7 @@ def load(
         # A log that has passed the contract before is not cleaned again.
         opened = already_clean(found[0], out, target, privacy, keep)
         if opened is not None:
-            if zone is not None and zone != (opened.zone or "UTC"):
-                raise DataError(
-                    f"{found[0]}: cleaned by the clock of {opened.zone or 'UTC'}, not of {zone}; "
-                    "give the log as it was before cleaning."
-                )
+            _require_same(opened, zone, rates, str(found[0]))
             return opened
     places = _Places(
         Path(out) if out else target / "events.parquet",
@@ -123,7 +123,7 @@ def load(
         report_only=report_only,
     )
     say = progress or _quiet
-    plan = Plan(float(session_gap), breaks, zone, privacy)
+    plan = Plan(float(session_gap), breaks, zone, privacy, rates)
     with _work(target, memory) as (con, work), _translated(work, found):
         if engine == "spark":
             from cartcast.events.spark.reading import SparkReading, new_folder, require_files
@@ -145,6 +145,20 @@ def load(
             cleaning, cleaned, places, keep, max_reject_share,
             lambda path: cleaning.write(path, cleaned),
         )  # fmt: skip
+
+
+def _require_same(opened: Log, zone: str | None, rates: Rates | None, shown: str) -> None:
+    """Refuse a clean log that was read by another clock, or in another currency, than asked for."""
+    if zone is not None and zone != (opened.zone or "UTC"):
+        raise DataError(
+            f"{shown}: cleaned by the clock of {opened.zone or 'UTC'}, not of {zone}; give the "
+            "log as it was before cleaning."
+        )
+    if rates is not None and opened.currency not in (None, rates.into):
+        raise DataError(
+            f"{shown}: cleaned in {opened.currency}, not in {rates.into}; give the log as it was "
+            "before cleaning, so that its money can be converted."
+        )
 
 
 class _Places(NamedTuple):

@@ -51,6 +51,9 @@ class Log:
         findings: what a reader must know.
         columns: names of all columns.
         zone: the shop's zone; None is UTC.
+        rates: by which money was converted into `currency`; None when it was not.
+        sessions_made: `gap` (seconds) and `breaks` by which sessions were made; None when all are
+            the source's own, or the log is older than this note.
         privacy: pseudonymised columns and the fingerprint of the key; None when ids are as sent.
     """
 
@@ -65,6 +68,8 @@ class Log:
     columns: tuple[str, ...] = ()
     privacy: Mapping[str, Any] | None = None
     zone: str | None = None
+    rates: Mapping[str, Any] | None = None
+    sessions_made: Mapping[str, Any] | None = None
     # Keeps a temporary folder alive for as long as the log is used.
     keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
@@ -169,5 +174,7 @@ def log_from(
         columns=tuple(metadata.get("columns", COLUMNS)),
         privacy=metadata.get("privacy"),
         zone=metadata.get("zone"),
+        rates=metadata.get("rates"),
+        sessions_made=metadata.get("sessions_made"),
         keep=keep,
     )

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from cartcast.errors import DataError, did_you_mean
+from cartcast.events.feeds import product_strings
 from cartcast.events.ids import text_sql
 from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.nested import Cell, flatten
@@ -35,6 +36,7 @@ class Resolved:
         absent: canonical columns that the layout names and the source lacks.
         used: the source's columns that the layout reads.
         items: the item list that the source has, with its cell; None without one.
+        refund: where money that was given back stands; None without it.
         ties: SQL of what orders events of the same moment.
         event: SQL of what names the event of which a row is one item; empty where a row is one.
         mark: decimal mark of the source's numbers, as its first rows have it.
@@ -49,6 +51,7 @@ class Resolved:
     absent: tuple[str, ...] = ()
     used: frozenset[str] = frozenset()
     items: tuple[ItemList, str, Cell] | None = None
+    refund: Mapped | None = None
     ties: tuple[str, ...] = ()
     event: tuple[str, ...] = ()
     mark: str = "."
@@ -127,6 +130,10 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
                 f"{source.name}: the header has column {name!r} twice, which one is meant is not "
                 "known; rename one of them."
             )
+    refund = None
+    if layout.refund is not None:
+        loose = replace(layout, strict=False)
+        refund = mapped_value(loose, source, "order_value", layout.refund, used, mark)
     items = _items(layout, source)
     if items:
         used.add(items[1])
@@ -137,7 +144,7 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
         ties.append("CAST(record_at AS DOUBLE)")
     return Resolved(
         layout, mapped, parts, _extras(layout, source, used), tuple(absent), frozenset(used),
-        items, tuple(ties), _event(layout, source, items is not None), mark, sure,
+        items, refund, tuple(ties), _event(layout, source, items is not None), mark, sure,
         _words(layout, source),
     )  # fmt: skip
 
@@ -193,6 +200,8 @@ def _items(layout: Layout, source: Source) -> tuple[ItemList, str, Cell] | None:
     for listed in layout.items:
         for column in listed.columns:
             for name, cell in references(source, column):
+                if listed.product_strings and cell.kind == "VARCHAR":
+                    return listed, name, product_strings(cell)
                 if cell.type is not None:
                     return listed, name, cell
     return None

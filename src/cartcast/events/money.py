@@ -9,7 +9,7 @@ source uses. `revenue` is a row's money that counts: it sums to the revenue of a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
@@ -18,7 +18,11 @@ from cartcast.events.sql import literal
 from cartcast.events.summed import counted, keyed
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money"]
+if TYPE_CHECKING:
+    from cartcast.events.reading import Read
+
+__all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money",
+           "unsold_findings"]  # fmt: skip
 
 SOLD = "sold"
 """Table of the rows (seq) of purchases and refunds, with their money and whether they repeat."""
@@ -49,8 +53,9 @@ UNEQUAL = declare(
     "EV138",
     "warn",
     "Orders' totals and their lines differ",
-    "The total counts as the order's money (it may hold tax, shipping or a discount); figures by "
-    "item or category add up the lines, so they do not sum to the revenue.",
+    "The total counts as the order's money, and the tax, shipping and discount that are known do "
+    "not account for the difference; figures by item or category add up the lines, so they do not "
+    "sum to the revenue.",
     "Check which of them the shop's books show; state the columns in a layout.",
 )
 SHARED_ORDER = declare(
@@ -74,6 +79,15 @@ TWO_TOTALS = declare(
     "Orders with more than one total",
     "An order's rows state different totals; the first counts.",
     "If the column is a line's total, map it as `line_value`.",
+)
+
+UNSOLD = declare(
+    "EV154",
+    "note",
+    "Orders that are no sales",
+    "Their status says that they were not paid, or taken back: they are no purchases, and their "
+    "money is in no figure.",
+    "Nothing to do, unless the shop counts them as sold: then map `event_type` in a layout.",
 )
 
 _FIGURES = ("orders", "revenue", "refunds", "revenue_as_sent", "repeated_purchases")
@@ -217,6 +231,7 @@ def _lines(con: duckdb.DuckDBPyConnection, rows: str) -> None:
                event_type, order_id, item_id, __made AS made,
                abs(price) AS price, abs(quantity) AS quantity, abs(order_value) AS order_value,
                coalesce(abs(line_value), abs(price) * abs(quantity)) AS worth,
+               abs(tax) AS tax, abs(shipping) AS shipping, abs(discount) AS discount,
                order_id IS NOT NULL AS named,
                CASE WHEN order_id IS NOT NULL THEN hash(event_type, order_id, {who})
                     WHEN NOT __flat THEN hash(event_type, __file, __record)
@@ -246,7 +261,7 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> None:
                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
             FROM line LEFT JOIN times USING (o))
         SELECT seq, o, s, t, who, order_id, item_id, event_type, named, made, price, quantity,
-               worth,
+               worth, tax, shipping, discount,
                order_value, total, copy > copies // k AS repeat,
                coalesce(worth, CASE WHEN first = 1 THEN total END) AS as_sent,
                CASE WHEN event_type = 'refund' THEN -1.0 ELSE 1.0 END * CASE
@@ -308,32 +323,39 @@ def _findings(con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
 def _reconciled(
     con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
 ) -> list[Finding]:
-    """Hold orders' totals against their lines, where both are known for every line."""
-    orders, totals, lines, unlike, _ = counted(
+    """Hold orders' totals against their lines, where both are known for every line.
+
+    A total may hold the tax, the shipping and the discount that the order states, or not: what any
+    of these accounts for is no difference.
+    """
+    orders, totals, lines, unlike, apart = counted(
         con,
         "totals and lines",
-        """
-        SELECT count(*), sum(total), sum(worth), count(*) FILTER (abs(total - worth) > 0.005),
-               count(*) FILTER (totals > 1)
-        FROM (SELECT any_value(total) AS total,
-                     CASE WHEN count(worth) = count(*) THEN sum(worth) END AS worth,
-                     count(DISTINCT order_value) AS totals
-              FROM sold WHERE event_type = 'purchase' AND NOT repeat GROUP BY o)
-        WHERE total IS NOT NULL AND worth IS NOT NULL
+        f"""
+        SELECT count(*), sum(total), sum(worth), count(*) FILTER (apart > 0.005), sum(apart)
+        FROM (SELECT *, list_min([{_accounted()}]) AS apart
+              FROM (SELECT any_value(total) AS total,
+                           CASE WHEN count(worth) = count(*) THEN sum(worth) END AS worth,
+                           coalesce(max(tax), 0) AS tax, coalesce(max(shipping), 0) AS shipping,
+                           coalesce(max(discount), 0) AS discount
+                    FROM sold WHERE event_type = 'purchase' AND NOT repeat GROUP BY o)
+              WHERE total IS NOT NULL AND worth IS NOT NULL)
         """,
     )
     figures["order_totals"] = None if totals is None else round(totals, 4)
     figures["order_lines"] = None if lines is None else round(lines, 4)
     found: list[Finding] = []
-    if orders and abs(totals - lines) > _SHARE * max(abs(totals), abs(lines)):
+    if orders and apart > _SHARE * max(abs(totals), abs(lines)):
         found.append(
             finding(
                 UNEQUAL,
                 f"{orders:,} orders total {totals:,.2f}{unit}, their lines {lines:,.2f}{unit} "
-                f"({unlike:,} orders differ); the totals count.",
+                f"({unlike:,} orders differ by more than their tax, shipping and discount); the "
+                "totals count.",
                 count=unlike,
                 totals=round(totals, 4),
                 lines=round(lines, 4),
+                apart=round(apart, 4),
             )
         )
     row = counted(
@@ -347,6 +369,42 @@ def _reconciled(
             finding(TWO_TOTALS, f"{row[0]:,} orders state more than one total.", count=row[0])
         )
     return found
+
+
+def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]:
+    """Count the orders that their status makes no sales, where a table is one of orders."""
+    files, words = [], dict[str, None]()
+    for number, resolved in enumerate(read.resolved, read.first):
+        if resolved.layout.every_event == "purchase" and "event_type" in resolved.mapped:
+            files.append(str(number))
+            words |= {w: None for w, k in resolved.layout.events.items() if k == "other"}
+    if not files or not words:
+        return []
+    counts = ", ".join(f"count(DISTINCT key) FILTER (status = {literal(w)})" for w in words)
+    (row,) = keyed(
+        con,
+        "unsold orders",
+        "SELECT coalesce(order_id, __seq::VARCHAR) AS key, lower(source_event) AS status "
+        f"FROM settled WHERE event_type = 'other' AND __file IN ({', '.join(files)})",
+        f"SELECT {counts} FROM {{rows}}",
+    )
+    told = {word: n for word, n in zip(words, row, strict=True) if n}
+    if not told:
+        return []
+    listed = ", ".join(f"{n:,} {word}" for word, n in told.items())
+    return [
+        finding(UNSOLD, f"{listed}: these orders are no sales.", count=sum(told.values()), **told)
+    ]
+
+
+def _accounted() -> str:
+    """Return SQL of how far a total lies from its lines, with and without each stated part."""
+    return ", ".join(
+        f"abs(total - worth - {tax} - {shipping} + {discount})"
+        for tax in ("0", "tax")
+        for shipping in ("0", "shipping")
+        for discount in ("0", "discount")
+    )
 
 
 def _shared(con: duckdb.DuckDBPyConnection, unit: str) -> list[Finding]:

@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError, NotFoundError
+from cartcast.events.feeds import names_beside, only_hits
 from cartcast.events.nested import Cell
 from cartcast.events.sql import identifier, literal
 
@@ -151,6 +152,7 @@ def expand(source: Any) -> Iterator[Any]:
             for p in path.rglob("*")
             if p.is_file() and not p.name.startswith((".", "_")) and _kind(p) != "unknown"
         )
+        found = only_hits(found)
         if not found:
             raise NotFoundError(f"{path}: the folder holds no CSV, JSON or Parquet file.")
         yield from found
@@ -240,6 +242,8 @@ def open_source(
         return open_json(con, path, shown, work)
     from cartcast.events.csvfile import open_csv
 
+    if names := names_beside(path):
+        return open_csv(con, path, shown, work, "\t", [names], skip)
     return open_csv(con, path, shown, work, separator, header, skip)
 
 

@@ -127,6 +127,11 @@ def _link(
             for text, (_, cell) in zip(texts, found, strict=True)
         ]
     plain = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+    if value.joined:
+        if len(found) < len(value.columns):
+            return None
+        # Null where any part is: half a name is none.
+        plain = "(" + " || '-' || ".join(texts) + ")"
     text = _narrowed(source, plain, value)
     if value.constant is not None:
         text = f"coalesce({text}, {literal(value.constant)})"
@@ -135,6 +140,7 @@ def _link(
     native = (first.sql, first.kind) if typed and len(found) == 1 and text == plain else None
     raws = [cell.sql for _, cell in found if cell.kind == "VARCHAR"]
     raw = f"coalesce({', '.join(raws)})" if target in ID_COLUMNS and raws else None
+    raw = None if value.joined else raw
     shown = next(r for r in value.columns if references(source, r))
     return Mapped(shown, text, native, value.divide, _plus(layout, source, target, value, used),
                   raw)  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions
 from cartcast.insights.source import Slice, Source, opened, quoted
@@ -47,7 +49,8 @@ class Breakdown:
     """Conversion by `column`; `counted` says how a session gets its value.
 
     `session`: one value per session; `any`: a session counts at every value that one of its
-    events has, so the rows add up to more than all sessions.
+    events has, so the rows add up to more than all sessions. `findings`
+    are those of the log that void its rates.
     """
 
     column: str
@@ -55,6 +58,7 @@ class Breakdown:
     values: int
     sessions: int
     rows: tuple[BreakdownRow, ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -112,7 +116,7 @@ def breakdown(
             grouped, order = _words(source, largest), "value = 'other', n DESC, value NULLS LAST"
         rows = _rows(source, grouped, order, level)
         total = source.row("SELECT count(*) FROM picked")[0]
-        return Breakdown(column, counted, values, total, rows)
+        return Breakdown(column, counted, values, total, rows, caveats(source.findings))
 
 
 def _pair(

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.share import Share, share
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, Source, opened
 
@@ -59,7 +61,8 @@ class CohortWeek(NamedTuple):
 class Cohorts:
     """Return and repeat purchase by week of first visit; `weeks` follow the periods.
 
-    `returned` and `bought_again` are those of all cohorts together, within `within` weeks.
+    `returned` and `bought_again` are those of all cohorts together, within `within` weeks;
+    `findings` those of the log that void its rates.
     """
 
     visitors: int
@@ -68,6 +71,7 @@ class Cohorts:
     bought_again: Share
     cohorts: tuple[Cohort, ...]
     weeks: tuple[CohortWeek, ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -129,7 +133,8 @@ def cohorts(
             share(sum(s.did for s in found), sum(s.of for s in found), level)
             for found in ([c.returned for c in totals], [c.bought_again for c in totals])
         )
-        return Cohorts(everyone, within, returned, again, totals, weeks)
+        told = caveats(source.findings)
+        return Cohorts(everyone, within, returned, again, totals, weeks, told)
 
 
 def _follow(source: Source, condition: str, parameters: list[Any]) -> None:

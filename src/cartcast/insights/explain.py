@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cartcast import events
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.evaluate.arrays import Task
+from cartcast.events.rates import Rates, rates_from
 from cartcast.explain import contributions, describe
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
+from cartcast.reading import read_as
 from cartcast.rows import read_table, typed
-from cartcast.score import Scorer, load_scorer, privacy_for, reading_of, require_zone
+from cartcast.score import Scorer, load_scorer
 
 __all__ = ["Reasons", "explain_run", "explain_sessions"]
 
@@ -74,6 +75,7 @@ def explain_sessions(
     top: int = 6,
     count: int = 5,
     layout: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> list[Reasons]:
     """Return the reasons for sessions of a log, after their last event, or for rows of a table.
@@ -93,7 +95,7 @@ def explain_sessions(
     scorer.require_features()
     if progress is not None:
         progress("reading", None)
-    X, ids = _features(sources, scorer, layout)
+    X, ids = _features(sources, scorer, layout, rates)
     task: Task = "classifier" if scorer.probability else "regressor"
     said = pd.Series(says(scorer.models["champion"], X, task), index=X.index)
     chosen = _chosen(ids, said, sessions, count)
@@ -128,7 +130,7 @@ def _chosen(ids: pd.Series, said: pd.Series, sessions: Sequence[str], count: int
 
 
 def _features(
-    sources: Sequence[Any] | Any, scorer: Scorer, layout: str | None
+    sources: Sequence[Any] | Any, scorer: Scorer, layout: str | None, rates: Any
 ) -> tuple[pd.DataFrame, pd.Series]:
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
     names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
@@ -142,9 +144,9 @@ def _features(
         X = typed(table, names, categorical).reset_index(drop=True)
         return X, pd.Series(range(1, len(X) + 1))
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
-        privacy, how = privacy_for(scorer.run), reading_of(scorer.run)
-        log = events.load(*given, layout=layout, folder=work, privacy=privacy, **how)
-        require_zone(log, how["zone"])
+        log = read_as(
+            scorer.run, scorer.features, given, work, layout=layout, rates=rates_from(rates)
+        )
         replayed = scorer.features.replay(log, at="end").to_pandas()
     X = typed(replayed, names, categorical).reset_index(drop=True)
     return X, replayed["session_id"].reset_index(drop=True)

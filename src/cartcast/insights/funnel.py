@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums
 from cartcast.insights.funnel_sql import (
     Step,
@@ -55,7 +57,10 @@ class FunnelStep(NamedTuple):
 
 @dataclass(frozen=True)
 class Funnel:
-    """A funnel: what was asked, the units in all, and the steps (by segment, then in order)."""
+    """A funnel: what was asked, the units in all, and the steps (by segment, then in order).
+
+    `findings` are those of the log that void its rates, or the order of its steps.
+    """
 
     unit: Unit
     order: Literal["ordered", "any"]
@@ -63,6 +68,7 @@ class Funnel:
     by: str | None
     units: int
     steps: tuple[FunnelStep, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def segments(self) -> tuple[str | None, ...]:
@@ -137,7 +143,8 @@ def funnel(
         )
         units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
         counted = _count(source, wanted, by, segments, level)
-        return Funnel(unit, order, window, by, units, tuple(counted))
+        told = caveats(source.findings, ordered=order == "ordered" or window is not None)
+        return Funnel(unit, order, window, by, units, tuple(counted), told)
 
 
 def _wanted(source: Source, words: Sequence[str] | None, order: str) -> tuple[Step, ...]:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from cartcast.errors import DataError
 from cartcast.evaluate.share import Share
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, opened
@@ -31,6 +33,7 @@ class HeatMap:
     sold: bool
     cells: tuple[HeatCell, ...]
     zone: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -73,4 +76,4 @@ def heat_map(
         for hour in range(24):
             bought = clustered(found.get((weekday, hour)), level)
             cells.append(HeatCell(weekday, hour, bought.of, bought if sold else None))
-    return HeatMap(bool(sold), tuple(cells), source.zone)
+    return HeatMap(bool(sold), tuple(cells), source.zone, caveats(source.findings))

@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.share import Share
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions, usual_steps
 from cartcast.insights.source import Slice, Source, opened
@@ -70,6 +72,7 @@ class Overview:
         trend: by period; periods without a session are there, with zero sessions.
         leaving: where sessions without a purchase end, most frequent first.
         funnel: (step, sessions that reached it) of the usual funnel, in order.
+        findings: those of the log that void these figures.
     """
 
     sessions: int
@@ -87,6 +90,7 @@ class Overview:
     trend: tuple[TrendPoint, ...]
     leaving: tuple[Leaving, ...]
     funnel: tuple[tuple[str, int], ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -162,6 +166,7 @@ def overview(
             trend=_trend(source, step, sold, priced, level) if step else (),
             leaving=_leaving(source),
             funnel=_funnel(source, sessions, steps or 0),
+            findings=caveats(source.findings, ordered=True),
         )
 
 

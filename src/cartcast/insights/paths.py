@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.findings import Finding
+from cartcast.insights.caveats import caveats
 from cartcast.insights.sessions import keep, make_sessions, session_facts
 from cartcast.insights.source import Slice, Source, opened
 
@@ -49,6 +51,7 @@ class Paths:
         collapsed: True when repeats in a row count as one step.
         sessions: sessions that have the anchor.
         flows: by step, largest first.
+        findings: those of the log that void shares, or the order of steps.
     """
 
     anchor: str
@@ -58,6 +61,7 @@ class Paths:
     collapsed: bool
     sessions: int
     flows: tuple[Flow, ...]
+    findings: tuple[Finding, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -116,7 +120,8 @@ def paths(
                 f"GROUP BY ALL ORDER BY n DESC, n{k - 1}, n{k}"
             )
         )
-        return Paths(wanted, direction, column, depth, collapse, count, flows)
+        told = caveats(source.findings, ordered=True)
+        return Paths(wanted, direction, column, depth, collapse, count, flows, told)
 
 
 def _anchor(source: Source, relation: str, name: str, anchor: str | None, direction: str) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cartcast import events
+from cartcast.events.rates import Rates
 from cartcast.events.schema import METADATA_KEY
 
 __all__ = ["is_clean", "read_log"]
@@ -31,6 +32,7 @@ def read_log(
     *,
     layout: str | None = None,
     zone: str | None = None,
+    rates: Rates | None = None,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> events.Log:
     """Return the log of `files`; one clean log is not cleaned again.
@@ -42,4 +44,5 @@ def read_log(
     """
     if len(files) == 1 and layout is None and is_clean(files[0]):
         return events.open_log(Path(files[0]))
-    return events.load(*[str(f) for f in files], layout=layout, zone=zone, progress=progress)
+    named = [str(f) for f in files]
+    return events.load(*named, layout=layout, zone=zone, rates=rates, progress=progress)

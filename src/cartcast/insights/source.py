@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
+from cartcast.findings import Finding
 
 __all__ = ["Slice", "Source", "opened", "quoted"]
 
@@ -77,13 +78,14 @@ def _moment(day: date | datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Source:
-    """An open log: a DuckDB connection with the view `events`, and what its clock can tell."""
+    """An open log: a DuckDB connection with the view `events`, and what its reading told."""
 
     connection: duckdb.DuckDBPyConnection
     clock: Clock
     columns: tuple[str, ...]
     currency: str | None
     zone: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def rows(
         self, sql: str, parameters: list[Any] | dict[str, Any] | None = None
@@ -143,7 +145,14 @@ def opened(log: Any) -> Iterator[Source]:
             )
         told = json.loads((schema.metadata or {}).get(METADATA_KEY.encode(), b"{}"))
         clock: Clock = told.get("clock") or ("time" if "event_time" in schema.names else "order")
-        yield Source(connection, clock, tuple(schema.names), told.get("currency"), told.get("zone"))
+        yield Source(
+            connection,
+            clock,
+            tuple(schema.names),
+            told.get("currency"),
+            told.get("zone"),
+            tuple(Finding.from_dict(f) for f in told.get("findings", ())),
+        )
     finally:
         connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
+from cartcast.features.shop_clock import ShopClock
 from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
@@ -24,8 +26,11 @@ from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import read_files
+from cartcast.reading import reading_of, reads_money
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
+
+DAY_ZERO = datetime(1970, 1, 1)
 
 
 _UNPACK = msgspec.msgpack.Decoder(
@@ -74,6 +79,10 @@ class ModelScorer:
             # States hold times by this zone's clock: a model of another must not go on with them.
             self.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{zone}".encode()).hexdigest()
         self.features = features
+        self._currency: str | None = run["source"].get("currency")
+        self._reads_money = self._currency is not None and reads_money(run, features)
+        self._rates = reading_of(run)["rates"]
+        self._shop_time = ShopClock(zone).local
         gap = float(run["source"].get("session_gap") or 1800.0)
         self.rules = Rules(
             session_gap=gap,
@@ -81,7 +90,7 @@ class ModelScorer:
             session_breaks=tuple(run["source"].get("session_breaks") or ()),
             zone=zone,
         )
-        self._run = run
+        self.run = run
         self._missing = dict(missing)
         self._fold = Fold(features, clock, zone)
         self.reads_history = bool(features.program.history)
@@ -122,11 +131,13 @@ class ModelScorer:
         return state
 
     def check(self, event: Event) -> None:
-        """Refuse an event whose own columns cannot be read.
+        """Refuse an event that this model cannot read; convert its money by the run's rates.
 
         Raises:
-            Problem: 422 naming the column.
+            Problem: 422 naming the column: money in another currency, an own column of no number.
         """
+        if event.currency is not None and event.currency != self._currency:
+            self._converted(event)
         if not self._columns.reads_extra or not event.extra:
             return
         try:
@@ -135,6 +146,26 @@ class ModelScorer:
             name, _, rule = str(error).partition(": ")
             field = f"extra.{name}"
             raise Problem(422, f"{field} {rule}", field=field, rule=rule) from None
+
+    def _converted(self, event: Event) -> None:
+        """Put the event's money into the run's currency."""
+        if self._currency is None or not self._reads_money:
+            return
+        rate = None
+        if self._rates is not None:
+            day = None
+            if isinstance(event.event_time, int):
+                day = DAY_ZERO + timedelta(microseconds=self._shop_time(event.event_time))
+            rate = self._rates.rate(event.currency or self._currency, day and day.date())
+        if rate is None:
+            rule = f"must be {self._currency}, the currency that the model was trained in"
+            if self._rates is not None:
+                rule += ", or have a rate in the run's rates"
+            raise Problem(
+                422, f"currency {rule}, got {event.currency}", field="currency", rule=rule
+            )
+        event.price = None if event.price is None else event.price * rate
+        event.currency = self._currency
 
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
@@ -181,10 +212,10 @@ class ModelScorer:
         """Return what there is to say of the model, as plain data."""
         return {
             "version": self.version,
-            "run_id": self._run["run_id"],
-            "model": self._run["champion"],
-            "created": self._run.get("created"),
-            "target": self._run["target"]["name"],
+            "run_id": self.run["run_id"],
+            "model": self.run["champion"],
+            "created": self.run.get("created"),
+            "target": self.run["target"]["name"],
             "feature_set": self.features.fingerprint,
             "features": [
                 {"name": name, "unit": feature.unit, "dtype": feature.dtype}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 
 from cartcast import events
 from cartcast.errors import BlockedError, DataError, UsageError
+from cartcast.events.rates import Rates, rates_from
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.findings import declare, finding
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
-from cartcast.score import require_zone
+from cartcast.reading import read_as, require_same
 
 __all__ = ["TOLERANCE", "Difference", "Parity", "parity", "require_parity"]
 
@@ -127,6 +128,7 @@ def parity(
     url: str | None = None,
     key: str | None = None,
     layout: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
     tolerance: float = TOLERANCE,
     disturbance: Disturbance | None = None,
     progress: Progress | None = None,
@@ -139,6 +141,7 @@ def parity(
         url: of a running server with an empty state; None replays in this process.
         key: for the server; needs the scopes `ingest` and `score`.
         layout: of the log.
+        rates: between its currencies and the run's; the run's own when not given.
         tolerance: largest difference that is still equal, relative to max(1, |batch|).
         disturbance: what happens on the way; in this process only.
         progress: called with what is done and the share done.
@@ -153,18 +156,13 @@ def parity(
     with tempfile.TemporaryDirectory(prefix="cartcast-parity-") as work:
         if len(sources) == 1 and isinstance(sources[0], events.Log):
             log = sources[0]
+            require_same(log, scorer.run, scorer.features)
         else:
             say("reading", None)
-            rules = scorer.rules
-            log = events.load(
-                *sources,
-                layout=layout,
-                session_gap=rules.session_gap,
-                session_breaks=rules.session_breaks,
-                zone=rules.zone or "UTC",
-                folder=f"{work}/log",
-            )
-        require_zone(log, scorer.rules.zone)
+            log = read_as(
+                scorer.run, scorer.features, sources, f"{work}/log",
+                layout=layout, rates=rates_from(rates),
+            )  # fmt: skip
         say("batch table", None)
         table = scorer.features.replay(log, at="every click")
         if url is None:

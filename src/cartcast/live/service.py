@@ -154,7 +154,7 @@ class Live:
                 be kept; nothing is acknowledged.
         """
         for event in events:
-            if event.extra:
+            if event.extra or event.currency is not None:
                 self.scorer.check(event)
 
         def render(outcomes: Sequence[Outcome], scored: set[str]) -> list[Answer]:

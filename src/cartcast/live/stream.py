@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ async def pump(
                     break
                 continue
             idle = 0.0
-            events, letters = _parse(messages, protocol)
+            events, letters = _parse(messages, protocol, live.scorer.check)
             if event_clock:
                 times = [e.event_time for e in events if isinstance(e.event_time, int)]
                 clock = max([clock, *times])
@@ -116,7 +116,10 @@ async def pump(
     return report
 
 
-def _parse(messages: Sequence[Message], protocol: Protocol) -> tuple[list[Event], list[Row]]:
+def _parse(
+    messages: Sequence[Message], protocol: Protocol, check: Callable[[Event], None]
+) -> tuple[list[Event], list[Row]]:
+    """Return the events, and a letter for each message or event that cannot be taken."""
     events: list[Event] = []
     letters: list[Row] = []
     now = now_micros()
@@ -130,7 +133,12 @@ def _parse(messages: Sequence[Message], protocol: Protocol) -> tuple[list[Event]
         for at, event in enumerate(parsed.events):
             if event.event_id is None:
                 event.event_id = f"{message.id}#{at}"[-256:]
-        events += parsed.events
+            try:
+                check(event)
+            except Problem as problem:
+                letters.append(_letter(message, problem, at))
+                continue
+            events.append(event)
     return events, letters
 
 

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
+from cartcast.errors import DataError
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
+from cartcast.live.problems import Problem
 from cartcast.live.session import Session, Visitor, dump_session, load_session
 from cartcast.live.sessions import Sessions
 
@@ -42,6 +44,8 @@ def scores(events: Any, run_dir: Path | str, *, features: bool = False) -> Any:
 
     Raises:
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
+        DataError: while the query runs, an event is in another currency than the run's, or an own
+            column is no number.
     """
     from pyspark.sql import functions as fn
     from pyspark.sql.streaming.state import GroupStateTimeout
@@ -140,7 +144,12 @@ class _Fold:
             extra = {name: plain.pop(name) for name in self.own}
             if plain.get("event_id") is None:
                 plain["event_id"] = f"{plain.get('session_id')}:{plain.get('event_order')}"
-            yield Event(**plain, extra=extra or None)
+            event = Event(**plain, extra=extra or None)
+            try:
+                _scorer(self.run_dir).check(event)
+            except Problem as problem:
+                raise DataError(f"event {event.event_id}: {problem.detail}.") from None
+            yield event
 
 
 def _newest(sessions: Sessions) -> int:

@@ -13,6 +13,7 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
+from cartcast.reading import recorded
 from cartcast.rows import from_log
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
@@ -56,6 +57,7 @@ def train_log(
                 folder=work,
                 privacy=privacy,
                 zone=options.zone,
+                rates=options.rates or None,
             )
         question = _ask(log, target, features, options, steps, sources)
         question = _with_events(question, names, options, steps)
@@ -109,13 +111,16 @@ def _ask(
             ],
             "layout": log.layout,
             "clock": log.clock,
-            "currency": log.currency,
             "licence": options.licence,
             "privacy": log.privacy,
-            "session_gap": options.session_gap,
-            "session_breaks": list(options.session_breaks),
-            "zone": log.zone,
             "columns": _columns_with_values(log),
+            **recorded(
+                log,
+                features,
+                layout=options.layout,
+                session_gap=options.session_gap,
+                session_breaks=options.session_breaks,
+            ),
         },
         data=log.summary.as_dict(),
         units={name: feature.unit for name, feature in features.features.items()},

@@ -29,7 +29,8 @@ class Options:
         features: `default`, `usual`, or a YAML declaration.
         anchors: clicks after which a row is written.
         split: shares of the sessions for train, validation, test.
-        layout, orders, session_gap, session_breaks, zone, max_reject_share: as for `events.load`.
+        layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for
+            `events.load`.
         drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
             and the number of cross-validation folds (None: one split).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
@@ -60,6 +61,7 @@ class Options:
     session_gap: float = DEFAULTS.session_gap
     session_breaks: tuple[str, ...] = ()
     zone: str | None = None
+    rates: Mapping[str, Any] | str = field(default_factory=dict)
     max_reject_share: float = DEFAULTS.max_reject_share
     drop: tuple[str, ...] = ()
     group: str | None = None

@@ -23,6 +23,7 @@ def show(view: ui.View) -> None:
         o = filters.insight("overview", view.data, where)
     with top:
         ui.headline(headlines.dashboard(o), about(o))
+        ui.findings(o.findings)
     if o.sessions == 0:
         ui.note("Choose a longer period or another value.")
         return
@@ -52,7 +53,7 @@ def show(view: ui.View) -> None:
     with right:
         leaving(view, o)
     ui.findings(
-        known(view),
+        [f for f in known(view) if f not in o.findings],
         title="What you should know before you trust this",
     )
 

@@ -16,6 +16,7 @@ from cartcast.app.state import RunFiles
 from cartcast.atomic import atomic_path
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
+from cartcast.findings import Finding
 from cartcast.score import predict
 
 
@@ -65,11 +66,12 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
             rejects, layout, source = None, None, path
             if is_log:
                 data = actions.read_log(
-                    view.project, view.person, [str(path)], progress=ui.progress(status), batch=True
-                )
+                    view.project, view.person, [str(path)], progress=ui.progress(status),
+                    run=run.facts,
+                )  # fmt: skip
                 rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
             view.project.access.require(view.person, "predict", f"{name} with {run.entry.run_id}")
-            table, _ = predict([str(source)], run.entry.path, progress=ui.progress(status))
+            table, found = predict([str(source)], run.entry.path, progress=ui.progress(status))
             status.update(label="Scored", state="complete")
         except CartcastError as error:
             refused = error
@@ -89,6 +91,7 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
         "name": files.safe_name(name),
         "layout": layout,
         "rejects": str(rejects) if rejects else None,
+        "findings": [f.as_dict() for f in found if f.severity != "note"],
     }
 
 
@@ -118,6 +121,7 @@ def results(view: ui.View, run: RunFiles, done: dict[str, Any], top: Any) -> Non
             f"{done['name']}" + (f", read as layout {done['layout']}" if done["layout"] else "")
             + f". {using(run)}",
         )  # fmt: skip
+    ui.findings([Finding.from_dict(f) for f in done["findings"]])
     ui.table(chosen, view, "predictions", shares=("probability",), height=420)
     if done["rejects"]:
         rows = pd.read_parquet(done["rejects"])

@@ -49,6 +49,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             else "Every session has one value."
         )
         ui.headline(sentence, f"{number(found.sessions)} sessions. {extra}")
+        ui.findings(found.findings)
     label = "conversion (sessions that buy)" if sold else "sessions"
     if len(table):
         drawn = bars.bars(
@@ -127,6 +128,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
             f"{busy.hour + 1} o'clock ({h.zone or 'UTC'}): {number(busy.sessions)}.",
             "Hours in which few sessions began say little about conversion; the table has counts.",
         )
+        ui.findings(h.findings)
     table = frames.heat_map(h, measure)
     unit = "count" if measure == "sessions" else "share"
     drawn = heatmap.hour_weekday(table, label=measure, unit=unit, theme=view.theme)

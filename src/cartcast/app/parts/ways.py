@@ -42,6 +42,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         )  # fmt: skip
     with top:
         ui.headline(headlines.of_funnel(f), f"{number(f.units)} {f.unit}s have any of the steps.")
+        ui.findings(f.findings)
     if f.by is None:
         drawn = funnel.funnel(frames.funnel(f.steps), unit=f"{unit}s", theme=view.theme)
         ui.chart(drawn, "funnel", headlines.of_funnel(f))
@@ -84,6 +85,7 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
             headlines.of_paths(p),
             "Repeats in a row count once; at each step small flows are folded into (other).",
         )
+        ui.findings(p.findings)
     if p.flows:
         table = frames.paths(p)
         ui.chart(paths.sankey(table, theme=view.theme), "paths", headlines.of_paths(p))
@@ -114,6 +116,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
             headlines.of_cohorts(c),
             "Cohorts by week of first visit. A cell is empty until its week is over for everybody.",
         )
+        ui.findings(c.findings)
     table = frames.cohorts(c, measure)
     if table["value"].notna().any():
         drawn = cohorts.heatmap(table, label=f"visitors that {titles[measure]}", theme=view.theme)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cartcast.cli.shell import Zone, print_json, progress, shop_zone
+from cartcast.cli.shell import (
+    RatesFile,
+    Zone,
+    print_json,
+    progress,
+    project_rates,
+    shop_zone,
+    show_findings,
+)
 
 if TYPE_CHECKING:
     from cartcast.evaluate.share import Share
@@ -22,6 +30,7 @@ def cohorts(
     periods: Annotated[int, typer.Option(help="Weeks to follow after the first visit.")] = 8,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
     zone: Zone = None,
+    rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show return and repeat purchase by week of the first visit."""
@@ -29,7 +38,9 @@ def cohorts(
     from cartcast.insights.reading import read_log
 
     with progress(not json) as show:
-        log = read_log(files, layout=layout, zone=shop_zone(zone), progress=show)
+        log = read_log(
+            files, layout=layout, zone=shop_zone(zone), rates=project_rates(rates), progress=show
+        )
         found = insights.cohorts(log, periods=periods)
     if json:
         print_json(found.as_dict())
@@ -42,6 +53,7 @@ def cohorts(
         f"{found.visitors:,} visitors; came back within {found.within} weeks of their first visit:"
         f"{_cell(found.returned)}; of the buyers, bought again:{_cell(found.bought_again)}."
     )
+    show_findings(found.findings)
 
 
 def _cell(share: Share | None) -> str:

@@ -26,6 +26,7 @@ def add(app: typer.Typer) -> None:
         count: Annotated[int, typer.Option(help="How many, if none is named.")] = 5,
         top: Annotated[int, typer.Option(help="Strongest reasons for each.")] = 6,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Say what drives a run; with a log or table, why its sessions got their scores."""
@@ -49,7 +50,7 @@ def add(app: typer.Typer) -> None:
         with shell.progress(not json) as tell:
             found = explain_sessions(
                 files, run_dir, sessions=session or (), count=count, top=top, layout=layout,
-                progress=tell,
+                rates=shell.project_rates(rates), progress=tell,
             )  # fmt: skip
         if json:
             shell.print_json([reasons.as_dict() for reasons in found])

@@ -39,6 +39,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
         ] = None,
         zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         list_: Annotated[
             bool, typer.Option("--list", help="Show the features of the set and stop.")
         ] = False,
@@ -60,7 +61,12 @@ def add(app: typer.Typer) -> None:
                 raise UsageError("features: give a FILE, or --list to see the features of a set.")
             if out is None:
                 raise UsageError("features: give --out T.parquet, the table to write.")
-            reading = {"layout": layout, "orders": orders, "zone": shell.shop_zone(zone)}
+            reading = {
+                "layout": layout,
+                "orders": orders,
+                "zone": shell.shop_zone(zone),
+                "rates": shell.project_rates(rates),
+            }
             _write(files, chosen, out, _moments(at_clicks), engine, memory, reading, as_json)
 
 

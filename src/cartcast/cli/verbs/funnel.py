@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import print_json, progress
+from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
 
 
 def add(app: typer.Typer) -> None:
@@ -29,6 +29,7 @@ def funnel(
     ] = False,
     by: Annotated[str | None, typer.Option(help="Split by a column, such as device.")] = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Count how many sessions or visitors reach each step, and how long they take."""
@@ -37,7 +38,7 @@ def funnel(
     from cartcast.insights.reading import read_log
 
     with progress(not json) as show:
-        log = read_log(files, layout=layout, progress=show)
+        log = read_log(files, layout=layout, rates=project_rates(rates), progress=show)
         found = insights.funnel(
             log,
             [s.strip() for s in steps.split(",")] if steps else None,
@@ -62,3 +63,4 @@ def funnel(
                 + ("" if rate.low is None else f"  ({rate.low:.2%} to {rate.high:.2%})")
                 + ("" if s.seconds_median is None else f"  median {s.seconds_median:,.0f} s")
             )
+    show_findings(found.findings)

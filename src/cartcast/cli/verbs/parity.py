@@ -26,6 +26,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option("--key", envvar="CARTCAST_KEY", help="Key for the server.")
         ] = None,
         layout: Annotated[str | None, typer.Option("--layout", help="Layout of the log.")] = None,
+        rates: shell.RatesFile = None,
         tolerance: Annotated[
             float, typer.Option("--tolerance", help="Largest difference that is still equal.")
         ] = 1e-9,
@@ -55,6 +56,7 @@ def add(app: typer.Typer) -> None:
                 url=url,
                 key=key,
                 layout=layout,
+                rates=shell.project_rates(rates),
                 tolerance=tolerance,
                 disturbance=way,
                 progress=show,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import print_json, progress
+from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
 
 
 def add(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def paths(
         bool, typer.Option("--repeats", help="Count repeats in a row as steps of their own.")
     ] = False,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show the next steps from an event, or the last steps to it, with small flows folded."""
@@ -37,7 +38,7 @@ def paths(
     if start and end:
         raise UsageError("give --from or --to, not both.")
     with progress(not json) as show:
-        log = read_log(files, layout=layout, progress=show)
+        log = read_log(files, layout=layout, rates=project_rates(rates), progress=show)
         found = insights.paths(
             log,
             end or start,
@@ -53,3 +54,4 @@ def paths(
     typer.echo(f"{found.sessions:,} sessions have {found.anchor}; paths {found.direction} it:")
     for f in found.flows:
         typer.echo(f"  {f.step}  {f.source:<22} > {f.target:<22} {f.sessions:>10,}  {f.share:7.2%}")
+    show_findings(found.findings)

@@ -20,6 +20,7 @@ def add(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option(help="Where to: .csv or .parquet.")],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Score every session of a log, or every row of a ready table."""
@@ -36,6 +37,7 @@ def add(app: typer.Typer) -> None:
                 out,
                 layout=layout,
                 orders=orders,
+                rates=shell.project_rates(rates),
                 privacy=shell.project_privacy(),
                 progress=progress,
             )

@@ -31,6 +31,7 @@ def add(app: typer.Typer) -> None:
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         models: Annotated[
             str | None, typer.Option(help="Names, separated by commas; default; all.")
         ] = None,
@@ -73,6 +74,7 @@ def add(app: typer.Typer) -> None:
             "orders": orders,
             "layout": layout,
             "zone": zone,
+            "rates": rates,
             "models": _words(models),
             "budget": budget,
             "features": features,

@@ -34,6 +34,7 @@ def add(app: typer.Typer) -> None:
             list[str] | None, typer.Option(help="Also end sessions at: midnight, campaign.")
         ] = None,
         zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         max_reject_share: Annotated[
             float, typer.Option(help="Share of rejected rows above which the log is refused.")
         ] = 0.01,
@@ -72,6 +73,7 @@ def add(app: typer.Typer) -> None:
                     report_only=out is None,
                     privacy=privacy,
                     zone=shell.shop_zone(zone),
+                    rates=shell.project_rates(rates),
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cartcast.events.builtin import (
+    adobe,
     amplitude,
     cartcast,
     google,
@@ -21,7 +22,8 @@ __all__ = ["LAYOUTS"]
 LAYOUTS: dict[str, Layout] = {
     layout.name: layout
     for family in (
-        google, segment, posthog, snowplow, matomo, amplitude, mixpanel, shops, public, cartcast,
+        google, adobe, segment, posthog, snowplow, matomo, amplitude, mixpanel, shops, public,
+        cartcast,
     )
     for layout in family.LAYOUTS
 }  # fmt: skip

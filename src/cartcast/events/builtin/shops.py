@@ -27,6 +27,7 @@ _SHOPIFY = Layout(
         "channel": first_of("Source", "source_name"),
     },
     every_event="purchase",
+    refund=first_of("Refunded Amount"),
     items=(
         ItemList(
             columns=("line_items",),
@@ -50,6 +51,10 @@ _SHOPIFY = Layout(
 )
 """Columns: https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders."""
 
+_UNSOLD = ("pending", "failed", "cancelled", "refunded", "trash", "draft", "auto-draft",
+           "checkout-draft")  # fmt: skip
+"""Statuses of orders that are no sales; shops and plugins add others that are (`shipped`)."""
+
 _WOOCOMMERCE = Layout(
     name="woocommerce",
     title="WooCommerce orders: a CSV export (one row a line), or the API's JSON",
@@ -61,6 +66,10 @@ _WOOCOMMERCE = Layout(
         ),
         "event_time": first_of(
             "order_date", "date_created_gmt", "date_created", "date", "Order Date"
+        ),
+        "event_type": Value(
+            columns=("status", "order_status", "Order Status", "post_status"),
+            pattern=f"(?i)(?:wc-)?({'|'.join(_UNSOLD)})(?: payment)?",
         ),
         "item_id": first_of("item_sku", "item_product_id", "item_id", "SKU", "item_name"),
         "price": first_of("item_price", "Item Cost"),
@@ -74,7 +83,9 @@ _WOOCOMMERCE = Layout(
         "order_id": first_of("order_number", "order_id", "Order Number", "number", "id"),
         "country": first_of("billing_country", "billing.country"),
     },
+    # No status, or any other: a sale.
     every_event="purchase",
+    events=dict.fromkeys(_UNSOLD, "other"),
     items=(
         ItemList(
             columns=("line_items",),
@@ -96,6 +107,8 @@ _WOOCOMMERCE = Layout(
         "order_date|date|date_created*",
     ),
 )  # fmt: skip
-"""Columns: https://woocommerce.com/document/ordercustomer-csv-export/."""
+"""Columns: https://woocommerce.com/document/ordercustomer-csv-export/.
+
+Statuses: https://woocommerce.com/document/managing-orders/order-statuses/."""
 
 LAYOUTS = (_SHOPIFY, _WOOCOMMERCE)
