@@ -6,6 +6,7 @@ Rows are written by hand after each tool's documentation.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -133,3 +134,25 @@ def test_yandex_metrica(write):
 def test_devices_and_logins_are_told_apart(write, header, row, found):
     log = events.load(write(f"{header}\n" + f"{row}\n" * 2))
     assert rows_of(log, "visitor_id", "user_id")[0] == found
+
+
+@pytest.mark.parametrize("name", ["t", "Quand", "ts2", "am Zeitpunkt", "filename"])
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+def test_the_only_column_of_times_is_the_time(tmp_path, name, form):
+    start = datetime(2025, 3, 28, 22)
+    lines = [f"visitor_id,{name},event_type,born"]
+    lines += [
+        f"v{i % 5},{(start + timedelta(minutes=7 * i)).strftime(form)},view,19{50 + i % 40}-01-01"
+        for i in range(40)
+    ]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    log = events.load(tmp_path / "a.csv")
+    assert (log.clock, log.summary.start) == ("time", "2025-03-28T22:00:00Z")
+    assert "EV102" in {f.code for f in log.findings}
+
+
+def test_of_two_columns_of_times_none_is_taken(tmp_path):
+    rows = "".join(f"v{i},2025-03-01 10:{i:02d}:00,2025-03-02 10:{i:02d}:00\n" for i in range(30))
+    (tmp_path / "a.csv").write_text(f"visitor_id,a,b\n{rows}")
+    with pytest.raises(DataError, match="no column looks like a time or order"):
+        events.load(tmp_path / "a.csv")

@@ -26,6 +26,7 @@ _CONTAINERS = ("properties", "event_properties", "props", "params", "event_param
                "event_data", "data", "payload", "segmentation", "sg", "event")  # fmt: skip
 """Structures in which trackers keep what they know of an event."""
 
+_WHEN = {"event_time", "event_order", "session_seconds"}
 _TIME_WORDS = COLUMN_WORDS["event_time"]
 _MONEY = ("order_value", "line_value", "price")
 _SAMPLE = 200
@@ -82,6 +83,8 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             taken.add(column)
     if "event_type" not in columns:
         _by_words(source, taken, columns, reasons)
+    if not _WHEN & columns.keys():
+        _by_times(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     _require(source, by_name, columns)
@@ -109,6 +112,23 @@ def _by_words(
         columns["event_type"] = Value(columns=(best,))
         reasons["event_type"] = f"column {best!r} holds words of events"
         taken.add(best)
+
+
+def _by_times(
+    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Take for the time the only column that holds dates with hours, whatever it is called."""
+
+    def timed(column: str) -> bool:
+        values = _said(source, column)
+        clocks = sum(bool(re.search(r"\d[T ]+\d{1,2}:\d\d", v)) for v in values)
+        return clocks > 0.8 * len(values) and _plausible(source, "event_time", column)
+
+    found = [c for c in source.columns if c not in taken and source.values(c) and timed(c)]
+    if len(found) == 1:
+        columns["event_time"] = Value(columns=(found[0],))
+        reasons["event_time"] = f"column {found[0]!r} is the only one that holds times"
+        taken.add(found[0])
 
 
 def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
@@ -183,10 +203,7 @@ def _nests(source: Source, fine: str, coarse: str) -> bool:
 
 
 def _require(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
-    needed = (
-        {"session_id", "visitor_id"} & set(columns),
-        {"event_time", "event_order", "session_seconds"} & set(columns),
-    )
+    needed = ({"session_id", "visitor_id"} & set(columns), _WHEN & columns.keys())
     if all(needed):
         return
     what = "a visitor or session" if not needed[0] else "a time or order"
