@@ -173,7 +173,16 @@ def child(side: str, what: str, folder: Path) -> None:
     {"engine": by_engine, "cartcast": by_cartcast}[side](what, folder)
     wall = time.perf_counter() - begin
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6]))
+    print(json.dumps([wall, used.ru_utime + used.ru_stime, peak()]))
+
+
+def peak() -> float:
+    """Return the most memory that this process held, in GB; `ru_maxrss` begins at its parent's."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def measure(side: str, what: str, folder: Path) -> list[float]:

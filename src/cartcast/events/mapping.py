@@ -15,7 +15,7 @@ from cartcast.events.numbers import NUMBER_COLUMNS, mark_of_sample
 from cartcast.events.read import Source
 from cartcast.events.references import element_of, references
 from cartcast.events.schema import COLUMNS
-from cartcast.events.sql import snake_case
+from cartcast.events.sql import bound, snake_case
 from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
 
 __all__ = ["Resolved", "resolve", "unrolled"]
@@ -238,7 +238,7 @@ def _extras(layout: Layout, source: Source, used: set[str]) -> dict[str, tuple[s
             name += "_2"
         kind = cell.kind
         if kind == "VARCHAR":
-            sql = text_sql(cell.sql)
+            sql = text_sql(bound(cell.sql))
         elif cell.type is not None:
             sql, kind = f"CAST(to_json({cell.sql}) AS VARCHAR)", "VARCHAR"
         else:

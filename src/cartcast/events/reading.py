@@ -178,7 +178,9 @@ def _typed(
         mark = _decided(con, read, number)
         if mark == read.resolved[number].mark:
             if privacy is not None:
-                read.findings += told_columns(con, read.stage.sources[number].relation, source.short)
+                read.findings += told_columns(
+                    con, read.stage.sources[number].relation, source.short
+                )
             return
         _forget(con, read.stage, number)
         layout = replace(read.resolved[number].layout, decimal=mark)

@@ -146,7 +146,7 @@ def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
 def _event_type(resolved: Resolved, mapped: dict[str, Mapped], out: dict[str, str]) -> None:
     """Add the kind of the event; a purchase below zero is a refund."""
     kind = "kind" if "event_type" in mapped else literal(resolved.layout.every_event)
-    signs = [_plain_number(t, mapped[t], resolved.mark) for t in NUMBER_COLUMNS[:4] if t in mapped]
+    signs = [f"f_{t}" for t in NUMBER_COLUMNS[:4] if t in mapped]
     if signs:
         below = " OR ".join(f"{s} < 0" for s in signs)
         kind = f"CASE WHEN ({kind}) = 'purchase' AND ({below}) THEN 'refund' ELSE {kind} END"
@@ -227,6 +227,9 @@ def first_values(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str
             way = times.time_sql(f"t_{target}", form, resolved.layout.zone).written
             if way != "NULL":
                 found[f"k_{target}"] = way
+    for target in NUMBER_COLUMNS:
+        if target in mapped:
+            found[f"f_{target}"] = _plain_number(target, mapped[target], resolved.mark)
     if "event_type" in mapped:
         found["kind"] = event_type_sql(resolved, "t_event_type")
     return found
@@ -282,12 +285,11 @@ def _plain_number(target: str, mapped: Mapped, mark: str) -> str:
 
 def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     text = f"t_{target}"
-    number = _plain_number(target, mapped, resolved.mark)
+    number = f"f_{target}"
     divided = f"({number} / {mapped.divide})" if mapped.divide else number
-    out = {target: divided}
+    out = {target: f"CASE WHEN isfinite({divided}) THEN {divided} END"}
     if mapped.native is None and not resolved.sure:
         out[f"__doubt_{target}"] = doubtful_sql(text)
-    out[target] = f"CASE WHEN isfinite({divided}) THEN {divided} END"
     sales = ", ".join(literal(s) for s in SALES)
     return Typed(out, [
         Rule(

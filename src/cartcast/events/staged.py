@@ -24,7 +24,7 @@ from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
 from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, literal, unbound, worked_out
 from cartcast.events.values import Mapped
 
 __all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source"]
@@ -230,13 +230,16 @@ def _statement(
         # Numbered before the row is repeated: the number is that of the source's row.
         rows = f"(SELECT *, row_number() OVER () - 1 AS row_at FROM {rows})"
     if part is not None:
-        rows = f"(SELECT *, {part} AS part FROM {rows})"
+        rows = f"(SELECT *, {unbound(part)} AS part FROM {rows})"
     record = "row_at" if part is not None or source.unrolled else "NULL"
     carried = [f"{broken} AS broken", f"{record} AS record", f"{source.blank or 'false'} AS blank"]
     if source.kind == "json":
         carried.append("line")
-    cells = [*carried, *_cells(source, resolved, mapped)]
-    text = f"SELECT {', '.join(cells)} FROM {rows}"
+    # A cell in a record is worked out once, however often its text is looked at.
+    held, cells = worked_out(_cells(source, resolved, mapped))
+    if held:
+        rows = f"(SELECT *, {', '.join(held)} FROM {rows})"
+    text = f"SELECT {', '.join([*carried, *cells])} FROM {rows}"
     parsed = [f"{sql} AS {identifier('v_' + name)}" for name, sql in values.items()]
     parsed.append(f"{_nothing(mapped)} AS nothing")
     first = "".join(f", {sql} AS {name}" for name, sql in first_values(resolved, mapped).items())

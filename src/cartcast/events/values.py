@@ -13,7 +13,7 @@ from cartcast.events.nested import Cell
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.references import references
-from cartcast.events.sql import literal
+from cartcast.events.sql import bound, literal
 
 __all__ = ["Mapped", "field_text", "in_record", "mapped_value", "required"]
 
@@ -56,9 +56,9 @@ def in_record(cell: Cell) -> bool:
 def field_text(cell: Cell, target: str, nulls: tuple[str, ...] = ()) -> str:
     """Return SQL of a cell as text for a canonical column, null where it says nothing."""
     if target in ID_COLUMNS:
-        text = id_sql(cell.sql, cell.kind, target)
+        text = id_sql(bound(cell.sql), cell.kind, target)
     elif cell.kind == "VARCHAR":
-        text = text_sql(cell.sql, (*NULL_WORDS, *nulls))
+        text = text_sql(bound(cell.sql), (*NULL_WORDS, *nulls))
     elif cell.type is not None:
         text = f"CAST(to_json({cell.sql}) AS VARCHAR)"
     else:
@@ -138,7 +138,7 @@ def _link(
     first = found[0][1]
     typed = first.kind != "VARCHAR" and first.type is None and not value.nulls
     native = (first.sql, first.kind) if typed and len(found) == 1 and text == plain else None
-    raws = [cell.sql for _, cell in found if cell.kind == "VARCHAR"]
+    raws = [bound(cell.sql) for _, cell in found if cell.kind == "VARCHAR"]
     raw = f"coalesce({', '.join(raws)})" if target in ID_COLUMNS and raws else None
     raw = None if value.joined else raw
     shown = next(r for r in value.columns if references(source, r))
