@@ -15,7 +15,7 @@ from cartcast.events.engine import connect, translate
 from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
 from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
-from cartcast.events.sql import literal
+from cartcast.events.sql import literal, place_literal, read_parquet
 
 __all__ = ["already_clean"]
 
@@ -67,7 +67,7 @@ def _hidden(
     """
     told = {**metadata, "privacy": privacy.as_dict(), "rejects_beside": False}
     text = json.dumps(told, ensure_ascii=False, sort_keys=True)
-    relation = f"read_parquet({literal(str(source))})"
+    relation = read_parquet(source)
     try:
         with connect() as con:
             privacy.declare(con)
@@ -77,7 +77,7 @@ def _hidden(
             with atomic_path(path) as temporary:
                 con.execute(
                     f"COPY (SELECT * REPLACE ({replaced}) FROM {relation}) TO "
-                    f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+                    f"{place_literal(temporary)} (FORMAT parquet, COMPRESSION zstd, "
                     f"USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
                 )
     except duckdb.Error as error:

@@ -10,7 +10,7 @@ import duckdb
 
 from cartcast.config import parse_size
 from cartcast.errors import DataError, StorageError
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal
 
 __all__ = ["DEFAULT_MEMORY", "connect", "keeping_order", "one_line", "translate"]
 
@@ -39,7 +39,7 @@ def connect(
     con.execute("SET autoload_known_extensions = false")
     con.execute("SET preserve_insertion_order = true")
     if folder:
-        con.execute(f"SET temp_directory = {literal(str(folder))}")
+        con.execute(f"SET temp_directory = {place_literal(folder)}")
     return con
 
 

@@ -17,7 +17,7 @@ from cartcast.atomic import write_text
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
 from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metadata_text
-from cartcast.events.sql import literal
+from cartcast.events.sql import file_literal, literal, read_parquet
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding
 
@@ -68,11 +68,15 @@ class Log:
     # Keeps a temporary folder alive for as long as the log is used.
     keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files of the log: its own, or those of its folder in order."""
+        return sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
+
     def connect(self, memory: str | int | None = None) -> duckdb.DuckDBPyConnection:
         """Return a new engine connection with the events as the view `events`."""
         con = connect(memory=memory)
-        files = self.path / "*.parquet" if self.path.is_dir() else self.path
-        con.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(files))})")
+        con.execute(f"CREATE VIEW events AS SELECT * FROM {read_parquet(*self.files)}")
         return con
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
@@ -103,7 +107,7 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     try:
         with duckdb.connect() as con:
             row = con.execute(
-                f"SELECT value FROM parquet_kv_metadata({literal(str(path))}) "
+                f"SELECT value FROM parquet_kv_metadata({file_literal(path)}) "
                 f"WHERE decode(key) = {literal(METADATA_KEY)}"
             ).fetchone()
     except duckdb.Error as error:

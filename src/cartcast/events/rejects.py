@@ -11,7 +11,7 @@ from cartcast.atomic import atomic_path
 from cartcast.events.csvfile import UnreadableTextError, open_quote
 from cartcast.events.read import Source
 from cartcast.events.rules import REASONS
-from cartcast.events.sql import literal
+from cartcast.events.sql import literal, place_literal
 from cartcast.events.staged import NO_ROWS, TYPED
 from cartcast.events.summed import counted
 from cartcast.findings import Finding, declare, finding
@@ -275,6 +275,6 @@ def write_rejects(con: duckdb.DuckDBPyConnection, sources: Sequence[str], path: 
         con.execute(
             f'COPY (SELECT name AS source, row, reason, "column", value '
             f"FROM {REJECTED_ROWS} r JOIN (VALUES {files}) AS files(number, name) "
-            f"ON r.file = files.number ORDER BY r.file, row, seq) TO {literal(str(temporary))} "
+            f"ON r.file = files.number ORDER BY r.file, row, seq) TO {place_literal(temporary)} "
             f"(FORMAT {form}, USE_TMP_FILE false)"
         )

@@ -23,7 +23,7 @@ from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
 from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.events.values import Mapped
 
 __all__ = ["MADE", "TYPED", "Stage", "stage_source", "typed_relation"]
@@ -96,7 +96,7 @@ def typed_relation(path: Path) -> str:
     # Columns of our own never bear this name: they begin with two underscores.
     return (
         "(SELECT * EXCLUDE (file_row_number), file_row_number AS __at FROM "
-        f"read_parquet({literal(str(path))}, file_row_number = true))"
+        f"{read_parquet(path, numbered=True)})"
     )
 
 
@@ -148,7 +148,7 @@ def stage_source(
             path = work / f"typed-{len(stage.relations)}.parquet"
             with keeping_order(con):
                 con.execute(
-                    f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
+                    f"COPY ({sql}) TO {place_literal(path)} (FORMAT parquet, COMPRESSION lz4_raw, "
                     "ROW_GROUP_SIZE 122880)"
                 )
             relation = typed_relation(path)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cartcast.atomic import atomic_path
 from cartcast.errors import UsageError
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, place_literal
 from cartcast.experiments.allocation import Allocation
 from cartcast.experiments.units import open_units
 
@@ -43,7 +43,7 @@ def assign_file(
         table.connection.register("assigned", assigned)
         with atomic_path(out) as temporary:
             table.connection.execute(
-                f"COPY assigned TO {literal(str(temporary))} (FORMAT {kind}, USE_TMP_FILE false)"
+                f"COPY assigned TO {place_literal(temporary)} (FORMAT {kind}, USE_TMP_FILE false)"
             )
     counts = np.bincount(place[inside], minlength=len(allocation.arms))
     found = {a: int(n) for a, n in zip(allocation.arms, counts, strict=True)}

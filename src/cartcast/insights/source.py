@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
+from cartcast.events.sql import read_parquet
 
 __all__ = ["Slice", "Source", "opened", "quoted"]
 
@@ -157,5 +158,5 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> pa.Schema:
         raise DataError(
             f"{path}: not a Parquet file; clean it with `cartcast validate`."
         ) from error
-    connection.read_parquet(str(path)).create_view("events")
+    connection.execute(f"CREATE VIEW events AS FROM {read_parquet(path)}")
     return schema

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cartcast.errors import CartcastError
 from cartcast.events.engine import connect, translate
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal, read_parquet
 
 __all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "run", "split",
            "working", "written"]  # fmt: skip
@@ -132,7 +132,7 @@ def split(
     target = folder / f"split-{len(list(folder.iterdir()))}"
     con.execute(
         f"COPY (SELECT {columns}, CAST({key} % {parts} AS INTEGER) AS __part FROM {rows}) TO "
-        f"{literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (__part))"
+        f"{place_literal(target)} (FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (__part))"
     )
     if target.is_dir():
         for path in sorted(target.rglob("*.parquet")):
@@ -152,4 +152,4 @@ def written(pieces: Iterable[Piece], folder: Path) -> list[Path]:
 
 def parquet(paths: Iterable[Path]) -> str:
     """Return SQL of the rows of Parquet files."""
-    return f"read_parquet([{', '.join(literal(str(p)) for p in paths)}])"
+    return read_parquet(*paths)
