@@ -37,6 +37,7 @@ def connect(
     con.execute("SET enable_progress_bar = false")
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET autoload_known_extensions = false")
+    con.execute("SET python_enable_replacements = false")
     con.execute("SET preserve_insertion_order = true")
     if folder:
         con.execute(f"SET temp_directory = {place_literal(folder)}")

@@ -173,9 +173,7 @@ def _buffered(raw: io.RawIOBase) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(raw, _BLOCK))
 
 
-def _layer(
-    stream: BinaryIO, form: str, name: str, where: str, most: int
-) -> tuple[Any, str]:
+def _layer(stream: BinaryIO, form: str, name: str, where: str, most: int) -> tuple[Any, str]:
     """Return the stream inside one packing, and its name."""
     if form == "zip":
         return _member(stream, where, most)
@@ -236,10 +234,8 @@ def _directory(stream: BinaryIO) -> int:
     stream.seek(max(0, size - (1 << 16) - 98))
     tail = stream.read()
     stream.seek(0)
-    told = [int.from_bytes(m[1], "little") for m in re.finditer(rb"(?s)PK\x05\x06.{8}(.{4})", tail)]
-    told = [n for n in told if n != 0xFFFFFFFF]
-    wide = [int.from_bytes(m[1], "little") for m in re.finditer(rb"(?s)PK\x06\x06.{36}(.{8})", tail)]
-    return max([*told, *wide], default=0)
+    ends = re.finditer(rb"(?s)PK\x05\x06.{8}(?!\xff{4})(.{4})|PK\x06\x06.{36}(.{8})", tail)
+    return max((int.from_bytes(m[1] or m[2], "little") for m in ends), default=0)
 
 
 def measure(stream: BinaryIO, name: str, where: str, most: int) -> int:
@@ -256,8 +252,9 @@ def measure(stream: BinaryIO, name: str, where: str, most: int) -> int:
 
 
 def unpack(path: Path, target: Path, most: int | None = None) -> tuple[Path, str]:
-    """Write what lies inside all packings of a file into the folder `target`; return its path, and
-    its own name. Nothing is left where it is refused.
+    """Write what lies inside all packings of a file into a folder; return its path and own name.
+
+    Nothing is left where it is refused.
 
     Raises:
         DataError: it is damaged, unpacks to more than `most` (None: `allowed`), or holds no single

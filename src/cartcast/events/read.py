@@ -138,7 +138,9 @@ def expand(source: Any) -> Iterator[Any]:
         found = sorted(
             p
             for p in path.rglob("*")
-            if p.is_file() and not p.name.startswith((".", "_")) and kind_of_name(p.name) != "unknown"
+            if p.is_file()
+            and not p.name.startswith((".", "_"))
+            and kind_of_name(p.name) != "unknown"
         )
         if not found:
             raise NotFoundError(f"{path}: the folder holds no CSV, JSON or Parquet file.")

@@ -51,7 +51,7 @@ def place_literal(path: Path | str) -> str:
     './out.parquet' './~/a.csv' '/a*.csv'
     """
     text = str(path)
-    return literal(text if os.path.isabs(text) else f"./{text}")
+    return literal(text if Path(text).is_absolute() else f"./{text}")
 
 
 def file_literal(path: Path | str) -> str:

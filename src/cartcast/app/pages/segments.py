@@ -121,7 +121,7 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
 
     from cartcast import events
     from cartcast.events.sql import read_parquet
-from cartcast.score import load_scorer
+    from cartcast.score import load_scorer
 
     scorer = load_scorer(Path(run_dir))
     log = events.open_log(Path(folder) / "events.parquet")
