@@ -58,7 +58,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     with _blame(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent
+            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent.absolute()
         )
         os.close(handle)
     temporary = Path(name)
@@ -85,7 +85,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     with _blame(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent.absolute()))
     try:
         with _blame(path):
             yield temporary

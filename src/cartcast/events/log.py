@@ -83,7 +83,9 @@ class Log:
         """Return the events, or some of their columns, as an Arrow table."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.path, columns=list(columns) if columns is not None else None)
+        # Readers of Parquet take `~` for a home folder.
+        path = self.path.absolute()
+        return pq.read_table(path, columns=list(columns) if columns is not None else None)
 
 
 _METADATA_FILE = "_cartcast.json"

@@ -22,7 +22,7 @@ __all__ = ["Plain", "allowed", "form_of", "measure", "open_plain", "unpack"]
 LAYERS = 3
 """Packings within each other that are opened: a gzip file in a zip file has two."""
 FLOOR, RATIO = 1_000_000_000, 200
-_MOST_DIRECTORY = 1 << 20
+_MOST_DIRECTORY = 1 << 18
 _XZ_MEMORY = 256 << 20
 _BLOCK = 1 << 20
 
@@ -165,7 +165,7 @@ def open_plain(stream: BinaryIO, name: str, where: str, most: int) -> Plain:
                 f"{where}: packed {len(forms)} times over ({', '.join(forms)}), at most {LAYERS} "
                 "are opened; unpack it and give the file in it."
             )
-        inner, name = _layer(stream, form, name, where, most)
+        inner, name = _layer(stream, form, name, where, budget)
         stream = _buffered(_Counted(inner, budget, where))
 
 
@@ -173,17 +173,21 @@ def _buffered(raw: io.RawIOBase) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(raw, _BLOCK))
 
 
-def _layer(stream: BinaryIO, form: str, name: str, where: str, most: int) -> tuple[Any, str]:
+def _layer(
+    stream: BinaryIO, form: str, name: str, where: str, budget: list[int]
+) -> tuple[Any, str]:
     """Return the stream inside one packing, and its name."""
     if form == "zip":
-        return _member(stream, where, most)
+        return _member(stream, where, budget[1])
     name = re.sub(r"\.(gz|gzip|bz2|xz|zst|zstd)$", "", name, flags=re.IGNORECASE)
     if form == "gzip":
         return gzip.GzipFile(fileobj=stream), name
     if form == "zstd":
         import pyarrow as pa
 
-        return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd"), name
+        # Arrow closes what it is given; what it reads counts as well.
+        given = _buffered(_Counted(stream, budget, where))
+        return pa.CompressedInputStream(pa.PythonFile(given, mode="r"), "zstd"), name
     make = bz2.BZ2Decompressor if form == "bzip2" else _xz
     return _Streams(stream, make), name
 

@@ -112,7 +112,7 @@ def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[s
         if not path.is_file():
             raise NotFoundError(f"{path}: no such session table; it is made again from the log.")
         try:
-            names = pq.read_schema(path).names
+            names = pq.read_schema(path.absolute()).names
         except pa.ArrowInvalid as error:
             raise DataError(f"{path}: not a Parquet file; delete it, it is made again.") from error
         source.connection.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")

@@ -153,7 +153,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> pa.Schema:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such log; make one with `cartcast validate FILE`.")
     try:
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(path.absolute())
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{path}: not a Parquet file; clean it with `cartcast validate`."
