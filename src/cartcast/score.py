@@ -7,12 +7,11 @@ so. A log whose layout or columns do not match the model is refused.
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,11 +28,11 @@ from cartcast.findings import Finding
 from cartcast.models.persist import load_all
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
+from cartcast.spreadsheet import write_csv
 
 __all__ = ["Scorer", "load_scorer", "predict", "predict_to", "privacy_for", "write_table"]
 
 Progress = Callable[[str, float | None], None]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -254,23 +253,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
         if out.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            neutral = _neutral(table)
-            # The writer leaves a lone carriage return unquoted, which readers take for a line end.
-            words = neutral.select_dtypes(exclude="number").astype(str)
-            torn = any(words[c].str.contains("\r", regex=False).any() for c in words)
-            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
-            neutral.to_csv(temporary, index=False, quoting=quoting)
-
-
-def _neutral(table: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before cells that a spreadsheet would take for a formula."""
-    out = table.copy()
-    for name in out.columns:
-        if not pd.api.types.is_numeric_dtype(out[name]):
-            text = out[name].astype(object)
-            risky = text.map(lambda v: isinstance(v, str) and v.startswith(_FORMULA))
-            out[name] = text.where(~risky, "'" + text.astype(str))
-    return out
+            write_csv(table, temporary)
 
 
 def _require_match(log: Log, scorer: Scorer) -> None:

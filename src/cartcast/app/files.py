@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIXES",
-    "csv_bytes",
-    "neutral",
     "parquet_bytes",
     "project_files",
     "resolve_inside",
@@ -35,36 +32,6 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", 
 
 _UNPACKED = 20
 """A packed file may unpack to at most so many times the upload limit."""
-
-
-def neutral(cell: object) -> object:
-    """Return a text cell that no spreadsheet takes for a formula; other cells as they are.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
-
-    >>> neutral("=1+1"), neutral("shoes"), neutral(-5.0)
-    ("'=1+1", 'shoes', -5.0)
-    """
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + cell
-    return cell
-
-
-def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as UTF-8 CSV; text cells and headings that begin a formula are quoted."""
-    made = table.copy()
-    for column in made.columns:
-        if made[column].dtype.kind not in "biufM":
-            made[column] = made[column].map(neutral)
-    made.columns = [str(neutral(str(c))) for c in made.columns]
-    # A lone carriage return ends a line for many readers, but is no reason to quote for pandas.
-    text = [c for c in made.columns if made[c].dtype.kind not in "biufM"]
-    returns = any("\r" in c for c in made.columns) or any(
-        made[c].map(lambda v: isinstance(v, str) and "\r" in v).any() for c in text
-    )
-    if returns:
-        return made.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")
-    return made.to_csv(index=False).encode("utf-8")
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:
