@@ -217,6 +217,7 @@ def _load(path: Path, data: bytes | None = None) -> Any:
     import zlib
 
     import skops.io
+    from lightgbm.basic import LightGBMError
 
     from cartcast.models.structure import require_model, require_schema
 
@@ -232,7 +233,7 @@ def _load(path: Path, data: bytes | None = None) -> Any:
         return model
     except (
         zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, IndexError,
-        RecursionError, OverflowError, MemoryError, EOFError,
+        RecursionError, OverflowError, MemoryError, EOFError, LightGBMError,
     ) as error:  # fmt: skip
         raise NotTrustedError(f"{path}: is no readable model file: {error}.") from error
 

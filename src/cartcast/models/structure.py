@@ -100,11 +100,13 @@ def _require_one(meta: Mapping[str, Any], arrays: Mapping[str, Any], where: str)
     sizes = {len(arrays[k]) for k in ("threshold", "null_left", "left", "right", "value")}
     _require(sizes == {n}, where, "arrays of nodes are of unequal length")
     if len(arrays["weights"]):
-        _require(len(arrays["weights"]) == width, where, "weights are not one a column")
+        _require(len(arrays["weights"]) == width and not n, where, "weights are not one a column")
     if n or len(arrays["roots"]):
         _require_tree(
             arrays["left"], arrays["right"], arrays["feature"], width, arrays["roots"], where
         )
+        inner = arrays["feature"] >= 0
+        _require(n == 2 * inner.sum() + len(arrays["roots"]), where, "nodes are in no tree")
 
 
 def _width(meta: Mapping[str, Any], where: str) -> int:
@@ -160,51 +162,93 @@ def require_schema(data: bytes, where: str) -> None:
             todo += node.values()
         elif isinstance(node, list):
             todo += node
-        elif isinstance(node, str) and re.match(r'"?tree(\\n|\n)', node):
-            _require_lightgbm(json.loads(node) if node.startswith('"') else node, where)
+        elif isinstance(node, str):
+            # A text is kept as JSON inside of JSON, where any letter can be written as a number.
+            text = json.loads(node) if node.startswith('"') else node
+            if _LIGHTGBM.search(text):
+                _require_lightgbm(text, where)
+
+
+_LIGHTGBM = re.compile(r"(?s)(?=.*[\r\n])(^|[\r\n])(Tree|num_tree_per_iteration|tree_sizes)=")
+
+# What a tree of LightGBM's text form states, and of what it has one number each.
+_STATED = {
+    **dict.fromkeys(("num_leaves", "num_cat", "is_linear", "shrinkage"), "tree"),
+    **dict.fromkeys(("leaf_value", "leaf_weight", "leaf_count"), "leaf"),
+    **dict.fromkeys(
+        ("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child",
+         "internal_value", "internal_weight", "internal_count"), "inner"),
+}  # fmt: skip
+_NEEDED = ("num_leaves", "num_cat", "leaf_value")
+_SPLITS = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 
 
 def _require_lightgbm(text: str, where: str) -> None:
-    """Check the trees of a LightGBM model: https://github.com/microsoft/LightGBM, its text form."""
-    head, *trees = re.split(r"\nTree=\d+\n", text.partition("\nend of trees")[0])
-    width = int(_field(head, "max_feature_idx", where)) + 1
-    _require(0 < width < 1_000_000, where, "columns cannot be counted")
-    for tree in trees:
-        leaves = int(_field(tree, "num_leaves", where))
-        rest = [f for f in ("num_cat", "is_linear") if int(_field(tree, f, where)) != 0]
-        _require(not rest, where, "trees are of a kind that Cartcast does not train")
-        _require(1 <= leaves <= 1_000_000, where, "leaves cannot be counted")
-        _require(len(_numbers(tree, "leaf_value", where)) == leaves, where, "leaves have no value")
-        if leaves == 1:
-            continue
-        left, right, feature, decision = (
-            _numbers(tree, name, where).astype(np.int64)
-            for name in ("left_child", "right_child", "split_feature", "decision_type")
-        )
-        inner = leaves - 1
-        sizes = {len(left), len(right), len(feature), len(decision)}
-        sizes.add(len(_numbers(tree, "threshold", where)))
-        _require(sizes == {inner}, where, "arrays of nodes are of unequal length")
-        _require((feature >= 0).all(), where, "trees read columns that are none")
-        _require(((decision & 1) == 0).all(), where, "splits are categorical without categories")
-        # Leaf k is written as -k - 1: here it is a node after the inner ones.
-        left, right = (np.where(side < 0, inner - 1 - side, side) for side in (left, right))
-        feature = np.concatenate([feature, np.full(leaves, -1)])
-        none = np.zeros(leaves, np.int64)
-        _require_tree(
-            np.concatenate([left, none]), np.concatenate([right, none]), feature, width,
-            np.zeros(1, np.int64), where,
-        )  # fmt: skip
+    """Check the trees of a LightGBM model: its parser ends the process at the first odd one.
+
+    Source: https://github.com/microsoft/LightGBM/blob/v4.6.0/src/io/tree.cpp
+    """
+    _require("\r" not in text and "\0" not in text, where, "LightGBM model is of another form")
+    data = text.encode()
+    begin = data.find(b"\nTree=0\n") + 1
+    head = data[:begin].decode()
+    width = int(_header(head, "max_feature_idx", where)) + 1
+    _require(0 < width <= 1_000_000, where, "columns cannot be counted")
+    for name in ("num_class", "num_tree_per_iteration"):
+        _require(_header(head, name, where) == "1", where, f"{name} is not 1")
+    for number, size in enumerate(_header(head, "tree_sizes", where).split()):
+        # The parser jumps by these sizes.
+        _require(size.isdecimal() and 0 < int(size) <= len(data), where, "tree sizes are none")
+        tree = data[begin : begin + int(size)].decode()
+        begin += int(size)
+        first, _, rest = tree.partition("\n")
+        _require(first == f"Tree={number}", where, "tree sizes lead elsewhere")
+        _require_lightgbm_tree(rest, width, where)
+    _require(data[begin:].startswith(b"end of trees\n"), where, "tree sizes lead elsewhere")
 
 
-def _field(text: str, name: str, where: str) -> str:
-    found = re.findall(rf"^{name}=(.*)$", text, re.MULTILINE)
+def _header(head: str, name: str, where: str) -> str:
+    found = re.findall(rf"^{name}=(.*)$", head, re.MULTILINE)
     _require(len(found) == 1, where, f"LightGBM model states {name} {len(found)} times")
     return str(found[0])
 
 
-def _numbers(text: str, name: str, where: str) -> NDArray[np.float64]:
-    return np.array(_field(text, name, where).split(), dtype=np.float64)
+def _require_lightgbm_tree(text: str, width: int, where: str) -> None:
+    found: dict[str, NDArray[np.float64]] = {}
+    for line in filter(None, text.split("\n")):
+        name, _, values = line.partition("=")
+        _require(name in _STATED and name not in found, where, f"tree states {name[:40]!r}")
+        found[name] = np.array(values.split(), dtype=np.float64)
+    _require(all(name in found for name in _NEEDED), where, "trees are not whole")
+    leaves = int(found["num_leaves"][0])
+    _require(1 <= leaves <= 1_000_000, where, "leaves cannot be counted")
+    sizes = {"tree": 1, "leaf": leaves, "inner": leaves - 1}
+    for name, values in found.items():
+        fits = len(values) == sizes[_STATED[name]]
+        # A tree of one leaf states no numbers of it but the value.
+        _require(fits or (leaves == 1 and name != "leaf_value" and len(values) <= 1), where,
+                 f"tree has not one {name} each")  # fmt: skip
+    kinds = [found[n] for n in ("num_cat", "is_linear") if n in found]
+    _require(not any(k.any() for k in kinds), where, "trees are of a kind that is not trained here")
+    if leaves == 1:
+        return
+    _require(all(name in found for name in _SPLITS), where, "trees are not whole")
+    whole = all((found[n] % 1 == 0).all() and (abs(found[n]) < 2**31).all() for n in _SPLITS[2:])
+    whole = whole and bool((found["split_feature"] % 1 == 0).all())
+    _require(whole, where, "trees lead to nodes that are none")
+    left, right, feature, decision = (
+        found[n].astype(np.int64)
+        for n in ("left_child", "right_child", "split_feature", "decision_type")
+    )
+    _require((feature >= 0).all(), where, "trees read columns that are none")
+    _require(((decision & 1) == 0).all(), where, "splits are categorical without categories")
+    # Leaf k is written as -k - 1: here it is a node after the inner ones.
+    left, right = (np.where(side < 0, leaves - 2 - side, side) for side in (left, right))
+    none = np.zeros(leaves, np.int64)
+    _require_tree(
+        np.concatenate([left, none]), np.concatenate([right, none]),
+        np.concatenate([feature, none - 1]), width, np.zeros(1, np.int64), where,
+    )  # fmt: skip
 
 
 def require_model(model: Any, where: str) -> None:
