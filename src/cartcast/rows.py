@@ -114,7 +114,7 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
     """
     import tempfile
 
-    from cartcast.events.engine import connect, translate
+    from cartcast.events.engine import connect, too_deep, translate
     from cartcast.events.read import expand, open_source
 
     if isinstance(source, pd.DataFrame):
@@ -139,6 +139,8 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
             table = con.execute(f"SELECT {names} FROM {opened.named()} ORDER BY __row").df()
         except duckdb.Error as error:
             raise translate(error, where) from error
+        except RecursionError as error:
+            raise too_deep(where) from error
     return _read_frame(table, where)
 
 

@@ -29,6 +29,7 @@ from cartcast.models.persist import load_all
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
 from cartcast.spreadsheet import write_csv
+from cartcast.yamlfile import parse_yaml
 
 __all__ = ["Scorer", "load_scorer", "predict", "predict_to", "privacy_for", "write_table"]
 
@@ -134,9 +135,7 @@ def load_scorer(run_dir: Path) -> Scorer:
 
 def _declared(text: str | None) -> FeatureSet | None:
     """Return the feature set that `run.json` holds as YAML text."""
-    import yaml
-
-    return parse(yaml.safe_load(text)) if text else None
+    return parse(parse_yaml(text, "the run's features")) if text else None
 
 
 def privacy_for(run: Mapping[str, Any], asked: Privacy | None = None) -> Privacy | None:

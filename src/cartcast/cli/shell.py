@@ -61,6 +61,11 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         # The reader (head, less) went away: not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except RecursionError:
+        if debug:
+            raise
+        _complain("something given is nested too deeply to be read; flatten it.")
+        status = 3
     except MemoryError:
         _complain("out of memory; give --memory a smaller size or use a smaller input.")
         status = 1

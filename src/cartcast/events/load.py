@@ -17,7 +17,7 @@ from cartcast.config import DEFAULTS
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
-from cartcast.events.engine import connect, translate
+from cartcast.events.engine import connect, too_deep, translate
 from cartcast.events.layoutfile import check_zone
 from cartcast.events.layouts import Layout, find_layout
 from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
@@ -185,6 +185,8 @@ def _translated(work: Path, found: Sequence[Any]) -> Iterator[None]:
         first = str(found[0]) if isinstance(found[0], str | Path) else "events"
         shown = first if len(found) == 1 else f"{first} and {len(found) - 1} more"
         raise translate(error, shown) from error
+    except RecursionError as error:
+        raise too_deep(str(found[0])[:200]) from error
     except RuntimeError as error:
         if "interrupted" not in str(error).lower():
             raise

@@ -24,6 +24,7 @@ from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import arrays_from
+from cartcast.yamlfile import parse_yaml
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -363,8 +364,6 @@ def load_scorer(run_dir: Path) -> ModelScorer:
 
 
 def _declared(text: str) -> FeatureSet:
-    import yaml
-
     from cartcast.features.form import parse
 
-    return parse(yaml.safe_load(text))
+    return parse(parse_yaml(text, "the run's features"))
