@@ -7,7 +7,6 @@ so. A log whose layout or columns do not match the model is refused.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from cartcast.findings import Finding
 from cartcast.models.persist import load_all
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
+from cartcast.scratch import scratch
 from cartcast.spreadsheet import write_csv
 from cartcast.yamlfile import parse_yaml
 
@@ -204,7 +204,7 @@ def predict(
         if len(given) != 1:
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         return _table_scores(given[0], scorer), ()
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+    with scratch() as work:
         log = events.load(
             *given,
             layout=layout,

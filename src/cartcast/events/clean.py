@@ -12,10 +12,11 @@ import duckdb
 
 from cartcast.atomic import atomic_path
 from cartcast.events.engine import connect, translate
-from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
+from cartcast.events.log import Log, log_from, read_metadata
 from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
 from cartcast.events.sql import literal, place_literal, read_parquet
+from cartcast.scratch import ScratchFolder
 
 __all__ = ["already_clean"]
 
@@ -23,18 +24,18 @@ __all__ = ["already_clean"]
 def already_clean(
     source: Any,
     out: Path | str | None,
-    folder: Path,
+    folder: Path | str | None,
     privacy: Privacy | None,
-    keep: TemporaryFolder | None,
+    keep: ScratchFolder | None,
 ) -> Log | None:
     """Return the log in `source`; None when it is none that has passed the contract.
 
     Args:
         source: what was given to `load`.
         out: where a copy is wanted.
-        folder: where a pseudonymised copy goes when `out` is not given.
+        folder: where a pseudonymised copy goes when `out` is not given; None means into `keep`.
         privacy: ids to be replaced; a log that is pseudonymised must be so by the same key.
-        keep: what keeps `folder` alive.
+        keep: a folder that lives as long as the log.
 
     Raises:
         DataError: the file is damaged.
@@ -49,7 +50,8 @@ def already_clean(
     if privacy is not None:
         require_same_key(str(source), metadata.get("privacy"), privacy.fingerprint)
         if not metadata.get("privacy"):
-            path = Path(out) if out else folder / "events.parquet"
+            place = keep.path if keep is not None else Path(str(folder))
+            path = Path(out) if out else place / "events.parquet"
             return log_from(path, _hidden(source, path, privacy, metadata), keep=keep)
     if out is not None and Path(out).resolve() != source.resolve():
         with atomic_path(out) as temporary:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +18,13 @@ from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, too_deep, translate
 from cartcast.events.layoutfile import check_zone
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
+from cartcast.events.log import Log, log_from, write_metadata
 from cartcast.events.privacy import Privacy
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
 from cartcast.events.sessionize import check_breaks
+from cartcast.scratch import ScratchFolder, scratch
 
 __all__ = ["Progress", "RejectedError", "load"]
 
@@ -100,14 +99,10 @@ def load(
     found = [e for s in sources for e in expand(s)]
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
-    keep = None
-    if folder is None:
-        keep = TemporaryFolder()
-        folder = keep.path
-    target = Path(folder)
+    keep = ScratchFolder() if folder is None else None
     if len(found) == 1 and orders is None:
         # A log that has passed the contract before is not cleaned again.
-        opened = already_clean(found[0], out, target, privacy, keep)
+        opened = already_clean(found[0], out, folder, privacy, keep)
         if opened is not None:
             if zone is not None and zone != (opened.zone or "UTC"):
                 raise DataError(
@@ -115,6 +110,7 @@ def load(
                     "give the log as it was before cleaning."
                 )
             return opened
+    target = keep.path if keep is not None else Path(str(folder))
     places = _Places(
         Path(out) if out else target / "events.parquet",
         Path(rejects_out) if rejects_out else target / "rejects.parquet",
@@ -167,13 +163,8 @@ def _work(
     target: Path, memory: str | int | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     target.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
-    con = connect(folder, memory)
-    try:
+    with scratch(target) as folder, connect(folder, memory) as con:
         yield con, folder
-    finally:
-        con.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -205,7 +196,7 @@ def _finished(
     cleaning: Cleaning,
     cleaned: Cleaned,
     places: _Places,
-    keep: TemporaryFolder | None,
+    keep: ScratchFolder | None,
     max_reject_share: float,
     write: Callable[[Path], None],
 ) -> Log:

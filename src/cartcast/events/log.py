@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,20 +17,13 @@ from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metad
 from cartcast.events.sql import file_literal, literal, read_parquet
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding
+from cartcast.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata",
+__all__ = ["Log", "log_from", "open_log", "read_metadata",
            "write_metadata"]  # fmt: skip
-
-
-class TemporaryFolder:
-    """A folder that is removed when nothing refers to it any more, or when the process ends."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="cartcast-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -66,7 +56,7 @@ class Log:
     privacy: Mapping[str, Any] | None = None
     zone: str | None = None
     # Keeps a temporary folder alive for as long as the log is used.
-    keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
+    keep: ScratchFolder | None = field(default=None, repr=False, compare=False)
 
     @property
     def files(self) -> list[Path]:
@@ -157,7 +147,7 @@ def log_from(
     path: Path,
     metadata: Mapping[str, Any],
     rejects: Path | None = None,
-    keep: TemporaryFolder | None = None,
+    keep: ScratchFolder | None = None,
 ) -> Log:
     """Return the log whose metadata are these."""
     beside = path.with_name("rejects.parquet") if metadata.get("rejects_beside") else None

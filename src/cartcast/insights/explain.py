@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
 from cartcast.rows import read_table, typed
 from cartcast.score import Scorer, load_scorer, privacy_for, reading_of, require_zone
+from cartcast.scratch import scratch
 
 __all__ = ["Reasons", "explain_run", "explain_sessions"]
 
@@ -141,7 +141,7 @@ def _features(
             raise DataError(f"the table has no column {missing[0]!r}, which is read.{known}")
         X = typed(table, names, categorical).reset_index(drop=True)
         return X, pd.Series(range(1, len(X) + 1))
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+    with scratch() as work:
         privacy, how = privacy_for(scorer.run), reading_of(scorer.run)
         log = events.load(*given, layout=layout, folder=work, privacy=privacy, **how)
         require_zone(log, how["zone"])

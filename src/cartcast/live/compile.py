@@ -12,7 +12,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -23,11 +22,14 @@ import numpy as np
 from cartcast.atomic import atomic_folder
 from cartcast.errors import NotTrustedError, StorageError
 from cartcast.models.persist import read_recorded
+from cartcast.scratch import ScratchFolder
 
 __all__ = ["compile_run", "ensure_compiled", "read_compiled"]
 
 SCHEMA = 1
 FOLDER = "live"
+_PASSING = ScratchFolder()
+"""Where a run cannot be written: made only then, and gone with the process."""
 
 
 def ensure_compiled(run_dir: Path, manifest: str) -> Path:
@@ -43,7 +45,8 @@ def ensure_compiled(run_dir: Path, manifest: str) -> Path:
     if folder.is_dir() and read_compiled(folder).meta["manifest"] == manifest:
         return folder
     name = f"{FOLDER}-{manifest[:12]}"
-    for parent in (run_dir, Path(tempfile.mkdtemp(prefix="cartcast-live-"))):
+    for place in (run_dir, None):
+        parent = _PASSING.path if place is None else place
         out = parent / (FOLDER if not folder.exists() and parent == run_dir else name)
         if out.is_dir():
             return out

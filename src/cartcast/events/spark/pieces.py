@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 from cartcast.errors import CartcastError
 from cartcast.events.engine import connect, translate
 from cartcast.events.sql import place_literal, read_parquet
+from cartcast.scratch import scratch
 
 __all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "run", "split",
            "working", "written"]  # fmt: skip
@@ -105,16 +105,12 @@ def working(
     shown: str, memory: str | int | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """Yield a task's engine, on one core, and its folder."""
-    folder = Path(tempfile.mkdtemp(prefix="cartcast-"))
-    con = connect(folder, memory)
-    con.execute("SET threads = 1")
-    try:
-        yield con, folder
-    except duckdb.Error as error:
-        raise translate(error, shown) from error
-    finally:
-        con.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch() as folder, connect(folder, memory) as con:
+        con.execute("SET threads = 1")
+        try:
+            yield con, folder
+        except duckdb.Error as error:
+            raise translate(error, shown) from error
 
 
 def files_of(path: Path, key: int, kind: str) -> Iterator[Piece]:
