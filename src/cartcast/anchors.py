@@ -15,6 +15,7 @@ import pandas as pd
 
 from cartcast.errors import DataError, did_you_mean
 from cartcast.events import Log
+from cartcast.events.sql import read_parquet
 from cartcast.findings import Finding, declare, finding
 from cartcast.targets import Proxy, Target
 
@@ -114,8 +115,7 @@ def _sessions(con: duckdb.DuckDBPyConnection, log: Log) -> None:
         "CREATE TEMP TABLE session AS SELECT session_id, any_value(visitor_id) AS visitor_id, "
         "min(event_time) AS session_start, max(event_time) AS session_end, count(*) AS events, "
         f"row_number() OVER (ORDER BY {begin}, min(file_row_number)) AS position "
-        "FROM read_parquet(?, file_row_number = true) GROUP BY session_id",
-        [str(log.path)],
+        f"FROM {read_parquet(*log.files, numbered=True)} GROUP BY session_id"
     )
 
 

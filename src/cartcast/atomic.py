@@ -166,7 +166,7 @@ def atomic_path(path: Path | str, *, secret: bool = False) -> Iterator[Path]:
     with _blame(path):
         make_folder(path.parent)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent
+            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent.absolute()
         )
         os.close(handle)
     temporary = Path(name)
@@ -193,7 +193,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     with _blame(path):
         make_folder(path.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent.absolute()))
     root = _state_root(path)
     modes = (0o2770, 0o660) if root is not None and _shared(root) else (0o700, 0o600)
     try:

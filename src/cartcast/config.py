@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import DefinitionError, NotFoundError, UsageError, did_you_mean
+from cartcast.yamlfile import read_yaml
 
 __all__ = [
     "DEFAULTS",
@@ -140,16 +141,10 @@ def read_settings(folder: Path) -> Settings:
         NotFoundError: there is no such file.
         UsageError: it is not YAML, or names a setting that does not exist.
     """
-    import yaml
-
     path = folder / PROJECT_FILE
     if not path.is_file():
         raise NotFoundError(f"{path}: no project here; make one with `cartcast init`.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        first = str(error).replace("\n", " ")
-        raise UsageError(f"{path}: not valid YAML: {first}") from error
+    data = read_yaml(path) or {}
     if not isinstance(data, dict):
         raise UsageError(f"{path}: must hold `name: value` lines, got {type(data).__name__}.")
     settings = settings_from(data, str(path))

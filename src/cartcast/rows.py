@@ -20,6 +20,7 @@ from cartcast.anchors import find_anchors
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.events.sql import identifier
 from cartcast.findings import Finding, finding
+from cartcast.scratch import scratch
 
 if TYPE_CHECKING:
     from cartcast.events import Log
@@ -112,15 +113,13 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
         NotFoundError: there is no such file.
         DataError: it is empty, cannot be read, or a row does not have the header's shape.
     """
-    import tempfile
-
-    from cartcast.events.engine import connect, translate
+    from cartcast.events.engine import connect, too_deep, translate
     from cartcast.events.read import expand, open_source
 
     if isinstance(source, pd.DataFrame):
         return _read_frame(source, "the table")
     where = str(source) if isinstance(source, str | Path) else "the table"
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work, connect() as con:
+    with scratch() as work, connect() as con:
         try:
             found = [open_source(con, one, Path(work)) for one in expand(source)]
             if len(found) != 1:
@@ -139,6 +138,8 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
             table = con.execute(f"SELECT {names} FROM {opened.named()} ORDER BY __row").df()
         except duckdb.Error as error:
             raise translate(error, where) from error
+        except RecursionError as error:
+            raise too_deep(where) from error
     return _read_frame(table, where)
 
 

@@ -28,11 +28,43 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
 }
 
 
+_LONGEST, _DEEPEST, _MOST = 20_000, 50, 5_000
+
+
 def _parse(rule: str) -> ast.expr:
+    if len(rule) > _LONGEST:
+        raise DefinitionError(f"rule {rule[:40]!r}...: must have at most {_LONGEST:,} characters.")
     try:
-        return ast.parse(rule.strip(), mode="eval").body
+        tree = ast.parse(rule.strip(), mode="eval").body
     except (SyntaxError, ValueError) as error:
-        raise DefinitionError(f"rule {rule!r}: cannot be read ({error}).") from error
+        why = str(error)[:100]
+        raise DefinitionError(f"rule {rule[:200]!r}: cannot be read ({why}).") from error
+    except (RecursionError, MemoryError) as error:
+        raise _too_deep(rule) from error
+    _require_bounded(tree, rule)
+    return tree
+
+
+def _require_bounded(tree: ast.expr, rule: str) -> None:
+    """Refuse a tree too deep for a stack, or whose SQL would repeat its parts without end."""
+    todo, seen = [(tree, 1)], 0
+    while todo:
+        node, depth = todo.pop()
+        seen += 1
+        if depth > _DEEPEST or seen > _MOST:
+            raise _too_deep(rule)
+        inner = [c for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]
+        todo += [(c, depth + 1) for c in inner]
+        if isinstance(node, ast.Compare):
+            # Of a < b < c the middle is written twice.
+            todo += [(c, depth + 1) for c in node.comparators[:-1]]
+
+
+def _too_deep(rule: str) -> DefinitionError:
+    return DefinitionError(
+        f"rule {rule[:40]!r}...: must be nested at most {_DEEPEST} deep and have at most {_MOST:,} "
+        "parts; make it several rules or columns."
+    )
 
 
 def names_in(rule: str) -> tuple[str, ...]:
@@ -93,6 +125,6 @@ def _sql(node: ast.expr, rule: str) -> str:
         case _:
             pass
     raise DefinitionError(
-        f"rule {rule!r}: {ast.unparse(node)!r} is not allowed; use names, numbers, comparisons, "
-        "and, or, not, + - * /."
+        f"rule {rule[:200]!r}: {ast.unparse(node)[:100]!r} is not allowed; use "
+        "names, numbers, comparisons, and, or, not, + - * /."
     )

@@ -7,12 +7,10 @@ so. A log of which the run cannot say anything is refused (`cartcast.reading`).
 
 from __future__ import annotations
 
-import csv
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,11 +26,13 @@ from cartcast.models.persist import load_all
 from cartcast.reading import read_as
 from cartcast.registry import read_run
 from cartcast.rows import read_table, typed
+from cartcast.scratch import scratch
+from cartcast.spreadsheet import write_csv
+from cartcast.yamlfile import parse_yaml
 
 __all__ = ["Scorer", "load_scorer", "predict", "predict_to", "write_table"]
 
 Progress = Callable[[str, float | None], None]
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,7 @@ def load_scorer(run_dir: Path) -> Scorer:
 
 def _declared(text: str | None) -> FeatureSet | None:
     """Return the feature set that `run.json` holds as YAML text."""
-    import yaml
-
-    return parse(yaml.safe_load(text)) if text else None
+    return parse(parse_yaml(text, "the run's features")) if text else None
 
 
 def predict(
@@ -168,7 +166,7 @@ def predict(
         if len(given) != 1:
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         return _table_scores(given[0], scorer), ()
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+    with scratch() as work:
         log = read_as(
             scorer.run,
             scorer.features,
@@ -219,23 +217,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
         if out.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
-            neutral = _neutral(table)
-            # The writer leaves a lone carriage return unquoted, which readers take for a line end.
-            words = neutral.select_dtypes(exclude="number").astype(str)
-            torn = any(words[c].str.contains("\r", regex=False).any() for c in words)
-            quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if torn else csv.QUOTE_MINIMAL
-            neutral.to_csv(temporary, index=False, quoting=quoting)
-
-
-def _neutral(table: pd.DataFrame) -> pd.DataFrame:
-    """Put an apostrophe before cells that a spreadsheet would take for a formula."""
-    out = table.copy()
-    for name in out.columns:
-        if not pd.api.types.is_numeric_dtype(out[name]):
-            text = out[name].astype(object)
-            risky = text.map(lambda v: isinstance(v, str) and v.startswith(_FORMULA))
-            out[name] = text.where(~risky, "'" + text.astype(str))
-    return out
+            write_csv(table, temporary)
 
 
 def _log_scores(log: Log, scorer: Scorer) -> pd.DataFrame:

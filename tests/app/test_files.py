@@ -8,6 +8,7 @@ import pytest
 
 from cartcast.app import files
 from cartcast.errors import DataError, NotFoundError, UsageError
+from cartcast.spreadsheet import csv_bytes
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
@@ -15,7 +16,7 @@ def test_no_exported_cell_or_heading_begins_a_formula(start):
     table = pd.DataFrame(
         {f"{start}head": [f"{start}cmd|' /C calc'!A0", "fine", None], "n": [-1, 2, 3]}
     )
-    text = files.csv_bytes(table).decode()
+    text = csv_bytes(table).decode()
     read = pd.read_csv(io.StringIO(text), keep_default_na=False)
     assert read.columns[0][0] == "'"
     assert [c[:1] for c in read.iloc[:, 0]] == ["'", "f", ""]
@@ -24,7 +25,7 @@ def test_no_exported_cell_or_heading_begins_a_formula(start):
 
 def test_categories_and_objects_are_neutralised_too():
     table = pd.DataFrame({"a": pd.Categorical(["=1", "x"]), "b": ["+2", 3]})
-    assert files.csv_bytes(table).decode().splitlines()[1] == "'=1,'+2"
+    assert csv_bytes(table).decode().splitlines()[1] == "'=1,'+2"
 
 
 def test_exports_read_back():

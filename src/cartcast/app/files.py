@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
 import shutil
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cartcast.atomic import atomic_path
 from cartcast.config import PROJECT_FILE, STATE_FOLDER
 from cartcast.errors import DataError, NotFoundError, UsageError
+from cartcast.events import packed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "SUFFIXES",
-    "csv_bytes",
-    "neutral",
     "parquet_bytes",
     "project_files",
     "resolve_inside",
@@ -34,37 +31,7 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", 
 """Endings of files that can be a log or a ready table."""
 
 _UNPACKED = 20
-"""An archive may unpack to at most so many times the upload limit."""
-
-
-def neutral(cell: object) -> object:
-    """Return a text cell that no spreadsheet takes for a formula; other cells as they are.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
-
-    >>> neutral("=1+1"), neutral("shoes"), neutral(-5.0)
-    ("'=1+1", 'shoes', -5.0)
-    """
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + cell
-    return cell
-
-
-def csv_bytes(table: pd.DataFrame) -> bytes:
-    """Return a table as UTF-8 CSV; text cells and headings that begin a formula are quoted."""
-    made = table.copy()
-    for column in made.columns:
-        if made[column].dtype.kind not in "biufM":
-            made[column] = made[column].map(neutral)
-    made.columns = [str(neutral(str(c))) for c in made.columns]
-    # A lone carriage return ends a line for many readers, but is no reason to quote for pandas.
-    text = [c for c in made.columns if made[c].dtype.kind not in "biufM"]
-    returns = any("\r" in c for c in made.columns) or any(
-        made[c].map(lambda v: isinstance(v, str) and "\r" in v).any() for c in text
-    )
-    if returns:
-        return made.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8")
-    return made.to_csv(index=False).encode("utf-8")
+"""A packed file may unpack to at most so many times the upload limit."""
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:
@@ -124,8 +91,13 @@ def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int
             f"{shown}: {size / 1e6:,.0f} MB is more than the {limit_megabytes:,} MB allowed; "
             "raise upload_megabytes in cartcast.yaml, or put the file into the project folder."
         )
-    if shown.lower().endswith(".zip"):
-        _check_archive(shown, content, limit)
+    form = packed.form_of(content.read(512))
+    content.seek(0)
+    if form is None and shown.lower().endswith(".zip"):
+        raise DataError(f"{shown}: not a whole zip file; export it again.")
+    if form is not None:
+        packed.measure(content, shown, shown, limit * _UNPACKED)
+    content.seek(0)
     digest = hashlib.sha256()
     while chunk := content.read(1 << 20):
         digest.update(chunk)
@@ -135,22 +107,6 @@ def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int
         with atomic_path(path) as temporary, temporary.open("wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)
     return path
-
-
-def _check_archive(shown: str, content: BinaryIO, limit: int) -> None:
-    try:
-        with zipfile.ZipFile(content) as archive:
-            unpacked = sum(i.file_size for i in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{shown}: not a whole zip file ({error}); export it again.") from error
-    finally:
-        content.seek(0)
-    allowed = limit * _UNPACKED
-    if unpacked > allowed:
-        raise DataError(
-            f"{shown}: unpacks to {unpacked / 1e6:,.0f} MB, more than the {allowed / 1e6:,.0f} MB "
-            "allowed; unpack it and put it into the project folder."
-        )
 
 
 def project_files(folder: Path, most: int = 200) -> list[str]:

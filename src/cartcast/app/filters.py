@@ -9,6 +9,7 @@ import duckdb
 import streamlit as st
 
 from cartcast.app.state import Data
+from cartcast.events.sql import read_parquet
 from cartcast.insights.sessions import CONTEXT
 from cartcast.insights.source import Slice, quoted
 
@@ -21,7 +22,7 @@ UNKNOWN = "unknown"
 def _choices(path: str, changed: float, largest: int = 25) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     with duckdb.connect() as con:
-        con.read_parquet(path).create_view("sessions")
+        con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
         for name in CONTEXT:
             column = quoted(name)
             rows = con.execute(
@@ -37,7 +38,7 @@ def _choices(path: str, changed: float, largest: int = 25) -> dict[str, list[str
 
 def _period(path: str, changed: float) -> tuple[date, date] | None:
     with duckdb.connect() as con:
-        con.read_parquet(path).create_view("sessions")
+        con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
         row = con.execute("SELECT min(start)::DATE, max(start)::DATE FROM sessions").fetchone()
     return (row[0], row[1]) if row and row[0] is not None else None
 

@@ -22,6 +22,7 @@ from cartcast.charts import theme as look
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import BlockedError, CartcastError
 from cartcast.findings import Finding, by_severity
+from cartcast.spreadsheet import csv_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -313,7 +314,7 @@ def export(rows: pd.DataFrame, view: View, name: str) -> None:
     """Offer a table as CSV and Parquet to those who may export; each export is logged."""
     if not view.may("export"):
         return
-    kinds = (("csv", "text/csv", files.csv_bytes), ("parquet", "", files.parquet_bytes))
+    kinds = (("csv", "text/csv", csv_bytes), ("parquet", "", files.parquet_bytes))
     with st.container(horizontal=True):
         for suffix, mime, write in kinds:
 

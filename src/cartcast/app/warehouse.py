@@ -47,6 +47,7 @@ def warehouses(project: Project, environment: Mapping[str, str] | None = None) -
         for path in sorted(project.folder.rglob("*"))
         if path.suffix.lower() in _SUFFIXES
         and path.is_file()
+        and path.resolve().is_relative_to(project.folder.resolve())
         and not any(p.startswith(".") for p in path.relative_to(project.folder).parts)
     ]
     asked = [*project.settings.warehouses, *([f"${VARIABLE}"] if told.get(VARIABLE) else [])]

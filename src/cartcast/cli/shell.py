@@ -6,7 +6,9 @@ import contextlib
 import json
 import math
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +55,7 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
     words = [w for w in words if w != "--debug"]
+    _end_in_order()
     try:
         status = app(args=words, prog_name="cartcast", standalone_mode=True)
     except CartcastError as error:
@@ -69,6 +72,11 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         # The reader (head, less) went away: not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except RecursionError:
+        if debug:
+            raise
+        _complain("something given is nested too deeply to be read; flatten it.")
+        status = 3
     except MemoryError:
         _complain("out of memory; give --memory a smaller size or use a smaller input.")
         status = 1
@@ -85,6 +93,13 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
         status = 1
     sys.exit(status or 0)
+
+
+def _end_in_order() -> None:
+    """Let a request to end be one that cleans up; servers have a handling of their own."""
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _complain(message: str) -> None:

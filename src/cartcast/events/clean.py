@@ -12,12 +12,13 @@ import duckdb
 
 from cartcast.atomic import atomic_path
 from cartcast.events.engine import connect, translate
-from cartcast.events.log import Log, TemporaryFolder, log_from, read_metadata
+from cartcast.events.log import Log, log_from, read_metadata
 from cartcast.events.privacy import Privacy, hidden_columns, require_same_key
 from cartcast.events.schema import METADATA_KEY
 from cartcast.events.sessionize import SESSIONS_MADE
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.events.telling import searched, telling_columns, telling_flags
+from cartcast.scratch import ScratchFolder
 
 __all__ = ["already_clean"]
 
@@ -25,18 +26,18 @@ __all__ = ["already_clean"]
 def already_clean(
     source: Any,
     out: Path | str | None,
-    folder: Path,
+    folder: Path | str | None,
     privacy: Privacy | None,
-    keep: TemporaryFolder | None,
+    keep: ScratchFolder | None,
 ) -> Log | None:
     """Return the log in `source`; None when it is none that has passed the contract.
 
     Args:
         source: what was given to `load`.
         out: where a copy is wanted.
-        folder: where a pseudonymised copy goes when `out` is not given.
+        folder: where a pseudonymised copy goes when `out` is not given; None means into `keep`.
         privacy: ids to be replaced; a log that is pseudonymised must be so by the same key.
-        keep: what keeps `folder` alive.
+        keep: a folder that lives as long as the log.
 
     Raises:
         DataError: the file is damaged.
@@ -51,7 +52,8 @@ def already_clean(
     if privacy is not None:
         require_same_key(str(source), metadata.get("privacy"), privacy.fingerprint)
         if not metadata.get("privacy"):
-            path = Path(out) if out else folder / "events.parquet"
+            place = keep.path if keep is not None else Path(str(folder))
+            path = Path(out) if out else place / "events.parquet"
             return log_from(path, _hidden(source, path, privacy, metadata), keep=keep)
     if out is not None and Path(out).resolve() != source.resolve():
         with atomic_path(out) as temporary:
@@ -68,7 +70,7 @@ def _hidden(
     Its rejects are not carried over: they quote the source.
     """
     told = {**metadata, "privacy": privacy.as_dict(), "rejects_beside": False}
-    relation = f"read_parquet({literal(str(source))})"
+    relation = read_parquet(source)
     try:
         with connect() as con:
             privacy.declare(con)
@@ -88,7 +90,7 @@ def _hidden(
             with atomic_path(path) as temporary:
                 con.execute(
                     f"COPY (SELECT * REPLACE ({replaced}) FROM {relation}) TO "
-                    f"{literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+                    f"{place_literal(temporary)} (FORMAT parquet, COMPRESSION zstd, "
                     f"USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {literal(text)}}})"
                 )
     except duckdb.Error as error:

@@ -16,8 +16,8 @@ import duckdb
 
 from cartcast.events import sniff
 from cartcast.events.nested import Cell, opened_text
-from cartcast.events.read import Source, file_literal
-from cartcast.events.sql import literal
+from cartcast.events.read import Source
+from cartcast.events.sql import file_literal, literal
 from cartcast.events.tables import sampled
 
 __all__ = ["OpenQuote", "UnreadableTextError", "open_csv", "open_quote", "rewritten", "utf8_copy"]
@@ -64,7 +64,7 @@ def _relation(
         f"read_csv({file_literal(path)}, "
         f"columns = {{{spec}}}, delim = {literal(dialect.separator)}, quote = '\"', escape = '\"', "
         f"header = {str(dialect.has_header).lower()}, skip = {dialect.skipped}, "
-        f"auto_detect = false, nullstr = chr(1), null_padding = true, "
+        f"auto_detect = false, hive_partitioning = false, nullstr = chr(1), null_padding = true, "
         f"parallel = {str(parallel).lower()}, compression = '{compression}', "
         f"max_line_size = {_LARGEST_LINE}, buffer_size = {2 * _LARGEST_LINE}, "
         f"store_rejects = true, rejects_limit = 0, "

@@ -10,7 +10,7 @@ import duckdb
 
 from cartcast.config import parse_size
 from cartcast.errors import DataError, StorageError
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal
 
 __all__ = ["DEFAULT_MEMORY", "connect", "keeping_order", "one_line", "translate"]
 
@@ -38,9 +38,10 @@ def connect(
     con.execute("SET enable_progress_bar = false")
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET autoload_known_extensions = false")
+    con.execute("SET python_enable_replacements = false")
     con.execute("SET preserve_insertion_order = true")
     if folder:
-        con.execute(f"SET temp_directory = {literal(str(folder))}")
+        con.execute(f"SET temp_directory = {place_literal(folder)}")
     return con
 
 
@@ -63,6 +64,17 @@ def one_line(error: BaseException, limit: int = 240) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+_TOO_DEEP = ("expression depth limit", "Recursion level", "Information loss on integer cast")
+"""What the engine says of values nested deeper than it can describe."""
+
+
+def too_deep(where: str) -> DataError:
+    """Return the error for values that are nested more deeply than anything here can follow."""
+    return DataError(
+        f"{where}: a value is nested too deeply to be read; flatten it, or leave the column out."
+    )
+
+
 def translate(error: duckdb.Error, where: str) -> Exception:
     """Return the Cartcast error for an engine error met while reading or writing `where`."""
     text = str(error)
@@ -70,6 +82,8 @@ def translate(error: duckdb.Error, where: str) -> Exception:
         return StorageError(
             f"{where}: the disk is full; nothing was written. Free space and retry."
         )
+    if any(words in text for words in _TOO_DEEP):
+        return too_deep(where)
     if isinstance(error, duckdb.OutOfMemoryException):
         return StorageError(
             f"{where}: does not fit in the memory allowed ({one_line(error, 120)}); "

@@ -11,8 +11,8 @@ from cartcast.errors import DataError
 from cartcast.events import sniff
 from cartcast.events.csvfile import utf8_copy
 from cartcast.events.nested import flatten, json_schema, opened_text, structure_of, type_of
-from cartcast.events.read import Source, file_literal
-from cartcast.events.sql import literal
+from cartcast.events.read import Source
+from cartcast.events.sql import file_literal, literal
 from cartcast.events.tables import sampled
 
 __all__ = ["open_json"]
@@ -78,13 +78,13 @@ def _lines(path: Path, text: str) -> str:
         form = "array" if text[0] == "[" else "unstructured"
         return (
             f"(SELECT CAST(json AS VARCHAR) AS line FROM read_json_objects({file_literal(path)}, "
-            f"format = '{form}', maximum_object_size = {_LARGEST_LINE}))"
+            f"format = '{form}', hive_partitioning = false, maximum_object_size = {_LARGEST_LINE}))"
         )
     compression = "gzip" if sniff.is_gzip(path) else "none"
     return (
         f"(SELECT coalesce(line, '') AS line FROM read_csv({file_literal(path)}, "
         f"columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', "
-        f"header = false, auto_detect = false, "
+        f"header = false, auto_detect = false, hive_partitioning = false, "
         f"compression = '{compression}', max_line_size = {_LARGEST_LINE}, "
         f"buffer_size = {2 * _LARGEST_LINE}))"
     )

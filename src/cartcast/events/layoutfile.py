@@ -11,6 +11,7 @@ from cartcast.config import check_zone
 from cartcast.errors import DefinitionError, NotFoundError, did_you_mean
 from cartcast.events.layouts import EXTRA_TARGETS, ItemList, Layout, Value
 from cartcast.events.schema import COLUMNS, EVENT_TYPES
+from cartcast.yamlfile import read_yaml
 
 __all__ = ["from_mapping", "read_layout", "to_yaml"]
 
@@ -32,14 +33,9 @@ def read_layout(path: Path) -> Layout:
         NotFoundError: there is no such file.
         DefinitionError: it is not YAML or breaks a rule.
     """
-    import yaml
-
     if not path.is_file():
         raise NotFoundError(f"{path}: no such layout file; `cartcast layout FILE` proposes one.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise DefinitionError(f"{path}: must hold `name: value` lines, got {type(data).__name__}.")
     return from_mapping(data, str(path))

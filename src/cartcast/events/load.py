@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,15 +16,16 @@ from cartcast.config import DEFAULTS, check_zone
 from cartcast.errors import DataError, StorageError, UsageError
 from cartcast.events.clean import already_clean
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
-from cartcast.events.engine import connect, translate
+from cartcast.events.engine import connect, too_deep, translate
 from cartcast.events.layouts import Layout, find_layout
-from cartcast.events.log import Log, TemporaryFolder, log_from, write_metadata
+from cartcast.events.log import Log, log_from, write_metadata
 from cartcast.events.privacy import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
 from cartcast.events.sessionize import check_breaks
+from cartcast.scratch import ScratchFolder, scratch
 
 __all__ = ["Progress", "RejectedError", "load"]
 
@@ -105,17 +104,14 @@ def load(
     found = [e for s in sources for e in expand(s)]
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
-    keep = None
-    if folder is None:
-        keep = TemporaryFolder()
-        folder = keep.path
-    target = Path(folder)
+    keep = ScratchFolder() if folder is None else None
     if len(found) == 1 and orders is None:
         # A log that has passed the contract before is not cleaned again.
-        opened = already_clean(found[0], out, target, privacy, keep)
+        opened = already_clean(found[0], out, folder, privacy, keep)
         if opened is not None:
             _require_same(opened, zone, rates, str(found[0]))
             return opened
+    target = keep.path if keep is not None else Path(str(folder))
     places = _Places(
         Path(out) if out else target / "events.parquet",
         Path(rejects_out) if rejects_out else target / "rejects.parquet",
@@ -182,13 +178,8 @@ def _work(
     target: Path, memory: str | int | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     make_folder(target)
-    folder = Path(tempfile.mkdtemp(prefix=".cartcast-work-", dir=target))
-    con = connect(folder, memory)
-    try:
+    with scratch(target) as folder, connect(folder, memory) as con:
         yield con, folder
-    finally:
-        con.close()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -200,6 +191,8 @@ def _translated(work: Path, found: Sequence[Any]) -> Iterator[None]:
         first = str(found[0]) if isinstance(found[0], str | Path) else "events"
         shown = first if len(found) == 1 else f"{first} and {len(found) - 1} more"
         raise translate(error, shown) from error
+    except RecursionError as error:
+        raise too_deep(str(found[0])[:200]) from error
     except RuntimeError as error:
         if "interrupted" not in str(error).lower():
             raise
@@ -218,7 +211,7 @@ def _finished(
     cleaning: Cleaning,
     cleaned: Cleaned,
     places: _Places,
-    keep: TemporaryFolder | None,
+    keep: ScratchFolder | None,
     max_reject_share: float,
     write: Callable[[Path], None],
 ) -> Log:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,23 +14,16 @@ from cartcast.atomic import write_text
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
 from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metadata_text
-from cartcast.events.sql import literal
+from cartcast.events.sql import file_literal, literal, read_parquet
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding
+from cartcast.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Log", "TemporaryFolder", "log_from", "open_log", "read_metadata",
+__all__ = ["Log", "log_from", "open_log", "read_metadata",
            "write_metadata"]  # fmt: skip
-
-
-class TemporaryFolder:
-    """A folder that is removed when nothing refers to it any more, or when the process ends."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="cartcast-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -71,20 +61,26 @@ class Log:
     rates: Mapping[str, Any] | None = None
     sessions_made: Mapping[str, Any] | None = None
     # Keeps a temporary folder alive for as long as the log is used.
-    keep: TemporaryFolder | None = field(default=None, repr=False, compare=False)
+    keep: ScratchFolder | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files of the log: its own, or those of its folder in order."""
+        return sorted(self.path.glob("*.parquet")) if self.path.is_dir() else [self.path]
 
     def connect(self, memory: str | int | None = None) -> duckdb.DuckDBPyConnection:
         """Return a new engine connection with the events as the view `events`."""
         con = connect(memory=memory)
-        files = self.path / "*.parquet" if self.path.is_dir() else self.path
-        con.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet({literal(str(files))})")
+        con.execute(f"CREATE VIEW events AS SELECT * FROM {read_parquet(*self.files)}")
         return con
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the events, or some of their columns, as an Arrow table."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(self.path, columns=list(columns) if columns is not None else None)
+        # Readers of Parquet take `~` for a home folder.
+        path = self.path.absolute()
+        return pq.read_table(path, columns=list(columns) if columns is not None else None)
 
 
 _METADATA_FILE = "_cartcast.json"
@@ -108,7 +104,7 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     try:
         with duckdb.connect() as con:
             row = con.execute(
-                f"SELECT value FROM parquet_kv_metadata({literal(str(path))}) "
+                f"SELECT value FROM parquet_kv_metadata({file_literal(path)}) "
                 f"WHERE decode(key) = {literal(METADATA_KEY)}"
             ).fetchone()
     except duckdb.Error as error:
@@ -156,7 +152,7 @@ def log_from(
     path: Path,
     metadata: Mapping[str, Any],
     rejects: Path | None = None,
-    keep: TemporaryFolder | None = None,
+    keep: ScratchFolder | None = None,
 ) -> Log:
     """Return the log whose metadata are these."""
     beside = path.with_name("rejects.parquet") if metadata.get("rejects_beside") else None

@@ -21,6 +21,8 @@ from cartcast.events.sql import identifier, literal
 __all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
 
 _DEPTH = 8
+_DEEPEST = 40
+_NESTED = ("struct", "list", "array", "map", "union")
 _MOST = 4000
 """Columns that one nested value may open into; more is data in the place of names."""
 
@@ -39,8 +41,21 @@ def flatten(name: str, sql: str, kind: Any) -> dict[str, Cell]:
     A Parquet list that was written as `list.element` is a plain list.
     """
     found: dict[str, Cell] = {}
+    if _deeper(kind, _DEEPEST):
+        # No Parquet file holds it, and no column of ours is that deep.
+        return {name: Cell(f"CAST(to_json({sql}) AS VARCHAR)", "VARCHAR")}
     _flatten(found, name, sql, kind, 0)
     return found
+
+
+def _deeper(kind: Any, most: int) -> bool:
+    """Return whether a type is nested more than `most` levels deep."""
+    level = [kind]
+    for _ in range(most):
+        level = [c for k in level if k.id in _NESTED for _, c in k.children if hasattr(c, "id")]
+        if not level:
+            return False
+    return True
 
 
 def _flatten(found: dict[str, Cell], name: str, sql: str, kind: Any, depth: int) -> None:

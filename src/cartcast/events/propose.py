@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from cartcast.events.mapping import unrolled
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.references import matching, references
 from cartcast.events.schema import COLUMNS
+from cartcast.scratch import scratch
 
 __all__ = ["Proposal", "propose"]
 
@@ -58,7 +58,7 @@ def propose(source: Any, folder: Path | None = None) -> Proposal:
         DataError: it is empty or cannot be read.
     """
     first = next(iter(expand(source)))
-    with tempfile.TemporaryDirectory(prefix="cartcast-", dir=folder) as work:
+    with scratch(folder) as work:
         con = connect(Path(work))
         try:
             opened = open_source(con, first, Path(work))

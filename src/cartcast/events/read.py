@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
-import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +12,17 @@ from typing import Any
 import duckdb
 
 from cartcast.errors import DataError, NotFoundError
+from cartcast.events import packed, sniff
 from cartcast.events.feeds import names_beside, only_hits
 from cartcast.events.nested import Cell
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, read_parquet
 
 __all__ = [
     "CSV_SUFFIXES",
     "JSON_SUFFIXES",
     "Source",
     "expand",
-    "file_literal",
+    "kind_of_name",
     "open_source",
 ]
 
@@ -123,15 +121,6 @@ def _plain(cell: Cell) -> str:
     return f"CAST(to_json({cell.sql}) AS VARCHAR)" if cell.type is not None else cell.sql
 
 
-def file_literal(path: Path) -> str:
-    """Return a file's path as SQL for a reading function, which takes `*`, `?`, `[` for patterns.
-
-    >>> print(file_literal(Path("a*.csv")))
-    'a[*].csv'
-    """
-    return literal(re.sub(r"([*?\[])", r"[\1]", str(path)))
-
-
 def expand(source: Any) -> Iterator[Any]:
     """Yield the files of a path, folder or glob; anything else as it is.
 
@@ -142,15 +131,17 @@ def expand(source: Any) -> Iterator[Any]:
         yield source
         return
     text = str(source)
-    if "://" in text or "::" in text:
+    path = Path(text)
+    if ("://" in text or "::" in text) and not path.is_file():
         yield text
         return
-    path = Path(text)
     if path.is_dir():
         found = sorted(
             p
             for p in path.rglob("*")
-            if p.is_file() and not p.name.startswith((".", "_")) and _kind(p) != "unknown"
+            if p.is_file()
+            and not p.name.startswith((".", "_"))
+            and kind_of_name(p.name) != "unknown"
         )
         found = only_hits(found)
         if not found:
@@ -170,9 +161,14 @@ def expand(source: Any) -> Iterator[Any]:
         raise NotFoundError(f"{path}: no such file; check the path.")
 
 
-def _kind(path: Path) -> str:
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] in (".gz", ".gzip"):
+def kind_of_name(name: str) -> str:
+    """Return what the name of a file says of it: `csv`, `json`, `parquet`, `zip`, ...
+
+    >>> kind_of_name("a.csv.gz"), kind_of_name("a.b")
+    ('csv', 'unknown')
+    """
+    suffixes = [s.lower() for s in Path(name).suffixes]
+    if suffixes and suffixes[-1] in (".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd"):
         suffixes = suffixes[:-1]
     last = suffixes[-1] if suffixes else ""
     if last in CSV_SUFFIXES:
@@ -216,7 +212,7 @@ def open_source(
 
         return open_memory(con, source)
     text = str(source)
-    if "://" in text or "::" in text:
+    if ("://" in text or "::" in text) and not Path(text).is_file():
         from cartcast.events.databases import open_table
 
         return open_table(con, text, work)
@@ -225,13 +221,10 @@ def open_source(
         raise DataError(f"{path}: the file is empty; give a file with a header and rows.")
     if not os.access(path, os.R_OK):
         raise NotFoundError(f"{path}: cannot be read (permission); check its owner and mode.")
-    kind, shown = _kind(path), str(path)
+    path, name, shown = _opened(path, work)
+    kind = kind_of_name(name)
     with path.open("rb") as file:
         magic = file.read(16)
-    if magic[:4] == b"PK\x03\x04":
-        path, inner = _unzip(path, work)
-        kind, shown = _kind(Path(inner)), f"{shown}:{inner}"
-        magic = b""
     if magic[:4] == b"PAR1" or kind == "parquet":
         return _parquet(con, path, shown)
     if kind == "database":
@@ -247,40 +240,22 @@ def open_source(
     return open_csv(con, path, shown, work, separator, header, skip)
 
 
-def _unzip(path: Path, work: Path) -> tuple[Path, str]:
-    """Stream the one data file of a zip into `work`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = [
-                i
-                for i in archive.infolist()
-                if not i.is_dir()
-                and not Path(i.filename).name.startswith((".", "__MACOSX"))
-                and "__MACOSX" not in i.filename
-            ]
-            data = [
-                i
-                for i in files
-                if Path(i.filename).suffix.lower() != ".txt"
-                and _kind(Path(i.filename)) in ("csv", "json", "parquet")
-            ] or files
-            if len(data) != 1:
-                listed = ", ".join(i.filename for i in data[:5]) or "none"
-                raise DataError(
-                    f"{path}: must hold one data file, found {len(data)} ({listed}); unpack it and "
-                    "give the file."
-                )
-            member = data[0]
-            target = work / f"{len(list(work.iterdir()))}-{Path(member.filename).name}"
-            with archive.open(member) as packed, target.open("wb") as out:
-                shutil.copyfileobj(packed, out, 1 << 20)
-            if member.file_size == 0:
-                raise DataError(f"{path}:{member.filename}: the file is empty.")
-            return target, member.filename
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise DataError(
-            f"{path}: damaged or protected zip file ({error}); get it again."
-        ) from error
+def _opened(path: Path, work: Path) -> tuple[Path, str, str]:
+    """Return the path of what is inside a packed file, its name, and what to call it.
+
+    Text packed by gzip alone is left to the engine, once its size is known.
+    """
+    with path.open("rb") as file:
+        head = file.read(512)
+    form = packed.form_of(head)
+    if form is None:
+        return path, path.name, str(path)
+    if form == "gzip":
+        inner = sniff.head(path, 512)
+        if packed.form_of(inner) is None and not inner.startswith(b"PAR1"):
+            return path, path.name, str(path)
+    unpacked, name = packed.unpack(path, work)
+    return unpacked, name, f"{path}:{name}" if form == "zip" else str(path)
 
 
 def _parquet(con: duckdb.DuckDBPyConnection, path: Path, shown: str) -> Source:
@@ -288,7 +263,6 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: Path, shown: str) -> Source:
     from cartcast.events.tables import table_source
 
     try:
-        relation = f"read_parquet({file_literal(path)})"
-        return table_source(con, relation, shown, parquet=path)
+        return table_source(con, read_parquet(path), shown, parquet=path)
     except duckdb.Error as error:
         raise translate(error, shown) from error

@@ -26,6 +26,10 @@ from cartcast.findings import Finding
 __all__ = ["Read", "one_clock", "read_source", "read_sources", "require_columns"]
 
 
+MOST_COLUMNS = 2000
+"""Columns of a log: an export of GA4 opens into some 200."""
+
+
 @dataclass
 class Read:
     """Every source, opened and typed.
@@ -143,6 +147,11 @@ def _opened(
         header=[h for h in header if h],
         skip=layout.skip if layout else None,
     )
+    if len(source.cells) > MOST_COLUMNS:
+        raise DataError(
+            f"{source.name}: has {len(source.cells):,} columns, at most {MOST_COLUMNS:,} are read; "
+            "give those that a log needs."
+        )
     source, chosen, findings = choose(source, layout)
     source = unrolled(chosen, source)
     return source, resolve(chosen, source), findings

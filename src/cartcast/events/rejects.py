@@ -11,10 +11,11 @@ from cartcast.atomic import atomic_path
 from cartcast.events.csvfile import UnreadableTextError, open_quote
 from cartcast.events.read import Source
 from cartcast.events.rules import REASONS
-from cartcast.events.sql import literal
+from cartcast.events.sql import literal, place_literal
 from cartcast.events.staged import NO_ROWS, TYPED
 from cartcast.events.summed import counted
 from cartcast.findings import Finding, declare, finding
+from cartcast.spreadsheet import write_csv
 
 __all__ = [
     "REJECTED_ROWS",
@@ -269,12 +270,15 @@ def refusal(
 
 def write_rejects(con: duckdb.DuckDBPyConnection, sources: Sequence[str], path: Path) -> None:
     """Write the rejected rows: source, row, reason, column, value; CSV when the name says so."""
-    form = "csv, HEADER" if path.suffix.lower() == ".csv" else "parquet"
     files = ", ".join(f"({i}, {literal(name)})" for i, name in enumerate(sources))
     with atomic_path(path) as temporary:
-        con.execute(
-            f'COPY (SELECT name AS source, row, reason, "column", value '
+        rows = (
+            f'SELECT name AS source, row, reason, "column", value '
             f"FROM {REJECTED_ROWS} r JOIN (VALUES {files}) AS files(number, name) "
-            f"ON r.file = files.number ORDER BY r.file, row, seq) TO {literal(str(temporary))} "
-            f"(FORMAT {form}, USE_TMP_FILE false)"
+            f"ON r.file = files.number ORDER BY r.file, row, seq"
         )
+        if path.suffix.lower() == ".csv":
+            write_csv(con.execute(rows).to_arrow_reader(), temporary)
+        else:
+            place = place_literal(temporary)
+            con.execute(f"COPY ({rows}) TO {place} (FORMAT parquet, USE_TMP_FILE false)")

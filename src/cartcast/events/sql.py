@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-__all__ = ["bound", "identifier", "literal", "names", "snake_case", "unbound", "worked_out"]
+from cartcast.errors import UsageError
+
+__all__ = [
+    "bound",
+    "file_literal",
+    "identifier",
+    "literal",
+    "names",
+    "place_literal",
+    "read_parquet",
+    "snake_case",
+    "unbound",
+    "worked_out",
+]
 
 
 def identifier(name: str) -> str:
@@ -63,6 +78,49 @@ def worked_out(texts: Sequence[str]) -> tuple[list[str], list[str]]:
 
     read = [_BOUND.sub(name, text) for text in texts]
     return [f"{sql} AS {column}" for sql, column in found.items()], read
+
+
+def place_literal(path: Path | str) -> str:
+    """Return a path as SQL for a place that the engine writes to or opens, and never matches.
+
+    Nothing before the first slash is left to be read as a home folder (`~`) or a scheme.
+
+    >>> print(place_literal("out.parquet"), place_literal("~/a.csv"), place_literal("/a*.csv"))
+    './out.parquet' './~/a.csv' '/a*.csv'
+    """
+    text = str(path)
+    return literal(text if Path(text).is_absolute() else f"./{text}")
+
+
+def file_literal(path: Path | str) -> str:
+    """Return one file's path as SQL for a reading function, which takes `*`, `?`, `[` for patterns.
+
+    Raises:
+        UsageError: the path holds a pattern's sign and a backslash, which no engine's pattern can
+            name.
+
+    >>> print(file_literal("/a*.csv"))
+    '/a[*].csv'
+    """
+    text = str(path)
+    if os.sep == "/" and "\\" in text and re.search(r"[*?\[]", text):
+        raise UsageError(f"{text}: the name holds a backslash and one of * ? [; rename it.")
+    return re.sub(r"([*?\[])", r"[\1]", place_literal(text))
+
+
+def read_parquet(*paths: Path | str, numbered: bool = False, named: bool = False) -> str:
+    """Return SQL of the rows of Parquet files, by their own names and with their own columns.
+
+    Folders named like `month=3` add no columns. `numbered` adds `file_row_number`,
+    `named` adds `filename`.
+
+    >>> print(read_parquet("/a[1].parquet"))
+    read_parquet(['/a[[]1].parquet'], hive_partitioning = false)
+    """
+    files = ", ".join(file_literal(p) for p in paths)
+    more = ", file_row_number = true" if numbered else ""
+    more += ", filename = true" if named else ""
+    return f"read_parquet([{files}], hive_partitioning = false{more})"
 
 
 def names(columns: Iterable[str]) -> str:

@@ -24,7 +24,14 @@ from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
 from cartcast.events.rules import Rule, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
-from cartcast.events.sql import identifier, literal, unbound, worked_out
+from cartcast.events.sql import (
+    identifier,
+    literal,
+    place_literal,
+    read_parquet,
+    unbound,
+    worked_out,
+)
 from cartcast.events.values import Mapped
 
 __all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source"]
@@ -136,7 +143,7 @@ class Stage:
         if len(places) == 1:
             number = places[0] + self.first
             return f"(SELECT *, {number} AS __file FROM {self.sources[places[0]].relation})"
-        files = [self.sources[p].path for p in places]
+        files = [path for p in places if (path := self.sources[p].path) is not None]
         numbers = " ".join(
             f"WHEN {literal(str(path))} THEN {place + self.first}"
             for place, path in zip(places, files, strict=True)
@@ -144,12 +151,11 @@ class Stage:
         return _scan(files, f", CASE filename {numbers} END AS __file")
 
 
-def _scan(files: Sequence[Path | None], more: str) -> str:
+def _scan(files: Sequence[Path], more: str) -> str:
     # Columns of our own never bear these names: they begin with two underscores.
-    listed = ", ".join(literal(str(path)) for path in files)
     return (
         f"(SELECT * EXCLUDE (file_row_number, filename), file_row_number AS __at{more} "
-        f"FROM read_parquet([{listed}], file_row_number = true, filename = true))"
+        f"FROM {read_parquet(*files, numbered=True, named=True)})"
     )
 
 
@@ -198,7 +204,7 @@ def stage_source(
     try:
         with keeping_order(con):
             con.execute(
-                f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw, "
+                f"COPY ({sql}) TO {place_literal(path)} (FORMAT parquet, COMPRESSION lz4_raw, "
                 "ROW_GROUP_SIZE 122880)"
             )
     except duckdb.Error as error:

@@ -9,8 +9,8 @@ import duckdb
 
 from cartcast.errors import DataError, UsageError
 from cartcast.events.nested import Cell, flatten, opened_text
-from cartcast.events.read import Source, file_literal
-from cartcast.events.sql import identifier
+from cartcast.events.read import Source
+from cartcast.events.sql import identifier, read_parquet
 
 __all__ = ["open_memory", "sampled", "table_source"]
 
@@ -34,7 +34,7 @@ def table_source(
     positioned = parquet is not None and "file_row_number" not in map(str.lower, described.columns)
     if positioned and parquet is not None:
         selected.append("file_row_number AS row_at")
-        relation = f"read_parquet({file_literal(parquet)}, file_row_number = true)"
+        relation = read_parquet(parquet, numbered=True)
     inner = f"(SELECT {', '.join(selected)} FROM {relation})"
     sample = sampled(con, inner, cells)
     opened, columns = opened_text(con, inner, cells, sample)

@@ -13,7 +13,7 @@ from cartcast.events.engine import keeping_order
 from cartcast.events.lookup import look_up
 from cartcast.events.money import SOLD
 from cartcast.events.schema import METADATA_KEY, metadata_text
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier, literal, place_literal
 from cartcast.events.zones import offset_sql
 
 __all__ = ["FORM", "canonical_sql", "flags", "write_events"]
@@ -38,7 +38,7 @@ def write_events(
     text = literal(metadata_text(metadata))
     with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
-            f"COPY ({canonical}) TO {literal(str(temporary))} ({FORM}, KV_METADATA "
+            f"COPY ({canonical}) TO {place_literal(temporary)} ({FORM}, KV_METADATA "
             f"{{{METADATA_KEY}: {text}}})"
         )
 

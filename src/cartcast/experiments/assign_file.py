@@ -8,9 +8,10 @@ import numpy as np
 
 from cartcast.atomic import atomic_path
 from cartcast.errors import UsageError
-from cartcast.events.sql import identifier, literal
+from cartcast.events.sql import identifier
 from cartcast.experiments.allocation import Allocation
 from cartcast.experiments.units import open_units
+from cartcast.spreadsheet import write_csv
 
 __all__ = ["assign_file"]
 
@@ -27,9 +28,9 @@ def assign_file(
         DataError: there is no such column.
     """
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    kind = {".csv": "csv, HEADER", ".parquet": "parquet"}.get(Path(out).suffix)
-    if kind is None:
+    if Path(out).suffix not in (".csv", ".parquet"):
         raise UsageError(f"{out}: write a .csv or .parquet file.")
     with open_units(units, arm=column) as table:
         ids = table.connection.execute(
@@ -40,11 +41,11 @@ def assign_file(
         inside = place >= 0
         arms = np.array(allocation.arms, dtype=object)[place[inside]]
         assigned = ids.filter(pa.array(inside)).append_column("arm", pa.array(arms, pa.string()))
-        table.connection.register("assigned", assigned)
         with atomic_path(out) as temporary:
-            table.connection.execute(
-                f"COPY assigned TO {literal(str(temporary))} (FORMAT {kind}, USE_TMP_FILE false)"
-            )
+            if Path(out).suffix == ".csv":
+                write_csv(assigned.to_reader(), temporary)
+            else:
+                pq.write_table(assigned, temporary)
     counts = np.bincount(place[inside], minlength=len(allocation.arms))
     found = {a: int(n) for a, n in zip(allocation.arms, counts, strict=True)}
     return {**found, "none": int((~inside).sum())}

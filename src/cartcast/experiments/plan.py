@@ -14,6 +14,7 @@ from cartcast.experiments.bayes import FLAT, Prior
 from cartcast.experiments.corrections import CORRECTIONS
 from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Ratio
 from cartcast.experiments.quantities import Quantity
+from cartcast.yamlfile import read_yaml
 
 __all__ = ["Plan", "plan_from", "read_plan"]
 
@@ -109,15 +110,10 @@ def read_plan(path: Path | str, name: str | None = None) -> Plan:
         NotFoundError: there is no such file or experiment.
         DefinitionError: it is not a plan.
     """
-    import yaml
-
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"{path}: no such plan.")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise DefinitionError(f"{path}: must hold `name: value` lines.")
     if "experiments" in data:

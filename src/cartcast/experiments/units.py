@@ -18,7 +18,7 @@ import numpy as np
 
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.engine import connect, translate
-from cartcast.events.sql import identifier, literal, names
+from cartcast.events.sql import file_literal, identifier, literal, names, read_parquet
 from cartcast.experiments.metrics import UNITS
 from cartcast.experiments.moments import Moments
 
@@ -206,12 +206,11 @@ def open_units(
             path = Path(source)
             if not path.is_file():
                 raise NotFoundError(f"{path}: no such table of units.")
-            readers = {".parquet": "read_parquet", ".csv": "read_csv", ".gz": "read_csv"}
-            if path.suffix not in readers:
+            if path.suffix not in (".parquet", ".csv", ".gz"):
                 raise UsageError(f"{path}: a table of units is a .parquet or .csv file.")
-            con.execute(
-                f"CREATE VIEW units AS SELECT * FROM {readers[path.suffix]}({literal(str(path))})"
-            )
+            as_csv = f"read_csv({file_literal(path)}, hive_partitioning = false)"
+            rows = read_parquet(path) if path.suffix == ".parquet" else as_csv
+            con.execute(f"CREATE VIEW units AS SELECT * FROM {rows}")
         else:
             con.register("units", source)
         columns = tuple(r[0] for r in con.execute("DESCRIBE units").fetchall())

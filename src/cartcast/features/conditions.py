@@ -19,6 +19,7 @@ from cartcast.features.declared import (
     require_name,
     require_number,
 )
+from cartcast.yamlfile import DEEPEST
 
 if TYPE_CHECKING:
     from cartcast.features.build import Builder
@@ -294,9 +295,16 @@ class Or(_Several):
         return builder.combine(self.conditions, every=False)
 
 
+def _depth(condition: object) -> int:
+    inner = getattr(condition, "conditions", None) or (getattr(condition, "condition", None),)
+    return 1 + max((_depth(c) for c in inner if isinstance(c, Condition)), default=0)
+
+
 def _check_conditions(what: str, conditions: tuple[object, ...]) -> None:
     for c in conditions:
         if not isinstance(c, Condition):
             raise DefinitionError(
                 f"{what}: needs a condition such as Eq('event_type', 'search'), got {c!r}."
             )
+        if _depth(c) >= DEEPEST:
+            raise DefinitionError(f"{what}: conditions are nested at most {DEEPEST} deep.")

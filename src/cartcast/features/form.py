@@ -28,6 +28,7 @@ from cartcast.features import algebra, conditions, expressions, reductions, timi
 from cartcast.features.algebra import Feature
 from cartcast.features.conditions import And, Condition, Eq, In
 from cartcast.features.expressions import Expression
+from cartcast.yamlfile import DEEPEST, read_yaml, require_bounded
 
 if TYPE_CHECKING:
     from cartcast.features.featureset import FeatureSet
@@ -92,11 +93,9 @@ def from_yaml(source: Path | str) -> FeatureSet:
     path = Path(source)
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file; see `cartcast features --set usual --yaml`.")
+    data = read_yaml(path, _Loader)
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 (a SafeLoader)
         return parse(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except DefinitionError as error:
         raise DefinitionError(f"{path}: {error}") from error
 
@@ -109,6 +108,7 @@ def parse(data: Any) -> FeatureSet:
     """
     from cartcast.features.featureset import FeatureSet
 
+    require_bounded(data, "features")
     if not isinstance(data, Mapping) or not isinstance(data.get("features"), Mapping):
         raise DefinitionError("needs `features:` and below it `name: {definition}` lines.")
     if extra := set(data) - {"features"}:
@@ -134,6 +134,8 @@ class _Reader:
         if name in self._open:
             round_ = " -> ".join([*self._open[self._open.index(name) :], name])
             raise DefinitionError(f"features are defined in a cycle: {round_}.")
+        if len(self._open) >= DEEPEST:
+            raise DefinitionError(f"features are defined through more than {DEEPEST} others.")
         self._open.append(name)
         try:
             self._done[name] = self._feature(self._definitions[name])

@@ -155,6 +155,7 @@ def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) 
     By time where the source has a calendar, else by session; ties by event_order, then as read.
     """
     from cartcast.events.engine import connect
+    from cartcast.events.sql import place_literal, read_parquet
 
     out = folder / "sorted.parquet"
     calendar = source.clock in ("time", "day")
@@ -166,7 +167,7 @@ def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) 
         if isinstance(source.data, Path):
             con.execute(
                 "CREATE VIEW log AS SELECT *, row_number() OVER () AS __row FROM "
-                f"read_parquet('{str(source.data).replace(chr(39), chr(39) * 2)}')"
+                f"{read_parquet(source.data)}"
             )
         else:
             assert isinstance(source.data, pa.Table)
@@ -174,6 +175,6 @@ def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) 
             con.register("log", numbered)
         con.execute(
             f"COPY (SELECT * EXCLUDE (__row) FROM log ORDER BY {order}, __row) "
-            f"TO '{str(out).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)"
+            f"TO {place_literal(out)} (FORMAT parquet)"
         )
     return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
 from cartcast.features.timing import SESSION_START, SessionStart
 from cartcast.features.write import write_batches
+from cartcast.scratch import scratch
 
 if TYPE_CHECKING:
     from cartcast.features.featureset import FeatureSet
@@ -53,8 +53,8 @@ def replay(
         return spark.replay(features, events, moments(at), out, progress)
     if engine != "duckdb":
         raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
-        plan = _Plan(features, events, at, memory, threads, Path(folder), progress, session_gap)
+    with scratch() as folder:
+        plan = _Plan(features, events, at, memory, threads, folder, progress, session_gap)
         if out is None:
             return plan.run(plan.table)
         with atomic_path(out) as temporary:
@@ -71,8 +71,8 @@ def batches(
     session_gap: float | None,
 ) -> Iterator[pa.RecordBatch]:
     """Run `FeatureSet.batches`; see there."""
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as folder:
-        plan = _Plan(features, events, at, memory, threads, Path(folder), None, session_gap)
+    with scratch() as folder:
+        plan = _Plan(features, events, at, memory, threads, folder, None, session_gap)
         yield from plan.batches()
 
 

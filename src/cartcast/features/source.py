@@ -186,6 +186,8 @@ def _to_arrow(events: Any) -> pa.Table:
 def _from_file(path: Path, own: bool) -> Source:
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the path.")
+    # Readers of Parquet take `~` for a home folder.
+    path = path.absolute()
     try:
         with pq.ParquetFile(path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from cartcast.explain.predict import says
 from cartcast.reading import read_as
 from cartcast.rows import read_table, typed
 from cartcast.score import Scorer, load_scorer
+from cartcast.scratch import scratch
 
 __all__ = ["Reasons", "explain_run", "explain_sessions"]
 
@@ -143,7 +143,7 @@ def _features(
             raise DataError(f"the table has no column {missing[0]!r}, which is read.{known}")
         X = typed(table, names, categorical).reset_index(drop=True)
         return X, pd.Series(range(1, len(X) + 1))
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+    with scratch() as work:
         log = read_as(
             scorer.run, scorer.features, given, work, layout=layout, rates=rates_from(rates)
         )

@@ -42,6 +42,10 @@ STEPS: tuple[Step, ...] = tuple(
 """The usual funnel of a shop; steps that a log never has are left out."""
 
 
+MOST_STEPS = 50
+"""Steps of a funnel: more cannot be read, and each is a query over the one before."""
+
+
 def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
     """Return steps from `view_item` (an event type) or `column=value` words.
 
@@ -53,6 +57,8 @@ def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
     """
     if not words:
         raise UsageError("a funnel needs at least one step, such as view_item,purchase.")
+    if len(words) > MOST_STEPS:
+        raise UsageError(f"a funnel has at most {MOST_STEPS} steps, got {len(words)}.")
     steps = []
     for word in words:
         column, equals, value = word.strip().partition("=")

@@ -21,7 +21,7 @@ def is_clean(path: Path | str) -> bool:
     if path.suffix != ".parquet" or not path.is_file():
         return False
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = pq.read_schema(path.absolute()).metadata or {}
     except pa.ArrowInvalid:
         return False
     return METADATA_KEY.encode() in metadata

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
-from cartcast.events.sql import literal
+from cartcast.events.sql import literal, place_literal, read_parquet
 from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened, quoted
 
@@ -71,7 +71,7 @@ def write_sessions(log: Any, out: Path | str) -> Path:
             source.connection.execute(
                 f"COPY (SELECT s.*, v.visitor_code, t.steps FROM sessions s "
                 "JOIN codes v USING (visitor) LEFT JOIN stepped t USING (session_id)) TO "
-                f"{literal(str(temporary))} (FORMAT parquet, USE_TMP_FILE false, "
+                f"{place_literal(temporary)} (FORMAT parquet, USE_TMP_FILE false, "
                 f"KV_METADATA {{{METADATA_KEY}: {literal(json.dumps(told))}}})"
             )
     return out
@@ -112,10 +112,10 @@ def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[s
         if not path.is_file():
             raise NotFoundError(f"{path}: no such session table; it is made again from the log.")
         try:
-            names = pq.read_schema(path).names
+            names = pq.read_schema(path.absolute()).names
         except pa.ArrowInvalid as error:
             raise DataError(f"{path}: not a Parquet file; delete it, it is made again.") from error
-        source.connection.read_parquet(str(path)).create_view("sessions")
+        source.connection.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
         return tuple(names)
     source.connection.execute(f"CREATE OR REPLACE TEMP TABLE sessions AS {_sessions_sql(source)}")
     return tuple(c[0] for c in source.connection.execute("DESCRIBE sessions").fetchall())

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
+from cartcast.events.sql import read_parquet
 from cartcast.findings import Finding
 
 __all__ = ["Slice", "Source", "opened", "quoted"]
@@ -161,10 +162,10 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> pa.Schema:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such log; make one with `cartcast validate FILE`.")
     try:
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(path.absolute())
     except pa.ArrowInvalid as error:
         raise DataError(
             f"{path}: not a Parquet file; clean it with `cartcast validate`."
         ) from error
-    connection.read_parquet(str(path)).create_view("events")
+    connection.execute(f"CREATE VIEW events AS FROM {read_parquet(path)}")
     return schema

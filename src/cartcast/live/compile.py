@@ -12,21 +12,24 @@ import hashlib
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cartcast.atomic import atomic_folder
 from cartcast.errors import NotTrustedError, StorageError
+from cartcast.models.persist import read_recorded
+from cartcast.scratch import ScratchFolder
 
 __all__ = ["compile_run", "ensure_compiled", "read_compiled"]
 
 SCHEMA = 1
 FOLDER = "live"
+_PASSING = ScratchFolder()
+"""Where a run cannot be written: made only then, and gone with the process."""
 
 
 def ensure_compiled(run_dir: Path, manifest: str) -> Path:
@@ -39,10 +42,11 @@ def ensure_compiled(run_dir: Path, manifest: str) -> Path:
         StorageError: it could not be made.
     """
     folder = run_dir / FOLDER
-    if folder.is_dir() and read_compiled(folder)["manifest"] == manifest:
+    if folder.is_dir() and read_compiled(folder).meta["manifest"] == manifest:
         return folder
     name = f"{FOLDER}-{manifest[:12]}"
-    for parent in (run_dir, Path(tempfile.mkdtemp(prefix="cartcast-live-"))):
+    for place in (run_dir, None):
+        parent = _PASSING.path if place is None else place
         out = parent / (FOLDER if not folder.exists() and parent == run_dir else name)
         if out.is_dir():
             return out
@@ -58,22 +62,54 @@ def ensure_compiled(run_dir: Path, manifest: str) -> Path:
     raise StorageError(f"{run_dir}: its models could not be compiled for live use: {last[:200]}")
 
 
-def read_compiled(folder: Path) -> dict[str, Any]:
-    """Return `live.json`, after checking the hashes of the files beside it.
+class Compiled(NamedTuple):
+    """What `live.json` says, and the files beside it by name, whose hashes were checked."""
+
+    meta: dict[str, Any]
+    files: dict[str, bytes]
+
+
+def read_compiled(folder: Path) -> Compiled:
+    """Return `live.json` and the files beside it, each read once and checked.
 
     Raises:
         NotTrustedError: a file is not the recorded one.
     """
     try:
         meta: dict[str, Any] = json.loads((folder / "live.json").read_text(encoding="utf-8"))
-        for name, recorded in meta["files"].items():
-            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != recorded:
-                raise NotTrustedError(f"{folder / name}: changed; remove {folder} to make it anew.")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = {n: read_recorded(folder, n, told) for n, told in meta["files"].items()}
+        _require_constants(meta)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise NotTrustedError(f"{folder}: damaged ({error}); remove it to make it anew.") from error
     if meta.get("schema") != SCHEMA:
         raise NotTrustedError(f"{folder}: of schema {meta.get('schema')}; remove it to renew it.")
-    return meta
+    return Compiled(meta, files)
+
+
+def _require_constants(meta: Mapping[str, Any]) -> None:
+    """Check the numbers of `live.json`: of the amount, and of the segments.
+
+    Raises:
+        ValueError, KeyError, TypeError: one is not there, or no number.
+    """
+    if (amount := meta.get("amount")) is not None:
+        numbers = [amount["mean"]] if "mean" in amount else [amount["smearing"]]
+        _floats(numbers, (1,))
+    if (told := meta.get("segments")) is None:
+        return
+    read = [*told["counts"], *told["shares"]]
+    values = sum(len(v) for v in told["categories"].values())
+    _floats(told["centres"], (len(told["centres"]), len(read) + values))
+    _floats([told["fill"][n] for n in read], (len(read),))
+    _floats([told["count_weight"], told["share_weight"]], (2,))
+    for name in ("centre", "spread"):
+        _floats(list(told[name].values()), (len(told[name]),))
+
+
+def _floats(values: Any, shape: tuple[int, ...]) -> None:
+    found = np.array(values, dtype=np.float64)
+    if found.shape != shape or not np.isfinite(found).all():
+        raise ValueError(f"numbers of shape {found.shape}, not {shape}, or not finite")
 
 
 def compile_run(run_dir: Path, out: Path) -> None:

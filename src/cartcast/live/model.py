@@ -25,8 +25,9 @@ from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
-from cartcast.models.arrays import read_files
+from cartcast.models.arrays import arrays_from
 from cartcast.reading import reading_of, reads_money
+from cartcast.yamlfile import parse_yaml
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -344,7 +345,7 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         UsageError: the run has no events to fold, or its champion is no probability or reads
             no features.
     """
-    from cartcast.models.persist import verify
+    from cartcast.models.persist import read_verified
     from cartcast.registry import read_run
 
     run = read_run(run_dir)
@@ -368,12 +369,12 @@ def load_scorer(run_dir: Path) -> ModelScorer:
             f"{run_dir}: trained with feature set {run['features']['fingerprint'][:12]}, this "
             f"version of Cartcast makes {features.fingerprint[:12]} of it; train again."
         )
-    recorded = verify(run_dir / "model", run["model_manifest"])
+    files = read_verified(run_dir / "model", run["model_manifest"]).files
     folder = ensure_compiled(run_dir, run["model_manifest"])
-    compiled = read_compiled(folder)
+    compiled, own = read_compiled(folder)
     text = features.program.text
-    if "champion.arrays/arrays.json" in recorded["files"]:
-        arrays = read_files(run_dir / "model" / "champion.arrays")
+    if "champion.arrays/arrays.json" in files:
+        arrays = arrays_from(files, "champion.arrays", f"{run_dir}/model/champion.arrays")
         champion: Any = bind(*arrays, features.names, text)
     else:
         from cartcast.live.slow import SlowModel
@@ -384,7 +385,7 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         if "mean" in constants:
             amount = (None, constants["mean"])
         else:
-            found = read_files(folder / "amount.arrays")
+            found = arrays_from(own, "amount.arrays", f"{folder}/amount.arrays")
             amount = (RowModel(*found, features.names, text), constants["smearing"])
     segments = None
     if (told := compiled.get("segments")) is not None:
@@ -394,8 +395,6 @@ def load_scorer(run_dir: Path) -> ModelScorer:
 
 
 def _declared(text: str) -> FeatureSet:
-    import yaml
-
     from cartcast.features.form import parse
 
-    return parse(yaml.safe_load(text))
+    return parse(parse_yaml(text, "the run's features"))

@@ -8,7 +8,6 @@ Chronon's online/offline consistency: mismatches, missing and extra rows, size o
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
 from cartcast.reading import read_as, require_same
+from cartcast.scratch import scratch
 
 __all__ = ["TOLERANCE", "Difference", "Parity", "parity", "require_parity"]
 
@@ -153,7 +153,7 @@ def parity(
     """
     say = progress or _silent
     scorer = load_scorer(run_dir)
-    with tempfile.TemporaryDirectory(prefix="cartcast-parity-") as work:
+    with scratch() as work:
         if len(sources) == 1 and isinstance(sources[0], events.Log):
             log = sources[0]
             require_same(log, scorer.run, scorer.features)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,16 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError, NotFoundError, NotTrustedError
 from cartcast.models.prior import to_prevalence
 
-__all__ = ["SCHEMA", "BlendArrays", "TreeArrays", "parts_of", "read_arrays", "read_files"]
+__all__ = [
+    "SCHEMA",
+    "BlendArrays",
+    "TreeArrays",
+    "arrays_from",
+    "model_of",
+    "parts_of",
+    "read_arrays",
+    "read_files",
+]
 
 Floats = NDArray[np.float64]
 
@@ -177,7 +189,13 @@ def read_arrays(folder: Path | str) -> TreeArrays | BlendArrays:
         NotFoundError: the files are not there.
         NotTrustedError: they are damaged or of another schema.
     """
-    meta, arrays = read_files(Path(folder))
+    return model_of(*read_files(Path(folder)))
+
+
+def model_of(
+    meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> TreeArrays | BlendArrays:
+    """Return an exported model, one or a blend, from what its files hold."""
     if "members" not in meta:
         return TreeArrays(meta, arrays)
     return BlendArrays(meta, tuple(TreeArrays(m, a) for m, a in parts_of(meta, arrays)))
@@ -201,17 +219,36 @@ def read_files(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         NotFoundError: they are not there.
         NotTrustedError: they are damaged or of another schema.
     """
-    meta_path, npz_path = folder / "arrays.json", folder / "arrays.npz"
-    if not (meta_path.is_file() and npz_path.is_file()):
+    names = ("arrays.json", "arrays.npz")
+    if not all((folder / name).is_file() for name in names):
         raise NotFoundError(f"{folder}: no exported arrays here; train or export again.")
+    return arrays_from({n: (folder / n).read_bytes() for n in names}, "", str(folder))
+
+
+def arrays_from(
+    files: Mapping[str, bytes], inside: str, where: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the two files of an exported model from their bytes, once they are found sound.
+
+    Raises:
+        NotTrustedError: they are damaged, of another schema, or hold what would not end.
+    """
+    from cartcast.models.structure import require_arrays, require_room
+
+    place = f"{inside}/" if inside else ""
     try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
-        with np.load(npz_path, allow_pickle=False) as stored:
+        meta = json.loads(files[f"{place}arrays.json"])
+        data = files[f"{place}arrays.npz"]
+        require_room(data, where)
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, KeyError) as error:
-        raise NotTrustedError(f"{folder}: exported arrays are damaged: {error}.") from error
-    if meta.get("schema") != SCHEMA:
-        raise NotTrustedError(f"{folder}: arrays of schema {meta.get('schema')}, not {SCHEMA}.")
+    except (ValueError, OSError, KeyError, EOFError, BadZipFile, zlib.error, RecursionError,
+            MemoryError, TypeError) as error:  # fmt: skip
+        raise NotTrustedError(f"{where}: exported arrays are damaged: {error}.") from error
+    if not isinstance(meta, dict) or meta.get("schema") != SCHEMA:
+        told = meta.get("schema") if isinstance(meta, dict) else None
+        raise NotTrustedError(f"{where}: arrays of schema {told}, not {SCHEMA}.")
+    require_arrays(meta, arrays, where)
     return meta, arrays
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cartcast import __version__
 from cartcast.atomic import atomic_folder
@@ -20,7 +20,8 @@ from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 if TYPE_CHECKING:
     from cartcast.models.arrays import BlendArrays, TreeArrays
 
-__all__ = ["TRUSTED", "load", "load_all", "load_arrays", "save", "save_all", "verify"]
+__all__ = ["TRUSTED", "load", "load_all", "load_arrays", "read_recorded", "read_verified",
+           "save", "save_all", "verify"]  # fmt: skip
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -98,8 +99,20 @@ def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+class Verified(NamedTuple):
+    """The manifest of a folder, and its files by name: the very bytes whose hashes were checked."""
+
+    manifest: dict[str, Any]
+    files: dict[str, bytes]
+
+
 def verify(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
-    """Check every file against its recorded hash and return the manifest.
+    """Check every file against its recorded hash and return the manifest; see `read_verified`."""
+    return read_verified(folder, manifest).manifest
+
+
+def read_verified(folder: Path | str, manifest: str | None = None) -> Verified:
+    """Return the files of a folder, each read once, and checked against its recorded hash.
 
     `manifest` is the hash that `save_all` returned; None checks the files against the manifest
     that lies beside them, which finds damage but not a deliberate exchange.
@@ -120,18 +133,36 @@ def verify(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
         files: dict[str, str] = recorded["files"]
     except (ValueError, KeyError, TypeError) as error:
         raise NotTrustedError(f"{path}: is damaged; restore it or train again.") from error
-    for name, expected in files.items():
-        if not (folder / name).is_file():
-            raise NotTrustedError(f"{folder / name}: is recorded but missing; restore it.")
-        if _sha256(folder / name) != expected:
-            raise NotTrustedError(
-                f"{folder / name}: its SHA-256 is not the recorded one; restore it or train again."
-            )
+    read = {name: read_recorded(folder, name, expected) for name, expected in files.items()}
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     added = sorted(present - set(files) - {MANIFEST})
     if added:
         raise NotTrustedError(f"{folder / added[0]}: is not recorded in the manifest; remove it.")
-    return recorded
+    if not all(f"{name}.skops" in files for name in recorded["models"]):
+        raise NotTrustedError(f"{path}: names a model that has no file; train again.")
+    return Verified(recorded, read)
+
+
+def read_recorded(folder: Path, name: str, expected: str) -> bytes:
+    """Return a file of `folder` by its recorded name, once its SHA-256 is the recorded one.
+
+    Raises:
+        NotTrustedError: the name leads out of the folder; it is missing, or another.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or name.startswith("/") or "\\" in name or ":" in name:
+        raise NotTrustedError(f"{folder}: records {name!r}, which is no name inside of it.")
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise NotTrustedError(f"{path}: is a link that leads out of its folder; remove it.")
+    if not path.is_file():
+        raise NotTrustedError(f"{path}: is recorded but missing; restore it.")
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise NotTrustedError(
+            f"{path}: its SHA-256 is not the recorded one; restore it or train again."
+        )
+    return data
 
 
 def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
@@ -141,8 +172,10 @@ def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
         NotFoundError, NotTrustedError: as `verify`; or a file holds a type not in `TRUSTED`.
     """
     folder = Path(folder)
-    recorded = verify(folder, manifest)
-    return {name: _load(folder / f"{name}.skops") for name in recorded["models"]}
+    recorded, files = read_verified(folder, manifest)
+    return {
+        name: _load(folder / f"{name}.skops", files[f"{name}.skops"]) for name in recorded["models"]
+    }
 
 
 def load_arrays(
@@ -153,12 +186,13 @@ def load_arrays(
     Raises:
         NotFoundError, NotTrustedError: as `verify`.
     """
-    from cartcast.models.arrays import read_arrays
+    from cartcast.models.arrays import arrays_from, model_of
 
-    recorded = verify(folder, manifest)
-    if f"{name}.arrays/arrays.json" not in recorded["files"]:
+    files = read_verified(folder, manifest).files
+    inside = f"{name}.arrays"
+    if f"{inside}/arrays.json" not in files:
         return None
-    return read_arrays(Path(folder) / f"{name}.arrays")
+    return model_of(*arrays_from(files, inside, f"{folder}/{inside}"))
 
 
 def save(model: Any, folder: Path | str) -> str:
@@ -178,18 +212,29 @@ def load(folder: Path | str, manifest: str | None = None) -> Any:
     return models["model"]
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, data: bytes | None = None) -> Any:
     import zipfile
+    import zlib
 
     import skops.io
+    from lightgbm.basic import LightGBMError
 
+    from cartcast.models.structure import require_model, require_schema
+
+    data = path.read_bytes() if data is None else data
     try:
-        found = set(skops.io.get_untrusted_types(file=path))
+        require_schema(data, str(path))
+        found = set(skops.io.get_untrusted_types(data=data))
         foreign = sorted(found - TRUSTED)
         if foreign:
             raise NotTrustedError(f"{path}: holds the type {foreign[0]}, which is not trusted.")
-        return skops.io.load(path, trusted=sorted(found))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        model = skops.io.loads(data, trusted=sorted(found))
+        require_model(model, str(path))
+        return model
+    except (
+        zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, IndexError,
+        RecursionError, OverflowError, MemoryError, EOFError, LightGBMError,
+    ) as error:  # fmt: skip
         raise NotTrustedError(f"{path}: is no readable model file: {error}.") from error
 
 

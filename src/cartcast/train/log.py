@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.reading import recorded
 from cartcast.rows import from_log
+from cartcast.scratch import scratch
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
 from cartcast.train.answer import answer
@@ -45,7 +45,7 @@ def train_log(
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
-    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+    with scratch() as work:
         with steps("reading the log"):
             log = events.load(
                 *sources,

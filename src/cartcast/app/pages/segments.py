@@ -120,6 +120,7 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
     from sklearn.preprocessing import StandardScaler
 
     from cartcast import events
+    from cartcast.events.sql import read_parquet
     from cartcast.score import load_scorer
 
     scorer = load_scorer(Path(run_dir))
@@ -141,7 +142,7 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
     else:
         out["x"] = out["y"] = np.nan
     with log.connect() as con:
-        con.read_parquet(f"{folder}/sessions.parquet").create_view("sessions")
+        con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(f'{folder}/sessions.parquet')}")
         who = con.execute(
             "SELECT session_id, visitor AS visitor_id, start, events FROM sessions"
         ).df()

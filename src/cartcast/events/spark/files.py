@@ -34,7 +34,7 @@ from cartcast.events.rules import Rule
 from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.links import LINKED, PAIRS, Links
 from cartcast.events.spark.pieces import Piece, files_of, object_in, split, working
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal
 from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Asked, Part, counted, tallying
 from cartcast.findings import Finding
@@ -135,7 +135,7 @@ def _quiet(what: str, share: float | None) -> None:
 def _rejected(con: duckdb.DuckDBPyConnection, folder: Path, number: int) -> Iterator[Piece]:
     """Yield the rejects of a file, if it has any."""
     path = folder / "rejects.parquet"
-    con.execute(f"COPY {REJECTED_ROWS} TO {literal(str(path))} (FORMAT parquet)")
+    con.execute(f"COPY {REJECTED_ROWS} TO {place_literal(path)} (FORMAT parquet)")
     if con.execute(f"SELECT count(*) FROM {REJECTED_ROWS}").fetchone() != (0,):
         yield from files_of(path, number, "rejects")
 

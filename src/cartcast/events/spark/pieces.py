@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ import pyarrow as pa
 
 from cartcast.errors import CartcastError
 from cartcast.events.engine import connect, translate
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal, read_parquet
+from cartcast.scratch import scratch
 
 __all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "run", "split",
            "working", "written"]  # fmt: skip
@@ -105,16 +105,12 @@ def working(
     shown: str, memory: str | int | None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """Yield a task's engine, on one core, and its folder."""
-    folder = Path(tempfile.mkdtemp(prefix="cartcast-"))
-    con = connect(folder, memory)
-    con.execute("SET threads = 1")
-    try:
-        yield con, folder
-    except duckdb.Error as error:
-        raise translate(error, shown) from error
-    finally:
-        con.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch() as folder, connect(folder, memory) as con:
+        con.execute("SET threads = 1")
+        try:
+            yield con, folder
+        except duckdb.Error as error:
+            raise translate(error, shown) from error
 
 
 def files_of(path: Path, key: int, kind: str) -> Iterator[Piece]:
@@ -132,7 +128,7 @@ def split(
     target = folder / f"split-{len(list(folder.iterdir()))}"
     con.execute(
         f"COPY (SELECT {columns}, CAST({key} % {parts} AS INTEGER) AS __part FROM {rows}) TO "
-        f"{literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (__part))"
+        f"{place_literal(target)} (FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (__part))"
     )
     if target.is_dir():
         for path in sorted(target.rglob("*.parquet")):
@@ -152,4 +148,4 @@ def written(pieces: Iterable[Piece], folder: Path) -> list[Path]:
 
 def parquet(paths: Iterable[Path]) -> str:
     """Return SQL of the rows of Parquet files."""
-    return f"read_parquet([{', '.join(literal(str(p)) for p in paths)}])"
+    return read_parquet(*paths)

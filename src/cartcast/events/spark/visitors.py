@@ -15,7 +15,7 @@ from cartcast.events.reading import Read
 from cartcast.events.rejects import declare_rejects
 from cartcast.events.spark.keys import Questions, asking
 from cartcast.events.spark.pieces import Piece, parquet, working, written
-from cartcast.events.sql import literal
+from cartcast.events.sql import place_literal
 from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Part, tallying
 from cartcast.events.write import FORM
@@ -82,7 +82,7 @@ class CleanVisitors:
                 name = f"part-{uuid.uuid4().hex}.parquet"
                 con.execute(
                     f"COPY ({cleaning.canonical(cleaned)}) TO "
-                    f"{literal(str(self.out / name))} ({FORM})"
+                    f"{place_literal(self.out / name)} ({FORM})"
                 )
             questions = {n: (a.sql, a.whole) for n, a in part.asked.items()}
             yield Piece.of(0, "part", PartFacts(part.answers, questions, name))
