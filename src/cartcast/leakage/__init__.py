@@ -8,7 +8,9 @@ from __future__ import annotations
 
 # Importing a family adds its checks to the list.
 from cartcast.leakage import (  # noqa: F401
+    copies,
     evidence,
+    interpolated,
     lineage,
     meaning,
     performance,
