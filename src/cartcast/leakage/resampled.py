@@ -58,10 +58,10 @@ def oversampled(prep: Prepared) -> Iterator[Finding]:
     rates = [share(float((held[c][kinds[c]] > 0).sum()), len(kinds[c])) for c in (0, 1)]
     rate = float(np.nanmean(y))
     for label in (1, 0) if abs(rate - 0.5) < 0.1 else (int(rate < 0.5),):
-        if difference(rates[label], rates[1 - label]).low <= 0.2:
+        if difference(rates[label], rates[1 - label]).low <= 0.05:
             continue
         own, expected = _own_label(prep, sides, held, kinds[label], label)
-        if not own.low > expected + 0.15:
+        if not own.low > expected + 0.1:
             continue
         text = (
             f"{rates[label].value:.1%} of the distinct test rows with label {label} have an "
@@ -121,13 +121,18 @@ def _own_label(
     "split", "Is the evaluation at the natural prevalence?", LK306, needs=("test", "two classes")
 )
 def balanced(prep: Prepared) -> Iterator[Finding]:
-    """Look for a test with equally many rows of both classes, to the row or nearly so."""
+    """Look for a test with equally many rows of both classes, to the row or nearly so.
+
+    Where training has about as many of both, too, the label may be so by nature: a note.
+    """
     assert prep.test is not None
-    y = prep.test.y[prep.test.known]
+    y, ours = (part.y[part.known] for part in (prep.test, prep.train))
     positives = int(y.sum())
     apart = abs(2 * positives - len(y))
     if len(y) >= 200 and apart <= max(1, 0.002 * len(y)):
         text = (
             f"the test has {positives:,} rows of one class and {len(y) - positives:,} of the other."
         )
-        yield finding(LK306, text, count=len(y), positives=positives, rows=len(y))
+        natural = abs(float(ours.mean()) - 0.5) < 0.05
+        numbers = {"positives": positives, "rows": len(y)}
+        yield finding(LK306, text, severity="note" if natural else "warn", count=len(y), **numbers)
