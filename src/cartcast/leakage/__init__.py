@@ -9,6 +9,7 @@ from __future__ import annotations
 # Importing a family adds its checks to the list.
 from cartcast.leakage import (  # noqa: F401
     copies,
+    dominance,
     encoded,
     evidence,
     interpolated,
