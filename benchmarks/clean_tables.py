@@ -37,7 +37,9 @@ def clean_tables(data: Path | None) -> Iterator[Table]:
 
 
 def _logs(data: Path) -> Iterator[Table]:
-    with zipfile.ZipFile(data / "eshop_clothing_2008/clickstream_data_for_online_shopping.zip") as z:
+    with zipfile.ZipFile(
+        data / "eshop_clothing_2008/clickstream_data_for_online_shopping.zip"
+    ) as z:
         (name,) = [n for n in z.namelist() if n.endswith(".csv")]
         e = pd.read_csv(z.open(name), sep=";")
     day = pd.to_datetime(e[["year", "month", "day"]])
@@ -220,9 +222,10 @@ def planted(table: Table, rng: np.random.Generator) -> Iterator[tuple[str, dict[
     rare = float(y.mean() <= 0.5)
     more = pd.concat([both, *[both[y == rare]] * 3]).sample(frac=1.0, random_state=1)
     cut = int(0.7 * len(more))
-    yield "oversampled", {
-        "train": more.iloc[:cut], "test": more.iloc[cut:], "features": names, **bare
-    }
+    yield (
+        "oversampled",
+        {"train": more.iloc[:cut], "test": more.iloc[cut:], "features": names, **bare},
+    )
     key = rng.integers(0, max(len(both) // 10, 12), len(both))
     rate = y.groupby(key).transform("mean")
     yield "encoded", parts(both.assign(landing=key, rate=rate), ("landing", "rate"))
@@ -233,6 +236,7 @@ def planted(table: Table, rng: np.random.Generator) -> Iterator[tuple[str, dict[
     yield "rule", parts(both.assign(label=rule, spent=a, looked=b), ("spent", "looked"))
     owner = rng.integers(0, max(len(both) // 3, 8), len(both))
     life = y.groupby(owner).transform("sum")
-    yield "lifetime", parts(
-        both.assign(owner=owner, life=life), ("life",), visitor="owner", session=None
+    yield (
+        "lifetime",
+        parts(both.assign(owner=owner, life=life), ("life",), visitor="owner", session=None),
     )

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from cartcast.findings import Finding, declare, finding
+from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import as_numbers
 from cartcast.leakage.prepared import Floats, Ints, Part, Prepared, once
@@ -55,6 +55,9 @@ _PARENTS = 10
 _FITTED_ROWS = 4000
 _LOOKED_COLUMNS = 8
 _COMPARED = 400
+
+_BEYOND = 0.08
+"""By how much twins across the split must outnumber their control, beyond its error."""
 
 _KINDS = 20
 """Kinds of rows from which it is no accident that all occur an even number of times."""
@@ -125,7 +128,7 @@ def too_many_twins(times: Ints, alpha: float = _ALPHA) -> Excess | None:
     top = min(len(g) - 1, 12)
     each = alpha / max(top, 1)
     low = np.nan_to_num(stats.gamma.ppf(each, g))
-    high = stats.gamma.isf(each, np.append(g, 0) + 1)
+    high = np.asarray(stats.gamma.isf(each, np.append(g, 0) + 1))
     found: Excess | None = None
     for k in range(1, top + 1):
         natural = float(np.sqrt((k + 1) / k * high[k - 1] * high[k + 1]))
@@ -197,8 +200,8 @@ def telling_copies(prep: Prepared) -> Telling:
     looked = np.concatenate([some, np.flatnonzero(twin[at])])
     own = np.bincount(at)[at[looked]]
     both = pd.concat([prep.train.table, prep.test.table], ignore_index=True)[list(prep.features)]
-    coarse = [n for n in both if both[n].nunique() <= _COARSE or not _numeric(both[n])]
-    numbers = [n for n in both if n not in coarse]
+    coarse = [n for n in prep.features if both[n].nunique() <= _COARSE or not _numeric(both[n])]
+    numbers = [n for n in prep.features if n not in coarse]
     codes = both.groupby(coarse, dropna=False).ngroup() if coarse else pd.Series(0, both.index)
     bits = _rarity(codes.to_numpy(), looked, own)
     rare = {n: _rarity(_hashed(Part("", both, np.empty(0)), n), looked, own) for n in numbers}
@@ -226,7 +229,7 @@ def _follows(both: pd.DataFrame, word: str, name: str, looked: Ints) -> bool:
     """Whether a word of many kinds brings the number with it, or may: too few say otherwise."""
     if _numeric(both[word]) or both[word].nunique() <= _COARSE:
         return False
-    rest = both[[word, name]].drop(index=looked).sort_values(word)
+    rest = both.loc[~both.index.isin(looked), [word, name]].sort_values(word)
     same = rest[word].eq(rest[word].shift()) & rest[word].notna()
     agree = rest[name].eq(rest[name].shift())[same]
     return len(agree) < 20 or bool(agree.mean() > 0.3)
@@ -262,7 +265,7 @@ def _numeric(column: pd.Series) -> bool:
 def _ranks(column: pd.Series) -> Floats:
     values = as_numbers(column)
     codes = pd.Series(pd.factorize(column)[0] if values is None else values)
-    return codes.rank(pct=True).fillna(-1.0).to_numpy()
+    return np.asarray(codes.rank(pct=True).fillna(-1.0), dtype=np.float64)
 
 
 def _repeated(cells: _Cells) -> int:
@@ -282,7 +285,8 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
     of = len(prep.test)
     twins = cells.in_train[cells.test] > 0
     excess = too_many_twins(cells.in_train[cells.in_test == 1])
-    rows, severity = int(twins.sum()), "block"
+    rows = int(twins.sum())
+    severity: Severity = "block"
     if (times := _repeated(cells)) > 1:
         why = f"train and test together hold every row {times} times, or a multiple of that"
     elif excess is not None:
@@ -298,6 +302,13 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
         all_copies = min(copies / max(told.share, 1e-9), int(twins.sum()))
         severity = "block" if all_copies > _SOME * of else "warn"
         why = "their values, taken together, are too rare to be drawn twice"
+    elif (above := _beyond_control(prep, cells)) is not None:
+        natural = above[1]
+        severity = "block"
+        why = (
+            f"that is more than the {natural:.1%} of later training rows, of the same kinds, which "
+            "have a twin in earlier ones"
+        )
     else:
         return
     text = (
@@ -305,3 +316,53 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
         f"{len(prep.features)} features: {why}."
     )
     yield finding(LK303, text, severity=severity, count=rows, across=round(rows / of, 4))
+
+
+def _beyond_control(prep: Prepared, cells: _Cells) -> tuple[float, float] | None:
+    """Return the share of test rows with a twin and its control, where it lies well above it.
+
+    The control is training itself, cut as the test was cut from it: the twins that its last (or,
+    without a clock, some) groups have among the others. Both are compared within values of the
+    coarse column that twins depend on most, the click as a rule, weighted as the test is.
+    """
+    assert prep.test is not None
+    n = len(prep.train)
+    groups = prep.groups(prep.train, np.arange(n))
+    times = prep.times(prep.train)
+    rank = np.random.default_rng(prep.given.seed).random(groups.max() + 1)
+    if times is not None:
+        rank = pd.Series(times).groupby(groups).min().rank(pct=True).reindex(range(len(rank)))
+    later = np.asarray(rank)[groups] > 1 - len(prep.test) / (n + len(prep.test))
+    if not 0 < later.sum() < n:
+        return None
+    twin = np.isin(cells.train[later], cells.train[~later])
+    across = np.isin(cells.test, cells.train)
+    ours, theirs = _strata(prep, later, twin)
+    size = np.bincount(ours, minlength=max(ours.max(), theirs.max()) + 1)
+    seen = size[theirs] >= _KINDS
+    if seen.mean() < 0.5:
+        return None
+    rates = np.bincount(ours, twin, len(size)) / np.maximum(size, 1)
+    natural, rate = float(rates[theirs[seen]].mean()), float(across[seen].mean())
+    groups_in_test = len(np.unique(prep.groups(prep.test, np.arange(len(prep.test)))))
+    few = min(len(np.unique(groups[later])), groups_in_test)
+    error = np.sqrt((rate * (1 - rate) + natural * (1 - natural)) / few)
+    return (float(across.mean()), natural) if rate - natural > _BEYOND + 3 * error else None
+
+
+def _strata(prep: Prepared, later: NDArray[np.bool_], twin: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Return the codes, in later training rows and in the test, of what twins depend on most."""
+    assert prep.test is not None
+    best, most = (np.zeros(int(later.sum()), np.int64), np.zeros(len(prep.test), np.int64)), 0.0
+    for name in prep.features:
+        ours = prep.train.table[name]
+        if ours.nunique() > _COARSE:
+            continue
+        both = pd.concat([ours[later], prep.test.table[name]])
+        codes = pd.factorize(both, use_na_sentinel=False)[0].astype(np.int64)
+        mine = codes[: len(twin)]
+        rates = np.bincount(mine, twin) / np.maximum(np.bincount(mine), 1)
+        spread = float(rates[mine].var())
+        if spread > most:
+            best, most = (mine, codes[len(twin) :]), spread
+    return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     use &= several[like] >= _LEAST_GROUPS
     if not use.any():
         return None
-    x, y = (v - (np.bincount(like[use], v[use], len(several)) / _filled(like[use], several))[like]
+    x, y = (v - (np.bincount(like[use], v[use], len(several)) / _filled(like[use], len(several)))[like]
             for v in (x, y))  # fmt: skip
 
     def rest(v: Floats) -> Floats:
@@ -120,8 +120,8 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     return Told(mean(own_y * x_rest)[0], common, left, error)
 
 
-def _filled(codes: Ints, several: Floats) -> Floats:
-    return np.maximum(np.bincount(codes, minlength=len(several)), 1).astype(float)
+def _filled(codes: Ints, size: int) -> Floats:
+    return np.maximum(np.bincount(codes, minlength=size), 1).astype(float)
 
 
 def exact_means(x: Floats, y: Floats) -> bool:
@@ -202,7 +202,7 @@ def _all_keys(prep: Prepared) -> dict[str, Ints]:
             continue
         codes, values = pd.factorize(column, use_na_sentinel=False)
         if 3 <= len(values) <= max(0.9 * len(both), 2):
-            out[name] = codes.astype(np.int64)
+            out[str(name)] = codes.astype(np.int64)
     return dict(list(out.items())[:_MOST_KEYS])
 
 
@@ -224,7 +224,7 @@ def encoded_from_labels(prep: Prepared) -> Iterator[Finding]:
     z = z_for(max(2 * len(keys) * len(numbers), 1))
     for name, values in numbers.items():
         worst: tuple[float, str, Told] | None = None
-        ranks = pd.Series(values).rank(pct=True).to_numpy()
+        ranks = np.asarray(pd.Series(values).rank(pct=True), dtype=np.float64)
         for key, groups in keys.items():
             if key == name or not _of_group(prep, key, values, groups):
                 continue
@@ -240,12 +240,12 @@ def encoded_from_labels(prep: Prepared) -> Iterator[Finding]:
                     worst = (told.left / told.error, key, told)
         if worst is not None:
             yield _known(prep, name, worst[1], worst[2])
-        elif (key := _equals(prep, name, values, y, judged)) is not None:
+        elif (equal := _equals(prep, name, values, y, judged)) is not None:
             text = (
-                f"{name!r} equals the mean label of {key!r} over train and test together, which "
+                f"{name!r} equals the mean label of {equal!r} over train and test together, which "
                 "training rows alone do not give."
             )
-            yield finding(LK204, text, column=name, key=key)
+            yield finding(LK204, text, column=name, key=equal)
         elif prep.label == "two classes" and exact_means(values, y):
             text = (
                 f"{name!r} is the mean label of the rows that share its value, in the test too, "
@@ -306,7 +306,7 @@ def _known(prep: Prepared, name: str, key: str, told: Told) -> Finding:
         f"common: without it they repel each other ({told.left / told.error:.1f} standard errors), "
         "so they were used to make it."
     )
-    numbers = {"common": round(told.common, 6), "left": round(told.left, 6)}
+    numbers: dict[str, Any] = {"common": round(told.common, 6), "left": round(told.left, 6)}
     return finding(LK209 if owner else LK204, text, column=name, key=key, **numbers)
 
 

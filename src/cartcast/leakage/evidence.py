@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from cartcast.findings import Finding, declare, finding
+from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import Coded, Power, code, folds, out_of_fold, power, stack
 from cartcast.leakage.prepared import Floats, Ints, Prepared, once
@@ -219,8 +219,8 @@ def empty_cells(prep: Prepared) -> Iterator[Finding]:
         )
         # A state in which nobody buys is honest; a value that is missing then was left out by
         # the process that records the outcome.
-        severity = "warn" if what in _NULLS else "note"
-        numbers = {"cell": what, "expected": round(expected, 1)}
+        severity: Severity = "warn" if what in _NULLS else "note"
+        numbers: dict[str, Any] = {"cell": what, "expected": round(expected, 1)}
         yield finding(LK404, text, severity=severity, count=rows, column=column.name, **numbers)
 
 

@@ -52,8 +52,8 @@ CERTAIN = 0.95
 EARLY = 0.9
 """ROC AUC at the first click, at its lower bound, that needs an explanation."""
 
-_FOLLOWS = 0.7
-"""Correlation of ranks with the time from which a column goes with the calendar."""
+_FOLLOWS = 0.1
+"""Von Neumann's ratio along time below which a column goes with the calendar."""
 
 _ADVERSARIAL_ROWS = 5_000
 
@@ -233,8 +233,9 @@ def _calendar(prep: Prepared, names: list[str]) -> list[str]:
         both = pd.concat([prep.train.table[name], prep.test.table[name]], ignore_index=True)
         values = code(name, both).values
         ok = ~np.isnan(values) & ~np.isnan(when)
-        ranks = pd.Series(values[ok]).rank().to_numpy()
-        if np.ptp(ranks) > 0 and abs(np.corrcoef(ranks, when[ok])[0, 1]) > _FOLLOWS:
+        along = pd.Series(values[ok]).rank().to_numpy()[np.argsort(when[ok], kind="stable")]
+        # Von Neumann's ratio: 1 without order in time, near 0 where neighbours in time are alike.
+        if np.ptp(along) > 0 and (np.diff(along) ** 2).mean() < _FOLLOWS * 2 * along.var():
             found.append(name)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def oversampled(prep: Prepared) -> Iterator[Finding]:
             f"rows with such values {expected:.1%} do."
         )
         hits = int((held[label][sides[1][y == label]] > 0).sum())
-        numbers = {"own_label": round(own.value, 4), "expected": round(expected, 4)}
+        numbers: dict[str, Any] = {"own_label": round(own.value, 4), "expected": round(expected, 4)}
         yield finding(LK304, text, count=hits, label=label, **numbers)
 
 
@@ -134,5 +135,5 @@ def balanced(prep: Prepared) -> Iterator[Finding]:
             f"the test has {positives:,} rows of one class and {len(y) - positives:,} of the other."
         )
         natural = abs(float(ours.mean()) - 0.5) < 0.05
-        numbers = {"positives": positives, "rows": len(y)}
+        numbers: dict[str, Any] = {"positives": positives, "rows": len(y)}
         yield finding(LK306, text, severity="note" if natural else "warn", count=len(y), **numbers)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.findings import Finding, declare, finding
+from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import as_numbers
 from cartcast.leakage.prepared import Floats, Part, Prepared, as_times, once
@@ -187,7 +187,7 @@ def counts_later_rows(prep: Prepared) -> Iterator[Finding]:
         for name, values in _pooled(prep).items():
             if np.array_equal(values, sizes):
                 text = f"{name!r} is the number of all rows of {key!r}, later ones included."
-                severity = "block" if _takes_time(prep, key) else "warn"
+                severity: Severity = "block" if _takes_time(prep, key) else "warn"
                 count = int((sizes > 1).sum())
                 yield finding(LK206, text, severity=severity, count=count, column=name, key=key)
 
