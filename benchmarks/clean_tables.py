@@ -17,10 +17,7 @@ import pandas as pd
 
 
 class Table(NamedTuple):
-    """Rows with a column `label`, split in two, and the names of the roles.
-
-    `encode` names a column of many words for the planted encoding.
-    """
+    """Rows with a column `label`, split in two, and the names of the roles."""
 
     name: str
     train: pd.DataFrame
@@ -123,8 +120,6 @@ def _rows(data: Path) -> Iterator[Table]:
     h = pd.read_csv(data / "hillstrom_email/hillstrom.csv.gz").sample(12_000, random_state=0)
     h["label"] = h["visit"].astype(float)
     yield _shuffled("Hillstrom, visit", h.drop(columns=["visit", "conversion", "spend"]))
-    m = h.drop(columns=["visit", "conversion", "spend", "label", "mens"])
-    yield _shuffled("Hillstrom, bought for men", m.assign(label=h["mens"].astype(float)))
 
 
 def _shipped() -> Iterator[Table]:

@@ -56,8 +56,11 @@ _FITTED_ROWS = 4000
 _LOOKED_COLUMNS = 8
 _COMPARED = 400
 
-_BEYOND = 0.08
+_BEYOND = 0.05
 """By how much twins across the split must outnumber their control, beyond its error."""
+
+_BEYOND_DRIFT = 0.08
+"""The same where the test lies later: rows get more alike, or less."""
 
 _KINDS = 20
 """Kinds of rows from which it is no accident that all occur an even number of times."""
@@ -196,7 +199,8 @@ def telling_copies(prep: Prepared) -> Telling:
         return Telling(np.zeros(len(prep.test), dtype=bool), 0.0)
     at = np.concatenate([cells.train, cells.test])
     others = np.flatnonzero(~twin[cells.train])
-    some = np.random.default_rng(prep.given.seed).permutation(others)[:_COMPARED]
+    some = np.random.default_rng(prep.given.seed).permutation(others)
+    some = some[: min(_COMPARED, len(others) // 3)]
     looked = np.concatenate([some, np.flatnonzero(twin[at])])
     own = np.bincount(at)[at[looked]]
     both = pd.concat([prep.train.table, prep.test.table], ignore_index=True)[list(prep.features)]
@@ -216,7 +220,9 @@ def telling_copies(prep: Prepared) -> Telling:
     rare_enough = bits >= np.log2(len(prep.train)) + np.log2(len(prep.test)) + _MARGIN
     out = np.zeros(len(both), dtype=bool)
     out[looked[len(some) :]] = rare_enough[len(some) :]
-    return Telling(out[len(prep.train) :], float(rare_enough[: len(some)].mean()))
+    return Telling(
+        out[len(prep.train) :], float(np.mean(rare_enough[: len(some)] if len(some) else 1.0))
+    )
 
 
 def _rarity(keys: NDArray[Any], looked: Ints, own: Ints) -> Floats:
@@ -251,7 +257,7 @@ def _unforeseen(
         return np.ones(len(looked))
     X = np.column_stack([_ranks(both[n]) for n in parents])
     fit = np.setdiff1d(np.arange(len(both)), looked)
-    fit = fit if len(fit) >= 200 else np.arange(len(both))
+    fit = fit if len(fit) >= 50 else np.arange(len(both))
     if len(fit) > _FITTED_ROWS:
         fit = rng.choice(fit, _FITTED_ROWS, replace=False)
     model = ExtraTreesRegressor(20, min_samples_leaf=2, random_state=0).fit(X[fit], rank[fit])
@@ -347,7 +353,11 @@ def _beyond_control(prep: Prepared, cells: _Cells) -> tuple[float, float] | None
     groups_in_test = len(np.unique(prep.groups(prep.test, np.arange(len(prep.test)))))
     few = min(len(np.unique(groups[later])), groups_in_test)
     error = np.sqrt((rate * (1 - rate) + natural * (1 - natural)) / few)
-    return (float(across.mean()), natural) if rate - natural > _BEYOND + 3 * error else None
+    return (
+        (float(across.mean()), natural)
+        if rate - natural > (_BEYOND if times is None else _BEYOND_DRIFT) + 3 * error
+        else None
+    )
 
 
 def _strata(prep: Prepared, later: NDArray[np.bool_], twin: NDArray[np.bool_]) -> tuple[Ints, Ints]:

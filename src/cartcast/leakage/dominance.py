@@ -117,7 +117,7 @@ def dominance(prep: Prepared) -> Iterator[Finding]:
 
 def _foreseen(columns: list[Coded], y: Floats, fold: Ints) -> Floats:
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     out = np.full(len(y), y.mean())
     for k in np.unique(fold):

@@ -88,8 +88,8 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     use &= several[like] >= _LEAST_GROUPS
     if not use.any():
         return None
-    x, y = (v - (np.bincount(like[use], v[use], len(several)) / _filled(like[use], len(several)))[like]
-            for v in (x, y))  # fmt: skip
+    in_kind = np.maximum(np.bincount(like[use], minlength=len(several)), 1)
+    x, y = (v - (np.bincount(like[use], v[use], len(several)) / in_kind)[like] for v in (x, y))
 
     def rest(v: Floats) -> Floats:
         sums = np.bincount(groups, v)[groups] - np.bincount(block, v)[block]
@@ -115,13 +115,9 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     here, here_error = mean(slope * own_y * (own_x - x_rest))
     # Labels that repel by nature, as of who buys once, say nothing about x; and what tells other
     # rows more than its own is a count so far.
-    if common < -2 * common_error or here < -2 * here_error:
+    if common < -3 * common_error or here < -2 * here_error:
         return None
     return Told(mean(own_y * x_rest)[0], common, left, error)
-
-
-def _filled(codes: Ints, size: int) -> Floats:
-    return np.maximum(np.bincount(codes, minlength=size), 1).astype(float)
 
 
 def exact_means(x: Floats, y: Floats) -> bool:
@@ -343,12 +339,9 @@ def _equal(a: Floats, b: Floats) -> bool:
 def _totals(values: Floats, groups: Ints) -> dict[str, Floats]:
     """Return a column's sum, mean and highest by group; none where it hardly varies inside."""
     frame = pd.Series(values).groupby(groups)
-    low, high = frame.min().to_numpy(), frame.max().to_numpy()
+    low, high = (np.asarray(v, dtype=np.float64) for v in (frame.min(), frame.max()))
     if (high > low).sum() < _LEAST_GROUPS:
         return {}
     total = np.bincount(groups, values)
-    return {
-        "sum": total[groups],
-        "mean": (total / np.bincount(groups))[groups],
-        "highest": high[groups],
-    }
+    made = {"sum": total, "mean": total / np.bincount(groups), "highest": high}
+    return {word: np.asarray(v[groups], dtype=np.float64) for word, v in made.items()}
