@@ -88,11 +88,11 @@ def hear(table: Table, *, plant: bool, seed: int = 0) -> Heard:
 ROLES = {"session": "session_id", "visitor": "visitor_id", "time": "anchor_time", "click": "click"}
 
 
-def made_up(shops: int) -> Iterator[Table]:
-    """Yield shops of `clean_shops.py` with buyers on both sides."""
+def made_up(shops: int, sessions: int | None = None) -> Iterator[Table]:
+    """Yield shops of `clean_shops.py` with buyers on both sides; `sessions` None: of many sizes."""
     seed = 0
     while shops:
-        shop = clean_shop(seed)
+        shop = clean_shop(seed, sessions=sessions)
         if min(t["label"].sum() for t in (shop.train, shop.test)) >= 1:
             columns = [*FEATURES, "label", *(v for v in ROLES.values() if v != "click")]
             yield Table(f"made-up {seed}", shop.train[columns], shop.test[columns], ROLES)
@@ -192,8 +192,7 @@ def run(data: Path | None, shops: int, every: int) -> tuple[list[Heard], list[He
     """Audit the real tables and the shops; leaks are planted in every table and `every` shop."""
     real = [hear(t, plant=True, seed=i) for i, t in enumerate(clean_tables(data))]
     half = shops // 2
-    made = (*((i, t) for i, t in enumerate(made_up(shops - half))),)
-    heard = [hear(t, plant=i % every == 0, seed=i) for i, t in made]
+    heard = [hear(t, plant=i % every == 0, seed=i) for i, t in enumerate(made_up(shops - half))]
     heard += [hear(t, plant=i % every == 0, seed=i) for i, t in enumerate(simulated(half))]
     return real, heard
 

@@ -85,3 +85,12 @@ def test_a_lifetime_total(what, clock) -> None:
     leaky = table.assign(life=amount.groupby(table["visitor"]).transform("sum"))
     roles = {"visitor": "visitor"} | ({"time": "time"} if clock else {})
     assert found(leaky, **roles) == {"life"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_does_not_hide_a_value_of_a_group(seed) -> None:
+    rng = np.random.default_rng(seed)
+    owner, y = rng.integers(0, 900, 2700), (rng.random(2700) < 0.17).astype(int)
+    table = pd.DataFrame({"visitor": owner, "pages": rng.poisson(5, 2700), "label": y})
+    table["life"] = table.groupby("visitor")["label"].transform("sum") / 3
+    assert found(table, visitor="visitor") == {"life"}

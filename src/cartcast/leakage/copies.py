@@ -298,9 +298,10 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
     elif excess is not None:
         more = excess.seen - excess.natural
         rows = excess.seen
+        often = "once" if excess.times == 1 else f"{excess.times} times"
         severity = "block" if more > min(_SOME * of, (cells.in_test == 1).sum() / 2) else "warn"
         why = (
-            f"training holds each of them exactly {excess.times} times; of rows alike by nature "
+            f"training holds each of them exactly {often}; of rows alike by nature "
             f"that would be true of {excess.natural:,.0f} at most, others would occur more often"
         )
     elif (copies := int((told := telling_copies(prep)).rows.sum())) >= _CHANCE:

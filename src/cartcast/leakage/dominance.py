@@ -79,7 +79,9 @@ def carried(losses: tuple[Floats, Floats, Floats], groups: Ints) -> tuple[float,
     lost, skill = np.bincount(at, without - whole), np.bincount(at, nothing - whole)
     share = float(lost.sum() / skill.sum())
     half = 1.96 * float(np.sqrt(((lost - share * skill) ** 2).sum()) / skill.sum())
-    return share, share - half, share + half
+    # Without the column the booster may do worse than the prevalence; more than all is not lost.
+    low, high = (min(v, 1.0) for v in (share - half, share + half))
+    return min(share, 1.0), low, high
 
 
 @check(
