@@ -127,10 +127,10 @@ def exact_means(x: Floats, y: Floats) -> bool:
     these labels does not. This finds encodings whose group is not in the table.
 
     >>> rng = np.random.default_rng(0)
-    >>> g = np.arange(4000) // 20
-    >>> p = rng.integers(1, 19, 200)[g] / 20
+    >>> g = np.arange(4000) // 40
+    >>> p = rng.integers(1, 39, 100)[g] / 40
     >>> y = (rng.random(4000) < p).astype(float)
-    >>> exact_means(p, y), exact_means((np.bincount(g, y) / 20)[g], y)
+    >>> exact_means(p, y), exact_means((np.bincount(g, y) / 40)[g], y)
     (False, True)
     """
     values, at = np.unique(x, return_inverse=True)
