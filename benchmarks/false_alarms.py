@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -82,6 +83,7 @@ def hear(table: Table, *, plant: bool, seed: int = 0) -> Heard:
             codes = said(audit(AuditInput(target="label", **changed)), "block")
             leaks[leak] = bool(codes & EXPECTED[leak])
     rows = len(table.train) + len(table.test)
+    print(table.name, "done", file=sys.stderr, flush=True)
     return Heard(table.name, rows, said(found, "block"), said(found, "warn"), leaks, seconds)
 
 

@@ -94,3 +94,10 @@ def test_rounding_does_not_hide_a_value_of_a_group(seed) -> None:
     table = pd.DataFrame({"visitor": owner, "pages": rng.poisson(5, 2700), "label": y})
     table["life"] = table.groupby("visitor")["label"].transform("sum") / 3
     assert found(table, visitor="visitor") == {"life"}
+
+
+def test_a_label_that_hardly_occurs() -> None:
+    """Nothing is left to have an error where no judged group holds an outcome."""
+    table = sessions(900, 0).assign(label=0)
+    table.loc[:4, "label"] = 1
+    assert found(table.assign(life=table.groupby("visitor")["label"].transform("sum"))) <= {"life"}

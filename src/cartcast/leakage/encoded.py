@@ -115,7 +115,7 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     here, here_error = mean(slope * own_y * (own_x - x_rest))
     # Labels that repel by nature, as of who buys once, say nothing about x; and what tells other
     # rows more than its own is a count so far.
-    if common < -3 * common_error or here < -2 * here_error - 1e-6 * steady:
+    if error <= 0 or common < -3 * common_error or here < -2 * here_error - 1e-6 * steady:
         return None
     return Told(mean(own_y * x_rest)[0], common, left, error)
 
