@@ -35,8 +35,8 @@ LK303 = declare(
 _SOME = 0.01
 """Share of copied test rows from which no figure means anything."""
 
-_CHANCE = 5
-"""Fewer copies than this are let pass: two visitors may do the same."""
+_CHANCE, _FEW = 5, 0.001
+"""Fewer copies than this, or a smaller share, are let pass: two visitors may do the same."""
 
 _ALPHA = 1e-5
 _MOST = 6
@@ -304,7 +304,7 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
             f"training holds each of them exactly {often}; of rows alike by nature "
             f"that would be true of {excess.natural:,.0f} at most, others would occur more often"
         )
-    elif (copies := int((told := telling_copies(prep)).rows.sum())) >= _CHANCE:
+    elif (copies := int((told := telling_copies(prep)).rows.sum())) >= max(_CHANCE, _FEW * of):
         rows = copies
         all_copies = min(copies / max(told.share, 1e-9), int(twins.sum()))
         severity = "block" if all_copies > _SOME * of else "warn"

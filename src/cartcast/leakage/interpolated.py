@@ -185,10 +185,10 @@ def _independent(row: Floats, moving: NDArray[np.bool_], step: Floats, pool: Flo
 
     A customer with one order has amount = mean = highest: three columns that move as one.
     """
-    alike = pool[(np.abs(pool - row)[:, ~moving] <= step[~moving] / 2).all(axis=1)]
-    if len(alike) < moving.sum() + 2:
-        return np.empty(0, dtype=np.int64)
-    alike = alike[np.argsort(np.abs(alike - row).sum(axis=1))[:_LOCAL]] if len(alike) else alike
+    near = pool[np.argsort((np.abs(pool - row) / step).sum(axis=1))]
+    alike = near[(np.abs(near - row)[:, ~moving] <= step[~moving] / 2).all(axis=1)]
+    # Too few rows like it tell nothing: then its neighbours say what follows from what.
+    alike = (alike if len(alike) > 2 * moving.sum() else near)[:_LOCAL]
     local = ((alike - alike.mean(axis=0)) / step)[:, moving]
     _, corner, order = qr(local, mode="economic", pivoting=True)
     # What rounding alone leaves of a column that follows from others.
