@@ -32,7 +32,7 @@ def leaky() -> pd.DataFrame:
 
 
 def test_no_block_on_clean_shops(shops) -> None:
-    """Twelve here; `benchmarks/audit_false_alarms.py` audits 200."""
+    """Twelve here; `benchmarks/false_alarms.py` audits 200."""
     for seed in range(1000, 1012):
         shop = shops.clean_shop(seed, sessions=500)
         if min(t["label"].nunique() for t in (shop.train, shop.test)) < 2:

@@ -80,7 +80,7 @@ def test_scaled_over_both_parts(find, shop) -> None:
 
 def test_counts_of_later_rows(find, shop) -> None:
     leaky = both(shop, visits=lambda t: t.groupby("visitor_id")["label"].transform("size"))
-    assert find(**leaky)["LK206"].severity == "warn"
+    assert find(**leaky)["LK206"].severity == "block"
     honest = both(shop, visits=lambda t: t.groupby("visitor_id").cumcount() + 1.0)
     assert "LK206" not in find(**honest)
 

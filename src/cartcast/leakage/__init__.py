@@ -8,7 +8,11 @@ from __future__ import annotations
 
 # Importing a family adds its checks to the list.
 from cartcast.leakage import (  # noqa: F401
+    copies,
+    dominance,
+    encoded,
     evidence,
+    interpolated,
     lineage,
     meaning,
     performance,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from cartcast.findings import Finding, declare, finding
+from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import Coded, Power, code, folds, out_of_fold, power, stack
 from cartcast.leakage.prepared import Floats, Ints, Prepared, once
@@ -28,6 +28,8 @@ SINGLE_WARN = 0.95
 
 EXPLAINS = 0.85
 """A share of the label's variance that blocks, at its lower bound."""
+
+_NULLS = ("is null", "is not null")
 
 EXPLAINS_RANKS = 0.9
 """The same for the ranks of a label that is a number."""
@@ -60,7 +62,8 @@ LK404 = declare(
     "warn",
     "a cell of one column never, or always, has the outcome",
     "Where an outcome that should have occurred dozens of times never does, the column was often "
-    "filled in by the process that records the outcome.",
+    "filled in by the process that records the outcome. It is a warning where that goes by missing "
+    "values, and a note elsewhere: nobody buys with an empty basket.",
     "Find out how the column is filled; a missing value that means `no outcome` is a leak.",
 )
 
@@ -214,9 +217,11 @@ def empty_cells(prep: Prepared) -> Iterator[Finding]:
             f"where {column.name} {what} the outcome {word} occurs: {rows:,} rows, "
             f"{expected:,.0f} expected to be otherwise."
         )
-        yield finding(
-            LK404, text, count=rows, column=column.name, cell=what, expected=round(expected, 1)
-        )
+        # A state in which nobody buys is honest; a value that is missing then was left out by
+        # the process that records the outcome.
+        severity: Severity = "warn" if what in _NULLS else "note"
+        numbers: dict[str, Any] = {"cell": what, "expected": round(expected, 1)}
+        yield finding(LK404, text, severity=severity, count=rows, column=column.name, **numbers)
 
 
 def _worst_cell(

@@ -202,12 +202,13 @@ class Prepared:
 
 def once(make: Callable[[Prepared], Made]) -> Callable[[Prepared], Made]:
     """Let a function of the input be computed once per audit, whoever asks."""
+    name = f"{make.__module__}.{make.__qualname__}"
 
     @wraps(make)
     def get(prep: Prepared) -> Made:
-        if make.__qualname__ not in prep.made:
-            prep.made[make.__qualname__] = make(prep)
-        return cast("Made", prep.made[make.__qualname__])
+        if name not in prep.made:
+            prep.made[name] = make(prep)
+        return cast("Made", prep.made[name])
 
     return get
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.findings import Finding, declare, finding
+from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import as_numbers
 from cartcast.leakage.prepared import Floats, Part, Prepared, as_times, once
@@ -38,13 +37,6 @@ LK203 = declare(
     "An encoding, mean or popularity fitted on later rows carries their outcomes back.",
     "Fit it on training rows only, inside the fold.",
 )
-LK204 = declare(
-    "LK204",
-    "block",
-    "a feature is the mean label of a group, test rows included",
-    "A target encoding computed before the split tells each test row its own group's outcome.",
-    "Fit the encoding on training rows only, inside the fold.",
-)
 LK205 = declare(
     "LK205",
     "warn",
@@ -54,9 +46,10 @@ LK205 = declare(
 )
 LK206 = declare(
     "LK206",
-    "warn",
+    "block",
     "a feature counts the rows of a group, later ones included",
-    "A count over all rows of a visitor or session knows how often the group will come back.",
+    "A count over all rows of a visitor or session knows how often the group will come back. It "
+    "is a warning where the rows of a group may be of one moment, as the lines of an order are.",
     "Count only rows up to and with the anchor.",
 )
 LK207 = declare(
@@ -159,57 +152,6 @@ def _pooled(prep: Prepared) -> dict[str, Floats]:
 
 
 @check(
-    "time",
-    "Is a feature the mean label of a group, test rows included?",
-    LK204,
-    needs=("features", "test"),
-)
-def encoded_before_split(prep: Prepared) -> Iterator[Finding]:
-    """Recompute group means of the label over both parts; look for a feature equal to them."""
-    y = np.concatenate([part.y for part in _parts(prep)])
-    if np.isnan(y).any() or prep.label == "one class":
-        return
-    train_rows = len(prep.train)
-    for key, groups in _keys(prep).items():
-        sizes = np.bincount(groups)
-        if (sizes > 1).mean() < 0.1 or len(sizes) < 5:
-            continue
-        means = (np.bincount(groups, y) / sizes)[groups]
-        inside = groups[:train_rows]
-        seen = np.bincount(inside, minlength=len(sizes))
-        own = np.bincount(inside, y[:train_rows], len(sizes)) / np.maximum(seen, 1)
-        honest = own[groups]
-        differ = np.abs(means - honest) > 1e-9
-        if differ.mean() < 0.05:
-            continue
-        for name, values in _pooled(prep).items():
-            equal = np.isclose(values, means, rtol=0, atol=1e-9) & differ
-            if equal.sum() >= 0.99 * differ.sum():
-                text = (
-                    f"{name!r} equals the mean label of {key!r} over train and test together "
-                    f"in {int(equal.sum()):,} rows where training rows alone give another value."
-                )
-                yield finding(LK204, text, count=int(equal.sum()), column=name, key=key)
-
-
-def _keys(prep: Prepared) -> dict[str, NDArray[np.int64]]:
-    """Return columns that can name a group, as numbers over train and test."""
-    names = [n for n in (prep.given.visitor, prep.given.session) if n]
-    names += [n for n in prep.features if n not in names]
-    rows = sum(len(p) for p in _parts(prep))
-    out: dict[str, NDArray[np.int64]] = {}
-    for name in names:
-        column = pd.concat([p.table[name] for p in _parts(prep)], ignore_index=True)
-        fractional = pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 != 0).any())
-        if fractional and name in prep.features:
-            continue
-        codes, values = pd.factorize(column, use_na_sentinel=False)
-        if 1 < len(values) <= max(rows // 2, 2):
-            out[name] = codes.astype(np.int64)
-    return out
-
-
-@check(
     "time", "Was a feature scaled over train and test together?", LK205, needs=("features", "test")
 )
 def scaled_before_split(prep: Prepared) -> Iterator[Finding]:
@@ -245,7 +187,18 @@ def counts_later_rows(prep: Prepared) -> Iterator[Finding]:
         for name, values in _pooled(prep).items():
             if np.array_equal(values, sizes):
                 text = f"{name!r} is the number of all rows of {key!r}, later ones included."
-                yield finding(LK206, text, count=int((sizes > 1).sum()), column=name, key=key)
+                severity: Severity = "block" if _takes_time(prep, key) else "warn"
+                count = int((sizes > 1).sum())
+                yield finding(LK206, text, severity=severity, count=count, column=name, key=key)
+
+
+def _takes_time(prep: Prepared, key: str) -> bool:
+    """Whether rows of a group are of different moments; without a clock, a visitor's are."""
+    times = prep.times(prep.train)
+    if times is None:
+        return key == prep.given.visitor
+    spans = times.groupby(prep.train.table[key]).nunique()
+    return bool((spans > 1).any())
 
 
 @check("time", "Do clicks and time run the same way?", LK207, needs=("clock", "click", "session"))

@@ -1,0 +1,51 @@
+"""A subset of `benchmarks/false_alarms.py`: clean tables and shops pass, planted leaks block."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def alarms() -> Iterator[ModuleType]:
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module("false_alarms")
+    sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine", "iris", "tips", "gapminder"])
+def test_tables_that_packages_ship_are_clean(alarms, name) -> None:
+    tables = (t for t in alarms.clean_tables(None) if t.name.startswith(name))
+    heard = alarms.hear(next(tables), plant=False)
+    assert heard.blocks == heard.warns == frozenset()
+
+
+def test_shops_are_clean(alarms) -> None:
+    for table in (*alarms.made_up(4, sessions=700), *alarms.simulated(1)):
+        heard = alarms.hear(table, plant=False)
+        assert heard.blocks == heard.warns == frozenset(), table.name
+
+
+def test_planted_leaks_are_found(alarms) -> None:
+    shipped = (t for t in alarms.clean_tables(None) if t.name.startswith("gapminder"))
+    for table in (next(shipped), *islice(alarms.made_up(2, sessions=900), 1, 2)):
+        heard = alarms.hear(table, plant=True)
+        assert [leak for leak, told in heard.planted.items() if not told] == [], table.name
+
+
+def test_the_page_is_made_of_what_was_heard(alarms) -> None:
+    heard = alarms.Heard(
+        "a table", 10, frozenset({"LK401"}), frozenset(), dict.fromkeys(alarms.EXPECTED, True), 0.1
+    )
+    text = alarms.page([heard], [heard], "a command")
+    assert "| a table | 10 | LK401 | - | 0.1 |" in text
+    assert "| LK401 | 1 of 1 | 0 of 1 |" in text
+    assert "| shops | lifetime | 1 of 1 | - |" in text
