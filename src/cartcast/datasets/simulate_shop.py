@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from cartcast.atomic import atomic_path
+from cartcast.datasets.missions import Missions
+from cartcast.datasets.missions.stream import MissionStream
+from cartcast.datasets.simulate_first import Stream
 from cartcast.datasets.simulate_model import Shop
-from cartcast.datasets.simulate_stream import Arm, Stream
-from cartcast.datasets.simulate_table import TRUTH_SCHEMA
+from cartcast.datasets.simulate_stream import Arm
 from cartcast.datasets.simulate_write import Write, open_writer, suffix_of
 from cartcast.errors import UsageError
 
@@ -61,7 +63,7 @@ def simulate(
     late: float = 0.005,
     twice: float = 0.002,
     disorder: bool = False,
-    shop: Shop | None = None,
+    shop: Shop | Missions | None = None,
     chunk: int = 20_000,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Simulation:
@@ -92,6 +94,7 @@ def simulate(
     (100, True)
     """
     shop = shop or Shop()
+    kind = MissionStream if isinstance(shop, Missions) else Stream
     _check(sessions=sessions, days=days, chunk=chunk)
     _check_shares(late=late, twice=twice)
     _check_arms(experiment, shop)
@@ -101,13 +104,13 @@ def simulate(
     truth_path = None if truth is None or isinstance(truth, bool) else Path(truth)
     kept: list[pa.Table] = []
     known: list[pa.Table] = []
-    stream = Stream(
+    stream = kind(
         shop, sessions, seed, experiment, start, days,
         late=late, twice=twice, disorder=disorder, chunk=chunk,
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         put_events = _target(stack, out_path, stream.schema, kept)
-        put_truth = _target(stack, truth_path, TRUTH_SCHEMA, known)
+        put_truth = _target(stack, truth_path, stream.truth_schema, known)
         for events, truths in stream.tables(wants_truth=bool(truth)):
             put_events(events)
             if truths is not None:
@@ -146,7 +149,7 @@ def _check_shares(**shares: float) -> None:
             raise UsageError(f"{name} must fulfil 0 <= {name} < 1, got {share}.")
 
 
-def _check_arms(arms: Sequence[Arm], shop: Shop) -> None:
+def _check_arms(arms: Sequence[Arm], shop: Shop | Missions) -> None:
     if not arms:
         return
     if len(arms) < 2 or len({a.name for a in arms}) < len(arms):
