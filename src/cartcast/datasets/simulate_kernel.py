@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 LONGEST_VISIT = 4096
 """Rows kept free for one visit; a longer one has a probability below 1e-20."""
 
-_REAL = {"quantity", "p", "r", "later", "revenue"}
+_REAL = {"quantity", "p", "r", "later", "over", "revenue"}
 
 GAP_LIMIT = 1740.0
 """Seconds that a gap within a visit stays below: less than the usual 30 minutes."""

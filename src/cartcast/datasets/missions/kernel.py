@@ -62,7 +62,11 @@ class Tables(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What the kernel writes, as `simulate_kernel.Rows`; `later` is the truth of the horizon."""
+    """What the kernel writes, as `simulate_kernel.Rows`, and the truth of the horizon.
+
+    `later` is for a purchase from the event on; `over` only for those after the visit, once it is
+    known to be over: NaN but at its last event.
+    """
 
     visit: Ints
     order: Ints
@@ -76,6 +80,7 @@ class Rows(NamedTuple):
     p: Floats
     r: Floats
     later: Floats
+    over: Floats
 
     @classmethod
     def empty(cls, size: int) -> Rows:
@@ -217,6 +222,7 @@ def _put(dirt: Any, t: Any, out: Any, cursor: Any, page: Any, item: Any, cat: An
     write_event(dirt, t, out, cursor, page, item, cat, quantity, told[0], told[1])
     for row in range(begin, cursor[_ROW]):
         out.later[row] = told[2]
+        out.over[row] = np.nan
 
 
 @compiled
@@ -356,7 +362,7 @@ def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, day: Any
     mind, money = np.zeros(4, dtype=np.int64), np.zeros(2)
     units, basket = np.zeros(CART_LIMIT), np.zeros(CART_LIMIT, dtype=np.int64)
     shape = (3, 1 + 3 * len(t.item_cat))
-    inner = np.zeros((shape[0], shape[1], 2))
+    inner, told = np.zeros((shape[0], shape[1], 2)), np.zeros(3)
     for i in range(first, len(visitor)):
         begin = cursor[_ROW]
         if begin + LONGEST_VISIT > len(out.visit):
@@ -393,6 +399,10 @@ def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, day: Any
             ends.revenue[i] = money[_VALUE]
             ends.bought[i] = _buy(rng, dirt, t, out, cursor, day[i], arm[i], start[i], inner,
                                   place, money, basket, units, wants)  # fmt: skip
+        if wants:
+            place[_AT] = PLACES + 1
+            _tell(t, inner, day[i], arm[i], start[i], place, money, cursor, told)
+            out.over[cursor[_ROW] - 1] = told[2]
         ends.next_day[i] = _away(away, t, day[i], days, mind)
         hidden.kind[i], hidden.phase[i], hidden.item[i] = mind[_KIND], mind[_PHASE], mind[_WANTED]
         hidden.since[i] = day[i]

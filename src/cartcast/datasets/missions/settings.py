@@ -73,11 +73,11 @@ class Missions:
     window: float = -0.4
     bargain: float = -0.2
     start: tuple[float, ...] = (0.0, 0.2, -0.7, -1.5)
-    lapse: float = 0.12
+    lapse: float = 0.15
     wake: float = 0.04
     ripen: tuple[float, float] = (0.14, 0.12)
     fade: tuple[float, ...] = (0.0, 0.16, 0.10, 0.08)
-    come_back: tuple[float, ...] = (0.02, 0.10, 0.20, 0.28)
+    come_back: tuple[float, ...] = (0.015, 0.08, 0.16, 0.22)
     sale_pull: float = 1.8
     focus: tuple[float, ...] = (0.0, 0.20, 0.42, 0.68)
     naming: tuple[float, ...] = (0.05, 0.15, 0.35, 0.65)

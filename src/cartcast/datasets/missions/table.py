@@ -87,16 +87,26 @@ def events_table(rows: Columns, shop: Missions, tables: Tables, arms: Sequence[s
     return pa.Table.from_pydict({n: columns[n] for n in schema.names}, schema=schema)
 
 
-def _soon(shop: Missions) -> str:
-    return f"p_purchase_{shop.horizon}d"
-
-
 def truth_schema(shop: Missions) -> pa.Schema:
-    """Return the first shop's columns of truth, and `p_purchase_<horizon>d`."""
-    return first.TRUTH_SCHEMA.append(pa.field(_soon(shop), pa.float64()))
+    """Return the first shop's columns of truth, and two that look `horizon` days (n) ahead.
+
+    `p_purchase_<n>d`: a purchase after the event, in this visit or one that begins within n days
+    of it. `p_later_<n>d`: a purchase in a later visit that begins within n days of the last event
+    of this one, once this one is over; null at all other events.
+    """
+    schema: pa.Schema = first.TRUTH_SCHEMA
+    for name in _ahead(shop):
+        schema = schema.append(pa.field(name, pa.float64()))
+    return schema
 
 
 def truth_table(rows: Columns, events: pa.Table, shop: Missions) -> pa.Table:
     """Return the truth of `events`, row by row."""
     table = first.truth_table(rows, events)
-    return table.append_column(_soon(shop), pa.array(rows["later"]))
+    for name, values in zip(_ahead(shop), (rows["later"], rows["over"]), strict=True):
+        table = table.append_column(name, pa.array(values, mask=np.isnan(values)))
+    return table
+
+
+def _ahead(shop: Missions) -> tuple[str, str]:
+    return f"p_purchase_{shop.horizon}d", f"p_later_{shop.horizon}d"
