@@ -39,7 +39,9 @@ class Cloud:
     weight: np.ndarray
 
     def take(self, rows: np.ndarray) -> Cloud:
-        return Cloud(*(v[rows] for v in (self.kind, self.phase, self.item, self.tempo, self.weight)))
+        return Cloud(
+            *(v[rows] for v in (self.kind, self.phase, self.item, self.tempo, self.weight))
+        )
 
 
 class Filter:
@@ -147,7 +149,9 @@ class Filter:
         weight = self.t.choices[place.page, place.cart, c.kind, c.phase, wanted, sale, option]
         if row is not None:
             c.tempo = draws(self.rng, self.t.tempo[c.phase, c.tempo])
-            z = (np.log(seconds) - self.t.gap_mean[place.page, c.tempo]) / self.t.gap_spread[c.tempo]
+            z = (np.log(seconds) - self.t.gap_mean[place.page, c.tempo]) / self.t.gap_spread[
+                c.tempo
+            ]
             norm = self.t.gap_spread[c.tempo] * self.t.gap_norm[place.page, c.tempo]
             weight = weight * np.exp(-z * z / 2) / norm * self.shows(row, day, place.cat)
         self.weigh(weight)

@@ -162,7 +162,15 @@ def test_no_column_says_more_than_the_truth(open_rows: pd.DataFrame) -> None:
     rows["hour"], rows["second"] = rows["event_time"].dt.hour, rows["event_time"].dt.second
     rows["visitor"] = rows["visitor_id"].str[1:].astype(int)
     rows["visit"] = rows["session_id"].str.split("-").str[1].astype(int)
-    own = {"event_id", "visitor_id", "session_id", "event_time", "known_time", "order_id", "currency"}
+    own = {
+        "event_id",
+        "visitor_id",
+        "session_id",
+        "event_time",
+        "known_time",
+        "order_id",
+        "currency",
+    }
     names = set(rows) & {"late", "hour", "second", "visitor", "visit", "day", "query", "sale",
                          "campaign", "channel", "country", "device", "page", "event_type", "item_id",
                          "category", "brand", "color", "price", "quantity", "source_event"}  # fmt: skip

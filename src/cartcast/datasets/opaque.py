@@ -65,6 +65,12 @@ class Opaque:
     key: Path
     truth: Path | None
 
+    def as_dict(self) -> dict[str, str | None]:
+        """Return the paths as texts; `out` is the log."""
+        truth = None if self.truth is None else str(self.truth)
+        return {"out": str(self.log), "orders": str(self.orders), "layout": str(self.layout),
+                "key": str(self.key), "truth": truth}  # fmt: skip
+
 
 def make_opaque(made: Simulation, form: str = "codes", seed: int = 0) -> OpaqueTables:
     """Return the opaque form of a simulation that is held in memory.
@@ -108,11 +114,17 @@ def make_opaque(made: Simulation, form: str = "codes", seed: int = 0) -> OpaqueT
     )
 
 
-def write_opaque(made: Simulation, out: Path | str, form: str = "codes", seed: int = 0) -> Opaque:
+def write_opaque(
+    made: Simulation,
+    out: Path | str,
+    form: str = "codes",
+    seed: int = 0,
+    truth: Path | str | None = None,
+) -> Opaque:
     """Write the opaque form: the log to `out`, and beside it orders, layout, key and truth.
 
-    For `log.parquet` they are `log-orders.parquet`, `log-layout.yaml`, `log-key.csv` and
-    `log-truth.parquet`.
+    For `log.parquet` they are `log-orders.parquet`, `log-layout.yaml`, `log-key.csv` and, unless
+    `truth` is given and if the simulation has one, `log-truth.parquet`.
 
     Raises:
         UsageError: the form does not exist, or the suffix is unknown.
@@ -129,7 +141,9 @@ def write_opaque(made: Simulation, out: Path | str, form: str = "codes", seed: i
         orders=log.with_name(f"{stem}-orders{suffix}"),
         layout=log.with_name(f"{stem}-layout.yaml"),
         key=log.with_name(f"{stem}-key.csv"),
-        truth=None if tables.truth is None else log.with_name(f"{stem}-truth{suffix}"),
+        truth=None
+        if tables.truth is None
+        else Path(truth or log.with_name(f"{stem}-truth{suffix}")),
     )
     _write(files.log, tables.log)
     _write(files.orders, tables.orders)
@@ -221,7 +235,5 @@ def _truth(
     order = rows["event_time"].groupby(rows["session_id"]).rank(method="first").astype(np.int64)
     coded = pa.array(rows["session_id"].map(sessions), pa.string())
     position = pa.array(order)
-    columns = {n: table[n] for n in table.column_names if n != "event_id"}
-    return pa.table(
-        columns | {"session_id": coded, "event_order": position, "click": position}
-    )
+    columns: dict[str, Any] = {n: table[n] for n in table.column_names if n != "event_id"}
+    return pa.table(columns | {"session_id": coded, "event_order": position, "click": position})

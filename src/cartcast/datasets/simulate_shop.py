@@ -31,8 +31,9 @@ class Simulation:
         out, truth_out: the files written, or None.
         events: canonical columns in time order, or None when written to `out`.
         truth: `p_purchase` (probability that the session will purchase after this event) and
-            `expected_revenue` (EUR after this event) by session_id and event_order, or None.
-        counts: sessions, visitors, events, purchases, revenue (EUR), conversion, start, end (UTC)
+            `expected_revenue` (after this event, in the shop's currency) by session_id and
+            event_order, or None. The second shop adds `p_purchase_7d` and `p_later_7d`.
+        counts: sessions, visitors, events, purchases, revenue, currency, conversion, start, end (UTC)
             and more.
     """
 
@@ -81,7 +82,7 @@ def simulate(
         late: share of events that become known hours later (`known_time`).
         twice: share of events that arrive twice, the second time later, with the same `event_id`.
         disorder: write the rows as they became known instead of as they happened.
-        shop: the shop's parameters.
+        shop: the first shop (`Shop`, the default) or the second (`Missions`), with its parameters.
         chunk: visits worked on at once; memory follows it.
         progress: called with a text and the share done.
 
@@ -94,7 +95,6 @@ def simulate(
     (100, True)
     """
     shop = shop or Shop()
-    kind = MissionStream if isinstance(shop, Missions) else Stream
     _check(sessions=sessions, days=days, chunk=chunk)
     _check_shares(late=late, twice=twice)
     _check_arms(experiment, shop)
@@ -104,10 +104,13 @@ def simulate(
     truth_path = None if truth is None or isinstance(truth, bool) else Path(truth)
     kept: list[pa.Table] = []
     known: list[pa.Table] = []
-    stream = kind(
-        shop, sessions, seed, experiment, start, days,
-        late=late, twice=twice, disorder=disorder, chunk=chunk,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "sessions": sessions, "seed": seed, "arms": experiment, "start": start, "days": days,
+        "late": late, "twice": twice, "disorder": disorder, "chunk": chunk,
+    }  # fmt: skip
+    stream = (
+        MissionStream(shop, **settings) if isinstance(shop, Missions) else Stream(shop, **settings)
+    )
     with contextlib.ExitStack() as stack:
         put_events = _target(stack, out_path, stream.schema, kept)
         put_truth = _target(stack, truth_path, stream.truth_schema, known)

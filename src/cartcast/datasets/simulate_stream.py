@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from cartcast.datasets.draws import uniforms
 from cartcast.datasets.simulate_calendar import Calendar, pick
-from cartcast.datasets.simulate_kernel import Ends, Ints
+from cartcast.datasets.simulate_kernel import Floats, Ints
 
 __all__ = ["Arm", "Columns", "EventStream"]
 
 Columns = dict[str, NDArray[Any]]
+
+PURCHASE = 8
+"""The page of a purchase, in both shops."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,19 @@ class Arm:
     lift: float = 0.0
 
 
+class Ended(Protocol):
+    """How visits ended: lines bought, whether by a bot (1), repeats of events, money."""
+
+    @property
+    def bought(self) -> Ints: ...
+    @property
+    def bot(self) -> Ints: ...
+    @property
+    def repeated(self) -> Ints: ...
+    @property
+    def revenue(self) -> Floats: ...
+
+
 class EventStream(ABC):
     """Simulates visits in the order of their start and gives out events in time order.
 
@@ -45,6 +61,7 @@ class EventStream(ABC):
     schema: pa.Schema
     truth_schema: pa.Schema
     plan: Calendar[Any]
+    currency = "EUR"
 
     def __init__(self, seed: int, arms: Sequence[Arm], *, disorder: bool, chunk: int) -> None:
         self.seed, self.arms = seed, tuple(arms)
@@ -71,7 +88,7 @@ class EventStream(ABC):
         """Return the truth of `events`, row by row."""
 
     def counts(self) -> dict[str, Any]:
-        """Return what was simulated so far: counts, money in EUR, times in UTC."""
+        """Return what was simulated so far: counts, money in the shop's currency, times in UTC."""
         low, high = (datetime(1970, 1, 1) + timedelta(microseconds=t) for t in self.times)
         return {
             "sessions": self.made,
@@ -80,6 +97,7 @@ class EventStream(ABC):
             "conversion": self.totals["purchase_sessions"] / self.made,
             "start": low,
             "end": high,
+            "currency": self.currency,
             "seed": self.seed,
             "arms": {a.name: {"share": a.share, "lift": a.lift} for a in self.arms},
         }
@@ -122,12 +140,12 @@ class EventStream(ABC):
 
     def _count(self, rows: Columns) -> None:
         self.totals["events"] += len(rows["time"])
-        self.totals["purchases"] += int((rows["page"] == 8).sum())
+        self.totals["purchases"] += int((rows["page"] == PURCHASE).sum())
         self.totals["late_events"] += int((rows["known"] > rows["time"]).sum())
         times = (*self.times, int(rows["time"].min()), int(rows["time"].max()))
         self.times = [min(times), max(times)]
 
-    def _add(self, ends: Ends | Found) -> None:
+    def _add(self, ends: Ended) -> None:
         totals = self.totals
         totals["purchase_sessions"] += int((ends.bought > 0).sum())
         totals["bot_sessions"] += int(ends.bot.sum())

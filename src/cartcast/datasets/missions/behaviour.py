@@ -1,4 +1,4 @@
-"""How a search unfolds in the second shop: probability tables by page, phase and kind of visitor."""
+"""How a search unfolds in the second shop: probabilities by page, phase and type of visitor."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def chain() -> Floats:
     for page, wanted in np.ndindex(PLACES, 2):
         look, weigh = PAGES[page] in ("item", "add"), PAGES[page] == "compare"
         closer = 0.10 if look and wanted else 0.08 if weigh else 0.02
-        surer = 0.30 if PAGES[page] == "add" else 0.08 if look and wanted else 0.05 if weigh else 0.01
+        surer = (
+            0.30 if PAGES[page] == "add" else 0.08 if look and wanted else 0.05 if weigh else 0.01
+        )
         table[page, wanted] = [
             [1.0, 0.0, 0.0, 0.0],
             [0.0, 1.0 - closer, closer, 0.0],

@@ -56,7 +56,7 @@ def shown(t: Any, day: Any, m: Any, w: Any, option: Any, item: Any, cat: Any, be
         if t.item_cat[w] != cat:
             return 0.0
         return chance * (1.0 - t.focus[m]) * t.fashion[day, item] / (1.0 - t.fashion[day, w])
-    if option == _LIST or option == _SEARCH or option == _COMPARE:
+    if option in (_LIST, _SEARCH, _COMPARE):
         if m == 0:
             return chance * t.cat_share[cat]
         own = 1.0 if t.item_cat[w] == cat else 0.0

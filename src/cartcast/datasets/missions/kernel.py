@@ -1,123 +1,18 @@
-"""One visit of the second shop after another, compiled; with the filter where the truth is wanted."""
+"""One visit of the second shop after another, compiled; with the filter if truth is wanted."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cartcast.datasets.draws import compiled, draw, key, normal, uniform
 from cartcast.datasets.missions import filter as exact
 from cartcast.datasets.missions.behaviour import CART_LIMIT, EXIT, PAYMENT, PLACES
-from cartcast.datasets.simulate_kernel import GAP_LIMIT, LONGEST_VISIT, columns_of, write_event
+from cartcast.datasets.simulate_kernel import GAP_LIMIT, LONGEST_VISIT, write_event
 
-__all__ = ["Found", "Hidden", "Rows", "Tables", "visits"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-
-class Tables(NamedTuple):
-    """What the kernel reads: the tables of `behaviour`, `market` and `values`, and settings.
-
-    `fashion`, `sales`, `price` (of the day), and `others` (mean price of the other items of a
-    category, by fashion) are by day; `later` is by days ahead and day; `hours` is the share of
-    visits that start before each hour.
-    """
-
-    landing: Floats
-    channels_again: Floats
-    choices: Floats
-    chain: Floats
-    tempo: Floats
-    tempo_start: Floats
-    gap_mean: Floats
-    gap_spread: Floats
-    gap_norm: Floats
-    daily: Floats
-    returns: Floats
-    focus: Floats
-    naming: Floats
-    start: Floats
-    item_cat: Ints
-    cat_share: Floats
-    fashion: Floats
-    sales: Ints
-    price: Floats
-    others: Floats
-    values: Floats
-    later: Floats
-    paid: Floats
-    hours: Floats
-    stray: float
-    switch: float
-    post: float
-    extra_unit: float
-    horizon: int
-    late: float
-    late_median: float
-    twice: float
-
-
-class Rows(NamedTuple):
-    """What the kernel writes, as `simulate_kernel.Rows`, and the truth of the horizon.
-
-    `later` is for a purchase from the event on; `over` only for those after the visit, once it is
-    known to be over: NaN but at its last event.
-    """
-
-    visit: Ints
-    order: Ints
-    time: Ints
-    known: Ints
-    page: Ints
-    item: Ints
-    cat: Ints
-    quantity: Floats
-    source: Ints
-    p: Floats
-    r: Floats
-    later: Floats
-    over: Floats
-
-    @classmethod
-    def empty(cls, size: int) -> Rows:
-        """Return room for `size` events."""
-        return cls(*columns_of(cls._fields, size))
-
-
-class Hidden(NamedTuple):
-    """What is hidden of each visitor when a visit begins, and of the filter when it is wanted.
-
-    `kind`, `phase` and `item` (-1 none) are drawn when `visit` is 0; `since` is the day of the
-    visit before. The kernel sets them to those of the next visit. `belief` has one row or more.
-    """
-
-    kind: Ints
-    phase: Ints
-    item: Ints
-    since: Ints
-    belief: Floats
-
-
-class Found(NamedTuple):
-    """How each visit ended; as `simulate_kernel.Ends`, and the day of the next visit (-1 none)."""
-
-    end: Ints
-    events: Ints
-    repeated: Ints
-    bought: Ints
-    revenue: Floats
-    bot: Ints
-    next_day: Ints
-
-    @classmethod
-    def empty(cls, size: int) -> Found:
-        """Return room for `size` visits."""
-        return cls(*columns_of(cls._fields, size))
-
+__all__ = ["visits"]
 
 _SEARCH, _ITEM, _ADD, _REMOVE = 2, 3, 4, 5
 _LIST, _COMPARE, _PURCHASE, _PAID, _POST = 1, 7, 8, 9, 10
@@ -277,7 +172,8 @@ def _browse(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, day: Any, arm: A
 
 @compiled
 def _buy(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, day: Any, arm: Any, start: Any,
-         inner: Any, place: Any, money: Any, basket: Any, units: Any, wants: Any) -> Any:  # fmt: skip
+         inner: Any, place: Any, money: Any, basket: Any, units: Any,
+         wants: Any) -> Any:  # fmt: skip
     """Write the purchase, one event for each item, and what follows; return the events."""
     cursor[_TIME] += _gap(rng, t, _ADD, 0)
     told = np.zeros(3)

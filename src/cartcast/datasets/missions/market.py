@@ -46,7 +46,7 @@ def goods(shop: Missions) -> Goods:
         brand=[_BRANDS[i] for i in rng.integers(0, len(_BRANDS), n)],
         color=[_COLORS[i] for i in rng.integers(0, len(_COLORS), n)],
         cat=cat.astype(np.int64),
-        price=np.round(np.exp(level + 0.6 * rng.standard_normal(n)), 2),
+        price=np.asarray(np.round(np.exp(level + 0.6 * rng.standard_normal(n)), 2), np.float64),
         share=share / share.sum(),
     )
 

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from cartcast.datasets.draws import uniforms
-from cartcast.datasets.missions.kernel import Found, Hidden
+from cartcast.datasets.missions.arrays import Found, Hidden
 from cartcast.datasets.missions.settings import Missions
 from cartcast.datasets.simulate_calendar import HOUR, Calendar, Floats, Ints, Visits, pick
 
@@ -36,9 +36,7 @@ class Plan(Calendar[Searches]):
     Beside those who will come back, memory holds their beliefs where the truth is wanted.
     """
 
-    def __init__(
-        self, shop: Missions, sessions: int, seed: int, start: date, days: int
-    ) -> None:
+    def __init__(self, shop: Missions, sessions: int, seed: int, start: date, days: int) -> None:
         super().__init__(shop, sessions, seed, start, days)
         self.shop = shop
         self.remembers = True

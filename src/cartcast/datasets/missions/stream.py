@@ -13,7 +13,8 @@ from scipy.special import ndtr
 
 from cartcast.datasets.draws import uniforms
 from cartcast.datasets.missions import behaviour, market
-from cartcast.datasets.missions.kernel import Found, Rows, Tables, visits
+from cartcast.datasets.missions.arrays import Found, Rows, Tables
+from cartcast.datasets.missions.kernel import visits
 from cartcast.datasets.missions.plan import Plan, Searches
 from cartcast.datasets.missions.settings import Missions
 from cartcast.datasets.missions.table import event_schema, events_table, truth_schema, truth_table
@@ -30,6 +31,8 @@ _SECONDS_BY_PAGE = np.array([0.8, 1.0, 0.8, 1.5, 0.6, 0.6, 1.4, 1.8])
 
 class MissionStream(EventStream):
     """Simulates the second shop; arguments as for the first shop's stream."""
+
+    currency = "USD"
 
     def __init__(
         self,

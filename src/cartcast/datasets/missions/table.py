@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cartcast.datasets import simulate_table as first
 from cartcast.datasets.missions import market
-from cartcast.datasets.missions.kernel import Tables
+from cartcast.datasets.missions.arrays import Tables
 from cartcast.datasets.missions.settings import Missions
 
 __all__ = ["event_schema", "events_table", "truth_schema", "truth_table"]

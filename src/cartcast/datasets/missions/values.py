@@ -50,7 +50,7 @@ def solve(shop: Missions) -> Floats:
 def _solve_one(shop: Missions, kind: int, sale: int) -> Floats:
     moves = _moves(shop, kind, sale)
     eye = np.eye(_STATES)
-    keep = sum(moves[o] for o in range(b.PAYMENT) if o != _ITEM)
+    keep = np.sum([moves[o] for o in range(b.PAYMENT) if o != _ITEM], axis=0)
     every = keep + moves[_ITEM]
 
     def absorb(matrix: Floats, gain: Floats) -> Floats:
