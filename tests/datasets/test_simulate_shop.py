@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cartcast import datasets
+from cartcast.datasets.simulate_first import Stream
 from cartcast.datasets.simulate_model import Shop
-from cartcast.datasets.simulate_stream import Stream
 from cartcast.errors import UsageError
 from cartcast.events.schema import COLUMNS, EVENT_TYPES
 

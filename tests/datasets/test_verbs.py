@@ -54,6 +54,26 @@ def test_simulate_writes_the_form_of_a_tracker(tmp_path: Path) -> None:
     assert (refused.returncode, "--truth" in refused.stderr) == (2, True)
 
 
+def test_simulate_knows_two_shops_and_writes_either_in_codes(tmp_path: Path) -> None:
+    log, truth = tmp_path / "log.parquet", tmp_path / "truth.parquet"
+    words = ["--sessions", "150", "--shop", "2", "--out", str(log), "--truth", str(truth)]
+    told = json.loads(cartcast("simulate", *words, "--json").stdout)
+    assert pq.read_metadata(log).num_rows == pq.read_metadata(truth).num_rows == told["events"]
+    assert "p_purchase_7d" in pq.read_schema(truth).names
+    shown = cartcast("simulate", *words, "--opaque", "--opaque-form", "bare")
+    assert shown.returncode == 0, shown.stderr
+    assert all(name.startswith("c") for name in pq.read_schema(log).names)
+    beside = {"log-orders.parquet", "log-layout.yaml", "log-key.csv"}
+    assert {p.name for p in tmp_path.iterdir()} == {log.name, truth.name} | beside
+    assert all(name in shown.stdout for name in beside)
+    words = ["validate", str(log), "--layout", str(tmp_path / "log-layout.yaml"), "--json"]
+    read = cartcast(*words, "--orders", str(tmp_path / "log-orders.parquet"))
+    read_back = json.loads(read.stdout)
+    assert read_back["sessions"] == 150
+    assert read_back["purchase_sessions"] == told["purchase_sessions"]
+    assert cartcast("simulate", "--sessions", "5", "--out", str(log), "--shop", "3").returncode == 2
+
+
 def test_fetch_lists_and_refuses(tmp_path: Path) -> None:
     listed = cartcast("fetch", "--json")
     assert {d["name"] for d in json.loads(listed.stdout)["datasets"]} == {

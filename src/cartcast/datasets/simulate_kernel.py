@@ -1,29 +1,38 @@
 """The compiled heart of the simulator: one visit after another, with its exact filter.
 
-Every visit draws from its own stream of random numbers, keyed by (seed, visitor, visit), so
-results depend neither on the size of chunks nor on the order of work.
+Every visit draws from its own stream of random numbers (`draws`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from cartcast.datasets.draws import compiled, draw, key, normal, uniform
 from cartcast.datasets.simulate_model import BOT, CART_LIMIT, HIDDEN, TIERS
 
-__all__ = ["LONGEST_VISIT", "Ends", "Rows", "Tables", "uniforms", "visits"]
+__all__ = [
+    "GAP_LIMIT",
+    "LONGEST_VISIT",
+    "Ends",
+    "Rows",
+    "Tables",
+    "columns_of",
+    "visits",
+    "write_event",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-F = TypeVar("F", bound=Callable[..., Any])
 
 LONGEST_VISIT = 4096
 """Rows kept free for one visit; a longer one has a probability below 1e-20."""
+
+_REAL = {"quantity", "p", "r", "later", "over", "revenue"}
 
 GAP_LIMIT = 1740.0
 """Seconds that a gap within a visit stays below: less than the usual 30 minutes."""
@@ -65,6 +74,11 @@ class Tables(NamedTuple):
     twice: float
 
 
+def columns_of(names: Sequence[str], size: int) -> list[Any]:
+    """Return an array of zeros for each name: whole numbers, but for those in `_REAL`."""
+    return [np.zeros(size, np.float64 if n in _REAL else np.int64) for n in names]
+
+
 class Rows(NamedTuple):
     """What the kernel writes, one entry per event; times in microseconds since 1970.
 
@@ -87,11 +101,7 @@ class Rows(NamedTuple):
     @classmethod
     def empty(cls, size: int) -> Rows:
         """Return room for `size` events."""
-        real = {"quantity", "p", "r"}
-        columns: list[Any] = [
-            np.empty(size, np.float64 if f in real else np.int64) for f in cls._fields
-        ]
-        return cls(*columns)
+        return cls(*columns_of(cls._fields, size))
 
 
 class Ends(NamedTuple):
@@ -112,11 +122,7 @@ class Ends(NamedTuple):
     @classmethod
     def empty(cls, size: int) -> Ends:
         """Return room for `size` visits."""
-        real = {"revenue"}
-        columns: list[Any] = [
-            np.zeros(size, np.float64 if f in real else np.int64) for f in cls._fields
-        ]
-        return cls(*columns)
+        return cls(*columns_of(cls._fields, size))
 
 
 _LIST, _SEARCH, _ITEM, _ADD, _REMOVE, _CHECKOUT, _PAYMENT, _PURCHASE, _POST = range(1, 10)
@@ -125,89 +131,25 @@ _AT, _CART, _TIER, _LAST, _CAT, _SHOWN = range(6)  # the visible state, in an ar
 _ROW, _ORDER, _SOURCE, _TIME, _VISIT = range(5)  # where to write, in an array `cursor`
 _VALUE, _PRICE, _QUANTITY = range(3)  # cart value, price of the last item, in an array `money`
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_M1 = np.uint64(0xBF58476D1CE4E5B9)
-_M2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
-
-def _compiled(function: F) -> F:
-    """Compile `function`; the machine code is kept on disk."""
-    compiled: F = numba.njit(cache=True)(function)
-    return compiled
-
-
-@_compiled
-def _mix(x: Any) -> Any:
-    # The finalizer of SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195).
-    x = (x ^ (x >> _S30)) * _M1
-    x = (x ^ (x >> _S27)) * _M2
-    return x ^ (x >> _S31)
-
-
-@_compiled
-def _key(seed: Any, visitor: Any, visit: Any, stream: Any) -> Any:
-    x = _mix(np.uint64(seed) + _GOLDEN)
-    x = _mix(x ^ (np.uint64(visitor) + _GOLDEN))
-    x = _mix(x ^ (np.uint64(visit) * _M1 + _GOLDEN))
-    return _mix(x ^ (np.uint64(stream) * _M2 + _GOLDEN))
-
-
-@_compiled
-def _uniform(rng: Any) -> Any:
-    rng[0] += _GOLDEN
-    return (float(_mix(rng[0]) >> _S11) + 0.5) * (1.0 / 9007199254740992.0)
-
-
-@_compiled
-def _normal(rng: Any) -> Any:
-    radius = math.sqrt(-2.0 * math.log(_uniform(rng)))
-    return radius * math.cos(2.0 * math.pi * _uniform(rng))
-
-
-@_compiled
-def _draw(rng: Any, weights: Any) -> Any:
-    left = _uniform(rng)
-    last = 0
-    for i in range(len(weights)):
-        if weights[i] > 0.0:
-            last = i
-            left -= weights[i]
-            if left < 0.0:
-                return i
-    return last
-
-
-@_compiled
-def uniforms(seed: Any, visitors: Any, visits: Any, stream: Any, n: Any) -> Any:
-    """Return `n` uniforms for each (visitor, visit), shape (len(visitors), n)."""
-    out = np.empty((len(visitors), n))
-    rng = np.zeros(1, dtype=np.uint64)
-    for i in range(len(visitors)):
-        rng[0] = _key(seed, visitors[i], visits[i], stream)
-        for j in range(n):
-            out[i, j] = _uniform(rng)
-    return out
-
-
-@_compiled
+@compiled
 def _index(place: Any) -> Any:
     return (place[_AT] * (CART_LIMIT + 1) + place[_CART]) * TIERS + place[_TIER]
 
 
-@_compiled
+@compiled
 def _gap(rng: Any, t: Any, page: Any, hidden: Any) -> Any:
     """Return microseconds until the next event."""
     while True:
         if hidden == BOT:
-            gap = math.exp(t.bot_gap[0] + t.bot_gap[1] * _normal(rng))
+            gap = math.exp(t.bot_gap[0] + t.bot_gap[1] * normal(rng))
         else:
-            gap = math.exp(t.human_gap[page] + t.human_spread * _normal(rng))
+            gap = math.exp(t.human_gap[page] + t.human_spread * normal(rng))
         if gap < GAP_LIMIT:
             return max(int(gap * 1e6), 1000)
 
 
-@_compiled
+@compiled
 def _bot_ratio(t: Any, page: Any, step: Any) -> Any:
     """Return the density of a gap from a bot over its density from a person."""
     x = math.log(step * 1e-6)
@@ -216,24 +158,24 @@ def _bot_ratio(t: Any, page: Any, step: Any) -> Any:
     return math.exp(0.5 * human * human - 0.5 * bot * bot) * t.human_spread / t.bot_gap[1]
 
 
-@_compiled
+@compiled
 def _show(rng: Any, t: Any, place: Any, hidden: Any, option: Any, landed: Any) -> Any:
     """Draw what the next page shows: its category, and its item if it has one."""
     turns = option in (_LIST, _SEARCH) and not landed
-    if turns and (place[_CAT] < 0 or _uniform(rng) < t.switch):
-        place[_CAT] = _draw(rng, t.cat_share)
+    if turns and (place[_CAT] < 0 or uniform(rng) < t.switch):
+        place[_CAT] = draw(rng, t.cat_share)
     place[_SHOWN] = -1
     if option == _NEW:
         if place[_CAT] < 0:
-            place[_CAT] = _draw(rng, t.cat_share)
-        group = place[_CAT] * 3 + _draw(rng, t.tier_share[hidden])
+            place[_CAT] = draw(rng, t.cat_share)
+        group = place[_CAT] * 3 + draw(rng, t.tier_share[hidden])
         lo, hi = t.first[group], t.first[group + 1]
-        place[_SHOWN] = min(lo + np.searchsorted(t.cumulative[lo:hi], _uniform(rng)), hi - 1)
+        place[_SHOWN] = min(lo + np.searchsorted(t.cumulative[lo:hi], uniform(rng)), hi - 1)
     elif option == _SAME:
         place[_SHOWN] = place[_LAST]
 
 
-@_compiled
+@compiled
 def _weigh(t: Any, belief: Any, place: Any, cat: Any, option: Any, landed: Any) -> Any:
     """Weigh the hidden states by the probability of what was seen; `cat` is the one before."""
     shown = place[_SHOWN]
@@ -256,7 +198,7 @@ def _weigh(t: Any, belief: Any, place: Any, cat: Any, option: Any, landed: Any) 
         belief[j] /= total
 
 
-@_compiled
+@compiled
 def _move(rng: Any, t: Any, place: Any, money: Any, basket: Any, units: Any, option: Any) -> Any:
     """Change the visible state by the option taken."""
     money[_QUANTITY] = 0.0
@@ -269,7 +211,7 @@ def _move(rng: Any, t: Any, place: Any, money: Any, basket: Any, units: Any, opt
         money[_PRICE] = t.item_price[shown]
     elif option == _TO_ADD:
         quantity = 1.0
-        while _uniform(rng) < t.extra_unit:
+        while uniform(rng) < t.extra_unit:
             quantity += 1.0
         basket[place[_CART]] = place[_LAST]
         units[place[_CART]] = quantity
@@ -278,7 +220,7 @@ def _move(rng: Any, t: Any, place: Any, money: Any, basket: Any, units: Any, opt
         money[_VALUE] += quantity * money[_PRICE]
         money[_QUANTITY] = quantity
     elif option == _TO_REMOVE:
-        k = int(_uniform(rng) * place[_CART])
+        k = int(uniform(rng) * place[_CART])
         place[_AT], place[_SHOWN] = _REMOVE, basket[k]
         money[_QUANTITY] = units[k]
         money[_VALUE] -= units[k] * t.item_price[basket[k]]
@@ -293,7 +235,7 @@ def _move(rng: Any, t: Any, place: Any, money: Any, basket: Any, units: Any, opt
         place[_AT] = _PAYMENT
 
 
-@_compiled
+@compiled
 def _truth(t: Any, belief: Any, place: Any, money: Any, paid: Any) -> Any:
     """Return P(purchase) and E(revenue) given all that was seen."""
     if place[_AT] == _PAYMENT:
@@ -310,11 +252,11 @@ def _truth(t: Any, belief: Any, place: Any, money: Any, paid: Any) -> Any:
     return paid * p, paid * r
 
 
-@_compiled
-def _write(dirt: Any, t: Any, out: Any, cursor: Any, page: Any, item: Any, cat: Any, quantity: Any,
-           p: Any, r: Any) -> Any:  # fmt: skip
+@compiled
+def write_event(dirt: Any, t: Any, out: Any, cursor: Any, page: Any, item: Any, cat: Any,
+                quantity: Any, p: Any, r: Any) -> Any:  # fmt: skip
     """Write one event, sometimes known late, sometimes twice."""
-    late, delay, twice = _uniform(dirt), _normal(dirt), _uniform(dirt)
+    late, delay, twice = uniform(dirt), normal(dirt), uniform(dirt)
     for copy in range(2 if twice < t.twice else 1):
         row = cursor[_ROW]
         cursor[_ROW] += 1
@@ -329,33 +271,34 @@ def _write(dirt: Any, t: Any, out: Any, cursor: Any, page: Any, item: Any, cat: 
     cursor[_SOURCE] += 1
 
 
-@_compiled
+@compiled
 def _browse(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, channel: Any, paid: Any,
             belief: Any, place: Any, money: Any, basket: Any, units: Any) -> Any:  # fmt: skip
     """Simulate one visit until it ends or gives payment details; return its hidden state."""
-    hidden = _draw(rng, belief)
+    hidden = draw(rng, belief)
     ahead = np.zeros(HIDDEN)
     place[:] = -1
     place[_CART] = place[_TIER] = 0
     money[:] = 0.0
-    option = _draw(rng, t.landing[channel, hidden])
+    option = draw(rng, t.landing[channel, hidden])
     for j in range(HIDDEN):
         belief[j] *= t.landing[channel, j, option]
     landed = True
     while True:
         if landed and option > 0:
-            place[_CAT] = _draw(rng, t.cat_share)
+            place[_CAT] = draw(rng, t.cat_share)
         cat = place[_CAT]
         _show(rng, t, place, hidden, option, landed)
         _weigh(t, belief, place, cat, option, landed)
         _move(rng, t, place, money, basket, units, option)
         landed = False
         p, r = _truth(t, belief, place, money, paid)
-        _write(dirt, t, out, cursor, place[_AT], place[_SHOWN], place[_CAT], money[_QUANTITY], p, r)
+        quantity = money[_QUANTITY]
+        write_event(dirt, t, out, cursor, place[_AT], place[_SHOWN], place[_CAT], quantity, p, r)
         if place[_AT] == _PAYMENT:
             return hidden
-        hidden = _draw(rng, t.chain[hidden])
-        option = _draw(rng, t.choices[_index(place), hidden])
+        hidden = draw(rng, t.chain[hidden])
+        option = draw(rng, t.choices[_index(place), hidden])
         if option == _EXIT:
             return hidden
         for j in range(HIDDEN):
@@ -368,7 +311,7 @@ def _browse(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, channel: Any, pa
         cursor[_TIME] += step
 
 
-@_compiled
+@compiled
 def _buy(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, lines: Any, basket: Any,
          units: Any) -> Any:  # fmt: skip
     """Write the purchase, one event for each item, and what follows; return the events."""
@@ -382,15 +325,15 @@ def _buy(rng: Any, dirt: Any, t: Any, out: Any, cursor: Any, lines: Any, basket:
     for k in range(lines):
         if units[k] > 0.0:
             cat = t.item_cat[basket[k]]
-            _write(dirt, t, out, cursor, _PURCHASE, basket[k], cat, units[k], 0.0, 0.0)
+            write_event(dirt, t, out, cursor, _PURCHASE, basket[k], cat, units[k], 0.0, 0.0)
             bought += 1
-    while _uniform(rng) < t.post:
+    while uniform(rng) < t.post:
         cursor[_TIME] += _gap(rng, t, 0, 0)
-        _write(dirt, t, out, cursor, _POST, -1, -1, 0.0, 0.0, 0.0)
+        write_event(dirt, t, out, cursor, _POST, -1, -1, 0.0, 0.0, 0.0)
     return bought
 
 
-@_compiled
+@compiled
 def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, prior: Any, channel: Any,
            paid: Any, t: Any, out: Any, ends: Any) -> Any:  # fmt: skip
     """Simulate visits from `first` on until `out` is nearly full; return (visits done, rows)."""
@@ -402,14 +345,14 @@ def visits(first: Any, seed: Any, visitor: Any, visit: Any, start: Any, prior: A
         begin = cursor[_ROW]
         if begin + LONGEST_VISIT > len(out.visit):
             return i, begin
-        rng[0] = _key(seed, visitor[i], visit[i], 1)
-        dirt[0] = _key(seed, visitor[i], visit[i], 2)
+        rng[0] = key(seed, visitor[i], visit[i], 1)
+        dirt[0] = key(seed, visitor[i], visit[i], 2)
         cursor[_ORDER] = cursor[_SOURCE] = 0
         cursor[_TIME], cursor[_VISIT] = start[i], i
         belief = prior[i].copy()
         hidden = _browse(rng, dirt, t, out, cursor, channel[i], paid[i], belief, place, money,
                          basket, units)  # fmt: skip
-        if place[_AT] == _PAYMENT and _uniform(rng) < paid[i]:
+        if place[_AT] == _PAYMENT and uniform(rng) < paid[i]:
             ends.bought[i] = _buy(rng, dirt, t, out, cursor, place[_CART], basket, units)
             ends.revenue[i] = money[_VALUE]
             money[_VALUE] = 0.0

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from cartcast.atomic import atomic_path
+from cartcast.datasets.missions import Missions
+from cartcast.datasets.missions.stream import MissionStream
+from cartcast.datasets.simulate_first import Stream
 from cartcast.datasets.simulate_model import Shop
-from cartcast.datasets.simulate_stream import Arm, Stream
-from cartcast.datasets.simulate_table import TRUTH_SCHEMA
+from cartcast.datasets.simulate_stream import Arm
 from cartcast.datasets.simulate_write import Write, open_writer, suffix_of
 from cartcast.errors import UsageError
 
@@ -29,8 +31,9 @@ class Simulation:
         out, truth_out: the files written, or None.
         events: canonical columns in time order, or None when written to `out`.
         truth: `p_purchase` (probability that the session will purchase after this event) and
-            `expected_revenue` (EUR after this event) by session_id and event_order, or None.
-        counts: sessions, visitors, events, purchases, revenue (EUR), conversion, start, end (UTC)
+            `expected_revenue` (after this event, in the shop's currency) by session_id and
+            event_order, or None. The second shop adds `p_purchase_7d` and `p_later_7d`.
+        counts: sessions, visitors, events, purchases, revenue, currency, conversion, start, end (UTC)
             and more.
     """
 
@@ -61,7 +64,7 @@ def simulate(
     late: float = 0.005,
     twice: float = 0.002,
     disorder: bool = False,
-    shop: Shop | None = None,
+    shop: Shop | Missions | None = None,
     chunk: int = 20_000,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Simulation:
@@ -79,7 +82,7 @@ def simulate(
         late: share of events that become known hours later (`known_time`).
         twice: share of events that arrive twice, the second time later, with the same `event_id`.
         disorder: write the rows as they became known instead of as they happened.
-        shop: the shop's parameters.
+        shop: the first shop (`Shop`, the default) or the second (`Missions`), with its parameters.
         chunk: visits worked on at once; memory follows it.
         progress: called with a text and the share done.
 
@@ -101,13 +104,16 @@ def simulate(
     truth_path = None if truth is None or isinstance(truth, bool) else Path(truth)
     kept: list[pa.Table] = []
     known: list[pa.Table] = []
-    stream = Stream(
-        shop, sessions, seed, experiment, start, days,
-        late=late, twice=twice, disorder=disorder, chunk=chunk,
-    )  # fmt: skip
+    settings: dict[str, Any] = {
+        "sessions": sessions, "seed": seed, "arms": experiment, "start": start, "days": days,
+        "late": late, "twice": twice, "disorder": disorder, "chunk": chunk,
+    }  # fmt: skip
+    stream = (
+        MissionStream(shop, **settings) if isinstance(shop, Missions) else Stream(shop, **settings)
+    )
     with contextlib.ExitStack() as stack:
         put_events = _target(stack, out_path, stream.schema, kept)
-        put_truth = _target(stack, truth_path, TRUTH_SCHEMA, known)
+        put_truth = _target(stack, truth_path, stream.truth_schema, known)
         for events, truths in stream.tables(wants_truth=bool(truth)):
             put_events(events)
             if truths is not None:
@@ -146,7 +152,7 @@ def _check_shares(**shares: float) -> None:
             raise UsageError(f"{name} must fulfil 0 <= {name} < 1, got {share}.")
 
 
-def _check_arms(arms: Sequence[Arm], shop: Shop) -> None:
+def _check_arms(arms: Sequence[Arm], shop: Shop | Missions) -> None:
     if not arms:
         return
     if len(arms) < 2 or len({a.name for a in arms}) < len(arms):

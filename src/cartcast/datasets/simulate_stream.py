@@ -1,27 +1,27 @@
-"""The log piece by piece, in time order, in memory that follows the chunk and not the log."""
+"""A log piece by piece, in time order, in memory that follows the chunk and not the log."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cartcast.datasets import simulate_kernel as kernel
-from cartcast.datasets import simulate_model as model
-from cartcast.datasets.simulate_kernel import Ends, Ints, Rows, Tables
-from cartcast.datasets.simulate_model import Shop
-from cartcast.datasets.simulate_table import event_schema, events_table, truth_table
-from cartcast.datasets.simulate_visits import Plan, Visits, pick
-from cartcast.datasets.truth import solve
+from cartcast.datasets.draws import uniforms
+from cartcast.datasets.simulate_calendar import Calendar, pick
+from cartcast.datasets.simulate_kernel import Floats, Ints
 
-__all__ = ["Arm", "Stream"]
+__all__ = ["Arm", "Columns", "EventStream"]
 
 Columns = dict[str, NDArray[Any]]
+
+PURCHASE = 8
+"""The page of a purchase, in both shops."""
 
 
 @dataclass(frozen=True)
@@ -38,34 +38,35 @@ class Arm:
     lift: float = 0.0
 
 
-class Stream:
+class Ended(Protocol):
+    """How visits ended: lines bought, whether by a bot (1), repeats of events, money."""
+
+    @property
+    def bought(self) -> Ints: ...
+    @property
+    def bot(self) -> Ints: ...
+    @property
+    def repeated(self) -> Ints: ...
+    @property
+    def revenue(self) -> Floats: ...
+
+
+class EventStream(ABC):
     """Simulates visits in the order of their start and gives out events in time order.
 
     Rows wait until no later visit can come before them. The delay of late events is log-normal
     with a median of four hours.
     """
 
-    def __init__(
-        self,
-        shop: Shop,
-        sessions: int,
-        seed: int,
-        arms: Sequence[Arm],
-        start: date,
-        days: int,
-        *,
-        late: float,
-        twice: float,
-        disorder: bool,
-        chunk: int,
-    ) -> None:
-        self.shop, self.seed, self.arms = shop, seed, tuple(arms)
+    schema: pa.Schema
+    truth_schema: pa.Schema
+    plan: Calendar[Any]
+    currency = "EUR"
+
+    def __init__(self, seed: int, arms: Sequence[Arm], *, disorder: bool, chunk: int) -> None:
+        self.seed, self.arms = seed, tuple(arms)
         self.by = "known" if disorder else "time"
         self.chunk = chunk
-        self.plan = Plan(shop, sessions, seed, start, days)
-        self.goods = model.catalogue()
-        self.lookup = tables_of(shop, late, twice)
-        self.schema = event_schema(bool(self.arms))
         self.made = 0
         self.totals: dict[str, Any] = dict.fromkeys(
             ("events", "purchases", "purchase_sessions", "bot_sessions", "late_events",
@@ -74,8 +75,20 @@ class Stream:
         self.totals["revenue"] = 0.0
         self.times: list[int] = []
 
+    @abstractmethod
+    def _simulate(self, part: Any, wants_truth: bool) -> Columns:
+        """Return the events of these visits, and plan when their visitors come back."""
+
+    @abstractmethod
+    def _events(self, rows: Columns) -> pa.Table:
+        """Return the events in canonical columns."""
+
+    @abstractmethod
+    def _truth(self, rows: Columns, events: pa.Table) -> pa.Table:
+        """Return the truth of `events`, row by row."""
+
     def counts(self) -> dict[str, Any]:
-        """Return what was simulated so far: counts, money in EUR, times in UTC."""
+        """Return what was simulated so far: counts, money in the shop's currency, times in UTC."""
         low, high = (datetime(1970, 1, 1) + timedelta(microseconds=t) for t in self.times)
         return {
             "sessions": self.made,
@@ -84,6 +97,7 @@ class Stream:
             "conversion": self.totals["purchase_sessions"] / self.made,
             "start": low,
             "end": high,
+            "currency": self.currency,
             "seed": self.seed,
             "arms": {a.name: {"share": a.share, "lift": a.lift} for a in self.arms},
         }
@@ -96,7 +110,7 @@ class Stream:
             for begin in range(0, len(visits), self.chunk):
                 part = visits[begin : begin + self.chunk]
                 waiting = yield from self._flush(waiting, int(part.start[0]), wants_truth)
-                waiting.append(self._simulate(part))
+                waiting.append(self._simulate(part, wants_truth))
                 self.made += len(part)
         yield from self._flush(waiting, None, wants_truth)
 
@@ -114,83 +128,26 @@ class Stream:
             order = np.lexsort((now["order"], now["visitor"], now[self.by]))
             now = {k: v[order] for k, v in now.items()}
             self._count(now)
-            events = events_table(now, self.shop, self.goods, [a.name for a in self.arms])
-            yield events, truth_table(now, events) if wants_truth else None
+            events = self._events(now)
+            yield events, self._truth(now, events) if wants_truth else None
         return [{k: v[~ready] for k, v in rows.items()}] if not ready.all() else []
 
-    def _simulate(self, part: Visits) -> Columns:
-        context = self.plan.context(part)
-        prior = model.prior(context.readiness, context.sensitive, context.bot_share)
-        arm = self._assign(part.visitor)
-        lift = np.array([a.lift for a in self.arms] or [0.0])
-        paid = self.shop.paid * (1 + lift[arm])
-        ends = Ends.empty(len(part))
-        pieces: list[Columns] = []
-        done = 0
-        while done < len(part):
-            out = Rows.empty(8 * len(part) + 2 * kernel.LONGEST_VISIT)
-            done, n = kernel.visits(
-                done, self.seed, part.visitor, part.visit, part.start, prior, context.channel,
-                paid, self.lookup, out, ends,
-            )  # fmt: skip
-            pieces.append({k: getattr(out, k)[:n] for k in Rows._fields})
-        self.plan.come_back(part, ends)
+    def _assign(self, visitor: Ints) -> Ints:
+        if not self.arms:
+            return np.zeros(len(visitor), np.int64)
+        u = uniforms(self.seed, visitor, np.zeros_like(visitor), 6, 1)[:, 0]
+        return pick(np.array([a.share for a in self.arms]), u)
+
+    def _count(self, rows: Columns) -> None:
+        self.totals["events"] += len(rows["time"])
+        self.totals["purchases"] += int((rows["page"] == PURCHASE).sum())
+        self.totals["late_events"] += int((rows["known"] > rows["time"]).sum())
+        times = (*self.times, int(rows["time"].min()), int(rows["time"].max()))
+        self.times = [min(times), max(times)]
+
+    def _add(self, ends: Ended) -> None:
         totals = self.totals
         totals["purchase_sessions"] += int((ends.bought > 0).sum())
         totals["bot_sessions"] += int(ends.bot.sum())
         totals["repeated_events"] += int(ends.repeated.sum())
         totals["revenue"] += float(ends.revenue.sum())
-        rows = {k: np.concatenate([p[k] for p in pieces]) for k in Rows._fields}
-        at = rows["visit"]
-        of_visit = {
-            "visitor": part.visitor, "visit": part.visit, "country": part.country,
-            "device": part.device, "channel": context.channel, "campaign": context.campaign,
-            "arm": arm,
-        }  # fmt: skip
-        return rows | {k: v[at] for k, v in of_visit.items()}
-
-    def _assign(self, visitor: Ints) -> Ints:
-        if not self.arms:
-            return np.zeros(len(visitor), np.int64)
-        u = kernel.uniforms(self.seed, visitor, np.zeros_like(visitor), 6, 1)[:, 0]
-        return pick(np.array([a.share for a in self.arms]), u)
-
-    def _count(self, rows: Columns) -> None:
-        self.totals["events"] += len(rows["time"])
-        self.totals["purchases"] += int((rows["page"] == 8).sum())
-        self.totals["late_events"] += int((rows["known"] > rows["time"]).sum())
-        times = (*self.times, int(rows["time"].min()), int(rows["time"].max()))
-        self.times = [min(times), max(times)]
-
-
-def tables_of(shop: Shop, late: float, twice: float) -> Tables:
-    """Return all that the kernel looks up."""
-    goods, values = model.catalogue(), solve(shop)
-    return Tables(
-        landing=model.landing(),
-        chain=model.chain(),
-        choices=model.choices(),
-        tier_share=model.tier_share(),
-        item_cat=goods.cat,
-        item_tier=goods.tier,
-        item_price=goods.price,
-        item_share=goods.share,
-        first=goods.first,
-        cumulative=goods.cumulative,
-        cat_share=goods.cat_share,
-        deviation=goods.mean - goods.cat_share @ goods.mean,
-        pay=values.pay,
-        cart=values.cart,
-        last=values.last,
-        category=values.category,
-        base=values.base,
-        human_gap=np.log(model.HUMAN_SECONDS),
-        human_spread=model.HUMAN_SPREAD,
-        bot_gap=np.array([np.log(model.BOT_SECONDS), model.BOT_SPREAD]),
-        switch=shop.switch,
-        post=shop.post,
-        extra_unit=shop.extra_unit,
-        late=late,
-        late_median=4 * 3600.0,
-        twice=twice,
-    )

@@ -34,6 +34,15 @@ def simulate(
     disorder: Annotated[
         bool, typer.Option("--disorder", help="Rows as they became known, not as they happened.")
     ] = False,
+    shop: Annotated[
+        int, typer.Option(help="1: each visit has its intent; 2: one search over visits and days.")
+    ] = 1,
+    opaque: Annotated[
+        bool, typer.Option("--opaque", help="Codes for all names and words; orders beside the log.")
+    ] = False,
+    opaque_form: Annotated[
+        str, typer.Option(help="codes: all columns; bare: no items or prices; pages: just pages.")
+    ] = "codes",
     layout: Annotated[
         str | None,
         typer.Option(help="Write a small shop as this tracker or export does: ga4, segment, ..."),
@@ -43,19 +52,25 @@ def simulate(
     """Simulate a shop: a log in canonical columns and, if asked, what could be known."""
     from cartcast import datasets
 
+    if shop not in (1, 2):
+        raise UsageError(f"there are shops 1 and 2, got {shop}.")
     if layout is not None:
-        if truth or arms or disorder:
-            raise UsageError("--layout does not go with --truth, --arms or --disorder.")
+        if truth or arms or disorder or opaque or shop != 1:
+            raise UsageError(
+                "--layout does not go with --truth, --arms, --disorder, --opaque or --shop 2."
+            )
         _disguised(layout, out, sessions, seed, datasets.parse_day(start), days, json=json)
         return
     with progress(not json) as show:
         made = datasets.simulate(
-            sessions, seed, out, truth, datasets.parse_arms(arms),
-            start=datasets.parse_day(start), days=days, late=late, twice=twice,
-            disorder=disorder, progress=show,
+            sessions, seed, None if opaque else out, bool(truth) if opaque else truth,
+            datasets.parse_arms(arms), start=datasets.parse_day(start), days=days, late=late,
+            twice=twice, disorder=disorder, shop=datasets.Missions() if shop == 2 else None,
+            progress=show,
         )  # fmt: skip
+    files = datasets.write_opaque(made, out, opaque_form, seed, truth) if opaque else None
     if json:
-        print_json(made)
+        print_json({**made.as_dict(), **(files.as_dict() if files else {})})
         return
     c = made.counts
     typer.echo(
@@ -64,14 +79,15 @@ def simulate(
     )
     typer.echo(
         f"  {c['purchase_sessions']:,} sessions buy ({c['conversion']:.2%}), "
-        f"revenue {c['revenue']:,.2f} EUR"
+        f"revenue {c['revenue']:,.2f} {c['currency']}"
     )
     typer.echo(
         f"  {c['late_events']:,} events known late, {c['repeated_events']:,} repeated, "
         f"{c['bot_sessions']:,} sessions of bots"
     )
-    if truth is not None:
-        typer.echo(f"  truth: {truth}")
+    for name, file in (files.as_dict() if files else {"truth": truth}).items():
+        if file is not None and name != "out":
+            typer.echo(f"  {name}: {file}")
 
 
 def _disguised(
