@@ -33,8 +33,8 @@ class Simulation:
         truth: `p_purchase` (probability that the session will purchase after this event) and
             `expected_revenue` (after this event, in the shop's currency) by session_id and
             event_order, or None. The second shop adds `p_purchase_7d` and `p_later_7d`.
-        counts: sessions, visitors, events, purchases, revenue, currency, conversion, start, end (UTC)
-            and more.
+        counts: sessions, visitors, events, purchases, revenue, currency, conversion, start and end
+            (UTC), and more.
     """
 
     out: Path | None
