@@ -219,8 +219,7 @@ def settled(
     """Return the anchors of a log from those of its parts, with what only the whole log tells.
 
     These are the order of the sessions, and which rows the end of the log censors. Sessions of
-    several parts that begin at one moment lie by their row in their part. Further columns of the
-    tables, such as features, are kept behind those of `Anchors.table`.
+    several parts that begin at one moment lie by their row in their part.
 
     Raises:
         DataError: no anchor is left; or several parts have no times.
@@ -239,13 +238,7 @@ def settled(
     return _clean(table, target, log, session_gap)
 
 
-_RAW = frozenset({"session_end", "first_row", "events", "first_order", "outcome"})
-"""Columns that `settled` reads and leaves out."""
-
-
-def _clean(
-    table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: float
-) -> Anchors:
+def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: float) -> Anchors:
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
     late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
     known, censored, findings = _known(table, target, log, session_gap)
@@ -265,8 +258,7 @@ def _clean(
         "session_id", "visitor_id", "event_order", "click", "anchor_time", "known_time",
         "session_start", "position", "weight", "label", "amount",
     ]  # fmt: skip
-    further = [c for c in table.columns if c not in {*columns, *_RAW}]
-    return Anchors(table[[*columns, *further]], dropped, findings)
+    return Anchors(table[columns], dropped, findings)
 
 
 def _known(

@@ -398,7 +398,9 @@ def _count(log: Log, columns: Sequence[str]) -> _Counts:
             values[column].update(found)
         prices.append(part.prices)
     ordered = {c: dict(sorted(found.items())) for c, found in values.items()}
-    return _Counts(words, dict(sorted(kinds.items())), ordered, _quantiles(pa.concat_tables(prices)))
+    return _Counts(
+        words, dict(sorted(kinds.items())), ordered, _quantiles(pa.concat_tables(prices))
+    )
 
 
 def _quantiles(prices: pa.Table) -> list[float] | None:
@@ -408,7 +410,9 @@ def _quantiles(prices: pa.Table) -> list[float] | None:
         return None
     price, upto = found["price"].to_numpy(), np.cumsum(found["n_sum"].to_numpy())
     place = np.array(_SHOWN) * (upto[-1] - 1)
-    low, high = (price[np.searchsorted(upto, p, "right")] for p in (np.floor(place), np.ceil(place)))
+    low, high = (
+        price[np.searchsorted(upto, p, "right")] for p in (np.floor(place), np.ceil(place))
+    )
     return [float(q) for q in low + (high - low) * (place % 1)]
 
 
@@ -428,9 +432,7 @@ def _count_part(log: Log, columns: Sequence[str]) -> _PartCounts:
     values = {
         c: {r[0]: r[place + 2] for r in rows if r[place + 2]} for place, c in enumerate(columns)
     }
-    return _PartCounts(
-        {(k, w): n for k, w, n in words}, {r[0]: r[1] for r in rows}, values, prices
-    )
+    return _PartCounts({(k, w): n for k, w, n in words}, {r[0]: r[1] for r in rows}, values, prices)
 
 
 def _stated(layout: str | Layout | None) -> dict[str, str] | None:

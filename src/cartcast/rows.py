@@ -105,8 +105,14 @@ def from_log(
     made = log.map_parts(
         partial(_part_rows, target=target, features=features, clicks=clicks, draw=draw)
     )
-    anchors = settled(made, log, target, session_gap)
-    table, notes = anchors.table, ()
+    anchors = settled([a for a, _ in made], log, target, session_gap)
+    replayed = pd.concat([r for _, r in made if len(r)], ignore_index=True)
+    replayed = _plain(replayed, list(features.names))
+    table = anchors.table.merge(
+        replayed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
+    )
+    table = table.sort_values(["position", "event_order"], ignore_index=True)
+    notes: tuple[Finding, ...]
     if draw is not None:
         notes = (_sampled(len(table), moments, share, "visitors"),)
     else:
@@ -127,14 +133,13 @@ def _moments(part: Log, clicks: Sequence[int]) -> int:
 def _part_rows(
     part: Log, target: Target | Proxy, features: FeatureSet, clicks: Sequence[int],
     draw: str | None,
-) -> pd.DataFrame:  # fmt: skip
-    """Return the anchors of a part with their features."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Return the anchors of a part, and the features at these clicks."""
     found = labelled(part, target, clicks, draw)
-    replayed = features.replay(part, at=list(clicks)).to_pandas()
-    replayed = _plain(replayed.drop(columns=["click"]), list(features.names))
-    return found.merge(
-        replayed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
-    )
+    replayed = features.replay(part, at=list(clicks)).to_pandas().drop(columns=["click"])
+    if draw is not None:
+        replayed = replayed[replayed["session_id"].isin(set(found["session_id"]))]
+    return found, replayed
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:

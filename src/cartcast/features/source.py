@@ -185,7 +185,7 @@ def _to_arrow(events: Any) -> pa.Table:
     )
 
 
-def _from_file(path: Path, own: bool, told: Mapping[str, str] | None = None) -> Source:
+def _from_file(path: Path, own: bool, told: Mapping[str, Any] | None = None) -> Source:
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the path.")
     try:

@@ -17,8 +17,8 @@ from cartcast.errors import CartcastError
 from cartcast.events.engine import connect, translate
 from cartcast.events.sql import literal
 
-__all__ = ["COLUMNS", "Piece", "Task", "collected", "cut", "files_of", "object_in", "parquet", "run",
-           "split", "working", "written"]  # fmt: skip
+__all__ = ["COLUMNS", "Piece", "Task", "collected", "cut", "files_of", "object_in", "parquet",
+           "run", "split", "working", "written"]  # fmt: skip
 
 COLUMNS = "key int, kind string, payload binary"
 _FIELDS: list[pa.Field[Any]] = [
