@@ -114,7 +114,7 @@ def from_log(
     table = table.sort_values(["position", "event_order"], ignore_index=True)
     notes: tuple[Finding, ...]
     if draw is not None:
-        notes = (_sampled(len(table), moments, share, "visitors"),)
+        notes = (_sampled(len(table), moments, "moments", share, "visitors"),)
     else:
         table, notes = _sample(table, most_rows, seed)
     names = tuple(features.names)
@@ -366,13 +366,13 @@ def _sample(
     share = most_rows / len(table)
     kept = sessions.sample(frac=share, random_state=seed)
     sampled = table[table["session_id"].isin(set(kept))].reset_index(drop=True)
-    return sampled, (_sampled(len(sampled), len(table), share, "sessions"),)
+    return sampled, (_sampled(len(sampled), len(table), "rows", share, "sessions"),)
 
 
-def _sampled(used: int, rows: int, share: float, of: str) -> Finding:
+def _sampled(used: int, rows: int, said: str, share: float, of: str) -> Finding:
     return finding(
         SAMPLED,
-        f"{used:,} of {rows:,} rows are used: a random {100 * share:.3g}% of the {of}.",
+        f"{used:,} of {rows:,} {said} are used: a random {100 * share:.3g}% of the {of}.",
         count=rows - used,
         rows=rows,
         used=used,

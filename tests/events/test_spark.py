@@ -229,6 +229,8 @@ def test_the_folder_is_a_log(tmp_path):
     assert sorted(p.name[:4] for p in log.path.iterdir())[0] == "_car"
     again = open_log(tmp_path / "out")
     assert (again.summary, again.findings) == (log.summary, log.findings)
+    opened = load(tmp_path / "out", engine="spark")
+    assert (opened.path, opened.summary, opened.engine) == (log.path, log.summary, "spark")
     assert again.connect().sql("SELECT count(*) FROM events").fetchone() == (log.summary.events,)
     assert json.loads((log.path / "_cartcast.json").read_text())["contract"] == 2
     with pytest.raises(UsageError, match="exists"):
