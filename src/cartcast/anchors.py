@@ -8,7 +8,9 @@ show to its end; both are counted. The horizon is the same for all rows: droppin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 import pandas as pd
@@ -19,7 +21,8 @@ from cartcast.events.sql import read_parquet
 from cartcast.findings import Finding, declare, finding
 from cartcast.targets import Proxy, Target
 
-__all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "find_anchors", "require_outcome"]
+__all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "drawn", "find_anchors", "labelled",
+           "require_outcome", "settled"]  # fmt: skip
 
 PURCHASES = """
     SELECT session_id, visitor_id, event_order, event_time, revenue AS amount
@@ -46,8 +49,8 @@ class Anchors:
 
     Attributes:
         table: one row an anchor: session_id, visitor_id, event_order, click, anchor_time,
-            known_time (when its label is known), session_start, position (order of sessions in
-            the log), weight (1), label (0, 1 or money), amount (money after the anchor).
+            known_time (when its label is known), session_start, position (order of the sessions),
+            weight (1), label (0, 1 or money), amount (money after the anchor).
         dropped: rows dropped, by reason: `after_outcome`, `censored`.
         findings: that the log is too short for its sessions, if it is.
     """
@@ -91,32 +94,42 @@ def find_anchors(
         DataError: the log has no outcome of this kind, or no anchor is left.
     """
     require_outcome(log, target)
-    with log.connect() as con:
+    tables = log.map_parts(partial(labelled, target=target, clicks=clicks))
+    return settled(tables, log, target, session_gap)
+
+
+def labelled(
+    part: Log, target: Target | Proxy, clicks: Sequence[int], draw: str | None = None
+) -> pd.DataFrame:
+    """Return the anchors of a part of a log with what came after each; see `settled`.
+
+    `draw` is a condition on `visitor` (see `drawn`): others have no anchors.
+    """
+    with part.connect() as con:
         con.execute("SET preserve_insertion_order = true")
-        _sessions(con, log)
+        con.execute(
+            "CREATE TEMP TABLE session AS SELECT session_id, any_value(visitor_id) AS visitor_id, "
+            "min(event_time) AS session_start, max(event_time) AS session_end, "
+            "count(*) AS events, min(file_row_number) AS first_row, "
+            "coalesce(any_value(visitor_id), session_id) AS visitor "
+            f"FROM {read_parquet(part.path, numbered=True)} GROUP BY session_id "
+            f"HAVING {draw or 'true'}"
+        )
         con.execute(
             "CREATE TEMP TABLE anchor AS SELECT e.session_id, "
             "s.visitor_id, e.event_order, e.event_order AS click, e.event_time AS anchor_time, "
-            "s.session_start, s.session_end, s.position, s.events "
+            "s.session_start, s.session_end, s.first_row, s.events "
             "FROM events e JOIN session s USING (session_id) "
             "WHERE e.event_order IN (SELECT unnest(?))",
             [list(clicks)],
         )
-        labelled = _proxy(con, log, target) if isinstance(target, Proxy) else _outcome(con, target)
-        table = labelled.df()
-        end = con.execute("SELECT max(event_time) FROM events").fetchone()
-    return _clean(table, target, log, end[0] if end else None, session_gap)
+        found = _proxy(con, part, target) if isinstance(target, Proxy) else _outcome(con, target)
+        return found.df()
 
 
-def _sessions(con: duckdb.DuckDBPyConnection, log: Log) -> None:
-    """One row a session; `position` is the order in which sessions begin."""
-    begin = "min(event_time)" if log.clock in ("time", "day") else "min(file_row_number)"
-    con.execute(
-        "CREATE TEMP TABLE session AS SELECT session_id, any_value(visitor_id) AS visitor_id, "
-        "min(event_time) AS session_start, max(event_time) AS session_end, count(*) AS events, "
-        f"row_number() OVER (ORDER BY {begin}, min(file_row_number)) AS position "
-        f"FROM {read_parquet(*log.files, numbered=True)} GROUP BY session_id"
-    )
+def drawn(share: float, seed: int) -> str:
+    """Return SQL that is true for about a share of the values of `visitor`, always the same."""
+    return f"hash(visitor, {seed}) <= {int(share * (2**64 - 1))}::UBIGINT"
 
 
 _AFTER_FIRST = """
@@ -152,7 +165,7 @@ def _outcome(con: duckdb.DuckDBPyConnection, target: Target) -> duckdb.DuckDBPyR
     sql = (
         f"WITH a AS ({_AFTER_FIRST}), o AS ({amounts}) "
         "SELECT a.*, count(o.session_id) > 0 AS outcome, sum(o.amount) AS amount "
-        f"FROM a LEFT JOIN o ON {join} GROUP BY ALL ORDER BY a.position, a.event_order"
+        f"FROM a LEFT JOIN o ON {join} GROUP BY ALL"
     )
     return con.sql(sql, params=values)
 
@@ -167,12 +180,12 @@ def _proxy(con: duckdb.DuckDBPyConnection, log: Log, target: Proxy) -> duckdb.Du
         return con.sql(
             "SELECT a.*, NULL::BIGINT AS first_order, NULL::DOUBLE AS amount, "
             f"coalesce({to_sql(target.rule)}, false) AS outcome "
-            "FROM anchor a JOIN finished USING (session_id) ORDER BY position, event_order"
+            "FROM anchor a JOIN finished USING (session_id)"
         )
     if target.column is None:
         return con.sql(
             "SELECT *, NULL::BIGINT AS first_order, NULL::DOUBLE AS amount, "
-            "events - event_order >= $n AS outcome FROM anchor ORDER BY position, event_order",
+            "events - event_order >= $n AS outcome FROM anchor",
             params={"n": target.at_least},
         )
     columns = {str(row[0]) for row in con.execute("DESCRIBE events").fetchall()}
@@ -189,17 +202,46 @@ def _proxy(con: duckdb.DuckDBPyConnection, log: Log, target: Proxy) -> duckdb.Du
         " e ON e.session_id = a.session_id AND e.event_order > a.event_order "
         "LEFT JOIN (SELECT session_id, min(event_order) AS first_order FROM events "
         f"WHERE {column}::VARCHAR = $value AND $n = 1 GROUP BY session_id) f "
-        "ON f.session_id = a.session_id GROUP BY ALL ORDER BY a.position, a.event_order",
+        "ON f.session_id = a.session_id GROUP BY ALL",
         params={"n": target.at_least, "value": target.value},
     )
 
 
-def _clean(
-    table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
+_NO_ORDER = (
+    "the log has no times: only the order of its rows tells which session came first, and Spark "
+    "does not keep it; train on one machine (without --engine spark)."
+)
+
+
+def settled(
+    tables: Sequence[pd.DataFrame], log: Log, target: Target | Proxy, session_gap: float
 ) -> Anchors:
+    """Return the anchors of a log from those of its parts, with what only the whole log tells.
+
+    These are the order of the sessions, and which rows the end of the log censors. Sessions of
+    several parts that begin at one moment lie by their row in their part.
+
+    Raises:
+        DataError: no anchor is left; or several parts have no times.
+    """
+    timed = log.clock in ("time", "day")
+    if len(tables) > 1 and not timed:
+        raise DataError(_NO_ORDER)
+    filled = [t for t in tables if len(t)] or list(tables[:1])
+    table = pd.concat(filled, ignore_index=True)
+    begins = ["session_start"] if timed else []
+    alike = ["session_id"] if len(tables) > 1 else []
+    order = table.drop_duplicates("session_id").sort_values([*begins, "first_row", *alike])
+    position = pd.Series(range(1, len(order) + 1), index=order["session_id"].to_numpy())
+    table["position"] = table["session_id"].map(position)
+    table = table.sort_values(["position", "event_order"], ignore_index=True)
+    return _clean(table, target, log, session_gap)
+
+
+def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: float) -> Anchors:
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
     late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
-    known, censored, findings = _known(table, target, log, end, session_gap)
+    known, censored, findings = _known(table, target, log, session_gap)
     table = table.assign(known_time=known)
     dropped = {"after_outcome": int(late.sum()), "censored": int((censored & ~late).sum())}
     table = table[~late & ~censored].reset_index(drop=True)
@@ -220,11 +262,12 @@ def _clean(
 
 
 def _known(
-    table: pd.DataFrame, target: Target | Proxy, log: Log, end: object, session_gap: float
+    table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: float
 ) -> tuple[pd.Series, pd.Series, tuple[Finding, ...]]:
     """Return when each label is known, which rows the end of the log censors, and what to say."""
     nothing = pd.Series(False, index=table.index)
     findings: tuple[Finding, ...] = ()
+    end = pd.Timestamp(log.summary.end).tz_localize(None) if log.summary.end else None
     if target.seconds is not None:
         horizon = pd.Timedelta(seconds=target.seconds)
     elif log.clock == "time":
@@ -235,18 +278,18 @@ def _known(
     known = table["anchor_time"] + horizon
     if end is None:
         return known, nothing, findings
-    return known, known > pd.Timestamp(str(end)), findings
+    return known, known > end, findings
 
 
 def _session_horizon(
-    table: pd.DataFrame, end: object, gap: pd.Timedelta
+    table: pd.DataFrame, last: pd.Timestamp | None, gap: pd.Timedelta
 ) -> tuple[pd.Timedelta, tuple[Finding, ...]]:
     """Return how long after an anchor nearly every session is over, and whether the log shows it.
 
     Anchors of the log's first half had the other half to go on in; what is left of their sessions
     is not cut short by the end unless it is longer than that.
     """
-    first, last = table["anchor_time"].min(), pd.Timestamp(str(end))
+    first = table["anchor_time"].min()
     left = table["session_end"] - table["anchor_time"]
     half = (last - first) / 2
     early = left[table["anchor_time"] <= first + half]

@@ -15,8 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from cartcast import events
 from cartcast.config import DEFAULTS
@@ -59,12 +63,23 @@ OLD_RUN = declare(
 )  # fmt: skip
 
 _MOST_WORDS: Final = 200
+_SHOWN: Final = (0.05, 0.5, 0.95)
+"""Quantiles of the prices that a run keeps."""
 _HARDLY: Final = 0.05
 _MIDDLING: Final = 0.5
 _EXPECTED: Final = 3.0
 """Values to be expected of a column from which on none at all is no accident (1 in 20)."""
 _FACTOR: Final = 3.0
 """How far the middle price may lie outside the range of 90 % of the training's prices."""
+
+
+class _PartCounts(NamedTuple):
+    """What `_Counts` is made of, of a part of a log; prices with how often each stands there."""
+
+    words: dict[tuple[str, str], int]
+    kinds: dict[str, int]
+    values: dict[str, dict[str, int]]
+    prices: pa.Table
 
 
 @dataclass(frozen=True)
@@ -164,11 +179,12 @@ def read_as(
     rates: Rates | None = None,
     privacy: Privacy | None = None,
     progress: Callable[[str, float | None], None] | None = None,
+    engine: str = "duckdb",
 ) -> Log:
     """Return a log read as the run's own was, with the findings on what differs.
 
     `layout` and `rates` are of this log, and go before the run's; `privacy` holds where the run
-    has none.
+    has none; `engine` is that of `events.load`.
 
     Raises:
         NotTrustedError: the run's ids were replaced by another key.
@@ -182,6 +198,7 @@ def read_as(
         folder=folder,
         privacy=privacy_for(run, privacy),
         progress=progress,
+        engine=engine,
         **how,
     )
     first = sources[0] if isinstance(sources[0], str | Path) else "the log"
@@ -369,6 +386,37 @@ def _readers(features: FeatureSet) -> dict[str, list[str]]:
 
 
 def _count(log: Log, columns: Sequence[str]) -> _Counts:
+    """Count what is compared of a log, part by part."""
+    words: Counter[tuple[str, str]] = Counter()
+    kinds: Counter[str] = Counter()
+    values = {c: Counter[str]() for c in columns}
+    prices = []
+    for part in log.map_parts(partial(_count_part, columns=tuple(columns))):
+        words.update(part.words)
+        kinds.update(part.kinds)
+        for column, found in part.values.items():
+            values[column].update(found)
+        prices.append(part.prices)
+    ordered = {c: dict(sorted(found.items())) for c, found in values.items()}
+    return _Counts(
+        words, dict(sorted(kinds.items())), ordered, _quantiles(pa.concat_tables(prices))
+    )
+
+
+def _quantiles(prices: pa.Table) -> list[float] | None:
+    """Return the quantiles of prices that stand there so many times; None of no prices."""
+    found = prices.group_by("price").aggregate([("n", "sum")]).sort_by("price")
+    if not len(found):
+        return None
+    price, upto = found["price"].to_numpy(), np.cumsum(found["n_sum"].to_numpy())
+    place = np.array(_SHOWN) * (upto[-1] - 1)
+    low, high = (
+        price[np.searchsorted(upto, p, "right")] for p in (np.floor(place), np.ceil(place))
+    )
+    return [float(q) for q in low + (high - low) * (place % 1)]
+
+
+def _count_part(log: Log, columns: Sequence[str]) -> _PartCounts:
     counted = "".join(', count("' + c.replace('"', '""') + '")' for c in columns)
     with log.connect() as con:
         words = con.execute(
@@ -378,14 +426,13 @@ def _count(log: Log, columns: Sequence[str]) -> _Counts:
         rows = con.execute(
             f"SELECT event_type, count(*){counted} FROM events GROUP BY 1 ORDER BY 1"
         ).fetchall()
-        row = con.execute(
-            "SELECT quantile_cont(price, [0.05, 0.5, 0.95]) FROM events WHERE price > 0"
-        ).fetchone()
+        prices = con.execute(
+            "SELECT price, count(*) AS n FROM events WHERE price > 0 GROUP BY 1"
+        ).to_arrow_table()
     values = {
         c: {r[0]: r[place + 2] for r in rows if r[place + 2]} for place, c in enumerate(columns)
     }
-    prices = row[0] if row and row[0] and None not in row[0] else None
-    return _Counts({(k, w): n for k, w, n in words}, {r[0]: r[1] for r in rows}, values, prices)
+    return _PartCounts({(k, w): n for k, w, n in words}, {r[0]: r[1] for r in rows}, values, prices)
 
 
 def _stated(layout: str | Layout | None) -> dict[str, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cartcast import findings as f
-from cartcast.anchors import find_anchors
+from cartcast.anchors import drawn, labelled, require_outcome, settled
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.events.sql import identifier
 from cartcast.findings import Finding, finding
@@ -89,19 +90,57 @@ def from_log(
 ) -> Rows:
     """Return one row for each anchor of the log: its features as known then, and its label.
 
+    Moments, labels and features are made part by part, where the log's parts are asked. Of a log in
+    several parts with more than `most_rows` moments, whole visitors are drawn before any is made;
+    of a log in one part, whole sessions once the rows are known.
+
     Raises:
         DataError: the log has no outcome of this kind, or no row is left.
     """
-    anchors = find_anchors(log, target, tuple(clicks), session_gap)
-    replayed = features.replay(log, at=list(clicks)).to_pandas()
-    replayed = _plain(replayed.drop(columns=["click"]), list(features.names))
+    require_outcome(log, target)
+    share, moments = 1.0, 0
+    if len(log.parts) > 1:
+        moments = sum(log.map_parts(partial(_moments, clicks=clicks)))
+        share = min(1.0, most_rows / max(moments, 1))
+    draw = drawn(share, seed) if share < 1 else None
+    made = log.map_parts(
+        partial(_part_rows, target=target, features=features, clicks=clicks, draw=draw)
+    )
+    anchors = settled([a for a, _ in made], log, target, session_gap)
+    replayed = pd.concat([r for _, r in made if len(r)], ignore_index=True)
+    replayed = _plain(replayed, list(features.names))
     table = anchors.table.merge(
         replayed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
     )
     table = table.sort_values(["position", "event_order"], ignore_index=True)
-    table, notes = _sample(table, most_rows, seed)
+    notes: tuple[Finding, ...]
+    if draw is not None:
+        notes = (_sampled(len(table), moments, "moments", share, "visitors"),)
+    else:
+        table, notes = _sample(table, most_rows, seed)
     names = tuple(features.names)
     return Rows(table, names, _strings(table, names), anchors.dropped, (*anchors.findings, *notes))
+
+
+def _moments(part: Log, clicks: Sequence[int]) -> int:
+    """Return how many events of a part are of these clicks."""
+    with part.connect() as con:
+        row = con.execute(
+            "SELECT count(*) FROM events WHERE event_order IN (SELECT unnest(?))", [list(clicks)]
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _part_rows(
+    part: Log, target: Target | Proxy, features: FeatureSet, clicks: Sequence[int],
+    draw: str | None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Return the anchors of a part, and the features at these clicks."""
+    found = labelled(part, target, clicks, draw)
+    replayed = features.replay(part, at=list(clicks)).to_pandas().drop(columns=["click"])
+    if draw is not None:
+        replayed = replayed[replayed["session_id"].isin(set(found["session_id"]))]
+    return found, replayed
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:
@@ -328,12 +367,14 @@ def _sample(
     share = most_rows / len(table)
     kept = sessions.sample(frac=share, random_state=seed)
     sampled = table[table["session_id"].isin(set(kept))].reset_index(drop=True)
-    note = finding(
+    return sampled, (_sampled(len(sampled), len(table), "rows", share, "sessions"),)
+
+
+def _sampled(used: int, rows: int, said: str, share: float, of: str) -> Finding:
+    return finding(
         SAMPLED,
-        f"{len(sampled):,} of {len(table):,} rows are used: a random {100 * share:.3g}% of the "
-        "sessions.",
-        count=len(table) - len(sampled),
-        rows=len(table),
-        used=len(sampled),
+        f"{used:,} of {rows:,} {said} are used: a random {100 * share:.3g}% of the {of}.",
+        count=rows - used,
+        rows=rows,
+        used=used,
     )
-    return sampled, (note,)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from cartcast.datasets.disguises import product, write_case
-from cartcast.errors import DataError, UsageError
+from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.events import RejectedError, load, open_log
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -229,6 +229,8 @@ def test_the_folder_is_a_log(tmp_path):
     assert sorted(p.name[:4] for p in log.path.iterdir())[0] == "_car"
     again = open_log(tmp_path / "out")
     assert (again.summary, again.findings) == (log.summary, log.findings)
+    opened = load(tmp_path / "out", engine="spark")
+    assert (opened.path, opened.summary, opened.engine) == (log.path, log.summary, "spark")
     assert again.connect().sql("SELECT count(*) FROM events").fetchone() == (log.summary.events,)
     assert json.loads((log.path / "_cartcast.json").read_text())["contract"] == 2
     with pytest.raises(UsageError, match="exists"):
@@ -251,3 +253,104 @@ def test_pseudonyms_and_what_still_tells_are_those_of_one_machine(tmp_path: Path
     log = same(*files, max_reject_share=0.5, privacy=privacy)
     assert len([f for f in log.findings if f.code == "EV160"]) == 2
     assert log.privacy == privacy.as_dict()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two raw files of a simulated shop; visitors are in both."""
+    from cartcast.datasets import simulate
+
+    folder = tmp_path_factory.mktemp("shop")
+    simulate(sessions=900, seed=7, out=folder / "shop.parquet")
+    (folder / "raw").mkdir()
+    with duckdb.connect() as con:
+        for half in (0, 1):
+            con.sql(
+                f"COPY (SELECT * FROM '{folder}/shop.parquet' WHERE hash(session_id) % 2 = {half}) "
+                f"TO '{folder}/raw/{half}.csv'"
+            )
+    return folder / "raw"
+
+
+@pytest.fixture(scope="module")
+def runs(shop: Path) -> list[Any]:
+    """The same training on one machine and on Spark."""
+    from cartcast.train import train
+
+    models = ("logistic_regression", "hist_gradient_boosting")
+    return [
+        train(
+            shop, models=models, run_dir=shop.parent / engine, threads=1, segments=3, engine=engine
+        )
+        for engine in ("duckdb", "spark")
+    ]
+
+
+def test_a_run_trained_on_spark_is_that_of_one_machine(runs: list[Any]) -> None:
+    import pandas as pd
+    from pandas.testing import assert_frame_equal
+
+    def timeless(value: Any) -> Any:
+        own = ("run_id", "created", "seconds", "model_manifest")
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k not in own}
+        return value
+
+    here, there = runs
+    assert timeless(there.data) == timeless(here.data)
+    assert len(here.data["segments"]) == 3
+    assert there.findings == here.findings
+    said = [pd.read_parquet(run.dir / "predictions.parquet") for run in runs]
+    assert_frame_equal(*said)
+
+
+def test_scores_are_those_of_one_machine(shop: Path, runs: list[Any], tmp_path: Path) -> None:
+    """In one file and in a folder, with the findings on what differs from the run's own log."""
+    import pandas as pd
+    from pandas.testing import assert_frame_equal
+
+    from cartcast.score import predict_to
+
+    run = runs[0].dir
+    done = [
+        predict_to(shop, run, tmp_path / name, engine=engine)
+        for name, engine in (("a.parquet", "duckdb"), ("b.parquet", "spark"), ("c", "spark"))
+    ]
+    here, one, many = (pd.read_parquet(tmp_path / n) for n in ("a.parquet", "b.parquet", "c"))
+    assert len(list((tmp_path / "c").glob("*.parquet"))) > 1
+    many = many.sort_values("session_id", ignore_index=True)
+    for there in (one, many):
+        # The same sums in batches of another size end in another last digit.
+        assert_frame_equal(here, there, rtol=1e-12)
+    assert here["segment"].notna().all()
+    assert [{**d, "out": ""} for d in done] == [{**done[0], "out": ""}] * 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "b.parquet", "c"]
+
+
+def test_what_the_run_refuses_is_refused_on_spark(
+    shop: Path, runs: list[Any], tmp_path: Path
+) -> None:
+    from cartcast.score import predict, predict_to
+
+    run = runs[0].dir
+    foreign = tmp_path / "foreign.csv"
+    with duckdb.connect() as con:
+        con.sql(f"COPY (SELECT * REPLACE ('JPY' AS currency) FROM '{shop}/0.csv') TO '{foreign}'")
+    said = []
+    for engine in ("duckdb", "spark"):
+        with pytest.raises(DataError) as refused:
+            predict(foreign, run, engine=engine)
+        said.append(str(refused.value))
+    assert said[0] == said[1]
+    assert "in JPY" in said[0]
+    with pytest.raises(UsageError, match="reads no table of orders"):
+        predict(shop, run, orders=str(foreign), engine="spark")
+    with pytest.raises(UsageError, match="a disk that all machines share"):
+        predict(duckdb.sql("SELECT 1 AS a").to_arrow_table(), run, engine="spark")
+    with pytest.raises(UsageError, match="exists"):
+        predict_to(shop, run, tmp_path, engine="spark")
+    with pytest.raises(UsageError, match=r"\.csv or \.parquet"):
+        predict_to(shop, run, tmp_path / "x")
+    (run / "model" / "champion.skops").write_bytes(b"another")
+    with pytest.raises(NotTrustedError, match="SHA-256"):
+        predict(shop, run, engine="spark")

@@ -20,7 +20,7 @@ from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.events.telling import searched, telling_columns, telling_flags
 from cartcast.scratch import ScratchFolder
 
-__all__ = ["already_clean"]
+__all__ = ["already_clean", "clean_folder"]
 
 
 def already_clean(
@@ -60,6 +60,27 @@ def already_clean(
             shutil.copyfile(source, temporary)
         source = Path(out)
     return log_from(source, metadata)
+
+
+def clean_folder(source: Any, privacy: Privacy | None) -> Log | None:
+    """Return the log in a folder that Spark wrote; None for anything else.
+
+    Ids that are yet to be replaced make it none: its files are read as they would be raw.
+
+    Raises:
+        NotTrustedError: the log was pseudonymised with another key.
+    """
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        return None
+    path = Path(source)
+    metadata = read_metadata(path)
+    if metadata is None:
+        return None
+    if privacy is not None:
+        require_same_key(str(path), metadata.get("privacy"), privacy.fingerprint)
+        if not metadata.get("privacy"):
+            return None
+    return log_from(path, metadata)
 
 
 def _hidden(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,21 @@ from cartcast.config import parse_size
 from cartcast.errors import DataError, StorageError
 from cartcast.events.sql import place_literal
 
-__all__ = ["DEFAULT_MEMORY", "connect", "keeping_order", "one_line", "translate"]
+__all__ = ["DEFAULT_MEMORY", "connect", "cores", "keeping_order", "one_line", "translate"]
 
 DEFAULT_MEMORY = "2GB"
 """Memory of the engine unless the caller says otherwise; what does not fit is spilled to disk."""
+
+
+def cores() -> int:
+    """Return how many cores work here may use: one in a task of Spark."""
+    return 1 if _in_task() else len(os.sched_getaffinity(0))
+
+
+def _in_task() -> bool:
+    """Return whether this is a task of Spark, which runs as many as there are cores."""
+    spark = sys.modules.get("pyspark")
+    return spark is not None and spark.TaskContext.get() is not None
 
 
 def connect(
@@ -34,6 +47,8 @@ def connect(
     size = parse_size(memory if memory is not None else DEFAULT_MEMORY)
     con = duckdb.connect(":memory:")
     con.execute(f"SET memory_limit = '{size * 3 // 4} bytes'")
+    if _in_task():
+        con.execute("SET threads = 1")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")
     con.execute("SET autoinstall_known_extensions = false")

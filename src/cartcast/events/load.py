@@ -14,7 +14,7 @@ import duckdb
 from cartcast.atomic import make_folder
 from cartcast.config import DEFAULTS, check_zone
 from cartcast.errors import DataError, StorageError, UsageError
-from cartcast.events.clean import already_clean
+from cartcast.events.clean import already_clean, clean_folder
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, too_deep, translate
 from cartcast.events.layouts import Layout, find_layout
@@ -105,12 +105,15 @@ def load(
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))
     keep = ScratchFolder() if folder is None else None
-    if len(found) == 1 and orders is None:
-        # A log that has passed the contract before is not cleaned again.
+    # A log that has passed the contract before is not cleaned again.
+    opened = None
+    if len(sources) == 1 and orders is None and out is None and engine == "spark":
+        opened = clean_folder(sources[0], privacy)
+    if opened is None and len(found) == 1 and orders is None:
         opened = already_clean(found[0], out, folder, privacy, keep)
-        if opened is not None:
-            _require_same(opened, zone, rates, str(found[0]))
-            return opened
+    if opened is not None:
+        _require_same(opened, zone, rates, str(sources[0]))
+        return replace(opened, engine=engine)
     target = keep.path if keep is not None else Path(str(folder))
     places = _Places(
         Path(out) if out else target / "events.parquet",
@@ -128,10 +131,11 @@ def load(
             reading = SparkReading(con, work, files, layout, plan, memory, say)
             with new_folder(None if report_only else places.events) as parts:
                 cleaned = reading.run(parts)
-                return _finished(
+                log = _finished(
                     reading.cleaning, cleaned, places, keep, max_reject_share,
                     lambda _: write_metadata(parts or places.events, cleaned.metadata),
                 )  # fmt: skip
+            return replace(log, engine=engine)
         read = read_sources(con, found, layout, orders, work, say, privacy)
         own = next((r.layout.zone for r in read.resolved if r.layout.zone), None)
         plan = replace(plan, zone=zone or own)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "log_from", "open_log", "read_metadata",
            "write_metadata"]  # fmt: skip
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Log:
         sessions_made: `gap` (seconds) and `breaks` by which sessions were made; None when all are
             the source's own, or the log is older than this note.
         privacy: pseudonymised columns and the fingerprint of the key; None when ids are as sent.
+        engine: where its parts are asked: `duckdb` (this machine) or `spark`.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Log:
     zone: str | None = None
     rates: Mapping[str, Any] | None = None
     sessions_made: Mapping[str, Any] | None = None
+    engine: str = field(default="duckdb", compare=False)
     # Keeps a temporary folder alive for as long as the log is used.
     keep: ScratchFolder | None = field(default=None, repr=False, compare=False)
 
@@ -73,6 +77,25 @@ class Log:
         con = connect(memory=memory)
         con.execute(f"CREATE VIEW events AS SELECT * FROM {read_parquet(*self.files)}")
         return con
+
+    @property
+    def parts(self) -> tuple[Log, ...]:
+        """The log itself, or each file of its folder as a log: a visitor is in one part only."""
+        return tuple(
+            replace(self, path=f, engine="duckdb", rejects=None, findings=(), keep=None)
+            for f in self.files
+        )
+
+    def map_parts(self, ask: Callable[[Log], T]) -> list[T]:
+        """Return what `ask` says of each part: on Spark where the log is read there, else here.
+
+        On Spark, `ask` and what it returns travel: they must pickle.
+        """
+        if self.engine == "spark":
+            from cartcast.events.spark.parts import ask_parts
+
+            return ask_parts(self.parts, ask)
+        return [ask(part) for part in (self.parts if self.path.is_dir() else (self,))]
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the events, or some of their columns, as an Arrow table."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 from cartcast.atomic import atomic_path
 from cartcast.config import parse_size
 from cartcast.errors import DataError, UsageError
+from cartcast.events.engine import cores
 from cartcast.features.build import compile_features
 from cartcast.features.passes import TABLE_BYTES, DisorderError, find_ends, sorted_copy
 from cartcast.features.scan import Scan, scan
@@ -106,7 +106,7 @@ class _Plan:
         threads: int | None, folder: Path, progress: Say | None, session_gap: float | None,
     ) -> None:  # fmt: skip
         self.memory = parse_size(memory) if memory is not None else None
-        self.threads = threads or len(os.sched_getaffinity(0))
+        self.threads = threads or cores()
         if self.threads < 1:
             raise UsageError(f"threads must be 1 or more, got {threads}.")
         self.program = features.program

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, DefinitionError, NotFoundError, UsageError, did_you_mean
+from cartcast.events.log import Log
 from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
 from cartcast.features.build import Program
 from cartcast.features.declared import column_kind
@@ -147,8 +148,9 @@ def open_source(events: Any, session_gap: float | None = None) -> Source:
         DataError: it has no `session_id`, or is not Parquet.
     """
     own = session_gap is None
-    if hasattr(events, "path") and hasattr(events, "clock"):
-        source = _from_file(Path(events.path), own)
+    if isinstance(events, Log):
+        # A part of a log says nothing of itself: its log does.
+        source = _from_file(events.path, own, {"clock": events.clock, "order": events.order})
     elif isinstance(events, str | Path):
         source = _from_file(Path(events), own)
     else:
@@ -183,7 +185,7 @@ def _to_arrow(events: Any) -> pa.Table:
     )
 
 
-def _from_file(path: Path, own: bool) -> Source:
+def _from_file(path: Path, own: bool, told: Mapping[str, Any] | None = None) -> Source:
     if not path.exists():
         raise NotFoundError(f"{path}: no such file; check the path.")
     # Readers of Parquet take `~` for a home folder.
@@ -201,7 +203,7 @@ def _from_file(path: Path, own: bool) -> Source:
     if own:
         _need_session(schema, str(path))
     _need_times(schema, str(path))
-    found = json.loads(keys.get(METADATA_KEY.encode(), b"{}"))
+    found = told or json.loads(keys.get(METADATA_KEY.encode(), b"{}"))
     clock = found.get("clock") or _guess_clock(schema, path)
     grouped = found.get("order") == "session"
     return Source(path, schema, rows, clock, grouped, str(path), dictionaries, bool(found))

@@ -40,13 +40,14 @@ def train(
     run_dir: Path | str | None = None,
     project: Path | str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
+    engine: str = "duckdb",
     **changes: Any,
 ) -> Run:
     """Train on a log, or on a ready table given as `rows`, and return the run.
 
     Settings come from the project (`cartcast.yaml` here or above, if there is one), then from
     `changes`: fields of `Options`; those that are None are ignored. Inside a project the run is
-    registered.
+    registered. With `engine="spark"` the log is read, and its rows are made, on Spark.
 
     Raises:
         UsageError: an option does not exist or does not fit.
@@ -64,6 +65,8 @@ def train(
         raise UsageError(f"training has no such option: {error}.") from error
     if rows is not None and sources:
         raise UsageError("give a log or --rows, not both.")
+    if rows is not None and engine != "duckdb":
+        raise UsageError("--engine is for logs: a ready table (--rows) is read on this machine.")
     if rows is None and not sources:
         base = folder or Path()
         sources = tuple(s if "://" in s else str(base / s) for s in settings.sources)
@@ -80,7 +83,7 @@ def train(
         else:
             from cartcast.train.log import train_log
 
-            run = train_log(sources, options, where, progress)
+            run = train_log(sources, options, where, progress, engine)
     if folder is not None:
         from cartcast.registry import Registry
 

@@ -30,9 +30,13 @@ __all__ = ["train_log"]
 
 
 def train_log(
-    sources: Sequence[Any], options: Options, run_dir: Path, progress: Progress | None = None
+    sources: Sequence[Any],
+    options: Options,
+    run_dir: Path,
+    progress: Progress | None = None,
+    engine: str = "duckdb",
 ) -> Run:
-    """Train on an event log and write the run folder.
+    """Train on an event log and write the run folder; models are fitted here, whatever the engine.
 
     Raises:
         DataError: the log breaks the contract or lacks the outcome.
@@ -45,7 +49,8 @@ def train_log(
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
-    with scratch() as work:
+    # What Spark cleans lies on the disk that its machines share, as the run must.
+    with scratch(run_dir.parent if engine == "spark" else None) as work:
         with steps("reading the log"):
             log = events.load(
                 *sources,
@@ -58,6 +63,7 @@ def train_log(
                 privacy=privacy,
                 zone=options.zone,
                 rates=options.rates or None,
+                engine=engine,
             )
         question = _ask(log, target, features, options, steps, sources)
         question = _with_events(question, names, options, steps)
@@ -155,11 +161,16 @@ def _with_events(q: Question, names: Sequence[str], options: Options, steps: Ste
 
 def _columns_with_values(log: Log) -> list[str]:
     """Return the columns of the log that have any value: what a log to be scored must have."""
-    with log.connect() as con:
+    found = set().union(*log.map_parts(_with_values))
+    return [c for c in log.columns if c in found]
+
+
+def _with_values(part: Log) -> set[str]:
+    with part.connect() as con:
         columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
         counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in columns)
         row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
-    return [c for c, n in zip(columns, row, strict=True) if n]
+    return {c for c, n in zip(columns, row, strict=True) if n}
 
 
 def _audit(q: Question, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -47,12 +49,10 @@ class SegmentPart:
 def session_features(log: Log) -> FeatureSet:
     """Return the declaration of what sessions are compared by, for the events that a log has."""
     types = log.summary.event_types
-    with log.connect() as con:
-        frequent = con.execute(
-            "SELECT category FROM events WHERE category IS NOT NULL "
-            "GROUP BY category ORDER BY count(*) DESC, category LIMIT ?",
-            [MOST_CATEGORIES],
-        ).fetchall()
+    counted: Counter[str] = Counter()
+    for found in log.map_parts(_categories):
+        counted.update(found)
+    frequent = sorted(counted, key=lambda c: (-counted[c], c))[:MOST_CATEGORIES]
     parts: dict[str, Any] = {
         "clicks": Count(),
         "items": NUnique("item_id"),
@@ -60,13 +60,22 @@ def session_features(log: Log) -> FeatureSet:
     }
     parts |= {name: Count(where=Eq("event_type", t)) for name, t in _COUNTED.items() if t in types}
     if len(frequent) > 1:
-        for (category,) in frequent:
+        for category in frequent:
             word = "".join(c if c.isalnum() else "_" for c in str(category)).strip("_").lower()
             name = f"share_of_{word or 'category'}"
             while name in parts:
                 name += "_"
             parts[name] = Ratio(Count(where=Eq("category", category)), Count())
     return FeatureSet(**parts)
+
+
+def _categories(part: Log) -> dict[str, int]:
+    with part.connect() as con:
+        return dict(
+            con.execute(
+                "SELECT category, count(*) FROM events WHERE category IS NOT NULL GROUP BY 1"
+            ).fetchall()
+        )
 
 
 def segment(q: Question, options: Options) -> SegmentPart:
@@ -77,9 +86,7 @@ def segment(q: Question, options: Options) -> SegmentPart:
         outcome, amount = (None, label) if money else (label, None)
         return _told(q.rows.X, outcome, amount, None, options, None, None)
     features = session_features(q.log)
-    table = features.replay(q.log, at="end").to_pandas()
-    known = _outcomes(q.log)
-    table = table.merge(known, on="session_id", how="left", validate="one_to_one")
+    table = _sessions(q.log, features, options.seed)
     if len(table) > MOST_SESSIONS:
         table = table.sample(MOST_SESSIONS, random_state=options.seed)
     bought = q.log.summary.purchases > 0
@@ -94,19 +101,42 @@ def segment(q: Question, options: Options) -> SegmentPart:
     )
 
 
-def _outcomes(log: Log) -> pd.DataFrame:
-    """Return for each session whether it bought, for how much, and its place in time."""
+def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
+    """Return finished sessions in the log's order: features, outcome, and position in time.
+
+    Of a log in several parts, whole visitors are drawn there when there are too many sessions.
+    """
+    from cartcast.anchors import drawn
+
+    share = MOST_SESSIONS / log.summary.sessions if len(log.parts) > 1 else 1.0
+    draw = drawn(share, seed) if share < 1 else "true"
+    tables = log.map_parts(partial(_part_sessions, features=features, draw=draw))
+    table = pd.concat(tables, ignore_index=True)
+    if len(tables) > 1:
+        # As a log in one part gives them: as they end, or grouped by session as they begin.
+        moment = "ended" if log.order == "time" else "began"
+        table = table.sort_values([moment, "session_id"], ignore_index=True)
+    order = table[["began", "session_id"]].sort_values(["began", "session_id"]).index
+    table["position"] = pd.Series(range(1, len(table) + 1), index=order)
+    return table
+
+
+def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
+    """Return the finished sessions of a part: features, whether it bought, and for how much."""
     from cartcast.anchors import PURCHASES
 
-    with log.connect() as con:
-        return con.execute(
-            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.position, "
+    with part.connect() as con:
+        known = con.execute(
+            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.began, s.ended, "
             "(p.session_id IS NOT NULL)::DOUBLE AS bought, p.amount FROM "
-            "(SELECT session_id, row_number() OVER (ORDER BY min(event_time), session_id) "
-            "AS position FROM events GROUP BY session_id) s LEFT JOIN "
+            "(SELECT session_id, coalesce(any_value(visitor_id), session_id) AS visitor, "
+            "min(event_time) AS began, max(event_time) AS ended FROM events "
+            f"GROUP BY session_id HAVING {draw}) s LEFT JOIN "
             "(SELECT session_id, sum(amount) AS amount FROM p GROUP BY session_id) p "
             "ON p.session_id = s.session_id"
         ).df()
+    table = features.replay(part, at="end").to_pandas()
+    return table.merge(known, on="session_id", how="inner", validate="one_to_one")
 
 
 def _told(

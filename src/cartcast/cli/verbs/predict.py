@@ -17,10 +17,13 @@ def add(app: typer.Typer) -> None:
     def predict(
         files: Annotated[list[str], typer.Argument(help="The log; or one ready table.")],
         model: Annotated[str, typer.Option(help="Run folder, run id, or alias as champion.")],
-        out: Annotated[Path, typer.Option(help="Where to: .csv or .parquet.")],
+        out: Annotated[
+            Path, typer.Option(help="Where to: .csv or .parquet; with spark also a new folder.")
+        ],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
         rates: shell.RatesFile = None,
+        engine: Annotated[str, typer.Option(help="duckdb (this machine) or spark.")] = "duckdb",
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Score every session of a log, or every row of a ready table."""
@@ -40,6 +43,7 @@ def add(app: typer.Typer) -> None:
                 rates=shell.project_rates(rates),
                 privacy=shell.project_privacy(),
                 progress=progress,
+                engine=engine,
             )
         if json:
             shell.print_json(done)

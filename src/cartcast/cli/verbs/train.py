@@ -61,6 +61,9 @@ def add(app: typer.Typer) -> None:
         ] = None,
         licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
         max_rows: Annotated[int | None, typer.Option(help="Sample beyond this many rows.")] = None,
+        engine: Annotated[
+            str, typer.Option(help="duckdb (this machine) or spark: reads and makes the rows.")
+        ] = "duckdb",
         seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
@@ -98,8 +101,9 @@ def add(app: typer.Typer) -> None:
         try:
             with shell.progress(not json) as progress:
                 run = run_training(
-                    *(files or ()), rows=rows, run_dir=run_dir, progress=progress, **changes
-                )
+                    *(files or ()), rows=rows, run_dir=run_dir, progress=progress, engine=engine,
+                    **changes,
+                )  # fmt: skip
         except BlockedError as blocked:
             if json:
                 shell.print_json({"blocked": True, "findings": blocked.findings})

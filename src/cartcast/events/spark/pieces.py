@@ -17,10 +17,10 @@ from cartcast.events.engine import connect, translate
 from cartcast.events.sql import place_literal, read_parquet
 from cartcast.scratch import scratch
 
-__all__ = ["Piece", "Task", "collected", "files_of", "object_in", "parquet", "run", "split",
-           "working", "written"]  # fmt: skip
+__all__ = ["COLUMNS", "Piece", "Task", "collected", "cut", "files_of", "object_in", "parquet",
+           "run", "split", "working", "written"]  # fmt: skip
 
-_COLUMNS = "key int, kind string, payload binary"
+COLUMNS = "key int, kind string, payload binary"
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("key", pa.int32()),
     pa.field("kind", pa.string()),
@@ -59,7 +59,7 @@ def object_in(piece: Piece) -> Any:
 
 def run(pieces: Any, task: Task) -> Any:
     """Return a Spark DataFrame of the pieces that `task` makes of each partition, lazily."""
-    return pieces.mapInArrow(_InArrow(task), _COLUMNS)
+    return pieces.mapInArrow(_InArrow(task), COLUMNS)
 
 
 class _InArrow:
@@ -111,6 +111,12 @@ def working(
             yield con, folder
         except duckdb.Error as error:
             raise translate(error, shown) from error
+
+
+def cut(data: bytes, key: int, kind: str) -> Iterator[Piece]:
+    """Yield the pieces of bytes, in order."""
+    for start in range(0, len(data), _LARGEST):
+        yield Piece(key, kind, data[start : start + _LARGEST])
 
 
 def files_of(path: Path, key: int, kind: str) -> Iterator[Piece]:

@@ -29,13 +29,13 @@ from cartcast.events.rejects import REJECTED_ROWS
 from cartcast.events.spark.files import CutFile, Decided, FileFacts, LinkFile, TypeFile
 from cartcast.events.spark.keys import answered
 from cartcast.events.spark.links import LINKED, Links, linked
-from cartcast.events.spark.pieces import Piece, collected, object_in, parquet, run
-from cartcast.events.spark.session import session
+from cartcast.events.spark.pieces import COLUMNS, Piece, collected, object_in, parquet, run
+from cartcast.events.spark.session import by_key, holding, session, small_batches
 from cartcast.events.spark.visitors import CleanVisitors, PartFacts, without_rows
 from cartcast.events.staged import Staged
 from cartcast.events.summed import ROWS, Answer, Whole, add_answers, tallying
 
-__all__ = ["SparkReading", "new_folder", "require_files"]
+__all__ = ["SparkReading", "keep_only", "new_folder", "require_files"]
 
 _USUAL: dict[str, Any] = {"files of pairs": [], "event ids are codes": False}
 """Decisions that are taken only where rows give cause, and what they are without."""
@@ -78,7 +78,7 @@ class SparkReading:
             DataError: a file cannot be read, there are no rows, or several currencies.
         """
         spark = session()
-        with _small_batches(spark), _held() as held:
+        with small_batches(spark), holding() as held:
             parts = self.parts or int(spark.conf.get("spark.sql.shuffle.partitions"))
             self.say(f"typing {len(self.files)} files on Spark", None)
             typed = held(self._typed(spark, parts))
@@ -104,7 +104,7 @@ class SparkReading:
                 settled = self.cleaning.rules()
             self._rejects(typed, "typing")
             self._rejects(cut, "cutting")
-            rows = held(_kinds(cut, "rows").repartitionById(parts, _key()))
+            rows = held(_kinds(cut, "rows").repartitionById(parts, by_key()))
             return self._cleaned(rows, answers, settled, parts, out)
 
     def _typed(self, spark: Any, parts: int) -> Any:
@@ -112,9 +112,9 @@ class SparkReading:
             Piece(number, "file", str(path.absolute()).encode())
             for number, path in enumerate(self.files)
         ]
-        frame = spark.createDataFrame(files, "key int, kind string, payload binary")
+        frame = spark.createDataFrame(files, COLUMNS)
         task = TypeFile(self.layout, self.plan.privacy, self.memory, parts)
-        return run(frame.repartitionById(len(files), _key()), task)
+        return run(frame.repartitionById(len(files), by_key()), task)
 
     def _read(self, facts: Sequence[FileFacts]) -> Read:
         """Return the sources as `read_sources` does, with no rows on the driver's engine."""
@@ -176,14 +176,14 @@ class SparkReading:
             task = CleanVisitors(
                 read, self.cleaning.plan, settled, decisions, known, out, self.memory, parts
             )
-            with _held() as held:
+            with holding() as held:
                 done = held(run(rows, task))
                 told: list[PartFacts] = [object_in(p) for p in collected(done, "part")]
                 questions = {n: q for t in told for n, q in t.questions.items()}
                 total = add_answers(t.answers for t in told) | answered(done, questions, parts)
             cleaned, found = self._people(total | answers, settled)
             wrong = {n: v for n, v in found.items() if decisions.get(n) != v}
-            _keep_only(out, () if wrong else {t.written for t in told})
+            keep_only(out, () if wrong else {t.written for t in told})
             if not wrong:
                 return cleaned
             decisions |= wrong
@@ -213,7 +213,7 @@ def _guessed(read: Read, span: Answer) -> dict[str, Answer]:
     }
 
 
-def _keep_only(out: Path | None, names: Collection[str | None]) -> None:
+def keep_only(out: Path | None, names: Collection[str | None]) -> None:
     """Remove what tasks wrote that were run twice, or must run again."""
     for path in out.iterdir() if out is not None else ():
         if path.name not in names:
@@ -257,44 +257,8 @@ def new_folder(path: Path | None) -> Iterator[Path | None]:
         yield folder
 
 
-def _key() -> Any:
-    from pyspark.sql import functions as fn
-
-    return fn.col("key")
-
-
 def _kinds(pieces: Any, *kinds: str) -> Any:
     """Return the pieces of some kinds, and the errors."""
     from pyspark.sql import functions as fn
 
     return pieces.where(fn.col("kind").isin(*kinds))
-
-
-@contextmanager
-def _held() -> Iterator[Callable[[Any], Any]]:
-    """Yield a function that lets Spark keep a frame on its disks until the block ends."""
-    from pyspark import StorageLevel
-
-    frames: list[Any] = []
-
-    def hold(frame: Any) -> Any:
-        frames.append(frame.persist(StorageLevel.DISK_ONLY))
-        return frames[-1]
-
-    try:
-        yield hold
-    finally:
-        for frame in frames:
-            frame.unpersist()
-
-
-@contextmanager
-def _small_batches(spark: Any) -> Iterator[None]:
-    """Let few pieces lie in a batch: a column of a batch holds 2 GB at most."""
-    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
-    before = spark.conf.get(name)
-    spark.conf.set(name, "32")
-    try:
-        yield
-    finally:
-        spark.conf.set(name, before)

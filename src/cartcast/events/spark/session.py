@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cartcast.errors import UsageError
 
-__all__ = ["session"]
+__all__ = ["by_key", "holding", "session", "small_batches"]
 
 
 def session() -> Any:
@@ -38,3 +40,40 @@ def session() -> Any:
     except Exception as error:  # pyspark's own errors share no base with a name worth knowing
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"Spark does not start ({first}); it needs Java 17 or newer.") from error
+
+
+def by_key() -> Any:
+    """Return the column that says which task gets a piece."""
+    from pyspark.sql import functions as fn
+
+    return fn.col("key")
+
+
+@contextmanager
+def holding() -> Iterator[Callable[[Any], Any]]:
+    """Yield a function that lets Spark keep a frame on its disks until the block ends."""
+    from pyspark import StorageLevel
+
+    frames: list[Any] = []
+
+    def hold(frame: Any) -> Any:
+        frames.append(frame.persist(StorageLevel.DISK_ONLY))
+        return frames[-1]
+
+    try:
+        yield hold
+    finally:
+        for frame in frames:
+            frame.unpersist()
+
+
+@contextmanager
+def small_batches(spark: Any) -> Iterator[None]:
+    """Let few pieces lie in a batch: a column of a batch holds 2 GB at most."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    spark.conf.set(name, "32")
+    try:
+        yield
+    finally:
+        spark.conf.set(name, before)
