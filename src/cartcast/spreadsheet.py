@@ -15,7 +15,7 @@ import itertools
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,8 @@ def _neutralised(table: pd.DataFrame) -> pd.DataFrame:
     for place in range(made.shape[1]):
         if _is_text(made.iloc[:, place]):
             cells = made.iloc[:, place].astype(object)
-            texts = cells.map(lambda c: neutral(c if is_scalar(c) else str(c)))
-            made.isetitem(place, texts.to_numpy())
+            cells = cells.map(lambda c: neutral(c if is_scalar(c) else str(c)))
+            made.isetitem(place, cells.to_numpy(dtype=object))
     made.columns = [str(neutral(str(c))) for c in made.columns]
     return made
 
@@ -66,13 +66,14 @@ def csv_bytes(table: pd.DataFrame) -> bytes:
 
 def write_csv(table: pd.DataFrame | pa.RecordBatchReader, path: Path) -> None:
     """Write a table, or the batches of one, as `csv_bytes` does; the caller makes `path` whole."""
+    import pandas as pd
+
     with path.open("wb") as out:
-        if hasattr(table, "schema"):
-            batches = cast("pa.RecordBatchReader", table)
-            first = batches.schema.empty_table().to_pandas()
-            _write(itertools.chain([first], (b.to_pandas() for b in batches)), out)
+        if isinstance(table, pd.DataFrame):
+            _write([table], out)
         else:
-            _write([cast("pd.DataFrame", table)], out)
+            first = table.schema.empty_table().to_pandas()
+            _write(itertools.chain([first], (b.to_pandas() for b in table)), out)
 
 
 def _write(pieces: Iterable[pd.DataFrame], out: BinaryIO) -> None:

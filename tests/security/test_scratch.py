@@ -113,7 +113,7 @@ def test_none_is_made_before_it_is_needed(tmp_path, monkeypatch, text):
     assert list((tmp_path / "passing").iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_verb_that_is_ended(tmp_path, how):
     from cartcast.datasets import simulate
 

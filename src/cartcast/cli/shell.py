@@ -55,9 +55,9 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
     words = [w for w in words if w != "--debug"]
-    _end_in_order()
     try:
-        status = app(args=words, prog_name="cartcast", standalone_mode=True)
+        with _ended_in_order():
+            status = app(args=words, prog_name="cartcast", standalone_mode=True)
     except CartcastError as error:
         if debug:
             raise
@@ -95,11 +95,18 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     sys.exit(status or 0)
 
 
-def _end_in_order() -> None:
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
     """Let a request to end be one that cleans up; servers have a handling of their own."""
     main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _complain(message: str) -> None:

@@ -186,10 +186,8 @@ def _layer(
         import pyarrow as pa
 
         # Arrow closes what it is given; what it reads counts as well.
-        given = _buffered(_Counted(stream, budget, where))
-        return pa.CompressedInputStream(
-            pa.PythonFile(cast("io.IOBase", given), mode="r"), "zstd"
-        ), name
+        given = io.BufferedReader(_Counted(stream, budget, where), _BLOCK)
+        return pa.CompressedInputStream(pa.PythonFile(given, mode="r"), "zstd"), name
     make = bz2.BZ2Decompressor if form == "bzip2" else _xz
     return _Streams(stream, make), name
 

@@ -216,18 +216,18 @@ def _header(head: str, name: str, where: str) -> str:
 def _require_lightgbm_tree(text: str, width: int, where: str) -> None:
     found: dict[str, NDArray[np.float64]] = {}
     for line in filter(None, text.split("\n")):
-        name, _, stated = line.partition("=")
+        name, _, written = line.partition("=")
         _require(name in _STATED and name not in found, where, f"tree states {name[:40]!r}")
-        found[name] = np.array(stated.split(), dtype=np.float64)
+        found[name] = np.array(written.split(), dtype=np.float64)
     _require(all(name in found for name in _NEEDED), where, "trees are not whole")
     leaves = int(found["num_leaves"][0])
     _require(1 <= leaves <= 1_000_000, where, "leaves cannot be counted")
     sizes = {"tree": 1, "leaf": leaves, "inner": leaves - 1}
-    for name, values in found.items():
-        fits = len(values) == sizes[_STATED[name]]
+    for stated, values in found.items():
+        fits = len(values) == sizes[_STATED[stated]]
         # A tree of one leaf states no numbers of it but the value.
-        _require(fits or (leaves == 1 and name != "leaf_value" and len(values) <= 1), where,
-                 f"tree has not one {name} each")  # fmt: skip
+        _require(fits or (leaves == 1 and stated != "leaf_value" and len(values) <= 1), where,
+                 f"tree has not one {stated} each")  # fmt: skip
     kinds = [found[n] for n in ("num_cat", "is_linear") if n in found]
     _require(not any(k.any() for k in kinds), where, "trees are of a kind that is not trained here")
     if leaves == 1:
