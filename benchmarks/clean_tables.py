@@ -120,6 +120,9 @@ def _rows(data: Path) -> Iterator[Table]:
     h = pd.read_csv(data / "hillstrom_email/hillstrom.csv.gz").sample(12_000, random_state=0)
     h["label"] = h["visit"].astype(float)
     yield _shuffled("Hillstrom, visit", h.drop(columns=["visit", "conversion", "spend"]))
+    # Every customer bought for men or for women: one column does carry this label.
+    m = h.drop(columns=["visit", "conversion", "spend", "label", "mens"])
+    yield _shuffled("Hillstrom, bought for men", m.assign(label=h["mens"].astype(float)))
 
 
 def _shipped() -> Iterator[Table]:
