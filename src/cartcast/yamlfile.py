@@ -52,11 +52,20 @@ def parse_yaml(text: str, where: str, loader: Any = None) -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
                 raise _too_deep(where)
-        data = yaml.load(text, loader or yaml.SafeLoader)  # noqa: S506 (a SafeLoader)
+        data = _loaded(text, where, loader or yaml.SafeLoader)
     except (yaml.YAMLError, ValueError) as error:
         raise DefinitionError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
     require_bounded(data, where)
     return data
+
+
+def _loaded(text: str, where: str, loader: Any) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(text, loader)  # noqa: S506 (a SafeLoader)
+    except DefinitionError as error:
+        raise DefinitionError(f"{where}: {error}") from error
 
 
 def require_bounded(data: Any, where: str) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 from duckdb.func import PythonUDFType
 
 from cartcast.events.money import SOLD
@@ -29,6 +27,9 @@ def look_up(con: duckdb.DuckDBPyConnection, rows: str) -> str:
         con: engine connection, with the tables `placed` (every row has a place) and `sold`.
         rows: relation of the clean rows.
     """
+    import numpy as np
+    import pyarrow as pa
+
     ends = con.execute(f"SELECT __file, max(__at) + 1 FROM {rows} GROUP BY 1").fetchall()
     starts = np.zeros(max((file for file, _ in ends), default=0) + 1, np.int64)
     total = 0

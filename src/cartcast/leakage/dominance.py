@@ -127,6 +127,10 @@ def _foreseen(columns: list[Coded], y: Floats, fold: Ints) -> Floats:
         if len(np.unique(y[fit])) < 2:
             continue
         X = stack(columns, y, fit)
+        # Of a column without a value here there is nothing to learn, and the booster fails on it.
+        X = X[:, ~np.isnan(X[fit]).all(axis=0)]
+        if not X.shape[1]:
+            continue
         model = HistGradientBoostingClassifier(
             max_iter=50, max_leaf_nodes=12, early_stopping=False, random_state=0
         )
