@@ -43,6 +43,9 @@ _USUAL: dict[str, Any] = {"files of pairs": [], "event ids are codes": False}
 _ROUNDS = 6
 """Times that the decisions of a log are tried; each rests on those before it, and they are few."""
 
+_SMALLEST = 1 << 24
+"""Bytes of raw files for which a part is worth a task (100,000 events of CSV)."""
+
 Say = Callable[[str, float | None], None]
 
 
@@ -58,7 +61,7 @@ class SparkReading:
         plan: how the log is cleaned; a zone that the layouts state is added.
         memory: limit of each task's engine.
         say: called with what is being done.
-        parts: into how many parts the visitors are cut; Spark's default when None.
+        parts: into how many parts the visitors are cut; Spark's default, or fewer, when None.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -79,7 +82,7 @@ class SparkReading:
         """
         spark = session()
         with small_batches(spark), holding() as held:
-            parts = self.parts or int(spark.conf.get("spark.sql.shuffle.partitions"))
+            parts = self.parts or _parts(spark, self.files)
             self.say(f"typing {len(self.files)} files on Spark", None)
             typed = held(self._typed(spark, parts))
             facts = sorted(
@@ -199,6 +202,13 @@ class SparkReading:
         whole = Whole(answers)
         with tallying(whole):
             return self.cleaning.people(settled), whole.decisions
+
+
+def _parts(spark: Any, files: Sequence[Path]) -> int:
+    """Return Spark's number of partitions; fewer where parts would be small."""
+    usual = int(spark.conf.get("spark.sql.shuffle.partitions"))
+    size = sum(path.stat().st_size for path in files)
+    return min(usual, max(int(spark.sparkContext.defaultParallelism), size // _SMALLEST))
 
 
 def _guessed(read: Read, span: Answer) -> dict[str, Answer]:
