@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -39,15 +40,34 @@ class ScratchFolder:
     @property
     def path(self) -> Path:
         """The folder."""
-        if self._made is None:
-            self._made, lock = _owned(self._place)
-            self._remove = weakref.finalize(self, _drop, self._made, lock)
+        while self._made is None:
+            self._make()
         return self._made
 
     def close(self) -> None:
         """Remove the folder, if it was made."""
         if self._remove is not None:
             self._remove()
+
+    def _make(self) -> None:
+        """Make the folder and lock its owner's file; what others left there is removed first."""
+        where = (Path(tempfile.gettempdir()) if self._place is None else self._place).absolute()
+        if where not in _swept:
+            _swept.add(where)
+            sweep(where)
+        prefix = _PREFIXES[0] if self._place is None else _PREFIXES[1]
+        path = where / f"{prefix}{secrets.token_hex(8)}"
+        lock = FileLock(path / _OWNER, thread_local=False)
+        # Named before it is made: an interrupt may come between any two lines.
+        self._remove = weakref.finalize(self, _drop, path, lock)
+        path.mkdir(mode=0o700)
+        # A sweep may just have taken the folder for one without an owner.
+        with contextlib.suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+            if path.is_dir():
+                self._made = path
+                return
+        self._remove()
 
 
 @contextlib.contextmanager
@@ -80,29 +100,14 @@ def sweep(place: Path | None = None) -> list[Path]:
     return removed
 
 
-def _owned(place: Path | None) -> tuple[Path, FileLock]:
-    """Make a folder and lock its owner's file; what others left there is removed first."""
-    where = (Path(tempfile.gettempdir()) if place is None else place).absolute()
-    if where not in _swept:
-        _swept.add(where)
-        sweep(where)
-    prefix = _PREFIXES[0] if place is None else _PREFIXES[1]
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
-        lock = FileLock(path / _OWNER, thread_local=False)
-        # Between the two lines above a sweep may have taken the folder for one without an owner.
-        with contextlib.suppress(Timeout, OSError):
-            lock.acquire(timeout=0)
-            if path.is_dir():
-                return path, lock
-
-
 def _drop(path: Path, lock: FileLock) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        lock.release(force=True)
-    # Where a file cannot be removed while it is open, it can be now.
-    shutil.rmtree(path, ignore_errors=True)
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):
+            lock.release(force=True)
+        # Where a file cannot be removed while it is open, it can be now.
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_own(path: Path) -> bool:

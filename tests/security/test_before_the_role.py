@@ -84,6 +84,16 @@ def test_another_name_for_this_machine_is_refused(guarded):
         assert status == 403
 
 
+@pytest.mark.parametrize("path", ["performance", "segments"])
+def test_the_first_page_of_a_new_server_has_its_menu(tmp_path, path):
+    folder = tmp_path / "shop"
+    write_project(folder)
+    with serve(folder, AUTH) as made, made.connect("boss") as socket:
+        _, seen = made.page(socket, path)
+        assert b"Sign out" in seen
+        assert b"Data and training" in seen
+
+
 def test_settings_broken_or_emptied_while_running_open_nothing(tmp_path):
     folder = tmp_path / "shop"
     write_project(folder)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -53,6 +56,42 @@ def test_any_end_of_its_own_cleans_up(tmp_path, then):
     process, left = holder(tmp_path, then=then)
     process.wait(timeout=60)
     assert not left.exists()
+
+
+def test_an_interrupt_between_any_two_lines_leaves_nothing(tmp_path, monkeypatch):
+    """Ctrl-C at the first, second, third ... line that runs, until none is left to stop at."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    at = 0
+    while interrupted_at(at):
+        gc.collect()
+        assert list(tmp_path.iterdir()) == [], f"stopped at line {at}"
+        at += 1
+    assert at > 20
+
+
+def interrupted_at(at: int) -> bool:
+    """Make, fill and remove a folder; raise at the line of that number. Return whether it came."""
+    seen = itertools.count()
+
+    def trace(frame, event, _):
+        # The second try of a removal is the last word: what stops it too is swept later.
+        name = frame.f_code.co_name
+        if frame.f_code.co_filename != scratch.__file__ or (name == "_drop" and event == "line"):
+            return None
+        if event == "line" and next(seen) == at:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        with scratch.scratch() as folder:
+            (folder / "a").write_text("x")
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
 
 
 def test_only_what_is_ours_and_left_is_removed(tmp_path):
@@ -136,7 +175,7 @@ def test_a_verb_that_is_ended(tmp_path, how):
         stderr=subprocess.DEVNULL,
         cwd=tmp_path,
     )
-    while not list(passing.glob("cartcast-*")) and process.poll() is None:
+    while not list(passing.glob("cartcast-*/.cartcast-owner")) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(how)
     process.wait(timeout=120)

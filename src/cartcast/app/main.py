@@ -74,8 +74,10 @@ def main() -> None:
         # Neither a page nor the menu of them: nothing runs that could name what is here.
         st.navigation([st.Page(lambda: None, title="Cartcast")], position="hidden")
         return
+    # Not in a folder named `pages`: there the framework would run the file itself, without a menu,
+    # if it is the first that is asked for.
     pages = [
-        st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "dashboard")
+        st.Page(f"views/{name}.py", title=title, icon=icon, default=name == "dashboard")
         for name, (title, icon) in ui.PAGES.items()
     ]
     chosen = st.navigation(pages)

@@ -276,7 +276,7 @@ def empty(sentence: str, why: str, button: str | None = None, page: str = "train
     headline(sentence)
     st.write(plain(why))
     if button and st.button(button, type="primary", key=f"to_{page}"):
-        st.switch_page(f"pages/{page}.py")
+        st.switch_page(f"views/{page}.py")
 
 
 def chart(figure: Any, key: str, alt: str) -> None:

@@ -54,7 +54,7 @@ def draw_job(view: ui.View, job: jobs.Job) -> None:
                 st.rerun()
         elif job.state == "done":
             st.caption(f"Took {job.seconds:.0f} s.")
-            st.page_link("pages/performance.py", label="See how good it is")
+            st.page_link("views/performance.py", label="See how good it is")
         else:
             (st.error if job.state in ("failed", "stopped") else st.info)(ui.plain(job.message))
             ui.findings([Finding.from_dict(f) for f in job.findings])
