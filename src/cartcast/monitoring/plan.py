@@ -33,11 +33,11 @@ class Plan:
 
     budget: float = 1.0
     tickets: float = 12.0
-    purchases_down: float = 0.10
-    purchases_up: float = 0.50
-    revenue_down: float = 0.20
-    revenue_up: float = 0.75
-    loss: float = 0.05
+    purchases_down: float = 0.08
+    purchases_up: float = 0.45
+    revenue_down: float = 0.12
+    revenue_up: float = 0.65
+    loss: float = 0.03
     least_expected: float = 20.0
     hours: float = 20.0
     webhook: Mapping[str, Any] = field(default_factory=dict)
