@@ -12,7 +12,7 @@ by p within the day, a moment adds
     shape    (y - p) (g - G)       log loss beyond that expected, the day's rate being granted
     shape_b  (y - p) (-2) (p - P)  the same for the Brier score, with P the mean of p weighted by p
 
-`shape` and `shape_b` have mean 0 when all probabilities are wrong by one factor: a season that sells
+`excess`, (y - p) g, is realised log loss less the expected one. `shape` and `shape_b` have mean 0 when all probabilities are wrong by one factor: a season that sells
 more is no fault of the model. The realised losses themselves are kept beside them.
 """
 
@@ -33,7 +33,8 @@ CLIP: Final = 1e-4
 COLUMNS: Final = (
     "visitors", "moments", "expected", "realised", "log_loss", "log_loss_expected", "brier",
     "brier_expected", "rate_var", "rate_scale", "shape", "shape_var", "shape_scale", "shape_b",
-    "shape_b_var", "shape_b_scale", "revenue", "revenue_expected", "revenue_var",
+    "shape_b_var", "shape_b_scale", "excess_var", "excess_scale", "revenue", "revenue_expected",
+    "revenue_var",
 )  # fmt: skip
 """Sums of a day. `*_var` are squares summed over visitors, `*_scale` what they would be if moments
 were independent and the probabilities right; their quotient is the design effect."""
@@ -56,6 +57,7 @@ WITH m AS (
         sum(-y * ln(p) - (1 - y) * ln(1 - p)) AS log_loss,
         sum(-p * ln(p) - (1 - p) * ln(1 - p)) AS log_loss_expected,
         sum((y - p) * (y - p)) AS brier,
+        sum((y - p) * g) AS excess, sum(p * (1 - p) * g ** 2) AS excess_scale,
         sum((y - p) * (g - mean_g)) AS shape,
         sum(p * (1 - p) * (g - mean_g) ** 2) AS shape_scale,
         sum(-2 * (y - p) * (p - mean_p)) AS shape_b,
@@ -69,6 +71,7 @@ SELECT day, {names} count(*)::DOUBLE AS visitors, sum(moments)::DOUBLE AS moment
     sum(rate_scale) AS brier_expected, sum(rate ** 2) AS rate_var, sum(rate_scale) AS rate_scale,
     sum(shape) AS shape, sum(shape ** 2) AS shape_var, sum(shape_scale) AS shape_scale,
     sum(shape_b) AS shape_b, sum(shape_b ** 2) AS shape_b_var, sum(shape_b_scale) AS shape_b_scale,
+    sum(excess ** 2) AS excess_var, sum(excess_scale) AS excess_scale,
     sum(revenue) AS revenue, sum(revenue_expected) AS revenue_expected,
     sum((revenue - revenue_expected) ** 2) AS revenue_var
 FROM v GROUP BY ALL ORDER BY ALL

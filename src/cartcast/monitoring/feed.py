@@ -224,7 +224,8 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
             "count(*)::DOUBLE AS events, "
             f"({doubled})::DOUBLE AS doubled, ({late})::DOUBLE AS late, "
             f"({unseen})::DOUBLE AS unseen, sum({empty}) / {max(len(always), 1)}.0 AS nulls, "
-            f"ln({price}) AS price, "
+            f"ln({price}) AS price, sum(revenue) FILTER (event_type = 'purchase' AND NOT "
+            "repeat_purchase) AS revenue, "
             "avg(hour(event_time) + minute(event_time) / 60.0) AS clock FROM events GROUP BY 1"
         )
         con.execute(

@@ -261,6 +261,8 @@ def _finish(
         "shape_b": -2 * (s["yp"] - mean_p * excess),
         "shape_b_var": design * shape_b_scale,
         "shape_b_scale": shape_b_scale,
+        "excess_var": design * s["vgg"],
+        "excess_scale": s["vgg"],
         "revenue": money,
         "revenue_expected": s["expected"] * _BASKET,
         "revenue_var": buying * square,
