@@ -61,6 +61,7 @@ class Settings:
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
+        monitoring: budget of false alarms, accepted margins, webhook and e-mail (docs/monitoring.md).
     """
 
     sources: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ class Settings:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
+    monitoring: Mapping[str, Any] = field(default_factory=dict)
 
 
 DEFAULTS = Settings()

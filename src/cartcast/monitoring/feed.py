@@ -46,6 +46,7 @@ class Signal:
         material: difference that matters, on that scale.
         up, down: whether more, or less, is bad.
         least: for shares: the share, in the larger of both, below which nothing matters.
+        spread: for others: deviation of a single session, on that scale.
         says: what an alarm says.
     """
 
@@ -56,6 +57,7 @@ class Signal:
     up: bool = True
     down: bool = True
     least: float = 0.0
+    spread: float = 0.0
     says: str = ""
 
 
@@ -74,8 +76,8 @@ SIGNALS: Final = (
            says="share of events whose word the run has not seen"),
     Signal("fast", codes.MACHINES, "share", 0.9, down=False, least=0.02,
            says="share of sessions at the speed of machines"),
-    Signal("price", codes.MONEY_SCALE, "log", 0.6, says="middle price"),
-    Signal("clock", codes.CLOCK, "level", 0.6, says="centre of the day, in hours"),
+    Signal("price", codes.MONEY_SCALE, "log", 0.6, spread=1.2, says="middle price"),
+    Signal("clock", codes.CLOCK, "level", 0.6, spread=6.5, says="centre of the day, in hours"),
 )  # fmt: skip
 """Differences that matter: a third fewer carts, twice the bots, prices x 1.8, 36 minutes."""
 
@@ -123,12 +125,13 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         budget: false alarms a year that this signal may cost.
     """
     value = _columns(feed[signal.name])
-    n = np.full(value.shape, np.inf)
-    share = value
     if signal.kind == "share":
         n = _columns(feed["sessions" if _of_sessions(signal.name) else "events"])
         share = (value + 0.5) / (n + 1)
         value = np.log(share / (1 - share))
+        chance = 1 / np.sqrt(np.maximum(n * share * (1 - share), 1e-9))
+    else:
+        chance = signal.spread / np.sqrt(np.maximum(_columns(feed["sessions"]), 1.0))
     days, series = value.shape
     usual = np.full((days, series), np.nan)
     for t in range(_LEAST * _WEEK, days):
@@ -137,9 +140,6 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         if enough.any():
             usual[t, enough] = np.nanmedian(past[:, enough], axis=0)
     apart = value - usual
-    chance = np.where(
-        np.isfinite(n), 1 / np.sqrt(np.maximum(n * share * (1 - share), 1e-9)), 0.0
-    )
     noise = _noise(apart, chance)
     limit = float(stats.t.isf(budget / 365.25 / 2, _FREEDOM))
     beyond = np.abs(apart) > np.maximum(signal.material, limit * np.hypot(noise, chance))
@@ -191,11 +191,23 @@ def holes(hours: pd.DataFrame, plan: Plan) -> pd.DataFrame:
             level = float(np.clip(count[before].sum() / usual[before].sum(), 0.3, 1.0))
         expected = usual[t] * level
         if expected >= plan.hours and count[t] <= _HOLE * expected:
-            size = 1 / 0.3**2
+            variance = max(_clumps(count, usual, t), 1.1) * expected + (0.3 * expected) ** 2
+            size = expected**2 / (variance - expected)
             chance = float(stats.nbinom.cdf(count[t], size, size / (size + expected)))
             if chance < plan.tickets / 8766:
                 found.append((hours["hour"].iloc[t], count[t], usual[t]))
     return pd.DataFrame(found, columns=["hour", "events", "usual"])
+
+
+def _clumps(count: Floats, usual: Floats, t: int) -> float:
+    """Return variance over mean of the hours before `t`: events come in sessions, not alone."""
+    past = slice(max(0, t - 4 * _WEEK * 24), t)
+    mean = usual[past]
+    known = np.isfinite(mean) & (mean > 0)
+    # Before a week is known: about what sessions of a dozen events make.
+    if known.sum() < _WEEK * 24:
+        return 15.0
+    return float(np.mean((count[past][known] - mean[known]) ** 2 / mean[known]))
 
 
 def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:

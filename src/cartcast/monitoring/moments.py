@@ -182,9 +182,12 @@ def _score(
         **{k: said[k] for k in ("expected_revenue",) if k in said},
     )
     if scorer.behaviour is not None and "segments" in scorer.models:
-        ended = scorer.behaviour.replay(log, at="end").to_pandas()
-        named = dict(zip(ended["session_id"], scorer.segment_names(ended), strict=True))
-        table["segment"] = table["session_id"].map(named)
+        # The segment as known at the moment: that of the ended session knows of the purchase.
+        then = scorer.behaviour.replay(log, at=list(scorer.run["anchors"])).to_pandas()
+        then["segment"] = scorer.segment_names(then)
+        keys = ["session_id", "event_order"]
+        named = rows.table[keys].merge(then[[*keys, "segment"]], on=keys, how="left")
+        table["segment"] = named["segment"].to_numpy()
     return table, X
 
 
