@@ -109,3 +109,13 @@ def test_every_signal_is_silent_when_steady_and_speaks_when_material(signal) -> 
     found = unusual(feed, signal, 1.0).alarm[:, 0]
     assert found[100]
     assert not found[:100].any()
+
+
+def test_the_clock_is_round() -> None:
+    rng = np.random.default_rng(1)
+    signal = next(s for s in SIGNALS if s.name == "clock")
+    centre = (23.9 + 0.1 * rng.normal(size=120)) % 24
+    feed = {"sessions": np.full(120, 4000.0), "clock": centre}
+    assert not unusual(feed, signal, 1.0).alarm.any()
+    feed["clock"] = np.where(np.arange(120) >= 100, (centre + 1) % 24, centre)
+    assert unusual(feed, signal, 1.0).alarm[:, 0].argmax() == 100

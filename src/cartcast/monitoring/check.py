@@ -26,8 +26,14 @@ from cartcast.monitoring.drift import Drift, bins_of, count_days, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
 from cartcast.monitoring.exposition import exposition
 from cartcast.monitoring.feed import Feed, holes
-from cartcast.monitoring.moments import Moments, moments_of, own_test
-from cartcast.monitoring.notices import feed_notices, hole_notices, page_notices, reading_notices
+from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
+from cartcast.monitoring.notices import (
+    contract_notices,
+    feed_notices,
+    hole_notices,
+    page_notices,
+    reading_notices,
+)
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
 from cartcast.monitoring.send import SendError, send
@@ -160,6 +166,10 @@ def check(
         *page_notices(days, crossings, known, plan, feed, named, _blocks(days, plan)),
         *reading_notices(found.findings, found.matured),
     ]
+    if found.counts:
+        begin = found.table["time"].min().floor("D")
+        trained = rows_of(scorer.run["data"])
+        notices += contract_notices(found.counts, trained, begin, found.matured)
     if feed is not None:
         notices += feed_notices(feed, plan)
         notices += hole_notices(holes(feed.hours, plan), feed)

@@ -42,7 +42,8 @@ class Signal:
     Attributes:
         name: as in alarms; `null:COLUMN` stands for every column.
         code: the finding that it raises.
-        kind: `share` (compared as log odds), `log` (already a logarithm) or `level` (as it is).
+        kind: `share` (compared as log odds), `log` (already a logarithm) or `circle` (hours of a
+            day, where 23.9 lies beside 0.1).
         material: difference that matters, on that scale.
         up, down: whether more, or less, is bad.
         least: for shares: the share, in the larger of both, below which nothing matters.
@@ -77,7 +78,7 @@ SIGNALS: Final = (
     Signal("fast", codes.MACHINES, "share", 0.9, down=False, least=0.02,
            says="share of sessions at the speed of machines"),
     Signal("price", codes.MONEY_SCALE, "log", 0.6, spread=1.2, says="middle price"),
-    Signal("clock", codes.CLOCK, "level", 0.6, spread=6.5, says="centre of the day, in hours"),
+    Signal("clock", codes.CLOCK, "circle", 0.6, spread=6.5, says="centre of the day, in hours"),
 )  # fmt: skip
 """Differences that matter: a third fewer carts, twice the bots, prices x 1.8, 36 minutes."""
 
@@ -136,10 +137,12 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
     usual = np.full((days, series), np.nan)
     for t in range(_LEAST * _WEEK, days):
         past = value[[t - _WEEK * k for k in range(1, _BACK + 1) if t - _WEEK * k >= 0]]
+        if signal.kind == "circle":
+            past = past[0] + _round(past - past[0])
         enough = np.isfinite(past).sum(axis=0) >= _LEAST
         if enough.any():
             usual[t, enough] = np.nanmedian(past[:, enough], axis=0)
-    apart = value - usual
+    apart = _round(value - usual) if signal.kind == "circle" else value - usual
     noise = _noise(apart, chance)
     limit = float(stats.t.isf(budget / 365.25 / 2, _FREEDOM))
     beyond = np.abs(apart) > np.maximum(signal.material, limit * np.hypot(noise, chance))
@@ -149,6 +152,11 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         wanted &= np.maximum(share, before) >= signal.least
     with np.errstate(invalid="ignore"):
         return Unusual(beyond & wanted & np.isfinite(apart), usual)
+
+
+def _round(hours: Floats) -> Floats:
+    """Return differences of hours on the clock: within half a day."""
+    return np.asarray((hours + 12) % 24 - 12)
 
 
 def _noise(apart: Floats, chance: Floats) -> Floats:
@@ -220,7 +228,9 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
     always = [c for c in read_by if filled.get(c) and min(filled[c].values()) >= 0.95]
     empty = " + ".join(f'(("{c}" IS NULL) AND event_type IN ({_list(filled[c])}))::INT'
                        for c in always) or "0"  # fmt: skip
-    doubled = "count(*) - count(DISTINCT event_id)" if "event_id" in columns else "0"
+    # Ids that came before are dropped at the door; what is left are equal rows without an id.
+    equal = [c for c in ("session_id", "event_time", "event_type", "item_id") if c in columns]
+    doubled = f"count(*) - count(DISTINCT ({', '.join(equal)}))"
     late = (
         "count(*) FILTER (known_time > event_time + INTERVAL 1 HOUR)"
         if "known_time" in columns else "0"
@@ -229,6 +239,7 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
         f"count(*) FILTER (coalesce(source_event, event_type) NOT IN ({_list(words)}))"
         if words else "0"
     )  # fmt: skip
+    angle = "(hour(event_time) * 60 + minute(event_time)) / 1440.0 * 2 * pi()"
     price = "median(price) FILTER (price > 0)" if "price" in columns else "NULL"
     with log.connect() as con:
         con.execute(
@@ -238,7 +249,8 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
             f"({unseen})::DOUBLE AS unseen, sum({empty}) / {max(len(always), 1)}.0 AS nulls, "
             f"ln({price}) AS price, sum(revenue) FILTER (event_type = 'purchase' AND NOT "
             "repeat_purchase) AS revenue, "
-            "avg(hour(event_time) + minute(event_time) / 60.0) AS clock FROM events GROUP BY 1"
+            f"(atan2(avg(sin({angle})), avg(cos({angle}))) / (2 * pi()) * 24 + 24) % 24 AS clock "
+            "FROM events GROUP BY 1"
         )
         con.execute(
             "CREATE TEMP TABLE visit AS SELECT session_id, date_trunc('day', min(event_time)) AS "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from cartcast.rows import from_log, read_table, typed
 from cartcast.score import Scorer
 from cartcast.targets import Target, parse_target
 
-__all__ = ["Moments", "moments_of", "own_test", "read_scored"]
+__all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
 
 Progress = Callable[[str, float | None], None]
 
@@ -42,6 +42,7 @@ class Moments:
         feed: what the log itself tells by hour and day, or None without a log.
         matured: the day from which on outcomes are not known yet.
         findings: what was found in the log when it was read.
+        counts: rows of the log by what became of them: events, rejects, doubled.
     """
 
     table: pd.DataFrame
@@ -49,6 +50,7 @@ class Moments:
     feed: Feed | None
     matured: pd.Timestamp
     findings: tuple[Finding, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def known(self) -> pd.DataFrame:
@@ -140,14 +142,30 @@ def moments_of(
         else:
             table = _outcomes(read_scored(scored), log, target, matured)
         feed = feed_of(log, scorer.run)
+        counts = rows_of(vars(log.summary))
     # What the model was trained on says nothing of how it does on new visitors.
     new = table["time"] > trained
     table = table[new].reset_index(drop=True)
     if features is not None:
         features = features[new.to_numpy()].reset_index(drop=True)
     if not len(table):
-        raise DataError("the log holds no scored moment after the run's own data.")
-    return Moments(table, features, feed, matured, log.findings)
+        raise DataError(
+            f"the log holds no moment to score after {trained:%Y-%m-%d %H:%M}, where the run's own "
+            "data ends: there is nothing new to watch. Give a later log."
+        )
+    return Moments(table, features, feed, matured, log.findings, counts)
+
+
+def rows_of(told: Mapping[str, Any]) -> dict[str, int]:
+    """Return a log's rows by what became of them, from its summary or a run's `data`."""
+    doubled = sum(
+        told.get(c) or 0 for c in ("duplicate_events", "duplicate_rows", "repeated_rows")
+    )
+    return {
+        "events": told.get("events") or 0,
+        "rejects": told.get("rejects") or 0,
+        "doubled": doubled,
+    }
 
 
 def _span(log: Log) -> tuple[pd.Timestamp, pd.Timestamp]:

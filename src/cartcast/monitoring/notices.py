@@ -16,7 +16,7 @@ from cartcast.monitoring.feed import SIGNALS, Feed, Signal, unusual
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import PROCESSES, Level, Process
 
-__all__ = ["feed_notices", "hole_notices", "page_notices", "reading_notices"]
+__all__ = ["contract_notices", "feed_notices", "hole_notices", "page_notices", "reading_notices"]
 
 Floats = NDArray[np.float64]
 
@@ -123,6 +123,33 @@ def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:
             Notice(codes.HOLE.code, "events", "ticket", begin or hour, hour, said, money,
                    (codes.HOLE.advice,))
         )  # fmt: skip
+    return out
+
+
+_MUCH = 0.01
+_TIMES = 3.0
+
+
+def contract_notices(
+    counts: Mapping[str, int], trained: Mapping[str, int], since: pd.Timestamp,
+    through: pd.Timestamp,
+) -> list[Notice]:  # fmt: skip
+    """Return a notice where far more rows than in training were rejected or came twice."""
+    out = []
+    for name, code in (("doubled", codes.DOUBLED), ("rejects", codes.FEED_SHARE)):
+        rows = counts["events"] + counts[name]
+        share = counts[name] / rows if rows else 0.0
+        before = trained[name] / max(trained["events"] + trained[name], 1)
+        if share >= _MUCH and share >= _TIMES * before:
+            what = "came twice" if name == "doubled" else "were rejected"
+            said = (
+                f"{counts[name]:,} of {rows:,} rows {what} ({share:.1%}); in training it was "
+                f"{before:.1%}."
+            )
+            out.append(
+                Notice(code.code, f"{name} rows", "ticket", since, through, said, None,
+                       (code.advice,))
+            )  # fmt: skip
     return out
 
 
