@@ -71,8 +71,8 @@ def test_a_doubled_feed_and_a_moved_clock_make_tickets(watched) -> None:
     assert "rows came twice" in alarm.message
     assert not [a for a in found.opened if a.severity == "page"]
     shift = table["event_time"] >= "2025-06-10"
-    moved = table.assign(event_time=table["event_time"] + pd.to_timedelta(np.where(shift, 5, 0), "h"))
-    moved["known_time"] = table["known_time"] + pd.to_timedelta(np.where(shift, 5, 0), "h")
+    moved = table.assign(event_time=table["event_time"] + pd.to_timedelta(np.where(shift, 9, 0), "h"))
+    moved["known_time"] = table["known_time"] + pd.to_timedelta(np.where(shift, 9, 0), "h")
     assert "MO115" in codes(look(watched, moved))
 
 

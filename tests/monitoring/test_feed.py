@@ -119,3 +119,14 @@ def test_the_clock_is_round() -> None:
     assert not unusual(feed, signal, 1.0).alarm.any()
     feed["clock"] = np.where(np.arange(120) >= 100, (centre + 1) % 24, centre)
     assert unusual(feed, signal, 1.0).alarm[:, 0].argmax() == 100
+
+
+def test_a_small_shop_shows_in_a_week_what_no_day_can() -> None:
+    rng = np.random.default_rng(2)
+    signal = next(s for s in SIGNALS if s.name == "clock")
+    centre = 15 + 0.75 * rng.normal(size=(200, 30))
+    feed = {"sessions": np.full((200, 30), 75.0), "clock": centre + 2.5 * (np.arange(200) >= 150)[:, None]}
+    found = unusual(feed, signal, 1.2).alarm
+    assert found[:150].sum() <= 3
+    assert found[150].mean() < 0.5
+    assert found[150:160].any(axis=0).mean() > 0.9

@@ -31,6 +31,8 @@ _LEAST: Final = 3
 """Same weekdays before that are needed to judge a day."""
 _FREEDOM: Final = 8
 """Degrees of freedom of the tails of a day's deviation: real days are not normal."""
+_DAYS_WORTH: Final = 5
+"""Independent days that a week is worth, and known ones that it needs."""
 _HOLE: Final = 0.2
 """Share of the usual events at and below which an hour is a hole."""
 
@@ -143,15 +145,29 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         if enough.any():
             usual[t, enough] = np.nanmedian(past[:, enough], axis=0)
     apart = _round(value - usual) if signal.kind == "circle" else value - usual
-    noise = _noise(apart, chance)
-    limit = float(stats.t.isf(budget / 365.25 / 2, _FREEDOM))
-    beyond = np.abs(apart) > np.maximum(signal.material, limit * np.hypot(noise, chance))
+    deviation = np.hypot(_noise(apart, chance), chance)
+    limit = float(stats.t.isf(budget / 365.25 / 4, _FREEDOM))
+    beyond = np.abs(apart) > np.maximum(signal.material, limit * deviation)
+    # A small shop shows in a week what no day can; its days are not quite independent.
+    week = _week_before(apart)
+    beyond |= np.abs(week) > np.maximum(signal.material, limit * deviation / _DAYS_WORTH**0.5)
+    apart = np.where(np.abs(apart) > signal.material, apart, week)
     wanted = ((apart > 0) & signal.up) | ((apart < 0) & signal.down)
     if signal.kind == "share":
         before = 1 / (1 + np.exp(-usual))
         wanted &= np.maximum(share, before) >= signal.least
     with np.errstate(invalid="ignore"):
         return Unusual(beyond & wanted & np.isfinite(apart), usual)
+
+
+def _week_before(apart: Floats) -> Floats:
+    """Return the mean of seven days up to each, of those known; NaN where fewer than five are."""
+    padded = np.concatenate([np.full((_WEEK - 1, apart.shape[1]), np.nan), apart])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _WEEK, axis=0)
+    known = np.isfinite(windows).sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        mean = np.nansum(windows, axis=2) / np.maximum(known, 1)
+    return np.where(known >= _DAYS_WORTH, mean, np.nan)
 
 
 def _round(hours: Floats) -> Floats:
