@@ -68,9 +68,16 @@ def clean(years: int, visitors: float) -> None:
         total += drawn.visitors.shape[1]
         for name, alarm in tickets(drawn).items():
             told[name] += episodes(alarm) * drawn.visitors.shape[1]
-    print(f"\n## {total:,} clean years, budget {PLAN.budget:g} page and {PLAN.tickets:g} tickets a year\n")
-    print(f"false pages a year: {sum(counts.values()) / total:.3f}; years with one: {any_page / total:.2%}")
-    print("  by process: " + ", ".join(f"{n} {c / total:.3f}" for n, c in sorted(counts.items())) or "none")
+    print(
+        f"\n## {total:,} clean years, budget {PLAN.budget:g} page and {PLAN.tickets:g} tickets a year\n"
+    )
+    print(
+        f"false pages a year: {sum(counts.values()) / total:.3f}; years with one: {any_page / total:.2%}"
+    )
+    print(
+        "  by process: " + ", ".join(f"{n} {c / total:.3f}" for n, c in sorted(counts.items()))
+        or "none"
+    )
     print(f"false tickets a year: {sum(told.values()) / total:.2f}")
     print("  by signal: " + ", ".join(f"{n} {c / total:.2f}" for n, c in sorted(told.items())))
 
@@ -83,7 +90,9 @@ def first(alarm: np.ndarray, planted: int) -> np.ndarray:
 
 def faults(years: int, visitors: float) -> None:
     print("\n## planted on day 200; delay 0 is the evening of that day\n")
-    print("| fault | paged | median delay | visitors until then | ticket | median delay | first by |")
+    print(
+        "| fault | paged | median delay | visitors until then | ticket | median delay | first by |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name, says in FAULTS.items():
         delay, until, ticket, by = [], [], [], Counter()
@@ -96,8 +105,10 @@ def faults(years: int, visitors: float) -> None:
             came = np.cumsum(drawn.visitors[drawn.planted :], axis=0)
             until += [came[int(d), k] for k, d in enumerate(days) if d == d]
             # A ticket counts when its signal was silent in the week before the fault.
-            new = {n: a & ~a[drawn.planted - 7 : drawn.planted].any(axis=0) for n, a in told.items()}
-            ticket += first(np.any([a for a in new.values()], axis=0), drawn.planted).tolist()
+            new = {
+                n: a & ~a[drawn.planted - 7 : drawn.planted].any(axis=0) for n, a in told.items()
+            }
+            ticket += first(np.any(list(new.values()), axis=0), drawn.planted).tolist()
             for source in (found, new):
                 for n, a in source.items():
                     d = first(a, drawn.planted)
@@ -108,7 +119,9 @@ def faults(years: int, visitors: float) -> None:
         seen = f"{np.median(until):,.0f}" if until else "-"
         soon = f"{np.nanmedian(t[t <= 7]):.0f} d" if asked else "-"
         most = ", ".join(n for n, c in by.most_common(2) if c > len(d) / 4) or "-"
-        print(f"| {says} | {paged:.0%} | {median} | {seen} | {asked:.0%} within a week | {soon} | {most} |")
+        print(
+            f"| {says} | {paged:.0%} | {median} | {seen} | {asked:.0%} within a week | {soon} | {most} |"
+        )
 
 
 def quiet(years: int, visitors: float) -> None:
@@ -150,7 +163,9 @@ def coverage(years: int, visitors: float) -> None:
                 now = {k: v[week * 7 : week * 7 + 7, s] for k, v in drawn.table.items()}
                 e = estimate_loss(past, now)
                 hits.append(e.low <= now["log_loss"].sum() / now["moments"].sum() <= e.high)
-    print(f"\n## estimated against realised log loss: 90 % interval holds in {np.mean(hits):.1%} of {len(hits):,} stable weeks")
+    print(
+        f"\n## estimated against realised log loss: 90 % interval holds in {np.mean(hits):.1%} of {len(hits):,} stable weeks"
+    )
 
 
 def hours(years: int) -> None:
@@ -170,7 +185,9 @@ def hours(years: int) -> None:
         found = set(holes(pd.DataFrame({"hour": index, "events": events}), PLAN)["hour"])
         hit += index[at] in found
         false += len(found - {index[at]})
-    print(f"\n## holes: {false / (n * 17 / 52):.2f} false hours a year; {hit / n:.0%} of planted hours found at their end")
+    print(
+        f"\n## holes: {false / (n * 17 / 52):.2f} false hours a year; {hit / n:.0%} of planted hours found at their end"
+    )
 
 
 def speed(moments: int) -> None:
@@ -183,7 +200,9 @@ def speed(moments: int) -> None:
     begin, cpu = time.perf_counter(), time.process_time()
     days_of(table)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"\n## a day of {moments:,} moments: {time.perf_counter() - begin:.1f} s, {time.process_time() - cpu:.1f} CPU s, peak of the process {peak:.2f} GB")
+    print(
+        f"\n## a day of {moments:,} moments: {time.perf_counter() - begin:.1f} s, {time.process_time() - cpu:.1f} CPU s, peak of the process {peak:.2f} GB"
+    )
 
 
 def main() -> None:

@@ -61,7 +61,8 @@ class Settings:
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
-        monitoring: budget of false alarms, accepted margins, webhook and e-mail (docs/monitoring.md).
+        monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
+            docs/monitoring.md.
     """
 
     sources: tuple[str, ...] = ()

@@ -28,5 +28,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     cut = pd.Timestamp("2025-05-05")
     first, later = table[table["event_time"] < cut], table[table["event_time"] >= cut]
     first.to_parquet(folder / "first.parquet")
-    run = train(folder / "first.parquet", models=("click_count",), run_dir=folder / "run", threads=1)
+    run = train(
+        folder / "first.parquet", models=("click_count",), run_dir=folder / "run", threads=1
+    )
     return Watched(run.dir, first, later.reset_index(drop=True))

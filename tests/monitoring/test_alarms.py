@@ -17,8 +17,19 @@ from cartcast.monitoring.alarms import Notice, Store
 NOW = datetime(2026, 3, 9, 8, tzinfo=UTC)
 
 
-def notice(day: int, code: str = "MO101", subject: str = "purchases_down", money: float | None = -10.0) -> Notice:
-    return Notice(code, subject, "page", pd.Timestamp(2026, 3, 1), pd.Timestamp(2026, 3, day), "fewer.", money, ("look",))
+def notice(
+    day: int, code: str = "MO101", subject: str = "purchases_down", money: float | None = -10.0
+) -> Notice:
+    return Notice(
+        code,
+        subject,
+        "page",
+        pd.Timestamp(2026, 3, 1),
+        pd.Timestamp(2026, 3, day),
+        "fewer.",
+        money,
+        ("look",),
+    )
 
 
 @pytest.fixture
@@ -28,7 +39,12 @@ def store(tmp_path: Path) -> Store:
 
 def test_the_same_finding_joins_its_alarm(store: Store) -> None:
     (first,) = store.notice("r", [notice(5)], "EUR", NOW)
-    assert (first.state, first.times, first.since[:10], first.money) == ("open", 1, "2026-03-01", -10.0)
+    assert (first.state, first.times, first.since[:10], first.money) == (
+        "open",
+        1,
+        "2026-03-01",
+        -10.0,
+    )
     assert store.notice("r", [notice(5)], "EUR", NOW) == [], "found again on the same day"
     assert store.notice("r", [notice(5), notice(7, money=-30.0)], "EUR", NOW) == []
     (held,) = store.alarms()
@@ -68,19 +84,29 @@ def test_a_silence_holds_back_and_is_recorded(store: Store) -> None:
     store.silence("MO101", NOW + timedelta(hours=8), "moving the shop", "ann", NOW)
     (quiet,) = store.notice("r", [notice(5)], None, NOW + timedelta(hours=1))
     assert quiet.silenced == 1
-    (loud,) = store.notice("r", [notice(5, "MO104", "revenue_down")], None, NOW + timedelta(hours=1))
+    (loud,) = store.notice(
+        "r", [notice(5, "MO104", "revenue_down")], None, NOW + timedelta(hours=1)
+    )
     assert loud.silenced is None
     (later,) = store.notice("q", [notice(5)], None, NOW + timedelta(hours=9))
     assert later.silenced is None
-    assert [(s.code, s.who, s.why) for s in store.silences()] == [("MO101", "ann", "moving the shop")]
+    assert [(s.code, s.who, s.why) for s in store.silences()] == [
+        ("MO101", "ann", "moving the shop")
+    ]
     assert "silenced by 1" in store.history(quiet.number)[0][2]
 
 
 @pytest.mark.parametrize(
     ("code", "hours", "why", "says"),
-    [("MO101", 8, " ", "needs a reason"), ("MO999", 8, "x", "unknown finding code"), ("*", -1, "x", "later than now")],
+    [
+        ("MO101", 8, " ", "needs a reason"),
+        ("MO999", 8, "x", "unknown finding code"),
+        ("*", -1, "x", "later than now"),
+    ],
 )
-def test_silences_that_cannot_be(store: Store, code: str, hours: float, why: str, says: str) -> None:
+def test_silences_that_cannot_be(
+    store: Store, code: str, hours: float, why: str, says: str
+) -> None:
     with pytest.raises(UsageError, match=says):
         store.silence(code, NOW + timedelta(hours=hours), why, at=NOW)
     assert store.silences() == []
@@ -88,7 +114,9 @@ def test_silences_that_cannot_be(store: Store, code: str, hours: float, why: str
 
 def test_many_writers_make_one_alarm(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
-        opened = list(pool.map(lambda k: store.notice("r", [notice(5 + k % 3)], None, NOW), range(24)))
+        opened = list(
+            pool.map(lambda k: store.notice("r", [notice(5 + k % 3)], None, NOW), range(24))
+        )
     assert sum(map(len, opened)) == 1
     assert len(store.alarms()) == 1
 
@@ -98,7 +126,9 @@ def test_a_day_that_is_kept_stays(store: Store) -> None:
     store.keep_rows("days", "r", {"2026-03-01": {"x": 2}, "2026-03-02": {"x": 3}})
     assert store.rows("days", "r") == {"2026-03-01": {"x": 1}, "2026-03-02": {"x": 3}}
     assert store.keep_hours("r", {"h": 4.0}) == {"h": 4.0}
-    assert store.keep_hours("r", {"h": 3.0}) == {"h": 4.0}, "an hour that was cut does not shrink it"
+    assert store.keep_hours("r", {"h": 3.0}) == {"h": 4.0}, (
+        "an hour that was cut does not shrink it"
+    )
 
 
 def test_state_of_a_later_version_and_damage(store: Store) -> None:

@@ -31,9 +31,13 @@ def clean(watched):
 
 def test_a_clean_log_raises_no_page(clean, watched) -> None:
     assert not [a for a in clean.opened if a.severity == "page"]
-    assert len(clean.days) == (pd.Timestamp(clean.days["day"].max()) - clean.days["day"].min()).days + 1
+    assert (
+        len(clean.days)
+        == (pd.Timestamp(clean.days["day"].max()) - clean.days["day"].min()).days + 1
+    )
     assert clean.days["day"].min() >= pd.Timestamp("2025-05-05")
-    assert clean.estimate is not None and clean.estimate.low < clean.risk["log_loss"] < clean.estimate.high
+    assert clean.estimate is not None
+    assert clean.estimate.low < clean.risk["log_loss"] < clean.estimate.high
     assert set(clean.calibration["by"]) == {"click", "segment"}
     json.dumps(clean.estimate._asdict())
 
@@ -51,11 +55,14 @@ def test_lost_purchases_page_with_money_and_day(watched, clean) -> None:
     lost = (table["event_type"] == "purchase") & (table["event_time"] >= "2025-05-26")
     orders = table.loc[lost, "order_id"].unique()
     gone = set(rng.choice(orders, int(0.9 * len(orders)), replace=False))
-    found = look(watched, table[~(lost & table["order_id"].isin(gone))], plan=Plan(least_expected=5))
+    found = look(
+        watched, table[~(lost & table["order_id"].isin(gone))], plan=Plan(least_expected=5)
+    )
     alarm = next(a for a in found.opened if a.code == "MO101")
     assert alarm.severity == "page"
     assert abs(pd.Timestamp(alarm.since) - pd.Timestamp("2025-05-26")) <= pd.Timedelta(days=7)
-    assert alarm.money is not None and alarm.money < 0
+    assert alarm.money is not None
+    assert alarm.money < 0
     assert "orders" in alarm.look[0]
     # Realised loss does not rise: it would not have said so.
     assert found.risk["log_loss"] < clean.risk["log_loss"]
@@ -64,14 +71,18 @@ def test_lost_purchases_page_with_money_and_day(watched, clean) -> None:
 def test_a_doubled_feed_and_a_moved_clock_make_tickets(watched) -> None:
     table = watched.later
     twice = table[(table["event_time"] >= "2025-06-10") & (table["event_time"] < "2025-06-12")]
-    doubled = pd.concat([table, twice.assign(known_time=twice["known_time"] + pd.Timedelta(hours=5))])
+    doubled = pd.concat(
+        [table, twice.assign(known_time=twice["known_time"] + pd.Timedelta(hours=5))]
+    )
     found = look(watched, doubled.sort_values(["session_id", "event_time"], kind="stable"))
     alarm = next(a for a in found.opened if a.code == "MO112")
     assert alarm.severity == "ticket"
     assert "rows came twice" in alarm.message
     assert not [a for a in found.opened if a.severity == "page"]
     shift = table["event_time"] >= "2025-06-10"
-    moved = table.assign(event_time=table["event_time"] + pd.to_timedelta(np.where(shift, 9, 0), "h"))
+    moved = table.assign(
+        event_time=table["event_time"] + pd.to_timedelta(np.where(shift, 9, 0), "h")
+    )
     moved["known_time"] = table["known_time"] + pd.to_timedelta(np.where(shift, 9, 0), "h")
     assert "MO115" in codes(look(watched, moved))
 
@@ -107,7 +118,9 @@ def test_two_looks_are_one_look(watched, tmp_path: Path) -> None:
     assert 'cartcast_monitor_alarms{severity="page",state="open"} 0' in prom
 
 
-def test_kept_scores_joined_to_outcomes_are_the_scores_of_the_log(watched, clean, tmp_path: Path) -> None:
+def test_kept_scores_joined_to_outcomes_are_the_scores_of_the_log(
+    watched, clean, tmp_path: Path
+) -> None:
     from cartcast.monitoring.moments import moments_of
     from cartcast.score import load_scorer
 
@@ -160,7 +173,9 @@ def status(words: list[str]) -> int:
     return int(stop.value.code or 0)
 
 
-def test_the_verb(watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb(
+    watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "cartcast.yaml").write_text("currency: EUR\nmonitoring: {budget: 2}\n")
     monkeypatch.chdir(tmp_path)
     table = watched.later.copy()

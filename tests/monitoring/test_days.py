@@ -13,7 +13,9 @@ from cartcast.errors import DataError
 from cartcast.monitoring.days import CLIP, COLUMNS, days_of, group_by
 
 
-def moments(rng: np.random.Generator, visitors: int, days: int = 2, factor: float = 1.0) -> pd.DataFrame:
+def moments(
+    rng: np.random.Generator, visitors: int, days: int = 2, factor: float = 1.0
+) -> pd.DataFrame:
     """Visitors with several sessions of several moments, which share the outcome; a day each."""
     rows = []
     for v in range(visitors):
@@ -24,7 +26,9 @@ def moments(rng: np.random.Generator, visitors: int, days: int = 2, factor: floa
             day = v % days
             for _ in range(1 + rng.poisson(2)):
                 rows.append((f"v{v}", f"s{v}-{s}", day, p, y, y * rng.gamma(2, 20)))
-    table = pd.DataFrame(rows, columns=["visitor_id", "session_id", "d", "probability", "label", "amount"])
+    table = pd.DataFrame(
+        rows, columns=["visitor_id", "session_id", "d", "probability", "label", "amount"]
+    )
     table["time"] = pd.Timestamp("2026-03-02 10:00") + pd.to_timedelta(table.pop("d"), "D")
     return table.assign(expected_revenue=40 * table["probability"])
 
@@ -38,18 +42,41 @@ def slow(table: pd.DataFrame) -> dict[str, dict[str, float]]:
         mean_p = sum(q * q for q in p) / sum(p)
         sums: dict[str, float] = defaultdict(float)
         by_visitor: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        for q, k, y, v, a, m in zip(p, g, rows["label"], rows["visitor_id"], rows["amount"], rows["expected_revenue"], strict=True):
+        for q, k, y, v, a, m in zip(
+            p,
+            g,
+            rows["label"],
+            rows["visitor_id"],
+            rows["amount"],
+            rows["expected_revenue"],
+            strict=True,
+        ):
             parts = {
-                "moments": 1, "expected": q, "realised": y, "log_loss": -math.log(q if y else 1 - q),
+                "moments": 1,
+                "expected": q,
+                "realised": y,
+                "log_loss": -math.log(q if y else 1 - q),
                 "log_loss_expected": -q * math.log(q) - (1 - q) * math.log(1 - q),
-                "brier": (y - q) ** 2, "brier_expected": q * (1 - q), "rate_scale": q * (1 - q),
-                "shape": (y - q) * (k - mean_g), "shape_scale": q * (1 - q) * (k - mean_g) ** 2,
-                "shape_b": -2 * (y - q) * (q - mean_p), "shape_b_scale": 4 * q * (1 - q) * (q - mean_p) ** 2,
-                "excess_scale": q * (1 - q) * k * k, "revenue": a, "revenue_expected": m,
+                "brier": (y - q) ** 2,
+                "brier_expected": q * (1 - q),
+                "rate_scale": q * (1 - q),
+                "shape": (y - q) * (k - mean_g),
+                "shape_scale": q * (1 - q) * (k - mean_g) ** 2,
+                "shape_b": -2 * (y - q) * (q - mean_p),
+                "shape_b_scale": 4 * q * (1 - q) * (q - mean_p) ** 2,
+                "excess_scale": q * (1 - q) * k * k,
+                "revenue": a,
+                "revenue_expected": m,
             }
             for name, value in parts.items():
                 sums[name] += value
-            for name, value in {"rate": y - q, "shape": parts["shape"], "shape_b": parts["shape_b"], "excess": (y - q) * k, "revenue": a - m}.items():
+            for name, value in {
+                "rate": y - q,
+                "shape": parts["shape"],
+                "shape_b": parts["shape_b"],
+                "excess": (y - q) * k,
+                "revenue": a - m,
+            }.items():
                 by_visitor[v][name] += value
         for name in ("rate", "shape", "shape_b", "excess", "revenue"):
             sums[f"{name}_var"] = sum(d[name] ** 2 for d in by_visitor.values())

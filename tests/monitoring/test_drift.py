@@ -47,7 +47,8 @@ def test_what_moved_is_named_in_one_finding_in_order_of_weight() -> None:
     assert [f.code for f in findings] == ["MO121"]
     assert found[0].weight == pytest.approx(0.75)
     assert found[0].size > 0.2 > abs(found[0].usual)
-    assert "x2" in findings[0].message and "weight 75%" in findings[0].message
+    assert "x2" in findings[0].message
+    assert "weight 75%" in findings[0].message
 
 
 def test_a_feature_that_always_moves_is_not_news() -> None:
@@ -60,7 +61,9 @@ def test_a_feature_that_always_moves_is_not_news() -> None:
 
 def test_counts_keep_nulls_and_new_words_apart() -> None:
     features = pd.DataFrame({"x": [1.0, 2.0, np.nan], "w": ["a", None, "new"]})
-    moments = pd.DataFrame({"visitor_id": ["1", "1", "2"], "time": pd.to_datetime(["2026-03-02"] * 3)})
+    moments = pd.DataFrame(
+        {"visitor_id": ["1", "1", "2"], "time": pd.to_datetime(["2026-03-02"] * 3)}
+    )
     day = count_days(features, moments, {"x": [1.5], "w": ["a"]})[pd.Timestamp("2026-03-02")]
     assert day["counts"] == {"x": [1, 1, 1], "w": [1, 1, 1]}
     assert day["visitors"] == 2

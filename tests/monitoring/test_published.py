@@ -41,7 +41,9 @@ def test_nannyml_cbpe(chunk: str) -> None:
     e = expected_quality(p, decided, np.r_[n_yes, n - n_yes], score)
     auc, f1, precision, recall, accuracy, tp = CBPE[chunk]
     assert e.true_positives == pytest.approx(tp, abs=1e-6)
-    assert (e.f1, e.precision, e.recall, e.accuracy) == pytest.approx((f1, precision, recall, accuracy), abs=1e-12)
+    assert (e.f1, e.precision, e.recall, e.accuracy) == pytest.approx(
+        (f1, precision, recall, accuracy), abs=1e-12
+    )
     # NannyML takes tied scores in the order of a sort that is not stable; here a tie is a half.
     assert e.roc_auc == pytest.approx(auc, abs=5e-6)
 
@@ -62,7 +64,9 @@ def test_nannyml_distances() -> None:
     assert round(d.l_infinity([2, 2, 2], [0, 5, 0]), 2) == 0.67  # aabbcc v bbbbb
 
 
-@pytest.mark.parametrize(("mean", "wasserstein", "hellinger"), [(1, 1.01, None), (-2, None, 0.63), (7, None, 1.0)])
+@pytest.mark.parametrize(
+    ("mean", "wasserstein", "hellinger"), [(1, 1.01, None), (-2, None, 0.63), (7, None, 1.0)]
+)
 def test_nannyml_shifts(mean: float, wasserstein: float | None, hellinger: float | None) -> None:
     # tests/drift/test_univariate_drift_methods.py; N(0,1) v N(mean,1).
     np.random.seed(1)  # noqa: NPY002
@@ -75,7 +79,9 @@ def test_nannyml_shifts(mean: float, wasserstein: float | None, hellinger: float
 
 def test_evidently_hellinger() -> None:
     # tests/stattests/test_stattests.py, counts of six categories.
-    assert d.hellinger([16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]) == pytest.approx(0.06812, abs=1e-5)
+    assert d.hellinger([16, 18, 16, 14, 12, 12], [16, 16, 16, 16, 16, 8]) == pytest.approx(
+        0.06812, abs=1e-5
+    )
 
 
 # From here on: shared measurements of what goes wrong where nothing has changed.
@@ -112,7 +118,9 @@ def test_looking_daily_at_a_fixed_test_and_at_the_detector() -> None:
 
 
 @pytest.mark.parametrize(("factor", "median", "late"), [(1.2, 17, 43), (1.4, 5, 11)])
-def test_the_detector_is_as_quick_as_the_measured_process(factor: float, median: int, late: int) -> None:
+def test_the_detector_is_as_quick_as_the_measured_process(
+    factor: float, median: int, late: int
+) -> None:
     rng = np.random.default_rng(3)
     rate, n = 0.05, 200
     x = (rng.binomial(n, rate * factor, (120, 800)) / n - rate) / np.sqrt(rate * (1 - rate) / n)

@@ -64,7 +64,13 @@ def test_faults_that_cost_money_page(fault: str, process: str, most: int) -> Non
 
 @pytest.mark.parametrize(
     ("fault", "signal"),
-    [("carts", "carts"), ("cents", "price"), ("bots", "fast"), ("clock", "clock"), ("twice", "doubled")],
+    [
+        ("carts", "carts"),
+        ("cents", "price"),
+        ("bots", "fast"),
+        ("clock", "clock"),
+        ("twice", "doubled"),
+    ],
 )
 def test_faults_of_the_feed_make_a_ticket_at_once(fault: str, signal: str) -> None:
     alarm = tickets(drawn(fault))[signal]

@@ -33,7 +33,9 @@ def look() -> Look:
 def test_every_line_is_in_the_text_format() -> None:
     for line in exposition(look()):
         if not line.startswith("#"):
-            assert re.fullmatch(r'[a-z_]+(\{([a-z]+="(\\.|[^"\\])*",?)+\})? -?[0-9.e+-]+', line), line
+            assert re.fullmatch(r'[a-z_]+(\{([a-z]+="(\\.|[^"\\])*",?)+\})? -?[0-9.e+-]+', line), (
+                line
+            )
     lines = list(exposition(look()))
     assert 'cartcast_monitor_alarms{severity="page",state="open"} 1' in lines
     assert not any("inf" in line for line in lines)
@@ -54,6 +56,11 @@ def test_promtool() -> None:
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("needs promtool (Debian's package prometheus), which is not installed here")
-    for words in (["check", "rules", "cartcast.rules.yml"], ["test", "rules", "cartcast.rules.test.yml"]):
-        done = subprocess.run([tool, *words], cwd=FOLDER, capture_output=True, text=True, check=False)
+    for words in (
+        ["check", "rules", "cartcast.rules.yml"],
+        ["test", "rules", "cartcast.rules.test.yml"],
+    ):
+        done = subprocess.run(
+            [tool, *words], cwd=FOLDER, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,15 @@ import pytest
 from cartcast.errors import UsageError
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.plan import Plan
-from cartcast.monitoring.send import SendError, send, send_email, send_webhook, sign, text_of, verify
+from cartcast.monitoring.send import (
+    SendError,
+    send,
+    send_email,
+    send_webhook,
+    sign,
+    text_of,
+    verify,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ALARM = Alarm(
@@ -34,7 +42,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(self.answers.pop(0) if self.answers else 204)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing."""
 
 
@@ -44,7 +52,11 @@ def receiver() -> Iterator[tuple[dict[str, object], type[Receiver]]]:
     with HTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        settings = {"url": f"http://127.0.0.1:{server.server_port}/in?k=1", "secret": SECRET, "allow_private": True}
+        settings = {
+            "url": f"http://127.0.0.1:{server.server_port}/in?k=1",
+            "secret": SECRET,
+            "allow_private": True,
+        }
         yield settings, handler
         server.shutdown()
         thread.join()
@@ -72,7 +84,10 @@ def test_tries_again_with_growing_pauses_and_one_identity(receiver) -> None:
     assert pauses == [1.0, 2.0]
     assert len({h["webhook-id"] for h, _ in handler.seen}) == 1
     assert [h["webhook-timestamp"] for h, _ in handler.seen] == ["1000", "1001", "1003"]
-    assert all(h["webhook-signature"] == sign(SECRET, h["webhook-id"], int(h["webhook-timestamp"]), b) for h, b in handler.seen)
+    assert all(
+        h["webhook-signature"] == sign(SECRET, h["webhook-id"], int(h["webhook-timestamp"]), b)
+        for h, b in handler.seen
+    )
 
 
 def test_a_refusal_is_final_and_four_failures_are_enough(receiver) -> None:
@@ -93,7 +108,19 @@ def test_nobody_listens() -> None:
         send_webhook(settings, {}, sleep=lambda s: None)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "169.254.169.254", "192.168.0.9", "0.0.0.0", "[::ffff:10.0.0.1]", "localhost"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "[::1]",
+        "169.254.169.254",
+        "192.168.0.9",
+        "0.0.0.0",
+        "[::ffff:10.0.0.1]",
+        "localhost",
+    ],
+)
 def test_private_addresses_are_refused(host: str) -> None:
     with pytest.raises(UsageError, match="inside the network"):
         send_webhook({"url": f"https://{host}/x", "secret": SECRET}, {})
@@ -196,7 +223,10 @@ def test_all_alarms_go_in_one_message_and_one_way_is_enough(receiver, smtp) -> N
     webhook, hook = receiver
     email, mail = smtp
     silenced = Alarm(**{**ALARM.__dict__, "number": 3, "silenced": 1})
-    assert send(Plan(webhook=webhook, email=email), [ALARM, ALARM, silenced]) == ["webhook", "email"]
+    assert send(Plan(webhook=webhook, email=email), [ALARM, ALARM, silenced]) == [
+        "webhook",
+        "email",
+    ]
     assert [a["number"] for a in json.loads(hook.seen[0][1])["alarms"]] == [1, 1]
     hook.answers[:] = [410]
     assert send(Plan(webhook=webhook, email=email), [ALARM]) == ["email"]

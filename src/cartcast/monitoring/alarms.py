@@ -196,9 +196,7 @@ class Store:
         with self.transaction() as con:
             return [a for a in _read(con) if state in (None, a.state)]
 
-    def change(
-        self, number: int, state: State, why: str = "", who: str | None = None
-    ) -> Alarm:
+    def change(self, number: int, state: State, why: str = "", who: str | None = None) -> Alarm:
         """Acknowledge or resolve an alarm.
 
         Raises:
@@ -220,9 +218,7 @@ class Store:
         """Record that alarms were sent."""
         with self.transaction() as con:
             for number in numbers:
-                con.execute(
-                    "UPDATE alarms SET sent = ? WHERE number = ?", (_text(_now()), number)
-                )
+                con.execute("UPDATE alarms SET sent = ? WHERE number = ?", (_text(_now()), number))
                 _record(con, number, f"sent: {how}", "", None)
 
     def silence(
@@ -338,9 +334,7 @@ def _keep(
     return number
 
 
-def _record(
-    con: sqlite3.Connection, number: int, what: str, why: str, who: str | None
-) -> None:
+def _record(con: sqlite3.Connection, number: int, what: str, why: str, who: str | None) -> None:
     con.execute(
         "INSERT INTO history VALUES (?, ?, ?, ?, ?)",
         (_text(_now()), who or _who(), number, what, why),

@@ -67,8 +67,8 @@ def calibrated(
         if known[i] and np.isfinite(z[i])
     }
     off = e_bh(evidence) if evidence else []
-    names = [*("by", "value", "moments", "visitors", "expected", "realised", "ratio", "low", "high"),
-             *("revenue_expected", "revenue")]  # fmt: skip
+    names = ["by", "value", "moments", "visitors", "expected", "realised", "ratio", "low", "high",
+             "revenue_expected", "revenue"]  # fmt: skip
     return Calibration(table[names], _found(table, off))
 
 

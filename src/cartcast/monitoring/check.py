@@ -18,14 +18,15 @@ from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
 from cartcast.monitoring import codes
-from cartcast.monitoring.alarms import Alarm, Notice, Store
+from cartcast.monitoring.alarms import Alarm, Store
 from cartcast.monitoring.calibration import calibrated
 from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
-from cartcast.monitoring.drift import Drift, bins_of, count_days, drifted
+from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
 from cartcast.monitoring.exposition import exposition
-from cartcast.monitoring.feed import Feed, holes
+from cartcast.monitoring.feed import holes
+from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
 from cartcast.monitoring.notices import (
     contract_notices,
@@ -136,7 +137,13 @@ def check(
         project: folder whose `.cartcast` keeps days and alarms; None keeps nothing.
         plan: budget and margins.
         scored: scores kept before, to be joined with the log's outcomes; None scores the log.
+        layout: layout of the log.
+        orders: outcomes kept apart.
+        rates: what each currency is worth.
+        privacy: how ids are replaced, where the run has no such rule.
+        targets: proxies declared by name.
         at: the time that alarms are opened at; now.
+        progress: called with what is done.
 
     Raises:
         NotFoundError: the run is not there, or has no level of its own.
@@ -151,11 +158,11 @@ def check(
         privacy=privacy, scored=scored, targets=targets, progress=progress,
     )  # fmt: skip
     store, run = open_store(project), scorer.run["run_id"]
-    known = levels(_arrays(days_of(test)))
-    days = _keep_days(store, run, found)
-    crossings = watch(_blocks(days, plan), known, plan) if len(days) else {}
-    feed = _keep_feed(store, run, found.feed)
-    shifts = _keep_shifts(store, run, found)
+    known = levels(arrays(days_of(test)))
+    days = keep_days(store, run, found)
+    crossings = watch(blocks(days, plan), known, plan) if len(days) else {}
+    feed = keep_feed(store, run, found.feed)
+    shifts = keep_shifts(store, run, found)
     importance = {i["feature"]: float(i["mean_drop"]) for i in scorer.run.get("importance") or ()}
     drift, drift_findings = drifted(shifts, importance)
     window = found.known[found.known["time"] >= found.matured - pd.Timedelta(days=_WINDOW)]
@@ -163,7 +170,7 @@ def check(
     currency = scorer.run["source"].get("currency")
     named = [d.feature for d in drift if d.named]
     notices = [
-        *page_notices(days, crossings, known, plan, feed, named, _blocks(days, plan)),
+        *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
         *reading_notices(found.findings, found.matured),
     ]
     if found.counts:
@@ -185,80 +192,6 @@ def check(
         path = project / STATE_FOLDER / METRICS_FILE
         write_text(path, "\n".join(exposition(look)) + "\n")
     return look
-
-
-def _arrays(days: pd.DataFrame) -> dict[str, Floats]:
-    return {c: days[c].to_numpy(dtype=np.float64) for c in COLUMNS}
-
-
-def _keep_days(store: Store, run: str, found: Moments) -> pd.DataFrame:
-    known = found.known
-    made = days_of(known) if len(known) else pd.DataFrame(columns=["day", *COLUMNS])
-    rows = {
-        str(row["day"].date()): {c: None if row[c] != row[c] else float(row[c]) for c in COLUMNS}
-        for row in made.to_dict("records")
-    }
-    store.keep_rows("days", run, rows)
-    kept = store.rows("days", run)
-    table = pd.DataFrame.from_dict(kept, orient="index", columns=list(COLUMNS), dtype=np.float64)
-    table.insert(0, "day", pd.to_datetime(table.index))
-    if table.empty:
-        return table.reset_index(drop=True)
-    # Days without a moment stay empty rows, so that a week is seven of them.
-    every = pd.DataFrame({"day": pd.date_range(table["day"].min(), table["day"].max(), freq="D")})
-    return every.merge(table, on="day", how="left")
-
-
-def _blocks(days: pd.DataFrame, plan: Plan) -> dict[str, Floats]:
-    """Return the sums of days, put together on the last of them until enough is expected."""
-    sums = _arrays(days)
-    out = {c: np.full(len(days), np.nan) for c in COLUMNS}
-    begin = 0
-    expected = np.nan_to_num(sums["expected"])
-    for t in range(len(days)):
-        if expected[begin : t + 1].sum() >= plan.least_expected:
-            for c in COLUMNS:
-                part = sums[c][begin : t + 1]
-                out[c][t] = np.nansum(part) if np.isfinite(part).any() else np.nan
-            begin = t + 1
-    return out
-
-
-def _keep_feed(store: Store, run: str, feed: Feed | None) -> Feed | None:
-    if feed is None:
-        return None
-    rows = {
-        str(row["day"].date()): {
-            k: None if v is None or v != v else float(v) for k, v in row.items() if k != "day"
-        }
-        for row in feed.days.to_dict("records")
-    }
-    store.keep_rows("feed", run, rows)
-    kept = store.rows("feed", run)
-    days = pd.DataFrame.from_dict(kept, orient="index", dtype=np.float64)
-    days.insert(0, "day", pd.to_datetime(days.index))
-    if len(days):
-        every = pd.DataFrame({"day": pd.date_range(days["day"].min(), days["day"].max(), freq="D")})
-        days = every.merge(days, on="day", how="left")
-    hours = {h.isoformat(): float(n) for h, n in zip(feed.hours["hour"], feed.hours["events"], strict=True)}
-    all_hours = store.keep_hours(run, hours)
-    series = pd.Series(all_hours)
-    series.index = pd.to_datetime(series.index)
-    series = series.reindex(pd.date_range(series.index.min(), series.index.max(), freq="h"))
-    table = pd.DataFrame({"hour": series.index, "events": series.fillna(0.0).to_numpy()})
-    return Feed(days, table)
-
-
-def _keep_shifts(store: Store, run: str, found: Moments) -> dict[pd.Timestamp, Any]:
-    if found.features is not None and len(found.features):
-        bins = store.bins(run, bins_of(found.features))
-        whole = found.table["time"] < found.matured
-        counted = count_days(
-            found.features[whole].reset_index(drop=True),
-            found.table[whole].reset_index(drop=True), bins,
-        )  # fmt: skip
-        store.keep_rows("shifts", run, {str(d.date()): v for d, v in counted.items()})
-    return {pd.Timestamp(d): v for d, v in store.rows("shifts", run).items()}
 
 
 def _evidence(
@@ -291,13 +224,13 @@ def _estimate(days: pd.DataFrame, test: pd.DataFrame, found: Moments) -> LossEst
     """Return the estimate for what has no outcome yet; else for the last seven days."""
     now = found.unknown.assign(label=0.0)
     if len(now):
-        table = _arrays(days_of(now))
+        table = arrays(days_of(now))
         past = days
     else:
-        table, past = _arrays(days.tail(7).fillna(0.0)), days.iloc[:-7]
+        table, past = arrays(days.tail(7).fillna(0.0)), days.iloc[:-7]
     if past["log_loss_expected"].sum() > 0 and len(past) >= 14:
-        return estimate_loss(_arrays(past.fillna(0.0)), table)
-    return estimate_loss(_arrays(days_of(test)), table)
+        return estimate_loss(arrays(past.fillna(0.0)), table)
+    return estimate_loss(arrays(days_of(test)), table)
 
 
 def _doubts(known: Mapping[str, Level]) -> list[Finding]:

@@ -5,15 +5,16 @@ millions of moments becomes one row, so a year is 365 rows, and the state of eve
 computed anew from them. Moments of one session share their outcome, and sessions of one visitor
 are alike, so squares are summed over visitors, never over moments.
 
-With y the outcome, p the probability cut to CLIP, g = -log(p / (1 - p)) and G the mean of g weighted
-by p within the day, a moment adds
+With y the outcome, p the probability cut to CLIP, g = -log(p / (1 - p)) and G the mean of g
+weighted by p within the day, a moment adds
 
     rate     y - p                 purchases beyond those expected
     shape    (y - p) (g - G)       log loss beyond that expected, the day's rate being granted
     shape_b  (y - p) (-2) (p - P)  the same for the Brier score, with P the mean of p weighted by p
 
-`excess`, (y - p) g, is realised log loss less the expected one. `shape` and `shape_b` have mean 0 when all probabilities are wrong by one factor: a season that sells
-more is no fault of the model. The realised losses themselves are kept beside them.
+`excess`, (y - p) g, is realised log loss less the expected one. `shape` and `shape_b` have mean 0
+when all probabilities are wrong by one factor: a season that sells more is no fault of the model.
+The realised losses themselves are kept beside them.
 """
 
 from __future__ import annotations

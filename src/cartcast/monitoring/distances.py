@@ -54,7 +54,8 @@ def psi(a: ArrayLike, b: ArrayLike, effective: tuple[float, float] | None = None
     Half a row is added to each bin, so that an empty one has a finite value.
 
     Args:
-        a, b: rows by bin.
+        a: rows by bin.
+        b: the same of the other sample.
         effective: independent units (visitors) of each, when rows are not independent.
 
     >>> psi([100, 100], [100, 100]).value, psi([100, 100], [100, 100]).bias

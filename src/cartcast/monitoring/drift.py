@@ -98,7 +98,9 @@ def _places(column: pd.Series, edges: list[Any]) -> NDArray[np.int64]:
         where = np.searchsorted(np.asarray(edges, dtype=np.float64), values, side="right")
         return np.where(np.isnan(values), len(edges) + 1, where).astype(np.int64)
     known = {word: k for k, word in enumerate(edges)}
-    codes = column.map(lambda v: len(edges) + 1 if v is None or v != v else known.get(v, len(edges)))
+    codes = column.map(
+        lambda v: len(edges) + 1 if v is None or v != v else known.get(v, len(edges))
+    )
     return codes.to_numpy(dtype=np.int64)
 
 

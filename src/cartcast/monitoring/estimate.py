@@ -133,8 +133,8 @@ def estimate_loss(
     visitors), the doubt in that quotient, and how much past weeks have differed beyond chance.
 
     Args:
-        past, now: daily sums (`days.COLUMNS`), each of shape (T,); of `now` only what is known
-            without outcomes is read.
+        past: daily sums (`days.COLUMNS`), each of shape (T,).
+        now: the same; only what is known without outcomes is read.
         level: nominal coverage.
 
     Returns:

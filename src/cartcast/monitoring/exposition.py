@@ -16,7 +16,7 @@ _KINDS = ("page", "ticket")
 def exposition(look: Look) -> Iterator[str]:
     """Yield the lines of a look; rules for them are in `deploy/prometheus`."""
     run = look.run.replace("\\", r"\\").replace('"', r"\"")
-    yield "# HELP cartcast_monitor_evidence Log of the detector of a process; pages at the threshold."
+    yield "# HELP cartcast_monitor_evidence Log of a process's detector; it pages at the threshold."
     yield "# TYPE cartcast_monitor_evidence gauge"
     for name, value in look.evidence.items():
         if name != "threshold" and value > float("-inf"):
@@ -33,7 +33,7 @@ def exposition(look: Look) -> Iterator[str]:
     for kind, loss in kinds.items():
         if loss is not None:
             yield f'cartcast_monitor_loss{{run="{run}",kind="{kind}"}} {loss:.6g}'
-    yield "# HELP cartcast_monitor_newest_day_seconds End of the newest day whose outcomes are known."
+    yield "# HELP cartcast_monitor_newest_day_seconds End of the newest day with known outcomes."
     yield "# TYPE cartcast_monitor_newest_day_seconds gauge"
     if len(look.days):
         end = look.days["day"].iloc[-1].timestamp() + 86_400

@@ -299,5 +299,7 @@ def _whole(days: pd.DataFrame) -> pd.DataFrame:
 
 
 def _filled_hours(hours: pd.DataFrame) -> pd.DataFrame:
-    every = pd.DataFrame({"hour": pd.date_range(hours["hour"].min(), hours["hour"].max(), freq="h")})
+    every = pd.DataFrame(
+        {"hour": pd.date_range(hours["hour"].min(), hours["hour"].max(), freq="h")}
+    )
     return every.merge(hours, on="hour", how="left").fillna({"events": 0.0})

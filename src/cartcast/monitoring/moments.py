@@ -1,4 +1,4 @@
-"""Scored moments with their outcomes: from a log that the run scores, or from scores kept before."""
+"""Scored moments with their outcomes: of a log that the run scores, or of scores kept before."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def moments_of(
             scorer.run, scorer.features, sources, work, layout=layout, orders=orders, rates=rates,
             privacy=privacy,
         )  # fmt: skip
-        begin, end = _span(log)
+        _begin, end = _span(log)
         trained = pd.Timestamp(scorer.run["split"]["parts"]["test"]["end"])
         if end <= trained:
             raise DataError(
@@ -158,9 +158,7 @@ def moments_of(
 
 def rows_of(told: Mapping[str, Any]) -> dict[str, int]:
     """Return a log's rows by what became of them, from its summary or a run's `data`."""
-    doubled = sum(
-        told.get(c) or 0 for c in ("duplicate_events", "duplicate_rows", "repeated_rows")
-    )
+    doubled = sum(told.get(c) or 0 for c in ("duplicate_events", "duplicate_rows", "repeated_rows"))
     return {
         "events": told.get("events") or 0,
         "rejects": told.get("rejects") or 0,
@@ -176,9 +174,7 @@ def _span(log: Log) -> tuple[pd.Timestamp, pd.Timestamp]:
     return pd.Timestamp(row[0]), pd.Timestamp(row[1])
 
 
-def _score(
-    scorer: Scorer, log: Log, target: Any, gap: float
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _score(scorer: Scorer, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     assert scorer.features is not None
     names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
     rows = from_log(
@@ -232,9 +228,7 @@ def read_scored(source: Path | str | Any) -> pd.DataFrame:
     return table
 
 
-def _outcomes(
-    scored: pd.DataFrame, log: Log, target: Any, matured: pd.Timestamp
-) -> pd.DataFrame:
+def _outcomes(scored: pd.DataFrame, log: Log, target: Any, matured: pd.Timestamp) -> pd.DataFrame:
     """Join the outcomes of a log to scores: did the event follow, in the session or in time?"""
     if not isinstance(target, Target):
         raise UsageError("kept scores of a proxy cannot be joined; let the run score the log.")
@@ -243,12 +237,13 @@ def _outcomes(
         if target.seconds is not None
         else "coalesce(o.visitor_id, o.session_id) AND o.session_id = s.session_id"
     )
+    money = "revenue" if target.event_type == "purchase" else "price"
     sql = (
         "WITH o AS (SELECT * FROM events WHERE event_type = $kind"
         f"{' AND NOT repeat_purchase' if target.event_type == 'purchase' else ''}), "
         "s AS (SELECT *, row_number() OVER () AS place FROM scored) "
         "SELECT s.place, count(o.session_id) > 0 AS label, "
-        f"coalesce(sum(o.{'revenue' if target.event_type == 'purchase' else 'price'}), 0) AS amount "
+        f"coalesce(sum(o.{money}), 0) AS amount "
         f"FROM s LEFT JOIN o ON {within} GROUP BY s.place ORDER BY s.place"
     )
     values: dict[str, Any] = {"kind": target.event_type}
@@ -274,7 +269,7 @@ def _outcomes(
         if (table["time"] >= over).mean() > 0.99:
             raise DataError(
                 f"the scores are of ended sessions, and {target.describe()} is what was scored: "
-                "nothing can follow. Let the run score the log at its own clicks (without --scored)."
+                "nothing can follow. Let the run score the log itself (without --scored)."
             )
         table.loc[over.isna(), ["label", "amount"]] = np.nan
     table.loc[table["time"] >= matured, ["label", "amount"]] = np.nan

@@ -59,8 +59,8 @@ def _said(process: Process, value: float, level: float, margin: float) -> str:
         )
     what = "log loss" if process.name == "log_loss" else "Brier score"
     return (
-        f"the {what}, the days' rates granted, was {value:+.1%} beyond that expected; the run's own "
-        f"level is {level:+.1%}, and {margin:.0%} more is accepted."
+        f"the {what}, the days' rates granted, was {value:+.1%} beyond that expected; the run's "
+        f"own level is {level:+.1%}, and {margin:.0%} more is accepted."
     )
 
 
@@ -118,7 +118,10 @@ def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:
         lost += float(row.usual) - float(row.events)
         before = hour
         money = -lost * by_event if by_event > 0 else None
-        said = f"{row.events:,.0f} events in the hour, usually {row.usual:,.0f}; {lost:,.0f} are missing."
+        said = (
+            f"{row.events:,.0f} events in the hour, usually {row.usual:,.0f}; {lost:,.0f} are "
+            "missing so far."
+        )
         out.append(
             Notice(codes.HOLE.code, "events", "ticket", begin or hour, hour, said, money,
                    (codes.HOLE.advice,))

@@ -111,7 +111,8 @@ def levels(test: Table) -> dict[str, Level]:
     found: dict[str, Level] = {}
     for process in PROCESSES:
         top, bottom, var, scale = (
-            float(np.sum(test[c])) for c in (process.top, process.bottom, process.var, process.scale)
+            float(np.sum(test[c]))
+            for c in (process.top, process.bottom, process.var, process.scale)
         )
         if not (bottom > 0 and scale > 0 and var > 0):
             continue

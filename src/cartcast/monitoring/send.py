@@ -49,7 +49,9 @@ def _key(secret: str) -> bytes:
         name = secret[1:]
         secret = os.environ.get(name, "")
         if not secret:
-            raise UsageError(f"monitoring: the variable {name} with the webhook's secret is not set.")
+            raise UsageError(
+                f"monitoring: the variable {name} with the webhook's secret is not set."
+            )
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
@@ -57,7 +59,7 @@ def _key(secret: str) -> bytes:
     if not secret.startswith("whsec_") or len(key) < 24:
         raise UsageError(
             "monitoring: a webhook's secret must be whsec_ and the base64 of 24 bytes or more: "
-            "python -c \"import base64,os;print('whsec_'+base64.b64encode(os.urandom(32)).decode())\""
+            'echo "whsec_$(openssl rand -base64 32)" makes one.'
         )
     return key
 
@@ -76,9 +78,7 @@ def sign(secret: str, identity: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(made).decode()
 
 
-def verify(
-    secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None
-) -> bool:
+def verify(secret: str, headers: Mapping[str, str], body: bytes, now: float | None = None) -> bool:
     """Return whether a message is ours and new, as a receiver checks it."""
     lower = {k.lower(): v for k, v in headers.items()}
     stamp = lower.get("webhook-timestamp", "")
@@ -134,9 +134,13 @@ def send_webhook(
     """
     url = urlsplit(str(settings.get("url", "")))
     if url.scheme not in ("http", "https") or not url.hostname or url.username:
-        raise UsageError(f"monitoring: a webhook's url must be https://host/path, got {url.geturl()!r}.")
+        raise UsageError(
+            f"monitoring: a webhook's url must be https://host/path, got {url.geturl()!r}."
+        )
     if url.scheme == "http" and not settings.get("allow_private"):
-        raise UsageError("monitoring: a webhook's url must be https; http is for private addresses.")
+        raise UsageError(
+            "monitoring: a webhook's url must be https; http is for private addresses."
+        )
     secret = str(settings.get("secret", ""))
     _key(secret)
     secure = url.scheme == "https"
@@ -236,7 +240,9 @@ def send_email(settings: Mapping[str, Any], alarms: Sequence[Alarm]) -> None:
                 server.login(str(settings["user"]), password)
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        raise SendError(f"{host}: the alarm could not be mailed ({type(error).__name__}).") from error
+        raise SendError(
+            f"{host}: the alarm could not be mailed ({type(error).__name__})."
+        ) from error
 
 
 def send(

@@ -66,7 +66,9 @@ def _show(look: Look, project: Path | None) -> None:
     )
     if look.estimate is not None:
         e = look.estimate
-        typer.echo(f"  to come: log loss {e.value:.4f} ({e.low:.4f} to {e.high:.4f}, 90 %); {e.label}")
+        typer.echo(
+            f"  to come: log loss {e.value:.4f} ({e.low:.4f} to {e.high:.4f}, 90 %); {e.label}"
+        )
     shell.show_findings(look.findings)
     _list(look.alarms)
     if look.sent:
@@ -91,7 +93,8 @@ def _list(found: list[Any]) -> None:
     for a in found:
         money = "" if a.money is None else f", {a.money:,.0f} {a.currency or ''}".rstrip()
         typer.echo(
-            f"  [{a.number}] {a.severity} {a.code} {a.state} since {a.since[:10]}{money}: {a.message}"
+            f"  [{a.number}] {a.severity} {a.code} {a.state} since {a.since[:10]}{money}: "
+            f"{a.message}"
         )
 
 
@@ -114,9 +117,7 @@ def alarms(
         _list(found)
 
 
-def acknowledge(
-    number: Annotated[int, _NUMBER], why: Annotated[str, _WHY] = ""
-) -> None:
+def acknowledge(number: Annotated[int, _NUMBER], why: Annotated[str, _WHY] = "") -> None:
     """Say that somebody is at work on an alarm."""
     done = _store().change(number, "acknowledged", why)
     typer.echo(f"alarm {done.number} ({done.code}) is acknowledged")
@@ -151,5 +152,7 @@ def _store() -> Store:
 
     project = find_project()
     if project is None:
-        raise NotFoundError("alarms are kept in a project, and there is none here (`cartcast init`).")
+        raise NotFoundError(
+            "alarms are kept in a project, and there is none here (`cartcast init`)."
+        )
     return open_store(project)
