@@ -91,7 +91,8 @@ class Feed(NamedTuple):
     Attributes:
         days: one row a day: day, sessions, events, and a column for each signal that it can tell:
             counts for shares (of `sessions` for carts, buying and fast, else of `events`).
-        hours: one row an hour: hour, events; hours without any are there with 0.
+        hours: one row an hour: hour (UTC, where no clock is put forward), events; hours without any
+            are there with 0.
     """
 
     days: pd.DataFrame
@@ -235,7 +236,7 @@ def _clumps(count: Floats, usual: Floats, t: int) -> float:
 
 
 def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
-    """Return what a log tells by hour and by day, in the shop's own clock."""
+    """Return what a log tells by hour (UTC) and by day (the shop's own clock)."""
     columns = set(log.columns)
     told = run["source"]
     words = list((told.get("words") or {}).keys())
@@ -255,11 +256,14 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
         f"count(*) FILTER (coalesce(source_event, event_type) NOT IN ({_list(words)}))"
         if words else "0"
     )  # fmt: skip
-    angle = "(hour(event_time) * 60 + minute(event_time)) / 1440.0 * 2 * pi()"
+    local = "event_time"
+    if "utc_offset" in columns:
+        local = "(event_time + to_minutes(coalesce(utc_offset, 0)::BIGINT))"
+    angle = f"(hour({local}) * 60 + minute({local})) / 1440.0 * 2 * pi()"
     price = "median(price) FILTER (price > 0)" if "price" in columns else "NULL"
     with log.connect() as con:
         con.execute(
-            "CREATE TEMP TABLE told AS SELECT date_trunc('day', event_time) AS day, "
+            f"CREATE TEMP TABLE told AS SELECT date_trunc('day', {local}) AS day, "
             "count(*)::DOUBLE AS events, "
             f"({doubled})::DOUBLE AS doubled, ({late})::DOUBLE AS late, "
             f"({unseen})::DOUBLE AS unseen, sum({empty}) / {max(len(always), 1)}.0 AS nulls, "
@@ -269,7 +273,7 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
             "FROM events GROUP BY 1"
         )
         con.execute(
-            "CREATE TEMP TABLE visit AS SELECT session_id, date_trunc('day', min(event_time)) AS "
+            f"CREATE TEMP TABLE visit AS SELECT session_id, date_trunc('day', min({local})) AS "
             "day, bool_or(event_type = 'add_to_cart') AS cart, "
             "bool_or(event_type = 'purchase') AS bought, count(*) AS n, "
             "epoch(max(event_time) - min(event_time)) AS seconds FROM events GROUP BY 1"

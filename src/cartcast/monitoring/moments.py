@@ -36,7 +36,7 @@ class Moments:
     """Scored moments.
 
     Attributes:
-        table: visitor_id, session_id, click, time, probability; label and amount where the
+        table: visitor_id, session_id, click, time (the shop's clock), probability; label and amount where the
             outcome is known, else NaN; expected_revenue and segment where the run says them.
         features: the features at each moment, or None when scores were read from a file.
         feed: what the log itself tells by hour and day, or None without a log.
@@ -134,13 +134,13 @@ def moments_of(
         require_outcome(log, target)
         gap = float(scorer.run["source"].get("session_gap") or 1800.0)
         seconds = target.seconds if isinstance(target, Target) else None
-        matured = (end - pd.Timedelta(seconds=seconds or gap)).floor("D")
+        until = end - pd.Timedelta(seconds=seconds or gap)
         say("scoring", None)
         features = None
         if scored is None:
             table, features = _score(scorer, log, target, gap)
         else:
-            table = _outcomes(read_scored(scored), log, target, matured)
+            table = _outcomes(read_scored(scored), log, target, until)
         feed = feed_of(log, scorer.run)
         counts = rows_of(vars(log.summary))
     # What the model was trained on says nothing of how it does on new visitors.
@@ -153,7 +153,16 @@ def moments_of(
             f"the log holds no moment to score after {trained:%Y-%m-%d %H:%M}, where the run's own "
             "data ends: there is nothing new to watch. Give a later log."
         )
+    table["time"] = _local(table["time"], log.zone)
+    matured = _local(pd.Series([until]), log.zone).iloc[0].floor("D")
     return Moments(table, features, feed, matured, log.findings, counts)
+
+
+def _local(times: pd.Series, zone: str | None) -> pd.Series:
+    """Return UTC times by the shop's own clock, whose days are the days that are watched."""
+    if zone is None:
+        return times
+    return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
 
 
 def rows_of(told: Mapping[str, Any]) -> dict[str, int]:
@@ -228,7 +237,7 @@ def read_scored(source: Path | str | Any) -> pd.DataFrame:
     return table
 
 
-def _outcomes(scored: pd.DataFrame, log: Log, target: Any, matured: pd.Timestamp) -> pd.DataFrame:
+def _outcomes(scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp) -> pd.DataFrame:
     """Join the outcomes of a log to scores: did the event follow, in the session or in time?"""
     if not isinstance(target, Target):
         raise UsageError("kept scores of a proxy cannot be joined; let the run score the log.")
@@ -272,5 +281,5 @@ def _outcomes(scored: pd.DataFrame, log: Log, target: Any, matured: pd.Timestamp
                 "nothing can follow. Let the run score the log itself (without --scored)."
             )
         table.loc[over.isna(), ["label", "amount"]] = np.nan
-    table.loc[table["time"] >= matured, ["label", "amount"]] = np.nan
+    table.loc[table["time"] >= until, ["label", "amount"]] = np.nan
     return table.sort_values("time", ignore_index=True)
