@@ -12,7 +12,8 @@ import pytest
 
 import cartcast.monitoring.codes  # noqa: F401
 from cartcast.errors import NotFoundError, StorageError, UsageError
-from cartcast.monitoring.alarms import Notice, Store
+from cartcast.monitoring.alarms import Notice
+from cartcast.monitoring.store import Store
 
 NOW = datetime(2026, 3, 9, 8, tzinfo=UTC)
 

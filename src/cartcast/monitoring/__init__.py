@@ -3,8 +3,9 @@
 `check` looks at a run with a new log and keeps days and alarms; `open_store` gives the alarms.
 """
 
-from cartcast.monitoring.alarms import Alarm, Silence, Store
+from cartcast.monitoring.alarms import Alarm, Silence
 from cartcast.monitoring.check import Look, check, open_store
 from cartcast.monitoring.plan import Plan, plan_from
+from cartcast.monitoring.store import Store
 
 __all__ = ["Alarm", "Look", "Plan", "Silence", "Store", "check", "open_store", "plan_from"]

@@ -18,7 +18,7 @@ from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
 from cartcast.monitoring import codes
-from cartcast.monitoring.alarms import Alarm, Store
+from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.calibration import calibrated
 from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
@@ -38,6 +38,7 @@ from cartcast.monitoring.notices import (
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
 from cartcast.monitoring.send import SendError, send
+from cartcast.monitoring.store import Store
 from cartcast.score import load_scorer
 
 __all__ = ["Look", "check", "open_store"]

@@ -120,7 +120,7 @@ class LossEstimate(NamedTuple):
 def _weekly(days: Mapping[str, Floats], name: str) -> Floats:
     values = np.asarray(days[name], dtype=np.float64)
     whole = len(values) // 7 * 7
-    return values[len(values) - whole :].reshape(-1, 7).sum(axis=1)
+    return np.asarray(values[len(values) - whole :].reshape(-1, 7).sum(axis=1))
 
 
 def estimate_loss(

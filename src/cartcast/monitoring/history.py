@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cartcast.monitoring.alarms import Store
 from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.drift import bins_of, count_days
 from cartcast.monitoring.feed import Feed
 from cartcast.monitoring.moments import Moments
 from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.store import Store
 
 __all__ = ["arrays", "blocks", "keep_days", "keep_feed", "keep_shifts"]
 

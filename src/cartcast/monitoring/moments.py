@@ -36,8 +36,9 @@ class Moments:
     """Scored moments.
 
     Attributes:
-        table: visitor_id, session_id, click, time (the shop's clock), probability; label and amount where the
-            outcome is known, else NaN; expected_revenue and segment where the run says them.
+        table: visitor_id, session_id, click, time (the shop's clock), probability; label and
+            amount where the outcome is known, else NaN; expected_revenue and segment where the run
+            says them.
         features: the features at each moment, or None when scores were read from a file.
         feed: what the log itself tells by hour and day, or None without a log.
         matured: the day from which on outcomes are not known yet.
