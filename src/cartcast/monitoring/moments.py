@@ -163,7 +163,8 @@ def _local(times: pd.Series, zone: str | None) -> pd.Series:
     """Return UTC times by the shop's own clock, whose days are the days that are watched."""
     if zone is None:
         return times
-    return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    local: pd.Series = times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    return local
 
 
 def rows_of(told: Mapping[str, Any]) -> dict[str, int]:
@@ -209,8 +210,8 @@ def _score(scorer: Scorer, log: Log, target: Any, gap: float) -> tuple[pd.DataFr
         # The segment as known at the moment: that of the ended session knows of the purchase.
         then = scorer.behaviour.replay(log, at=list(scorer.run["anchors"])).to_pandas()
         then["segment"] = scorer.segment_names(then)
-        keys = ["session_id", "event_order"]
-        named = rows.table[keys].merge(then[[*keys, "segment"]], on=keys, how="left")
+        both = ["session_id", "event_order"]
+        named = rows.table[both].merge(then[[*both, "segment"]], on=both, how="left")
         table["segment"] = named["segment"].to_numpy()
     return table, X
 

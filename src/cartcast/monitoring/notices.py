@@ -78,7 +78,7 @@ def _money(
 
 def feed_notices(feed: Feed, plan: Plan) -> list[Notice]:
     """Return a notice for each signal's unusual days; days in a row are one."""
-    told = {c: feed.days[c].to_numpy(dtype=np.float64) for c in feed.days if c != "day"}
+    told = {str(c): feed.days[c].to_numpy(dtype=np.float64) for c in feed.days if c != "day"}
     have = [s for s in SIGNALS if s.name in told and np.isfinite(told[s.name]).any()]
     out: list[Notice] = []
     for signal in have:
@@ -111,15 +111,15 @@ def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:
     begin, lost = None, 0.0
     before = None
     by_event = float(feed.days["revenue"].sum()) / max(float(feed.days["events"].sum()), 1.0)
-    for row in found.itertuples(index=False):
-        hour = pd.Timestamp(row.hour)
+    for row in found.to_dict("records"):
+        hour, events, usual = pd.Timestamp(row["hour"]), float(row["events"]), float(row["usual"])
         if before is None or hour - before > pd.Timedelta(hours=1):
             begin, lost = hour, 0.0
-        lost += float(row.usual) - float(row.events)
+        lost += usual - events
         before = hour
         money = -lost * by_event if by_event > 0 else None
         said = (
-            f"{row.events:,.0f} events in the hour, usually {row.usual:,.0f}; {lost:,.0f} are "
+            f"{events:,.0f} events in the hour, usually {usual:,.0f}; {lost:,.0f} are "
             "missing so far."
         )
         out.append(

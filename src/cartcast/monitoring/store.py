@@ -8,6 +8,7 @@ its time and who made it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import getpass
 import json
 import sqlite3
@@ -274,8 +275,7 @@ def _record(con: sqlite3.Connection, number: int, what: str, why: str, who: str 
 
 
 def _read(con: sqlite3.Connection) -> list[Alarm]:
-    rows = con.execute(
-        "SELECT number, run, code, subject, severity, state, opened, since, through, times, money, "
-        "currency, message, look, silenced, sent FROM alarms ORDER BY number DESC"
-    ).fetchall()
-    return [Alarm(*r[:13], look=tuple(json.loads(r[13])), silenced=r[14], sent=r[15]) for r in rows]
+    names = ", ".join(f.name for f in dataclasses.fields(Alarm))
+    cursor = con.execute(f"SELECT {names} FROM alarms ORDER BY number DESC")
+    rows = [dict(zip(names.split(", "), row, strict=True)) for row in cursor.fetchall()]
+    return [Alarm(**{**row, "look": tuple(json.loads(row["look"]))}) for row in rows]
