@@ -72,9 +72,10 @@ def test_faults_that_cost_money_page(fault: str, process: str, most: int) -> Non
         ("twice", "doubled"),
     ],
 )
-def test_faults_of_the_feed_make_a_ticket_at_once(fault: str, signal: str) -> None:
+def test_faults_of_the_feed_make_a_ticket_within_a_week(fault: str, signal: str) -> None:
     alarm = tickets(drawn(fault))[signal]
-    assert alarm[PLANTED : PLANTED + 3].any(axis=0).all()
+    soon = alarm[PLANTED : PLANTED + 7].any(axis=0)
+    assert soon.mean() >= 0.9
     assert alarm[PLANTED - 7 : PLANTED].mean() < 0.02
 
 
