@@ -30,7 +30,7 @@ FAMILIES = {
     "SC": "Scoring: what a log must be like",
     "SG": "Segments",
     "XP": "Experiments",
-    "MN": "Monitoring",
+    "MO": "Monitoring",
 }
 
 

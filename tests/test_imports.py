@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"reading"},
     {"train"},
     {"score"},
-    {"live", "monitor", "experiments", "insights"},
+    {"live", "monitoring", "experiments", "insights"},
     {"demo"},
     {"cli", "api", "app"},
 ]

@@ -62,6 +62,8 @@ class Settings:
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
+        monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
+            docs/monitoring.md.
     """
 
     sources: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ class Settings:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
+    monitoring: Mapping[str, Any] = field(default_factory=dict)
 
 
 DEFAULTS = Settings()

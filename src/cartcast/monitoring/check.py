@@ -1,0 +1,263 @@
+"""One look: score or join what is new, keep it, hold it against the past, raise and send alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from cartcast.atomic import write_text
+from cartcast.config import STATE_FOLDER
+from cartcast.events import Privacy
+from cartcast.events.rates import Rates, rates_from
+from cartcast.findings import Finding, finding
+from cartcast.monitoring import codes
+from cartcast.monitoring.alarms import Alarm
+from cartcast.monitoring.calibration import calibrated
+from cartcast.monitoring.days import COLUMNS, days_of
+from cartcast.monitoring.detector import Crossings, threshold
+from cartcast.monitoring.drift import Drift, drifted
+from cartcast.monitoring.estimate import LossEstimate, estimate_loss
+from cartcast.monitoring.exposition import exposition
+from cartcast.monitoring.feed import holes
+from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
+from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
+from cartcast.monitoring.notices import (
+    contract_notices,
+    feed_notices,
+    hole_notices,
+    page_notices,
+    reading_notices,
+)
+from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.risk import Level, levels, watch
+from cartcast.monitoring.send import SendError, send
+from cartcast.monitoring.store import Store
+from cartcast.score import load_scorer
+
+__all__ = ["Look", "check", "open_store"]
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, float | None], None]
+
+STATE_FILE = "monitor.db"
+METRICS_FILE = "monitor.prom"
+_WINDOW = 28
+_DOUBT = 0.10
+"""Relative error of the level from which on it is said to be not known well."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look found.
+
+    Attributes:
+        run: run id and model.
+        days: daily sums of matured moments, all that are kept.
+        levels: the run's own level by process.
+        evidence: logarithm of each process's detector on the last day, and `threshold`.
+        risk: realised and expected losses and the ratio of purchases and revenue, last 28 days.
+        estimate: log loss of what has no outcome yet, or None.
+        calibration: by click and segment, last 28 days.
+        drift: features in the order of what they explain.
+        opened: alarms that this look opened.
+        alarms: all alarms that are not resolved.
+        findings: what else a reader must know.
+        sent: ways by which alarms were sent.
+        problem: why sending failed, or None; the alarms stay unsent and are tried again.
+    """
+
+    run: str
+    days: pd.DataFrame
+    levels: dict[str, Level]
+    evidence: dict[str, float]
+    risk: dict[str, float | None]
+    estimate: LossEstimate | None
+    calibration: pd.DataFrame
+    drift: list[Drift]
+    opened: list[Alarm]
+    alarms: list[Alarm]
+    findings: tuple[Finding, ...] = ()
+    sent: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return {
+            "run": self.run,
+            "days": len(self.days),
+            "first_day": None if self.days.empty else self.days["day"].iloc[0],
+            "last_day": None if self.days.empty else self.days["day"].iloc[-1],
+            "levels": {name: level._asdict() for name, level in self.levels.items()},
+            "evidence": self.evidence,
+            "risk": self.risk,
+            "estimate": self.estimate._asdict() if self.estimate else None,
+            "calibration": self.calibration.to_dict("records"),
+            "drift": [d._asdict() for d in self.drift],
+            "opened": [a.number for a in self.opened],
+            "alarms": [a.as_dict() for a in self.alarms],
+            "findings": [f.as_dict() for f in self.findings],
+            "sent": self.sent,
+            "problem": self.problem,
+        }
+
+
+def open_store(project: Path | None) -> Store:
+    """Return the state of a project; without one, a state that ends with the process."""
+    return Store(None if project is None else project / STATE_FOLDER / STATE_FILE)
+
+
+def check(
+    run_dir: Path | str,
+    sources: Sequence[Any],
+    *,
+    project: Path | None = None,
+    plan: Plan | None = None,
+    scored: Path | str | None = None,
+    layout: str | None = None,
+    orders: str | None = None,
+    rates: Rates | Mapping[str, Any] | Path | str | None = None,
+    privacy: Privacy | None = None,
+    targets: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
+    progress: Progress | None = None,
+) -> Look:
+    """Watch a run on a log: whole days that are new are added to those kept, and all are judged.
+
+    A log may overlap what was given before: a day that is kept stays as it was.
+
+    Args:
+        run_dir: the run.
+        sources: the log, with the outcomes in it or in `orders`.
+        project: folder whose `.cartcast` keeps days and alarms; None keeps nothing.
+        plan: budget and margins.
+        scored: scores kept before, to be joined with the log's outcomes; None scores the log.
+        layout: layout of the log.
+        orders: outcomes kept apart.
+        rates: what each currency is worth.
+        privacy: how ids are replaced, where the run has no such rule.
+        targets: proxies declared by name.
+        at: the time that alarms are opened at; now.
+        progress: called with what is done.
+
+    Raises:
+        NotFoundError: the run is not there, or has no level of its own.
+        UsageError: the run says amounts, or is of a ready table.
+        DataError: the log has no outcomes, or nothing that is new.
+    """
+    plan, folder = plan or Plan(), Path(run_dir)
+    scorer = load_scorer(folder)
+    test = own_test(folder, scorer.run)
+    found = moments_of(
+        scorer, list(sources), layout=layout, orders=orders, rates=rates_from(rates),
+        privacy=privacy, scored=scored, targets=targets, progress=progress,
+    )  # fmt: skip
+    store, run = open_store(project), scorer.run["run_id"]
+    known = levels(arrays(days_of(test)))
+    days = keep_days(store, run, found)
+    crossings = watch(blocks(days, plan), known, plan) if len(days) else {}
+    feed = keep_feed(store, run, found.feed)
+    shifts = keep_shifts(store, run, found)
+    importance = {i["feature"]: float(i["mean_drop"]) for i in scorer.run.get("importance") or ()}
+    drift, drift_findings = drifted(shifts, importance)
+    window = found.known[found.known["time"] >= found.matured - pd.Timedelta(days=_WINDOW)]
+    calibration = calibrated(window)
+    currency = scorer.run["source"].get("currency")
+    named = [d.feature for d in drift if d.named]
+    notices = [
+        *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
+        *reading_notices(found.findings, found.matured),
+    ]
+    if found.counts:
+        begin = found.table["time"].min().floor("D")
+        trained = rows_of(scorer.run["data"])
+        notices += contract_notices(found.counts, trained, begin, found.matured)
+    if feed is not None:
+        notices += feed_notices(feed, plan)
+        notices += hole_notices(holes(feed.hours, plan), feed)
+    opened = store.notice(run, notices, currency, at)
+    sent, problem = _send(store, plan)
+    look = Look(
+        scorer.version, days, known, _evidence(crossings, known, plan), _risk(days),
+        _estimate(days, test, found), calibration.table, drift, opened,
+        [a for a in store.alarms() if a.state != "resolved"],
+        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
+    )  # fmt: skip
+    if project is not None:
+        path = project / STATE_FOLDER / METRICS_FILE
+        write_text(path, "\n".join(exposition(look)) + "\n")
+    return look
+
+
+def _evidence(
+    crossings: Mapping[str, Crossings], known: Mapping[str, Level], plan: Plan
+) -> dict[str, float]:
+    if not crossings:
+        return {}
+    out = {name: float(c.evidence[-1, 0]) for name, c in crossings.items()}
+    return {**out, "threshold": float(np.log(threshold(plan.budget, len(known))))}
+
+
+def _risk(days: pd.DataFrame) -> dict[str, float | None]:
+    last = days.tail(_WINDOW)
+    total = {c: float(last[c].sum()) for c in COLUMNS}
+
+    def ratio(top: str, bottom: str) -> float | None:
+        return total[top] / total[bottom] if total[bottom] > 0 else None
+
+    return {
+        "log_loss": ratio("log_loss", "moments"),
+        "log_loss_expected": ratio("log_loss_expected", "moments"),
+        "brier": ratio("brier", "moments"),
+        "brier_expected": ratio("brier_expected", "moments"),
+        "purchases": ratio("realised", "expected"),
+        "revenue": ratio("revenue", "revenue_expected"),
+    }
+
+
+def _estimate(days: pd.DataFrame, test: pd.DataFrame, found: Moments) -> LossEstimate | None:
+    """Return the estimate for what has no outcome yet; else for the last seven days."""
+    now = found.unknown.assign(label=0.0)
+    if len(now):
+        table = arrays(days_of(now))
+        past = days
+    else:
+        table, past = arrays(days.tail(7).fillna(0.0)), days.iloc[:-7]
+    if past["log_loss_expected"].sum() > 0 and len(past) >= 14:
+        return estimate_loss(arrays(past.fillna(0.0)), table)
+    return estimate_loss(arrays(days_of(test)), table)
+
+
+def _doubts(known: Mapping[str, Level]) -> list[Finding]:
+    level = known.get("purchases_down")
+    if level is None or level.error <= _DOUBT:
+        return []
+    return [
+        finding(
+            codes.NO_LEVEL,
+            f"purchases of the test part were {level.measured:.0%} of those expected, give or take "
+            f"{level.error:.0%}.",
+            measured=level.measured,
+            error=level.error,
+        )
+    ]
+
+
+def _send(store: Store, plan: Plan) -> tuple[list[str], str | None]:
+    """Send what is open and was not sent; a failure is told, and tried again at the next look."""
+    due = [a for a in store.alarms("open") if a.sent is None and a.silenced is None]
+    if not due:
+        return [], None
+    try:
+        ways = send(plan, due)
+    except SendError as error:
+        return [], str(error)
+    if ways:
+        store.sent([a.number for a in due], ", ".join(ways))
+    return ways, None

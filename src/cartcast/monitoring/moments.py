@@ -1,0 +1,287 @@
+"""Scored moments with their outcomes: of a log that the run scores, or of scores kept before."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cartcast.anchors import require_outcome
+from cartcast.errors import DataError, NotFoundError, UsageError
+from cartcast.events import Log, Privacy
+from cartcast.events.rates import Rates
+from cartcast.findings import Finding
+from cartcast.monitoring.feed import Feed, feed_of
+from cartcast.reading import read_as
+from cartcast.rows import from_log, read_table, typed
+from cartcast.score import Scorer
+from cartcast.targets import Target, parse_target
+
+__all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
+
+Progress = Callable[[str, float | None], None]
+
+_ROWS = 50_000_000
+_TIMES = ("time", "anchor_time", "last_event")
+_DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Scored moments.
+
+    Attributes:
+        table: visitor_id, session_id, click, time (the shop's clock), probability; label and
+            amount where the outcome is known, else NaN; expected_revenue and segment where the run
+            says them.
+        features: the features at each moment, or None when scores were read from a file.
+        feed: what the log itself tells by hour and day, or None without a log.
+        matured: the day from which on outcomes are not known yet.
+        findings: what was found in the log when it was read.
+        counts: rows of the log by what became of them: events, rejects, doubled.
+    """
+
+    table: pd.DataFrame
+    features: pd.DataFrame | None
+    feed: Feed | None
+    matured: pd.Timestamp
+    findings: tuple[Finding, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def known(self) -> pd.DataFrame:
+        """Moments whose outcome is known, of whole days."""
+        held = self.table["label"].notna() & (self.table["time"] < self.matured)
+        return self.table[held]
+
+    @property
+    def unknown(self) -> pd.DataFrame:
+        """Moments whose outcome is not known yet."""
+        return self.table[self.table["time"] >= self.matured]
+
+
+def own_test(folder: Path, run: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the run's own predictions of its test part, as moments.
+
+    Raises:
+        UsageError: the run says amounts, no probabilities.
+        NotFoundError: the predictions are not kept, so the run has no level.
+    """
+    champion = run["champion"]
+    if run["models"][champion]["kind"] != "classifier":
+        raise UsageError(
+            f"run {run['run_id']} says amounts; runs that say a probability can be watched."
+        )
+    path = folder / "predictions.parquet"
+    lost = f"{path}: the run's own level is not known without its test part; train again."
+    if not path.is_file():
+        raise NotFoundError(lost)
+    kept = pd.read_parquet(path)
+    column = f"p__{champion}"
+    if column not in kept.columns or "anchor_time" not in kept.columns:
+        raise NotFoundError(lost)
+    test = kept[kept["part"] == "test"]
+    test = test.rename(columns={column: "probability", "anchor_time": "time"})
+    names = ["visitor_id", "session_id", "click", "time", "probability", "label", "amount"]
+    money = [c for c in test.columns if c.startswith("r__")]
+    out = test[names].assign(expected_revenue=test[money[0]]) if money else test[names]
+    out = out[out["time"].notna() & out["label"].notna()]
+    if not len(out):
+        raise NotFoundError(lost)
+    return out.reset_index(drop=True)
+
+
+def moments_of(
+    scorer: Scorer,
+    sources: Sequence[Any],
+    *,
+    layout: str | None = None,
+    orders: str | None = None,
+    rates: Rates | None = None,
+    privacy: Privacy | None = None,
+    scored: Path | str | None = None,
+    targets: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Moments:
+    """Score a log at the run's anchors, or join scores kept before to its outcomes.
+
+    Raises:
+        UsageError: the run reads ready tables, which have no days to watch.
+        DataError: the log has no outcomes, lies before the end of the run's own data, or cannot be
+            read as the run's own was.
+    """
+    say = progress or (lambda what, share: None)
+    if scorer.features is None:
+        raise UsageError("this run is of a ready table; runs on logs can be watched.")
+    target = parse_target(scorer.run["target"]["asked"], dict(targets or {}))
+    with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
+        say("reading", None)
+        log = read_as(
+            scorer.run, scorer.features, sources, work, layout=layout, orders=orders, rates=rates,
+            privacy=privacy,
+        )  # fmt: skip
+        _begin, end = _span(log)
+        trained = pd.Timestamp(scorer.run["split"]["parts"]["test"]["end"])
+        if end <= trained:
+            raise DataError(
+                f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
+                f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
+            )
+        require_outcome(log, target)
+        gap = float(scorer.run["source"].get("session_gap") or 1800.0)
+        seconds = target.seconds if isinstance(target, Target) else None
+        until = end - pd.Timedelta(seconds=seconds or gap)
+        say("scoring", None)
+        features = None
+        if scored is None:
+            table, features = _score(scorer, log, target, gap)
+        else:
+            table = _outcomes(read_scored(scored), log, target, until)
+        feed = feed_of(log, scorer.run)
+        counts = rows_of(vars(log.summary))
+    # What the model was trained on says nothing of how it does on new visitors.
+    new = table["time"] > trained
+    table = table[new].reset_index(drop=True)
+    if features is not None:
+        features = features[new.to_numpy()].reset_index(drop=True)
+    if not len(table):
+        raise DataError(
+            f"the log holds no moment to score after {trained:%Y-%m-%d %H:%M}, where the run's own "
+            "data ends: there is nothing new to watch. Give a later log."
+        )
+    table["time"] = _local(table["time"], log.zone)
+    matured = _local(pd.Series([until]), log.zone).iloc[0].floor("D")
+    return Moments(table, features, feed, matured, log.findings, counts)
+
+
+def _local(times: pd.Series, zone: str | None) -> pd.Series:
+    """Return UTC times by the shop's own clock, whose days are the days that are watched."""
+    if zone is None:
+        return times
+    local: pd.Series = times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    return local
+
+
+def rows_of(told: Mapping[str, Any]) -> dict[str, int]:
+    """Return a log's rows by what became of them, from its summary or a run's `data`."""
+    doubled = sum(told.get(c) or 0 for c in ("duplicate_events", "duplicate_rows", "repeated_rows"))
+    return {
+        "events": told.get("events") or 0,
+        "rejects": told.get("rejects") or 0,
+        "doubled": doubled,
+    }
+
+
+def _span(log: Log) -> tuple[pd.Timestamp, pd.Timestamp]:
+    with log.connect() as con:
+        row = con.execute("SELECT min(event_time), max(event_time) FROM events").fetchone()
+    if not row or row[1] is None:
+        raise DataError("the log has no times, so there are no days to watch.")
+    return pd.Timestamp(row[0]), pd.Timestamp(row[1])
+
+
+def _score(scorer: Scorer, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    assert scorer.features is not None
+    names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
+    rows = from_log(
+        log, target, scorer.features, scorer.run["anchors"], session_gap=gap, most_rows=_ROWS
+    )
+    X = typed(rows.table, names, categorical)
+    read = None
+    if scorer.reads_events:
+        from cartcast.models.sequence import prefixes
+
+        read = prefixes(log, rows.table[["session_id", "event_order"]])
+    said = scorer.score(X, read)
+    if "probability" not in said:
+        raise UsageError("this run says amounts; runs that say a probability can be watched.")
+    keys = rows.table[["visitor_id", "session_id", "click", "label", "amount"]]
+    table = keys.assign(
+        time=rows.table["anchor_time"],
+        probability=said["probability"],
+        **{k: said[k] for k in ("expected_revenue",) if k in said},
+    )
+    if scorer.behaviour is not None and "segments" in scorer.models:
+        # The segment as known at the moment: that of the ended session knows of the purchase.
+        then = scorer.behaviour.replay(log, at=list(scorer.run["anchors"])).to_pandas()
+        then["segment"] = scorer.segment_names(then)
+        both = ["session_id", "event_order"]
+        named = rows.table[both].merge(then[[*both, "segment"]], on=both, how="left")
+        table["segment"] = named["segment"].to_numpy()
+    return table, X
+
+
+def read_scored(source: Path | str | Any) -> pd.DataFrame:
+    """Return scores that were kept, as moments: visitor, session, time and probability.
+
+    Raises:
+        DataError: a column is missing, or a time is none.
+    """
+    raw = read_table(source)
+    time = next((c for c in _TIMES if c in raw.columns), None)
+    missing = [c for c in ("session_id", "probability") if c not in raw.columns]
+    if time is None:
+        missing.append("time (or anchor_time, last_event)")
+    if missing or time is None:
+        raise DataError(f"{source}: scores need the columns {', '.join(missing)}.")
+    table = raw.rename(columns={time: "time"})
+    table["time"] = pd.to_datetime(table["time"], errors="coerce")
+    if table["time"].isna().any():
+        raise DataError(f"{source}: {int(table['time'].isna().sum()):,} scores have no time.")
+    for name in ("visitor_id", "click"):
+        if name not in table.columns:
+            table[name] = None
+    return table
+
+
+def _outcomes(scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp) -> pd.DataFrame:
+    """Join the outcomes of a log to scores: did the event follow, in the session or in time?"""
+    if not isinstance(target, Target):
+        raise UsageError("kept scores of a proxy cannot be joined; let the run score the log.")
+    within = "o.event_time > s.time AND coalesce(o.visitor_id, o.session_id) = " + (
+        "coalesce(s.visitor_id, s.session_id) AND o.event_time <= s.time + to_microseconds($h)"
+        if target.seconds is not None
+        else "coalesce(o.visitor_id, o.session_id) AND o.session_id = s.session_id"
+    )
+    money = "revenue" if target.event_type == "purchase" else "price"
+    sql = (
+        "WITH o AS (SELECT * FROM events WHERE event_type = $kind"
+        f"{' AND NOT repeat_purchase' if target.event_type == 'purchase' else ''}), "
+        "s AS (SELECT *, row_number() OVER () AS place FROM scored) "
+        "SELECT s.place, count(o.session_id) > 0 AS label, "
+        f"coalesce(sum(o.{money}), 0) AS amount "
+        f"FROM s LEFT JOIN o ON {within} GROUP BY s.place ORDER BY s.place"
+    )
+    values: dict[str, Any] = {"kind": target.event_type}
+    if target.seconds is not None:
+        values["h"] = int(target.seconds * 1e6)
+    keys = scored[["session_id", "visitor_id", "time"]].astype(
+        {"session_id": object, "visitor_id": object}
+    )
+    with log.connect() as con:
+        con.register("scored", keys)
+        joined = con.execute(sql, values).df()
+        ended = con.execute(
+            "SELECT session_id, max(event_time) AS ended FROM events GROUP BY 1"
+        ).df()
+    table = scored.assign(
+        label=np.asarray(joined["label"], dtype=np.float64),
+        amount=np.asarray(joined["amount"], dtype=np.float64),
+    )
+    if target.seconds is None:
+        over = table["session_id"].map(dict(zip(ended["session_id"], ended["ended"], strict=True)))
+        if over.isna().all():
+            raise DataError("none of the scored sessions is in the log: no outcome can be joined.")
+        if (table["time"] >= over).mean() > 0.99:
+            raise DataError(
+                f"the scores are of ended sessions, and {target.describe()} is what was scored: "
+                "nothing can follow. Let the run score the log itself (without --scored)."
+            )
+        table.loc[over.isna(), ["label", "amount"]] = np.nan
+    table.loc[table["time"] >= until, ["label", "amount"]] = np.nan
+    return table.sort_values("time", ignore_index=True)

@@ -1,0 +1,145 @@
+"""The feed: holes found at the end of their hour, quiet days that are none, and what a log tells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cartcast import events
+from cartcast.monitoring.feed import SIGNALS, feed_of, holes, unusual
+from cartcast.monitoring.plan import Plan
+
+PLAN = Plan()
+
+
+def hours(seed: int, weeks: int = 12, sessions: float = 40.0) -> pd.DataFrame:
+    """Hours of a shop whose events come in sessions; one day in ten has half the visitors."""
+    rng = np.random.default_rng(seed)
+    index = pd.date_range("2026-01-05", periods=24 * 7 * weeks, freq="h")
+    shape = 0.1 + np.exp(-0.5 * ((index.hour.to_numpy() - 14.5) / 4.5) ** 2)
+    quiet = np.where(rng.random(7 * weeks) < 0.1, 0.5, 1.0) * np.exp(
+        0.1 * rng.normal(size=7 * weeks)
+    )
+    visits = rng.poisson(sessions * shape * np.repeat(quiet, 24))
+    return pd.DataFrame(
+        {"hour": index, "events": [float(rng.geometric(1 / 7, k).sum()) for k in visits]}
+    )
+
+
+def test_a_hole_is_found_in_its_hour() -> None:
+    for seed in range(5):
+        table = hours(seed)
+        at = 24 * 60 + 14
+        table.loc[at, "events"] = 0.0
+        # Only what was known at the end of the hour.
+        assert table["hour"][at] in set(holes(table[: at + 1], PLAN)["hour"])
+
+
+def test_quiet_days_and_nights_are_no_holes() -> None:
+    false = sum(len(holes(hours(seed), PLAN)) for seed in range(12))
+    years = 12 * 9 / 52
+    assert false / years <= PLAN.tickets
+
+
+def test_a_small_shop_is_not_judged_by_the_hour() -> None:
+    table = hours(3, sessions=1.0)
+    table.loc[24 * 60 + 14, "events"] = 0.0
+    assert holes(table, PLAN).empty
+
+
+def test_no_judgement_before_three_weeks() -> None:
+    table = hours(4, weeks=3)
+    table.loc[24 * 20 + 14, "events"] = 0.0
+    assert holes(table, PLAN).empty
+
+
+def rows(days: int, per_day: int = 40) -> pd.DataFrame:
+    out = []
+    for day in range(days):
+        for s in range(per_day):
+            at = pd.Timestamp("2026-03-02 08:00") + pd.Timedelta(days=day, minutes=10 * s)
+            steps = (
+                ["page_view", "view_item"]
+                + ["add_to_cart"] * (s % 4 == 0)
+                + ["purchase"] * (s % 8 == 0)
+            )
+            for k, kind in enumerate(steps):
+                out.append({
+                    "event_id": f"{day}-{s}-{k}", "visitor_id": f"v{day}-{s}", "session_id": f"s{day}-{s}",
+                    "event_time": at + pd.Timedelta(seconds=40 * k), "event_type": kind,
+                    "item_id": None if kind == "page_view" else "i1", "price": None if kind == "page_view" else 20.0,
+                    "quantity": 1.0, "currency": "EUR",
+                    "order_id": f"o{day}-{s}" if kind == "purchase" else None,
+                })  # fmt: skip
+    return pd.DataFrame(out)
+
+
+def test_a_log_tells_its_days() -> None:
+    log = events.load(rows(4))
+    told = feed_of(log, {"source": {"words": {}, "read_by": {}, "filled": {}}})
+    assert len(told.days) == 2, "the first and last day are cut"
+    day = told.days.iloc[0]
+    assert (day["sessions"], day["carts"], day["buying"]) == (40, 10, 5)
+    assert day["revenue"] == 100.0
+    assert np.exp(day["price"]) == pytest.approx(20.0)
+    assert day["doubled"] == day["late"] == day["fast"] == 0
+    assert told.hours["events"].sum() == len(rows(4))
+    assert (told.hours["hour"].diff().dropna() == pd.Timedelta(hours=1)).all()
+
+
+def test_words_and_empty_values_are_counted_against_the_run() -> None:
+    table = rows(4)
+    table.loc[
+        (table["event_type"] == "view_item") & (table["event_id"].str.startswith("1-")), "item_id"
+    ] = None
+    told = feed_of(events.load(table), {"source": {
+        "words": {w: {} for w in ("page_view", "view_item", "purchase")},
+        "read_by": {"item_id": ["x"]},
+        "filled": {"item_id": {"view_item": 1.0, "add_to_cart": 1.0, "purchase": 1.0}},
+    }}).days  # fmt: skip
+    assert told["unseen"].tolist() == [10, 10]
+    assert told["nulls"].tolist() == [40, 0]
+
+
+@pytest.mark.parametrize("signal", SIGNALS, ids=lambda s: s.name)
+def test_every_signal_is_silent_when_steady_and_speaks_when_material(signal) -> None:
+    rng = np.random.default_rng(9)
+    n = 120
+    feed = {"sessions": np.full(n, 4000.0), "events": np.full(n, 28_000.0)}
+    of = feed["sessions" if signal.name in ("carts", "buying", "fast") else "events"]
+    if signal.kind == "share":
+        usual = rng.binomial(of.astype(int), max(signal.least, 0.02) * 1.2).astype(float)
+        factor = 4.0 if signal.up else 0.3
+    else:
+        usual, factor = 3 + 0.02 * rng.normal(size=n), 0.0
+    feed[signal.name] = usual.copy()
+    assert not unusual(feed, signal, 1.0).alarm.any()
+    feed[signal.name][100:] = usual[100:] * factor if factor else usual[100:] + 2 * signal.material
+    found = unusual(feed, signal, 1.0).alarm[:, 0]
+    assert found[100]
+    assert not found[:100].any()
+
+
+def test_the_clock_is_round() -> None:
+    rng = np.random.default_rng(1)
+    signal = next(s for s in SIGNALS if s.name == "clock")
+    centre = (23.9 + 0.1 * rng.normal(size=120)) % 24
+    feed = {"sessions": np.full(120, 4000.0), "clock": centre}
+    assert not unusual(feed, signal, 1.0).alarm.any()
+    feed["clock"] = np.where(np.arange(120) >= 100, (centre + 1) % 24, centre)
+    assert unusual(feed, signal, 1.0).alarm[:, 0].argmax() == 100
+
+
+def test_a_small_shop_shows_in_a_week_what_no_day_can() -> None:
+    rng = np.random.default_rng(2)
+    signal = next(s for s in SIGNALS if s.name == "clock")
+    centre = 15 + 0.75 * rng.normal(size=(200, 30))
+    feed = {
+        "sessions": np.full((200, 30), 75.0),
+        "clock": centre + 3.0 * (np.arange(200) >= 150)[:, None],
+    }
+    found = unusual(feed, signal, 1.2).alarm
+    assert found[:150].sum() <= 3
+    assert found[150].mean() < 0.6
+    assert found[150:160].any(axis=0).mean() > 0.9
