@@ -31,6 +31,9 @@ LAYERS: list[set[str]] = [
     {"train"},
     {"score"},
     {"live", "monitor", "experiments", "insights"},
+    {"forget"},
+    {"backup"},
+    {"doctor"},
     {"demo"},
     {"cli", "api", "app"},
 ]
