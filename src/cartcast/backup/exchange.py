@@ -32,7 +32,11 @@ def exchange(new: Path, old: Path) -> None:
         if not _at_once(new, old):
             aside = old.with_name(f"{old.name}-before")
             old.rename(aside)
-            new.rename(old)
+            try:
+                new.rename(old)
+            except OSError:
+                aside.rename(old)
+                raise
             aside.rename(new)
         handle = os.open(old.parent, os.O_RDONLY)
         try:

@@ -110,10 +110,11 @@ def restore(
             built = build(store, manifest, temporary, place, marks, until)
             _fill_database(manifest, temporary, place, catalogue)
     else:
-        with _in_place(place) as temporary, unused(place):
-            built = build(store, manifest, temporary, place, marks, until)
-            _fill_database(manifest, temporary, place, catalogue)
-            notes = _settings(temporary, place)
+        with unused(place):
+            with _in_place(place) as temporary:
+                built = build(store, manifest, temporary, place, marks, until)
+                _fill_database(manifest, temporary, place, catalogue)
+                notes = _settings(temporary, place)
             aside = _put(temporary, place)
             built = replace(built, notes=(*built.notes, *notes))
     return replace(built, place=place, aside=aside)
@@ -256,16 +257,21 @@ def _fill_database(manifest: Manifest, folder: Path, place: Path, how: Catalogue
 
 @contextlib.contextmanager
 def _in_place(place: Path) -> Iterator[Path]:
-    """Yield a new folder in the project, on the same file system as its state."""
+    """Yield a new folder in the project, on the same file system as its state.
+
+    It is removed when what is made in it fails, and only then: later it may hold the old state.
+    """
     temporary = place / f".cartcast-restoring-{secrets.token_hex(3)}"
     try:
         temporary.mkdir(mode=0o700)
         yield temporary
     except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
         reason = "the disk is full" if error.errno in _FULL else (error.strerror or str(error))
         raise StorageError(f"{place}: {reason}; nothing was changed.") from error
-    finally:
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -328,8 +334,18 @@ def _put(folder: Path, place: Path) -> Path | None:
     new, state = folder / STATE_FOLDER, place / STATE_FOLDER
     if not state.exists():
         new.rename(state)
+        shutil.rmtree(folder, ignore_errors=True)
         return None
-    exchange(new, state)
-    aside = place / f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    new.rename(aside)
+    try:
+        exchange(new, state)
+    except StorageError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # From here on `new` is the old state: it is given a name of its own, and never removed.
+    aside = place / f"{ASIDE}{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    try:
+        new.rename(aside)
+    except OSError:
+        return new
+    shutil.rmtree(folder, ignore_errors=True)
     return aside

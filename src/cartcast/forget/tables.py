@@ -81,14 +81,14 @@ def drop_rows(path: Path, person: Person | None, before: datetime | None = None)
             for rows in _groups(path):
                 mask = _mask(rows, path.parent, person) if person else _old(rows, before)
                 writer.write_table(rows.filter(pc.invert(mask)))
-        if METADATA_KEY.encode() in (schema.metadata or {}):
-            _sum_again(temporary, schema)
+        told = json.loads((schema.metadata or {}).get(METADATA_KEY.encode(), "{}"))
+        if "summary" in told:
+            _sum_again(temporary, schema, told)
     return gone
 
 
-def _sum_again(path: Path, schema: pa.Schema) -> None:
+def _sum_again(path: Path, schema: pa.Schema, told: dict[str, Any]) -> None:
     """Count a clean log's figures of itself again; they are kept in the file."""
-    told = json.loads(schema.metadata[METADATA_KEY.encode()])
     made = told.get("sessions_made") or {}
     with connect() as con:
         rows = f"read_parquet({literal(str(path))})"
