@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.app.access import Access
 from cartcast.api.keys import KeyFile
-from cartcast.atomic import make_folder, write_text
+from cartcast.app.access import Access
+from cartcast.atomic import make_folder, write_bytes, write_text
 from cartcast.cli import main
 from cartcast.config import PROJECT_FILE
 from cartcast.datasets import simulate
@@ -119,7 +119,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = state / "app" / "logs" / "abc"
     make_folder(kept)
     log = events.load(root / "shop.parquet", folder=root / "log")
-    shutil.copyfile(log.path, kept / "events.parquet")
+    write_bytes(kept / "events.parquet", log.path.read_bytes())
     write_sessions(kept / "events.parquet", kept / "sessions.parquet")
     told = {"name": "shop", "sources": [str(state / "uploads" / "1" / "shop.csv")], "created": ""}
     write_text(kept / "log.json", json.dumps(told))

@@ -22,9 +22,6 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import cartcast.backup.answers
-import cartcast.rows
-import cartcast.score
 from cartcast.backup import Store, back_up, restore, verify
 from cartcast.forget import forget
 from cartcast.registry import Registry
@@ -169,7 +166,9 @@ def trials(whole: Path, kind: str, times: int, seed: int) -> dict[str, int]:
 
         failed = int(forked(counted) != 0)
         points, kills = int(count.read_text()), 0
-        for number, point in enumerate(sorted(random.Random(seed).sample(range(1, points + 1), times))):
+        for number, point in enumerate(
+            sorted(random.Random(seed).sample(range(1, points + 1), times))
+        ):
             root = Path(work) / str(number + 1)
             told: list[int] = []
 

@@ -149,9 +149,9 @@ def test_a_project_in_use_is_left_alone(project: Path, tmp_path: Path) -> None:
 
     back_up(project, Store.make(tmp_path / "b"))
     before = content(project)
-    with FileLock(project / ".cartcast" / "live" / "lock"):
-        with pytest.raises(StorageError, match="is in use"):
-            restore(Store(tmp_path / "b"), project, swap=True)
+    lock = FileLock(project / ".cartcast" / "live" / "lock")
+    with lock, pytest.raises(StorageError, match="is in use"):
+        restore(Store(tmp_path / "b"), project, swap=True)
     assert content(project) == before
     assert not list(project.glob(".cartcast-*"))
 

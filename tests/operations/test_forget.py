@@ -83,9 +83,10 @@ def test_uploads_lose_the_persons_records_only(project: Path) -> None:
     done = forget(project, "17")
     assert path.read_bytes() == lines  # a price and an item, but no visitor
     done = forget(project, "6")
-    assert path.read_bytes() == lines[: lines.index(b"2024-01-01T00:01")] + lines[
-        lines.index(b"2024-01-01T00:02") :
-    ]
+    assert (
+        path.read_bytes()
+        == lines[: lines.index(b"2024-01-01T00:01")] + lines[lines.index(b"2024-01-01T00:02") :]
+    )
     assert done.short
     done = forget(project, WHO)
     assert path.read_bytes().count(b"\n") == 2
@@ -167,7 +168,9 @@ def test_an_older_backup_is_restored_without_the_person(project: Path, tmp_path:
     for path in (tmp_path / "new").rglob("*"):
         if path.is_file() and path.name != "keys.json":
             # The audit log is free text, which hashes cannot search.
-            assert WHO.encode() not in path.read_bytes() or path.name in ("shop.csv", "app.db"), path
+            assert WHO.encode() not in path.read_bytes() or path.name in ("shop.csv", "app.db"), (
+                path
+            )
     text = (tmp_path / "b" / "forgotten.json").read_text()
     assert WHO not in text
     assert states(tmp_path / "new" / ".cartcast" / "live") == states(project / ".cartcast" / "live")
@@ -213,9 +216,9 @@ def test_a_running_service_forgets(project: Path) -> None:
 def test_a_service_that_does_not_answer(project: Path) -> None:
     from filelock import FileLock
 
-    with FileLock(project / ".cartcast" / "live" / "lock"):
-        with pytest.raises(StorageError, match="did not forget within"):
-            forget(project, WHO, wait=0.3)
+    lock = FileLock(project / ".cartcast" / "live" / "lock")
+    with lock, pytest.raises(StorageError, match="did not forget within"):
+        forget(project, WHO, wait=0.3)
     assert [m.done for m in Marks.of(project).entries] == [False]
     (project / ".cartcast" / "live" / "forget.json").unlink()
     finish(project)
@@ -231,9 +234,7 @@ def test_export_tells_everything(project: Path, cartcast: Run) -> None:
     assert len(told["known"][".cartcast/live (events)"]) == 6  # 3 kept in its session, 3 logged
     code, out, _ = cartcast("forget", WHO, "--export", "--project", project)
     assert (code, json.loads(out)["ids"]) == (0, [WHO])
-    assert content(project).keys() == before.keys() | {
-        p for p in content(project) if "log-" in p
-    }
+    assert content(project).keys() == before.keys() | {p for p in content(project) if "log-" in p}
 
 
 def test_retention_by_age(project: Path, log: Path, cartcast: Run) -> None:

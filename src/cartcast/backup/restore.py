@@ -245,14 +245,14 @@ def _fill_database(manifest: Manifest, folder: Path, place: Path, how: Catalogue
         return
     registry, rows = Registry(place, url), moved(manifest, place)
     there = registry.copy()
-    if there == rows:
-        return
-    if any(there.values()) and how != "replace":
-        raise UsageError(
-            "the catalogue database that the settings name is not empty; give --catalogue leave "
-            "(to use it as it is) or --catalogue replace."
-        )
-    registry.replace(rows)
+    if there != rows:
+        if any(there.values()) and how != "replace":
+            raise UsageError(
+                "the catalogue database that the settings name is not empty; give --catalogue "
+                "leave (to use it as it is) or --catalogue replace."
+            )
+        registry.replace(rows)
+    (folder / STATE_FOLDER / "catalogue.db").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -69,6 +69,7 @@ def _in_table(path: Path, person: Person) -> int:
                 values: Any = column.cast(pa.string())
                 for name in person.names:
                     whole = len(name) < LEAST
-                    found = pc.equal(values, name) if whole else pc.match_substring(values, name)
+                    word = pa.scalar(name)
+                    found = pc.equal(values, word) if whole else pc.match_substring(values, name)
                     count += pc.sum(found).as_py() or 0
     return count

@@ -123,7 +123,7 @@ def _own(rows: pa.Table, person: Person, people: list[str]) -> Any:
     mask = _none(rows)
     for column in people:
         values = rows[column].cast(pa.string())
-        own = [v for v in pc.unique(values).to_pylist() if person.holds(v)]
+        own = [str(v) for v in pc.unique(values).to_pylist() if person.holds(v)]
         mask = pc.or_(mask, _is_in(values, own))
     return mask
 
