@@ -297,18 +297,18 @@ class Registry:
             StorageError: the database refuses.
         """
         for table, columns in _COLUMNS.items():
-            if any(set(row) != set(columns) for row in rows.get(table, ())):
+            if any(not set(row) <= set(columns) for row in rows.get(table, ())):
                 raise NotTrustedError(
                     f"the catalogue's {table} are of another version of Cartcast."
                 )
         with self._open() as sql:
             for table, columns in _COLUMNS.items():
                 sql(f"DELETE FROM {table}")
-                marks = ", ".join("?" for _ in columns)
                 for row in rows.get(table, ()):
+                    held, marks = [c for c in columns if c in row], ", ".join("?" for _ in row)
                     sql(
-                        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})",
-                        tuple(row[name] for name in columns),
+                        f"INSERT INTO {table} ({', '.join(held)}) VALUES ({marks})",
+                        tuple(row[c] for c in held),
                     )
 
     def verify(self, entry: Entry) -> None:

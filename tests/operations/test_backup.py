@@ -98,6 +98,29 @@ def test_an_encrypted_backup_tells_nothing_and_brings_the_keys(
         Store(tmp_path / "b")
 
 
+def test_an_encrypted_store_cannot_be_made_to_lie_open(project: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    back_up(project, Store.make(tmp_path / "b", PASSPHRASE, encrypt=True))
+    _replace(tmp_path / "b" / "store.json", b'"encrypted": true', b'"encrypted": false')
+    with pytest.raises(UsageError, match="not the one it was made with"):
+        Store.make(tmp_path / "b", PASSPHRASE)
+
+
+def test_odd_names(project: Path, tmp_path: Path) -> None:
+    import os
+
+    state = os.fsencode(project / ".cartcast")
+    for name in (b"caf\xe9", b"new\nline", "\u00fc \U0001f600".encode(), b"back\\slash"):
+        Path(os.fsdecode(state + b"/" + name)).write_text("x")
+    (project / ".cartcast" / "link").symlink_to("/etc/passwd")
+    made = back_up(project, Store.make(tmp_path / "b"))
+    assert any("no plain name" in note for note in made.manifest.notes)
+    restore(Store(tmp_path / "b"), tmp_path / "new")
+    names = {os.fsencode(p.name) for p in (tmp_path / "new" / ".cartcast").iterdir()}
+    assert {b"caf\xe9", b"new\nline", "\u00fc \U0001f600".encode()} <= names
+    assert not {b"link", b"back\\slash"} & names
+
+
 def test_keys_are_sealed_in_a_plain_backup(project: Path, tmp_path: Path) -> None:
     pytest.importorskip("cryptography")
     with pytest.raises(UsageError, match="only kept sealed"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from cartcast.errors import NotTrustedError
 
-__all__ = ["FORMAT", "FileEntry", "LiveEntry", "Manifest"]
+__all__ = ["FORMAT", "FileEntry", "LiveEntry", "Manifest", "is_portable"]
 
 FORMAT = 1
 """Form of stores and manifests; a later one is refused."""
@@ -116,7 +116,7 @@ class Manifest:
         except (KeyError, TypeError, AttributeError) as error:
             raise NotTrustedError(f"the manifest is not of the known form ({error}).") from error
         for name in [*(f.name for f in files), *(entry.name for entry in live)]:
-            if not _inside(name):
+            if not is_portable(name):
                 raise NotTrustedError(
                     f"the manifest names {name!r}, which is no path in a project."
                 )
@@ -126,7 +126,8 @@ class Manifest:
         return manifest
 
 
-def _inside(name: str) -> bool:
+def is_portable(name: str) -> bool:
+    """Return whether a name is a plain path inside a project."""
     path = PurePosixPath(name)
     usual = bool(name) and "\0" not in name and "\\" not in name
     return usual and not path.is_absolute() and ".." not in path.parts and name == str(path)

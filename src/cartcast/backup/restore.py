@@ -104,11 +104,15 @@ def restore(
             f"{place}: is not empty; name a new folder, or give --replace to put its state aside."
         )
     marks = Marks.read(store.folder).union(Marks.of(place))
-    aside = None
+    aside, here = None, Path.cwd()
     if not filled:
         with atomic_folder(place) as temporary:
             built = build(store, manifest, temporary, place, marks, until)
             _fill_database(manifest, temporary, place, catalogue)
+        if here == place:
+            built = replace(
+                built, notes=(*built.notes, "this folder was made anew: cd to it again")
+            )
     else:
         with unused(place):
             with _in_place(place) as temporary:

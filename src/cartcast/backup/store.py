@@ -71,7 +71,7 @@ class Store:
         self.vault: Vault | None = None
         if passphrase is not None and (self.encrypted or check):
             self.vault = Vault(passphrase, self._salt)
-            if self.vault.check != check:
+            if self.vault.check(self.encrypted) != check:
                 raise UsageError(
                     f"{folder}: {PASSPHRASE_VARIABLE} is not the one it was made with."
                 )
@@ -207,7 +207,7 @@ class Store:
 
     def write(self, manifest: Manifest) -> None:
         """Write a manifest: from now on there is this backup."""
-        body = json.dumps(manifest.as_dict(), ensure_ascii=False).encode()
+        body = json.dumps(manifest.as_dict()).encode()
         form = "sealed" if self.encrypted else "plain"
         if self.encrypted:
             body = self._vault().seal(manifest.id, body)
@@ -304,7 +304,7 @@ def _tell(path: Path, salt: bytes, vault: Vault | None, *, encrypted: bool) -> N
         "format": FORMAT,
         "encrypted": encrypted,
         "salt": salt.hex(),
-        "check": vault.check if vault else None,
+        "check": vault.check(encrypted) if vault else None,
     }
     with atomic_path(path, secret=True) as temporary:
         temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")

@@ -16,7 +16,7 @@ from cartcast import __version__
 from cartcast.backup.answers import answers
 from cartcast.backup.contents import Item, items, sqlite_copy
 from cartcast.backup.livelog import cut
-from cartcast.backup.manifest import FileEntry, LiveEntry, Manifest
+from cartcast.backup.manifest import FileEntry, LiveEntry, Manifest, is_portable
 from cartcast.backup.store import Store
 from cartcast.config import STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
@@ -139,6 +139,13 @@ class _Taking:
         for item in items(self.project, settings, outside, states):
             self._take(item)
         said = self._answers(registry, catalogue["runs"])
+        for word in (settings.layout, settings.features, settings.rates):
+            if isinstance(word, str) and (self.project / word).is_file():
+                named = (self.project / word).resolve()
+                if not named.is_relative_to(self.project):
+                    self.notes.append(
+                        f"{word} lies outside of the project and is not in the backup"
+                    )
         if settings.sources:
             self.notes.append("sources of the log are not in the backup; they are the shop's own")
         return Manifest(
@@ -167,6 +174,9 @@ class _Taking:
     def _take(self, item: Item) -> None:
         if self.progress:
             self.progress(item.name, None)
+        if not is_portable(item.name):
+            self.notes.append(f"{item.name!r} is not in the backup: no plain name")
+            return
         try:
             if item.kind == "live":
                 self._take_live(item)

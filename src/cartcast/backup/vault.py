@@ -57,7 +57,15 @@ class Vault:
         )
         self._naming = hmac.digest(root, b"cartcast backup names", "sha256")
         self._cipher = _cipher(hmac.digest(root, b"cartcast backup contents", "sha256"))
-        self.check = hmac.digest(root, b"cartcast backup check", "sha256").hex()[:16]
+        self._root = root
+
+    def check(self, encrypted: bool) -> str:
+        """Return what tells the passphrase again, and whether the store is all encrypted.
+
+        Nobody can make later backups lie open by changing the one word in the store.
+        """
+        word = b"cartcast backup check " + (b"all" if encrypted else b"keys")
+        return hmac.digest(self._root, word, "sha256").hex()[:16]
 
     def name(self, data: bytes) -> str:
         """Return the name of a chunk: 64 hexadecimal digits."""

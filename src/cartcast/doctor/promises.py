@@ -69,7 +69,7 @@ def backups(project: Path, settings: Settings, now: datetime | None = None) -> I
 
 def forgettings(project: Path) -> Iterator[Finding]:
     """Tell forgettings that were begun and not finished."""
-    left = sum(not mark.done for mark in Marks.of(project).entries)
+    left = sum(mark.done is None for mark in Marks.of(project).entries)
     if left:
         yield finding(FORGETTING, f"{left} ids are marked, and not gone through.", count=left)
 

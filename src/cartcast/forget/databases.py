@@ -43,7 +43,8 @@ def clean_database(path: Path, person: Person) -> int:
             tables = con.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
             ).fetchall()
-            gone = sum(_clean_table(con, str(name), person) for (name,) in tables)
+            sessions = person.sessions_in(path.parent)
+            gone = sum(_clean_table(con, str(name), person, sessions) for (name,) in tables)
             con.execute("COMMIT")
             if gone:
                 con.execute("VACUUM")
@@ -52,14 +53,15 @@ def clean_database(path: Path, person: Person) -> int:
         raise StorageError(f"{path}: the database refused ({error}); repeat.") from error
 
 
-def _clean_table(con: sqlite3.Connection, table: str, person: Person) -> int:
+def _clean_table(con: sqlite3.Connection, table: str, person: Person, sessions: set[str]) -> int:
     quoted = _quoted(table)
     columns = [str(row[1]) for row in con.execute(f"PRAGMA table_info({quoted})")]
     pattern, gone = mentions(person), 0
     listed = ", ".join(map(_quoted, columns))
     for row in con.execute(f"SELECT rowid, {listed} FROM {quoted}").fetchall():
         cells = dict(zip(columns, row[1:], strict=True))
-        if any(person.holds(cells.get(c)) for c in PEOPLE):
+        own = any(person.holds(cells.get(c)) for c in PEOPLE)
+        if own or cells.get("session_id") in sessions:
             con.execute(f"DELETE FROM {quoted} WHERE rowid = ?", (row[0],))
             gone += 1
             continue

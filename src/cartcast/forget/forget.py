@@ -78,7 +78,7 @@ def person_of(project: Path, visitor: str) -> Person:
         raise UsageError("forget needs the id of a visitor or user.")
     privacy = privacy_from(read_settings(project).privacy)
     names = {visitor} | ({str(privacy.name(visitor))} if privacy else set())
-    return Person(lambda value: value in names, frozenset(names))
+    return Person(lambda value: isinstance(value, str) and value in names, frozenset(names))
 
 
 def forget(
@@ -116,7 +116,7 @@ def forget(
 def finish(project: Path, wait: float = 60.0) -> list[Place]:
     """Go on with a forgetting that was killed, by its marks alone; return what went."""
     marks = Marks.of(project)
-    left = Marks(tuple(m for m in marks.entries if not m.done))
+    left = Marks(tuple(m for m in marks.entries if m.done is None))
     removed = apply(project, Person(left.hold), wait=wait) if left.entries else []
     marks.finished().write(project / STATE_FOLDER)
     return removed

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ class Mark:
         salt: of this list.
         mark: SHA-256 of salt and id, in hex.
         at: when it was asked for, ISO 8601 UTC, microseconds.
-        done: whether everything was gone through.
+        done: when everything had been gone through; None until then.
     """
 
     salt: str
     mark: str
     at: str
-    done: bool = False
+    done: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,39 +86,54 @@ class Marks:
             both.write(folder)
 
     def union(self, other: Marks) -> Marks:
-        """Return both lists; of one mark that is in both, what is done counts."""
-        found = {(m.salt, m.mark): m for m in sorted(self.entries, key=lambda m: m.done)}
-        for mark in other.entries:
-            if (key := (mark.salt, mark.mark)) not in found or mark.done:
+        """Return both lists; of a mark that is in both, the one asked for or done last."""
+        found: dict[tuple[str, str], Mark] = {}
+        for mark in (*self.entries, *other.entries):
+            key = (mark.salt, mark.mark)
+            if key not in found or _rank(mark) > _rank(found[key]):
                 found[key] = mark
         return Marks(tuple(found.values()))
 
-    def adding(self, values: Iterable[str], *, done: bool = False) -> Marks:
-        """Return the list with these ids; those that are in it already get the present time."""
+    def adding(self, values: Iterable[str]) -> Marks:
+        """Return the list with these ids; those that are in it already are asked for again."""
         salt = self.entries[0].salt if self.entries else secrets.token_hex(16)
-        at = datetime.now(UTC).isoformat(timespec="microseconds")
-        added = {_mark(salt, v): Mark(salt, _mark(salt, v), at, done) for v in values}
-        kept = [m for m in self.entries if (m.salt, m.mark) not in {(salt, a) for a in added}]
+        added = {_mark(salt, v): Mark(salt, _mark(salt, v), _now()) for v in values}
+        kept = [m for m in self.entries if m.salt != salt or m.mark not in added]
         return Marks((*kept, *added.values()))
 
     def finished(self, values: Iterable[str] | None = None) -> Marks:
         """Return the list with these ids, or all, marked as gone through."""
+        now = _now()
         if values is None:
-            return Marks(tuple(replace(m, done=True) for m in self.entries))
-        named = {_mark(salt, v) for v in values for salt in {m.salt for m in self.entries}}
-        return Marks(tuple(replace(m, done=m.done or m.mark in named) for m in self.entries))
+            return Marks(tuple(replace(m, done=m.done or now) for m in self.entries))
+        named = {_mark(salt, v) for v in values for salt in self._salts}
+        return Marks(tuple(replace(m, done=now) if m.mark in named else m for m in self.entries))
 
     def after(self, moment: str) -> Marks:
-        """Return those asked for after a moment, or never finished."""
-        return Marks(tuple(m for m in self.entries if m.at > moment or not m.done))
+        """Return those not finished at a moment: a backup of then may hold the person."""
+        return Marks(tuple(m for m in self.entries if m.done is None or m.done > moment))
 
     def hold(self, value: object) -> bool:
         """Return whether an id is in the list."""
         if not isinstance(value, str):
             return False
-        salts = {m.salt for m in self.entries}
-        known = {m.mark for m in self.entries}
-        return any(_mark(salt, value) in known for salt in salts)
+        return any(_mark(salt, value) in self._known for salt in self._salts)
+
+    @cached_property
+    def _salts(self) -> frozenset[str]:
+        return frozenset(m.salt for m in self.entries)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(m.mark for m in self.entries)
+
+
+def _rank(mark: Mark) -> tuple[str, str]:
+    return mark.at, mark.done or ""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _mark(salt: str, value: str) -> str:

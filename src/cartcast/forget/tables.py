@@ -18,7 +18,8 @@ from cartcast.events.engine import connect
 from cartcast.events.schema import METADATA_KEY, metadata_text
 from cartcast.events.sql import literal
 from cartcast.events.summary import summarize
-from cartcast.forget.person import PEOPLE, Person
+from cartcast.forget.columns import people_columns
+from cartcast.forget.person import Person
 
 __all__ = ["TIMES", "drop_rows", "find_others", "find_sessions", "rows_of"]
 
@@ -28,8 +29,8 @@ TIMES = ("event_time", "anchor_time", "start_utc", "session_start")
 
 def find_sessions(path: Path, person: Person) -> None:
     """Note which sessions of a table are the person's."""
-    for rows in _groups(path):
-        people = [c for c in PEOPLE if c in rows.column_names]
+    for rows in _groups(path, _told(path)):
+        people = [c for c in people_columns(path) if c in rows.column_names]
         if "session_id" not in rows.column_names or not people:
             return
         own = rows["session_id"].filter(_own(rows, person, people))
@@ -41,8 +42,8 @@ def find_sessions(path: Path, person: Person) -> None:
 def find_others(path: Path, person: Person) -> None:
     """Note which of the person's session ids other people have, too."""
     known: set[str] = set().union(*person.sessions.values())
-    for rows in _groups(path):
-        people = [c for c in PEOPLE if c in rows.column_names]
+    for rows in _groups(path, _told(path)):
+        people = [c for c in people_columns(path) if c in rows.column_names]
         if "session_id" not in rows.column_names or not people or not known:
             return
         # A row without any id says nothing of whose it is.
@@ -57,7 +58,7 @@ def find_others(path: Path, person: Person) -> None:
 def rows_of(path: Path, person: Person) -> Iterator[dict[str, Any]]:
     """Yield the person's rows of a table, nulls left out."""
     for rows in _groups(path):
-        for row in rows.filter(_mask(rows, path.parent, person)).to_pylist():
+        for row in rows.filter(_mask(rows, path, person)).to_pylist():
             yield {k: v for k, v in row.items() if v is not None}
 
 
@@ -70,8 +71,8 @@ def drop_rows(path: Path, person: Person | None, before: datetime | None = None)
         StorageError: the disk is full; the file stays as it was.
     """
     gone = 0
-    for rows in _groups(path):
-        mask = _mask(rows, path.parent, person) if person else _old(rows, before)
+    for rows in _groups(path, _told(path)):
+        mask = _mask(rows, path, person) if person else _old(rows, before)
         gone += pc.sum(mask).as_py() or 0
     if not gone:
         return 0
@@ -79,7 +80,7 @@ def drop_rows(path: Path, person: Person | None, before: datetime | None = None)
     with atomic_path(path) as temporary:
         with pq.ParquetWriter(temporary, schema, compression="snappy") as writer:
             for rows in _groups(path):
-                mask = _mask(rows, path.parent, person) if person else _old(rows, before)
+                mask = _mask(rows, path, person) if person else _old(rows, before)
                 writer.write_table(rows.filter(pc.invert(mask)))
         told = json.loads((schema.metadata or {}).get(METADATA_KEY.encode(), "{}"))
         if "summary" in told:
@@ -100,21 +101,25 @@ def _sum_again(path: Path, schema: pa.Schema, told: dict[str, Any]) -> None:
             out.write_table(group.replace_schema_metadata(metadata))
 
 
-def _groups(path: Path) -> Iterator[pa.Table]:
+def _told(path: Path) -> list[str]:
+    """Return the columns that tell whose a row is, and how old."""
+    return [*people_columns(path), "session_id", *TIMES]
+
+
+def _groups(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
+            held = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
             for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
+                yield file.read_row_group(number, columns=held)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: no readable Parquet file ({error}).") from error
 
 
-def _mask(rows: pa.Table, folder: Path, person: Person | None) -> Any:
-    if person is None:
-        return _none(rows)
-    mask = _own(rows, person, [c for c in PEOPLE if c in rows.column_names])
+def _mask(rows: pa.Table, path: Path, person: Person) -> Any:
+    mask = _own(rows, person, [c for c in people_columns(path) if c in rows.column_names])
     if "session_id" in rows.column_names:
-        known = sorted(person.sessions_in(folder))
+        known = sorted(person.sessions_in(path.parent))
         mask = pc.or_(mask, _is_in(rows["session_id"].cast(pa.string()), known))
     return mask
 
@@ -146,4 +151,4 @@ def _is_in(values: Any, wanted: list[str]) -> Any:
 
 
 def _none(rows: pa.Table) -> Any:
-    return pa.array([False] * len(rows))
+    return pa.array([False] * rows.num_rows)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from cartcast.atomic import atomic_path
-from cartcast.errors import CartcastError
-from cartcast.forget.person import PEOPLE, Person
+from cartcast.forget.columns import people_columns
+from cartcast.forget.person import Person
 
 __all__ = ["drop_records", "is_text"]
 
@@ -39,7 +39,7 @@ def drop_records(
     Raises:
         StorageError: the disk is full; the file stays as it was.
     """
-    columns = _people(path)
+    columns = people_columns(path)
     found = [told for own, told in _judged(path, columns, person) if own]
     if not found or not drop:
         return len(found), found[:100]
@@ -48,19 +48,6 @@ def drop_records(
             if not own:
                 out.write(data)
     return len(found), found[:100]
-
-
-def _people(path: Path) -> set[str]:
-    """Return the columns that name people: of the layout, and those that are ours."""
-    from cartcast.events import propose
-
-    found = set(PEOPLE)
-    with suppress(CartcastError):
-        for name, told in propose(str(path)).columns.items():
-            if name in PEOPLE:
-                words = told if isinstance(told, list | tuple) else [told]
-                found |= {str(word) for word in words}
-    return found
 
 
 def _open(path: Path, mode: str, at: Path | None = None) -> IO[bytes]:
@@ -83,7 +70,9 @@ def _records(path: Path) -> Iterator[bytes]:
             yield held
 
 
-def _judged(path: Path, columns: set[str], person: Person) -> Iterator[tuple[bool, dict[str, Any]]]:
+def _judged(
+    path: Path, columns: tuple[str, ...], person: Person
+) -> Iterator[tuple[bool, dict[str, Any]]]:
     """Yield, for each record, whether it is the person's, and what it says."""
     header: list[str] | None = None
     dialect = ","
