@@ -215,6 +215,7 @@ def test_an_older_backup_is_restored_without_the_person(project: Path, tmp_path:
     forget(project, WHO, stores=[tmp_path / "b"])
     done = restore(Store(tmp_path / "b"), tmp_path / "new")
     assert done.forgotten > 0
+    assert done.live[0].records == 58  # of 60
     for path in (tmp_path / "new").rglob("*"):
         if path.is_file() and path.name != "keys.json":
             # The audit log is free text, which hashes cannot search.

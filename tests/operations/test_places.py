@@ -89,4 +89,6 @@ def test_another_account(project: Path, tmp_path: Path) -> None:
         before.pop(".cartcast/keys.json")
         assert content(restored) == before
         files = [p for p in (restored / ".cartcast").rglob("*") if p.is_file()]
-        assert {(p.stat().st_uid, oct(p.stat().st_mode & 0o777)) for p in files} == {(65534, "0o600")}
+        assert {(p.stat().st_uid, oct(p.stat().st_mode & 0o777)) for p in files} == {
+            (65534, "0o600")
+        }

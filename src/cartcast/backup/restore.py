@@ -17,6 +17,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from cartcast.atomic import atomic_folder, opener, write_text
+from cartcast.backup.contents import KEYS
 from cartcast.backup.exchange import exchange
 from cartcast.backup.livelog import cut_at
 from cartcast.backup.manifest import FileEntry, LiveEntry, Manifest
@@ -32,6 +33,7 @@ Catalogue = Literal["auto", "leave", "replace"]
 """What happens to a catalogue in PostgreSQL: filled when it is empty, left alone, replaced."""
 CATALOGUE_WAYS: tuple[Catalogue, ...] = ("auto", "leave", "replace")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_EVER = 2**63 - 1
 ASIDE = f"{STATE_FOLDER}-before-"
 """Begins the name of the state that a restore has taken the place of."""
 
@@ -118,7 +120,7 @@ def restore(
             with _in_place(place) as temporary:
                 built = build(store, manifest, temporary, place, marks, until)
                 _fill_database(manifest, temporary, place, catalogue)
-                notes = _settings(temporary, place)
+                notes = [*_settings(temporary, place), *_keys(temporary, place)]
             aside = _put(temporary, place)
             built = replace(built, notes=(*built.notes, *notes))
     return replace(built, place=place, aside=aside)
@@ -157,6 +159,7 @@ def build(
     if since.entries:
         # What a server of this folder would do is done here: nobody else has it yet.
         gone = sum(p.count for p in apply(folder, Person(since.hold)))
+        live = tuple(cut_at(folder / entry.name, entry, _EVER) for entry in live)
     if marks is not None and marks.entries:
         marks.union(Marks.of(folder)).finished().write(folder / STATE_FOLDER)
     return Restored(manifest, place, live, gone, None, tuple(notes))
@@ -215,7 +218,7 @@ def moved(manifest: Manifest, place: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _write(store: Store, entry: FileEntry, path: Path) -> None:
-    with open(path, "wb", opener=opener(path, secret=path.name == "keys.json")) as stream:
+    with open(path, "wb", opener=opener(path, secret=path.name == KEYS)) as stream:
         store.read_into(entry, stream)
         stream.flush()
         os.fsync(stream.fileno())
@@ -331,6 +334,16 @@ def _settings(folder: Path, place: Path) -> list[str]:
                 f"{STATE_FOLDER}/restored-settings/{inner}"
             )
     return notes
+
+
+def _keys(folder: Path, place: Path) -> list[str]:
+    """Keep the keys that are there when the backup has none: without any, a service is open."""
+    new, old = folder / STATE_FOLDER / KEYS, place / STATE_FOLDER / KEYS
+    if new.exists() or not old.is_file():
+        return []
+    with open(new, "wb", opener=opener(new, secret=True)) as stream:
+        stream.write(old.read_bytes())
+    return [f"{STATE_FOLDER}/{KEYS} was kept as it is"]
 
 
 def _put(folder: Path, place: Path) -> Path | None:
