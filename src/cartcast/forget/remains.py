@@ -43,8 +43,8 @@ def _in_file(path: Path, pattern: re.Pattern[bytes]) -> int:
     lower = path.name.lower()
     with suppress(gzip.BadGzipFile, EOFError, zipfile.BadZipFile):
         if lower.endswith(".gz"):
-            with gzip.open(path) as stream:
-                return _in_stream(stream, pattern)
+            with gzip.open(path) as unpacked:
+                return _in_stream(unpacked, pattern)
         if lower.endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
                 return sum(_in_member(archive, i, pattern) for i in archive.infolist())
@@ -57,7 +57,7 @@ def _in_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, pattern: re.Patt
         return _in_stream(stream, pattern)
 
 
-def _in_stream(stream: IO[bytes], pattern: re.Pattern[bytes]) -> int:
+def _in_stream(stream: IO[bytes] | gzip.GzipFile, pattern: re.Pattern[bytes]) -> int:
     count, held = 0, b""
     for block in iter(lambda: stream.read(BLOCK), b""):
         held += block
