@@ -31,6 +31,7 @@ FAMILIES = {
     "SG": "Segments",
     "XP": "Experiments",
     "MO": "Monitoring",
+    "OP": "Operations: what `cartcast doctor` finds",
 }
 
 

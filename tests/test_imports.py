@@ -31,6 +31,9 @@ LAYERS: list[set[str]] = [
     {"train"},
     {"score"},
     {"live", "monitoring", "experiments", "insights"},
+    {"forget"},
+    {"backup"},
+    {"doctor"},
     {"demo"},
     {"cli", "api", "app"},
 ]

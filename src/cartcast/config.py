@@ -27,6 +27,7 @@ __all__ = [
 PROJECT_FILE = "cartcast.yaml"
 STATE_FOLDER = ".cartcast"
 ACCESS = ("private", "shared_group")
+BACKUP = ("to", "every", "keep")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -64,6 +65,8 @@ class Settings:
         upload_megabytes: largest upload that the app accepts.
         monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
             docs/monitoring.md.
+        backup: `to` (folder), `every` (a duration, which `cartcast doctor` holds you to), `keep`
+            (a number or a duration).
     """
 
     sources: tuple[str, ...] = ()
@@ -91,6 +94,7 @@ class Settings:
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
     monitoring: Mapping[str, Any] = field(default_factory=dict)
+    backup: Mapping[str, Any] = field(default_factory=dict)
 
 
 DEFAULTS = Settings()
@@ -186,6 +190,11 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             f"{where}: max_reject_share must fulfil 0 <= share <= 1, got "
             f"{settings.max_reject_share}."
         )
+    for name in settings.backup:
+        if name not in BACKUP:
+            raise UsageError(f"{where}: backup: unknown {name!r}.{did_you_mean(str(name), BACKUP)}")
+    if "every" in settings.backup:
+        parse_duration(settings.backup["every"])
     if any(int(a) != a or a < 1 for a in settings.anchors):
         raise UsageError(f"{where}: anchors must be whole clicks >= 1, got {settings.anchors}.")
     if len(settings.split) != 3 or abs(sum(settings.split) - 1) > 1e-9 or min(settings.split) <= 0:

@@ -11,7 +11,7 @@ import contextlib
 import getpass
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +39,12 @@ _TABLES = (
     "alias TEXT NOT NULL, run_id TEXT NOT NULL, at TEXT NOT NULL, who TEXT NOT NULL, "
     "reason TEXT NOT NULL)",
 )
+
+_COLUMNS = {
+    "runs": ("run_id", "path", "created", "target", "target_kind", "champion", "metrics",
+             "manifest"),
+    "promotions": ("number", "target", "alias", "run_id", "at", "who", "reason"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -271,6 +277,39 @@ class Registry:
                 f"{current.target}/{alias}: no earlier run held this alias; nothing to roll back."
             )
         return self.promote(earlier[0], alias, f"rolled back from {current.run_id}", who)
+
+    def copy(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every row of every table by column, as they are at one moment."""
+        with self._open() as sql:
+            return {
+                table: [
+                    dict(zip(columns, row, strict=True))
+                    for row in sql(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1")
+                ]
+                for table, columns in _COLUMNS.items()
+            }
+
+    def replace(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Make the catalogue what `copy` returned, all of it or nothing.
+
+        Raises:
+            NotTrustedError: a table or column is not of this version.
+            StorageError: the database refuses.
+        """
+        for table, columns in _COLUMNS.items():
+            if any(not set(row) <= set(columns) for row in rows.get(table, ())):
+                raise NotTrustedError(
+                    f"the catalogue's {table} are of another version of Cartcast."
+                )
+        with self._open() as sql:
+            for table, columns in _COLUMNS.items():
+                sql(f"DELETE FROM {table}")
+                for row in rows.get(table, ()):
+                    held, marks = [c for c in columns if c in row], ", ".join("?" for _ in row)
+                    sql(
+                        f"INSERT INTO {table} ({', '.join(held)}) VALUES ({marks})",
+                        tuple(row[c] for c in held),
+                    )
 
     def verify(self, entry: Entry) -> None:
         """Check that a run's model files are those that were recorded.

@@ -23,8 +23,11 @@ def commands() -> dict[str, list[str]]:
     """The program's arguments in every file."""
     found: dict[str, list[str]] = {}
     for unit in UNITS:
-        (line,) = re.findall(r"^ExecStart=\S+/cartcast (.+)$", unit.read_text(), re.MULTILINE)
-        found[unit.name] = shlex.split(line)
+        lines = re.findall(r"^ExecStart=\S+/cartcast (.+)$", unit.read_text(), re.MULTILINE)
+        assert lines, unit.name
+        found |= {
+            f"{unit.name} {n}".removesuffix(" 0"): shlex.split(x) for n, x in enumerate(lines)
+        }
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for name in ("serve", "app"):
         found[f"compose {name}"] = services[name]["command"]

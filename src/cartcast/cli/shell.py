@@ -17,6 +17,8 @@ import typer
 from cartcast.errors import CartcastError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cartcast.config import Settings
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "plain",
     "print_json",
     "progress",
+    "project_here",
     "project_rates",
     "run",
     "shop_zone",
@@ -172,6 +175,25 @@ def project_rates(given: str | None) -> Any:
     from cartcast.events.rates import rates_from
 
     return rates_from(given or _settings().rates or None)
+
+
+def project_here(given: Path | None = None) -> tuple[Path, Settings]:
+    """Return the project folder, the one given or here or above, and its settings.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: `cartcast.yaml` is wrong.
+    """
+    from cartcast.config import PROJECT_FILE, find_project, read_settings
+    from cartcast.errors import NotFoundError
+
+    folder = given or find_project()
+    if folder is None:
+        raise NotFoundError(
+            f"no {PROJECT_FILE} here or above; make a project with `cartcast init`, or name one "
+            "with --project."
+        )
+    return folder.absolute(), read_settings(folder)
 
 
 def _settings() -> Settings:

@@ -21,7 +21,7 @@ from typing import Final, Literal, NamedTuple
 
 from cartcast.live.problems import Problem
 
-__all__ = ["Damage", "Durability", "Log", "read_segment", "segments"]
+__all__ = ["Damage", "Durability", "Log", "read_records", "read_segment", "record", "segments"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,11 @@ def read_segment(path: Path, last: bool) -> Iterator[tuple[int, bytes] | Damage]
     After damage, reading goes on at the next mark with a whole record behind it. Segments of
     before the marks are read, too, up to the first damage.
     """
-    content = path.read_bytes()
+    return read_records(path, path.read_bytes(), last)
+
+
+def read_records(path: Path, content: bytes, last: bool) -> Iterator[tuple[int, bytes] | Damage]:
+    """Yield what `read_segment` does of bytes that were read from `path`."""
     place, size = 0, len(content)
     while place < size:
         found = _record_at(content, place)

@@ -11,16 +11,17 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cartcast.atomic import atomic_path
 from cartcast.errors import NotTrustedError, StorageError
 from cartcast.live.rest import unpack_visitor
 from cartcast.live.session import Session, Visitor, decode, dump_session, encode
 from cartcast.live.sessions import Sessions
 
-__all__ = ["Snapshot", "newest_snapshot", "read_snapshot"]
+__all__ = ["Snapshot", "newest_snapshot", "read_snapshot", "write_snapshot"]
 
 _NAME = re.compile(r"snapshot-(\d{10})\.bin")
 _HEAD = struct.Struct("<II")
@@ -62,6 +63,26 @@ def read_snapshot(path: Path, fingerprint: str) -> Iterator[Any]:
             f"{path}: damaged at byte {place}; restore the file from a backup, or start with an "
             "empty --state-dir."
         )
+
+
+def write_snapshot(path: Path, fingerprint: str, rows: Iterable[Any]) -> None:
+    """Write the records that `read_snapshot` yields, whole or not at all.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    counts = {"s": 0, "v": 0}
+    with atomic_path(path, secret=True) as temporary, temporary.open("wb") as stream:
+        stream.write(_framed({"format": FORMAT, "fingerprint": fingerprint}))
+        for row in rows:
+            counts[row[0]] += 1
+            stream.write(_framed(row))
+        stream.write(_framed(["end", *counts.values()]))
+
+
+def _framed(row: Any) -> bytes:
+    data = encode(row)
+    return _HEAD.pack(len(data), zlib.crc32(data)) + data
 
 
 def _check_head(path: Path, head: Any, fingerprint: str) -> None:
@@ -152,8 +173,7 @@ class Snapshot:
             self._add(["v", who, subject.dump()])
 
     def _add(self, row: Any) -> None:
-        data = encode(row)
-        self._rows.append(_HEAD.pack(len(data), zlib.crc32(data)) + data)
+        self._rows.append(_framed(row))
 
     async def _drain(self, handle: int) -> None:
         data = b"".join(self._rows)

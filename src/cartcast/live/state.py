@@ -16,6 +16,7 @@ from cartcast.errors import NotTrustedError, StorageError
 from cartcast.findings import Finding
 from cartcast.live.clocks import age_micros
 from cartcast.live.event import Event
+from cartcast.live.forgetting import forget, read_request, remove_request
 from cartcast.live.log import Damage, Durability, Log, read_segment, segments
 from cartcast.live.problems import Problem
 from cartcast.live.quarantine import set_aside
@@ -258,6 +259,7 @@ class MemoryStore:
                 limit = max(SNAPSHOT_BYTES, self._snapshot_bytes)
                 if self._log.bytes_written > limit and self._log.failure is None:
                     await self._take_snapshot()
+                await self._forget_asked(self._log)
             await self.make_room()
             await asyncio.sleep(1.0)
 
@@ -291,6 +293,17 @@ class MemoryStore:
                 if visitor.epoch != sessions.epoch and sessions.before_change is not None:
                     sessions.before_change(visitor)
                 sessions.visitors[who] = pack_visitor(visitor)
+
+    async def _forget_asked(self, log: Log) -> None:
+        """Forget those whom `cartcast forget` names, in memory and, by a snapshot, on disk."""
+        keys = None if self.folder is None else read_request(self.folder)
+        if self.folder is None or keys is None or log.failure is not None:
+            return
+        forget(self.sessions, keys)
+        number = log.number + 1
+        await self._take_snapshot()
+        if (self.folder / f"snapshot-{number:010d}.bin").is_file():
+            remove_request(self.folder)
 
     async def _take_snapshot(self, final: bool = False) -> None:
         assert self._log is not None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cartcast.cli import shell
+
+if TYPE_CHECKING:
+    from cartcast.registry import Registry
 
 ProjectOption = Annotated[Path | None, typer.Option(help="Project folder; default: here or above.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -79,15 +82,8 @@ def add(app: typer.Typer) -> None:
             typer.echo(f"{entry.run_id}: as recorded")
 
 
-def _registry(project: Path | None):  # type: ignore[no-untyped-def] # Registry is imported late
-    from cartcast.config import PROJECT_FILE, find_project, read_settings
-    from cartcast.errors import NotFoundError
+def _registry(project: Path | None) -> Registry:
     from cartcast.registry import Registry
 
-    folder = project or find_project()
-    if folder is None:
-        raise NotFoundError(
-            f"no {PROJECT_FILE} here or above; make a project with `cartcast init`, or name one "
-            "with --project."
-        )
-    return Registry(folder, read_settings(folder).catalogue)
+    folder, settings = shell.project_here(project)
+    return Registry(folder, settings.catalogue)
