@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +71,27 @@ def program(*names: str) -> str:
         if found := shutil.which(name):
             return found
     pytest.skip(f"needs the program {names[0]}, which is not installed here")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A Spark session of two cores, one for all tests of a process."""
+    program("java")
+    pytest.importorskip("pyspark", reason="needs the extra spark")
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    made = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.driver.memory", "1g")
+        .getOrCreate()
+    )
+    made.sparkContext.setLogLevel("ERROR")
+    yield made
+    made.stop()
 
 
 def _skips(reporter: pytest.TerminalReporter) -> list[str]:

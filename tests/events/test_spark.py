@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +14,8 @@ from cartcast.datasets.disguises import product, write_case
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.events import RejectedError, load, open_log
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def spark() -> Iterator[Any]:
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        pytest.skip("needs Java, which is not installed here")
-    pytest.importorskip("pyspark", reason="needs the extra spark")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    made = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.driver.memory", "1g")
-        .getOrCreate()
-    )
-    made.sparkContext.setLogLevel("ERROR")
-    yield made
-    made.stop()
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore"),
+              pytest.mark.usefixtures("spark")]  # fmt: skip
 
 
 def same(*files: Path, **how: Any) -> Any:

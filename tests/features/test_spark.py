@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -21,26 +19,13 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("i
 KEYS = [("session_id", "ascending"), ("event_order", "ascending")]
 
 
-@pytest.fixture(scope="module")
-def spark():
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        pytest.skip("needs Java, which is not installed here")
-    pytest.importorskip("pyspark", reason="needs the extra spark")
-    from pyspark.sql import SparkSession
-
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    made = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "4")
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "300")
-        .config("spark.driver.memory", "1g")
-        .getOrCreate()
-    )
-    made.sparkContext.setLogLevel("ERROR")
-    yield made
-    made.stop()
+@pytest.fixture(scope="module", autouse=True)
+def small_batches(spark):
+    """Several batches of rows a task, as a large log has."""
+    before = spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "300")
+    yield
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", before)
 
 
 @pytest.fixture(scope="module")
