@@ -118,11 +118,10 @@ def test_regressors_and_wrapped_models(data):
     X, y = data
     found = tune(["ridge"], "regressor", X, y * 20.0, trials=3)
     assert found.models["ridge"].loss > 0
-    from cartcast.models.resample import resampled
 
     found = tune(
         ["logistic_regression"], "classifier", X, y, trials=2,
-        wrap=lambda m: resampled(m, "class_weight"),
+        resample="class_weight",
     )  # fmt: skip
     assert found.models["logistic_regression"].trials == 2
 
