@@ -53,7 +53,7 @@ def test_a_stored_run_scores_a_log_as_training_did(run: Run, shop: Path) -> None
     scored, _ = predict(shop, run.dir)
     assert scored["probability"].between(0, 1).all()
     assert (scored["revenue_if_purchase_low"] <= scored["revenue_if_purchase_high"]).all()
-    said = pd.read_parquet(run.dir / "predictions.parquet")
+    said = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")
     both = said.merge(scored, on=["session_id", "click"])
     assert len(both) > 100
     np.testing.assert_allclose(both["p__sequence"], both["probability"], atol=1e-9)

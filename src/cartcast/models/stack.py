@@ -156,7 +156,8 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
         made = cls(tuple((name, clone(model)) for name, model in fitted))
         made.models_ = [model for _, model in fitted]
         made._weighted(shares, offset)
-        made.feature_names_in_ = getattr(made.models_[0], "feature_names_in_", None)
+        first = made.models_[0]
+        made.feature_names_in_ = getattr(first, "estimator_", first).feature_names_in_
         return made
 
     def _weighted(self, shares: Floats, offset: float) -> None:

@@ -128,8 +128,8 @@ def _told(
         pairs = [(h, s[-1 - age], s[-1]) for _, h, s in weeks if len(s) > age]
         weight = np.concatenate([h.weight for h, _, _ in pairs])
         groups = np.concatenate([h.groups for h, _, _ in pairs])
-        stale, fresh = (np.concatenate([p[k] for p in pairs]) for k in (1, 2))
-        by_age.append({"age": age, **_named(paired_gap(stale, fresh, weight, groups))})
+        older, newest = (np.concatenate([p[k] for p in pairs]) for k in (1, 2))
+        by_age.append({"age": age, **_named(paired_gap(older, newest, weight, groups))})
     aged = next((a for a in by_age if a["low"] > 0), None)
     unit = "weeks" if round(days, 6) == 7 else f"periods of {days:.2g} days"
     if aged is None:

@@ -47,8 +47,8 @@ class Part:
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
         """Features: float64 columns (NaN: null) and string columns (None: null)."""
         table = self.rows.table
-        columns = [table.columns.get_loc(n) for n in self.rows.features]
-        return table.iloc[self.index, columns].reset_index(drop=True)
+        columns = {name: table[name].take(self.index) for name in self.rows.features}
+        return pd.DataFrame(columns, copy=False).reset_index(drop=True)
 
     @cached_property
     def keys(self) -> pd.DataFrame:
