@@ -75,10 +75,9 @@ def cartcast(folder: Path, budget: float, threads: int, models: str = "default")
     from cartcast.score import predict
     from cartcast.train import train
 
-    # Fitting, measuring and writing come on top of tuning, so it gets two thirds.
     run = train(
-        rows=folder / "train.csv", target=TARGET, budget=budget * 2 / 3, threads=threads,
-        models=(models,), split=(0.8, 0.15, 0.05), run_dir=folder / f"run-{models}",
+        rows=folder / "train.csv", target=TARGET, budget=budget, threads=threads,
+        models=(models,), split=(0.5, 0.45, 0.05), run_dir=folder / f"run-{models}",
     )  # fmt: skip
     print(f"  champion {run.champion}; {[f.code for f in run.findings]}", flush=True)
     said, _ = predict(folder / "test.csv", run.dir)

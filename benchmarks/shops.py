@@ -114,13 +114,12 @@ def forms(
 
 def gaps(sessions: int, seed: int, model: str, features: str, which: list[str]) -> None:
     from cartcast.features import load_set
-    from cartcast.models.calibrate import calibrate
-    from cartcast.models.classifiers import CLASSIFIERS
+    from cartcast.models.fitting import Recipe
     from cartcast.rows import from_log
     from cartcast.splits import split_by_time
     from cartcast.targets import Purchase
-    from cartcast.train.fit import fit_part
-    from cartcast.train.parts import cut
+    from cartcast.train.fit import Plan, fit_one, says
+    from cartcast.train.task import parts_of
 
     for shop_name, shop in SHOPS.items():
         made = simulate(sessions, seed=seed, truth=True, late=0, twice=0, shop=shop)
@@ -128,18 +127,17 @@ def gaps(sessions: int, seed: int, model: str, features: str, which: list[str]) 
             for form, log, truth in forms(made, Path(folder), seed, which):
                 begin = time.process_time()
                 rows = from_log(log, Purchase(), load_set(features), (1, 2, 3, 5, 8, 10, 13, 21))
-                parts = cut(rows, split_by_time(rows.table, (0.6, 0.2, 0.2), by_clock=True))
-                train, validation, test = parts["train"], parts["validation"], parts["test"]
-                fitted = CLASSIFIERS[model].make(42, len(train), rows.categorical, 2)
-                fit_part(fitted, train, ordered=True)
-                fitted = calibrate(fitted, validation.X, validation.label, validation.weight)
-                said = fitted.predict_proba(test.X)[:, 1]
+                split = split_by_time(rows.table, (0.4, 0.4, 0.2), by_clock=True)
+                train, test = parts_of(rows, split)
+                plan = Plan("classifier", Recipe(rows.categorical, threads=2), ordered=True)
+                fitted = fit_one(model, train, plan)
+                said = says(fitted.model, fitted.declaration, test)
                 keys = ["session_id", "event_order"]
-                best = test.table.merge(truth[[*keys, "p_purchase"]], on=keys, how="left")
+                best = test.keys.merge(truth[[*keys, "p_purchase"]], on=keys, how="left")
                 best = best["p_purchase"].to_numpy()
                 shown = []
                 for click in CLICKS:
-                    at = (test.table["click"] == click).to_numpy()
+                    at = (test.keys["click"] == click).to_numpy()
                     y = test.label[at]
                     floor = log_loss(y, best[at])
                     ceiling = log_loss(y, np.full(at.sum(), y.mean()))

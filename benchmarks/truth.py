@@ -24,13 +24,12 @@ import pandas as pd
 from cartcast import events
 from cartcast.datasets import simulate
 from cartcast.features import load_set
-from cartcast.models.calibrate import calibrate
-from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.fitting import Recipe
 from cartcast.rows import Rows, from_log
 from cartcast.splits import split_by_time
 from cartcast.targets import Purchase
-from cartcast.train.fit import fit_part
-from cartcast.train.parts import Part, cut
+from cartcast.train.fit import Plan, fit_one, says
+from cartcast.train.task import Part, parts_of
 
 CLICKS = (1, 3, 5, 10)
 ANCHORS = (1, 2, 3, 5, 8, 10, 13, 21)
@@ -43,7 +42,7 @@ def log_loss(y: np.ndarray, p: np.ndarray, w: np.ndarray) -> float:
 
 def gap(part: Part, truth: np.ndarray, p: np.ndarray, click: int | None) -> float:
     """Where the model lies between the truth (0) and the prevalence (1), at one click."""
-    at = np.ones(len(part), bool) if click is None else (part.table["click"] == click).to_numpy()
+    at = np.ones(len(part), bool) if click is None else (part.keys["click"] == click).to_numpy()
     y, w = part.label[at], part.weight[at]
     floor = log_loss(y, truth[at], w)
     ceiling = log_loss(y, np.full(at.sum(), np.average(y, weights=w)), w)
@@ -60,17 +59,15 @@ def compare(sessions: int, seed: int, names: list[str], shared: bool) -> list[di
     if shared:
         weight = 1.0 / rows.table.groupby("session_id")["click"].transform("size")
         rows = Rows(rows.table.assign(weight=weight), rows.features, rows.categorical)
-    parts = cut(rows, split_by_time(rows.table, (0.6, 0.2, 0.2), by_clock=True))
-    train, validation, test = parts["train"], parts["validation"], parts["test"]
+    train, test = parts_of(rows, split_by_time(rows.table, (0.4, 0.4, 0.2), by_clock=True))
+    plan = Plan("classifier", Recipe(rows.categorical, threads=2), ordered=True)
     keys = ["session_id", "event_order"]
-    truth = test.table.merge(known[[*keys, "p_purchase"]], on=keys, how="left")["p_purchase"]
+    truth = test.keys.merge(known[[*keys, "p_purchase"]], on=keys, how="left")["p_purchase"]
     found = []
     for name in names:
         begin = time.perf_counter()
-        model = CLASSIFIERS[name].make(42, len(train), rows.categorical, 2)
-        fit_part(model, train, ordered=True)
-        model = calibrate(model, validation.X, validation.label, validation.weight)
-        said = model.predict_proba(test.X)[:, 1]
+        fitted = fit_one(name, train, plan)
+        said = says(fitted.model, fitted.declaration, test)
         seconds = time.perf_counter() - begin
         show(sessions, seed, name, test, truth.to_numpy(), said, shared, seconds)
         found += [

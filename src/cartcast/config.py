@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -52,8 +53,10 @@ class Settings:
         features: name of a built-in feature set, or path of a YAML declaration.
         anchors: clicks after which a training row is written.
         models: names of models to train; `default` is a short good list.
-        budget: seconds for training and tuning, or None for no tuning.
-        split: shares of the period for (train, validation, test).
+        budget: seconds for a whole training (infinite: `none`), what is left of them for tuning;
+            None for ten minutes and no tuning.
+        split: shares of the sessions that models learn from, that folds judge one after the
+            other before they are learnt from, too, and that the figures are of.
         seed: seed of everything random.
         costs: money per contact and value per purchase, for thresholds by profit.
         currency: ISO 4217 code used when the source has none.
@@ -83,7 +86,7 @@ class Settings:
     anchors: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
     models: tuple[str, ...] = ("default",)
     budget: float | None = None
-    split: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    split: tuple[float, float, float] = (0.4, 0.4, 0.2)
     seed: int = 42
     costs: Mapping[str, float] = field(default_factory=dict)
     currency: str | None = None
@@ -171,8 +174,10 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
         if name not in known:
             raise UsageError(f"{where}: unknown setting {name!r}.{did_you_mean(str(name), known)}")
     values: dict[str, Any] = {k: v for k, v in data.items() if v is not None}
+    if values.get("budget") == "none":
+        values["budget"] = math.inf
     for name in ("session_gap", "budget"):
-        if name in values:
+        if name in values and values[name] != math.inf:
             values[name] = parse_duration(values[name])
     for name in ("sources", "session_breaks", "anchors", "models", "split", "warehouses"):
         if name in values:

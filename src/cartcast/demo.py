@@ -32,7 +32,7 @@ target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, prox
 features: default         # or usual, or the path of a YAML declaration
 anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written
 models: {models}         # or names, or all
-split: [0.6, 0.2, 0.2]    # shares of the sessions, in time order: train, validation, test
+split: [0.4, 0.4, 0.2]    # shares of the sessions, in time order: train, judged by folds, test
 seed: 42
 """
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cartcast import findings as f
 from cartcast.anchors import drawn, labelled, require_outcome, settled
@@ -90,35 +92,38 @@ def from_log(
 ) -> Rows:
     """Return one row for each anchor of the log: its features as known then, and its label.
 
-    Moments, labels and features are made part by part, where the log's parts are asked. Of a log in
-    several parts with more than `most_rows` moments, whole visitors are drawn before any is made;
-    of a log in one part, whole sessions once the rows are known.
+    Moments, labels and features are made part by part, where the log's parts are asked. Of a log
+    with more than `most_rows` moments, whole visitors are drawn before a row is made: every event
+    is read and folded, and memory follows the rows that are kept.
 
     Raises:
         DataError: the log has no outcome of this kind, or no row is left.
     """
     require_outcome(log, target)
-    share, moments = 1.0, 0
-    if len(log.parts) > 1:
-        moments = sum(log.map_parts(partial(_moments, clicks=clicks)))
-        share = min(1.0, most_rows / max(moments, 1))
+    moments = sum(log.map_parts(partial(_moments, clicks=clicks)))
+    share = min(1.0, most_rows / max(moments, 1))
     draw = drawn(share, seed) if share < 1 else None
     made = log.map_parts(
         partial(_part_rows, target=target, features=features, clicks=clicks, draw=draw)
     )
     anchors = settled([a for a, _ in made], log, target, session_gap)
-    replayed = pd.concat([r for _, r in made if len(r)], ignore_index=True)
-    replayed = _plain(replayed, list(features.names))
-    table = anchors.table.merge(
-        replayed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
-    )
-    table = table.sort_values(["position", "event_order"], ignore_index=True)
-    notes: tuple[Finding, ...]
-    if draw is not None:
-        notes = (_sampled(len(table), moments, "moments", share, "visitors"),)
-    else:
-        table, notes = _sample(table, most_rows, seed)
+    replayed = pa.concat_tables([r for _, r in made])
+    del made
+    keys = anchors.table[["session_id", "event_order"]]
+    placed = replayed.select(["session_id", "event_order"]).to_pandas()
+    placed["place"] = np.arange(len(placed))
+    place = keys.merge(
+        placed, on=["session_id", "event_order"], how="left", validate="one_to_one", sort=False
+    )["place"]
+    del placed
     names = tuple(features.names)
+    columns = {name: anchors.table[name] for name in anchors.table.columns}
+    at = pa.array(place, from_pandas=True, type=pa.int64())
+    for name in names:
+        column = replayed.column(name).take(at).to_pandas().rename(name)
+        columns |= _plain(column.to_frame(), [name])
+    table = pd.DataFrame(columns)
+    notes = (_sampled(len(table), moments, "moments", share, "visitors"),) if draw else ()
     return Rows(table, names, _strings(table, names), anchors.dropped, (*anchors.findings, *notes))
 
 
@@ -134,13 +139,17 @@ def _moments(part: Log, clicks: Sequence[int]) -> int:
 def _part_rows(
     part: Log, target: Target | Proxy, features: FeatureSet, clicks: Sequence[int],
     draw: str | None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Return the anchors of a part, and the features at these clicks."""
+) -> tuple[pd.DataFrame, pa.Table]:  # fmt: skip
+    """Return the anchors of a part, and the features at these clicks of the same sessions."""
     found = labelled(part, target, clicks, draw)
-    replayed = features.replay(part, at=list(clicks)).to_pandas().drop(columns=["click"])
-    if draw is not None:
-        replayed = replayed[replayed["session_id"].isin(set(found["session_id"]))]
-    return found, replayed
+    if draw is None:
+        return found, features.replay(part, at=list(clicks)).drop_columns(["click"])
+    kept = pa.array(found["session_id"].unique(), type=pa.string())
+    batches = []
+    for batch in features.batches(part, at=list(clicks)):
+        inside = pc.is_in(batch.column("session_id"), value_set=kept)
+        batches.append(batch.filter(inside).drop_columns(["click"]))
+    return found, pa.Table.from_batches(batches)
 
 
 def read_table(source: Path | str | Any) -> pd.DataFrame:

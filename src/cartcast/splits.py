@@ -49,8 +49,8 @@ class Split:
         by = "time" if self.method.startswith("time") else "order of sessions (no clock)"
         first, second = self.boundaries
         return (
-            f"by {by} and visitor: validation from {first}, test from {second}; a visitor is in "
-            "one part only"
+            f"by {by} and visitor: folds judge rows from {first}, the test begins at {second}; a "
+            "visitor is in one part only"
         )
 
 

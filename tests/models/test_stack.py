@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from cartcast.models.classifiers import CLASSIFIERS, MEMBERS
+from cartcast.models.fitting import Recipe
 from cartcast.models.selection import log_losses
 from cartcast.models.stack import PULL, Stack, blend_weights
-from cartcast.train.tune import params_of
+from cartcast.train.fit import Plan
 
 
 def odds_and_labels(rows: int = 4000):
@@ -88,9 +89,10 @@ def test_members_judge_later_rows_of_other_visitors():
 
 def test_tuned_members_make_a_tuned_ensemble():
     found = {"lightgbm": {"model__num_leaves": 7}, "logistic_regression": {"model__C": 0.5}}
+    plan = Plan("classifier", Recipe(), params=found)
     for name in MEMBERS:
-        model = CLASSIFIERS[name].make(**params_of(name, "classifier", found))
+        model = CLASSIFIERS[name].make(**plan.params_of(name))
         members = dict(model.estimators)
         assert members["lightgbm"].model.num_leaves == 7
         assert members["logistic_regression"].model.C == 0.5
-    assert params_of("lightgbm", "classifier", found) == {"model__num_leaves": 7}
+    assert plan.params_of("lightgbm") == {"model__num_leaves": 7}

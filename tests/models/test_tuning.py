@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from cartcast.errors import DataError, UsageError
-from cartcast.models import judge as judge_module
-from cartcast.models import tuning
 from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.fitting import Recipe
 from cartcast.models.judge import Judge
 from cartcast.models.search import search
 from cartcast.models.trials import Trial, Trials
@@ -61,7 +60,7 @@ def test_another_question_starts_anew(data, tmp_path):
     assert other.models["decision_tree"].resumed == 0
 
 
-def test_budget_ends_the_search(data, monkeypatch):
+def test_budget_ends_the_search(data):
     X, y = data
     clock = {"now": 0.0}
 
@@ -69,10 +68,9 @@ def test_budget_ends_the_search(data, monkeypatch):
         clock["now"] += 0.5
         return clock["now"]
 
-    monkeypatch.setattr(tuning.time, "perf_counter", tick)
     said = []
     found = tune(
-        ["decision_tree", "logistic_regression"], "classifier", X, y, budget=30,
+        ["decision_tree", "logistic_regression"], "classifier", X, y, budget=30, clock=tick,
         progress=lambda what, share: said.append((what, share)),
     )  # fmt: skip
     assert clock["now"] < 45
@@ -82,7 +80,7 @@ def test_budget_ends_the_search(data, monkeypatch):
     assert shares == sorted(shares)
 
 
-def test_a_model_that_no_time_is_left_for_keeps_its_default(data, monkeypatch):
+def test_a_model_that_no_time_is_left_for_keeps_its_default(data):
     X, y = data
     clock = {"now": 0.0}
 
@@ -90,8 +88,7 @@ def test_a_model_that_no_time_is_left_for_keeps_its_default(data, monkeypatch):
         clock["now"] += 3.0
         return clock["now"]
 
-    monkeypatch.setattr(tuning.time, "perf_counter", tick)
-    found = tune(["decision_tree", "svm"], "classifier", X, y, budget=5)
+    found = tune(["decision_tree", "svm"], "classifier", X, y, budget=5, clock=tick)
     assert found["svm"] == {}
     assert "no time was left" in found.models["svm"].note
 
@@ -118,11 +115,10 @@ def test_regressors_and_wrapped_models(data):
     X, y = data
     found = tune(["ridge"], "regressor", X, y * 20.0, trials=3)
     assert found.models["ridge"].loss > 0
-    from cartcast.models.resample import resampled
 
     found = tune(
         ["logistic_regression"], "classifier", X, y, trials=2,
-        wrap=lambda m: resampled(m, "class_weight"),
+        resample="class_weight",
     )  # fmt: skip
     assert found.models["logistic_regression"].trials == 2
 
@@ -171,8 +167,8 @@ def test_the_time_of_a_trial_is_told_from_small_fits(data, monkeypatch):
     rows = np.arange(60_000)
     X = pd.DataFrame({"a": rows % 7.0})
     clock = {"now": 0.0}
-    judge = Judge(X, rows % 2, None, [(rows[:40_000], rows[40_000:])], True, None, 0, 1, None)
-    monkeypatch.setattr(judge_module.time, "perf_counter", lambda: clock["now"])
+    folds = [(rows[:40_000], rows[40_000:])]
+    judge = Judge(X, rows % 2, None, None, None, folds, True, Recipe(), lambda: clock["now"])
 
     def fold(self, declaration, params, fit, held):
         clock["now"] += 0.5 + len(fit) / 1000

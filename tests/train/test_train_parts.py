@@ -16,8 +16,7 @@ from cartcast.features import load_set
 from cartcast.reading import recorded
 from cartcast.rows import from_log
 from cartcast.targets import parse_target
-from cartcast.train import segment as segments
-from cartcast.train import train
+from cartcast.train import segments, train
 
 FEATURES = load_set("usual")
 

@@ -65,7 +65,9 @@ def test_a_table_in_memory_and_in_a_file_give_the_same(tmp_path: Path) -> None:
     for name, given in (("m", source), ("f", tmp_path / "t.csv")):
         (tmp_path / name).mkdir()
         figures.append(quick(given, tmp_path / name).metrics)  # type: ignore[attr-defined]
-    assert figures[0] == figures[1]
+    # Sums of products depend on where in memory a table lies, in their last digit.
+    for name, found in figures[0].items():
+        assert found == pytest.approx(figures[1][name], rel=1e-9, nan_ok=True)
 
 
 @pytest.mark.parametrize(

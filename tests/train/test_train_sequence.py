@@ -14,7 +14,7 @@ from cartcast.insights.explain import explain_sessions
 from cartcast.live.model import load_scorer as load_live
 from cartcast.score import load_scorer, predict
 from cartcast.train import Run, train
-from cartcast.train.choose import model_names
+from cartcast.train.candidates import model_names
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(shop: Path) -> Run:
-    return train(shop, models=("sequence",), run_dir=shop.parent / "run", seed=3, anchors=(1, 3, 6))
+    return train(
+        shop,
+        models=("sequence",),
+        run_dir=shop.parent / "run",
+        seed=3,
+        anchors=(1, 3, 6),
+        refit=False,
+    )
 
 
 def test_judged_on_the_same_rows_by_the_same_figures(run: Run) -> None:
@@ -46,7 +53,7 @@ def test_a_stored_run_scores_a_log_as_training_did(run: Run, shop: Path) -> None
     scored, _ = predict(shop, run.dir)
     assert scored["probability"].between(0, 1).all()
     assert (scored["revenue_if_purchase_low"] <= scored["revenue_if_purchase_high"]).all()
-    said = pd.read_parquet(run.dir / "predictions.parquet")
+    said = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")
     both = said.merge(scored, on=["session_id", "click"])
     assert len(both) > 100
     np.testing.assert_allclose(both["p__sequence"], both["probability"], atol=1e-9)

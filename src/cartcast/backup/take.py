@@ -22,7 +22,7 @@ from cartcast.config import STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
 from cartcast.forget.marks import Marks
 from cartcast.registry import Registry
-from cartcast.train.result import versions
+from cartcast.train.run import versions
 
 __all__ = ["Backup", "back_up"]
 

@@ -20,7 +20,7 @@ from cartcast.errors import CartcastError, NotTrustedError
 from cartcast.live.log import Damage, read_segment, segments
 from cartcast.live.snapshot import newest_snapshot, read_snapshot
 from cartcast.registry import Registry
-from cartcast.train.result import versions
+from cartcast.train.run import versions
 
 __all__ = ["Verified", "verify"]
 

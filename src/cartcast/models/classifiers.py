@@ -11,7 +11,7 @@ from typing import Any
 
 from cartcast.models.declaration import Declaration, Dimension, Integer, Real
 
-__all__ = ["CLASSIFIERS", "DEFAULT_CLASSIFIERS", "MEMBERS"]
+__all__ = ["CLASSIFIERS", "DEFAULT_CLASSIFIERS", "MEMBERS", "SMALL_CLASSIFIERS", "SMALL_ROWS"]
 
 Names = tuple[str, ...] | None
 
@@ -38,7 +38,8 @@ def _click_count(seed: int, n_jobs: int, categorical: Names) -> Any:
 def _logistic_regression(seed: int, n_jobs: int, categorical: Names) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=0.1, max_iter=2000)
+    # Newton's method: a handful of passes over the rows where L-BFGS takes a hundred.
+    model = LogisticRegression(C=0.1, max_iter=2000, solver="newton-cholesky")
     return _table(model, categorical, scale=True, nulls=False)
 
 
@@ -262,11 +263,12 @@ DEFAULT_CLASSIFIERS: tuple[str, ...] = (
     "prevalence",
     "click_count",
     "logistic_regression",
-    "random_forest",
     "lightgbm",
     "blend",
 )
-"""What `--models default` trains: baselines, a straight line, two kinds of trees, and a blend.
+"""What `--models default` trains: baselines, a straight line, boosted trees, a blend of both."""
 
-The forest is in because it keeps best under drift, the blend because it comes nearest to the
-truth without (docs/models.md)."""
+SMALL_ROWS = 20_000
+SMALL_CLASSIFIERS: tuple[str, ...] = ("random_forest",)
+"""What `default` trains besides on up to `SMALL_ROWS` rows: there a forest costs seconds and keeps
+best under drift; on more it takes half of the time and never wins (docs/models.md)."""

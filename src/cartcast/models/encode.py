@@ -184,12 +184,10 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self, out: NDArray[np.float64], at: int, name: str, levels: list[str], column: pd.Series
     ) -> int:
         values = levels_of(column)
-        position = {level: i for i, level in enumerate(levels)}
         other = len(levels) if self.has_other_[name] else -1
         null = len(levels) + self.has_other_[name] if self.has_null_[name] else -1
-        codes = np.fromiter(
-            (null if v is None else position.get(v, other) for v in values), np.int64, len(values)
-        )
+        codes = pd.Index(levels, dtype=object).get_indexer(pd.Index(values, dtype=object))
+        codes = np.where(codes < 0, np.where(pd.isna(values), null, other), codes)
         rows = np.flatnonzero(codes >= 0)
         out[rows, at + codes[rows]] = 1.0
         return at + len(levels) + self.has_other_[name] + self.has_null_[name]

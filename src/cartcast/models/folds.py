@@ -18,12 +18,14 @@ Fold = tuple[Rows, Rows]
 """Row numbers to fit on and to judge on."""
 
 
-def forward_folds(order: Any, folds: int = 3, groups: Any = None) -> list[Fold]:
+def forward_folds(
+    order: Any, folds: int = 3, groups: Any = None, *, first: float | None = None
+) -> list[Fold]:
     """Return expanding windows: fit on all rows before a moment, judge on the next block.
 
     `order` sorts the rows in time (dates, numbers); rows of one moment stay together. The first
-    block, at least a fourth of the rows, is never judged. A group (visitor) that is in the rows
-    to judge is taken out of the rows to fit.
+    block is never judged: a share `first` of the rows, or as many as the others. A group (visitor)
+    that is in the rows to judge is taken out of the rows to fit.
 
     Raises:
         DataError: time has fewer moments than blocks.
@@ -37,7 +39,7 @@ def forward_folds(order: Any, folds: int = 3, groups: Any = None) -> list[Fold]:
     folds = min(folds, len(moments) - 1)
     # Cut where the cumulated rows pass equal shares, but never inside one moment.
     passed = np.cumsum(np.bincount(codes)) / len(codes)
-    wanted = np.linspace(1 / (folds + 1), 1, folds + 1)[:-1]
+    wanted = np.linspace(first or 1 / (folds + 1), 1, folds + 1)[:-1]
     cuts = np.unique(np.clip(np.searchsorted(passed, wanted), 0, len(moments) - 2))
     edges = [*(int(c) + 1 for c in cuts), len(moments)]
     # Numbers, because numpy compares arrays of strings one by one with one another.

@@ -89,6 +89,16 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
             DataError: an amount is not positive, or there are too few buyers for the level.
             UsageError: the level is not within 0 and 1.
         """
+        return self.fit_said(self._said(X), self._expected(X), y, sample_weight, groups)
+
+    def fit_said(
+        self, said: Any, expected: Any, y: Any, sample_weight: Any = None, groups: Any = None
+    ) -> AmountInterval:
+        """Calibrate on what models that had not seen a row said: amount given purchase, revenue.
+
+        Raises:
+            DataError, UsageError: as `fit`.
+        """
         if not 0 < self.level < 1:
             raise UsageError(f"level must fulfil 0 < level < 1, got {self.level}.")
         values = amounts(y)
@@ -105,12 +115,11 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
                 f"an interval of level {self.level:g} needs {needed} buyers to calibrate on, "
                 f"got {independent:.0f}; take a lower level or more data."
             )
-        said = np.log(self._said(X))
-        gap = np.log(values) - said
+        gap = np.log(values) - np.log(np.asarray(said, dtype=np.float64))
         self.buyers_ = round(independent)
         parts = max(1, min(self.bins, int(independent) // max(self.bin_buyers, needed)))
         self.groups_ = parts
-        expected = self._expected(X)
+        expected = np.asarray(expected, dtype=np.float64)
         self.edges_ = np.quantile(expected, np.arange(1, parts) / parts)
         bins = np.searchsorted(self.edges_, expected)
         whole = self._ends(gap, w, codes, tail)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartcast.models.declaration import Declaration
+from cartcast.models.fitting import Recipe
 from cartcast.models.folds import Fold
 from cartcast.models.selection import log_losses, squared_errors
 from cartcast.models.trials import Trial
@@ -33,12 +34,12 @@ class Judge:
     frame: Any
     target: Any
     weights: Floats | None
+    groups: Any
+    order: Any
     parts: Sequence[Fold]
     classify: bool
-    categorical: tuple[str, ...] | None
-    seed: int
-    n_jobs: int
-    wrap: Callable[[Any], Any] | None
+    recipe: Recipe
+    clock: Callable[[], float] = time.perf_counter
 
     def __call__(
         self,
@@ -48,12 +49,12 @@ class Judge:
         deadline: float,
     ) -> Trial:
         """Return the trial; it ends early when it falls behind or the deadline comes."""
-        begin = last = time.perf_counter()
+        begin = last = self.clock()
         losses: list[float] = []
         pruned = False
         for number, (fit, held) in enumerate(self.parts, 1):
             losses.append(self._fold(declaration, params, fit, held))
-            now = time.perf_counter()
+            now = self.clock()
             rows = len(self.parts[number][0]) if number < len(self.parts) else 0
             late = now + (now - last) * rows / len(fit) > deadline
             last = now
@@ -62,7 +63,7 @@ class Judge:
             if number < len(self.parts) and (behind or late):
                 pruned = True
                 break
-        seconds = time.perf_counter() - begin
+        seconds = self.clock() - begin
         return Trial(declaration.name, dict(params), tuple(losses), pruned, seconds)
 
     def needed(self, declaration: Declaration) -> float:
@@ -73,12 +74,12 @@ class Judge:
         fit = self.parts[-1][0]
         seconds = []
         for size in PROBES:
-            rows = np.random.default_rng(self.seed).choice(fit, size, replace=False)
+            rows = np.random.default_rng(self.recipe.seed).choice(fit, size, replace=False)
             if self.classify and len(np.unique(self.target[rows])) < 2:
                 return 0.0
-            begin = time.perf_counter()
+            begin = self.clock()
             self._fold(declaration, {}, rows, rows[:100])
-            seconds.append(time.perf_counter() - begin)
+            seconds.append(self.clock() - begin)
         slope = max(0.0, (seconds[1] - seconds[0]) / (PROBES[1] - PROBES[0]))
         return len(self.parts) * seconds[0] + slope * (total - len(self.parts) * PROBES[0])
 
@@ -89,10 +90,14 @@ class Judge:
         fit: NDArray[np.intp],
         held: NDArray[np.intp],
     ) -> float:
-        model = declaration.make(self.seed, len(fit), self.categorical, self.n_jobs, **params)
-        model = model if self.wrap is None else self.wrap(model)
-        w = None if self.weights is None else self.weights[fit]
-        model.fit(self.frame.iloc[fit], self.target[fit], sample_weight=w)
+        w, groups, order = (
+            None if v is None else np.asarray(v)[fit]
+            for v in (self.weights, self.groups, self.order)
+        )
+        model = self.recipe.fit(
+            declaration, self.frame.iloc[fit], self.target[fit], params=params,
+            sample_weight=w, groups=groups, order=order,
+        )  # fmt: skip
         judged = self.frame.iloc[held]
         v = None if self.weights is None else self.weights[held]
         if self.classify:

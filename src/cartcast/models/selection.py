@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ from cartcast.models.table import row_weights
 __all__ = ["Candidate", "Chosen", "choose", "forward_losses", "log_losses", "squared_errors"]
 
 Floats = NDArray[np.float64]
+
+GIVEN_AWAY = 0.01
+"""Share of the gain over the best baseline that a simpler model may cost."""
 
 
 def log_losses(y_obs: Any, y_pred: Any) -> Floats:
@@ -67,18 +70,22 @@ def choose(
     simplicity: Mapping[str, int],
     sample_weight: Any = None,
     groups: Any = None,
+    baselines: Collection[str] = (),
 ) -> Chosen:
     """Return the simplest model whose mean loss is within one standard error of the best.
 
     The error is that of the *difference* to the best model on the same rows (Breiman et al. 1984
     use that of the loss itself, which is far wider), clustered on `groups`. Among equally simple
-    ones the lower loss wins.
+    ones the lower loss wins. A model that is no baseline may cost at most `GIVEN_AWAY` of what the
+    best gains over the best baseline: where the loss is noisy an error is wide, and what is likely
+    lost is not to be given away for simplicity. A baseline within the error always wins.
 
     Args:
         losses: loss of each row by model, shape (rows,), all on the same validation rows.
         simplicity: rank by model, 0 for the simplest.
         sample_weight: weight of each row.
         groups: visitor or session of each row.
+        baselines: which of the models are baselines.
 
     Raises:
         DataError: no candidate, no rows, or no finite loss.
@@ -103,7 +110,12 @@ def choose(
         behind, error = _mean_error(gap, w, codes)
         found.append(Candidate(name, finite[name], behind, error, simplicity[name]))
     found.sort(key=lambda c: (c.loss, c.simplicity, c.name))
-    within = [c for c in found if c.behind <= c.error]
+    base = min((finite[n] for n in baselines if n in finite), default=np.inf)
+    most = GIVEN_AWAY * max(base - finite[best], 0.0)
+    within = [
+        c for c in found
+        if c.behind <= c.error and (c.name in baselines or c.behind <= most)
+    ]  # fmt: skip
     champion = min(within, key=lambda c: (c.simplicity, c.loss, c.name))
     reason = f"{best} has the lowest loss ({finite[best]:.4f})"
     if champion.name != best:

@@ -127,7 +127,6 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
         frame = as_frame(X)
         labels = binary_labels(y)
         weights = row_weights(sample_weight, len(labels))
-        names = [name for name, _ in self.estimators]
         odds, rows = [], []
         for fit, held in self._held_out(labels, groups, order):
             part = None if weights is None else weights[fit]
@@ -138,20 +137,34 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
             odds.append(_odds(fitted, frame.iloc[held]))
             rows.append(held)
         judged = np.concatenate(rows)
-        self.shares_, self.offset_ = blend_weights(
+        found = blend_weights(
             np.concatenate(odds),
             labels[judged],
             None if weights is None else weights[judged],
             np.repeat(np.arange(len(rows)), [len(held) for held in rows]),
         )
-        shown = ", ".join(f"{n} {s:.2f}" for n, s in zip(names, self.shares_, strict=True))
-        self.note_ = f"weights of log-odds: {shown}"
-        self.classes_ = np.array([0, 1])
+        self._weighted(*found)
         self.feature_names_in_ = np.asarray([str(c) for c in frame.columns], dtype=object)
         self.models_ = [
             clone(m).fit(frame, labels, sample_weight=weights) for _, m in self.estimators
         ]
         return self
+
+    @classmethod
+    def of(cls, fitted: tuple[tuple[str, Any], ...], shares: Floats, offset: float) -> Stack:
+        """Return a stack of models that are fitted, with weights that are known."""
+        made = cls(tuple((name, clone(model)) for name, model in fitted))
+        made.models_ = [model for _, model in fitted]
+        made._weighted(shares, offset)
+        first = made.models_[0]
+        made.feature_names_in_ = getattr(first, "estimator_", first).feature_names_in_
+        return made
+
+    def _weighted(self, shares: Floats, offset: float) -> None:
+        self.classes_ = np.array([0, 1])
+        self.shares_, self.offset_ = shares, offset
+        shown = zip(self.estimators, shares, strict=True)
+        self.note_ = "weights of log-odds: " + ", ".join(f"{n} {s:.2f}" for (n, _), s in shown)
 
     def _held_out(self, labels: NDArray[np.int64], groups: Any, order: Any) -> list[Fold]:
         rarest = int(np.bincount(labels).min())

@@ -18,6 +18,7 @@ from cartcast.errors import DataError, UsageError
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.declaration import Declaration, pick
 from cartcast.models.encode import as_frame
+from cartcast.models.fitting import Recipe
 from cartcast.models.folds import Fold, inner_folds
 from cartcast.models.judge import Judge
 from cartcast.models.regressors import REGRESSORS
@@ -109,7 +110,8 @@ def tune(
     seed: int = 42,
     n_jobs: int = 1,
     folder: Path | str | None = None,
-    wrap: Callable[[Any], Any] | None = None,
+    resample: str | None = None,
+    clock: Callable[[], float] = time.perf_counter,
     progress: Progress | None = None,
 ) -> Tuning:
     """Search the parameters of several models side by side; return the best of each.
@@ -139,7 +141,8 @@ def tune(
         seed: seed of everything random.
         n_jobs: threads of a model.
         folder: where the trials are kept, to go on after a kill.
-        wrap: applied to each estimator (resampling, for one).
+        resample: how classes are balanced inside each fold.
+        clock: seconds that grow.
         progress: called with what is being done and the share done.
 
     Raises:
@@ -160,12 +163,13 @@ def tune(
     before = {d.name: len(record.of(d.name)) for d in declarations}
     used = sum(t.seconds for t in record.all)
     searches = {d.name: search(d, method, grid_points, seed) for d in declarations}
-    judge = Judge(frame, target, weights, parts, classify, forced, seed, n_jobs, wrap)
-    begin = time.perf_counter() - used
+    recipe = Recipe(forced, resample, seed, n_jobs)
+    judge = Judge(frame, target, weights, groups, order, parts, classify, recipe, clock)
+    begin = clock() - used
     waiting = list(declarations)
     notes: dict[str, str] = {}
     while waiting:
-        spent = time.perf_counter() - begin
+        spent = clock() - begin
         left = math.inf if budget is None else budget - spent
         turn = min(
             waiting,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from cartcast.charts import by_click as click_chart
 from cartcast.charts import lift as lift_chart
 from cartcast.charts import reliability as reliability_chart
 from cartcast.charts import scores as scores_chart
 from cartcast.charts import segments as segments_chart
 from cartcast.charts import slices as slices_chart
+from cartcast.charts import trend
 from cartcast.charts.theme import number
 from cartcast.evaluate.intervals import sayable
 from cartcast.evaluate.scores import SCORES
@@ -23,7 +26,7 @@ def blocks(e: Evidence) -> list[Block]:
     drawn: list[Block | None] = [_by_click(e)]
     if e.run.kind == "classifier":
         drawn.append(_reliability(e))
-    drawn += [_gain(e), _models(e), _slices(e)]
+    drawn += [_gain(e), _models(e), _slices(e), _backtest(e)]
     drawn += [drivers.importance(e), drivers.importance_by_click(e), *drivers.effects(e)]
     if e.revenue_model is not None:
         drawn += [revenue.gain(e), revenue.deciles(e), revenue.coverage(e)]
@@ -57,6 +60,25 @@ def _by_click(e: Evidence) -> Block | None:
         "n": "count",
     }  # fmt: skip
     return made("by-click", "main", words, figure, table, units)
+
+
+def _backtest(e: Evidence) -> Block | None:
+    """What a model loses that is never fitted again, week by week."""
+    found = e.run.data.get("backtest") or {}
+    if not found:
+        return None
+    table = pd.DataFrame(found["weeks"])[1:]
+    table = table.rename(columns={"start": "time", "gap": "value", "rows": "n"})
+    words = (
+        "Loss that a model of the first week adds to that of one fitted afresh each week, on new "
+        f"visitors, with 95 % intervals. {found['words']}"
+    )
+    figure = trend.trend(table, label="loss added by age", unit="points")
+    units = {
+        "time": "words", "value": "points", "low": "points", "high": "points", "stale": "points",
+        "fresh": "points", "n": "count",
+    }  # fmt: skip
+    return made("backtest", "good", words, figure, table, units)
 
 
 def _models(e: Evidence) -> Block | None:

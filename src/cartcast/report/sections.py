@@ -99,7 +99,15 @@ def _choice(e: Evidence) -> Section:
     choice, models = e.run.data.get("choice", {}), e.run.data["models"]
     texts = []
     if choice.get("reason"):
-        texts.append(f"Chosen on validation rows: {choice['reason']}")
+        texts.append(f"Chosen on held-out rows: {choice['reason']}")
+    refit = e.run.data.get("refit") or {}
+    if refit.get("refitted"):
+        texts.append(
+            f"Once judged, the champion was fitted again to all {number(refit['rows'])} rows: the "
+            "figures are those of the model before that, and the model in use has seen newer rows."
+        )
+    if e.run.data.get("backtest"):
+        texts.append(f"Backtest: {e.run.data['backtest']['words']}")
     if any("tuning" in facts for facts in models.values()):
         texts.append("Tuned on train rows; the loss is that of the inner folds.")
     rows = []
@@ -160,7 +168,7 @@ def _calibration(e: Evidence) -> Section:
         for r in e.reliability.to_dict("records")
     ]
     method = e.run.data["models"].get(e.run.champion, {}).get("calibration")
-    text = answers.calibrated(e) + (f" Calibrated on validation rows: {method}." if method else "")
+    text = answers.calibrated(e) + (f" Calibrated on held-out rows: {method}." if method else "")
     return Section("Calibration", (text,), heads=("predicted", "observed", "rows"), rows=rows)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +25,12 @@ from cartcast.config import (
     DEFAULTS,
     STATE_FOLDER,
     find_project,
-    parse_duration,
     read_settings,
 )
 from cartcast.errors import StorageError, UsageError
+from cartcast.train.budget import Budget
 from cartcast.train.options import Options
-from cartcast.train.result import Run
+from cartcast.train.run import Run
 
 __all__ = ["Options", "Run", "train"]
 
@@ -40,6 +41,7 @@ def train(
     run_dir: Path | str | None = None,
     project: Path | str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
     engine: str = "duckdb",
     **changes: Any,
 ) -> Run:
@@ -47,7 +49,8 @@ def train(
 
     Settings come from the project (`cartcast.yaml` here or above, if there is one), then from
     `changes`: fields of `Options`; those that are None are ignored. Inside a project the run is
-    registered. With `engine="spark"` the log is read, and its rows are made, on Spark.
+    registered. `clock` tells the seconds that the budget is measured in. With `engine="spark"` the
+    log is read, and its rows are made, on Spark.
 
     Raises:
         UsageError: an option does not exist or does not fit.
@@ -57,8 +60,8 @@ def train(
     """
     folder = Path(project) if project is not None else find_project()
     settings = read_settings(folder) if folder is not None else DEFAULTS
-    if isinstance(changes.get("budget"), str):
-        changes["budget"] = parse_duration(changes["budget"])
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     try:
         options = Options.from_settings(settings, **changes)
     except TypeError as error:
@@ -73,17 +76,20 @@ def train(
         if not sources:
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
     where = Path(run_dir) if run_dir is not None else _new_folder(folder, options.target)
-    with _alone(where):
+    budget = Budget(options.budget, progress, clock)
+    # Threads of linear algebra wait for each other by spinning: on a busy machine a line of 20,000
+    # rows took twenty times as long with two as with one.
+    with _alone(where), threadpool_limits(1, user_api="blas"):
         if where.exists() and (not where.is_dir() or any(where.iterdir())):
             raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
         if rows is not None:
-            from cartcast.train.ready import train_rows
+            from cartcast.train.table import train_rows
 
-            run = train_rows(rows, options, where, progress)
+            run = train_rows(rows, options, where, budget)
         else:
             from cartcast.train.log import train_log
 
-            run = train_log(sources, options, where, progress, engine)
+            run = train_log(sources, options, where, budget, engine)
     if folder is not None:
         from cartcast.registry import Registry
 

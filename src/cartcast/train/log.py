@@ -17,14 +17,13 @@ from cartcast.rows import from_log
 from cartcast.scratch import scratch
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
-from cartcast.train.answer import answer
-from cartcast.train.audits import audit_rows
-from cartcast.train.choose import DECLARATIONS, model_names
+from cartcast.train.budget import Budget
+from cartcast.train.candidates import model_names
+from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
-from cartcast.train.parts import cut
-from cartcast.train.question import Question
-from cartcast.train.result import Run
-from cartcast.train.steps import Progress, Steps
+from cartcast.train.pipeline import carry_out
+from cartcast.train.run import Run
+from cartcast.train.task import Part, Task, audit_rows, parts_of
 
 __all__ = ["train_log"]
 
@@ -33,7 +32,7 @@ def train_log(
     sources: Sequence[Any],
     options: Options,
     run_dir: Path,
-    progress: Progress | None = None,
+    budget: Budget,
     engine: str = "duckdb",
 ) -> Run:
     """Train on an event log and write the run folder; models are fitted here, whatever the engine.
@@ -44,14 +43,13 @@ def train_log(
         UsageError: an option does not fit, or ids are to be replaced and the key is missing.
         StorageError: the run folder cannot be written.
     """
-    steps = Steps(progress)
     target = parse_target(options.target, dict(options.targets))
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
     # What Spark cleans lies on the disk that its machines share, as the run must.
     with scratch(run_dir.parent if engine == "spark" else None) as work:
-        with steps("reading the log"):
+        with budget("reading the log"):
             log = events.load(
                 *sources,
                 layout=options.layout,
@@ -65,28 +63,25 @@ def train_log(
                 rates=options.rates or None,
                 engine=engine,
             )
-        question = _ask(log, target, features, options, steps, sources)
-        question = _with_events(question, names, options, steps)
-        with steps("audit"):
-            found = [
-                *log.findings,
-                *question.rows.findings,
-                *_audit(question, log, target, features),
-            ]
+        task = _task(log, target, features, options, budget, sources)
+        task = _with_events(task, names, options, budget)
+        with budget("audit"):
+            found = [*log.findings, *task.rows.findings, *_audit(task, log, target, features)]
             found = waive(found, options.waivers)
             require_unblocked(found)
-        return answer(question, options, names, found, run_dir, steps)
+        task = replace(task, findings=tuple(found))
+        return carry_out(task, options, names, run_dir, budget)
 
 
-def _ask(
+def _task(
     log: Log,
     target: Target | Proxy,
     features: FeatureSet,
     options: Options,
-    steps: Steps,
+    budget: Budget,
     sources: Sequence[Any],
-) -> Question:
-    with steps("features at each anchor"):
+) -> Task:
+    with budget("features at each anchor"):
         rows = from_log(
             log,
             target,
@@ -96,10 +91,10 @@ def _ask(
             most_rows=options.most_rows,
             seed=options.seed,
         )
-    with steps("split"):
+    with budget("split"):
         split = split_by_time(rows.table, options.split, log.clock in ("time", "day"))
-        parts = cut(rows, split)
-    return Question(
+        train, test = parts_of(rows, split)
+    return Task(
         kind="regressor" if target.money else "classifier",
         target={
             "name": target.name,
@@ -110,7 +105,8 @@ def _ask(
         },
         rows=rows,
         split=split,
-        parts=parts,
+        train=train,
+        test=test,
         source={
             "files": [
                 str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
@@ -135,15 +131,15 @@ def _ask(
     )
 
 
-def _with_events(q: Question, names: Sequence[str], options: Options, steps: Steps) -> Question:
+def _with_events(task: Task, names: Sequence[str], options: Options, budget: Budget) -> Task:
     """Add the events up to each row where a model reads them.
 
     Raises:
         UsageError: rows are to be resampled, which sessions cannot be.
     """
-    readers = [n for n in names if DECLARATIONS[q.kind][n].reads == "events"]
-    if not readers or q.log is None:
-        return q
+    readers = [n for n in names if DECLARATIONS[task.kind][n].reads == "events"]
+    if not readers or task.log is None:
+        return task
     if options.resample is not None:
         raise UsageError(
             f"model {readers[0]!r} reads whole sessions, which cannot be resampled; leave "
@@ -151,12 +147,13 @@ def _with_events(q: Question, names: Sequence[str], options: Options, steps: Ste
         )
     from cartcast.models.sequence import prefixes
 
-    with steps("events at each anchor"):
-        parts = {
-            name: replace(part, events=prefixes(q.log, part.table))
-            for name, part in q.parts.items()
-        }
-    return replace(q, parts=parts)
+    with budget("events at each anchor"):
+        events = prefixes(task.log, task.rows.table)
+
+    def reading(part: Part) -> Part:
+        return replace(part, events=events)
+
+    return replace(task, train=reading(task.train), test=reading(task.test))
 
 
 def _columns_with_values(log: Log) -> list[str]:
@@ -173,12 +170,12 @@ def _with_values(part: Log) -> set[str]:
     return {c for c, n in zip(columns, row, strict=True) if n}
 
 
-def _audit(q: Question, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
-    table = q.rows.table.assign(part=q.split.part, weight=q.split.weight)
-    clock = str(q.source["clock"])
+def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
+    table = task.rows.table.assign(part=task.split.part, weight=task.split.weight)
+    clock = str(task.source["clock"])
     return audit_rows(
         table[table["part"].notna()],
-        q.rows.features,
+        task.rows.features,
         session="session_id",
         visitor="visitor_id",
         time="anchor_time" if clock in ("time", "day") else None,
@@ -190,5 +187,5 @@ def _audit(q: Question, log: Log, target: Target | Proxy, features: FeatureSet) 
         clock=clock,
         horizon=target.seconds,
         data_end=log.summary.end if clock == "time" else None,
-        dropped={**q.rows.dropped, **q.split.dropped},
+        dropped={**task.rows.dropped, **task.split.dropped},
     )

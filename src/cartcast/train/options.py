@@ -5,16 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cartcast.config import DEFAULTS, Settings
-from cartcast.errors import UsageError
+from cartcast.config import DEFAULTS, Settings, parse_duration
+from cartcast.errors import UsageError, did_you_mean
 
-__all__ = ["Options"]
+__all__ = ["FAMILIES", "Options"]
+
+FAMILIES = {
+    "kmeans": "kmeans",
+    "mixture": "gaussian_mixture",
+    "dbscan": "dbscan",
+    "hdbscan": "hdbscan",
+}
+"""The families of segments that can be asked for, and their names in `cartcast.models.segments`."""
 
 LEAST_BUDGET = 5.0
+DEFAULT_BUDGET = 600.0
+"""Seconds that a whole training may take when nobody says."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +46,18 @@ class Options:
             and the number of cross-validation folds (None: one split).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
-        budget: seconds for tuning all models together, or None for no tuning.
+        budget: seconds for the whole training; infinite bounds nothing.
+        tune: whether the time that is left in the budget goes to tuning.
+        refit: whether the champion is fitted again to all rows once it is judged.
+        backtest: whether it is measured how fast the champion ages.
         capacity: number of sessions that can be acted on, for the threshold by capacity.
         costs: `contact` and `value` in money, for the threshold by profit.
         segments: number of segments, or None to choose it.
+        segments_by: family that finds the segments, or `all` to see them side by side.
         waivers: finding code to the reason for going on all the same.
         privacy: `pseudonymise`: columns of the log whose ids are replaced on entry.
         licence: licence of the data, for the card.
-        most_rows: rows beyond this number are sampled, by session.
+        most_rows: rows beyond this number are sampled, by whole visitors.
         seed: seed of everything random.
         threads: threads used by the models.
 
@@ -69,22 +84,26 @@ class Options:
     folds: int | None = None
     resample: str | None = None
     calibration: str = "auto"
-    budget: float | None = None
+    budget: float = DEFAULT_BUDGET
+    tune: bool = False
+    refit: bool = True
+    backtest: bool = True
     capacity: int | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
     segments: int | None = None
+    segments_by: str = "kmeans"
     waivers: Mapping[str, str] = field(default_factory=dict)
     privacy: Mapping[str, Any] = field(default_factory=dict)
     licence: str | None = None
-    most_rows: int = 2_000_000
+    most_rows: int = 500_000
     seed: int = DEFAULTS.seed
     threads: int = 2
 
     def __post_init__(self) -> None:
-        if self.budget is not None and self.budget < LEAST_BUDGET:
+        if self.budget < LEAST_BUDGET:
             raise UsageError(
-                f"budget must be at least {LEAST_BUDGET:g} seconds, got {self.budget:g}: below "
-                "that nothing can be tuned; leave --budget out to train without tuning."
+                f"budget must be at least {LEAST_BUDGET:g} seconds, got {self.budget:g}: in less, "
+                "not even the baselines are read, fitted, measured and written."
             )
         if self.folds is not None and not 2 <= self.folds <= 100:
             raise UsageError(f"folds must fulfil 2 <= folds <= 100, got {self.folds}.")
@@ -98,17 +117,30 @@ class Options:
             raise UsageError(
                 f"resample must be smote, class_weight or undersample, got {self.resample!r}."
             )
+        families = (*FAMILIES, "all")
+        if self.segments_by not in families:
+            raise UsageError(
+                f"segments-by must be one of {', '.join(families)}, got {self.segments_by!r}."
+                f"{did_you_mean(self.segments_by, families)}"
+            )
         if unknown := set(self.costs) - {"contact", "value"}:
             raise UsageError(f"costs are `contact` and `value`, got {sorted(unknown)}.")
 
     @classmethod
     def from_settings(cls, settings: Settings, **changes: Any) -> Options:
-        """Return options from project settings; `changes` that are not None win."""
+        """Return options from project settings; `changes` that are not None win.
+
+        A budget that somebody gave is used up: what is left of it goes to tuning.
+        """
         same = {f.name for f in dataclasses.fields(cls)} & {
             f.name for f in dataclasses.fields(settings)
         }
         values = {name: getattr(settings, name) for name in same}
         values |= {name: value for name, value in changes.items() if value is not None}
+        if isinstance(budget := values.pop("budget", None), str):
+            budget = math.inf if budget == "none" else parse_duration(budget)
+        if budget is not None:
+            values = {"tune": math.isfinite(budget), "budget": float(budget), **values}
         return cls(**values)
 
     def fingerprint(self, *parts: str) -> str:

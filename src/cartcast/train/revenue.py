@@ -15,16 +15,15 @@ from cartcast.evaluate.share import effective_count
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.intervals import AmountInterval
 from cartcast.models.regressors import REGRESSORS
-from cartcast.train.fit import Fitted
-from cartcast.train.options import Options
-from cartcast.train.parts import Part
-from cartcast.train.question import Question
+from cartcast.train.fit import Fitted, Plan
+from cartcast.train.task import Part
 
-__all__ = ["RevenuePart", "fit_revenue"]
+__all__ = ["Revenue", "fit_revenue"]
 
 Floats = NDArray[np.float64]
 LEAST_BUYERS = 20
 NOMINAL = 0.9
+HURDLE = REGRESSORS["hurdle"]
 
 FEW_BUYERS = declare(
     "MD110",
@@ -36,105 +35,92 @@ FEW_BUYERS = declare(
 
 
 @dataclass(frozen=True)
-class RevenuePart:
-    """What a run keeps of revenue: facts, models, columns of predictions by part, figures."""
+class Revenue:
+    """What is known of revenue: facts, models, what was said of held-out rows.
+
+    Attributes:
+        facts: for `run.json`.
+        models: what is saved: `amount` given purchase (beside a classifier), and its `interval`.
+        given: amount given purchase for each row, by models that had not seen it; NaN elsewhere.
+        findings: what to know.
+    """
 
     facts: dict[str, Any] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
-    predictions: dict[str, dict[str, Floats]] = field(default_factory=dict)
-    table: pd.DataFrame = field(default_factory=pd.DataFrame)
+    given: Floats = field(default_factory=lambda: np.zeros(0))
     findings: tuple[Finding, ...] = ()
 
+    def says(self, champion: Fitted, rows: Part, said: Floats, given: Any = None) -> dict[str, Any]:
+        """Return the columns of predictions for `rows`, of which the champion said `said`."""
+        if "interval" not in self.models:
+            return {}
+        X = rows.X
+        if given is None and "amount" in self.models:
+            given = self.models["amount"].predict_given_purchase(X)
+        low, high = self.models["interval"].predict(X)
+        expected = {} if "amount" not in self.models else {"r__hurdle": said * given}
+        return {**expected, "r_low": low, "r_high": high}
 
-def fit_revenue(q: Question, champion: Fitted, options: Options) -> RevenuePart:
-    """Fit the amount given purchase on train, its interval on validation, and measure on test.
+    def figures(self, test: Part, columns: dict[str, Any]) -> pd.DataFrame:
+        """Return the figures of expected revenue on test rows."""
+        if "r__hurdle" not in columns:
+            return pd.DataFrame()
+        task: Any = "regressor"
+        return slices.measure(
+            test.amount, {"hurdle": columns["r__hurdle"]}, test.weight, test.groups, task=task,
+            scores=scores.REGRESSOR_SCORES,
+        )  # fmt: skip
 
-    Nothing is fitted where the label has no money behind it.
+
+def fit_revenue(rows: Part, champion: Fitted, plan: Plan) -> Revenue:
+    """Fit the amount given purchase to the buyers among `rows`, and its interval.
+
+    `champion` was fitted to the same rows. The interval is calibrated on what models of the other
+    rows said, in the folds of the champion. Nothing is fitted where there is no money.
     """
-    if q.kind == "regressor":
-        return _interval_only(q, champion)
-    if not _has_money(q):
-        return RevenuePart()
-    train, validation = q.parts["train"], q.parts["validation"]
-    buyers = min(_buyers(p) for p in (train, validation))
+    classify = plan.kind == "classifier"
+    if not classify and champion.name != "hurdle":
+        return Revenue({"model": champion.name})
+    money = bool(np.isfinite(rows.amount).all() and (rows.amount > 0).any())
+    if classify and not money:
+        return Revenue()
+    folds = plan.folds(rows, champion.declaration)
+    judged = np.isfinite(champion.held) & (rows.amount > 0)
+    buyers = min(_buyers(rows.take(judged)), *(_buyers(rows.take(fit)) for fit, _ in folds[:1]))
     if buyers < LEAST_BUYERS:
         text = f"{buyers} independent buyers in a part, {LEAST_BUYERS} are needed."
-        return RevenuePart(findings=(finding(FEW_BUYERS, text, count=buyers),))
-    bought = train.label > 0
-    model = REGRESSORS["hurdle"].make(options.seed, len(train), q.rows.categorical, options.threads)
-    model.set_params(classifier=None)
-    model.fit(
-        train.X[bought],
-        train.amount[bought],
-        sample_weight=train.weight[bought],
-        groups=train.groups[bought],
-    )
-    model = model.with_classifier(champion.model)
-    said = {
-        name: champion.predictions[name] * model.predict_given_purchase(q.parts[name].X)
-        for name in ("validation", "test")
-    }
+        few = (finding(FEW_BUYERS, text, count=buyers),) if classify else ()
+        return Revenue({} if classify else {"model": champion.name}, findings=few)
+    given = np.full(len(rows), np.nan)
+    for fit, held in folds:
+        given[held] = _amounts(rows.take(fit), plan).predict_given_purchase(rows.take(held).X)
+    amount = _amounts(rows, plan).with_classifier(champion.model) if classify else champion.model
     # The interval needs P(buy) of single rows of features, which a model of events cannot say.
     alone = champion.declaration.reads == "events"
-    interval = _interval(model.with_classifier(None) if alone else model, validation)
-    table = _figures("hurdle", said["test"], q.parts["test"])
-    return RevenuePart(
-        facts={"model": "hurdle", "nominal": NOMINAL, "given": "purchase", "buyers": buyers},
-        models={"amount": model.with_classifier(None), "interval": interval},
-        predictions={
-            name: {"r__hurdle": said[name], **_ends(interval, q.parts[name])} for name in said
-        },
-        table=table,
-    )
-
-
-def _interval_only(q: Question, champion: Fitted) -> RevenuePart:
-    """Interval given purchase for a run whose champion already says the money."""
-    validation, test = q.parts["validation"], q.parts["test"]
-    buyers = _buyers(validation)
-    if champion.name != "hurdle" or buyers < LEAST_BUYERS:
-        return RevenuePart(facts={"model": champion.name})
-    interval = _interval(champion.model, validation)
-    return RevenuePart(
-        facts={"model": champion.name, "nominal": NOMINAL, "given": "purchase"},
-        models={"interval": interval},
-        predictions={
-            "validation": _ends(interval, validation),
-            "test": _ends(interval, test),
-        },
-    )
-
-
-def _buyers(part: Part) -> int:
-    """Return how many visitors of equal weight the rows with a purchase are worth."""
-    bought = part.label > 0
-    groups = part.groups[bought]
-    return int(effective_count(part.weight[bought], codes_of(groups, len(groups))))
-
-
-def _interval(model: Any, validation: Part) -> AmountInterval:
-    bought = validation.amount > 0
-    return AmountInterval(model, level=NOMINAL).fit(
-        validation.X[bought],
-        validation.amount[bought],
-        validation.weight[bought],
-        validation.groups[bought],
-    )
-
-
-def _ends(interval: AmountInterval, part: Part) -> dict[str, Floats]:
-    low, high = interval.predict(part.X)
-    return {"r_low": low, "r_high": high}
-
-
-def _has_money(q: Question) -> bool:
-    amount = q.parts["train"].amount
-    return bool(np.isfinite(amount).all() and (amount > 0).any())
-
-
-def _figures(name: str, said: Floats, test: Part) -> pd.DataFrame:
-    task: Any = "regressor"
-    return slices.measure(
-        test.amount, {name: said}, test.weight, test.groups, task=task,
-        scores=scores.REGRESSOR_SCORES,
+    expected = given if alone else champion.held * given if classify else champion.held
+    interval = AmountInterval(amount.with_classifier(None) if alone else amount, level=NOMINAL)
+    interval.fit_said(
+        given[judged], expected[judged], rows.amount[judged], rows.weight[judged],
+        rows.groups[judged],
     )  # fmt: skip
+    facts = {"model": "hurdle", "nominal": NOMINAL, "given": "purchase"}
+    if not classify:
+        return Revenue(facts, {"interval": interval}, given)
+    models = {"amount": amount.with_classifier(None), "interval": interval}
+    return Revenue({**facts, "buyers": buyers}, models, given)
+
+
+def _amounts(rows: Part, plan: Plan) -> Any:
+    bought = rows.take(rows.amount > 0)
+    recipe = plan.recipe
+    model = HURDLE.make(recipe.seed, len(rows), recipe.categorical, recipe.threads)
+    model.set_params(classifier=None)
+    return model.fit(bought.X, bought.amount, sample_weight=bought.weight, groups=bought.groups)
+
+
+def _buyers(rows: Part) -> int:
+    """Return how many visitors of equal weight the rows with a purchase are worth."""
+    bought = rows.take(rows.amount > 0)
+    if not len(bought):
+        return 0
+    return int(effective_count(bought.weight, codes_of(bought.groups, len(bought))))

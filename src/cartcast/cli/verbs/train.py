@@ -35,7 +35,14 @@ def add(app: typer.Typer) -> None:
         models: Annotated[
             str | None, typer.Option(help="Names, separated by commas; default; all.")
         ] = None,
-        budget: Annotated[str | None, typer.Option(help="Time for tuning, as 5m or 90s.")] = None,
+        budget: Annotated[
+            str | None,
+            typer.Option(help="Time for everything, as 5m; what is left of it tunes. Or none."),
+        ] = None,
+        refit: Annotated[
+            bool | None,
+            typer.Option("--refit/--no-refit", help="Fit the champion again to all rows."),
+        ] = None,
         run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; new.")] = None,
         features: Annotated[
             str | None, typer.Option("--set", help="Feature set: default, usual, or a YAML.")
@@ -56,6 +63,9 @@ def add(app: typer.Typer) -> None:
         contact_cost: Annotated[float | None, typer.Option(help="Money per contact.")] = None,
         value: Annotated[float | None, typer.Option(help="Money per purchase.")] = None,
         segments: Annotated[int | None, typer.Option(help="Number of segments.")] = None,
+        segments_by: Annotated[
+            str | None, typer.Option(help="kmeans, mixture, dbscan, hdbscan, or all to compare.")
+        ] = None,
         waive: Annotated[
             list[str] | None, typer.Option(help="CODE=reason: go on despite a finding.")
         ] = None,
@@ -93,6 +103,8 @@ def add(app: typer.Typer) -> None:
             }
             or None,
             "segments": segments,
+            "segments_by": segments_by,
+            "refit": refit,
             "waivers": parse_waivers(waive) if waive else None,
             "licence": licence,
             "most_rows": max_rows,
@@ -139,6 +151,20 @@ def _figure(name: str, value: float | None, ends: Any) -> str:
     return TOO_FEW if ends is not None and unsaid(name, value, ends[0]) else f"{value:.4f}"
 
 
+def _show_families(families: list[dict[str, Any]]) -> None:
+    """Print families of segments side by side, where there are several."""
+    if len(families) < 2:
+        return
+    heads = ("segments", "silhouette", "davies_bouldin", "noise", "stability")
+    typer.echo(f"{'segments by':14}" + "".join(f"{head:>16}" for head in heads))
+    for one in families:
+        mark = "*" if one["taken"] else " "
+        cells = (f"{one[h]:.3f}" if isinstance(one[h], float) else str(one[h]) for h in heads)
+        typer.echo(f"{mark} {one['family']:12}" + "".join(f"{c:>16}" for c in cells))
+        for name, size in zip(one["names"], one["sizes"], strict=True):
+            typer.echo(f"      {size:>9,}  {name}")
+
+
 def _show(run: Any) -> None:
     """Print the answer for a person: target, champion against baselines, findings, report."""
     data = run.data
@@ -153,7 +179,13 @@ def _show(run: Any) -> None:
         ends = data.get("intervals", {}).get(model, {})
         cells = "".join(f"{_figure(name, figures.get(name), ends.get(name)):>18}" for name in shown)
         typer.echo(f"{mark} {model:22}{cells}")
-    typer.echo("* champion, chosen on validation; figures on test rows that no model saw.")
+    typer.echo("* champion, chosen on held-out rows; figures on test rows that no model saw.")
+    if data["refit"]["refitted"]:
+        rows = data["refit"]["rows"]
+        typer.echo(f"The champion was then fitted again to all {rows:,} rows; figures are before.")
+    if data["backtest"]:
+        typer.echo(data["backtest"]["words"])
+    _show_families(data["segmentation"].get("families", []))
     typer.echo(f"{len(run.findings)} findings:" if run.findings else "No findings.")
     shell.show_findings(run.findings)
     typer.echo(f"Run: {run.dir}")

@@ -1,4 +1,4 @@
-"""Measuring: every figure of a run, from predictions on rows that no model was trained on."""
+"""Figures: every figure of a run, from predictions for rows that no model was trained on."""
 
 from __future__ import annotations
 
@@ -7,28 +7,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cartcast.errors import DataError
 from cartcast.evaluate import scores, slices, thresholds
+from cartcast.findings import Finding
 from cartcast.train.fit import Fitted
 from cartcast.train.options import Options
-from cartcast.train.parts import Part
+from cartcast.train.task import Part
 
-__all__ = ["SLICED", "classifier_tables", "regressor_tables", "summary", "thresholds_of"]
+__all__ = ["SLICED", "measured", "summary", "thresholds_of", "too_good_to_be_true"]
 
+Floats = NDArray[np.float64]
 SLICED = ("country", "device", "channel", "returning")
 """Columns by which a run is sliced, where the features have them."""
 
 
-def thresholds_of(fitted: Fitted, validation: Part, options: Options) -> dict[str, Any]:
-    """Return the thresholds chosen on validation: by F1, by capacity and by profit if asked."""
-    y, p, w = validation.label, fitted.predictions["validation"], validation.weight
+def thresholds_of(fitted: Fitted, train: Part, options: Options) -> dict[str, Any]:
+    """Return the thresholds chosen on held-out rows: by F1, by capacity and by profit if asked."""
+    judged = np.isfinite(fitted.held)
+    y, p, w = train.label[judged], fitted.held[judged], train.weight[judged]
     chosen = {"f1": thresholds.best_f1(y, p, w).as_dict()}
     if options.capacity is not None:
         count = min(float(options.capacity), float(w.sum()))
         chosen["capacity"] = thresholds.capacity(y, p, w, count=count).as_dict()
     if options.costs:
-        bought = validation.amount[(y > 0) & np.isfinite(validation.amount)]
+        amount = train.amount[judged]
+        bought = amount[(y > 0) & np.isfinite(amount)]
         value = options.costs.get("value", float(bought.mean()) if len(bought) else None)
         if value is None:
             raise DataError(
@@ -39,47 +44,48 @@ def thresholds_of(fitted: Fitted, validation: Part, options: Options) -> dict[st
     return chosen
 
 
-def classifier_tables(
-    models: Sequence[Fitted], parts: Mapping[str, Part], at: Mapping[str, float]
+def measured(
+    kind: str, test: Part, said: Mapping[str, Floats], at: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Return all figures of the classifiers on test: overall, by click, by slice."""
-    test = parts["test"]
-    preds = {m.name: m.predictions["test"] for m in models}
+    """Return all figures on test: overall, by click, by slice; `at` are the thresholds."""
+    task: Any = kind
     y, w, g = test.label, test.weight, test.groups
-    tables = [
-        slices.measure(y, preds, w, g, scores=scores.CLASSIFIER_SCORES, thresholds=at),
-    ]
-    if test.table["click"].notna().any():
-        tables.append(slices.by_click(y, preds, test.table["click"], w, g, draws=100))
+    names = scores.CLASSIFIER_SCORES if kind == "classifier" else scores.REGRESSOR_SCORES
+    tables = [slices.measure(y, said, w, g, task=task, scores=names, thresholds=at)]
+    click = test.keys["click"]
+    if click.notna().any():
+        tables.append(slices.by_click(y, said, click, w, g, task=task, draws=100))
     tables += [
-        slices.by_slice(y, preds, values, w, g, name=name, draws=100)
-        for name, values in slice_values(test).items()
+        slices.by_slice(y, said, values, w, g, name=name, task=task, draws=100)
+        for name, values in _slice_values(test.X).items()
     ]
     return pd.concat([t for t in tables if len(t)], ignore_index=True)
 
 
-def regressor_tables(models: Sequence[Fitted], parts: Mapping[str, Part]) -> pd.DataFrame:
-    """Return all figures of the regressors on test: overall, by click, by slice."""
-    test = parts["test"]
-    preds = {m.name: m.predictions["test"] for m in models}
-    y, w, g = test.label, test.weight, test.groups
-    task: Any = "regressor"
-    names = scores.REGRESSOR_SCORES
-    tables = [slices.measure(y, preds, w, g, task=task, scores=names)]
-    if test.table["click"].notna().any():
-        tables.append(slices.by_click(y, preds, test.table["click"], w, g, task=task, draws=100))
-    tables += [
-        slices.by_slice(y, preds, values, w, g, name=name, task=task, draws=100)
-        for name, values in slice_values(test).items()
-    ]
-    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+def too_good_to_be_true(
+    test: Part, champion: Fitted, models: Sequence[Fitted], said: Mapping[str, Floats]
+) -> list[Finding]:
+    """Return the findings on how good the champion is against the best baseline, on test."""
+    from cartcast.leakage.performance import too_good
+
+    baselines = [m.name for m in models if m.declaration.family == "baseline"]
+    if champion.declaration.kind != "classifier" or not baselines:
+        return []
+    click = test.keys["click"]
+    return too_good(
+        test.label,
+        said[champion.name],
+        {name: said[name] for name in baselines},
+        click=click if click.notna().any() else None,
+        weights=test.weight,
+        groups=test.groups,
+    )
 
 
-def slice_values(part: Part) -> dict[str, pd.Series]:
-    """Return the columns that a part is sliced by."""
-    found = {name: part.X[name] for name in SLICED if name in part.X.columns}
-    if "earlier_sessions" in part.X.columns:
-        earlier = part.X["earlier_sessions"]
+def _slice_values(X: pd.DataFrame) -> dict[str, pd.Series]:
+    found = {name: X[name] for name in SLICED if name in X.columns}
+    if "earlier_sessions" in X.columns:
+        earlier = X["earlier_sessions"]
         words = pd.Series(np.where(earlier > 0, "returning", "new"), index=earlier.index)
         found["visitor"] = words.where(earlier.notna(), "unknown")
     return {name: values for name, values in found.items() if values.nunique(dropna=False) > 1}

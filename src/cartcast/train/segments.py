@@ -10,18 +10,23 @@ from typing import Any
 
 import pandas as pd
 
+from cartcast.errors import DataError
 from cartcast.events import Log
 from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique, Ratio
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.segments import Segments, fit_segments
-from cartcast.train.options import Options
-from cartcast.train.question import Question
+from cartcast.train.options import FAMILIES, Options
+from cartcast.train.task import Task
 
 __all__ = ["SegmentPart", "segment", "session_features"]
 
 MOST_SESSIONS = 100_000
 LEAST_SESSIONS = 200
 MOST_CATEGORIES = 8
+MOST_NOISE = 0.2
+"""A family that leaves more of the sessions in no segment is taken only when it is named."""
+STABLE = 0.8
+"""Adjusted Rand index from which more stability counts no more than separation."""
 
 TOO_FEW = declare(
     "SG104",
@@ -78,25 +83,25 @@ def _categories(part: Log) -> dict[str, int]:
         )
 
 
-def segment(q: Question, options: Options) -> SegmentPart:
+def segment(task: Task, options: Options) -> SegmentPart:
     """Find segments: of the finished sessions of a log, or of the rows of a ready table."""
-    if q.log is None:
-        label = q.rows.table["label"]
-        money = q.kind == "regressor"
+    if task.log is None:
+        label = task.rows.table["label"]
+        money = task.kind == "regressor"
         outcome, amount = (None, label) if money else (label, None)
-        return _told(q.rows.X, outcome, amount, None, options, None, None)
-    features = session_features(q.log)
-    table = _sessions(q.log, features, options.seed)
+        return _told(task.rows.X, outcome, amount, None, options, None, None)
+    features = session_features(task.log)
+    table = _sessions(task.log, features, options.seed)
     if len(table) > MOST_SESSIONS:
         table = table.sample(MOST_SESSIONS, random_state=options.seed)
-    bought = q.log.summary.purchases > 0
+    bought = task.log.summary.purchases > 0
     return _told(
         table[list(features.names)],
         table["bought"] if bought else None,
         table["amount"].fillna(0.0) if bought else None,
         table["position"],
         options,
-        q.log.currency,
+        task.log.currency,
         features.to_yaml(),
     )
 
@@ -152,20 +157,44 @@ def _told(
         note = finding(TOO_FEW, f"{len(table)} sessions, {LEAST_SESSIONS} are needed.")
         return SegmentPart(findings=(note,))
     words: Mapping[str, str] = {"items": "different items", "price_mean": "mean price"}
-    found: Segments = fit_segments(
-        table,
-        "kmeans",
-        options.segments,
-        order=order,
-        outcome=outcome,
-        amount=amount,
-        words=words,
-        currency=currency,
-        seed=options.seed,
-        rounds=5,
-    )
+    every: dict[str, Segments] = {}
+    for family in FAMILIES if options.segments_by == "all" else (options.segments_by,):
+        try:
+            every[family] = fit_segments(
+                table, FAMILIES[family], options.segments, order=order, outcome=outcome,
+                amount=amount, words=words, currency=currency, seed=options.seed, rounds=5,
+            )  # fmt: skip
+        except DataError:
+            # A family that finds nothing here is left out of the comparison; alone it is refused.
+            if options.segments_by != "all":
+                raise
+    if not every:
+        raise DataError("no family of segments finds any here; take other features.")
+    found = max(every.values(), key=_worth)
     facts = found.as_dict()
     facts.pop("findings")
     told = facts.pop("profiles")
-    facts |= {"columns": list(table.columns), "yaml": yaml}
+    side = [_shown(name, s, s is found) for name, s in every.items()]
+    facts |= {"columns": list(table.columns), "yaml": yaml, "families": side}
     return SegmentPart(told, facts, {"segments": found.model}, found.findings)
+
+
+def _worth(found: Segments) -> tuple[bool, float, float]:
+    """Rank families: those that tell most sessions and are stable, then by separation."""
+    stable = found.stability if found.stability is not None else 0.0
+    return found.noise <= MOST_NOISE, min(stable, STABLE), found.silhouette or -1.0
+
+
+def _shown(family: str, found: Segments, taken: bool) -> dict[str, Any]:
+    """Return one line of the comparison of families."""
+    return {
+        "family": family,
+        "taken": taken,
+        "segments": found.k,
+        "silhouette": found.silhouette,
+        "davies_bouldin": found.davies_bouldin,
+        "noise": found.noise,
+        "stability": found.stability,
+        "sizes": [p.size for p in found.profiles],
+        "names": [p.name for p in found.profiles],
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,18 @@ from cartcast.errors import DataError, UsageError
 from cartcast.findings import require_unblocked, waive
 from cartcast.rows import Rows, from_table
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
-from cartcast.train.answer import answer
-from cartcast.train.audits import audit_rows
-from cartcast.train.choose import DECLARATIONS, model_names
+from cartcast.train.budget import Budget
+from cartcast.train.candidates import model_names
+from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
-from cartcast.train.parts import Part, cut, part_of
-from cartcast.train.question import Question
-from cartcast.train.result import Run
-from cartcast.train.steps import Progress, Steps
+from cartcast.train.pipeline import carry_out
+from cartcast.train.run import Run
+from cartcast.train.task import Task, audit_rows, part_of, parts_of
 
 __all__ = ["train_rows"]
 
 
-def train_rows(
-    source: Any, options: Options, run_dir: Path, progress: Progress | None = None
-) -> Run:
+def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> Run:
     """Train on a ready table and write the run folder.
 
     Rows are split by time where `time` names a column, by visitor where `group` does, at random
@@ -39,8 +35,7 @@ def train_rows(
         UsageError: a named column does not exist.
         StorageError: the run folder cannot be written.
     """
-    steps = Steps(progress)
-    with steps("reading the table"):
+    with budget("reading the table"):
         rows = from_table(
             source,
             options.target,
@@ -56,18 +51,23 @@ def train_rows(
         raise UsageError(
             f"model {readers[0]!r} reads the events of sessions; give a log, not a ready table."
         )
-    with steps("split"):
+    with budget("split"):
         split = _split(rows, options)
-        parts = _parts(rows, split, options)
-    with steps("audit"):
+        train, test = parts_of(rows, split)
+        if options.folds is not None:
+            # Every row is learnt from, and judged by a model of the other folds.
+            _enough(rows.table["label"], options.folds)
+            train = test = part_of(rows, pd.Series(True, index=rows.table.index))
+    with budget("audit"):
         found = waive([*rows.findings, *_audit(rows, split, options)], options.waivers)
         require_unblocked(found)
-    question = Question(
+    task = Task(
         kind=kind,  # type: ignore[arg-type]
         target=_target(options, kind),
         rows=rows,
         split=split,
-        parts=parts,
+        train=train,
+        test=test,
         source={
             "files": [str(source) if isinstance(source, str | Path) else "a table in memory"],
             "layout": "ready table",
@@ -77,8 +77,10 @@ def train_rows(
         },
         data=_summary(rows, kind),
         units=dict.fromkeys(rows.features, ""),
+        findings=tuple(found),
+        folds=options.folds,
     )
-    return answer(question, options, names, found, run_dir, steps)
+    return carry_out(task, options, names, run_dir, budget)
 
 
 def _target(options: Options, kind: str) -> dict[str, Any]:
@@ -100,30 +102,16 @@ def _split(rows: Rows, options: Options) -> Split:
     return split_by_shares(rows.table["label"], options.split, options.seed)
 
 
-def _parts(rows: Rows, split: Split, options: Options) -> dict[str, Part]:
-    """Return the parts; with folds, `test` holds every row and its part trains the final model."""
-    if options.folds is None:
-        return cut(rows, split)
-    _enough(rows.table["label"], options.folds)
-    joined = split.part.where(split.part != "test", "train")
-    parts = cut(rows, replace(split, part=joined))
-    everything = part_of(rows, pd.Series(True, index=rows.table.index))
-    if len(everything) < 2 * (options.folds or 2):
-        raise DataError(
-            f"{options.folds} folds need at least {2 * (options.folds or 2)} rows, got "
-            f"{len(everything)}."
-        )
-    return {**parts, "test": everything}
-
-
 def _enough(label: pd.Series, folds: int) -> None:
-    """Refuse a 0/1 label with fewer rows of an outcome than folds."""
+    """Refuse fewer rows, or of a 0/1 label fewer rows of an outcome, than folds."""
     rarer = int(min((label > 0).sum(), (label <= 0).sum()))
     if label.nunique() == 2 and rarer < folds:
         raise DataError(
             f"{folds} folds need at least {folds} rows of each outcome, got {rarer}; use fewer "
             "folds or more data."
         )
+    if len(label) < 2 * folds:
+        raise DataError(f"{folds} folds need at least {2 * folds} rows, got {len(label)}.")
 
 
 def _audit(rows: Rows, split: Split, options: Options) -> list[Any]:

@@ -1,0 +1,70 @@
+"""Checkpoints: what a training has done is kept, so that a killed one goes on where it stopped.
+
+They lie in a folder beside the run (`.NAME.part`), named by a hash of the options and the data;
+another task starts anew. The folder goes away when the run is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from cartcast.atomic import atomic_folder, write_text
+from cartcast.train.fit import DECLARATIONS, Fitted
+
+__all__ = ["Checkpoint"]
+
+
+T = TypeVar("T")
+
+
+class Checkpoint:
+    """Fitted models and decisions of one training.
+
+    Args:
+        run_dir: where the run will be.
+        key: hash of everything that decides the result.
+    """
+
+    def __init__(self, run_dir: Path, key: str) -> None:
+        self.folder = run_dir.with_name(f".{run_dir.name}.part") / key
+        for other in self.folder.parent.glob("*"):
+            if other != self.folder and other.is_dir():
+                shutil.rmtree(other, ignore_errors=True)
+
+    def model(self, step: str, make: Callable[[], Fitted]) -> Fitted:
+        """Return the fitted model of a step: the kept one, or a new one, kept."""
+        from cartcast.models.persist import load, save
+
+        folder = self.folder / f"model-{step}"
+        if not folder.is_dir():
+            made = make()
+            facts = {"kind": made.declaration.kind, "name": made.name, "facts": made.facts}
+            with atomic_folder(folder) as temporary:
+                save(made.model, temporary / "fitted")
+                np.save(temporary / "held.npy", np.stack([made.raw, made.held]))
+                write_text(temporary / "facts.json", json.dumps(facts, default=str))
+        kept = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+        raw, held = np.load(folder / "held.npy", allow_pickle=False)
+        declaration = DECLARATIONS[kept["kind"]][kept["name"]]
+        return Fitted(declaration, load(folder / "fitted"), raw, held, kept["facts"])
+
+    def decision(self, what: str, make: Callable[[], T]) -> T:
+        """Return a decision (plain data): the one kept, or a new one, kept."""
+        path = self.folder / "decisions.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if what not in kept:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            kept[what] = make()
+            write_text(path, json.dumps(kept))
+        made: T = kept[what]
+        return made
+
+    def done(self) -> None:
+        """Remove what was kept; the run is whole."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)

@@ -1,0 +1,107 @@
+"""One clock for a whole training; no test here depends on real seconds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.train.test_fit import part, table
+
+from cartcast.config import Settings
+from cartcast.errors import UsageError
+from cartcast.train import Options, train
+from cartcast.train.budget import Budget
+from cartcast.train.candidates import _shared, sampled
+from cartcast.train.checkpoint import Checkpoint
+
+
+class Ticking:
+    """A clock that jumps by `step` seconds each time it is read."""
+
+    def __init__(self, step: float) -> None:
+        self.step = step
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def test_a_given_budget_is_used_up_and_the_usual_one_is_not() -> None:
+    assert (Options().budget, Options().tune) == (600.0, False)
+    assert Options.from_settings(Settings()) == Options()
+    given = Options.from_settings(Settings(), budget="2m")
+    assert (given.budget, given.tune) == (120.0, True)
+    endless = Options.from_settings(Settings(), budget="none")
+    assert (endless.budget, endless.tune) == (math.inf, False)
+    assert Options.from_settings(Settings(budget=90.0)).budget == 90.0
+
+
+def test_shares_of_time_are_fair_and_never_more_than_there_is() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        needs = {f"m{k}": float(v) for k, v in enumerate(rng.exponential(50, rng.integers(1, 8)))}
+        left = float(rng.uniform(1, 200))
+        shares, out = _shared(needs, left, 100_000)
+        assert set(shares) | set(out) == set(needs)
+        assert not set(shares) & set(out)
+        assert sum(needs[n] * s for n, s in shares.items()) <= left + 1e-9
+        assert all(s * 100_000 >= 20_000 and s <= 1 for s in shares.values())
+        if sum(needs.values()) <= left:
+            assert set(shares.values()) == {1.0}
+        # Nobody is left out or cut for the sake of one that needs more.
+        cut = [needs[n] for n in out] + [needs[n] for n, s in shares.items() if s < 1]
+        whole = [needs[n] for n, s in shares.items() if s == 1]
+        assert not cut or not whole or max(whole) <= min(cut)
+
+
+def test_a_sample_is_whole_visitors_and_a_smaller_one_lies_inside() -> None:
+    source = table(2000).assign(who=np.arange(2000) // 4)
+    rows = part(source, group="who")
+    large, at_large = sampled(rows, 0.5)
+    small, at_small = sampled(rows, 0.2)
+    assert set(at_small) < set(at_large)
+    assert len(large) == pytest.approx(1000, rel=0.15)
+    counts = pd.Series(small.groups).value_counts()
+    assert set(counts) == {4}
+
+
+def test_what_does_not_fit_is_left_out_with_a_finding(tmp_path: Path) -> None:
+    now = itertools.count()
+    budget = Budget(100.0, clock=lambda: float(next(now)))
+    budget.checkpoint = Checkpoint(tmp_path / "run", "key")
+    assert budget.allows("figures", 10.0)
+    assert not budget.allows("refit", 500.0)
+    assert not budget.allows("drivers", 50.0, keep=60.0)
+    assert [f.code for f in budget.findings] == ["MD131", "MD131"]
+    # After a kill the same is decided, though there is time now.
+    again = Budget(1e6, clock=lambda: float(next(now)))
+    again.checkpoint = Checkpoint(tmp_path / "run", "key")
+    assert not again.allows("refit", 500.0)
+
+
+def test_too_small_a_budget_says_what_could_be_done(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too small.*only the baselines.*give --budget \d+s"):
+        train(
+            rows=table(2000), target="buys", models=("logistic_regression",), budget=40.0,
+            run_dir=tmp_path / "run", threads=1, clock=Ticking(5.0),
+        )  # fmt: skip
+
+
+def test_a_short_budget_leaves_out_the_rest_and_says_so(tmp_path: Path) -> None:
+    told: list[str] = []
+    run = train(
+        rows=table(2000), target="buys", models=("logistic_regression",), budget=400.0,
+        run_dir=tmp_path / "run", threads=1, clock=Ticking(5.0),
+        progress=lambda what, share: told.append(what),
+    )  # fmt: skip
+    assert any(what.startswith("plan: logistic_regression") for what in told)
+    assert all("left)" in what for what in told)
+    assert run.data["seconds"]["total"] <= 1.1 * 400
+    left_out = [f.message for f in run.findings if f.code == "MD131"]
+    assert any(m.startswith("drivers would take") for m in left_out)
+    assert run.data["importance"] == []
