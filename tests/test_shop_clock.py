@@ -154,7 +154,7 @@ def test_a_server_ends_sessions_by_the_clock_of_its_run() -> None:
     store = make_store(Plan("m", late_window=60.0), scorer)
     assert isinstance(store, MemoryStore)
     rules = store.sessions.rules
-    told = (rules.zone, rules.session_breaks, rules.late_window)
+    told = (rules.zone, rules.sessions.breaks, rules.late_window)
     assert told == ("Europe/Berlin", ("midnight",), 60.0)
 
 

@@ -27,6 +27,7 @@ from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import arrays_from
 from cartcast.reading import reading_of, reads_money
+from cartcast.sessions import SessionRules
 from cartcast.yamlfile import parse_yaml
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
@@ -84,13 +85,11 @@ class ModelScorer:
         self._reads_money = self._currency is not None and reads_money(run, features)
         self._rates = reading_of(run)["rates"]
         self._shop_time = ShopClock(zone).local
-        gap = float(run["source"].get("session_gap") or 1800.0)
-        self.rules = Rules(
-            session_gap=gap,
-            late_window=min(Rules.late_window, gap / 2),
-            session_breaks=tuple(run["source"].get("session_breaks") or ()),
-            zone=zone,
+        sessions = SessionRules(
+            run["source"].get("session_gap") or SessionRules.gap,
+            tuple(run["source"].get("session_breaks") or ()),
         )
+        self.rules = Rules(sessions, zone, late_window=min(Rules.late_window, sessions.gap / 2))
         self.run = run
         self._missing = dict(missing)
         self._fold = Fold(features, clock, zone)
