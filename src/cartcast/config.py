@@ -107,7 +107,6 @@ class Settings:
         return SessionRules(self.session_gap, self.session_breaks)
 
 
-
 DEFAULTS = Settings()
 
 
@@ -168,6 +167,8 @@ def read_settings(folder: Path) -> Settings:
     settings = settings_from(data, str(path))
     if isinstance(settings.rates, str):
         settings = dataclasses.replace(settings, rates=str(folder / settings.rates))
+    if settings.layout is not None and (folder / settings.layout).is_file():
+        settings = dataclasses.replace(settings, layout=str(folder / settings.layout))
     return settings
 
 

@@ -102,8 +102,14 @@ def arrivals(draw: Any) -> list[Event]:
 
 @pytest.mark.parametrize(
     ("breaks", "zone"),
-    [((), None), (("purchase",), None), (("campaign",), None), (("campaign", "purchase"), None),
-     (("midnight",), None), (("midnight",), "Europe/Berlin")],
+    [
+        ((), None),
+        (("purchase",), None),
+        (("campaign",), None),
+        (("campaign", "purchase"), None),
+        (("midnight",), None),
+        (("midnight",), "Europe/Berlin"),
+    ],
 )
 def test_any_order_of_arrival_ends_in_the_batch_table(
     scorer: Any, breaks: tuple[str, ...], zone: str | None

@@ -85,7 +85,9 @@ def by_sql(rows: list[dict[str, Any]], rules: SessionRules, zone: str | None) ->
         query = visits_sql(
             rules, "events", "visitor_id", "number, event_time", local, "event_time, number"
         )
-        return [r[0] for r in con.execute(f"SELECT visit FROM ({query}) ORDER BY number").fetchall()]
+        return [
+            r[0] for r in con.execute(f"SELECT visit FROM ({query}) ORDER BY number").fetchall()
+        ]
 
 
 class Standing:
@@ -176,8 +178,13 @@ def test_breaks_have_names() -> None:
 
 
 def test_equal_rules_are_told_by_what_they_do() -> None:
-    one, other = SessionRules(60, ("campaign", "midnight")), SessionRules(60, ("midnight", "campaign"))
+    one, other = (
+        SessionRules(60, ("campaign", "midnight")),
+        SessionRules(60, ("midnight", "campaign")),
+    )
     assert one.same_as(other)
     assert str(one) == str(other) == "a pause of 60 s and campaign, midnight"
     assert SessionRules.from_dict(one.as_dict()) == one
-    assert all(not SessionRules(gap).same_as(SessionRules(more)) for gap, more in pairwise((1, 2, 3)))
+    assert all(
+        not SessionRules(gap).same_as(SessionRules(more)) for gap, more in pairwise((1, 2, 3))
+    )

@@ -21,8 +21,8 @@ from cartcast.backup.store import Store
 from cartcast.config import STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
 from cartcast.forget.marks import Marks
-from cartcast.registry import Registry
-from cartcast.train.result import versions
+from cartcast.runs.registry import Registry
+from cartcast.runs.write import versions
 
 __all__ = ["Backup", "back_up"]
 

@@ -19,8 +19,8 @@ from cartcast.config import STATE_FOLDER
 from cartcast.errors import CartcastError, NotTrustedError
 from cartcast.live.log import Damage, read_segment, segments
 from cartcast.live.snapshot import newest_snapshot, read_snapshot
-from cartcast.registry import Registry
-from cartcast.train.result import versions
+from cartcast.runs.registry import Registry
+from cartcast.runs.write import versions
 
 __all__ = ["Verified", "verify"]
 

@@ -14,8 +14,8 @@ import duckdb
 
 from cartcast.events.sql import literal
 from cartcast.events.summed import counted, grouped
-from cartcast.sessions import SessionRules
 from cartcast.findings import Finding, declare, finding
+from cartcast.sessions import SessionRules
 
 __all__ = ["LOGIN", "WHO", "find_who", "orphans", "spread_logins"]
 

@@ -25,7 +25,7 @@ from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
 from cartcast.scratch import ScratchFolder, scratch
-from cartcast.sessions import SessionRules
+from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["Progress", "RejectedError", "load"]
 
@@ -87,8 +87,8 @@ def load(
         UsageError: the layout, a break, a share or a rate does not exist.
         DefinitionError: the zone does not exist.
         DataError: a source is empty, has no usable columns, mixes currencies without their rates,
-            or was cleaned by another clock, other session rules or in another currency; or more rows than
-            `max_reject_share` are rejected (`RejectedError`, with the report).
+            or was cleaned by another clock, other session rules or in another currency; or more
+            rows than `max_reject_share` are rejected (`RejectedError`, with the report).
     """
     if not sources:
         raise UsageError("give at least one source: a file, folder, glob, table URL or table.")
@@ -153,7 +153,7 @@ def _require_same(
     """Refuse a clean log that was read by another clock, sessions or currency than asked for."""
     made = opened.sessions_made and SessionRules.from_dict(opened.sessions_made)
     # The usual rules are those of who asks for none: a clean log keeps its own.
-    if made and not rules.same_as(SessionRules()) and not rules.same_as(made):
+    if made and not rules.same_as(USUAL) and not rules.same_as(made):
         raise DataError(
             f"{shown}: its sessions were made by {made}, not by {rules}; give the log as it was "
             "before cleaning."

@@ -20,8 +20,8 @@ from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.read import Source
 from cartcast.events.words import COLUMN_WORDS
-from cartcast.sessions import SessionRules
 from cartcast.findings import Finding, declare, finding
+from cartcast.sessions import SessionRules
 
 __all__ = ["ORDER_WORDS", "match_orders", "orders_layout", "resolve_orders"]
 

@@ -12,6 +12,7 @@ import duckdb
 from cartcast.events.gaps import bin_counts, find_gaps
 from cartcast.events.sql import literal
 from cartcast.events.summed import counted, decided, distinct, grouped
+from cartcast.sessions import SessionRules
 
 __all__ = ["HEAVY", "Summary", "summarize"]
 

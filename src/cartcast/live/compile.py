@@ -118,17 +118,18 @@ def compile_run(run_dir: Path, out: Path) -> None:
     Raises:
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
     """
-    from cartcast.models.persist import load_all
-    from cartcast.registry import read_run
+    from cartcast.runs.run import Run
 
-    run = read_run(run_dir)
-    models = load_all(run_dir / "model", run["model_manifest"])
-    meta: dict[str, Any] = {"schema": SCHEMA, "manifest": run["model_manifest"], "missing": {}}
+    run = Run.open(run_dir)
+    models = run.models
+    meta: dict[str, Any] = {
+        "schema": SCHEMA, "manifest": run.data["model_manifest"], "missing": {},
+    }  # fmt: skip
     with atomic_folder(out) as folder:
         if "amount" in models:
             meta["amount"] = _amount(models["amount"], folder, meta["missing"])
         if "segments" in models:
-            meta["segments"] = _segments(models["segments"], run, meta["missing"])
+            meta["segments"] = _segments(models["segments"], run.data, meta["missing"])
         files = sorted(p for p in folder.rglob("*") if p.is_file())
         meta["files"] = {
             p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()

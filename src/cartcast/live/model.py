@@ -26,9 +26,9 @@ from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import arrays_from
-from cartcast.reading import reading_of, reads_money
-from cartcast.sessions import SessionRules
-from cartcast.yamlfile import parse_yaml
+from cartcast.runs.foreign import reads_money
+from cartcast.runs.reading import Reading
+from cartcast.runs.run import Run
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -74,21 +74,19 @@ class ModelScorer:
         segments: tuple[FeatureSet, SegmentModel] | None,
         missing: Mapping[str, str],
     ) -> None:
-        clock, zone = run["source"]["clock"], run["source"].get("zone")
+        reading = Reading.from_run(run)
+        clock, zone, sessions = reading.clock, reading.zone, reading.sessions
+        assert clock is not None
         self.version = f"{run['run_id']}/{run['champion']}"
         self.fingerprint = features.fingerprint
         if zone not in (None, "UTC"):
             # States hold times by this zone's clock: a model of another must not go on with them.
             self.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{zone}".encode()).hexdigest()
         self.features = features
-        self._currency: str | None = run["source"].get("currency")
+        self._currency = reading.currency
         self._reads_money = self._currency is not None and reads_money(run, features)
-        self._rates = reading_of(run)["rates"]
+        self._rates = reading.rates
         self._shop_time = ShopClock(zone).local
-        sessions = SessionRules(
-            run["source"].get("session_gap") or SessionRules.gap,
-            tuple(run["source"].get("session_breaks") or ()),
-        )
         self.rules = Rules(sessions, zone, late_window=min(Rules.late_window, sessions.gap / 2))
         self.run = run
         self._missing = dict(missing)
@@ -335,7 +333,7 @@ class ModelScorer:
         return Row(words, self._in_order)
 
 
-def load_scorer(run_dir: Path) -> ModelScorer:
+def load_scorer(name: Path | str | Run) -> ModelScorer:
     """Load a run for live scoring, after checking hashes and the feature set.
 
     Raises:
@@ -344,41 +342,32 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         UsageError: the run has no events to fold, or its champion is no probability or reads
             no features.
     """
-    from cartcast.models.persist import read_verified
-    from cartcast.registry import read_run
-
-    run = read_run(run_dir)
-    declared = run["features"].get("yaml")
-    if not declared:
+    run = Run.open(name)
+    features = run.features
+    if features is None:
         raise UsageError(
-            f"{run_dir}: trained on a ready table, so there are no events to fold; train on a log."
+            f"{run.dir}: trained on a ready table, so there are no events to fold; train on a log."
         )
-    if run["models"][run["champion"]]["kind"] != "classifier":
+    if run.kind != "classifier":
         raise UsageError(
-            f"{run_dir}: its champion predicts an amount; serve a run whose target is an outcome."
+            f"{run.dir}: its champion predicts an amount; serve a run whose target is an outcome."
         )
-    if run["models"][run["champion"]].get("reads") == "events":
+    if run.reads_events:
         raise UsageError(
-            f"{run_dir}: its champion {run['champion']!r} reads the events of whole sessions, "
+            f"{run.dir}: its champion {run.champion!r} reads the events of whole sessions, "
             "which is not for live scoring; serve a run trained without it."
         )
-    features = _declared(declared)
-    if features.fingerprint != run["features"]["fingerprint"]:
-        raise NotTrustedError(
-            f"{run_dir}: trained with feature set {run['features']['fingerprint'][:12]}, this "
-            f"version of Cartcast makes {features.fingerprint[:12]} of it; train again."
-        )
-    files = read_verified(run_dir / "model", run["model_manifest"]).files
-    folder = ensure_compiled(run_dir, run["model_manifest"])
+    files = run.verified.files
+    folder = ensure_compiled(run.dir, run.data["model_manifest"])
     compiled, own = read_compiled(folder)
     text = features.program.text
     if "champion.arrays/arrays.json" in files:
-        arrays = arrays_from(files, "champion.arrays", f"{run_dir}/model/champion.arrays")
+        arrays = arrays_from(files, "champion.arrays", f"{run.dir}/model/champion.arrays")
         champion: Any = bind(*arrays, features.names, text)
     else:
         from cartcast.live.slow import SlowModel
 
-        champion = SlowModel(run_dir, run, features)
+        champion = SlowModel(run.models["champion"], features)
     amount: tuple[RowModel | None, float] | None = None
     if (constants := compiled.get("amount")) is not None:
         if "mean" in constants:
@@ -388,12 +377,6 @@ def load_scorer(run_dir: Path) -> ModelScorer:
             amount = (RowModel(*found, features.names, text), constants["smearing"])
     segments = None
     if (told := compiled.get("segments")) is not None:
-        behaviour = _declared(told["yaml"])
-        segments = (behaviour, SegmentModel(told, behaviour.names))
-    return ModelScorer(run, features, champion, amount, segments, compiled["missing"])
-
-
-def _declared(text: str) -> FeatureSet:
-    from cartcast.features.form import parse
-
-    return parse(parse_yaml(text, "the run's features"))
+        assert run.behaviour is not None
+        segments = (run.behaviour, SegmentModel(told, run.behaviour.names))
+    return ModelScorer(run.data, features, champion, amount, segments, compiled["missing"])

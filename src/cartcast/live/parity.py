@@ -21,14 +21,14 @@ import pyarrow.parquet as pq
 
 from cartcast import events
 from cartcast.errors import BlockedError, DataError, UsageError
-from cartcast.events.rates import Rates, rates_from
+from cartcast.events.rates import Rates
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.findings import declare, finding
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
-from cartcast.reading import read_as, require_same
+from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 
 __all__ = ["TOLERANCE", "Difference", "Parity", "parity", "require_parity"]
@@ -123,7 +123,7 @@ class Disturbance:
 
 def parity(
     sources: Sequence[Any],
-    run_dir: Path,
+    run: Path | str | Run,
     *,
     url: str | None = None,
     key: str | None = None,
@@ -137,7 +137,7 @@ def parity(
 
     Args:
         sources: files of the log, or a `Log`.
-        run_dir: run whose feature set is compared.
+        run: the run whose feature set is compared.
         url: of a running server with an empty state; None replays in this process.
         key: for the server; needs the scopes `ingest` and `score`.
         layout: of the log.
@@ -152,17 +152,11 @@ def parity(
             that can be compared: used before, another model, a key that sees no features.
     """
     say = progress or _silent
-    scorer = load_scorer(run_dir)
+    run = Run.open(run)
+    scorer = load_scorer(run)
     with scratch() as work:
-        if len(sources) == 1 and isinstance(sources[0], events.Log):
-            log = sources[0]
-            require_same(log, scorer.run, scorer.features)
-        else:
-            say("reading", None)
-            log = read_as(
-                scorer.run, scorer.features, sources, f"{work}/log",
-                layout=layout, rates=rates_from(rates),
-            )  # fmt: skip
+        say("reading", None)
+        log = run.read(*sources, folder=f"{work}/log", layout=layout, rates=rates)
         say("batch table", None)
         table = scorer.features.replay(log, at="every click")
         if url is None:

@@ -11,9 +11,10 @@ import msgspec
 
 from cartcast.errors import UsageError
 from cartcast.live.scorer import Past, State
-from cartcast.sessions import SessionRules
+from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["Base", "Kept", "Rules", "Session", "Visitor", "dump_session", "load_session"]
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -29,7 +30,7 @@ class Rules:
         visitor_ttl: seconds after the last event that a visitor's history is kept.
     """
 
-    sessions: SessionRules = SessionRules()
+    sessions: SessionRules = USUAL
     zone: str | None = None
     late_window: float = 120.0
     max_events: int = 10_000

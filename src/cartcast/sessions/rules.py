@@ -14,7 +14,7 @@ from typing import Any
 
 from cartcast.errors import UsageError, did_you_mean
 
-__all__ = ["BREAKS", "SessionRules"]
+__all__ = ["BREAKS", "USUAL", "SessionRules"]
 
 BREAKS = ("midnight", "campaign", "purchase")
 """Further reasons for a new session: another day by the shop's clock; another campaign than the
@@ -70,3 +70,7 @@ class SessionRules:
     def __str__(self) -> str:
         also = f" and {', '.join(sorted(self.breaks))}" if self.breaks else ""
         return f"a pause of {self.gap:g} s{also}"
+
+
+USUAL = SessionRules()
+"""Half an hour without an event, nothing else."""

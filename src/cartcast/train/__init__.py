@@ -13,9 +13,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +26,10 @@ from cartcast.config import (
     read_settings,
 )
 from cartcast.errors import StorageError, UsageError
+from cartcast.runs.registry import Registry
+from cartcast.runs.run import Run
+from cartcast.runs.write import new_run_id
 from cartcast.train.options import Options
-from cartcast.train.result import Run
 
 __all__ = ["Options", "Run", "train"]
 
@@ -72,7 +72,10 @@ def train(
         sources = tuple(s if "://" in s else str(base / s) for s in settings.sources)
         if not sources:
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
-    where = Path(run_dir) if run_dir is not None else _new_folder(folder, options.target)
+    where = _new_folder(folder, options.target) if run_dir is None else Path(run_dir)
+    registry = Registry(folder, settings.catalogue) if folder is not None else None
+    if registry is not None:
+        registry.require_free(where)
     with _alone(where):
         if where.exists() and (not where.is_dir() or any(where.iterdir())):
             raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
@@ -84,10 +87,8 @@ def train(
             from cartcast.train.log import train_log
 
             run = train_log(sources, options, where, progress, engine)
-    if folder is not None:
-        from cartcast.registry import Registry
-
-        Registry(folder, settings.catalogue).add(run.dir)
+    if registry is not None:
+        registry.add(run.dir)
     return run
 
 
@@ -119,7 +120,4 @@ def _alone(where: Path) -> Iterator[None]:
 
 
 def _new_folder(project: Path | None, target: str) -> Path:
-    """Return a folder name that no other run, not even one started this second, can have."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    word = "".join(c if c.isalnum() else "_" for c in target)[:24]
-    return (project or Path()) / STATE_FOLDER / "runs" / f"{stamp}-{word}-{secrets.token_hex(2)}"
+    return (project or Path()) / STATE_FOLDER / "runs" / new_run_id(target)

@@ -12,6 +12,9 @@ import pandas as pd
 from cartcast import __version__
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.models.checks import check_table
+from cartcast.report import write_card, write_report
+from cartcast.runs.run import Run
+from cartcast.runs.write import versions, write_run
 from cartcast.train.audits import audit_fitted
 from cartcast.train.choose import choose_champion
 from cartcast.train.drivers import drivers, drivers_by_click, effects_of
@@ -21,7 +24,6 @@ from cartcast.train.measure import classifier_tables, regressor_tables, summary,
 from cartcast.train.options import Options
 from cartcast.train.parts import describe_parts
 from cartcast.train.question import Question
-from cartcast.train.result import Run, new_run_id, versions, write_run
 from cartcast.train.revenue import RevenuePart, fit_revenue
 from cartcast.train.segment import segment
 from cartcast.train.stages import Stages
@@ -97,7 +99,8 @@ def answer(
         saved = {"champion": champion.model, **revenue.models, **segments.models}
         everything = pd.concat([t for t in (tables, revenue.table) if len(t)], ignore_index=True)
         predictions = _predictions(q, models, revenue)
-        run = write_run(run_dir, data, found, everything, predictions, saved)
+        pages = (write_report, write_card)
+        run = write_run(run_dir, data, found, everything, predictions, saved, pages)
     stages.done()
     return run
 
@@ -151,12 +154,11 @@ def _data_key(table: pd.DataFrame) -> str:
 def _facts(q: Question, options: Options, key: str) -> dict[str, Any]:
     """What was asked, of which data, with which features: the first half of `run.json`."""
     return {
-        "schema": 1,
-        "run_id": new_run_id(str(q.target["name"])),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "cartcast": __version__,
         "seed": options.seed,
         "source": {**q.source, "fingerprint": key},
+        "reading": q.reading and q.reading.as_dict(),
         "data": q.data,
         "target": q.target,
         "anchors": list(options.anchors) if q.log is not None else [],

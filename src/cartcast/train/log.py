@@ -12,8 +12,10 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
-from cartcast.reading import recorded
 from cartcast.rows import from_log
+from cartcast.runs.counts import recorded
+from cartcast.runs.reading import Reading
+from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
@@ -23,7 +25,6 @@ from cartcast.train.choose import DECLARATIONS, model_names
 from cartcast.train.options import Options
 from cartcast.train.parts import cut
 from cartcast.train.question import Question
-from cartcast.train.result import Run
 from cartcast.train.steps import Progress, Steps
 
 __all__ = ["train_log"]
@@ -49,23 +50,15 @@ def train_log(
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
+    reading = Reading.from_settings(options)
     # What Spark cleans lies on the disk that its machines share, as the run must.
     with scratch(run_dir.parent if engine == "spark" else None) as work:
         with steps("reading the log"):
-            log = events.load(
-                *sources,
-                layout=options.layout,
-                orders=options.orders,
-                session_gap=options.session_gap,
-                session_breaks=options.session_breaks,
-                max_reject_share=options.max_reject_share,
-                folder=work,
-                privacy=privacy,
-                zone=options.zone,
-                rates=options.rates or None,
-                engine=engine,
+            log = reading.load(
+                *sources, orders=options.orders, folder=work, privacy=privacy, engine=engine
             )
-        question = _ask(log, target, features, options, steps, sources)
+        reading = reading.settled(log)
+        question = _ask(log, reading, target, features, options, steps, sources)
         question = _with_events(question, names, options, steps)
         with steps("audit"):
             found = [
@@ -80,6 +73,7 @@ def train_log(
 
 def _ask(
     log: Log,
+    reading: Reading,
     target: Target | Proxy,
     features: FeatureSet,
     options: Options,
@@ -92,7 +86,7 @@ def _ask(
             target,
             features,
             options.anchors,
-            session_gap=options.session_gap,
+            session_gap=reading.sessions.gap,
             most_rows=options.most_rows,
             seed=options.seed,
         )
@@ -116,21 +110,14 @@ def _ask(
                 str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
             ],
             "layout": log.layout,
-            "clock": log.clock,
             "licence": options.licence,
-            "privacy": log.privacy,
             "columns": _columns_with_values(log),
-            **recorded(
-                log,
-                features,
-                layout=options.layout,
-                session_gap=options.session_gap,
-                session_breaks=options.session_breaks,
-            ),
+            **recorded(log, features),
         },
         data=log.summary.as_dict(),
         units={name: feature.unit for name, feature in features.features.items()},
         log=log,
+        reading=reading,
         features=features,
     )
 
@@ -175,7 +162,7 @@ def _with_values(part: Log) -> set[str]:
 
 def _audit(q: Question, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
     table = q.rows.table.assign(part=q.split.part, weight=q.split.weight)
-    clock = str(q.source["clock"])
+    clock = log.clock
     return audit_rows(
         table[table["part"].notna()],
         q.rows.features,

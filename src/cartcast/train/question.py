@@ -9,6 +9,7 @@ from typing import Any, Literal
 from cartcast.events import Log
 from cartcast.features import FeatureSet
 from cartcast.rows import Rows
+from cartcast.runs.reading import Reading
 from cartcast.splits import Split
 from cartcast.train.parts import Part
 
@@ -25,10 +26,11 @@ class Question:
         rows: the training table.
         split: which row belongs to which part.
         parts: the rows of train, validation and test.
-        source: files, layout, clock, currency, licence.
+        source: files, layout, licence, and what its log is like.
         data: counts of the source.
         units: unit of each feature ("" where it has none).
         log: the event log, or None for a ready table.
+        reading: how it was read.
         features: the feature set, or None for a ready table.
     """
 
@@ -41,6 +43,7 @@ class Question:
     data: Mapping[str, Any]
     units: Mapping[str, str]
     log: Log | None = None
+    reading: Reading | None = None
     features: FeatureSet | None = None
 
     @property

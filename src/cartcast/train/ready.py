@@ -11,6 +11,7 @@ import pandas as pd
 from cartcast.errors import DataError, UsageError
 from cartcast.findings import require_unblocked, waive
 from cartcast.rows import Rows, from_table
+from cartcast.runs.run import Run
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
 from cartcast.train.answer import answer
 from cartcast.train.audits import audit_rows
@@ -18,7 +19,6 @@ from cartcast.train.choose import DECLARATIONS, model_names
 from cartcast.train.options import Options
 from cartcast.train.parts import Part, cut, part_of
 from cartcast.train.question import Question
-from cartcast.train.result import Run
 from cartcast.train.steps import Progress, Steps
 
 __all__ = ["train_rows"]
