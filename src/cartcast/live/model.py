@@ -19,13 +19,13 @@ from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
 from cartcast.features.shop_clock import ShopClock
 from cartcast.live.arrays import RowModel, SegmentModel, bind
-from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import arrays_from
+from cartcast.models.exported import exported_of
 from cartcast.runs.foreign import reads_money
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
@@ -358,8 +358,7 @@ def load_scorer(name: Path | str | Run) -> ModelScorer:
             "which is not for live scoring; serve a run trained without it."
         )
     files = run.verified.files
-    folder = ensure_compiled(run.dir, run.data["model_manifest"])
-    compiled, own = read_compiled(folder)
+    exported = exported_of(run)
     text = features.program.text
     if "champion.arrays/arrays.json" in files:
         arrays = arrays_from(files, "champion.arrays", f"{run.dir}/model/champion.arrays")
@@ -369,14 +368,12 @@ def load_scorer(name: Path | str | Run) -> ModelScorer:
 
         champion = SlowModel(run.models["champion"], features)
     amount: tuple[RowModel | None, float] | None = None
-    if (constants := compiled.get("amount")) is not None:
-        if "mean" in constants:
-            amount = (None, constants["mean"])
-        else:
-            found = arrays_from(own, "amount.arrays", f"{folder}/amount.arrays")
-            amount = (RowModel(*found, features.names, text), constants["smearing"])
+    if exported.arrays is not None and exported.amount is not None:
+        model = RowModel(*exported.arrays, features.names, text)
+        amount = (model, exported.amount["smearing"])
+    elif exported.amount is not None:
+        amount = (None, exported.amount["mean"])
     segments = None
-    if (told := compiled.get("segments")) is not None:
-        assert run.behaviour is not None
-        segments = (run.behaviour, SegmentModel(told, run.behaviour.names))
-    return ModelScorer(run.data, features, champion, amount, segments, compiled["missing"])
+    if exported.segments is not None and run.behaviour is not None:
+        segments = (run.behaviour, SegmentModel(exported.segments, run.behaviour.names))
+    return ModelScorer(run.data, features, champion, amount, segments, exported.missing)

@@ -63,8 +63,12 @@ TRUSTED: frozenset[str] = frozenset(
 """Every type beyond those of skops itself that a model file may hold. Nothing else is built."""
 
 
-def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
+def save_all(
+    models: Mapping[str, Any], folder: Path | str, beside: Mapping[str, bytes] | None = None
+) -> str:
     """Write fitted models by name into `folder`, a new one; return the hash of the manifest.
+
+    `beside` are further files of the same manifest, by their names in the folder.
 
     Raises:
         UsageError: a model holds a type that `load_all` would not trust.
@@ -87,6 +91,9 @@ def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
                 )
             if can_export(model):
                 export(model, temporary / f"{name}.arrays")
+        for name, data in (beside or {}).items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_bytes(data)
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         manifest = {
             "schema": SCHEMA,

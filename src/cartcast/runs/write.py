@@ -76,6 +76,7 @@ def write_run(
         UsageError: `run_dir` exists.
         StorageError: the disk is full or the place is not writable.
     """
+    from cartcast.models.exported import forms
     from cartcast.models.persist import save_all
 
     if run_dir.exists() and any(run_dir.iterdir()):
@@ -84,7 +85,7 @@ def write_run(
         run_dir.rmdir()
     ordered = by_severity(findings)
     with atomic_folder(run_dir) as folder:
-        manifest = save_all(models, folder / "model")
+        manifest = save_all(models, folder / "model", forms(models, data))
         plain = _plain(
             {
                 "schema": SCHEMA,
