@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,13 +19,12 @@ from cartcast.atomic import atomic_path, make_folder, write_text
 from cartcast.config import DEFAULTS, PROJECT_FILE, STATE_FOLDER, Settings, read_settings
 from cartcast.errors import NotFoundError
 from cartcast.insights import write_sessions
+from cartcast.progress import Progress
 from cartcast.runs.reading import Reading
 from cartcast.runs.registry import Entry, Registry
 from cartcast.runs.run import Run
 
 __all__ = ["Data", "Progress", "Project", "shown"]
-
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)

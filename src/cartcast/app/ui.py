@@ -22,6 +22,7 @@ from cartcast.charts import theme as look
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import BlockedError, CartcastError
 from cartcast.findings import Finding, by_severity
+from cartcast.progress import Progress
 from cartcast.runs.run import Run
 from cartcast.spreadsheet import csv_bytes
 
@@ -218,7 +219,7 @@ def who(project: Project) -> Person | None:
     return person
 
 
-def progress(status: Any) -> Callable[[str, float | None], None]:
+def progress(status: Any) -> Progress:
     """Return a callback that shows each step of long work on a status box."""
 
     def tell(what: str, share: float | None = None) -> None:

@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cartcast.errors import CartcastError
+from cartcast.progress import Progress, quiet
 
 if TYPE_CHECKING:
     from cartcast.config import Settings
@@ -66,9 +67,6 @@ Breaks = Annotated[
     ),
 ]
 """Option of the same verbs."""
-
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and, when known, the share done (0 to 1)."""
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
@@ -230,15 +228,11 @@ def _settings() -> Settings:
     return read_settings(project) if project else DEFAULTS
 
 
-def _silent(what: str, share: float | None = None) -> None:
-    """Take progress and show nothing."""
-
-
 @contextlib.contextmanager
 def progress(enabled: bool = True) -> Iterator[Progress]:
     """Yield a callback that draws progress on standard error when a person is watching."""
     if not (enabled and sys.stderr.isatty()):
-        yield _silent
+        yield quiet
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

@@ -6,7 +6,6 @@ the next view reads it. The order of the steps is the order in which one decisio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +46,7 @@ from cartcast.events.summed import counted, decided, grouped, in_a_part
 from cartcast.events.unread import assumed_findings, unread_findings
 from cartcast.events.write import canonical_sql, flags, write_events
 from cartcast.findings import Finding, by_severity
+from cartcast.progress import Progress
 from cartcast.sessions import SessionRules
 
 __all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
@@ -93,7 +93,7 @@ class Cleaning:
     con: duckdb.DuckDBPyConnection
     read: Read
     plan: Plan
-    say: Callable[[str, float | None], None]
+    say: Progress
 
     def run(self) -> Cleaned:
         """Return the clean log's figures and relation.

@@ -24,12 +24,11 @@ from cartcast.events.rates import Rates, rates_from
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
+from cartcast.progress import Progress, quiet
 from cartcast.scratch import ScratchFolder, scratch
 from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["Progress", "RejectedError", "load"]
-
-Progress = Callable[[str, float | None], None]
 
 
 class RejectedError(DataError):
@@ -121,7 +120,7 @@ def load(
         always=rejects_out is not None,
         report_only=report_only,
     )
-    say = progress or _quiet
+    say = progress or quiet
     plan = Plan(rules, zone, privacy, rates)
     with _work(target, memory) as (con, work), _translated(work, found):
         if engine == "spark":
@@ -180,10 +179,6 @@ class _Places(NamedTuple):
     rejects: Path
     always: bool
     report_only: bool
-
-
-def _quiet(what: str, share: float | None) -> None:
-    """Show no progress."""
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cartcast.events.rates import Rates
 from cartcast.explain import contributions, describe
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
+from cartcast.progress import Progress
 from cartcast.rows import read_table
 from cartcast.runs.run import Run
 from cartcast.scratch import scratch
@@ -74,7 +75,7 @@ def explain_sessions(
     count: int = 5,
     layout: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Reasons]:
     """Return the reasons for sessions of a log, after their last event, or for rows of a table.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
+from cartcast.progress import Progress, quiet
 from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 
@@ -43,8 +44,6 @@ UNEQUAL = declare(
     "Report it with the log's layout and the feature named; do not serve this model until it is "
     "explained.",
 )  # fmt: skip
-
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def parity(
         DataError: the log breaks the contract, the server refused its events, or it is not one
             that can be compared: used before, another model, a key that sees no features.
     """
-    say = progress or _silent
+    say = progress or quiet
     run = Run.open(run)
     scorer = load_scorer(run)
     with scratch() as work:
@@ -453,7 +452,3 @@ def _apart(live: npt.NDArray[np.float64], batch: Any) -> npt.NDArray[np.float64]
     apart[np.isnan(live) & np.isnan(batch)] = 0.0
     apart[np.isnan(live) != np.isnan(batch)] = np.inf
     return np.asarray(apart, dtype=np.float64)
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Tell nobody."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -39,13 +39,12 @@ from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
 from cartcast.monitoring.send import SendError, send
 from cartcast.monitoring.store import Store
+from cartcast.progress import Progress
 from cartcast.runs.run import Run
 
 __all__ = ["Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, float | None], None]
-
 STATE_FILE = "monitor.db"
 METRICS_FILE = "monitor.prom"
 _WINDOW = 28

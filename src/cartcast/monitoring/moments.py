@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,12 @@ from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.monitoring.feed import Feed, feed_of
+from cartcast.progress import Progress, quiet
 from cartcast.rows import from_log, read_table
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
 
 __all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
-
-Progress = Callable[[str, float | None], None]
 
 _ROWS = 50_000_000
 _TIMES = ("time", "anchor_time", "last_event")
@@ -106,7 +105,7 @@ def moments_of(
         DataError: the log has no outcomes, lies before the end of the run's own data, or cannot be
             read as the run's own was.
     """
-    say = progress or (lambda what, share: None)
+    say = progress or quiet
     if run.features is None:
         raise UsageError("this run is of a ready table; runs on logs can be watched.")
     target = parse_target(run.data["target"]["asked"], dict(targets or {}))

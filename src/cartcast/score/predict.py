@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
+from cartcast.progress import Progress, quiet
 from cartcast.rows import read_table
 from cartcast.runs.run import Run
 from cartcast.score.sessions import ScoreParts, WriteParts
@@ -22,8 +23,6 @@ from cartcast.score.write import write_table
 from cartcast.scratch import scratch
 
 __all__ = ["predict", "predict_to"]
-
-Progress = Callable[[str, float | None], None]
 
 
 def predict(
@@ -50,7 +49,7 @@ def predict(
         DataError: the log or table does not match the model.
         UsageError: Spark is asked for what it cannot do.
     """
-    say = progress or _silent
+    say = progress or quiet
     say("loading the model", None)
     opened = Run.open(run).loaded()
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
@@ -105,7 +104,7 @@ def predict_to(
         raise UsageError(f"{out}: the name must end in .csv or .parquet.")
     from cartcast.events.spark.reading import keep_only, new_folder
 
-    say = progress or _silent
+    say = progress or quiet
     say("loading the model", None)
     opened = Run.open(run).loaded()
     if opened.features is None:
@@ -166,7 +165,3 @@ def _table_scores(source: Any, run: Run) -> pd.DataFrame:
         out["segment"] = run.segment_names(X)
     out["model"] = run.version
     return out
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Tell nobody."""
