@@ -10,6 +10,7 @@ from typing import Any
 from cartcast import events
 from cartcast.errors import UsageError
 from cartcast.events import Log
+from cartcast.events.sql import identifier
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.rows import from_log
@@ -155,7 +156,7 @@ def _columns_with_values(log: Log) -> list[str]:
 def _with_values(part: Log) -> set[str]:
     with part.connect() as con:
         columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
-        counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in columns)
+        counts = ", ".join(f"count({identifier(c)})" for c in columns)
         row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
     return {c for c, n in zip(columns, row, strict=True) if n}
 
