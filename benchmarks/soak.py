@@ -129,7 +129,7 @@ def main() -> None:
         # A copy of the run whose sessions end after 20 seconds, so that they expire in the soak.
         subprocess.run(["cp", "-r", str(given.run.resolve()), str(run)], check=True)
         facts = json.loads((run / "run.json").read_text())
-        facts["source"]["session_gap"] = 20.0
+        facts["reading"]["session_gap"] = 20.0
         (run / "run.json").write_text(json.dumps(facts))
         port = free_port()
         command = [

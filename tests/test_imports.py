@@ -13,7 +13,8 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "cartcast"
 
 # A module may import from its own layer's package and from any layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"errors", "findings"},
+    {"errors", "findings", "progress"},
+    {"sessions"},
     {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},
@@ -25,9 +26,8 @@ LAYERS: list[set[str]] = [
     {"leakage", "models"},
     {"charts"},
     {"explain"},
+    {"runs"},
     {"report"},
-    {"registry"},
-    {"reading"},
     {"train"},
     {"score"},
     {"live", "monitoring", "experiments", "insights"},

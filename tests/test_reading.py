@@ -132,26 +132,24 @@ def test_a_log_without_such_events_is_no_log_without_the_column(
 
 
 def old(run: dict[str, Any]) -> None:
-    for name in ("words", "kinds", "filled", "read_by", "prices", "sessions_made"):
+    """Make the facts of a run those of one from before its reading was recorded."""
+    for name in ("words", "kinds", "filled", "read_by", "prices"):
         run["source"].pop(name, None)
+    reading = run.pop("reading")
+    run["source"] |= {**reading, "layout": run["source"]["layout"]}
 
 
 def test_a_run_from_before_is_held_to_what_it_has(
     shop: pd.DataFrame, run: Run, tmp_path: Path
 ) -> None:
-    from cartcast.reading import require_same
-    from cartcast.score import load_scorer as scorer_of
+    from cartcast import events
+    from cartcast.runs.foreign import require_same
 
-    scorer = scorer_of(run.dir)
-    told = json.loads(json.dumps(scorer.run))
+    told = json.loads(json.dumps(run.data))
     old(told)
-    assert scorer.features is not None
 
     def held(log: pd.DataFrame) -> list[Any]:
-        from cartcast import events
-
-        assert scorer.features is not None
-        return require_same(events.load(log, layout="cartcast"), told, scorer.features)
+        return require_same(events.load(log, layout="cartcast"), Run(run.dir, told))
 
     assert codes(held(shop)) == {"SC105": "note"}
     with pytest.raises(DataError, match="in JPY"):
@@ -231,7 +229,9 @@ def test_a_log_cleaned_by_other_session_rules_is_refused(
         if good:
             assert len(predict(str(clean), evenings[1].dir)[0])
             continue
-        with pytest.raises(DataError, match="a pause of 1800 s, the run's by a pause of 600 s and"):
+        with pytest.raises(
+            DataError, match="by a pause of 1800 s, not by a pause of 600 s and midnight"
+        ):
             predict(str(clean), evenings[1].dir)
 
 
@@ -247,12 +247,12 @@ def test_a_live_event_in_another_currency_is_refused(run: Run) -> None:
 
 def test_live_money_is_converted_as_a_log_is(run: Run) -> None:
     facts = json.loads((run.dir / "run.json").read_text())
-    facts["source"]["rates"] = {
+    facts["reading"]["rates"] = {
         "into": "EUR",
         "USD": 0.5,
         "JPY": {"2025-01-01": 1, "2025-02-01": 2},
     }
-    facts["source"]["zone"] = "Asia/Tokyo"
+    facts["reading"]["zone"] = "Asia/Tokyo"
     scorer = ModelScorer(facts, load_scorer(run.dir).features, None, None, None, {})
 
     def price(code: str, *moment: int) -> float | None:

@@ -15,7 +15,8 @@ from cartcast.config import PROJECT_FILE
 from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
 from cartcast.models.baselines import Prevalence
 from cartcast.models.persist import save_all
-from cartcast.registry import Registry, read_run, resolve_run
+from cartcast.runs.registry import Registry, resolve_run
+from cartcast.runs.run import Run
 
 
 def make_run(project: Path, name: str, target: str = "purchase") -> Path:
@@ -104,7 +105,7 @@ def test_a_changed_run_is_not_promoted(project: Path, harm: str) -> None:
     elif harm == "manifest":
         (second / "model" / "manifest.json").write_text("{}")
     else:
-        run = read_run(second)
+        run = Run.open(second).data
         (second / "run.json").write_text(json.dumps({**run, "model_manifest": "0" * 64}))
     with pytest.raises(NotTrustedError):
         registry.promote("bb")
@@ -129,7 +130,7 @@ def test_two_writers_lose_nothing(project: Path) -> None:
     names = [f"r{i}" for i in range(8)]
     folders = [make_run(project, n) for n in names]
     code = (
-        "import sys\nfrom pathlib import Path\nfrom cartcast.registry import Registry\n"
+        "import sys\nfrom pathlib import Path\nfrom cartcast.runs.registry import Registry\n"
         "[Registry(Path(sys.argv[1])).add(Path(p)) for p in sys.argv[2:]]\n"
     )
     halves = (folders[:4], folders[4:])
@@ -154,7 +155,7 @@ def test_a_damaged_catalogue_is_one_line(project: Path) -> None:
 def test_a_damaged_run_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{half")
     with pytest.raises(NotTrustedError, match="damaged"):
-        read_run(tmp_path)
+        Run.open(tmp_path)
     (tmp_path / "run.json").write_text('{"schema": 99}')
     with pytest.raises(NotTrustedError, match="another version"):
-        read_run(tmp_path)
+        Run.open(tmp_path)

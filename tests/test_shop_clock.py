@@ -22,7 +22,8 @@ from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer
 from cartcast.live.sessions import Sessions
 from cartcast.live.state import MemoryStore
-from cartcast.reading import reading_of, require_same
+from cartcast.runs.foreign import require_same
+from cartcast.runs.run import Run
 
 ZONES = {
     "Europe/Berlin": ("2024-03-31T01:00", "2024-10-27T01:00"),
@@ -114,8 +115,7 @@ def test_features(shop: Shop, at: Any) -> None:
 
 
 def test_live_features_and_sessions_are_those_of_the_batch(shop: Shop) -> None:
-    source = {"clock": "time", **reading_of({"source": {"zone": shop.zone}})}
-    source["session_breaks"] = ["midnight"]
+    source = {"clock": "time", "zone": shop.zone, "session_breaks": ["midnight"]}
     run = {"run_id": "r", "champion": "m", "source": source}
     live: dict[str, Any] = {}
 
@@ -154,7 +154,7 @@ def test_a_server_ends_sessions_by_the_clock_of_its_run() -> None:
     store = make_store(Plan("m", late_window=60.0), scorer)
     assert isinstance(store, MemoryStore)
     rules = store.sessions.rules
-    told = (rules.zone, rules.session_breaks, rules.late_window)
+    told = (rules.zone, rules.sessions.breaks, rules.late_window)
     assert told == ("Europe/Berlin", ("midnight",), 60.0)
 
 
@@ -197,7 +197,8 @@ def test_a_log_cleaned_by_another_clock_is_refused(shop: Shop) -> None:
     run = {"run_id": "r", "champion": "m", "models": {"m": {"kind": "classifier"}},
            "source": {"clock": "time", "zone": shop.zone, "session_breaks": ["midnight"]},
            "data": {}}  # fmt: skip
-    assert [f.code for f in require_same(shop.log, run, FEATURES)] == ["SC105"]
+    run["features"] = {"yaml": FEATURES.to_yaml(), "fingerprint": FEATURES.fingerprint}
+    assert [f.code for f in require_same(shop.log, Run(Path(), run))] == ["SC105"]
     run["source"] = {"clock": "time"}
     with pytest.raises(DataError, match=f"clock of {shop.zone}.*that of UTC"):
-        require_same(shop.log, run, FEATURES)
+        require_same(shop.log, Run(Path(), run))

@@ -14,7 +14,7 @@ _PUBLIC: dict[str, str] = {
     "Proxy": "cartcast.targets",
     "Purchase": "cartcast.targets",
     "Revenue": "cartcast.targets",
-    "Run": "cartcast.train",
+    "Run": "cartcast.runs.run",
     "audit": "cartcast.leakage",
     "load": "cartcast.events",
     "open_log": "cartcast.events",

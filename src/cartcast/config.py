@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import DefinitionError, NotFoundError, UsageError, did_you_mean
+from cartcast.sessions import SessionRules
 from cartcast.yamlfile import read_yaml
 
 __all__ = [
@@ -43,7 +44,7 @@ class Settings:
         orders: file of outcomes kept apart from the clicks, or None.
         layout: name or YAML path of the layout; None means guess.
         session_gap: seconds without an event after which a new session starts.
-        session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        session_breaks: further reasons for a new session: `midnight`, `campaign`, `purchase`.
         zone: the shop's clock, such as Europe/Berlin; None is that of the layout, else UTC.
         rates: what each currency is worth in one of them, or the file that says so; empty refuses
             logs in several.
@@ -75,7 +76,7 @@ class Settings:
     sources: tuple[str, ...] = ()
     orders: str | None = None
     layout: str | None = None
-    session_gap: float = 1800.0
+    session_gap: float = SessionRules.gap
     session_breaks: tuple[str, ...] = ()
     zone: str | None = None
     rates: Mapping[str, Any] | str = field(default_factory=dict)
@@ -98,6 +99,15 @@ class Settings:
     upload_megabytes: int = 500
     monitoring: Mapping[str, Any] = field(default_factory=dict)
     backup: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sessions(self) -> SessionRules:
+        """Where sessions end.
+
+        Raises:
+            UsageError: the gap is not positive, or a break does not exist.
+        """
+        return SessionRules(self.session_gap, self.session_breaks)
 
 
 DEFAULTS = Settings()
@@ -160,6 +170,8 @@ def read_settings(folder: Path) -> Settings:
     settings = settings_from(data, str(path))
     if isinstance(settings.rates, str):
         settings = dataclasses.replace(settings, rates=str(folder / settings.rates))
+    if settings.layout is not None and (folder / settings.layout).is_file():
+        settings = dataclasses.replace(settings, layout=str(folder / settings.layout))
     return settings
 
 
@@ -184,6 +196,10 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             value = values[name]
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)
     settings = Settings(**values)
+    try:
+        _ = settings.sessions
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
     check_zone(settings.zone, where)
     if settings.access not in ACCESS:
         raise UsageError(

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from cartcast.config import PROJECT_FILE
 from cartcast.errors import UsageError
+from cartcast.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cartcast.events import Log
     from cartcast.train import Run
 
@@ -71,7 +70,7 @@ def run_demo(
     folder: Path,
     sessions: int = SESSIONS,
     seed: int = SEED,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Demo:
     """Make a project in a fresh folder: simulate, validate, train, report.
 

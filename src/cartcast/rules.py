@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 
 from cartcast.errors import DefinitionError
+from cartcast.events.sql import identifier
 
 __all__ = ["names_in", "to_sql"]
 
@@ -115,7 +116,7 @@ def _sql(node: ast.expr, rule: str) -> str:
             else:
                 return parts[0] if len(parts) == 1 else "(" + " AND ".join(parts) + ")"
         case ast.Name(id=name):
-            return '"' + name.replace('"', '""') + '"'
+            return identifier(name)
         case ast.Constant(value=bool() as value):
             return "TRUE" if value else "FALSE"
         case ast.Constant(value=int() | float() as value):

@@ -24,7 +24,7 @@ from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
 from cartcast.errors import StorageError, UsageError
 from cartcast.live import log, redis
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 VIEW = {"visitor_id": "v", "event_type": "view_item", "price": 5.0}
 

@@ -41,14 +41,14 @@ def test_every_answer_is_one_sentence(data):
 
 
 def test_a_proxy_is_called_a_proxy(with_run):
-    facts = with_run.run().facts
+    facts = with_run.run().data
     assert "PROXY" not in headlines.performance(facts)
     proxy = {**facts, "target": {**facts["target"], "kind": "proxy"}}
     assert "PROXY" in headlines.performance(proxy)
 
 
 def test_performance_names_the_best_baseline_and_its_figure(with_run):
-    assert headlines.performance(with_run.run().facts) == (
+    assert headlines.performance(with_run.run().data) == (
         "Logistic regression: ROC AUC 0.710 (0.650 to 0.770), against 0.500 for prevalence alone."
     )
 

@@ -11,14 +11,17 @@ from cartcast.app.scoring import FeatureRange
 class Model:
     """A scorer by hand: probability = clicks / 10, a little more from Germany."""
 
-    run = {  # noqa: RUF012
+    data = {  # noqa: RUF012
         "features": {"names": ["clicks", "country"], "categorical": ["country"]},
         "segments": [],
     }
-    probability = True
+    kind = "classifier"
     features = None
     behaviour = None
     models: dict = {}  # noqa: RUF012
+
+    def typed(self, table):
+        return table.astype({"clicks": float})
 
     def score(self, X):
         base = X["clicks"].fillna(0).to_numpy() / 10
@@ -61,7 +64,7 @@ def test_who_is_worth_acting_on():
 
 def test_how_scores_like_this_one_turned_out(with_run):
     run = with_run.run()
-    table = run.predictions()
+    table = run.predictions
     test = table[table["part"] == "test"]
     found = scoring.reliability_at(run, 0.05)
     inside = test["p__logistic_regression"].between(found.left, found.right)

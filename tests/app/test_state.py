@@ -44,9 +44,9 @@ def test_a_project_needs_a_folder_and_sound_settings(tmp_path):
 
 
 def test_a_run_by_id_by_alias_or_the_newest(with_run):
-    assert with_run.run().entry.run_id == "run-1"
+    assert with_run.run().id == "run-1"
     assert with_run.run("run-1").title.startswith("purchase")
-    assert with_run.run("gone").entry.run_id == "run-1"
+    assert with_run.run("gone").id == "run-1"
     assert with_run.run().findings[0].code == "LK401"
 
 

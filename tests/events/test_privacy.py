@@ -185,7 +185,7 @@ def test_by_the_settings_of_a_project(tmp_path, monkeypatch):
     monkeypatch.setenv(KEY_VARIABLE, KEY)
     run = train(project=tmp_path, models=("logistic_regression",), segments=2)
     told = json.loads((run.dir / "run.json").read_text())
-    assert told["source"]["privacy"]["key"] == asked("visitor_id").fingerprint
+    assert told["reading"]["privacy"]["key"] == asked("visitor_id").fingerprint
     table, _ = predict([str(tmp_path / "shop.parquet")], run.dir)
     assert not set(table["visitor_id"]) & ids
     assert set(table["visitor_id"].dropna()) <= {pseudonym(i) for i in ids if i}

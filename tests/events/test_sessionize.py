@@ -43,7 +43,7 @@ def by_loop(rows: list[dict], gap: float, breaks: tuple[str, ...]) -> list[tuple
                 new = new or row["timestamp"] // DAY != last // DAY
             if "campaign" in breaks and row["campaign"]:
                 new = new or row["campaign"] != campaign
-            campaign = row["campaign"] or campaign
+            campaign = row["campaign"] or (None if new else campaign)
             visit, position = (visit + 1, 1) if new else (visit, position + 1)
             last = row["timestamp"]
             found[row["number"]] = (f"{user}/{visit}", position)

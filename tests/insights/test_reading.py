@@ -4,40 +4,13 @@ import json
 import subprocess
 import sys
 
-import pyarrow.parquet as pq
-import pytest
-
-from cartcast.errors import NotFoundError
-from cartcast.insights.reading import is_clean, read_log
-
-
-@pytest.fixture
-def source(tmp_path, events):
-    path = tmp_path / "shop.csv"
-    names = ["visitor_id", "session_id", "event_time", "event_type", "item_id", "price"]
-    lines = [",".join(names)]
-    lines += [",".join("" if e[n] is None else str(e[n]) for n in names) for e in events]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+from cartcast.events import load
 
 
 def cartcast(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cartcast", *map(str, words)], capture_output=True, text=True
     )
-
-
-def test_a_clean_log_is_not_cleaned_again(tmp_path, source):
-    log = read_log([source])
-    assert is_clean(log.path)
-    assert read_log([log.path]).path == log.path
-    assert not is_clean(source)
-    (tmp_path / "x.parquet").write_text("no")
-    assert not is_clean(tmp_path / "x.parquet")
-    pq.write_table(pq.read_table(log.path).replace_schema_metadata(None), tmp_path / "y.parquet")
-    assert not is_clean(tmp_path / "y.parquet")
-    with pytest.raises(NotFoundError):
-        read_log([tmp_path / "none.csv"])
 
 
 def test_the_verbs_print_what_the_library_says(tmp_path):
@@ -59,9 +32,7 @@ def test_the_verbs_print_what_the_library_says(tmp_path):
     ):
         done = cartcast(verb, log, *extra, "--json")
         assert done.returncode == 0, done.stderr
-        truth = json.loads(
-            json.dumps(function(read_log([log]), **arguments).as_dict(), default=str)
-        )
+        truth = json.loads(json.dumps(function(load(log), **arguments).as_dict(), default=str))
         assert json.loads(done.stdout) == truth
         words = cartcast(verb, log, *extra)
         assert words.returncode == 0

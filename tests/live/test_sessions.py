@@ -15,6 +15,7 @@ from cartcast.errors import UsageError
 from cartcast.live.event import Event
 from cartcast.live.session import Rules, Visitor, decode, dump_session, encode, load_session
 from cartcast.live.sessions import Sessions
+from cartcast.sessions import SessionRules
 
 T0 = 1_700_000_000_000_000
 GAP = 600.0
@@ -41,17 +42,21 @@ def oracle(events: list[Event], scorer: Any, rules: Rules) -> dict[str, tuple[in
     seen: dict[str, Any] = {}
     for _, event in ordered:
         who = event.visitor_id or ""
-        past = seen.setdefault(who, {"sessions": 0, "counts": {}, "last": None, "open": None})
+        past = seen.setdefault(who, {"sessions": 0, "counts": {}, "last": None, "open": None,
+                                     "campaign": None})  # fmt: skip
         last, state, click = past["open"] or (None, None, 0)
-        new = last is None or (event.event_time - last.event_time) / 1e6 > rules.session_gap
-        if last is not None and "midnight" in rules.session_breaks:
+        new = last is None or (event.event_time - last.event_time) / 1e6 > rules.sessions.gap
+        if last is not None and "midnight" in rules.sessions.breaks:
             new = new or _day(event, rules.zone) != _day(last, rules.zone)
         if (
             last is not None
-            and "purchase" in rules.session_breaks
+            and "purchase" in rules.sessions.breaks
             and last.event_type == "purchase"
         ):
             new = new or event.event_type != "purchase" or event.order_id != last.order_id
+        if "campaign" in rules.sessions.breaks:
+            new = new or event.campaign not in (None, past["campaign"])
+            past["campaign"] = event.campaign or (None if new else past["campaign"])
         if new:
             from cartcast.live.scorer import Past
 
@@ -83,6 +88,8 @@ def arrivals(draw: Any) -> list[Event]:
                 number, now, event_type=kind, visitor_id=draw(st.sampled_from("ab")),
                 price=draw(st.sampled_from([None, 1.0, 2.5])),
                 category=draw(st.sampled_from([None, "x", "y"])),
+                campaign=draw(st.sampled_from([None, None, "a", "b"])),
+                order_id=draw(st.sampled_from([None, "1", "2"])) if kind == "purchase" else None,
             )
         )  # fmt: skip
     delays = [draw(st.sampled_from([0.0, 0.0, 40.0, 110.0, 300.0])) for _ in events]
@@ -95,12 +102,19 @@ def arrivals(draw: Any) -> list[Event]:
 
 @pytest.mark.parametrize(
     ("breaks", "zone"),
-    [((), None), (("purchase",), None), (("midnight",), None), (("midnight",), "Europe/Berlin")],
+    [
+        ((), None),
+        (("purchase",), None),
+        (("campaign",), None),
+        (("campaign", "purchase"), None),
+        (("midnight",), None),
+        (("midnight",), "Europe/Berlin"),
+    ],
 )
 def test_any_order_of_arrival_ends_in_the_batch_table(
     scorer: Any, breaks: tuple[str, ...], zone: str | None
 ) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW, session_breaks=breaks, zone=zone)
+    rules = Rules(SessionRules(GAP, breaks), late_window=WINDOW, zone=zone)
 
     @settings(max_examples=150, deadline=None)
     @given(arrivals())
@@ -128,7 +142,7 @@ def test_any_order_of_arrival_ends_in_the_batch_table(
 
 
 def test_an_event_within_the_window_joins_two_sessions(scorer: Any) -> None:
-    sessions = Sessions(scorer, Rules(session_gap=GAP, late_window=WINDOW))
+    sessions = Sessions(scorer, Rules(SessionRules(GAP), late_window=WINDOW))
     first = sessions.apply(make(1, 0), 0).session.id
     second = sessions.apply(make(2, 650), 0).session
     assert second.id != first
@@ -141,7 +155,7 @@ def test_an_event_within_the_window_joins_two_sessions(scorer: Any) -> None:
 
 
 def test_too_late_and_repeated_are_told_apart(scorer: Any) -> None:
-    sessions = Sessions(scorer, Rules(session_gap=GAP, late_window=WINDOW))
+    sessions = Sessions(scorer, Rules(SessionRules(GAP), late_window=WINDOW))
     sessions.apply(make(1, 0), 0)
     sessions.apply(make(2, 200), 0)
     assert sessions.apply(make(3, 79), 0).status == "too_late"
@@ -160,7 +174,7 @@ def test_a_login_inside_a_session_does_not_split_it(scorer: Any) -> None:
 
 
 def test_a_session_is_bounded(scorer: Any) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW, max_events=500, max_kept=40)
+    rules = Rules(SessionRules(GAP), late_window=WINDOW, max_events=500, max_kept=40)
     sessions = Sessions(scorer, rules)
     statuses = [sessions.apply(make(n, n * 0.01), 0).status for n in range(600)]
     session = sessions.find(("vv",))
@@ -172,7 +186,7 @@ def test_a_session_is_bounded(scorer: Any) -> None:
 
 
 def test_state_survives_bytes_with_its_kept_events(scorer: Any) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW, max_kept=30)
+    rules = Rules(SessionRules(GAP), late_window=WINDOW, max_kept=30)
     sessions = Sessions(scorer, rules)
     for number in range(60):
         sessions.apply(make(number, number, price=1.0), 0)
@@ -190,7 +204,7 @@ def test_state_survives_bytes_with_its_kept_events(scorer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "rules", [{"late_window": 1800.0}, {"late_window": -1.0}, {"session_breaks": ("noon",)}]
+    "rules", [{"late_window": 1800.0}, {"late_window": -1.0}, {"sessions": SessionRules(60)}]
 )
 def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
@@ -198,7 +212,7 @@ def test_rules_that_cannot_be_kept_are_refused(rules: dict[str, Any]) -> None:
 
 
 def test_a_session_goes_on_after_a_rest_and_takes_late_events_again(scorer: Any) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW)
+    rules = Rules(SessionRules(GAP), late_window=WINDOW)
     resting, plain = Sessions(scorer, rules), Sessions(scorer, rules)
     arrived = [make(n, n) for n in range(5)] + [make(10 + n, 400 + n * 2) for n in range(60)]
     arrived += [make(100, 403), make(101, 455), make(102, 399)]
@@ -216,7 +230,7 @@ def test_a_session_goes_on_after_a_rest_and_takes_late_events_again(scorer: Any)
 
 
 def test_crowded_sessions_fold_their_oldest_events_once(scorer: Any) -> None:
-    rules = Rules(session_gap=GAP, late_window=WINDOW, max_kept=100)
+    rules = Rules(SessionRules(GAP), late_window=WINDOW, max_kept=100)
     sessions, steps = Sessions(scorer, rules), [0]
     step = scorer.step
 

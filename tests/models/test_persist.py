@@ -9,7 +9,7 @@ import pytest
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
-from cartcast.models.persist import load, load_all, load_arrays, save, save_all, verify
+from cartcast.models.persist import load, load_all, save, save_all, verify
 from cartcast.models.regressors import REGRESSORS
 from cartcast.models.segments import FAMILIES, TableSegments
 from cartcast.models.segments.space import Space
@@ -53,9 +53,6 @@ def test_every_classifier_comes_back_the_same(name, data, tmp_path):
     manifest = save_all({"champion": model}, tmp_path / "m")
     again = load_all(tmp_path / "m", manifest)["champion"]
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    arrays = load_arrays(tmp_path / "m", manifest)
-    if arrays is not None:
-        np.testing.assert_allclose(arrays.predict_table(X), model.predict_proba(X)[:, 1], atol=1e-9)
 
 
 @pytest.mark.parametrize("name", REGRESSORS)

@@ -122,9 +122,9 @@ def test_kept_scores_joined_to_outcomes_are_the_scores_of_the_log(
     watched, clean, tmp_path: Path
 ) -> None:
     from cartcast.monitoring.moments import moments_of
-    from cartcast.score import load_scorer
+    from cartcast.runs.run import Run
 
-    scorer = load_scorer(watched.run)
+    scorer = Run.open(watched.run)
     own = moments_of(scorer, [watched.later]).table
     kept = own[["visitor_id", "session_id", "click", "time", "probability"]]
     kept.to_parquet(tmp_path / "kept.parquet")

@@ -28,7 +28,7 @@ from cartcast.live.session import Rules
 from cartcast.live.state import MemoryStore
 from cartcast.models.baselines import Prevalence
 from cartcast.models.persist import save_all
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 from ..live.conftest import StandIn
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from cartcast.backup import Store, back_up, restore, verify
 from cartcast.forget import forget
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 WATCHED = ("open", "os.", "shutil.", "sqlite3.connect", "tempfile.")
 WHO = "visitor-0017"

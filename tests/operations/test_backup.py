@@ -12,7 +12,7 @@ import pytest
 
 from cartcast.backup import Store, back_up, restore, verify
 from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 from .conftest import content, live_event, send, states
 

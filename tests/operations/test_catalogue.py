@@ -9,7 +9,7 @@ import pytest
 
 from cartcast.backup import Store, back_up, restore, verify
 from cartcast.errors import NotTrustedError, UsageError
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 from ..events.test_databases import postgres  # noqa: F401 - a fixture
 

@@ -20,7 +20,7 @@ from cartcast.config import read_settings
 from cartcast.doctor import examine, machine, promises
 from cartcast.doctor.files import leftovers, locks
 from cartcast.forget import Marks
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 Run = Callable[..., tuple[int, str, str]]
 

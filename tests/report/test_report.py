@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cartcast.errors import NotFoundError, NotTrustedError
-from cartcast.report import read_run, write_card, write_report
+from cartcast.report import write_card, write_report
 from cartcast.report.answers import headline, next_steps, trust
 from cartcast.report.evidence import Evidence
 from cartcast.report.report import recolour
+from cartcast.runs.run import Run
 
 _spec = importlib.util.spec_from_file_location("make_run", Path(__file__).parent / "make_run.py")
 assert _spec is not None
@@ -146,7 +147,7 @@ def test_a_proxy_is_said_in_the_title(runs, pages):
 def test_a_block_is_the_headline(runs, pages):
     assert "Do not use these figures" in Page(pages["blocked"]).text
     assert 'class="banner block"' in pages["blocked"]
-    e = Evidence(read_run(runs["blocked"]))
+    e = Evidence(Run.open(runs["blocked"]))
     assert headline(e) == "Do not use these figures: the audit blocks them (LK401)."
     assert next_steps(e)[0] == "LK401: Drop it."
     assert "Not to be used" in write_card(runs["blocked"]).read_text(encoding="utf-8")
@@ -156,7 +157,7 @@ def test_a_waiver_stays_on_the_page_and_the_card(runs, pages):
     reason = "kept for the comparison with last year's report"
     assert reason in Page(pages["plain"]).text
     assert reason in write_card(runs["plain"]).read_text(encoding="utf-8")
-    e = Evidence(read_run(runs["plain"]))
+    e = Evidence(Run.open(runs["plain"]))
     assert headline(e).startswith("Trained under a waiver of LK401")
     assert "Waived although it blocks" in trust(e)
     assert not any("LK401" in step for step in next_steps(e))
@@ -168,7 +169,7 @@ def test_a_model_no_better_than_its_baseline_is_not_recommended(tmp_path):
     data["champion"] = "prevalence"
     data["baselines"] = ["click_count"]
     (folder / "run.json").write_text(json.dumps(data))
-    e = Evidence(read_run(folder))
+    e = Evidence(Run.open(folder))
     assert e.beats is False
     assert "do not act on the scores" in headline(e)
     assert next_steps(e)[0].startswith("Use the baseline")
@@ -177,7 +178,7 @@ def test_a_model_no_better_than_its_baseline_is_not_recommended(tmp_path):
 def test_figures_in_words_are_those_of_the_run(runs):
     from cartcast.charts.theme import number
 
-    run = read_run(runs["clean"])
+    run = Run.open(runs["clean"])
     e = Evidence(run)
     test = run.test.sort_values("p__lightgbm", ascending=False, kind="stable")
     taken = test["weight"].cumsum() <= 0.1 * test["weight"].sum()
@@ -258,7 +259,7 @@ def test_effects_of_revenue_are_money(pages):
 
 
 def test_money_is_ranked_by_expected_revenue_and_by_probability(pages, runs):
-    e = Evidence(read_run(runs["plain"]))
+    e = Evidence(Run.open(runs["plain"]))
     table = e.revenue_gain.set_index(["model", "contacted"])["reached"]
     t = e.test.sort_values("r__hurdle", ascending=False, kind="stable")
     taken = t["weight"].cumsum() / t["weight"].sum()

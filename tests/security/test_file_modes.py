@@ -55,7 +55,7 @@ from cartcast.app.files import save_upload
 from cartcast.app.jobs import start
 from cartcast.app.launch import sign_in_file
 from cartcast.app.state import Project
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 import io, time
 project = Project.open(root)
 project.read(project.source_paths())

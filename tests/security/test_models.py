@@ -17,7 +17,7 @@ import pytest
 
 from cartcast.errors import NotTrustedError
 from cartcast.models import persist
-from cartcast.models.arrays import read_arrays
+from cartcast.models.arrays import arrays_from
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.structure import require_arrays, require_model, require_schema
 
@@ -105,10 +105,9 @@ def test_every_broken_export_is_refused(data, tmp_path):
     # The same by the door that is used, with hashes that agree.
     _, broken, _ = next(iter(changes(arrays, meta)))
     manifest = resigned(folder, "champion.arrays/arrays.npz", npz(broken))
+    files = persist.read_verified(folder, manifest).files
     with pytest.raises(NotTrustedError, match="columns that are none"):
-        persist.load_arrays(folder, manifest)
-    with pytest.raises(NotTrustedError):
-        read_arrays(inside)
+        arrays_from(files, "champion.arrays", str(inside))
 
 
 def test_a_tree_whose_branches_meet_again_is_no_tree(data, tmp_path):
@@ -136,10 +135,9 @@ def test_a_tree_whose_branches_meet_again_is_no_tree(data, tmp_path):
 
 def test_what_unpacks_to_far_more_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("cartcast.events.packed.FLOOR", 1_000_000)
-    (tmp_path / "arrays.json").write_text('{"schema": 1}')
-    (tmp_path / "arrays.npz").write_bytes(npz({"roots": np.zeros(10_000_000)}))
+    files = {"arrays.json": b'{"schema": 1}', "arrays.npz": npz({"roots": np.zeros(10_000_000)})}
     with pytest.raises(NotTrustedError, match="too many"):
-        read_arrays(tmp_path)
+        arrays_from(files, "", "a")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("schema.json", b" " * 50_000_000)
@@ -268,11 +266,14 @@ def test_the_attack_was_one(data, tmp_path):
     persist.save_all({"champion": fitted("lightgbm", data)}, folder)
     program = f"""
 import numpy as np
-from cartcast.models.arrays import TreeArrays
-from cartcast.models import arrays
-meta, found = arrays.read_files(__import__("pathlib").Path({str(folder / "champion.arrays")!r}))
-found["feature"][0] = 2 ** 30
-TreeArrays(meta, found).predict({{"a": 0.5, "b": "x"}})
+from cartcast.live.arrays import bind
+from cartcast.live.fold import Row
+from cartcast.models.arrays import arrays_from
+from cartcast.models.persist import read_verified
+files = read_verified({str(folder)!r}).files
+meta, found = arrays_from(files, "champion.arrays", "m")
+found["feature"][:] = np.where(found["feature"] >= 0, 2 ** 30, -1)
+bind(meta, found, ["a", "b"], [False, True]).probability(Row(np.zeros(2, np.int64), np.arange(2)))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, timeout=120, check=False
@@ -326,11 +327,4 @@ def test_what_was_checked_is_what_is_read(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(persist, "read_verified", swapped)
     X, _ = data
-    for read, ask in (
-        (persist.load_all, lambda m: m["champion"].predict_proba(X)),
-        (persist.load_arrays, lambda m: m.predict_table(X)),
-    ):
-        kept = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-        assert len(ask(read(folder, manifest))) == ROWS
-        for path, content in kept.items():
-            path.write_bytes(content)
+    assert len(persist.load_all(folder, manifest)["champion"].predict_proba(X)) == ROWS

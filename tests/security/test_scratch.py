@@ -138,7 +138,7 @@ def test_none_is_made_before_it_is_needed(tmp_path, monkeypatch, text):
     (tmp_path / "passing").mkdir()
     folder = scratch.ScratchFolder()
     folder.close()
-    import cartcast.live.compile  # noqa: F401
+    import cartcast.live.model  # noqa: F401
 
     (tmp_path / "a.csv").write_text(text())
     log = events.load(tmp_path / "a.csv", folder=tmp_path / "log")

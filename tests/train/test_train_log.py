@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from cartcast import events
 from cartcast.errors import BlockedError, DataError, NotTrustedError, UsageError
-from cartcast.score import load_scorer, predict, predict_to
+from cartcast.score import predict, predict_to
 from cartcast.train import Run, train
 
 
@@ -87,7 +87,7 @@ def test_scores_of_a_log_are_those_of_its_features(run: Run, shop: Path, tmp_pat
     table, _ = predict(shop, run.dir)
     log = events.load(shop, folder=tmp_path)
     assert len(table) == log.summary.sessions
-    scorer = load_scorer(run.dir)
+    scorer = Run.open(run.dir)
     assert scorer.features is not None
     X = scorer.features.replay(log, at="end").to_pandas()
     direct = scorer.models["champion"].predict_proba(X[list(scorer.features.names)])[:, 1]
@@ -131,7 +131,7 @@ def test_a_changed_model_is_not_trusted(run: Run, shop: Path, tmp_path: Path) ->
         predict(shop, copy)
     (copy / "model" / "champion.skops").write_bytes(b"PK")
     with pytest.raises(NotTrustedError):
-        load_scorer(copy)
+        Run.open(copy).loaded()
 
 
 def test_a_rule_over_its_own_features_is_blocked(shop: Path, tmp_path: Path) -> None:

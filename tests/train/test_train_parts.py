@@ -13,8 +13,8 @@ from cartcast.datasets import simulate
 from cartcast.errors import DataError
 from cartcast.events import Log, load
 from cartcast.features import load_set
-from cartcast.reading import recorded
 from cartcast.rows import from_log
+from cartcast.runs.counts import recorded
 from cartcast.targets import parse_target
 from cartcast.train import segments, train
 
@@ -71,15 +71,14 @@ def test_whole_visitors_are_drawn(whole: Log, parts: Log) -> None:
 
 
 def test_what_a_run_keeps_of_its_log_is_that_of_one_part(whole: Log, parts: Log) -> None:
-    how = {"layout": None, "session_gap": 1800.0, "session_breaks": ()}
-    one, many = (recorded(log, FEATURES, **how) for log in (whole, parts))
+    one, many = (recorded(log, FEATURES) for log in (whole, parts))
     assert one.pop("prices") == pytest.approx(many.pop("prices"), rel=1e-12)
     assert one == many
     with duckdb.connect() as con:
         row = con.sql(
             f"SELECT quantile_cont(price, [0.05, 0.5, 0.95]) FROM '{whole.path}' WHERE price > 0"
         ).fetchone()
-    assert recorded(parts, FEATURES, **how)["prices"] == pytest.approx(row[0], rel=1e-12)
+    assert recorded(parts, FEATURES)["prices"] == pytest.approx(row[0], rel=1e-12)
 
 
 def test_segments_compare_the_sessions_of_one_part(

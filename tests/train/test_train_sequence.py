@@ -12,7 +12,7 @@ from cartcast.datasets import simulate
 from cartcast.errors import UsageError
 from cartcast.insights.explain import explain_sessions
 from cartcast.live.model import load_scorer as load_live
-from cartcast.score import load_scorer, predict
+from cartcast.score import predict
 from cartcast.train import Run, train
 from cartcast.train.candidates import model_names
 
@@ -60,7 +60,7 @@ def test_a_stored_run_scores_a_log_as_training_did(run: Run, shop: Path) -> None
 
 
 def test_what_it_cannot_do_is_said(run: Run, shop: Path) -> None:
-    scorer = load_scorer(run.dir)
+    scorer = Run.open(run.dir)
     X = pd.DataFrame([dict.fromkeys(run.data["features"]["names"])])
     for refused in (
         lambda: scorer.score(X),

@@ -124,7 +124,7 @@ def make_store(plan: Plan, scorer: ModelScorer) -> Store:
 
 def resolve(plan: Plan) -> Path:
     """Return the run folder that the plan's model names now."""
-    from cartcast.registry import resolve_run
+    from cartcast.runs.registry import resolve_run
 
     project = Path(plan.project) if plan.project else None
     return resolve_run(plan.model, project, plan.catalogue)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from cartcast.app import files, warehouse
 from cartcast.app.access import Person
 from cartcast.app.state import Data, Progress, Project, shown
-from cartcast.registry import Entry
+from cartcast.runs.registry import Entry
+from cartcast.runs.run import Run
 
 __all__ = [
     "add_upload",
@@ -65,7 +66,7 @@ def read_log(
     orders: str | None = None,
     max_reject_share: float | None = None,
     progress: Progress | None = None,
-    run: Mapping[str, Any] | None = None,
+    run: Run | None = None,
 ) -> Data:
     """Clean sources by the contract and keep the log, to be looked at, or to be scored by `run`.
 

@@ -9,9 +9,9 @@ import duckdb
 import streamlit as st
 
 from cartcast.app.state import Data
-from cartcast.events.sql import read_parquet
+from cartcast.events.sql import identifier, read_parquet
 from cartcast.insights.sessions import CONTEXT
-from cartcast.insights.source import Slice, quoted
+from cartcast.insights.source import Slice
 
 __all__ = ["ALL", "UNKNOWN", "choices", "insight", "period", "row"]
 
@@ -24,7 +24,7 @@ def _choices(path: str, changed: float, largest: int = 25) -> dict[str, list[str
     with duckdb.connect() as con:
         con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
         for name in CONTEXT:
-            column = quoted(name)
+            column = identifier(name)
             rows = con.execute(
                 f"SELECT {column}, count(*) AS n FROM sessions GROUP BY 1 "
                 "ORDER BY n DESC, 1 LIMIT ?",

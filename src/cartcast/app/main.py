@@ -16,13 +16,13 @@ def menu(project: Project) -> None:
     access = project.access
     with st.sidebar:
         choose_data(project.data())
-        runs = [r for r in (project.run(e.run_id) for e in project.runs()) if r is not None]
+        runs = project.runs()
         if len(runs) > 1:
             current = project.run()
-            titles = {r.entry.run_id: r.title for r in runs}
+            titles = {e.run_id: f"{e.target} · {e.created[:16].replace('T', ' ')}" for e in runs}
             ids = list(titles)
             st.selectbox(
-                "Run", ids, index=ids.index(current.entry.run_id) if current else 0,
+                "Run", ids, index=ids.index(current.id) if current else 0,
                 format_func=titles.__getitem__, key="run",
                 bind="query-params", persist_state="session",
             )  # fmt: skip

@@ -6,16 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from cartcast.app.state import Data, RunFiles
+from cartcast.app.state import Data
 from cartcast.atomic import atomic_path, write_text
+from cartcast.errors import DataError
 from cartcast.evaluate import curves
-from cartcast.rows import read_table, typed
-from cartcast.score import Scorer
+from cartcast.features import FeatureSet
+from cartcast.rows import read_table
+from cartcast.runs.run import Run
 
 __all__ = [
     "Change",
@@ -118,50 +120,48 @@ def items(data: Data, most: int = 300) -> Items:
     return Items(rows)
 
 
-def score_session(scorer: Scorer, events: Sequence[Mapping[str, Any]]) -> list[Said]:
+def score_session(run: Run, events: Sequence[Mapping[str, Any]]) -> list[Said]:
     """Return what the run says after each event of a session (mappings of canonical columns)."""
-    features = scorer.features
-    assert features is not None
-    state = features.start()
-    rows = []
+    assert run.features is not None
+    if not events:
+        return []
+    said = run.score(run.typed(pd.DataFrame(_folded(run, run.features, events))))
+    names: Sequence[Any] = [None] * len(events)
+    if run.behaviour is not None and "segments" in run.models:
+        names = list(run.segment_names(pd.DataFrame(_folded(run, run.behaviour, events))))
+    return [_said(said, k, names[k]) for k in range(len(events))]
+
+
+def feature_row(run: Run, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the features after the last event."""
+    assert run.features is not None
+    return _folded(run, run.features, events)[-1]
+
+
+def _folded(
+    run: Run, features: FeatureSet, events: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the features after each event, by the clock of the run's logs."""
+    assert run.reading.clock is not None
+    state, rows = features.start(clock=run.reading.clock), []
     for event in events:
         state = features.step(state, event)
         rows.append(features.value(state))
-    if not rows:
-        return []
-    said = scorer.score(_typed(scorer, pd.DataFrame(rows)))
-    names: Sequence[Any] = [None] * len(rows)
-    if scorer.behaviour is not None and "segments" in scorer.models:
-        behaved, told = scorer.behaviour.start(), []
-        for event in events:
-            behaved = scorer.behaviour.step(behaved, event)
-            told.append(scorer.behaviour.value(behaved))
-        names = list(scorer.segment_names(pd.DataFrame(told)))
-    return [_said(said, k, names[k]) for k in range(len(rows))]
+    return rows
 
 
-def feature_row(scorer: Scorer, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the features after the last event."""
-    features = scorer.features
-    assert features is not None
-    state = features.start()
-    for event in events:
-        state = features.step(state, event)
-    return features.value(state)
-
-
-def score_row(scorer: Scorer, row: Mapping[str, Any]) -> Said:
+def score_row(run: Run, row: Mapping[str, Any]) -> Said:
     """Return what the run says of one row of features; features left out are unknown."""
-    names = scorer.run["features"]["names"]
-    X = _typed(scorer, pd.DataFrame([{n: row.get(n) for n in names}]))
-    return _said(scorer.score(X), 0, None)
+    names = run.data["features"]["names"]
+    X = run.typed(pd.DataFrame([{n: row.get(n) for n in names}]))
+    return _said(run.score(X), 0, None)
 
 
 def what_would_change(
-    scorer: Scorer, row: Mapping[str, Any], known: Sequence[FeatureRange], most: int = 5
+    run: Run, row: Mapping[str, Any], known: Sequence[FeatureRange], most: int = 5
 ) -> list[Change]:
     """Return the single changes, within the range of real data, that move the score most."""
-    names = scorer.run["features"]["names"]
+    names = run.data["features"]["names"]
     base = {n: row.get(n) for n in names}
     trials: list[tuple[str, Any]] = []
     for feature in known:
@@ -169,10 +169,10 @@ def what_would_change(
         trials += [
             (feature.name, v) for v in others if v is not None and v != base.get(feature.name)
         ]
-    if not trials or not scorer.probability:
+    if not trials or run.kind != "classifier":
         return []
     table = pd.DataFrame([base, *({**base, name: value} for name, value in trials)])
-    said = np.asarray(scorer.score(_typed(scorer, table))["probability"], dtype=float)
+    said = np.asarray(run.score(run.typed(table))["probability"], dtype=float)
     changes = [
         Change(name, base.get(name), value, float(p), float(p - said[0]))
         for (name, value), p in zip(trials, said[1:], strict=True)
@@ -183,31 +183,36 @@ def what_would_change(
     return [c for c in best.values() if c.change != 0][:most]
 
 
-def ranges(scorer: Scorer, run: RunFiles, data: Data | None, folder: Path) -> list[FeatureRange]:
+def ranges(run: Run, data: Data | None, folder: Path) -> list[FeatureRange]:
     """Return what each feature of a run holds in real data; counted once and kept in `folder`.
 
     Sessions are taken after three clicks, where there are as many; ready tables as they are.
-    Empty when neither the log nor the table is there any more.
+    Empty when neither the log nor the table is there, or the log is none that the run can score.
     """
     key = data.key if data is not None else "table"
-    kept = folder / f"ranges-{run.entry.run_id}-{key}.json"
+    kept = folder / f"ranges-{run.id}-{key}.json"
     if kept.is_file():
         told = json.loads(kept.read_text(encoding="utf-8"))
         return [FeatureRange(n, u, a, b, c, tuple(words)) for n, u, a, b, c, words in told]
-    facts = run.facts["features"]
-    if scorer.features is not None:
+    facts = run.data["features"]
+    if run.features is not None:
         if data is None:
             return []
-        replayed = scorer.features.replay(data.log, at=[3])
+        try:
+            log = run.read(data.log)
+        except DataError:
+            # Another kind of log than the run's: what it holds says nothing of the features.
+            return []
+        replayed = run.features.replay(log, at=[3])
         assert not isinstance(replayed, Path)
         table = replayed.to_pandas()
     else:
-        files = [Path(f) for f in run.facts["source"]["files"]]
+        files = [Path(f) for f in run.data["source"]["files"]]
         if not files or not files[0].is_file():
             return []
         table = read_table(files[0])
     found = [_range(table, n, facts["units"].get(n) or "") for n in facts["names"] if n in table]
-    some = _typed(scorer, table.sample(min(BACKGROUND, len(table)), random_state=0))
+    some = run.typed(table.sample(min(BACKGROUND, len(table)), random_state=0))
     with atomic_path(_background_path(kept)) as temporary:
         some.to_parquet(temporary, index=False)
     write_text(kept, json.dumps(found))
@@ -218,30 +223,27 @@ def _background_path(kept: Path) -> Path:
     return kept.with_name(kept.stem.replace("ranges-", "background-") + ".parquet")
 
 
-def why(
-    scorer: Scorer, run: RunFiles, data: Data | None, folder: Path, row: Mapping[str, Any]
-) -> Why | None:
+def why(run: Run, data: Data | None, folder: Path, row: Mapping[str, Any]) -> Why | None:
     """Return why the champion says what it says of one row; None without data to compare with."""
     from cartcast.explain import contributions, describe
     from cartcast.explain.phrases import sentence
 
-    scorer.require_features()
-    ranges(scorer, run, data, folder)
+    run.require_features()
+    ranges(run, data, folder)
     key = data.key if data is not None else "table"
-    path = _background_path(folder / f"ranges-{run.entry.run_id}-{key}.json")
+    path = _background_path(folder / f"ranges-{run.id}-{key}.json")
     if not path.is_file():
         return None
-    X = _typed(scorer, pd.DataFrame([{n: row.get(n) for n in scorer.run["features"]["names"]}]))
-    background = _typed(scorer, pd.read_parquet(path))
-    task: Literal["classifier", "regressor"] = "classifier" if scorer.probability else "regressor"
-    found = contributions(scorer.models["champion"], X, background, task=task)
+    X = run.typed(pd.DataFrame([{n: row.get(n) for n in run.data["features"]["names"]}]))
+    background = run.typed(pd.read_parquet(path))
+    found = contributions(run.models["champion"], X, background, task=run.kind)
     values = {str(c): None if pd.isna(v) else v for c, v in X.iloc[0].items()}
     added = {str(c): float(v) for c, v in found.values.iloc[0].items()}
     table = describe(
-        values, added, scorer.run["features"].get("units", {}),
-        currency=scorer.run["source"].get("currency"), top=6,
+        values, added, run.data["features"].get("units", {}),
+        currency=run.currency, top=6,
     )  # fmt: skip
-    outcome = "the probability" if scorer.probability else "the expected revenue"
+    outcome = "the probability" if run.kind == "classifier" else "the expected revenue"
     return Why(sentence(table, outcome), table, found.scale)
 
 
@@ -256,10 +258,10 @@ def _range(table: pd.DataFrame, name: str, unit: str) -> FeatureRange:
     return FeatureRange(name, unit, None, None, None, words)
 
 
-def reliability_at(run: RunFiles, probability: float) -> Reliability | None:
+def reliability_at(run: Run, probability: float) -> Reliability | None:
     """Return how scores like `probability` turned out on the run's test part; None if unknown."""
-    table = run.predictions()
-    column = f"p__{run.entry.champion}"
+    table = run.predictions
+    column = f"p__{run.champion}"
     if column not in table:
         return None
     test = table[(table["part"] == "test") & table[column].notna() & table["label"].notna()]
@@ -305,11 +307,6 @@ def choose(
         gain = ranked["probability"] * value - cost
         ranked = ranked.assign(expected_gain=gain)[gain > 0]
     return ranked.head(capacity) if capacity is not None else ranked
-
-
-def _typed(scorer: Scorer, table: pd.DataFrame) -> pd.DataFrame:
-    facts = scorer.run["features"]
-    return typed(table, facts["names"], facts["categorical"])
 
 
 def _said(said: Mapping[str, Any], k: int, segment: str | None) -> Said:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,15 +18,13 @@ from cartcast.app.access import Access
 from cartcast.atomic import atomic_path, make_folder, write_text
 from cartcast.config import DEFAULTS, PROJECT_FILE, STATE_FOLDER, Settings, read_settings
 from cartcast.errors import NotFoundError
-from cartcast.events.rates import rates_from
-from cartcast.findings import Finding
 from cartcast.insights import write_sessions
-from cartcast.reading import privacy_for, reading_of
-from cartcast.registry import Entry, Registry, read_run
+from cartcast.progress import Progress
+from cartcast.runs.reading import Reading
+from cartcast.runs.registry import Entry, Registry
+from cartcast.runs.run import Run
 
-__all__ = ["Data", "Progress", "Project", "RunFiles", "shown"]
-
-Progress = Callable[[str, float | None], None]
+__all__ = ["Data", "Progress", "Project", "shown"]
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Project:
         orders: str | None = None,
         max_reject_share: float | None = None,
         progress: Progress | None = None,
-        run: Mapping[str, Any] | None = None,
+        run: Run | None = None,
     ) -> Data:
         """Clean `sources` once and keep the log; the same sources are not read again.
 
@@ -144,33 +142,18 @@ class Project:
             NotFoundError: a source is not there.
             UsageError: the layout does not exist.
         """
-        settings = self.settings
-        how: dict[str, Any] = {
-            "session_gap": settings.session_gap,
-            "session_breaks": settings.session_breaks,
-            "zone": settings.zone,
-            "rates": rates_from(settings.rates or None),
-            "layout": settings.layout,
-        }
-        privacy = events.privacy_from(settings.privacy)
+        asked = events.privacy_from(self.settings.privacy)
+        reading = Reading.from_settings(self.settings, max_reject_share=max_reject_share)
         if run is not None:
-            how, privacy = reading_of(run), privacy_for(run, privacy)
-        how["layout"] = layout or how["layout"]
-        share = settings.max_reject_share if max_reject_share is None else max_reject_share
-        key = _key(sources, orders, share, how, privacy and privacy.as_dict())
+            reading = run.reading
+        privacy = reading.privacy(asked)
+        how: dict[str, Any] = {"layout": layout, "orders": orders}
+        key = _key(sources, how, repr(reading), privacy and privacy.as_dict())
         folder = self.state / "app" / "logs" / key
         if not (folder / "log.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder)
-            log = events.load(
-                *sources,
-                orders=orders,
-                max_reject_share=share,
-                folder=folder,
-                progress=progress,
-                privacy=privacy,
-                **how,
-            )
+            log = reading.load(*sources, folder=folder, progress=progress, privacy=privacy, **how)
             if log.path.parent != folder:
                 # A clean log is used as it is; a copy keeps it whole if the source goes.
                 with atomic_path(folder / "events.parquet") as temporary:
@@ -199,53 +182,16 @@ class Project:
         """Return the registered runs whose folders are there, newest first."""
         return [e for e in self.registry.runs() if (e.path / "run.json").is_file()]
 
-    def run(self, run_id: str | None = None) -> RunFiles | None:
-        """Return a run: `run_id`, else the champion, else the newest; None when there is none."""
+    def run(self, run_id: str | None = None) -> Run | None:
+        """Return a run: `run_id`, else the champion, else the newest; None when there is none.
+
+        Raises:
+            NotTrustedError: it is damaged.
+        """
         runs = {e.run_id: e for e in self.runs()}
-        if not runs:
-            return None
         champions = [r for (_, a), r in self.registry.aliases().items() if a == "champion"]
-        for wanted in (run_id, *champions, *runs):
-            if wanted in runs:
-                return RunFiles(runs[wanted])
-        return None
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """A run's files, read when they are asked for."""
-
-    entry: Entry
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What `run.json` holds."""
-        return read_run(self.entry.path)
-
-    @cached_property
-    def findings(self) -> list[Finding]:
-        """The run's findings."""
-        path = self.entry.path / "findings.json"
-        if not path.is_file():
-            return []
-        return [Finding.from_dict(f) for f in json.loads(path.read_text(encoding="utf-8"))]
-
-    @property
-    def title(self) -> str:
-        """What to call the run in a list."""
-        return f"{self.entry.target} · {self.entry.created[:16].replace('T', ' ')}"
-
-    def metrics(self) -> Any:
-        """Return `metrics.parquet` as a pandas table."""
-        import pandas as pd
-
-        return pd.read_parquet(self.entry.path / "metrics.parquet")
-
-    def predictions(self) -> Any:
-        """Return `predictions.parquet` as a pandas table."""
-        import pandas as pd
-
-        return pd.read_parquet(self.entry.path / "predictions.parquet")
+        found = next((runs[r] for r in (run_id, *champions, *runs) if r in runs), None)
+        return None if found is None else Run.open(found.path)
 
 
 def shown(source: str) -> str:

@@ -17,11 +17,13 @@ from streamlit import runtime
 from cartcast.app import files, gate
 from cartcast.app.access import Person, RefusedError
 from cartcast.app.launch import ACCESS_VARIABLE, PROJECT_VARIABLE
-from cartcast.app.state import Data, Project, RunFiles
+from cartcast.app.state import Data, Project
 from cartcast.charts import theme as look
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import BlockedError, CartcastError
 from cartcast.findings import Finding, by_severity
+from cartcast.progress import Progress
+from cartcast.runs.run import Run
 from cartcast.spreadsheet import csv_bytes
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class View:
     person: Person
     theme: look.Theme
     data: Data | None
-    run: RunFiles | None
+    run: Run | None
 
     @property
     def currency(self) -> str | None:
@@ -95,7 +97,7 @@ class View:
     @property
     def run_currency(self) -> str | None:
         """Currency of the run's money."""
-        own = self.run.facts["source"].get("currency") if self.run else None
+        own = self.run.currency if self.run else None
         return own or self.project.settings.currency
 
     def may(self, action: str) -> bool:
@@ -217,7 +219,7 @@ def who(project: Project) -> Person | None:
     return person
 
 
-def progress(status: Any) -> Callable[[str, float | None], None]:
+def progress(status: Any) -> Progress:
     """Return a callback that shows each step of long work on a status box."""
 
     def tell(what: str, share: float | None = None) -> None:

@@ -75,7 +75,7 @@ def work(folder: Path) -> int:
 
 
 def _train(request: dict[str, Any], progress: Any) -> None:
-    from cartcast.registry import Registry
+    from cartcast.runs.registry import Registry
     from cartcast.train import train
 
     project = Path(request["project"])

@@ -22,15 +22,14 @@ def answers(run_dir: Path) -> dict[str, list[str]] | None:
     import numpy as np
     import pandas as pd
 
-    from cartcast.rows import typed
-    from cartcast.score import load_scorer
+    from cartcast.runs.run import Run
 
     try:
-        scorer = load_scorer(run_dir)
-        if scorer.reads_events:
+        run = Run.open(run_dir).loaded()
+        if run.reads_events:
             return None
-        names = scorer.run["features"]["names"]
-        categorical = scorer.run["features"]["categorical"]
+        names = run.data["features"]["names"]
+        categorical = run.data["features"]["categorical"]
     except KeyError:
         # A run of another tool, or of an early version: its files are compared, not its answers.
         return None
@@ -41,5 +40,5 @@ def answers(run_dir: Path) -> dict[str, list[str]] | None:
             columns[name] = rng.choice(["a", "b", "other"], ROWS)
         else:
             columns[name] = np.round(rng.lognormal(1.0, 1.5, ROWS), 3)
-    said = scorer.score(typed(pd.DataFrame(columns), names, categorical))
+    said = run.score(run.typed(pd.DataFrame(columns)))
     return {k: [float(v).hex() for v in np.asarray(values)] for k, values in said.items()}

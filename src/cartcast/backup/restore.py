@@ -25,7 +25,7 @@ from cartcast.backup.store import Store
 from cartcast.config import PROJECT_FILE, STATE_FOLDER, read_settings
 from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.forget import Marks, Person, apply
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 __all__ = ["ASIDE", "CATALOGUE_WAYS", "Restored", "build", "restore"]
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,13 +21,13 @@ from cartcast.backup.store import Store
 from cartcast.config import STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
 from cartcast.forget.marks import Marks
-from cartcast.registry import Registry
-from cartcast.train.run import versions
+from cartcast.progress import Progress
+from cartcast.runs.registry import Registry
+from cartcast.runs.write import versions
 
 __all__ = ["Backup", "back_up"]
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)

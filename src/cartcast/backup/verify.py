@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from cartcast.config import STATE_FOLDER
 from cartcast.errors import CartcastError, NotTrustedError
 from cartcast.live.log import Damage, read_segment, segments
 from cartcast.live.snapshot import newest_snapshot, read_snapshot
-from cartcast.registry import Registry
-from cartcast.train.run import versions
+from cartcast.progress import Progress
+from cartcast.runs.registry import Registry
+from cartcast.runs.write import versions
 
 __all__ = ["Verified", "verify"]
 
-Progress = Callable[[str, float | None], None]
 _BLOCK = 1 << 20
 
 

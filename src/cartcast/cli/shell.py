@@ -9,19 +9,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cartcast.errors import CartcastError
+from cartcast.progress import Progress, quiet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cartcast.config import Settings
+    from cartcast.events import Log
+    from cartcast.runs.reading import Reading
 
 __all__ = [
+    "Breaks",
+    "Gap",
     "Progress",
     "RatesFile",
     "Zone",
@@ -29,9 +33,11 @@ __all__ = [
     "print_json",
     "progress",
     "project_here",
+    "project_privacy",
     "project_rates",
+    "project_reading",
+    "read_log",
     "run",
-    "shop_zone",
     "show_findings",
 ]
 
@@ -47,8 +53,20 @@ RatesFile = Annotated[
 ]
 """Option of the same verbs."""
 
-Progress = Callable[[str, float | None], None]
-"""Called with what is being done and, when known, the share done (0 to 1)."""
+Gap = Annotated[
+    str | None,
+    typer.Option("--session-gap", help="Silence that ends a session, as 30m; else the project's."),
+]
+"""Option of the same verbs."""
+
+Breaks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--session-break",
+        help="Also end sessions at: midnight, campaign, purchase.",
+    ),
+]
+"""Option of the same verbs."""
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
@@ -165,16 +183,23 @@ def project_privacy() -> Any:
     return privacy_from(asked)
 
 
-def shop_zone(given: str | None) -> str | None:
-    """Return the shop's clock: as `given`, else as the project here or above has it."""
-    return given or _settings().zone
-
-
 def project_rates(given: str | None) -> Any:
     """Return the rates between currencies: those `given`, else the project's; None without."""
     from cartcast.events.rates import rates_from
 
     return rates_from(given or _settings().rates or None)
+
+
+def project_reading(**given: Any) -> Reading:
+    """Return how logs are read: as `given` (see `Reading.from_settings`), else by the project."""
+    from cartcast.runs.reading import Reading
+
+    return Reading.from_settings(_settings(), **given)
+
+
+def read_log(files: Sequence[str], progress: Progress, **given: Any) -> Log:
+    """Return the log of `files`, read as the project here or above reads; `given` goes before."""
+    return project_reading(**given).load(*files, privacy=project_privacy(), progress=progress)
 
 
 def project_here(given: Path | None = None) -> tuple[Path, Settings]:
@@ -203,15 +228,11 @@ def _settings() -> Settings:
     return read_settings(project) if project else DEFAULTS
 
 
-def _silent(what: str, share: float | None = None) -> None:
-    """Take progress and show nothing."""
-
-
 @contextlib.contextmanager
 def progress(enabled: bool = True) -> Iterator[Progress]:
     """Yield a callback that draws progress on standard error when a person is watching."""
     if not (enabled and sys.stderr.isatty()):
-        yield _silent
+        yield quiet
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn

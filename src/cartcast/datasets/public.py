@@ -13,17 +13,16 @@ import os
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cartcast.atomic import write_bytes
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError, did_you_mean
+from cartcast.progress import Progress
 
 __all__ = ["DATASETS", "Dataset", "cache_folder", "content_hash", "fetch"]
 
-Progress = Callable[[str, float | None], None]
 _CHUNK = 1 << 18
 _LONGEST = 1 << 28  # bytes; all data sets here are far smaller
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -19,6 +19,7 @@ from cartcast.datasets.simulate_model import Shop
 from cartcast.datasets.simulate_stream import Arm
 from cartcast.datasets.simulate_write import Write, open_writer, suffix_of
 from cartcast.errors import UsageError
+from cartcast.progress import Progress
 
 __all__ = ["Simulation", "parse_arms", "parse_day", "simulate"]
 
@@ -66,7 +67,7 @@ def simulate(
     disorder: bool = False,
     shop: Shop | Missions | None = None,
     chunk: int = 20_000,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Simulation:
     """Simulate exactly `sessions` visits to a shop whose truth is known.
 

@@ -15,7 +15,7 @@ from cartcast.errors import CartcastError, StorageError
 from cartcast.events.privacy import KEY_VARIABLE
 from cartcast.findings import Finding, finding
 from cartcast.forget import Marks
-from cartcast.registry import Registry
+from cartcast.runs.registry import Registry
 
 __all__ = ["backups", "forgettings", "key", "registry", "restores"]
 

@@ -6,7 +6,6 @@ the next view reads it. The order of the steps is the order in which one decisio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +46,8 @@ from cartcast.events.summed import counted, decided, grouped, in_a_part
 from cartcast.events.unread import assumed_findings, unread_findings
 from cartcast.events.write import canonical_sql, flags, write_events
 from cartcast.findings import Finding, by_severity
+from cartcast.progress import Progress
+from cartcast.sessions import SessionRules
 
 __all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
 
@@ -55,8 +56,7 @@ __all__ = ["Cleaned", "Cleaning", "Plan", "Settled"]
 class Plan:
     """How a log is cleaned: what ends a session, the shop's zone, pseudonyms, rates of money."""
 
-    session_gap: float
-    session_breaks: tuple[str, ...]
+    sessions: SessionRules
     zone: str | None
     privacy: Privacy | None
     rates: Rates | None = None
@@ -93,7 +93,7 @@ class Cleaning:
     con: duckdb.DuckDBPyConnection
     read: Read
     plan: Plan
-    say: Callable[[str, float | None], None]
+    say: Progress
 
     def run(self) -> Cleaned:
         """Return the clean log's figures and relation.
@@ -167,7 +167,7 @@ class Cleaning:
             findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []
         swallowed = swallowed_lines(con)
         summary = Summary(
-            **summarize(con, relation, clock, self.plan.session_gap),
+            **summarize(con, relation, clock, self.plan.sessions),
             **sold.figures,
             rejects=sum(reasons.values()),
             reject_reasons=reasons,
@@ -299,7 +299,7 @@ class Cleaning:
         """Give every row its visitor, session and login; return the relation, and counts."""
         con, plan = self.con, self.plan
         self.say("sessions", None)
-        known, findings = find_who(con, rows, plan.session_gap, clock)
+        known, findings = find_who(con, rows, plan.sessions, clock)
         if known:
             con.execute(
                 f"CREATE OR REPLACE VIEW known AS SELECT r.* REPLACE ("
@@ -311,7 +311,7 @@ class Cleaning:
         sequence = order.sequence_sql(clock, False, 0)
         if clock == "order":
             sequence = "event_order, __file, __place"
-        made = make_sessions(con, rows, plan.session_gap, plan.session_breaks, plan.zone, sequence)
+        made = make_sessions(con, rows, plan.sessions, plan.zone, sequence)
         if made:
             con.execute(
                 f"CREATE OR REPLACE VIEW visits AS SELECT r.* REPLACE ("
@@ -323,7 +323,7 @@ class Cleaning:
         rows, unmatched = "visits", 0
         if self.read.orders_file is not None:
             unmatched, more = match_orders(
-                con, rows, self.read.orders_file, plan.session_gap, self.read.sources[-1].short
+                con, rows, self.read.orders_file, plan.sessions, self.read.sources[-1].short
             )
             findings += more
             rows = "with_orders"
@@ -353,9 +353,6 @@ class Cleaning:
         )
         return "amounts", findings
 
-    def _made_by(self) -> dict[str, Any]:
-        return {"gap": self.plan.session_gap, "breaks": list(self.plan.session_breaks)}
-
     def _metadata(
         self, summary: Summary, findings: list[Finding], clock: str, made: int
     ) -> dict[str, Any]:
@@ -369,7 +366,7 @@ class Cleaning:
             "zone": self.plan.zone,
             "privacy": self.plan.privacy.as_dict() if self.plan.privacy else None,
             "rates": self.plan.rates.as_dict() if self.plan.rates else None,
-            "sessions_made": self._made_by() if made else None,
+            "sessions_made": self.plan.sessions.as_dict() if made else None,
             "rejects_beside": bool(summary.rejects),
             "columns": [*COLUMNS, *extras, *flags(read.orders_file is not None)],
             "summary": summary.as_dict(),

@@ -15,6 +15,7 @@ import duckdb
 from cartcast.events.sql import literal
 from cartcast.events.summed import counted, grouped
 from cartcast.findings import Finding, declare, finding
+from cartcast.sessions import SessionRules
 
 __all__ = ["LOGIN", "WHO", "find_who", "orphans", "spread_logins"]
 
@@ -45,7 +46,7 @@ ORPHANS = declare(
 
 
 def find_who(
-    con: duckdb.DuckDBPyConnection, rows: str, session_gap: float, clock: str
+    con: duckdb.DuckDBPyConnection, rows: str, rules: SessionRules, clock: str
 ) -> tuple[bool, list[Finding]]:
     """Keep in the table `who` the rows that belong to another visitor or session than they say.
 
@@ -69,7 +70,7 @@ def find_who(
     if lonely:
         _devices(con, found)
     if sessionless and clock == "time":
-        _sessions(con, rows, session_gap)
+        _sessions(con, rows, rules)
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {WHO} AS "
         "SELECT seq, coalesce(v, u) AS visitor_id, s AS session_id FROM person"
@@ -111,9 +112,9 @@ def _devices(con: duckdb.DuckDBPyConnection, found: list[Finding]) -> None:
     con.execute("DROP TABLE device; DROP TABLE link")
 
 
-def _sessions(con: duckdb.DuckDBPyConnection, rows: str, session_gap: float) -> None:
+def _sessions(con: duckdb.DuckDBPyConnection, rows: str, rules: SessionRules) -> None:
     """Give rows without a session the session of their visitor in which they fall."""
-    gap = f"to_microseconds({round(session_gap * 1_000_000)})"
+    gap = f"to_microseconds({rules.microseconds})"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE joined AS

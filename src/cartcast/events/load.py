@@ -24,12 +24,11 @@ from cartcast.events.rates import Rates, rates_from
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
-from cartcast.events.sessionize import check_breaks
+from cartcast.progress import Progress, quiet
 from cartcast.scratch import ScratchFolder, scratch
+from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["Progress", "RejectedError", "load"]
-
-Progress = Callable[[str, float | None], None]
 
 
 class RejectedError(DataError):
@@ -66,7 +65,7 @@ def load(
         orders: a table of outcomes that becomes purchase events.
         session_gap: seconds without an event after which a session ends (default 1800), for
             sources without session ids.
-        session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        session_breaks: further reasons for a new session: `midnight`, `campaign`, `purchase`.
         max_reject_share: share (0 to 1) of rejected rows above which the log is refused.
         folder: where `events.parquet` and `rejects.parquet` are written; None means a temporary
             folder that lives as long as the log.
@@ -87,8 +86,8 @@ def load(
         UsageError: the layout, a break, a share or a rate does not exist.
         DefinitionError: the zone does not exist.
         DataError: a source is empty, has no usable columns, mixes currencies without their rates,
-            or was cleaned by another clock or in another currency; or more rows than
-            `max_reject_share` are rejected (`RejectedError`, with the report).
+            or was cleaned by another clock, other session rules or in another currency; or more
+            rows than `max_reject_share` are rejected (`RejectedError`, with the report).
     """
     if not sources:
         raise UsageError("give at least one source: a file, folder, glob, table URL or table.")
@@ -98,7 +97,7 @@ def load(
         )
     if engine not in ("duckdb", "spark"):
         raise UsageError(f"unknown engine {engine!r}; there are duckdb and spark.")
-    breaks = check_breaks(session_breaks)
+    rules = SessionRules(session_gap, tuple(session_breaks))
     check_zone(zone, "zone")
     rates = rates_from(rates)
     found = [e for s in sources for e in expand(s)]
@@ -112,7 +111,7 @@ def load(
     if opened is None and len(found) == 1 and orders is None:
         opened = already_clean(found[0], out, folder, privacy, keep)
     if opened is not None:
-        _require_same(opened, zone, rates, str(sources[0]))
+        _require_same(opened, rules, zone, rates, str(sources[0]))
         return replace(opened, engine=engine)
     target = keep.path if keep is not None else Path(str(folder))
     places = _Places(
@@ -121,8 +120,8 @@ def load(
         always=rejects_out is not None,
         report_only=report_only,
     )
-    say = progress or _quiet
-    plan = Plan(float(session_gap), breaks, zone, privacy, rates)
+    say = progress or quiet
+    plan = Plan(rules, zone, privacy, rates)
     with _work(target, memory) as (con, work), _translated(work, found):
         if engine == "spark":
             from cartcast.events.spark.reading import SparkReading, new_folder, require_files
@@ -147,8 +146,17 @@ def load(
         )  # fmt: skip
 
 
-def _require_same(opened: Log, zone: str | None, rates: Rates | None, shown: str) -> None:
-    """Refuse a clean log that was read by another clock, or in another currency, than asked for."""
+def _require_same(
+    opened: Log, rules: SessionRules, zone: str | None, rates: Rates | None, shown: str
+) -> None:
+    """Refuse a clean log that was read by another clock, sessions or currency than asked for."""
+    made = opened.sessions_made and SessionRules.from_dict(opened.sessions_made)
+    # The usual rules are those of who asks for none: a clean log keeps its own.
+    if made and not rules.same_as(USUAL) and not rules.same_as(made):
+        raise DataError(
+            f"{shown}: its sessions were made by {made}, not by {rules}; give the log as it was "
+            "before cleaning."
+        )
     if zone is not None and zone != (opened.zone or "UTC"):
         raise DataError(
             f"{shown}: cleaned by the clock of {opened.zone or 'UTC'}, not of {zone}; give the "
@@ -171,10 +179,6 @@ class _Places(NamedTuple):
     rejects: Path
     always: bool
     report_only: bool
-
-
-def _quiet(what: str, share: float | None) -> None:
-    """Show no progress."""
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.read import Source
 from cartcast.events.words import COLUMN_WORDS
 from cartcast.findings import Finding, declare, finding
+from cartcast.sessions import SessionRules
 
 __all__ = ["ORDER_WORDS", "match_orders", "orders_layout", "resolve_orders"]
 
@@ -123,14 +124,14 @@ def resolve_orders(source: Source, clock: str) -> Resolved:
 
 
 def match_orders(
-    con: duckdb.DuckDBPyConnection, rows: str, file: int, session_gap: float, shown: str
+    con: duckdb.DuckDBPyConnection, rows: str, file: int, rules: SessionRules, shown: str
 ) -> tuple[int, list[Finding]]:
     """Make the view `with_orders`: the rows, and the orders table's purchases in their sessions.
 
     Returns how many orders met no session, and findings. An order without a time stands at its
     session's last event.
     """
-    gap = f"to_microseconds({round(session_gap * 1_000_000)})"
+    gap = f"to_microseconds({rules.microseconds})"
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT * FROM settled WHERE __file = {file} "
         "AND event_type IN ('purchase', 'refund')"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cartcast.events.rejects import declare_unsplit, read_unsplit
 from cartcast.events.staged import Stage, stage_source
 from cartcast.events.telling import told_columns
 from cartcast.findings import Finding
+from cartcast.progress import Progress
 
 __all__ = ["Read", "one_clock", "read_source", "read_sources", "require_columns"]
 
@@ -68,7 +69,7 @@ def read_sources(
     layout: Layout | None,
     orders: Any,
     work: Path,
-    say: Callable[[str, float | None], None],
+    say: Progress,
     privacy: Privacy | None,
 ) -> Read:
     """Open every source with its layout and type its rows on `con`.

@@ -12,6 +12,7 @@ import duckdb
 from cartcast.events.gaps import bin_counts, find_gaps
 from cartcast.events.sql import literal
 from cartcast.events.summed import counted, decided, distinct, grouped
+from cartcast.sessions import SessionRules
 
 __all__ = ["HEAVY", "Summary", "summarize"]
 
@@ -118,7 +119,7 @@ class Summary:
 
 
 def summarize(
-    con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
+    con: duckdb.DuckDBPyConnection, rows: str, clock: str, rules: SessionRules
 ) -> dict[str, Any]:
     """Return the figures that come from the clean rows alone, but for money."""
     row = counted(
@@ -150,7 +151,7 @@ def summarize(
             most_first=True,
         )
     )
-    found.update(_sessions(con, rows, clock, session_gap))
+    found.update(_sessions(con, rows, clock, rules))
     found["gaps"] = _gaps(con, rows, clock)
     for name in ("visitors", "users"):
         found[name] = found[name] or None
@@ -179,9 +180,9 @@ def _iso(seconds: float) -> str:
 
 
 def _sessions(
-    con: duckdb.DuckDBPyConnection, rows: str, clock: str, session_gap: float
+    con: duckdb.DuckDBPyConnection, rows: str, clock: str, rules: SessionRules
 ) -> dict[str, Any]:
-    gap = round(session_gap * 1_000_000)
+    gap = rules.microseconds
     first, last, _ = counted(
         con,
         "span",

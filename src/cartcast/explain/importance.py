@@ -17,6 +17,7 @@ from cartcast.evaluate.arrays import Array, Codes, Task, vectors
 from cartcast.evaluate.intervals import LEVEL, bootstrap
 from cartcast.evaluate.scores import log_loss, spearman
 from cartcast.explain.predict import says
+from cartcast.progress import Progress
 
 __all__ = ["by_click", "importance"]
 
@@ -41,7 +42,7 @@ def importance(
     draws: int = 200,
     level: float = LEVEL,
     seed: int = 0,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> pd.DataFrame:
     """Return what shuffling each feature costs, most important first.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from cartcast.events.schema import Clock
 from cartcast.features.algebra import Feature
 from cartcast.features.build import FORMAT, Program, compile_features
 from cartcast.features.declared import Lineage
+from cartcast.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +156,7 @@ class FeatureSet:
         engine: Literal["duckdb", "spark"] = ...,
         memory: int | str | None = ...,
         threads: int | None = ...,
-        progress: Callable[[str, float | None], None] | None = ...,
+        progress: Progress | None = ...,
         session_gap: float | None = ...,
     ) -> pa.Table: ...
 
@@ -168,7 +169,7 @@ class FeatureSet:
         engine: Literal["duckdb", "spark"] = ...,
         memory: int | str | None = ...,
         threads: int | None = ...,
-        progress: Callable[[str, float | None], None] | None = ...,
+        progress: Progress | None = ...,
         session_gap: float | None = ...,
     ) -> Path: ...
 
@@ -180,7 +181,7 @@ class FeatureSet:
         engine: Literal["duckdb", "spark"] = "duckdb",
         memory: int | str | None = None,
         threads: int | None = None,
-        progress: Callable[[str, float | None], None] | None = None,
+        progress: Progress | None = None,
         session_gap: float | None = None,
     ) -> pa.Table | Path:
         """Replay a log and return the features as known at each click.

@@ -20,6 +20,7 @@ from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
 from cartcast.features.timing import SESSION_START, SessionStart
 from cartcast.features.write import write_batches
+from cartcast.progress import Progress, quiet
 from cartcast.scratch import scratch
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["batches", "replay"]
 
 T = TypeVar("T")
-Say = Callable[[str, float | None], None]
 
 
 def replay(
@@ -39,7 +39,7 @@ def replay(
     engine: str,
     memory: int | str | None,
     threads: int | None,
-    progress: Say | None,
+    progress: Progress | None,
     session_gap: float | None,
 ) -> pa.Table | Path:
     """Run `FeatureSet.replay`; see there."""
@@ -94,16 +94,12 @@ def moments(at: Any) -> str | tuple[int, ...]:
     return tuple(sorted({int(c) for c in clicks}))
 
 
-def _quiet(what: str, share: float | None) -> None:
-    """Show no progress."""
-
-
 class _Plan:
     """A replay with what it needs to begin again when the order is not what the log says."""
 
     def __init__(
         self, features: FeatureSet, events: Any, at: Any, memory: int | str | None,
-        threads: int | None, folder: Path, progress: Say | None, session_gap: float | None,
+        threads: int | None, folder: Path, progress: Progress | None, session_gap: float | None,
     ) -> None:  # fmt: skip
         self.memory = parse_size(memory) if memory is not None else None
         self.threads = threads or cores()
@@ -115,7 +111,7 @@ class _Plan:
             self.program = compile_features(made)
         self.at = moments(at)
         self.folder = folder
-        self.say = progress or _quiet
+        self.say = progress or quiet
         self.source = open_source(events, session_gap)
         self.source.check(self.program)
 

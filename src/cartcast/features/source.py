@@ -16,6 +16,7 @@ from cartcast.events.log import Log
 from cartcast.events.schema import COLUMNS, METADATA_KEY, Clock
 from cartcast.features.build import Program
 from cartcast.features.declared import column_kind
+from cartcast.sessions import SessionRules
 
 __all__ = ["ROWS", "Source", "open_source"]
 
@@ -159,15 +160,14 @@ def open_source(events: Any, session_gap: float | None = None) -> Source:
 
 
 def _sessionized(source: Source, session_gap: float) -> Source:
-    if not session_gap > 0:
-        raise UsageError(f"session_gap must fulfil session_gap > 0 seconds, got {session_gap}.")
+    rules = SessionRules(session_gap)
     for name in ("visitor_id", "event_time"):
         if name not in source.schema.names:
             raise DataError(
                 f"{source.name}: no column {name!r}; sessions are made of it."
                 f"{did_you_mean(name, source.schema.names)}"
             )
-    return replace(source, gap=round(session_gap * 1e6), clock="time", grouped=False)
+    return replace(source, gap=rules.microseconds, clock="time", grouped=False)
 
 
 def _to_arrow(events: Any) -> pa.Table:

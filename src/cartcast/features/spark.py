@@ -19,6 +19,7 @@ from cartcast.events.schema import Clock
 from cartcast.events.spark.session import session
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
+from cartcast.progress import Progress
 
 if TYPE_CHECKING:
     from cartcast.features.featureset import FeatureSet
@@ -33,7 +34,7 @@ def replay(
     events: Any,
     at: str | tuple[int, ...],
     out: Path | str | None,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> pa.Table | Path:
     """Run `FeatureSet.replay(engine="spark")`.
 

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from cartcast.errors import StorageError
+from cartcast.events.sql import identifier
 from cartcast.forget.person import PEOPLE, Person
 
 __all__ = ["STRUCK", "clean_database", "is_database", "mentions"]
@@ -54,10 +55,10 @@ def clean_database(path: Path, person: Person) -> int:
 
 
 def _clean_table(con: sqlite3.Connection, table: str, person: Person, sessions: set[str]) -> int:
-    quoted = _quoted(table)
+    quoted = identifier(table)
     columns = [str(row[1]) for row in con.execute(f"PRAGMA table_info({quoted})")]
     pattern, gone = mentions(person), 0
-    listed = ", ".join(map(_quoted, columns))
+    listed = ", ".join(map(identifier, columns))
     for row in con.execute(f"SELECT rowid, {listed} FROM {quoted}").fetchall():
         cells = dict(zip(columns, row[1:], strict=True))
         own = any(person.holds(cells.get(c)) for c in PEOPLE)
@@ -72,11 +73,8 @@ def _clean_table(con: sqlite3.Connection, table: str, person: Person, sessions: 
             struck = pattern.sub(STRUCK, struck) if pattern else struck
             if struck != cell:
                 con.execute(
-                    f"UPDATE {quoted} SET {_quoted(column)} = ? WHERE rowid = ?", (struck, row[0])
+                    f"UPDATE {quoted} SET {identifier(column)} = ? WHERE rowid = ?",
+                    (struck, row[0]),
                 )
                 gone += 1
     return gone
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -20,6 +20,7 @@ from cartcast.events.sql import literal
 from cartcast.events.summary import summarize
 from cartcast.forget.columns import people_columns
 from cartcast.forget.person import Person
+from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["TIMES", "drop_rows", "find_others", "find_sessions", "rows_of"]
 
@@ -90,10 +91,11 @@ def drop_rows(path: Path, person: Person | None, before: datetime | None = None)
 
 def _sum_again(path: Path, schema: pa.Schema, told: dict[str, Any]) -> None:
     """Count a clean log's figures of itself again; they are kept in the file."""
-    made = told.get("sessions_made") or {}
+    made = told.get("sessions_made")
+    rules = SessionRules.from_dict(made) if made else USUAL
     with connect() as con:
         rows = f"read_parquet({literal(str(path))})"
-        told["summary"] |= summarize(con, rows, told["clock"], float(made.get("gap") or 1800.0))
+        told["summary"] |= summarize(con, rows, told["clock"], rules)
     metadata = {**schema.metadata, METADATA_KEY.encode(): metadata_text(told).encode()}
     kind = schema.with_metadata(metadata)
     with atomic_path(path) as again, pq.ParquetWriter(again, kind, compression="snappy") as out:

@@ -8,11 +8,12 @@ from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
+from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions
-from cartcast.insights.source import Slice, Source, opened, quoted
+from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
 
@@ -97,7 +98,7 @@ def breakdown(
         condition, parameters = where.condition(columns)
         fixed = ("session_id", "visitor", "start", "purchases", "revenue")
         more = column in columns and column not in fixed
-        own = f", {quoted(column)}" if more else ""
+        own = f", {identifier(column)}" if more else ""
         source.connection.execute(
             f"CREATE TEMP TABLE picked AS SELECT session_id, {visitor_of(columns)} AS visitor, "
             f"start, purchases, revenue{own} FROM sessions WHERE {condition}",
@@ -128,7 +129,7 @@ def _pair(
             source.clock not in ("time", "day") or (column == "hour" and source.clock != "time")
         ):
             raise UsageError(f"no {column} here: the log's clock is {source.clock!r}.")
-        value = "month(start)" if column == "month" else quoted(column)
+        value = "month(start)" if column == "month" else identifier(column)
         # The moment of a weekday or hour is a number; NULL stays NULL.
         source.connection.execute(
             f"CREATE TEMP VIEW pairs AS SELECT session_id, visitor, {value}::VARCHAR AS value, "
@@ -142,7 +143,8 @@ def _pair(
     source.connection.execute(
         "CREATE TEMP TABLE pairs AS "
         "SELECT session_id, visitor, value, purchases > 0 AS bought, revenue "
-        f"FROM (SELECT DISTINCT session_id, {quoted(column)}::VARCHAR AS value FROM {relation}) "
+        f"FROM (SELECT DISTINCT session_id, {identifier(column)}::VARCHAR AS value "
+        f"FROM {relation}) "
         "JOIN picked USING (session_id)"
     )
     # A session with a known value does not count as unknown because of events without one.

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.events.sql import identifier
 from cartcast.insights.sessions import MEASURES, make_sessions
-from cartcast.insights.source import Slice, Source, opened, quoted
+from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["Bar", "Correlations", "Distribution", "correlations", "distribution"]
 
@@ -108,7 +109,7 @@ def distribution(
         )
         relation = "sessions" if of == "session" else "events"
         source.connection.execute(
-            f"CREATE TEMP TABLE v AS SELECT {quoted(column)} AS x FROM {relation} "
+            f"CREATE TEMP TABLE v AS SELECT {identifier(column)} AS x FROM {relation} "
             + ("SEMI JOIN picked USING (session_id)" if where else "")
         )
         kind = source.row("SELECT typeof(x) FROM v UNION ALL SELECT 'VARCHAR' LIMIT 1")[0]
@@ -182,7 +183,7 @@ def correlations(
         columns = make_sessions(source, sessions)
         condition, parameters = (where or Slice()).condition(columns)
         names = tuple(MEASURES)
-        picked = ", ".join(f"{quoted(n)}::DOUBLE AS {quoted(n)}" for n in names)
+        picked = ", ".join(f"{identifier(n)}::DOUBLE AS {identifier(n)}" for n in names)
         fetched = source.connection.execute(
             f"SELECT {picked} FROM sessions WHERE {condition}",
             parameters,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import pandas as pd
 
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.evaluate.arrays import Task
-from cartcast.events.rates import Rates, rates_from
+from cartcast.events.rates import Rates
 from cartcast.explain import contributions, describe
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
-from cartcast.reading import read_as
-from cartcast.rows import read_table, typed
-from cartcast.score import Scorer, load_scorer
+from cartcast.progress import Progress
+from cartcast.rows import read_table
+from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 
 __all__ = ["Reasons", "explain_run", "explain_sessions"]
@@ -55,28 +55,27 @@ class Reasons:
         }
 
 
-def explain_run(run_dir: Path | str) -> pd.DataFrame:
+def explain_run(run: Path | str | Run) -> pd.DataFrame:
     """Return what drives a run: feature, mean_drop, low, high, direction; measured in training.
 
     Raises:
         NotFoundError, NotTrustedError: there is no such run, or it is damaged.
     """
-    from cartcast.report import read_run
     from cartcast.report.evidence import Evidence
 
-    return Evidence(read_run(run_dir)).importance
+    return Evidence(Run.open(run)).importance
 
 
 def explain_sessions(
     sources: Sequence[Any] | Any,
-    run_dir: Path | str,
+    run: Path | str | Run,
     *,
     sessions: Sequence[str] = (),
     top: int = 6,
     count: int = 5,
     layout: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
-    progress: Callable[[str, float | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Reasons]:
     """Return the reasons for sessions of a log, after their last event, or for rows of a table.
 
@@ -91,30 +90,30 @@ def explain_sessions(
         raise UsageError(f"top and count must be at least 1, got {top} and {count}.")
     if progress is not None:
         progress("loading the model", None)
-    scorer = load_scorer(Path(run_dir))
-    scorer.require_features()
+    opened = Run.open(run).loaded()
+    opened.require_features()
     if progress is not None:
         progress("reading", None)
-    X, ids = _features(sources, scorer, layout, rates)
-    task: Task = "classifier" if scorer.probability else "regressor"
-    said = pd.Series(says(scorer.models["champion"], X, task), index=X.index)
+    X, ids = _features(sources, opened, layout, rates)
+    task: Task = opened.kind
+    said = pd.Series(says(opened.models["champion"], X, task), index=X.index)
     chosen = _chosen(ids, said, sessions, count)
     background = X.sample(min(BACKGROUND, len(X)), random_state=0)
     if progress is not None:
         progress("explaining", None)
-    found = contributions(scorer.models["champion"], X.loc[chosen], background, task=task)
-    return [_reasons(k, X, ids, said, found, scorer, top) for k in chosen]
+    found = contributions(opened.models["champion"], X.loc[chosen], background, task=task)
+    return [_reasons(k, X, ids, said, found, opened, top) for k in chosen]
 
 
 def _reasons(
-    k: Any, X: pd.DataFrame, ids: pd.Series, said: pd.Series, found: Any, scorer: Scorer, top: int
+    k: Any, X: pd.DataFrame, ids: pd.Series, said: pd.Series, found: Any, run: Run, top: int
 ) -> Reasons:
     values = {str(c): None if pd.isna(v) else v for c, v in X.loc[k].items()}
     added = {str(c): float(v) for c, v in found.values.loc[k].items()}
-    units = scorer.run["features"].get("units", {})
-    table = describe(values, added, units, currency=scorer.run["source"].get("currency"), top=top)
-    target = str(scorer.run["target"]["name"]).replace("_", " ")
-    outcome = f"the chance of “{target}”" if scorer.probability else "the expected revenue"
+    units = run.data["features"].get("units", {})
+    table = describe(values, added, units, currency=run.currency, top=top)
+    target = str(run.target).replace("_", " ")
+    outcome = f"the chance of “{target}”" if run.kind == "classifier" else "the expected revenue"
     return Reasons(str(ids[k]), float(said[k]), sentence(table, outcome), table, found.scale)
 
 
@@ -130,23 +129,20 @@ def _chosen(ids: pd.Series, said: pd.Series, sessions: Sequence[str], count: int
 
 
 def _features(
-    sources: Sequence[Any] | Any, scorer: Scorer, layout: str | None, rates: Any
+    sources: Sequence[Any] | Any, run: Run, layout: str | None, rates: Any
 ) -> tuple[pd.DataFrame, pd.Series]:
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
-    names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
-    if scorer.features is None:
+    if run.features is None:
         if len(given) != 1:
             raise UsageError(f"this run explains one ready table, got {len(given)} files.")
         table = read_table(given[0])
-        if missing := [n for n in names if n not in table.columns]:
+        if missing := [n for n in run.data["features"]["names"] if n not in table.columns]:
             known = did_you_mean(missing[0], map(str, table.columns))
             raise DataError(f"the table has no column {missing[0]!r}, which is read.{known}")
-        X = typed(table, names, categorical).reset_index(drop=True)
+        X = run.typed(table).reset_index(drop=True)
         return X, pd.Series(range(1, len(X) + 1))
     with scratch() as work:
-        log = read_as(
-            scorer.run, scorer.features, given, work, layout=layout, rates=rates_from(rates)
-        )
-        replayed = scorer.features.replay(log, at="end").to_pandas()
-    X = typed(replayed, names, categorical).reset_index(drop=True)
+        log = run.read(*given, folder=work, layout=layout, rates=rates)
+        replayed = run.features.replay(log, at="end").to_pandas()
+    X = run.typed(replayed).reset_index(drop=True)
     return X, replayed["session_id"].reset_index(drop=True)

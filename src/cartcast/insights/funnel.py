@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
+from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums
@@ -21,7 +22,7 @@ from cartcast.insights.funnel_sql import (
     steps_from,
 )
 from cartcast.insights.sessions import keep, usual_steps
-from cartcast.insights.source import Slice, Source, opened, quoted
+from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["Funnel", "FunnelStep", "Unit", "funnel"]
 
@@ -191,7 +192,7 @@ def _units(
     if by is not None:
         source.require(by)
     own = dict.fromkeys((*names, *([by] if by is not None else [])))
-    columns = ", ".join(f"e.{quoted(n)} AS {quoted(carried(n))}" for n in own)
+    columns = ", ".join(f"e.{identifier(n)} AS {identifier(carried(n))}" for n in own)
     done = " OR ".join(s.sql for s in steps)
     visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
     if unit == "session":
@@ -220,7 +221,7 @@ def _count(
             raise UsageError(f"segments must be at least 1, got {segments}.")
         source.connection.execute(
             f"CREATE TEMP TABLE valued AS SELECT unit, "
-            f"arg_min_null({quoted(carried(by))}, place)::VARCHAR AS segment "
+            f"arg_min_null({identifier(carried(by))}, place)::VARCHAR AS segment "
             f"FROM steps_done WHERE {steps[0].carried.sql} GROUP BY unit"
         )
         source.connection.execute(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cartcast.errors import UsageError
+from cartcast.events.sql import identifier
 
 __all__ = ["STEPS", "Step", "carried", "reach_any", "reach_first", "reach_within", "steps_from"]
 
@@ -27,7 +28,7 @@ class Step(NamedTuple):
     @property
     def sql(self) -> str:
         """The condition on an event; both parts are quoted."""
-        name = '"' + self.column.replace('"', '""') + '"'
+        name = identifier(self.column)
         return f"{name} = '" + self.value.replace("'", "''") + "'"
 
 

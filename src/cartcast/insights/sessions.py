@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
-from cartcast.events.sql import literal, place_literal, read_parquet
+from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.insights.funnel_sql import STEPS, Step, reach_first
-from cartcast.insights.source import Slice, Source, opened, quoted
+from cartcast.insights.source import Slice, Source, opened
 
 __all__ = [
     "CONTEXT",
@@ -167,7 +167,8 @@ def _sessions_sql(source: Source) -> str:
     known = _known(source, (*CONTEXT, "page", "visitor_id", "item_id", "category", "price"))
     timed = source.clock in ("time", "day")
     first = {
-        c: f"arg_min({quoted(c)}, event_order)" if c in known else "NULL::VARCHAR" for c in CONTEXT
+        c: f"arg_min({identifier(c)}, event_order)" if c in known else "NULL::VARCHAR"
+        for c in CONTEXT
     }
     start = "min(event_time)" if timed and "event_time" in has else "NULL::TIMESTAMP"
     offset = "arg_min(coalesce(utc_offset, 0), event_time)" if "utc_offset" in has else "0"
@@ -182,7 +183,7 @@ def _sessions_sql(source: Source) -> str:
         "last_page": "arg_max(page, event_order)" if "page" in known else "NULL::VARCHAR",
     }
     reach = reach_first("events", usual_steps(source), "session_id", "event_order", source.seconds)
-    context = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in first.items())
+    context = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in first.items())
     return f"""
     WITH base AS (
         SELECT session_id, coalesce({visitor}, session_id) AS visitor, {start} AS start_utc,
@@ -201,7 +202,7 @@ def _sessions_sql(source: Source) -> str:
     SELECT session_id, visitor, start, start_utc, isodow(start) AS weekday, {hour} AS hour,
         events, seconds, views, items, categories, carts, price_mean,
         coalesce(purchases, 0) AS purchases, revenue,
-        first_event, last_event, last_page, {", ".join(quoted(c) for c in CONTEXT)},
+        first_event, last_event, last_page, {", ".join(identifier(c) for c in CONTEXT)},
         coalesce(reach, 0) AS reach
     FROM began LEFT JOIN bought USING (session_id) LEFT JOIN reached USING (session_id)
     """
@@ -243,5 +244,7 @@ def _known(source: Source, columns: tuple[str, ...]) -> set[str]:
     present = [c for c in columns if c in source.columns]
     if not present:
         return set()
-    counts = source.row(f"SELECT {', '.join(f'count({quoted(c)})' for c in present)} FROM events")
+    counts = source.row(
+        f"SELECT {', '.join(f'count({identifier(c)})' for c in present)} FROM events"
+    )
     return {c for c, n in zip(present, counts, strict=True) if n}

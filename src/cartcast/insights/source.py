@@ -16,21 +16,12 @@ import pyarrow.parquet as pq
 
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
-from cartcast.events.sql import read_parquet
+from cartcast.events.sql import identifier, read_parquet
 from cartcast.findings import Finding
 
-__all__ = ["Slice", "Source", "opened", "quoted"]
+__all__ = ["Slice", "Source", "opened"]
 
 NEEDED = ("session_id", "event_order", "event_type")
-
-
-def quoted(identifier: str) -> str:
-    """Return a column name as a SQL identifier.
-
-    >>> quoted('my "odd" column')
-    '"my ""odd"" column"'
-    """
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ class Slice:
         for name, value in self.values.items():
             if name not in columns:
                 raise UsageError(f"no session column {name!r}.{did_you_mean(name, columns)}")
-            parts.append(f"{quoted(name)} IS NOT DISTINCT FROM ?")
+            parts.append(f"{identifier(name)} IS NOT DISTINCT FROM ?")
             parameters.append(value)
         return " AND ".join(parts), parameters
 
@@ -110,7 +101,7 @@ class Source:
             raise UsageError(
                 f"the log has no column {column!r}.{did_you_mean(column, self.columns)}"
             )
-        return quoted(column)
+        return identifier(column)
 
     @property
     def seconds(self) -> str:

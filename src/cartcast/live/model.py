@@ -19,15 +19,16 @@ from cartcast.features.live import History
 from cartcast.features.live import State as FoldState
 from cartcast.features.shop_clock import ShopClock
 from cartcast.live.arrays import RowModel, SegmentModel, bind
-from cartcast.live.compile import ensure_compiled, read_compiled
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.models.arrays import arrays_from
-from cartcast.reading import reading_of, reads_money
-from cartcast.yamlfile import parse_yaml
+from cartcast.models.exported import exported_of
+from cartcast.runs.foreign import reads_money
+from cartcast.runs.reading import Reading
+from cartcast.runs.run import Run
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -73,24 +74,20 @@ class ModelScorer:
         segments: tuple[FeatureSet, SegmentModel] | None,
         missing: Mapping[str, str],
     ) -> None:
-        clock, zone = run["source"]["clock"], run["source"].get("zone")
+        reading = Reading.from_run(run)
+        clock, zone, sessions = reading.clock, reading.zone, reading.sessions
+        assert clock is not None
         self.version = f"{run['run_id']}/{run['champion']}"
         self.fingerprint = features.fingerprint
         if zone not in (None, "UTC"):
             # States hold times by this zone's clock: a model of another must not go on with them.
             self.fingerprint = hashlib.sha256(f"{self.fingerprint}\n{zone}".encode()).hexdigest()
         self.features = features
-        self._currency: str | None = run["source"].get("currency")
+        self._currency = reading.currency
         self._reads_money = self._currency is not None and reads_money(run, features)
-        self._rates = reading_of(run)["rates"]
+        self._rates = reading.rates
         self._shop_time = ShopClock(zone).local
-        gap = float(run["source"].get("session_gap") or 1800.0)
-        self.rules = Rules(
-            session_gap=gap,
-            late_window=min(Rules.late_window, gap / 2),
-            session_breaks=tuple(run["source"].get("session_breaks") or ()),
-            zone=zone,
-        )
+        self.rules = Rules(sessions, zone, late_window=min(Rules.late_window, sessions.gap / 2))
         self.run = run
         self._missing = dict(missing)
         self._fold = Fold(features, clock, zone)
@@ -336,7 +333,7 @@ class ModelScorer:
         return Row(words, self._in_order)
 
 
-def load_scorer(run_dir: Path) -> ModelScorer:
+def load_scorer(name: Path | str | Run) -> ModelScorer:
     """Load a run for live scoring, after checking hashes and the feature set.
 
     Raises:
@@ -345,56 +342,38 @@ def load_scorer(run_dir: Path) -> ModelScorer:
         UsageError: the run has no events to fold, or its champion is no probability or reads
             no features.
     """
-    from cartcast.models.persist import read_verified
-    from cartcast.registry import read_run
-
-    run = read_run(run_dir)
-    declared = run["features"].get("yaml")
-    if not declared:
+    run = Run.open(name)
+    features = run.features
+    if features is None:
         raise UsageError(
-            f"{run_dir}: trained on a ready table, so there are no events to fold; train on a log."
+            f"{run.dir}: trained on a ready table, so there are no events to fold; train on a log."
         )
-    if run["models"][run["champion"]]["kind"] != "classifier":
+    if run.kind != "classifier":
         raise UsageError(
-            f"{run_dir}: its champion predicts an amount; serve a run whose target is an outcome."
+            f"{run.dir}: its champion predicts an amount; serve a run whose target is an outcome."
         )
-    if run["models"][run["champion"]].get("reads") == "events":
+    if run.reads_events:
         raise UsageError(
-            f"{run_dir}: its champion {run['champion']!r} reads the events of whole sessions, "
+            f"{run.dir}: its champion {run.champion!r} reads the events of whole sessions, "
             "which is not for live scoring; serve a run trained without it."
         )
-    features = _declared(declared)
-    if features.fingerprint != run["features"]["fingerprint"]:
-        raise NotTrustedError(
-            f"{run_dir}: trained with feature set {run['features']['fingerprint'][:12]}, this "
-            f"version of Cartcast makes {features.fingerprint[:12]} of it; train again."
-        )
-    files = read_verified(run_dir / "model", run["model_manifest"]).files
-    folder = ensure_compiled(run_dir, run["model_manifest"])
-    compiled, own = read_compiled(folder)
+    files = run.verified.files
+    exported = exported_of(run)
     text = features.program.text
     if "champion.arrays/arrays.json" in files:
-        arrays = arrays_from(files, "champion.arrays", f"{run_dir}/model/champion.arrays")
+        arrays = arrays_from(files, "champion.arrays", f"{run.dir}/model/champion.arrays")
         champion: Any = bind(*arrays, features.names, text)
     else:
         from cartcast.live.slow import SlowModel
 
-        champion = SlowModel(run_dir, run, features)
+        champion = SlowModel(run.models["champion"], features)
     amount: tuple[RowModel | None, float] | None = None
-    if (constants := compiled.get("amount")) is not None:
-        if "mean" in constants:
-            amount = (None, constants["mean"])
-        else:
-            found = arrays_from(own, "amount.arrays", f"{folder}/amount.arrays")
-            amount = (RowModel(*found, features.names, text), constants["smearing"])
+    if exported.arrays is not None and exported.amount is not None:
+        model = RowModel(*exported.arrays, features.names, text)
+        amount = (model, exported.amount["smearing"])
+    elif exported.amount is not None:
+        amount = (None, exported.amount["mean"])
     segments = None
-    if (told := compiled.get("segments")) is not None:
-        behaviour = _declared(told["yaml"])
-        segments = (behaviour, SegmentModel(told, behaviour.names))
-    return ModelScorer(run, features, champion, amount, segments, compiled["missing"])
-
-
-def _declared(text: str) -> FeatureSet:
-    from cartcast.features.form import parse
-
-    return parse(parse_yaml(text, "the run's features"))
+    if exported.segments is not None and run.behaviour is not None:
+        segments = (run.behaviour, SegmentModel(exported.segments, run.behaviour.names))
+    return ModelScorer(run.data, features, champion, amount, segments, exported.missing)

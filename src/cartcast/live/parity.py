@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ import pyarrow.parquet as pq
 
 from cartcast import events
 from cartcast.errors import BlockedError, DataError, UsageError
-from cartcast.events.rates import Rates, rates_from
+from cartcast.events.rates import Rates
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.findings import declare, finding
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.session import Session
 from cartcast.live.state import MemoryStore
-from cartcast.reading import read_as, require_same
+from cartcast.progress import Progress, quiet
+from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 
 __all__ = ["TOLERANCE", "Difference", "Parity", "parity", "require_parity"]
@@ -43,8 +44,6 @@ UNEQUAL = declare(
     "Report it with the log's layout and the feature named; do not serve this model until it is "
     "explained.",
 )  # fmt: skip
-
-Progress = Callable[[str, float | None], None]
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Disturbance:
 
 def parity(
     sources: Sequence[Any],
-    run_dir: Path,
+    run: Path | str | Run,
     *,
     url: str | None = None,
     key: str | None = None,
@@ -137,7 +136,7 @@ def parity(
 
     Args:
         sources: files of the log, or a `Log`.
-        run_dir: run whose feature set is compared.
+        run: the run whose feature set is compared.
         url: of a running server with an empty state; None replays in this process.
         key: for the server; needs the scopes `ingest` and `score`.
         layout: of the log.
@@ -151,18 +150,12 @@ def parity(
         DataError: the log breaks the contract, the server refused its events, or it is not one
             that can be compared: used before, another model, a key that sees no features.
     """
-    say = progress or _silent
-    scorer = load_scorer(run_dir)
+    say = progress or quiet
+    run = Run.open(run)
+    scorer = load_scorer(run)
     with scratch() as work:
-        if len(sources) == 1 and isinstance(sources[0], events.Log):
-            log = sources[0]
-            require_same(log, scorer.run, scorer.features)
-        else:
-            say("reading", None)
-            log = read_as(
-                scorer.run, scorer.features, sources, f"{work}/log",
-                layout=layout, rates=rates_from(rates),
-            )  # fmt: skip
+        say("reading", None)
+        log = run.read(*sources, folder=f"{work}/log", layout=layout, rates=rates)
         say("batch table", None)
         table = scorer.features.replay(log, at="every click")
         if url is None:
@@ -459,7 +452,3 @@ def _apart(live: npt.NDArray[np.float64], batch: Any) -> npt.NDArray[np.float64]
     apart[np.isnan(live) & np.isnan(batch)] = 0.0
     apart[np.isnan(live) != np.isnan(batch)] = np.inf
     return np.asarray(apart, dtype=np.float64)
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Tell nobody."""

@@ -14,7 +14,7 @@ from cartcast.live.model import load_scorer
 from cartcast.live.service import Live, Store
 from cartcast.live.state import MemoryStore
 from cartcast.live.stream import PROTOCOLS, pump, sink_of, source_of
-from cartcast.registry import resolve_run
+from cartcast.runs.run import Run
 
 __all__ = ["StreamPlan", "run_stream"]
 
@@ -58,7 +58,7 @@ def run_stream(plan: StreamPlan) -> dict[str, Any]:
 
 async def _main(plan: StreamPlan) -> dict[str, Any]:
     project = Path(plan.project) if plan.project else None
-    scorer = load_scorer(resolve_run(plan.model, project, plan.catalogue))
+    scorer = load_scorer(Run.open(plan.model, project, plan.catalogue))
     rules = scorer.rules
     from_file = "://" not in plan.source
     store: Store

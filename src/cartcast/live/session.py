@@ -11,10 +11,9 @@ import msgspec
 
 from cartcast.errors import UsageError
 from cartcast.live.scorer import Past, State
+from cartcast.sessions import USUAL, SessionRules
 
 __all__ = ["Base", "Kept", "Rules", "Session", "Visitor", "dump_session", "load_session"]
-
-BREAKS = ("midnight", "campaign", "purchase")
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,7 @@ class Rules:
     """When a session ends, and what is bounded.
 
     Attributes:
-        session_gap: seconds without an event after which a new session starts.
-        session_breaks: further reasons: `midnight`, `campaign`, `purchase`.
+        sessions: where sessions end.
         zone: the shop's clock, for midnights; None is UTC.
         late_window: seconds behind the session's newest event that an event is still put right.
         max_events: events that one session may hold.
@@ -32,8 +30,7 @@ class Rules:
         visitor_ttl: seconds after the last event that a visitor's history is kept.
     """
 
-    session_gap: float = 1800.0
-    session_breaks: tuple[str, ...] = ()
+    sessions: SessionRules = USUAL
     zone: str | None = None
     late_window: float = 120.0
     max_events: int = 10_000
@@ -42,14 +39,12 @@ class Rules:
     visitor_ttl: float = 15_552_000.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.late_window < self.session_gap:
+        gap = self.sessions.gap
+        if not 0 <= self.late_window < gap:
             raise UsageError(
-                f"late_window must fulfil 0 <= late_window < session_gap ({self.session_gap:g} s), "
-                f"got {self.late_window:g}."
+                f"late_window must fulfil 0 <= late_window < session_gap ({gap:g} s), got "
+                f"{self.late_window:g}."
             )
-        for name in self.session_breaks:
-            if name not in BREAKS:
-                raise UsageError(f"session_breaks must be of {', '.join(BREAKS)}, got {name!r}.")
 
 
 class Kept(NamedTuple):

@@ -20,6 +20,7 @@ from cartcast.live.event import Event
 from cartcast.live.rest import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
 from cartcast.live.session import Base, Kept, Rules, Session, Visitor
+from cartcast.sessions import LiveRules
 
 __all__ = ["Outcome", "Sessions", "Status", "Watch", "visitor_of"]
 
@@ -31,7 +32,6 @@ STRIDE: Final = 32
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Event).decode
-_DAY = 86_400_000_000
 
 
 class Outcome(NamedTuple):
@@ -85,12 +85,8 @@ class Sessions:
         self.before_change: Callable[[Session | Visitor], None] | None = None
         self._history = scorer.reads_history
         self._counted_types = scorer.history_types
-        self._gap = int(rules.session_gap * 1e6)
         self._window = int(rules.late_window * 1e6)
-        self._midnight = "midnight" in rules.session_breaks
-        self._shop_time = ShopClock(rules.zone).local
-        self._campaign = "campaign" in rules.session_breaks
-        self._purchase = "purchase" in rules.session_breaks
+        self._ends = LiveRules(rules.sessions, ShopClock(rules.zone).local)
 
     @staticmethod
     def keys_of(event: Event) -> tuple[str, ...]:
@@ -204,7 +200,7 @@ class Sessions:
 
     def _kept_for(self, named: bool) -> int:
         rules = self.rules
-        kept = max(rules.session_ttl, rules.session_gap) if named else rules.session_gap
+        kept = max(rules.session_ttl, rules.sessions.gap) if named else rules.sessions.gap
         return int((kept + rules.late_window) * 1e6)
 
     def _open(self, keys: tuple[str, ...], when: int, event: Event) -> Session:
@@ -231,7 +227,6 @@ class Sessions:
         session.previous = None
         following.previous = session
         following.arrivals = session.arrivals
-        following.campaign = session.campaign
         return following
 
     def _bind(self, session: Session, keys: tuple[str, ...]) -> None:
@@ -243,26 +238,13 @@ class Sessions:
     def _breaks(self, session: Session, event: Event, when: int) -> bool:
         if event.session_id is not None or session.clicks == 0:
             return False
-        last = session.last_time
-        if when - last > self._gap:
-            return True
-        if self._midnight and self._shop_time(when) // _DAY != self._shop_time(last) // _DAY:
-            return True
-        if self._campaign and event.campaign is not None and event.campaign != session.campaign:
-            return True
-        if self._purchase and session.bought is not None:
-            same = event.event_type == "purchase" and (event.order_id or "") == session.bought
-            return not same
-        return False
+        return self._ends.starts(session, event, when)
 
     def _step(self, session: Session, event: Event, when: int, order: int) -> None:
         session.clicks = click = session.clicks + 1
         session.last_time = when
         session.last_order = order
-        if self._campaign and event.campaign is not None:
-            session.campaign = event.campaign
-        if self._purchase:
-            session.bought = (event.order_id or "") if event.event_type == "purchase" else None
+        self._ends.note(session, event)
         session.state = self.scorer.step(session.state, event)
         if self.watch is not None:
             self.watch(session, click, event, session.state)

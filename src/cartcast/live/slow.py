@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,10 @@ __all__ = ["SlowModel"]
 class SlowModel:
     """The Python model over a data frame of one row: about a millisecond a score."""
 
-    def __init__(self, run_dir: Path, run: Mapping[str, Any], features: FeatureSet) -> None:
-        from cartcast.models.persist import load_all
-
-        self._model = load_all(run_dir / "model", run["model_manifest"])["champion"]
+    def __init__(self, model: Any, features: FeatureSet) -> None:
+        self._model = model
         self._features = features
-        self._levels = _levels(self._model)
+        self._levels = _levels(model)
 
     def probability(self, row: Row) -> float:
         """Return the calibrated probability."""

@@ -59,7 +59,7 @@ def scores(events: Any, run_dir: Path | str, *, features: bool = False) -> Any:
     moment = fn.col("event_time").cast("timestamp").alias(_MOMENT)
     # States end by the events' own time. (Ending them by the wall clock would make Spark run
     # empty micro-batches for ever, and a query over what is there would never be done.)
-    behind = f"{int(max(scorer.rules.session_gap, scorer.rules.late_window))} seconds"
+    behind = f"{int(max(scorer.rules.sessions.gap, scorer.rules.late_window))} seconds"
     rows = events.select(who, moment, time, *columns).withWatermark(_MOMENT, behind)
     schema = (
         "session_id string, click long, arrival long, event_id string, p_buy double, revenue double"

@@ -1,7 +1,6 @@
 """Plain arrays of a fitted classifier, for scoring one row in microseconds without scikit-learn.
 
-export(pipeline, folder)          -> arrays.json and arrays.npz
-read_arrays(folder).predict(row)  -> the probability of 1
+export(pipeline, folder) -> arrays.json and arrays.npz, read by `models.arrays`, scored by `live`
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from numpy.typing import NDArray
 
 from cartcast.atomic import atomic_folder
 from cartcast.errors import UsageError
-from cartcast.models.arrays import SCHEMA, TreeArrays, read_arrays
+from cartcast.models.arrays import SCHEMA
 from cartcast.models.calibrate import Calibrated
 from cartcast.models.encode import Encoder
 from cartcast.models.resample import Resampled
 from cartcast.models.stack import Stack
 from cartcast.models.table import TableClassifier
 
-__all__ = ["EXPORTABLE", "TreeArrays", "can_export", "export", "read_arrays"]
+__all__ = ["EXPORTABLE", "can_export", "export"]
 
 EXPORTABLE = ("LGBMClassifier", "HistGradientBoostingClassifier", "LogisticRegression")
 """Model classes that can be written as plain arrays, alone or in a blend."""

@@ -11,17 +11,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cartcast import __version__
 from cartcast.atomic import atomic_folder
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 
-if TYPE_CHECKING:
-    from cartcast.models.arrays import BlendArrays, TreeArrays
-
-__all__ = ["TRUSTED", "load", "load_all", "load_arrays", "read_recorded", "read_verified",
-           "save", "save_all", "verify"]  # fmt: skip
+__all__ = ["TRUSTED", "load", "load_all", "read_recorded", "read_verified", "save", "save_all",
+           "verify"]  # fmt: skip
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -63,8 +60,12 @@ TRUSTED: frozenset[str] = frozenset(
 """Every type beyond those of skops itself that a model file may hold. Nothing else is built."""
 
 
-def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
+def save_all(
+    models: Mapping[str, Any], folder: Path | str, beside: Mapping[str, bytes] | None = None
+) -> str:
     """Write fitted models by name into `folder`, a new one; return the hash of the manifest.
+
+    `beside` are further files of the same manifest, by their names in the folder.
 
     Raises:
         UsageError: a model holds a type that `load_all` would not trust.
@@ -87,6 +88,9 @@ def save_all(models: Mapping[str, Any], folder: Path | str) -> str:
                 )
             if can_export(model):
                 export(model, temporary / f"{name}.arrays")
+        for name, data in (beside or {}).items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_bytes(data)
         files = sorted(p for p in temporary.rglob("*") if p.is_file())
         manifest = {
             "schema": SCHEMA,
@@ -176,23 +180,6 @@ def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
     return {
         name: _load(folder / f"{name}.skops", files[f"{name}.skops"]) for name in recorded["models"]
     }
-
-
-def load_arrays(
-    folder: Path | str, manifest: str | None = None, name: str = "champion"
-) -> TreeArrays | BlendArrays | None:
-    """Return the plain arrays of one model after `verify`, or None where it has none.
-
-    Raises:
-        NotFoundError, NotTrustedError: as `verify`.
-    """
-    from cartcast.models.arrays import arrays_from, model_of
-
-    files = read_verified(folder, manifest).files
-    inside = f"{name}.arrays"
-    if f"{inside}/arrays.json" not in files:
-        return None
-    return model_of(*arrays_from(files, inside, f"{folder}/{inside}"))
 
 
 def save(model: Any, folder: Path | str) -> str:

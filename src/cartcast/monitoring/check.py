@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -39,13 +39,12 @@ from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
 from cartcast.monitoring.send import SendError, send
 from cartcast.monitoring.store import Store
-from cartcast.score import load_scorer
+from cartcast.progress import Progress
+from cartcast.runs.run import Run
 
 __all__ = ["Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, float | None], None]
-
 STATE_FILE = "monitor.db"
 METRICS_FILE = "monitor.prom"
 _WINDOW = 28
@@ -114,7 +113,7 @@ def open_store(project: Path | None) -> Store:
 
 
 def check(
-    run_dir: Path | str,
+    run: Path | str | Run,
     sources: Sequence[Any],
     *,
     project: Path | None = None,
@@ -133,7 +132,7 @@ def check(
     A log may overlap what was given before: a day that is kept stays as it was.
 
     Args:
-        run_dir: the run.
+        run: the run, or its folder.
         sources: the log, with the outcomes in it or in `orders`.
         project: folder whose `.cartcast` keeps days and alarms; None keeps nothing.
         plan: budget and margins.
@@ -151,24 +150,23 @@ def check(
         UsageError: the run says amounts, or is of a ready table.
         DataError: the log has no outcomes, or nothing that is new.
     """
-    plan, folder = plan or Plan(), Path(run_dir)
-    scorer = load_scorer(folder)
-    test = own_test(folder, scorer.run)
+    plan, run = plan or Plan(), Run.open(run).loaded()
+    test = own_test(run)
     found = moments_of(
-        scorer, list(sources), layout=layout, orders=orders, rates=rates_from(rates),
+        run, list(sources), layout=layout, orders=orders, rates=rates_from(rates),
         privacy=privacy, scored=scored, targets=targets, progress=progress,
     )  # fmt: skip
-    store, run = open_store(project), scorer.run["run_id"]
+    store = open_store(project)
     known = levels(arrays(days_of(test)))
-    days = keep_days(store, run, found)
+    days = keep_days(store, run.id, found)
     crossings = watch(blocks(days, plan), known, plan) if len(days) else {}
-    feed = keep_feed(store, run, found.feed)
-    shifts = keep_shifts(store, run, found)
-    importance = {i["feature"]: float(i["mean_drop"]) for i in scorer.run.get("importance") or ()}
+    feed = keep_feed(store, run.id, found.feed)
+    shifts = keep_shifts(store, run.id, found)
+    importance = {i["feature"]: float(i["mean_drop"]) for i in run.data.get("importance") or ()}
     drift, drift_findings = drifted(shifts, importance)
     window = found.known[found.known["time"] >= found.matured - pd.Timedelta(days=_WINDOW)]
     calibration = calibrated(window)
-    currency = scorer.run["source"].get("currency")
+    currency = run.currency
     named = [d.feature for d in drift if d.named]
     notices = [
         *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
@@ -176,15 +174,15 @@ def check(
     ]
     if found.counts:
         begin = found.table["time"].min().floor("D")
-        trained = rows_of(scorer.run["data"])
+        trained = rows_of(run.data["data"])
         notices += contract_notices(found.counts, trained, begin, found.matured)
     if feed is not None:
         notices += feed_notices(feed, plan)
         notices += hole_notices(holes(feed.hours, plan), feed)
-    opened = store.notice(run, notices, currency, at)
+    opened = store.notice(run.id, notices, currency, at)
     sent, problem = _send(store, plan)
     look = Look(
-        scorer.version, days, known, _evidence(crossings, known, plan), _risk(days),
+        run.version, days, known, _evidence(crossings, known, plan), _risk(days),
         _estimate(days, test, found), calibration.table, drift, opened,
         [a for a in store.alarms() if a.state != "resolved"],
         (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,

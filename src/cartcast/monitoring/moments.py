@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,12 @@ from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.monitoring.feed import Feed, feed_of
-from cartcast.reading import read_as
-from cartcast.rows import from_log, read_table, typed
-from cartcast.score import Scorer
+from cartcast.progress import Progress, quiet
+from cartcast.rows import from_log, read_table
+from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
 
 __all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
-
-Progress = Callable[[str, float | None], None]
 
 _ROWS = 50_000_000
 _TIMES = ("time", "anchor_time", "last_event")
@@ -65,28 +63,20 @@ class Moments:
         return self.table[self.table["time"] >= self.matured]
 
 
-def own_test(folder: Path, run: Mapping[str, Any]) -> pd.DataFrame:
+def own_test(run: Run) -> pd.DataFrame:
     """Return the run's own predictions of its test part, as moments.
 
     Raises:
         UsageError: the run says amounts, no probabilities.
         NotFoundError: the predictions are not kept, so the run has no level.
     """
-    champion = run["champion"]
-    if run["models"][champion]["kind"] != "classifier":
-        raise UsageError(
-            f"run {run['run_id']} says amounts; runs that say a probability can be watched."
-        )
-    path = folder / "predictions.parquet"
-    lost = f"{path}: the run's own level is not known without its test part; train again."
-    if not path.is_file():
+    if run.kind != "classifier":
+        raise UsageError(f"run {run.id} says amounts; runs that say a probability can be watched.")
+    lost = f"{run.dir}: the run's own level is not known without its test part; train again."
+    column = f"p__{run.champion}"
+    if column not in run.predictions or "anchor_time" not in run.predictions:
         raise NotFoundError(lost)
-    kept = pd.read_parquet(path)
-    column = f"p__{champion}"
-    if column not in kept.columns or "anchor_time" not in kept.columns:
-        raise NotFoundError(lost)
-    test = kept[kept["part"] == "test"]
-    test = test.rename(columns={column: "probability", "anchor_time": "time"})
+    test = run.test.rename(columns={column: "probability", "anchor_time": "time"})
     names = ["visitor_id", "session_id", "click", "time", "probability", "label", "amount"]
     money = [c for c in test.columns if c.startswith("r__")]
     out = test[names].assign(expected_revenue=test[money[0]]) if money else test[names]
@@ -97,7 +87,7 @@ def own_test(folder: Path, run: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def moments_of(
-    scorer: Scorer,
+    run: Run,
     sources: Sequence[Any],
     *,
     layout: str | None = None,
@@ -115,34 +105,33 @@ def moments_of(
         DataError: the log has no outcomes, lies before the end of the run's own data, or cannot be
             read as the run's own was.
     """
-    say = progress or (lambda what, share: None)
-    if scorer.features is None:
+    say = progress or quiet
+    if run.features is None:
         raise UsageError("this run is of a ready table; runs on logs can be watched.")
-    target = parse_target(scorer.run["target"]["asked"], dict(targets or {}))
+    target = parse_target(run.data["target"]["asked"], dict(targets or {}))
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
         say("reading", None)
-        log = read_as(
-            scorer.run, scorer.features, sources, work, layout=layout, orders=orders, rates=rates,
-            privacy=privacy,
-        )  # fmt: skip
+        log = run.read(
+            *sources, folder=work, layout=layout, orders=orders, rates=rates, privacy=privacy
+        )
         _begin, end = _span(log)
-        trained = pd.Timestamp(scorer.run["split"]["parts"]["test"]["end"])
+        trained = pd.Timestamp(run.data["split"]["parts"]["test"]["end"])
         if end <= trained:
             raise DataError(
                 f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
                 f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
             )
         require_outcome(log, target)
-        gap = float(scorer.run["source"].get("session_gap") or 1800.0)
+        gap = run.reading.sessions.gap
         seconds = target.seconds if isinstance(target, Target) else None
         until = end - pd.Timedelta(seconds=seconds or gap)
         say("scoring", None)
         features = None
         if scored is None:
-            table, features = _score(scorer, log, target, gap)
+            table, features = _score(run, log, target, gap)
         else:
             table = _outcomes(read_scored(scored), log, target, until)
-        feed = feed_of(log, scorer.run)
+        feed = feed_of(log, run.data)
         counts = rows_of(vars(log.summary))
     # What the model was trained on says nothing of how it does on new visitors.
     new = table["time"] > trained
@@ -185,19 +174,18 @@ def _span(log: Log) -> tuple[pd.Timestamp, pd.Timestamp]:
     return pd.Timestamp(row[0]), pd.Timestamp(row[1])
 
 
-def _score(scorer: Scorer, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    assert scorer.features is not None
-    names, categorical = scorer.run["features"]["names"], scorer.run["features"]["categorical"]
+def _score(run: Run, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+    assert run.features is not None
     rows = from_log(
-        log, target, scorer.features, scorer.run["anchors"], session_gap=gap, most_rows=_ROWS
+        log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS
     )
-    X = typed(rows.table, names, categorical)
+    X = run.typed(rows.table)
     read = None
-    if scorer.reads_events:
+    if run.reads_events:
         from cartcast.models.sequence import prefixes
 
         read = prefixes(log, rows.table[["session_id", "event_order"]])
-    said = scorer.score(X, read)
+    said = run.score(X, read)
     if "probability" not in said:
         raise UsageError("this run says amounts; runs that say a probability can be watched.")
     keys = rows.table[["visitor_id", "session_id", "click", "label", "amount"]]
@@ -206,10 +194,10 @@ def _score(scorer: Scorer, log: Log, target: Any, gap: float) -> tuple[pd.DataFr
         probability=said["probability"],
         **{k: said[k] for k in ("expected_revenue",) if k in said},
     )
-    if scorer.behaviour is not None and "segments" in scorer.models:
+    if run.behaviour is not None and "segments" in run.models:
         # The segment as known at the moment: that of the ended session knows of the purchase.
-        then = scorer.behaviour.replay(log, at=list(scorer.run["anchors"])).to_pandas()
-        then["segment"] = scorer.segment_names(then)
+        then = run.behaviour.replay(log, at=list(run.data["anchors"])).to_pandas()
+        then["segment"] = run.segment_names(then)
         both = ["session_id", "event_order"]
         named = rows.table[both].merge(then[[*both, "segment"]], on=both, how="left")
         table["segment"] = named["segment"].to_numpy()

@@ -7,7 +7,6 @@ write_card(run_dir)   -> run_dir/card.md         and run_dir/card.html
 from __future__ import annotations
 
 from cartcast.report.card import write_card
-from cartcast.report.folder import RunFolder, read_run
 from cartcast.report.report import write_report
 
-__all__ = ["RunFolder", "read_run", "write_card", "write_report"]
+__all__ = ["write_card", "write_report"]

@@ -209,7 +209,7 @@ def good(e: Evidence) -> str:
     kind = e.run.kind
     metric, shown = MAIN[kind], SHOWN[kind]
     name = {"roc_auc": "ROC AUC", "spearman": "Rank correlation"}[shown]
-    value = scored(shown, *e.run.score(e.run.champion, shown), "points")
+    value = scored(shown, *e.run.figure(e.run.champion, shown), "points")
     text = f"{name} of {_words(e.run.champion)}: {value}."
     base = e.best_baseline
     if base is None or base == e.run.champion or metric not in e.gains:
@@ -226,7 +226,7 @@ def calibrated(e: Evidence) -> str:
     """Return whether what is said happens as often as said."""
     from cartcast.evaluate.curves import chance_error
 
-    value, low, high = e.run.score(e.run.champion, "ece")
+    value, low, high = e.run.figure(e.run.champion, "ece")
     chance = chance_error(e.reliability)
     bins = len(e.reliability)
     held = bins - e.outside

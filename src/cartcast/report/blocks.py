@@ -135,7 +135,7 @@ def _slices(e: Evidence) -> Block | None:
     table = sayable(table[table["model"] == e.run.champion], metric)
     if table.empty:
         return None
-    overall = e.run.score(e.run.champion, metric)[0]
+    overall = e.run.figure(e.run.champion, metric)[0]
     away = [
         f"{plain(s)} {v}"
         for s, v, low, high in zip(

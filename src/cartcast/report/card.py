@@ -13,8 +13,8 @@ from pathlib import Path
 from cartcast.atomic import write_text
 from cartcast.report import answers
 from cartcast.report.evidence import Evidence
-from cartcast.report.folder import read_run
 from cartcast.report.sections import Section, sections
+from cartcast.runs.run import Run
 
 __all__ = ["write_card"]
 
@@ -38,7 +38,7 @@ def write_card(run_dir: Path | str) -> Path:
     """
     from cartcast.report.report import environment, read_template
 
-    run = read_run(run_dir)
+    run = Run.open(run_dir)
     e = Evidence(run)
     name = run.champion.replace("_", " ")
     card = Card(f"Model card: {name} for {answers.title(e)}", answers.headline(e), sections(e))

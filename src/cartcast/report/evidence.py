@@ -12,7 +12,7 @@ import pandas as pd
 from cartcast.evaluate import curves
 from cartcast.evaluate import revenue as money
 from cartcast.evaluate.intervals import Interval, compare
-from cartcast.report.folder import RunFolder
+from cartcast.runs.run import Run
 
 __all__ = ["Evidence"]
 
@@ -27,7 +27,7 @@ BETTER = {"log_loss": "lower", "rmse": "lower", "roc_auc": "higher", "spearman":
 class Evidence:
     """Tables of a run, each computed when first asked for."""
 
-    run: RunFolder
+    run: Run
 
     @property
     def letter(self) -> str:
@@ -47,7 +47,7 @@ class Evidence:
     @cached_property
     def groups(self) -> Any:
         """Visitor of each test row."""
-        return self.run.groups(self.test)
+        return groups_of(self.test)
 
     @cached_property
     def label(self) -> Any:
@@ -70,7 +70,7 @@ class Evidence:
     def best_baseline(self) -> str | None:
         """The baseline with the best main metric on test."""
         metric = MAIN[self.run.kind]
-        known = {b: self.run.score(b, metric)[0] for b in self.run.baselines}
+        known = {b: self.run.figure(b, metric)[0] for b in self.run.baselines}
         known = {b: v for b, v in known.items() if v is not None}
         return min(known, key=lambda b: known[b]) if known else None
 
@@ -101,7 +101,7 @@ class Evidence:
     def models(self) -> pd.DataFrame:
         """Every model and figure on test: model, metric, value, low, high."""
         rows = [
-            (model, metric, *self.run.score(model, metric))
+            (model, metric, *self.run.figure(model, metric))
             for model, found in self.run.data["metrics"].items()
             for metric in found
         ]
@@ -110,7 +110,7 @@ class Evidence:
 
     def sliced(self, by: str | None, metric: str) -> pd.DataFrame:
         """Return rows of `metrics.parquet` for one metric: by click, or by the other slices."""
-        table = self.run.metrics
+        table = self.run.metric_table
         table = table[(table["metric"] == metric) & table["slice_by"].notna()]
         is_click = table["slice_by"] == "click"
         return table[is_click if by == "click" else ~is_click].reset_index(drop=True)
@@ -174,7 +174,7 @@ class Evidence:
         """Predicted and observed money per session by decile."""
         t = self._sold
         return money.deciles(
-            t["amount"], t[f"r__{self.revenue_model}"], t["weight"], self.run.groups(t), draws=DRAWS
+            t["amount"], t[f"r__{self.revenue_model}"], t["weight"], groups_of(t), draws=DRAWS
         )
 
     @cached_property
@@ -182,7 +182,7 @@ class Evidence:
         """Figures of expected revenue, per part."""
         t = self._sold
         return money.scores_by_part(
-            t["amount"], t[f"r__{self.revenue_model}"], t["weight"], self.run.groups(t), draws=DRAWS
+            t["amount"], t[f"r__{self.revenue_model}"], t["weight"], groups_of(t), draws=DRAWS
         )
 
     @cached_property
@@ -195,7 +195,7 @@ class Evidence:
         level = facts.get("level", facts.get("nominal", 0.9))
         return money.coverage(
             t["amount"], t["r_low"], t["r_high"], t[f"r__{self.revenue_model}"], t["weight"],
-            self.run.groups(t), nominal=float(level),
+            groups_of(t), nominal=float(level),
         )  # fmt: skip
 
     @cached_property
@@ -226,7 +226,7 @@ class Evidence:
         ranks = {"expected revenue": f"r__{self.revenue_model}", "probability alone": column}
         tables = [
             curves.gain(
-                t["amount"], t[said], t["weight"], self.run.groups(t),
+                t["amount"], t[said], t["weight"], groups_of(t),
                 draws=DRAWS if said != column else 0,
             ).assign(model=name)
             for name, said in ranks.items()
@@ -241,3 +241,12 @@ class Evidence:
             if name not in table:
                 table[name] = None
         return table
+
+
+def groups_of(table: pd.DataFrame) -> pd.Series | None:
+    """Return the visitor of each row, its session where unknown; None without both."""
+    if "visitor_id" not in table or not table["session_id"].notna().any():
+        return None
+    visitor = table["visitor_id"].astype("object")
+    session = "session:" + table["session_id"].astype("string").astype("object")
+    return visitor.where(visitor.notna(), session)

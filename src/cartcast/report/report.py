@@ -16,7 +16,7 @@ from cartcast.findings import Finding
 from cartcast.report import answers
 from cartcast.report.blocks import Block, blocks
 from cartcast.report.evidence import Evidence
-from cartcast.report.folder import RunFolder, read_run
+from cartcast.runs.run import Run
 
 __all__ = ["environment", "read_template", "recolour", "write_report"]
 
@@ -38,7 +38,7 @@ def write_report(run_dir: Path | str) -> Path:
         NotTrustedError: a file of it is damaged.
         StorageError: the page cannot be written.
     """
-    run = read_run(run_dir)
+    run = Run.open(run_dir)
     path = run.dir / "report.html"
     write_text(path, render(run))
     return path
@@ -94,7 +94,7 @@ def read_template(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def render(run: RunFolder) -> str:
+def render(run: Run) -> str:
     """Return the page as text."""
     from plotly.offline import get_plotlyjs
 
@@ -125,7 +125,7 @@ def render(run: RunFolder) -> str:
     )
 
 
-def _grouped(run: RunFolder) -> list[list[Finding]]:
+def _grouped(run: Run) -> list[list[Finding]]:
     """Return the findings by code and waiver, in order, so that one cause is told once."""
     groups: dict[tuple[str, str, str | None], list[Finding]] = {}
     for f in run.findings:
@@ -162,7 +162,7 @@ def _models(e: Evidence) -> list[dict[str, Any]]:
         for metric in columns:
             unit = SCORES[metric].unit
             unit = unit if unit in ("money", "share") else "points"
-            value, low, high = e.run.score(name, metric)
+            value, low, high = e.run.figure(name, metric)
             ends = ""
             if low is not None and high is not None:
                 ends = " to ".join(number(x, unit, e.run.currency) for x in (low, high))
@@ -181,6 +181,6 @@ def _models(e: Evidence) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: ("champion", "", "baseline").index(str(r["role"])))
 
 
-def _seconds(run: RunFolder) -> list[tuple[str, str]]:
+def _seconds(run: Run) -> list[tuple[str, str]]:
     found = run.data.get("seconds", {})
     return [(k.replace("_", " "), number(v, "seconds")) for k, v in found.items()]

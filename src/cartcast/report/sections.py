@@ -55,7 +55,7 @@ def _use(e: Evidence) -> Section:
         )
     if e.beats is False:
         items.append("Not shown to be better than its best baseline; use the baseline.")
-    if e.run.data.get("source", {}).get("clock") not in (None, "time"):
+    if e.run.reading.clock not in (None, "time"):
         items.append("The source has no time of day: nothing is known of hours or pauses.")
     items += [
         "It was judged on one shop and one period; measure drift before use in another.",
@@ -86,7 +86,7 @@ def _figures(e: Evidence) -> Section:
     shown = [e.run.champion, *[b for b in e.run.baselines if b != e.run.champion]]
     for metric in metrics:
         cells = [
-            answers.scored(metric, *e.run.score(m, metric), unit_of(metric), e.run.currency)
+            answers.scored(metric, *e.run.figure(m, metric), unit_of(metric), e.run.currency)
             for m in shown
         ]
         rows.append((SCORES[metric].title, *cells))
@@ -228,8 +228,8 @@ def _data(e: Evidence) -> Section:
     licence = source.get("licence") or "not stated; check it before the model leaves the house"
     texts = (
         f"Source: {', '.join(map(str, source.get('files') or ['a table']))}; layout "
-        f"{source.get('layout') or '–'}; clock {source.get('clock') or '–'}; currency "
-        f"{source.get('currency') or 'unknown'}.",
+        f"{source.get('layout') or '–'}; clock {e.run.reading.clock or '–'}; currency "
+        f"{e.run.currency or 'unknown'}.",
         f"Licence of the data: {licence}.",
     )
     heads = ("part", "rows", "sessions", "visitors", "positive", "from", "to")

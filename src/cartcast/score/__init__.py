@@ -2,11 +2,10 @@
 
 For a log there is one row per session, scored after its last event: the probability of the
 outcome, the expected revenue with an interval given purchase, the segment, and the run that said
-so. A log of which the run cannot say anything is refused (`cartcast.reading`).
+so. A log of which the run cannot say anything is refused (`cartcast.runs.foreign`).
 """
 
 from cartcast.score.predict import predict, predict_to
-from cartcast.score.scorer import Scorer, load_scorer
 from cartcast.score.write import write_table
 
-__all__ = ["Scorer", "load_scorer", "predict", "predict_to", "write_table"]
+__all__ = ["predict", "predict_to", "write_table"]

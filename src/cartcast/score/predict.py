@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,21 @@ import pandas as pd
 from cartcast.atomic import make_folder
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.events import Log, Privacy
-from cartcast.events.rates import Rates, rates_from
+from cartcast.events.rates import Rates
 from cartcast.findings import Finding
-from cartcast.reading import read_as
-from cartcast.rows import read_table, typed
-from cartcast.score.scorer import Scorer, load_scorer
+from cartcast.progress import Progress, quiet
+from cartcast.rows import read_table
+from cartcast.runs.run import Run
 from cartcast.score.sessions import ScoreParts, WriteParts
 from cartcast.score.write import write_table
 from cartcast.scratch import scratch
 
 __all__ = ["predict", "predict_to"]
 
-Progress = Callable[[str, float | None], None]
-
 
 def predict(
     sources: Sequence[Any] | Any,
-    run_dir: Path | str,
+    run: Path | str | Run,
     *,
     layout: str | None = None,
     orders: str | None = None,
@@ -51,25 +49,25 @@ def predict(
         DataError: the log or table does not match the model.
         UsageError: Spark is asked for what it cannot do.
     """
-    say = progress or _silent
+    say = progress or quiet
     say("loading the model", None)
-    scorer = load_scorer(Path(run_dir))
+    opened = Run.open(run).loaded()
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
-    if scorer.features is None:
+    if opened.features is None:
         if len(given) != 1:
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         _require_here(engine)
         say("reading", None)
-        return _table_scores(given[0], scorer), ()
-    with _read(scorer, given, say, engine, work, layout, orders, rates, privacy) as log:
-        tables = log.map_parts(ScoreParts(Path(run_dir), scorer))
+        return _table_scores(given[0], opened), ()
+    with _read(opened, given, say, engine, work, layout, orders, rates, privacy) as log:
+        tables = log.map_parts(ScoreParts(opened))
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
         return table.sort_values("session_id", ignore_index=True), log.findings
 
 
 def predict_to(
     sources: Sequence[Any] | Any,
-    run_dir: Path | str,
+    run: Path | str | Run,
     out: Path | str,
     *,
     layout: str | None = None,
@@ -97,7 +95,7 @@ def predict_to(
     work = out.absolute().parent if engine == "spark" else None
     if out.suffix in (".csv", ".parquet"):
         table, findings = predict(
-            sources, run_dir, progress=progress, engine=engine, work=work, **how
+            sources, run, progress=progress, engine=engine, work=work, **how
         )  # fmt: skip
         write_table(table, out)
         model = str(table["model"].iloc[0]) if len(table) else ""
@@ -106,19 +104,19 @@ def predict_to(
         raise UsageError(f"{out}: the name must end in .csv or .parquet.")
     from cartcast.events.spark.reading import keep_only, new_folder
 
-    say = progress or _silent
+    say = progress or quiet
     say("loading the model", None)
-    scorer = load_scorer(Path(run_dir))
-    if scorer.features is None:
+    opened = Run.open(run).loaded()
+    if opened.features is None:
         _require_here(engine)
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
-    with new_folder(out) as folder, _read(scorer, given, say, engine, work, **how) as log:
+    with new_folder(out) as folder, _read(opened, given, say, engine, work, **how) as log:
         assert folder is not None
-        told = log.map_parts(WriteParts(ScoreParts(Path(run_dir), scorer), folder))
+        told = log.map_parts(WriteParts(ScoreParts(opened), folder))
         keep_only(folder, {name for name, _ in told})
         findings = log.findings
     rows = sum(n for _, n in told)
-    return {"rows": rows, "out": str(out), "model": scorer.version, "findings": findings}
+    return {"rows": rows, "out": str(out), "model": opened.version, "findings": findings}
 
 
 def _require_here(engine: str) -> None:
@@ -130,7 +128,7 @@ def _require_here(engine: str) -> None:
 
 @contextmanager
 def _read(
-    scorer: Scorer,
+    run: Run,
     given: Sequence[Any],
     say: Progress,
     engine: str,
@@ -141,35 +139,29 @@ def _read(
     privacy: Privacy | None,
 ) -> Iterator[Log]:
     """Yield a log read as the run's own; it lies in a folder in `work` meanwhile."""
-    assert scorer.features is not None
     say("reading", None)
     if work is not None:
         make_folder(work)
     with scratch(work) as folder:
-        log = read_as(
-            scorer.run, scorer.features, given, folder, layout=layout, orders=orders,
-            rates=rates_from(rates), privacy=privacy, engine=engine,
+        log = run.read(
+            *given, folder=folder, layout=layout, orders=orders, rates=rates, privacy=privacy,
+            engine=engine,
         )  # fmt: skip
         say("scoring", None)
         yield log
 
 
-def _table_scores(source: Any, scorer: Scorer) -> pd.DataFrame:
+def _table_scores(source: Any, run: Run) -> pd.DataFrame:
     raw = read_table(source)
-    names = scorer.run["features"]["names"]
-    for name in names:
+    for name in run.data["features"]["names"]:
         if name not in raw.columns:
             raise DataError(
                 f"the table has no column {name!r}, which the model reads."
                 f"{did_you_mean(name, map(str, raw.columns))}"
             )
-    X = typed(raw, names, scorer.run["features"]["categorical"])
-    out = pd.DataFrame({"row": np.arange(1, len(raw) + 1), **scorer.score(X)})
-    if "segments" in scorer.models:
-        out["segment"] = scorer.segment_names(X)
-    out["model"] = scorer.version
+    X = run.typed(raw)
+    out = pd.DataFrame({"row": np.arange(1, len(raw) + 1), **run.score(X)})
+    if "segments" in run.models:
+        out["segment"] = run.segment_names(X)
+    out["model"] = run.version
     return out
-
-
-def _silent(what: str, share: float | None) -> None:
-    """Tell nobody."""

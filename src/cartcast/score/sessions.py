@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cartcast.events import Log
-from cartcast.rows import typed
-from cartcast.score.scorer import Scorer, load_scorer
+from cartcast.runs.run import Run
 
 __all__ = ["ScoreParts", "WriteParts", "log_scores"]
 
@@ -33,23 +31,16 @@ class ScoreParts:
     """Scores parts of a log; sent to another machine, it loads the run there.
 
     Args:
-        run_dir: the run's folder, on a disk that all machines share.
-        scorer: the run, loaded; what its `run.json` held here is what holds there.
+        run: in a folder on a disk that all machines share; what its `run.json` held here is what
+            holds there.
     """
 
-    def __init__(self, run_dir: Path, scorer: Scorer) -> None:
-        self._run_dir = run_dir.absolute()
-        self._run = scorer.run
-        self._scorer: Scorer | None = scorer
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_scorer": None}
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     def __call__(self, part: Log) -> pd.DataFrame:
         """Return the scores of a part."""
-        if self._scorer is None:
-            self._scorer = load_scorer(self._run_dir, self._run)
-        return log_scores(part, self._scorer)
+        return log_scores(part, self._run)
 
 
 class WriteParts:
@@ -70,11 +61,11 @@ class WriteParts:
         return name, len(table)
 
 
-def log_scores(log: Log, scorer: Scorer) -> pd.DataFrame:
+def log_scores(log: Log, run: Run) -> pd.DataFrame:
     """Return one row a session of a log, or of a part of one, scored after its last event."""
-    assert scorer.features is not None
-    replayed = scorer.features.replay(log, at="end").to_pandas()
-    X = typed(replayed, scorer.run["features"]["names"], scorer.run["features"]["categorical"])
+    assert run.features is not None
+    replayed = run.features.replay(log, at="end").to_pandas()
+    X = run.typed(replayed)
     with log.connect() as con:
         facts = con.execute(
             "SELECT session_id, any_value(visitor_id) AS visitor_id, count(*) AS click, "
@@ -83,18 +74,18 @@ def log_scores(log: Log, scorer: Scorer) -> pd.DataFrame:
             "count(*) FILTER (event_type = 'purchase') > 0 AS purchased "
             "FROM events GROUP BY session_id"
         ).df()
-    read = _prefixes(log, facts, replayed["session_id"]) if scorer.reads_events else None
-    said = pd.DataFrame({"session_id": replayed["session_id"], **scorer.score(X, read)})
-    if scorer.behaviour is not None and "segments" in scorer.models:
-        behaved = scorer.behaviour.replay(log, at="end").to_pandas()
+    read = _prefixes(log, facts, replayed["session_id"]) if run.reads_events else None
+    said = pd.DataFrame({"session_id": replayed["session_id"], **run.score(X, read)})
+    if run.behaviour is not None and "segments" in run.models:
+        behaved = run.behaviour.replay(log, at="end").to_pandas()
         named = pd.DataFrame(
-            {"session_id": behaved["session_id"], "segment": scorer.segment_names(behaved)}
+            {"session_id": behaved["session_id"], "segment": run.segment_names(behaved)}
         )
         said = said.merge(named, on="session_id", how="left", validate="one_to_one")
     table = facts.drop(columns="event_order").merge(
         said, on="session_id", how="inner", validate="one_to_one"
     )
-    table["model"] = scorer.version
+    table["model"] = run.version
     return table.sort_values("session_id", ignore_index=True)
 
 

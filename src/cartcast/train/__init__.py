@@ -13,10 +13,8 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +26,11 @@ from cartcast.config import (
     read_settings,
 )
 from cartcast.errors import StorageError, UsageError
+from cartcast.runs.registry import Registry
+from cartcast.runs.run import Run
+from cartcast.runs.write import new_run_id
 from cartcast.train.budget import Budget
 from cartcast.train.options import Options
-from cartcast.train.run import Run
 
 __all__ = ["Options", "Run", "train"]
 
@@ -75,7 +75,10 @@ def train(
         sources = tuple(s if "://" in s else str(base / s) for s in settings.sources)
         if not sources:
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
-    where = Path(run_dir) if run_dir is not None else _new_folder(folder, options.target)
+    where = _new_folder(folder, options.target) if run_dir is None else Path(run_dir)
+    registry = Registry(folder, settings.catalogue) if folder is not None else None
+    if registry is not None:
+        registry.require_free(where)
     budget = Budget(options.budget, progress, clock)
     # Threads of linear algebra wait for each other by spinning: on a busy machine a line of 20,000
     # rows took twenty times as long with two as with one.
@@ -90,10 +93,8 @@ def train(
             from cartcast.train.log import train_log
 
             run = train_log(sources, options, where, budget, engine)
-    if folder is not None:
-        from cartcast.registry import Registry
-
-        Registry(folder, settings.catalogue).add(run.dir)
+    if registry is not None:
+        registry.add(run.dir)
     return run
 
 
@@ -125,7 +126,4 @@ def _alone(where: Path) -> Iterator[None]:
 
 
 def _new_folder(project: Path | None, target: str) -> Path:
-    """Return a folder name that no other run, not even one started this second, can have."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    word = "".join(c if c.isalnum() else "_" for c in target)[:24]
-    return (project or Path()) / STATE_FOLDER / "runs" / f"{stamp}-{word}-{secrets.token_hex(2)}"
+    return (project or Path()) / STATE_FOLDER / "runs" / new_run_id(target)

@@ -10,10 +10,13 @@ from typing import Any
 from cartcast import events
 from cartcast.errors import UsageError
 from cartcast.events import Log
+from cartcast.events.sql import identifier
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
-from cartcast.reading import recorded
 from cartcast.rows import from_log
+from cartcast.runs.counts import recorded
+from cartcast.runs.reading import Reading
+from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, parse_target
@@ -22,7 +25,6 @@ from cartcast.train.candidates import model_names
 from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
-from cartcast.train.run import Run
 from cartcast.train.task import Part, Task, audit_rows, parts_of
 
 __all__ = ["train_log"]
@@ -47,23 +49,15 @@ def train_log(
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     features = load_set(options.features)
+    reading = Reading.from_settings(options)
     # What Spark cleans lies on the disk that its machines share, as the run must.
     with scratch(run_dir.parent if engine == "spark" else None) as work:
         with budget("reading the log"):
-            log = events.load(
-                *sources,
-                layout=options.layout,
-                orders=options.orders,
-                session_gap=options.session_gap,
-                session_breaks=options.session_breaks,
-                max_reject_share=options.max_reject_share,
-                folder=work,
-                privacy=privacy,
-                zone=options.zone,
-                rates=options.rates or None,
-                engine=engine,
+            log = reading.load(
+                *sources, orders=options.orders, folder=work, privacy=privacy, engine=engine
             )
-        task = _task(log, target, features, options, budget, sources)
+        reading = reading.settled(log)
+        task = _task(log, reading, target, features, options, budget, sources)
         task = _with_events(task, names, options, budget)
         with budget("audit"):
             found = [*log.findings, *task.rows.findings, *_audit(task, log, target, features)]
@@ -75,6 +69,7 @@ def train_log(
 
 def _task(
     log: Log,
+    reading: Reading,
     target: Target | Proxy,
     features: FeatureSet,
     options: Options,
@@ -87,7 +82,7 @@ def _task(
             target,
             features,
             options.anchors,
-            session_gap=options.session_gap,
+            session_gap=reading.sessions.gap,
             most_rows=options.most_rows,
             seed=options.seed,
         )
@@ -112,21 +107,14 @@ def _task(
                 str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
             ],
             "layout": log.layout,
-            "clock": log.clock,
             "licence": options.licence,
-            "privacy": log.privacy,
             "columns": _columns_with_values(log),
-            **recorded(
-                log,
-                features,
-                layout=options.layout,
-                session_gap=options.session_gap,
-                session_breaks=options.session_breaks,
-            ),
+            **recorded(log, features),
         },
         data=log.summary.as_dict(),
         units={name: feature.unit for name, feature in features.features.items()},
         log=log,
+        reading=reading,
         features=features,
     )
 
@@ -165,14 +153,14 @@ def _columns_with_values(log: Log) -> list[str]:
 def _with_values(part: Log) -> set[str]:
     with part.connect() as con:
         columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
-        counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in columns)
+        counts = ", ".join(f"count({identifier(c)})" for c in columns)
         row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
     return {c for c, n in zip(columns, row, strict=True) if n}
 
 
 def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
     table = task.rows.table.assign(part=task.split.part, weight=task.split.weight)
-    clock = str(task.source["clock"])
+    clock = log.clock
     return audit_rows(
         table[table["part"].notna()],
         task.rows.features,

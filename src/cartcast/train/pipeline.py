@@ -16,6 +16,9 @@ from cartcast import __version__
 from cartcast.findings import require_unblocked, waive
 from cartcast.models.checks import check_table
 from cartcast.models.folds import inner_folds
+from cartcast.report import write_card, write_report
+from cartcast.runs.run import Run
+from cartcast.runs.write import versions, write_run
 from cartcast.train.backtest import MOST_CUTS, MOST_ROWS, backtest
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import choose_champion, fit_candidates, sampled
@@ -26,7 +29,6 @@ from cartcast.train.fit import BASELINES, Fitted, Plan, fit_one, says
 from cartcast.train.labels import check_labels
 from cartcast.train.options import Options
 from cartcast.train.revenue import Revenue, fit_revenue
-from cartcast.train.run import Run, new_run_id, versions, write_run
 from cartcast.train.segments import segment
 from cartcast.train.task import Part, Task
 
@@ -100,7 +102,8 @@ def carry_out(
         }
         saved = {"champion": final.model, **kept.models, **segments.models}
         figures = pd.concat([t for t in (table, sold) if len(t)], ignore_index=True)
-        run = write_run(run_dir, data, found, figures, predictions, saved)
+        pages = (write_report, write_card)
+        run = write_run(run_dir, data, found, figures, predictions, saved, pages)
     checkpoint.done()
     return run
 
@@ -205,12 +208,11 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
     """What was asked, of which data, with which features: the first half of `run.json`."""
     parts = {"train": task.train, "test": task.test}
     return {
-        "schema": 1,
-        "run_id": new_run_id(str(task.target["name"])),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "cartcast": __version__,
         "seed": options.seed,
         "source": {**task.source, "fingerprint": key},
+        "reading": task.reading and task.reading.as_dict(),
         "data": task.data,
         "target": task.target,
         "anchors": list(options.anchors) if task.log is not None else [],

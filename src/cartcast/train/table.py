@@ -10,13 +10,13 @@ import pandas as pd
 from cartcast.errors import DataError, UsageError
 from cartcast.findings import require_unblocked, waive
 from cartcast.rows import Rows, from_table
+from cartcast.runs.run import Run
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import model_names
 from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
-from cartcast.train.run import Run
 from cartcast.train.task import Task, audit_rows, part_of, parts_of
 
 __all__ = ["train_rows"]

@@ -19,6 +19,7 @@ from cartcast.findings import Finding
 from cartcast.leakage import AuditInput, audit
 from cartcast.models.declaration import Declaration
 from cartcast.rows import KEYS, Rows
+from cartcast.runs.reading import Reading
 from cartcast.splits import Split
 
 __all__ = ["Part", "Task", "audit_rows", "part_of", "parts_of"]
@@ -110,11 +111,12 @@ class Task:
         split: which row belongs to which part.
         train: the rows that models learn from; folds inside them choose and calibrate.
         test: the rows that the figures are of; no model of these figures saw them.
-        source: files, layout, clock, currency, licence.
+        source: files, layout, licence, and what its log is like.
         data: counts of the source.
         units: unit of each feature ("" where it has none).
         findings: what is known before a model is fitted.
         log: the event log, or None for a ready table.
+        reading: how it was read.
         features: the feature set, or None for a ready table.
         folds: for a ready table: how many folds judge every row, or None.
     """
@@ -130,6 +132,7 @@ class Task:
     units: Mapping[str, str]
     findings: tuple[Finding, ...] = ()
     log: Log | None = None
+    reading: Reading | None = None
     features: FeatureSet | None = None
     folds: int | None = None
 

@@ -12,21 +12,21 @@ import streamlit as st
 from cartcast.app import actions, files, scoring, ui
 from cartcast.app.headlines import predicted
 from cartcast.app.parts.said import proxy, using
-from cartcast.app.state import RunFiles
 from cartcast.atomic import atomic_path
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
 from cartcast.findings import Finding
+from cartcast.runs.run import Run
 from cartcast.score import predict
 
 
-def batch(view: ui.View, run: RunFiles, top: Any) -> None:
+def batch(view: ui.View, run: Run, top: Any) -> None:
     """Score a whole file: upload, layout, rejects, results, target list."""
     proxy(run)
     allowed = view.may("upload")
     if not allowed:
         ui.note("Your role looks only; an analyst scores files.")
-    is_log = bool(run.facts["features"]["yaml"])
+    is_log = bool(run.data["features"]["yaml"])
     what = "a log" if is_log else "a ready table"
     a, b = st.columns(2, gap="large")
     upload = a.file_uploader(
@@ -43,7 +43,7 @@ def batch(view: ui.View, run: RunFiles, top: Any) -> None:
     if st.button("Score", type="primary", disabled=not ready, key="batch_score"):
         score_file(view, run, upload, picked, is_log)
     done = st.session_state.get("batch")
-    if not done or done["run"] != run.entry.run_id or not Path(done["path"]).is_file():
+    if not done or done["run"] != run.id or not Path(done["path"]).is_file():
         with top:
             ui.headline(
                 f"Give {what}, get a score for every session.",
@@ -53,7 +53,7 @@ def batch(view: ui.View, run: RunFiles, top: Any) -> None:
     results(view, run, done, top)
 
 
-def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is_log: bool) -> None:
+def score_file(view: ui.View, run: Run, upload: Any, picked: str | None, is_log: bool) -> None:
     """Read, clean and score a file; the result is kept below the project's state."""
     name = upload.name if upload is not None else str(picked)
     refused: CartcastError | None = None
@@ -67,11 +67,11 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
             if is_log:
                 data = actions.read_log(
                     view.project, view.person, [str(path)], progress=ui.progress(status),
-                    run=run.facts,
+                    run=run,
                 )  # fmt: skip
                 rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
-            view.project.access.require(view.person, "predict", f"{name} with {run.entry.run_id}")
-            table, found = predict([str(source)], run.entry.path, progress=ui.progress(status))
+            view.project.access.require(view.person, "predict", f"{name} with {run.id}")
+            table, found = predict([str(source)], run, progress=ui.progress(status))
             status.update(label="Scored", state="complete")
         except CartcastError as error:
             refused = error
@@ -86,7 +86,7 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
     with atomic_path(kept) as temporary:
         table.to_parquet(temporary, index=False)
     st.session_state["batch"] = {
-        "run": run.entry.run_id,
+        "run": run.id,
         "path": str(kept),
         "name": files.safe_name(name),
         "layout": layout,
@@ -95,7 +95,7 @@ def score_file(view: ui.View, run: RunFiles, upload: Any, picked: str | None, is
     }
 
 
-def results(view: ui.View, run: RunFiles, done: dict[str, Any], top: Any) -> None:
+def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
     """Show scores, downloads, and the list of those worth acting on."""
     table = pd.read_parquet(done["path"])
     currency = view.run_currency

@@ -8,22 +8,21 @@ import streamlit as st
 
 from cartcast.app import scoring, ui
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
-from cartcast.app.state import RunFiles
 from cartcast.charts.theme import words
-from cartcast.score import Scorer
+from cartcast.runs.run import Run
 
 
-def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
+def form(view: ui.View, run: Run, top: Any) -> None:
     """A form made from the feature declarations, with their units and real ranges."""
     folder = view.project.state / "app" / "ranges"
     with st.spinner("Measuring the real ranges of the features …"):
-        known = scoring.ranges(scorer, run, view.data, folder)
+        known = scoring.ranges(run, view.data, folder)
     if not known:
         with top:
             ui.headline("The data of this run are not here any more.")
         ui.note("Their ranges cannot be shown, and a form without ranges would invite nonsense.")
         return
-    order = [r["feature"] for r in run.facts.get("importance") or []]
+    order = [r["feature"] for r in run.data.get("importance") or []]
     known = sorted(known, key=lambda f: order.index(f.name) if f.name in order else len(order))
     row: dict[str, Any] = {f.name: f.middle if not f.words else f.words[0] for f in known}
     columns = st.columns(3)
@@ -36,12 +35,12 @@ def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
             for k, feature in enumerate(known[12:]):
                 with columns[k % 3]:
                     row[feature.name] = field(feature)
-    said = scoring.score_row(scorer, row)
+    said = scoring.score_row(run, row)
     with top:
         ui.headline(sentence(view, run, said), f"For the features below. {using(run)}")
     proxy(run)
     figures(view, run, said)
-    explain(view, run, scorer, row)
+    explain(view, run, row)
 
 
 def field(feature: scoring.FeatureRange) -> Any:

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import ui
-from cartcast.app.state import RunFiles
 from cartcast.charts import by_click, importance, scores, slices
 from cartcast.evaluate.intervals import sayable
+from cartcast.runs.run import Run
 
 METRICS = {
     "roc_auc": ("ROC AUC (1 is perfect, 0.5 is chance)", "higher"),
@@ -54,9 +54,9 @@ def choose_metric(facts: dict[str, Any], key: str) -> str:
     return chosen
 
 
-def show_models(view: ui.View, run: RunFiles) -> None:
+def show_models(view: ui.View, run: Run) -> None:
     """All models of the run side by side, with intervals."""
-    facts = run.facts
+    facts = run.data
     metric = choose_metric(facts, "metric")
     label, better = METRICS[metric]
     table = metric_table(facts, metric)
@@ -70,9 +70,9 @@ def show_models(view: ui.View, run: RunFiles) -> None:
     ui.findings(run.findings, title="What you should know before you trust this")
 
 
-def show_clicks(view: ui.View, run: RunFiles) -> None:
+def show_clicks(view: ui.View, run: Run) -> None:
     """How good the models are after each click."""
-    rows = pd.DataFrame(run.facts.get("by_click") or [])
+    rows = pd.DataFrame(run.data.get("by_click") or [])
     if rows.empty:
         ui.note("This run was trained on a ready table: it has no clicks.")
         return
@@ -82,8 +82,8 @@ def show_clicks(view: ui.View, run: RunFiles) -> None:
         "Metric", metrics, format_func=lambda m: METRICS[m][0], key="click_metric",
         bind="query-params",
     )  # fmt: skip
-    champion = run.facts["champion"]
-    keep = [champion, *run.facts["baselines"]]
+    champion = run.data["champion"]
+    keep = [champion, *run.data["baselines"]]
     told = rows[rows["model"].isin(keep)].rename(columns={metric: "value"})
     ends = told.get(f"{metric}_interval")
     if ends is not None:
@@ -98,13 +98,13 @@ def show_clicks(view: ui.View, run: RunFiles) -> None:
     ui.table(shown, view, "by_click", shares=("prevalence",))
 
 
-def show_slices(view: ui.View, run: RunFiles) -> None:
+def show_slices(view: ui.View, run: Run) -> None:
     """For whom the champion is good and for whom not."""
-    table = run.metrics()
+    table = run.metric_table
     if "slice_by" not in table or table["slice_by"].dropna().empty:
         ui.note("This run has no slices: the log has no columns to slice by.")
         return
-    champion = run.facts["champion"]
+    champion = run.data["champion"]
     mine = table[(table["model"] == champion) & (table["part"] == "test")]
     sliced = mine[mine["slice_by"].notna() & (mine["slice_by"].astype(str) != "")]
     metrics = [m for m in METRICS if m in set(sliced["metric"])]
@@ -117,7 +117,7 @@ def show_slices(view: ui.View, run: RunFiles) -> None:
         bind="query-params",
     )  # fmt: skip
     rows = sliced[sliced["metric"] == metric].dropna(subset=["value"])
-    overall = (run.facts["metrics"].get(champion) or {}).get(metric)
+    overall = (run.data["metrics"].get(champion) or {}).get(metric)
     ui.chart(
         slices.slices(
             rows, label=METRICS[metric][0], unit="points", overall=overall, theme=view.theme
@@ -128,9 +128,9 @@ def show_slices(view: ui.View, run: RunFiles) -> None:
     ui.table(rows[["slice_by", "slice", "value", "low", "high", "n"]], view, "slices")
 
 
-def show_drivers(view: ui.View, run: RunFiles) -> None:
+def show_drivers(view: ui.View, run: Run) -> None:
     """Which features the champion needs."""
-    rows = pd.DataFrame(run.facts.get("importance") or [])
+    rows = pd.DataFrame(run.data.get("importance") or [])
     if rows.empty:
         ui.note("This run measured no importance.")
         return

@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import actions, ui
-from cartcast.app.state import RunFiles
 from cartcast.charts.theme import words
+from cartcast.runs.run import Run
 
 
-def show_findings(view: ui.View, run: RunFiles) -> None:
+def show_findings(view: ui.View, run: Run) -> None:
     """All findings with their codes, evidence and waivers."""
     if not run.findings:
         ui.note("No finding.")
@@ -23,10 +23,10 @@ def show_findings(view: ui.View, run: RunFiles) -> None:
     ui.table(rows, view, "findings")
 
 
-def show_card(view: ui.View, run: RunFiles) -> None:
+def show_card(view: ui.View, run: Run) -> None:
     """The model card and the report, as written with the run."""
-    card = run.entry.path / "card.md"
-    report = run.entry.path / "report.html"
+    card = run.dir / "card.md"
+    report = run.dir / "report.html"
     if view.may("export"):
         with st.container(horizontal=True):
             for path, mime in ((card, "text/markdown"), (report, "text/html")):
@@ -42,7 +42,7 @@ def show_card(view: ui.View, run: RunFiles) -> None:
         ui.note("This run has no card.")
 
 
-def show_runs(view: ui.View, run: RunFiles) -> None:
+def show_runs(view: ui.View, run: Run) -> None:
     """All runs of the registry; promote and roll back."""
     aliases = view.project.registry.aliases()
     held: dict[str, list[str]] = {}
@@ -89,7 +89,7 @@ def show_runs(view: ui.View, run: RunFiles) -> None:
             actions.promote(view.project, view.person, name, alias, reason)
             st.success(ui.plain(f"{name} is now {alias}."))
     if st.button("Roll back the champion of this target"):
-        entry = actions.rollback(view.project, view.person, "champion", run.entry.target)
+        entry = actions.rollback(view.project, view.person, "champion", run.target)
         st.success(ui.plain(f"{entry.run_id} is champion again."))
     with st.expander("History of aliases"):
         history = view.project.registry.promotions()

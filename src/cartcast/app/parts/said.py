@@ -8,35 +8,34 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import scoring, ui
-from cartcast.app.state import RunFiles
 from cartcast.charts import importance
 from cartcast.charts.theme import number, words
-from cartcast.score import Scorer
+from cartcast.runs.run import Run
 
 
-def proxy(run: RunFiles) -> None:
+def proxy(run: Run) -> None:
     """Say loudly that a proxy is no outcome."""
-    if run.facts["target"]["kind"] == "proxy":
-        st.warning(ui.plain(f"{run.facts['target']['describe']}: a declared rule, not an outcome."))
+    if run.data["target"]["kind"] == "proxy":
+        st.warning(ui.plain(f"{run.data['target']['describe']}: a declared rule, not an outcome."))
 
 
-def using(run: RunFiles) -> str:
+def using(run: Run) -> str:
     """Return which model speaks."""
-    return f"Model: {words(run.facts['champion'])}, run {run.title}."
+    return f"Model: {words(run.data['champion'])}, run {run.title}."
 
 
-def sentence(view: ui.View, run: RunFiles, said: scoring.Said) -> str:
+def sentence(view: ui.View, run: Run, said: scoring.Said) -> str:
     """Return what is expected of the session."""
     currency = view.run_currency
     if said.probability is None:
         return f"Expected: {number(said.revenue, 'money', currency)} from this session."
-    outcome = run.facts["target"]["describe"].removeprefix("PROXY ")
-    base = (run.facts["split"]["parts"].get("test") or {}).get("prevalence")
+    outcome = run.data["target"]["describe"].removeprefix("PROXY ")
+    base = (run.data["split"]["parts"].get("test") or {}).get("prevalence")
     times = f", {number(said.probability / base, 'factor')} the usual" if base else ""
     return f"{number(said.probability, 'share')} probability of {outcome}{times}."
 
 
-def figures(view: ui.View, run: RunFiles, said: scoring.Said) -> None:
+def figures(view: ui.View, run: Run, said: scoring.Said) -> None:
     """Draw the figures of one prediction, and how such scores turned out."""
     currency = view.run_currency
     told: list[tuple[str, str, str | None]] = []
@@ -52,7 +51,7 @@ def figures(view: ui.View, run: RunFiles, said: scoring.Said) -> None:
     if said.segment:
         ui.note(f"Segment: {said.segment}.")
     if said.probability is not None:
-        kept = _reliability(str(run.entry.path), said.probability, run)
+        kept = _reliability(str(run.dir), said.probability, run)
         if kept is not None:
             ui.note(
                 f"Of {number(kept.n)} test rows scored {number(kept.left, 'share')} to "
@@ -61,18 +60,18 @@ def figures(view: ui.View, run: RunFiles, said: scoring.Said) -> None:
             )
 
 
-def _at(path: str, probability: float, _run: RunFiles) -> scoring.Reliability | None:
+def _at(path: str, probability: float, _run: Run) -> scoring.Reliability | None:
     return scoring.reliability_at(_run, probability)
 
 
 _reliability = st.cache_data(_at, max_entries=500, show_spinner=False)
 
 
-def explain(view: ui.View, run: RunFiles, scorer: Scorer, row: dict[str, Any]) -> None:
+def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     """Show in words why the score is what it is, and what would change it."""
     folder = view.project.state / "app" / "ranges"
     st.subheader("Why", anchor=False)
-    reasons = scoring.why(scorer, run, view.data, folder, row)
+    reasons = scoring.why(run, view.data, folder, row)
     if reasons is None:
         ui.note("The data of this run are not here any more: there is no usual session to compare.")
     else:
@@ -83,8 +82,8 @@ def explain(view: ui.View, run: RunFiles, scorer: Scorer, row: dict[str, Any]) -
             )
             ui.note(f"Against the usual session; measured in {reasons.scale}.")
     st.subheader("What would change it", anchor=False)
-    known = scoring.ranges(scorer, run, view.data, view.project.state / "app" / "ranges")
-    changes = scoring.what_would_change(scorer, row, known)
+    known = scoring.ranges(run, view.data, view.project.state / "app" / "ranges")
+    changes = scoring.what_would_change(run, row, known)
     if not changes:
         ui.note("No single feature, within its real range, would change this score.")
         return

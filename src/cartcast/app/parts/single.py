@@ -11,12 +11,12 @@ import streamlit as st
 from cartcast.app import scoring, ui
 from cartcast.app.headlines import plain as step_name
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
-from cartcast.app.state import Data, RunFiles
+from cartcast.app.state import Data
 from cartcast.charts import by_click
 from cartcast.charts.theme import words
 from cartcast.features.live import microseconds
 from cartcast.features.shop_clock import ShopClock
-from cartcast.score import Scorer
+from cartcast.runs.run import Run
 
 GAPS = {"5 seconds": 5, "20 seconds": 20, "1 minute": 60, "5 minutes": 300}
 
@@ -28,7 +28,7 @@ def _load_items(folder: str, changed: float, _data: Data) -> pd.DataFrame:
 _items = st.cache_data(_load_items, max_entries=10, show_spinner=False)
 
 
-def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
+def single(view: ui.View, run: Run, top: Any) -> None:
     """Build a session click by click and see what the model says after each."""
     if view.data is None:
         with top:
@@ -63,7 +63,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
                 "The prediction is renewed after every click, as it would be live.",
             )
         return
-    said = scoring.score_session(scorer, clicks)
+    said = scoring.score_session(run, clicks)
     with top:
         ui.headline(sentence(view, run, said[-1]), f"After {len(clicks)} clicks. {using(run)}")
     proxy(run)
@@ -74,11 +74,11 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         if len(said) > 1 and said[-1].probability is not None:
             rows = pd.DataFrame(
                 {"click": range(1, len(said) + 1), "value": [s.probability for s in said],
-                 "model": words(run.facts["champion"])}
+                 "model": words(run.data["champion"])}
             )  # fmt: skip
             drawn = by_click.by_click(
                 rows, label="probability of the outcome", unit="share",
-                subject=words(run.facts["champion"]), theme=view.theme,
+                subject=words(run.data["champion"]), theme=view.theme,
             )  # fmt: skip
             ui.chart(drawn, "so_far", "probability after each click")
         told = pd.DataFrame(
@@ -92,7 +92,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         )
         ui.table(told, view, "session", shares=("probability",))
     with right:
-        explain(view, run, scorer, scoring.feature_row(scorer, clicks))
+        explain(view, run, scoring.feature_row(run, clicks))
 
 
 def label(row: pd.Series[Any]) -> str:
@@ -104,16 +104,16 @@ def label(row: pd.Series[Any]) -> str:
     return " · ".join(parts)
 
 
-def _offset(run: RunFiles, at: datetime) -> int:
+def _offset(run: Run, at: datetime) -> int:
     """Return the minutes of the shop's clock at a moment (UTC), as the run's logs have them."""
     time = microseconds(at)
     assert time is not None
-    return ShopClock(run.facts["source"].get("zone")).offset(time)
+    return ShopClock(run.reading.zone).offset(time)
 
 
 def event(
     view: ui.View,
-    run: RunFiles,
+    run: Run,
     kind: str,
     item: pd.Series[Any] | None,
     clicks: list[dict[str, Any]],
@@ -121,15 +121,17 @@ def event(
 ) -> dict[str, Any]:
     """Return the next event of the session as canonical columns."""
     last = view.data.log.summary.end if view.data else None
-    begin = datetime.fromisoformat(last).replace(tzinfo=None) if last else datetime.now(UTC)
-    clock = run.facts["source"]["clock"]
-    at = clicks[-1]["event_time"] + timedelta(seconds=gap) if clicks else begin.replace(tzinfo=None)
+    begin = (datetime.fromisoformat(last) if last else datetime.now(UTC)).replace(tzinfo=None)
+    clock = run.reading.clock
+    passed = clicks[-1]["session_seconds"] + gap if clicks else 0.0
+    at = begin + timedelta(seconds=passed)
     made: dict[str, Any] = {
         "session_id": "built-here",
         "visitor_id": None,
         "event_order": len(clicks) + 1,
         "event_type": kind,
-        "event_time": at if clock == "time" else begin.replace(tzinfo=None),
+        "event_time": {"time": at, "day": begin}.get(clock or ""),
+        "session_seconds": passed,
         "utc_offset": _offset(run, at),
         "quantity": 1.0,
     }

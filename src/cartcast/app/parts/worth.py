@@ -6,17 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import ui
-from cartcast.app.state import RunFiles
 from cartcast.charts import lift, reliability, revenue
 from cartcast.charts.theme import number
 from cartcast.evaluate import curves
 from cartcast.evaluate.revenue import deciles
+from cartcast.runs.run import Run
 
 
-def test_rows(run: RunFiles) -> pd.DataFrame:
+def test_rows(run: Run) -> pd.DataFrame:
     """Return the test rows with the champion's prediction as `p`; empty for amounts."""
-    table: pd.DataFrame = run.predictions()
-    column = f"p__{run.facts['champion']}"
+    table: pd.DataFrame = run.predictions
+    column = f"p__{run.data['champion']}"
     if column not in table:
         return pd.DataFrame()
     test = table[(table["part"] == "test") & table[column].notna() & table["label"].notna()].copy()
@@ -31,7 +31,7 @@ def visitors(test: pd.DataFrame) -> pd.Series:
     return test["visitor_id"].fillna(fallback)
 
 
-def show_calibration(view: ui.View, run: RunFiles) -> None:
+def show_calibration(view: ui.View, run: Run) -> None:
     """Do sessions with a score of 10 % buy in 10 % of cases?"""
     test = test_rows(run)
     if test.empty:
@@ -49,7 +49,7 @@ def show_calibration(view: ui.View, run: RunFiles) -> None:
     ui.table(table, view, "reliability", shares=("predicted", "observed", "low", "high", "share"))
 
 
-def show_lift(view: ui.View, run: RunFiles) -> None:
+def show_lift(view: ui.View, run: Run) -> None:
     """What contacting the best sessions reaches, and at which share it pays most."""
     test = test_rows(run)
     if test.empty:
@@ -99,11 +99,11 @@ def show_lift(view: ui.View, run: RunFiles) -> None:
     ui.table(table, view, "gain", shares=("contacted", "reached", "precision"))
 
 
-def show_revenue(view: ui.View, run: RunFiles) -> None:
+def show_revenue(view: ui.View, run: Run) -> None:
     """Expected against observed money."""
-    table = run.predictions()
+    table = run.predictions
     column = next((c for c in table.columns if c.startswith("r__")), None)
-    champion_column = f"r__{run.facts['champion']}"
+    champion_column = f"r__{run.data['champion']}"
     column = champion_column if champion_column in table else column
     if column is None:
         ui.note("This run says nothing of money: no purchase of its log has a price.")
@@ -116,7 +116,7 @@ def show_revenue(view: ui.View, run: RunFiles) -> None:
     currency = view.run_currency
     drawn = revenue.deciles(told, currency=currency, theme=view.theme)
     ui.chart(drawn, "deciles", "observed and predicted revenue by tenth")
-    facts = run.facts.get("revenue") or {}
+    facts = run.data.get("revenue") or {}
     cover = pd.DataFrame(facts.get("coverage") or [])
     if not cover.empty and {"part", "nominal", "coverage", "low", "high", "n"} <= set(
         cover.columns

@@ -26,7 +26,7 @@ def show(view: ui.View) -> None:
         )
         return
     run = view.run
-    facts = run.facts
+    facts = run.data
     ui.headline(headlines.performance(facts), about(facts))
     blocking = [f for f in run.findings if f.severity == "block"]
     ui.findings(blocking)

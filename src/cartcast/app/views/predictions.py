@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from cartcast.app import ui
 from cartcast.app.parts.batch import batch
 from cartcast.app.parts.form import form
 from cartcast.app.parts.single import single
-from cartcast.score import Scorer, load_scorer
+from cartcast.runs.run import Run
 
 
-def _load(path: str, manifest: str) -> Scorer:
-    return load_scorer(Path(path))
+def _load(path: str, manifest: str) -> Run:
+    return Run.open(path).loaded()
 
 
-_scorer = st.cache_resource(_load, max_entries=4, show_spinner="Loading the model …")
+_loaded = st.cache_resource(_load, max_entries=4, show_spinner="Loading the model …")
 
 
 def show(view: ui.View) -> None:
@@ -29,8 +27,8 @@ def show(view: ui.View) -> None:
             "Train",
         )
         return
-    scorer = _scorer(str(view.run.entry.path), view.run.entry.manifest)
-    kinds = ["Single session", "Features", "Batch"] if scorer.features else ["Features", "Batch"]
+    run = _loaded(str(view.run.dir), view.run.data["model_manifest"])
+    kinds = ["Single session", "Features", "Batch"] if run.features else ["Features", "Batch"]
     top = st.container()
     kind = st.segmented_control(
         "Kind", kinds, default=kinds[0], required=True, key="kind", bind="query-params",
@@ -38,11 +36,11 @@ def show(view: ui.View) -> None:
     )  # fmt: skip
     with ui.boundary():
         if kind == "Batch":
-            batch(view, view.run, top)
+            batch(view, run, top)
         elif kind == "Features":
-            form(view, view.run, scorer, top)
+            form(view, run, top)
         else:
-            single(view, view.run, scorer, top)
+            single(view, run, top)
 
 
 ui.serve(show)

@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import headlines, ui
-from cartcast.app.state import Data, RunFiles
+from cartcast.app.state import Data
 from cartcast.charts import segments
 from cartcast.charts.theme import number
+from cartcast.runs.run import Run
 
 
 def show(view: ui.View) -> None:
@@ -23,7 +24,7 @@ def show(view: ui.View) -> None:
             "Train",
         )
         return
-    rows = view.run.facts.get("segments") or []
+    rows = view.run.data.get("segments") or []
     if not rows:
         ui.empty(
             "This run found no segments.",
@@ -32,7 +33,7 @@ def show(view: ui.View) -> None:
         )
         ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
         return
-    facts = view.run.facts.get("segmentation") or {}
+    facts = view.run.data.get("segmentation") or {}
     ui.headline(headlines.segments(rows), told_of(view.run, facts))
     table = pd.DataFrame(
         {
@@ -69,7 +70,7 @@ def interval(row: dict[str, Any]) -> tuple[Any, Any]:
     return ends[0], ends[1]
 
 
-def told_of(run: RunFiles, facts: dict[str, Any]) -> str:
+def told_of(run: Run, facts: dict[str, Any]) -> str:
     """Return how the segments were found and how much they can be trusted."""
     parts = [f"Run {run.title}"]
     names = {"silhouette": "silhouette", "davies_bouldin": "Davies-Bouldin",
@@ -83,16 +84,14 @@ def told_of(run: RunFiles, facts: dict[str, Any]) -> str:
     return "; ".join(parts) + "."
 
 
-def the_map(view: ui.View, run: RunFiles, data: Data) -> None:
+def the_map(view: ui.View, run: Run, data: Data) -> None:
     """Draw the sessions of the current log as a map, and offer a list for each segment."""
     st.subheader("Map of the sessions", anchor=False)
-    if not (run.facts.get("segmentation") or {}).get("yaml"):
+    if not (run.data.get("segmentation") or {}).get("yaml"):
         ui.note("This run was trained on a ready table; its sessions cannot be found in a log.")
         return
     with st.spinner("Placing sessions …"):
-        table = _cached_members(
-            str(run.entry.path), str(data.folder), data.log.path.stat().st_mtime
-        )
+        table = _cached_members(str(run.dir), str(data.folder), data.log.path.stat().st_mtime)
     known = table.dropna(subset=["x", "y"])
     if len(known):
         some = known.sample(min(len(known), 5000), random_state=0)
@@ -121,12 +120,11 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
 
     from cartcast import events
     from cartcast.events.sql import read_parquet
-    from cartcast.score import load_scorer
 
-    scorer = load_scorer(Path(run_dir))
-    log = events.open_log(Path(folder) / "events.parquet")
-    assert scorer.behaviour is not None
-    replayed = scorer.behaviour.replay(log, at="end")
+    run = Run.open(run_dir).loaded()
+    log = run.read(events.open_log(Path(folder) / "events.parquet"))
+    assert run.behaviour is not None
+    replayed = run.behaviour.replay(log, at="end")
     assert not isinstance(replayed, Path)
     table = replayed.to_pandas()
     names = [c for c in table.columns if c != "session_id"]
@@ -135,7 +133,7 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
     ranks = numbers.rank(pct=True).fillna(0.5)
     flat = ranks.loc[:, ranks.std() > 0]
     out = pd.DataFrame({"session_id": table["session_id"]})
-    out["segment"] = scorer.segment_names(table)
+    out["segment"] = run.segment_names(table)
     if flat.shape[1] >= 2 and len(flat) >= 3:
         placed = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(flat))
         out["x"], out["y"] = placed[:, 0], placed[:, 1]

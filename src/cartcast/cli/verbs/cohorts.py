@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cartcast.cli.shell import (
+    Breaks,
+    Gap,
     RatesFile,
     Zone,
     print_json,
     progress,
-    project_rates,
-    shop_zone,
+    read_log,
     show_findings,
 )
 
@@ -29,18 +30,20 @@ def cohorts(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
     periods: Annotated[int, typer.Option(help="Weeks to follow after the first visit.")] = 8,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    session_gap: Gap = None,
+    session_break: Breaks = None,
     zone: Zone = None,
     rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show return and repeat purchase by week of the first visit."""
     from cartcast import insights
-    from cartcast.insights.reading import read_log
 
     with progress(not json) as show:
         log = read_log(
-            files, layout=layout, zone=shop_zone(zone), rates=project_rates(rates), progress=show
-        )
+            files, show, layout=layout, session_gap=session_gap, session_breaks=session_break,
+            zone=zone, rates=rates,
+        )  # fmt: skip
         found = insights.cohorts(log, periods=periods)
     if json:
         print_json(found.as_dict())

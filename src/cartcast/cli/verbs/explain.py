@@ -30,15 +30,12 @@ def add(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Say what drives a run; with a log or table, why its sessions got their scores."""
-        from cartcast.config import find_project, read_settings
         from cartcast.insights.explain import explain_run, explain_sessions
-        from cartcast.registry import resolve_run
+        from cartcast.runs.run import Run
 
-        project = find_project()
-        url = read_settings(project).catalogue if project else None
-        run_dir = resolve_run(model, project, url)
+        run = Run.open(model)
         if not files:
-            drivers = explain_run(run_dir)
+            drivers = explain_run(run)
             if json:
                 shell.print_json({"importance": drivers.to_dict("records")})
                 return
@@ -49,7 +46,7 @@ def add(app: typer.Typer) -> None:
             return
         with shell.progress(not json) as tell:
             found = explain_sessions(
-                files, run_dir, sessions=session or (), count=count, top=top, layout=layout,
+                files, run, sessions=session or (), count=count, top=top, layout=layout,
                 rates=shell.project_rates(rates), progress=tell,
             )  # fmt: skip
         if json:

@@ -12,6 +12,7 @@ from cartcast.errors import UsageError
 
 if TYPE_CHECKING:
     from cartcast.features import FeatureSet
+    from cartcast.runs.reading import Reading
 
 
 def add(app: typer.Typer) -> None:
@@ -38,6 +39,8 @@ def add(app: typer.Typer) -> None:
         orders: Annotated[
             str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
         ] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,
         list_: Annotated[
@@ -61,13 +64,12 @@ def add(app: typer.Typer) -> None:
                 raise UsageError("features: give a FILE, or --list to see the features of a set.")
             if out is None:
                 raise UsageError("features: give --out T.parquet, the table to write.")
-            reading = {
-                "layout": layout,
-                "orders": orders,
-                "zone": shell.shop_zone(zone),
-                "rates": shell.project_rates(rates),
-            }
-            _write(files, chosen, out, _moments(at_clicks), engine, memory, reading, as_json)
+            reading = shell.project_reading(
+                layout=layout, session_gap=session_gap, session_breaks=session_break, zone=zone,
+                rates=rates,
+            )  # fmt: skip
+            at = _moments(at_clicks)
+            _write(files, orders, chosen, out, at, engine, memory, reading, as_json)
 
 
 def _moments(text: str) -> Any:
@@ -95,21 +97,19 @@ def _show(chosen: FeatureSet, as_json: bool) -> None:
 
 
 def _write(
-    files: list[str], chosen: FeatureSet, out: Path, at: Any, engine: str, memory: str | None,
-    reading: dict[str, Any], as_json: bool,
+    files: list[str], orders: str | None, chosen: FeatureSet, out: Path, at: Any, engine: str,
+    memory: str | None, reading: Reading, as_json: bool,
 ) -> None:  # fmt: skip
     from time import perf_counter
 
-    from cartcast import events
-
     with shell.progress(not as_json) as progress:
-        log = events.load(
+        log = reading.load(
             *files,
+            orders=orders,
             progress=progress,
             memory=memory,
             privacy=shell.project_privacy(),
-            engine=engine if _on_shared_disk(files, reading["orders"]) else "duckdb",
-            **reading,
+            engine=engine if _on_shared_disk(files, orders) else "duckdb",
         )
         begin = perf_counter()
         how: Any = engine

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
+from cartcast.cli.shell import (
+    Breaks,
+    Gap,
+    RatesFile,
+    Zone,
+    print_json,
+    progress,
+    read_log,
+    show_findings,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -29,16 +38,21 @@ def funnel(
     ] = False,
     by: Annotated[str | None, typer.Option(help="Split by a column, such as device.")] = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    session_gap: Gap = None,
+    session_break: Breaks = None,
+    zone: Zone = None,
     rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Count how many sessions or visitors reach each step, and how long they take."""
     from cartcast import insights
     from cartcast.config import parse_duration
-    from cartcast.insights.reading import read_log
 
     with progress(not json) as show:
-        log = read_log(files, layout=layout, rates=project_rates(rates), progress=show)
+        log = read_log(
+            files, show, layout=layout, session_gap=session_gap, session_breaks=session_break,
+            zone=zone, rates=rates,
+        )  # fmt: skip
         found = insights.funnel(
             log,
             [s.strip() for s in steps.split(",")] if steps else None,

@@ -10,7 +10,7 @@ import typer
 from cartcast.cli import shell
 
 if TYPE_CHECKING:
-    from cartcast.registry import Registry
+    from cartcast.runs.registry import Registry
 
 ProjectOption = Annotated[Path | None, typer.Option(help="Project folder; default: here or above.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
@@ -83,7 +83,7 @@ def add(app: typer.Typer) -> None:
 
 
 def _registry(project: Path | None) -> Registry:
-    from cartcast.registry import Registry
+    from cartcast.runs.registry import Registry
 
     folder, settings = shell.project_here(project)
     return Registry(folder, settings.catalogue)

@@ -39,14 +39,14 @@ def check(
     """Add what is new to what is kept, and raise alarms."""
     from cartcast import monitoring
     from cartcast.config import DEFAULTS, find_project, read_settings
-    from cartcast.registry import resolve_run
+    from cartcast.runs.run import Run
 
     project = find_project()
     settings = read_settings(project) if project else DEFAULTS
     plan = monitoring.plan_from(settings.monitoring)
     with shell.progress(not json) as progress:
         look = monitoring.check(
-            resolve_run(model, project, settings.catalogue), files, project=project, plan=plan,
+            Run.open(model, project, settings.catalogue), files, project=project, plan=plan,
             scored=scored, layout=layout, orders=orders, rates=shell.project_rates(rates),
             privacy=shell.project_privacy(), targets=settings.targets, progress=progress,
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -43,16 +42,13 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Compare live features with the batch table, per feature and click; 4 when they differ."""
         from cartcast.live.parity import Disturbance, parity, require_parity
-        from cartcast.live.place import project_of
-        from cartcast.registry import resolve_run
+        from cartcast.runs.run import Run
 
-        project, catalogue = project_of()
-        run_dir = resolve_run(model, Path(project) if project else None, catalogue)
         way = Disturbance(disorder, repeats, restarts) if disorder or repeats or restarts else None
         with shell.progress(not as_json) as show:
             result = parity(
                 files,
-                run_dir,
+                Run.open(model),
                 url=url,
                 key=key,
                 layout=layout,

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from cartcast.cli.shell import RatesFile, print_json, progress, project_rates, show_findings
+from cartcast.cli.shell import (
+    Breaks,
+    Gap,
+    RatesFile,
+    Zone,
+    print_json,
+    progress,
+    read_log,
+    show_findings,
+)
 
 
 def add(app: typer.Typer) -> None:
@@ -27,18 +36,23 @@ def paths(
         bool, typer.Option("--repeats", help="Count repeats in a row as steps of their own.")
     ] = False,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
+    session_gap: Gap = None,
+    session_break: Breaks = None,
+    zone: Zone = None,
     rates: RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show the next steps from an event, or the last steps to it, with small flows folded."""
     from cartcast import insights
     from cartcast.errors import UsageError
-    from cartcast.insights.reading import read_log
 
     if start and end:
         raise UsageError("give --from or --to, not both.")
     with progress(not json) as show:
-        log = read_log(files, layout=layout, rates=project_rates(rates), progress=show)
+        log = read_log(
+            files, show, layout=layout, session_gap=session_gap, session_breaks=session_break,
+            zone=zone, rates=rates,
+        )  # fmt: skip
         found = insights.paths(
             log,
             end or start,

@@ -27,16 +27,13 @@ def add(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Score every session of a log, or every row of a ready table."""
-        from cartcast.config import find_project, read_settings
-        from cartcast.registry import resolve_run
+        from cartcast.runs.run import Run
         from cartcast.score import predict_to
 
-        project = find_project()
-        url = read_settings(project).catalogue if project else None
         with shell.progress(not json) as progress:
             done = predict_to(
                 files,
-                resolve_run(model, project, url),
+                Run.open(model),
                 out,
                 layout=layout,
                 orders=orders,

@@ -30,6 +30,8 @@ def add(app: typer.Typer) -> None:
         ] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,
         models: Annotated[
@@ -78,6 +80,7 @@ def add(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Train models and write a run: figures, findings, report, card, model."""
+        from cartcast.config import parse_duration
         from cartcast.errors import BlockedError
         from cartcast.findings import parse_waivers
         from cartcast.train import train as run_training
@@ -86,6 +89,8 @@ def add(app: typer.Typer) -> None:
             "target": target,
             "orders": orders,
             "layout": layout,
+            "session_gap": session_gap and parse_duration(session_gap),
+            "session_breaks": tuple(session_break) if session_break else None,
             "zone": zone,
             "rates": rates,
             "models": _words(models),

@@ -27,17 +27,13 @@ def add(app: typer.Typer) -> None:
         orders: Annotated[
             str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
         ] = None,
-        session_gap: Annotated[
-            str, typer.Option(help="Silence that ends a session, such as 30m.")
-        ] = "30m",
-        session_break: Annotated[
-            list[str] | None, typer.Option(help="Also end sessions at: midnight, campaign.")
-        ] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,
         max_reject_share: Annotated[
-            float, typer.Option(help="Share of rejected rows above which the log is refused.")
-        ] = 0.01,
+            float | None, typer.Option(help="Share of rejected rows that is let pass; else 0.01.")
+        ] = None,
         rejects: Annotated[
             Path | None, typer.Option(help="Write rejected rows here (.parquet or .csv).")
         ] = None,
@@ -52,28 +48,24 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Check event files against the contract; exit 3 when too many rows are rejected."""
         from cartcast import events
-        from cartcast.config import parse_duration
 
         refused: events.RejectedError | None = None
-        privacy = shell.project_privacy()
+        reading = shell.project_reading(
+            layout=layout, session_gap=session_gap, session_breaks=session_break, zone=zone,
+            rates=rates, max_reject_share=max_reject_share,
+        )  # fmt: skip
         with shell.progress(not as_json) as progress:
             try:
-                log = events.load(
+                log = reading.load(
                     *files,
-                    layout=layout,
                     orders=orders,
-                    session_gap=parse_duration(session_gap),
-                    session_breaks=session_break or (),
-                    max_reject_share=max_reject_share,
                     progress=progress,
                     engine=engine,
                     memory=memory,
                     out=out,
                     rejects_out=rejects,
                     report_only=out is None,
-                    privacy=privacy,
-                    zone=shell.shop_zone(zone),
-                    rates=shell.project_rates(rates),
+                    privacy=shell.project_privacy(),
                 )
             except events.RejectedError as error:
                 refused, log = error, error.log

@@ -38,6 +38,8 @@ from cartcast.events.sql import place_literal
 from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Asked, Part, counted, tallying
 from cartcast.findings import Finding
+from cartcast.progress import quiet
+from cartcast.sessions import USUAL
 
 __all__ = ["CutFile", "Decided", "FileFacts", "LinkFile", "TypeFile", "by_file", "settled"]
 
@@ -106,7 +108,7 @@ class TypeFile:
             rejects_findings(con, {}, 0)
             good = reject_where(ambiguous, con)
             directions(con, good, read.clock)
-            Cleaning(con, read, Plan(1, (), None, None), _quiet).settle(good, [], doubled=False)
+            Cleaning(con, read, Plan(USUAL, None, None), quiet).settle(good, [], doubled=False)
             counted(
                 con,
                 "span",
@@ -126,10 +128,6 @@ class TypeFile:
         yield from files_of(staged.path, number, "typed")
         yield from _rejected(con, folder, number)
         yield from asking(con, part.asked, self.parts, folder)
-
-
-def _quiet(what: str, share: float | None) -> None:
-    """Show no progress."""
 
 
 def _rejected(con: duckdb.DuckDBPyConnection, folder: Path, number: int) -> Iterator[Piece]:
@@ -202,7 +200,7 @@ def settled(
         with tallying(part):
             if decided.doubled:
                 resolve_doubled(con, facts.good, decided.directions)
-            Cleaning(con, read, Plan(1, (), None, None), _quiet).settle(
+            Cleaning(con, read, Plan(USUAL, None, None), quiet).settle(
                 facts.good, list(decided.directions), decided.doubled
             )
         yield con, folder, part

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from cartcast.events.spark.session import by_key, holding, session, small_batche
 from cartcast.events.spark.visitors import CleanVisitors, PartFacts, without_rows
 from cartcast.events.staged import Staged
 from cartcast.events.summed import ROWS, Answer, Whole, add_answers, tallying
+from cartcast.progress import Progress
 
 __all__ = ["SparkReading", "keep_only", "new_folder", "require_files"]
 
@@ -45,8 +46,6 @@ _ROUNDS = 6
 
 _SMALLEST = 1 << 24
 """Bytes of raw files for which a part is worth a task (100,000 events of CSV)."""
-
-Say = Callable[[str, float | None], None]
 
 
 @dataclass
@@ -70,7 +69,7 @@ class SparkReading:
     layout: Layout | None
     plan: Plan
     memory: str | int | None
-    say: Say
+    say: Progress
     parts: int | None = None
     cleaning: Cleaning = field(init=False)
 

@@ -19,6 +19,7 @@ from cartcast.events.sql import place_literal
 from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Part, tallying
 from cartcast.events.write import FORM
+from cartcast.progress import quiet
 
 __all__ = ["CleanVisitors", "PartFacts", "without_rows"]
 
@@ -72,7 +73,7 @@ class CleanVisitors:
                 return
             read = without_rows(con, self.read)
             con.execute(f"CREATE VIEW settled AS SELECT * FROM {parquet(files)}")
-            cleaning = Cleaning(con, read, self.plan, _quiet)
+            cleaning = Cleaning(con, read, self.plan, quiet)
             part = Part(self.decisions, self.known)
             with tallying(part):
                 cleaned = cleaning.people(self.settled)
@@ -87,10 +88,6 @@ class CleanVisitors:
             questions = {n: (a.sql, a.whole) for n, a in part.asked.items()}
             yield Piece.of(0, "part", PartFacts(part.answers, questions, name))
             yield from asking(con, part.asked, self.parts, folder)
-
-
-def _quiet(what: str, share: float | None) -> None:
-    """Show no progress."""
 
 
 def without_rows(con: duckdb.DuckDBPyConnection, read: Read) -> Read:

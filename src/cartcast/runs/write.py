@@ -1,12 +1,11 @@
-"""The result of a training: a run folder, whole or not there."""
+"""A run on disk: its folder, whole or not there."""
 
 from __future__ import annotations
 
 import json
 import math
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,57 +17,11 @@ from cartcast import __version__
 from cartcast.atomic import atomic_folder
 from cartcast.errors import UsageError
 from cartcast.findings import Finding, by_severity
+from cartcast.runs.run import SCHEMA, Run
 
-__all__ = ["Run", "new_run_id", "versions", "write_run"]
+__all__ = ["new_run_id", "versions", "write_run"]
 
 _LIBRARIES = ("numpy", "pandas", "pyarrow", "duckdb", "scikit-learn", "lightgbm", "xgboost-cpu")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training with its evidence.
-
-    Attributes:
-        dir: the run folder.
-        data: what `run.json` holds.
-        findings: what a reader must know before trusting a figure, `block` first.
-    """
-
-    dir: Path
-    data: Mapping[str, Any]
-    findings: tuple[Finding, ...]
-
-    @property
-    def champion(self) -> str:
-        """Name of the model that was chosen on validation."""
-        return str(self.data["champion"])
-
-    @property
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Figures on test: model, then metric, then value (None where undefined)."""
-        return dict(self.data["metrics"])
-
-    @property
-    def report(self) -> Path:
-        """Path of the report."""
-        return self.dir / "report.html"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what `cartcast train --json` prints."""
-        return {
-            "run_dir": str(self.dir),
-            "run_id": self.data["run_id"],
-            "target": self.data["target"]["name"],
-            "target_kind": self.data["target"]["kind"],
-            "champion": self.data["champion"],
-            "metrics": self.data["metrics"],
-            "intervals": self.data["intervals"],
-            "by_click": self.data["by_click"],
-            "baselines": self.data["baselines"],
-            "findings": [f.as_dict() for f in self.findings],
-            "seconds": self.data["seconds"]["total"],
-            "report": str(self.report),
-        }
 
 
 def new_run_id(target: str) -> str:
@@ -112,17 +65,19 @@ def write_run(
     metrics: pd.DataFrame,
     predictions: pd.DataFrame,
     models: Mapping[str, Any],
+    pages: Sequence[Callable[[Path], Any]] = (),
 ) -> Run:
-    """Write the run folder atomically, with report and card, and return the run.
+    """Write the run folder atomically, and return the run.
 
-    `models` are saved by name below `model/`; the manifest's hash goes into `run.json`.
+    `models` are saved by name below `model/`; the manifest's hash goes into `run.json`, and so does
+    the run's id, which is the folder's name. `pages` write what people read into the folder.
 
     Raises:
         UsageError: `run_dir` exists.
         StorageError: the disk is full or the place is not writable.
     """
+    from cartcast.models.exported import forms
     from cartcast.models.persist import save_all
-    from cartcast.report import write_card, write_report
 
     if run_dir.exists() and any(run_dir.iterdir()):
         raise UsageError(f"{run_dir}: exists already; give another --run-dir, runs are kept.")
@@ -130,15 +85,22 @@ def write_run(
         run_dir.rmdir()
     ordered = by_severity(findings)
     with atomic_folder(run_dir) as folder:
-        manifest = save_all(models, folder / "model")
-        plain = _plain({**data, "model_manifest": manifest})
+        manifest = save_all(models, folder / "model", forms(models, data))
+        plain = _plain(
+            {
+                "schema": SCHEMA,
+                "run_id": run_dir.absolute().name,
+                **data,
+                "model_manifest": manifest,
+            }
+        )
         _json(folder / "run.json", plain)
         _json(folder / "findings.json", _plain([f.as_dict() for f in ordered]))
         metrics.to_parquet(folder / "metrics.parquet", index=False)
         predictions.to_parquet(folder / "predictions.parquet", index=False)
-        write_report(folder)
-        write_card(folder)
-    return Run(run_dir, plain, tuple(ordered))
+        for write in pages:
+            write(folder)
+    return Run(run_dir, plain)
 
 
 def _json(path: Path, data: Any) -> None:

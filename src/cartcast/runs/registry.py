@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.atomic import touch
-from cartcast.config import STATE_FOLDER
+from cartcast.config import PROJECT_FILE, STATE_FOLDER, find_project, read_settings
 from cartcast.errors import (
     NotFoundError,
     NotTrustedError,
@@ -27,7 +27,7 @@ from cartcast.errors import (
     did_you_mean,
 )
 
-__all__ = ["ALIASES", "Entry", "Promotion", "Registry", "read_run", "resolve_run"]
+__all__ = ["ALIASES", "Entry", "Promotion", "Registry", "resolve_run"]
 
 ALIASES = ("champion", "challenger")
 
@@ -71,25 +71,6 @@ class Promotion:
     at: str
     who: str
     reason: str
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """Return `run.json` of a run folder.
-
-    Raises:
-        NotFoundError: it is no run folder.
-        NotTrustedError: `run.json` cannot be read.
-    """
-    path = folder / "run.json"
-    if not path.is_file():
-        raise NotFoundError(f"{folder}: not a run (no run.json); train one with `cartcast train`.")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise NotTrustedError(f"{path}: damaged ({error}); train again.") from error
-    if not isinstance(data, dict) or data.get("schema") != 1:
-        raise NotTrustedError(f"{path}: written by another version; train again.")
-    return data
 
 
 class Registry:
@@ -155,18 +136,35 @@ class Registry:
                 "that the server runs."
             ) from error
 
+    def require_free(self, run_dir: Path) -> None:
+        """Refuse a folder whose name is the id of another run here.
+
+        Raises:
+            UsageError: saying where that one is.
+        """
+        place = run_dir.resolve()
+        for held in self.runs():
+            if held.run_id == place.name and held.path != place and held.path.exists():
+                raise UsageError(
+                    f"{run_dir}: the registry knows a run {place.name!r} in {held.path}, and a "
+                    "run's id is the name of its folder; give another --run-dir."
+                )
+
     def add(self, run_dir: Path) -> Entry:
         """Register a finished run; the first run of a target becomes its champion."""
-        run = read_run(run_dir)
+        from cartcast.runs.run import Run
+
+        self.require_free(run_dir)
+        run = Run.open(run_dir)
         entry = Entry(
-            run_id=run["run_id"],
+            run_id=run.id,
             path=run_dir.resolve(),
-            created=run["created"],
-            target=run["target"]["name"],
-            target_kind=run["target"]["kind"],
-            champion=run["champion"],
-            metrics=run["metrics"],
-            manifest=run.get("model_manifest") or "",
+            created=run.data["created"],
+            target=run.target,
+            target_kind=run.data["target"]["kind"],
+            champion=run.champion,
+            metrics=run.metrics,
+            manifest=run.data.get("model_manifest") or "",
         )
         with self._open() as sql:
             sql("DELETE FROM runs WHERE run_id = ?", (entry.run_id,))
@@ -318,18 +316,21 @@ class Registry:
             NotFoundError: the folder is gone.
             NotTrustedError: a hash differs.
         """
-        from cartcast.models.persist import verify
+        from cartcast.runs.run import Run
 
-        run = read_run(entry.path)
-        if (run.get("model_manifest") or "") != entry.manifest:
+        run = Run.open(entry.path)
+        if (run.data.get("model_manifest") or "") != entry.manifest:
             raise NotTrustedError(
                 f"{entry.path}: run.json is not the registered one; train again or restore it."
             )
-        verify(entry.path / "model", entry.manifest)
+        _ = run.verified
 
 
-def resolve_run(name: str | Path, project: Path | None, url: str | None = None) -> Path:
+def resolve_run(name: str | Path, project: Path | None = None, url: str | None = None) -> Path:
     """Return the run folder that a path, a run id or an alias names.
+
+    Ids and aliases are looked up in `project`, or in the one here or above; `url` is that of its
+    catalogue, where the project does not say.
 
     Raises:
         NotFoundError: neither a folder nor known in the registry.
@@ -337,16 +338,21 @@ def resolve_run(name: str | Path, project: Path | None, url: str | None = None) 
     path = Path(name)
     if (path / "run.json").is_file():
         return path
+    project = project or find_project()
+    if project is None and path.is_dir():
+        raise NotFoundError(f"{path}: not a run (no run.json); train one.")
     if project is None:
         raise NotFoundError(
             f"{name}: no run folder, and no project here whose registry could know it; give the "
-            "path of a run, or work in a project (`cartcast init`)."
+            "path of a run (`cartcast train` makes one), or work in a project (`cartcast init`)."
         )
+    if url is None and (project / PROJECT_FILE).is_file():
+        url = read_settings(project).catalogue
     try:
         return Registry(project, url).get(str(name)).path
     except NotFoundError as error:
         if path.is_dir():
-            raise NotFoundError(f"{path}: not a run (no run.json).") from error
+            raise NotFoundError(f"{path}: not a run (no run.json); train one.") from error
         raise
 
 

@@ -1,0 +1,360 @@
+"""A run, opened: `Run.open` is the only reader of a run folder.
+
+`run.json` is read at once, everything else when it is first asked for: findings and tables as they
+are, models and feature sets after their hashes and fingerprints were checked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cartcast.errors import NotFoundError, NotTrustedError, UsageError
+from cartcast.findings import Finding, by_severity
+from cartcast.runs.reading import Reading
+from cartcast.runs.registry import resolve_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from cartcast.events import Log, Privacy
+    from cartcast.features import FeatureSet
+    from cartcast.models.persist import Verified
+
+__all__ = ["SCHEMA", "Run"]
+
+SCHEMA = 1
+"""Version of `run.json`."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its evidence.
+
+    Attributes:
+        dir: the run folder.
+        data: what `run.json` holds.
+    """
+
+    dir: Path
+    data: dict[str, Any]
+
+    @classmethod
+    def open(
+        cls, name: Path | str | Run, project: Path | None = None, catalogue: str | None = None
+    ) -> Run:
+        """Open a run: the path of its folder, its id, or an alias such as `champion`.
+
+        Ids and aliases are those of `project` (here or above, if None); `catalogue` is the URL of
+        its catalogue database, where that is not in its settings.
+
+        Raises:
+            NotFoundError: there is no such run.
+            NotTrustedError: `run.json` is damaged, or of another schema.
+        """
+        if isinstance(name, Run):
+            return name
+        folder = resolve_run(name, project, catalogue)
+        data = _json(folder / "run.json")
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            got = data.get("schema") if isinstance(data, dict) else type(data).__name__
+            raise NotTrustedError(
+                f"{folder}/run.json: schema must be {SCHEMA}, got {got}: it is of another version "
+                "of Cartcast; train again, or update."
+            )
+        return cls(folder, data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what was loaded: on another machine it is verified again."""
+        return {"dir": self.dir.absolute(), "data": self.data}
+
+    @property
+    def id(self) -> str:
+        """Its name in the registry: that of its folder."""
+        return str(self.data["run_id"])
+
+    @property
+    def champion(self) -> str:
+        """Name of the model that was chosen on validation."""
+        return str(self.data["champion"])
+
+    @property
+    def version(self) -> str:
+        """Id and model, as every score carries it."""
+        return f"{self.id}/{self.champion}"
+
+    @property
+    def title(self) -> str:
+        """What to call the run in a sentence."""
+        return f"{self.target} · {self.data['created'][:16].replace('T', ' ')}"
+
+    @property
+    def target(self) -> str:
+        """Name of the target."""
+        return str(self.data["target"]["name"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Figures on test: model, then metric, then value (None where undefined)."""
+        return dict(self.data["metrics"])
+
+    @property
+    def report(self) -> Path:
+        """Path of the report."""
+        return self.dir / "report.html"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `cartcast train --json` prints."""
+        same = ("run_id", "champion", "metrics", "intervals", "by_click", "baselines")
+        return {
+            "run_dir": str(self.dir),
+            "target": self.target,
+            "target_kind": self.data["target"]["kind"],
+            **{name: self.data[name] for name in same},
+            "findings": [f.as_dict() for f in self.findings],
+            "seconds": self.data["seconds"]["total"],
+            "report": str(self.report),
+        }
+
+    # What was asked, and how the log was read.
+
+    @property
+    def kind(self) -> Literal["classifier", "regressor"]:
+        """What the champion predicts: a probability or money."""
+        found = self.data["models"].get(self.champion, {}).get("kind", "classifier")
+        return "regressor" if found == "regressor" else "classifier"
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether the champion reads the events of sessions instead of features."""
+        return bool(self.data["models"][self.champion].get("reads") == "events")
+
+    @property
+    def proxy(self) -> bool:
+        """Whether the target only stands in for an outcome that the log does not record."""
+        return bool(self.data["target"].get("kind") == "proxy")
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How its log was read, and how every other is to be."""
+        return Reading.from_run(self.data)
+
+    def read(
+        self, *sources: Any, layout: str | None = None, rates: Any = None,
+        privacy: Privacy | None = None, **how: Any,
+    ) -> Log:  # fmt: skip
+        """Return a log read as the run's own was, with the findings on what differs.
+
+        See `Reading.load` for the parameters; a `Log` is held against the run as it is.
+
+        Raises:
+            NotTrustedError: the run's ids were replaced by another key.
+            DataError: the log breaks the contract, or the run cannot say anything of it.
+        """
+        from dataclasses import replace
+
+        from cartcast.events import Log
+        from cartcast.events.rates import rates_from
+        from cartcast.runs.foreign import require_same
+
+        if len(sources) == 1 and isinstance(sources[0], Log):
+            log = sources[0]
+        else:
+            log = self.reading.load(
+                *sources, layout=layout, rates=rates_from(rates), privacy=privacy, **how
+            )
+        first = sources[0] if isinstance(sources[0], str | Path) else log.path
+        found = require_same(log, self, Path(first).name)
+        return replace(log, findings=tuple(by_severity([*log.findings, *found])))
+
+    @property
+    def currency(self) -> str | None:
+        """ISO 4217 code of the money, or None."""
+        return self.reading.currency
+
+    # Evidence.
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a reader must know before trusting a figure, `block` first, waived last."""
+        return tuple(by_severity(Finding.from_dict(f) for f in _json(self._file("findings.json"))))
+
+    @property
+    def blocking(self) -> list[Finding]:
+        """Findings that block and were not waived."""
+        return [f for f in self.findings if f.severity == "block" and f.waived is None]
+
+    @property
+    def waived(self) -> list[Finding]:
+        """Findings that were waived, each with its reason."""
+        return [f for f in self.findings if f.waived is not None]
+
+    @cached_property
+    def metric_table(self) -> pd.DataFrame:
+        """`metrics.parquet`, tidy."""
+        return _table(self._file("metrics.parquet"))
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """`predictions.parquet`: rows of validation and test, with what each model said."""
+        return _table(self._file("predictions.parquet"))
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """Predictions on test rows."""
+        return self.predictions[self.predictions["part"] == "test"].reset_index(drop=True)
+
+    @property
+    def baselines(self) -> list[str]:
+        """The models that any other must beat."""
+        return [str(name) for name in self.data.get("baselines", [])]
+
+    def figure(self, model: str, metric: str) -> tuple[Any, Any, Any]:
+        """Return (value, low, high) on test; None where undefined."""
+        value = self.data["metrics"].get(model, {}).get(metric)
+        ends = self.data.get("intervals", {}).get(model, {}).get(metric) or (None, None)
+        return value, ends[0], ends[1]
+
+    # Models, verified.
+
+    @cached_property
+    def verified(self) -> Verified:
+        """The files of its models, each read once; their hashes are the recorded ones.
+
+        Raises:
+            NotFoundError, NotTrustedError: a file is not there, or not as recorded.
+        """
+        from cartcast.models.persist import read_verified
+
+        return read_verified(self.dir / "model", self.data["model_manifest"])
+
+    @cached_property
+    def models(self) -> dict[str, Any]:
+        """Fitted models by name: `champion`, and `amount`, `interval`, `segments` if any.
+
+        Raises:
+            NotFoundError, NotTrustedError: a file is not there, not as recorded, or of a type
+                that is not trusted.
+        """
+        from cartcast.models.persist import load_all
+
+        return load_all(self.dir / "model", self.data["model_manifest"])
+
+    @cached_property
+    def features(self) -> FeatureSet | None:
+        """Its feature set, or None for a run on a ready table.
+
+        Raises:
+            NotTrustedError: this version makes another of the same declaration.
+        """
+        told = self.data["features"]
+        found = _declared(told["yaml"])
+        if found is not None and found.fingerprint != told["fingerprint"]:
+            raise NotTrustedError(
+                f"{self.dir}: trained with feature set {told['fingerprint'][:12]}, this version of "
+                f"Cartcast makes {found.fingerprint[:12]} of the same declaration; train again."
+            )
+        return found
+
+    @cached_property
+    def behaviour(self) -> FeatureSet | None:
+        """The feature set of its segments, or None."""
+        return _declared((self.data.get("segmentation") or {}).get("yaml"))
+
+    def loaded(self) -> Run:
+        """Return the run once its models and features are loaded.
+
+        Raises:
+            NotFoundError, NotTrustedError: as `models` and `features`.
+        """
+        _ = self.models, self.features, self.behaviour
+        return self
+
+    def require_features(self) -> None:
+        """Refuse a champion to which single rows of features say nothing.
+
+        Raises:
+            UsageError: it reads events.
+        """
+        if self.reads_events:
+            raise UsageError(
+                f"the champion {self.champion!r} reads the events of whole sessions: it scores "
+                "logs with `cartcast predict` and nothing else; train without it."
+            )
+
+    def typed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the features of a table as the models read them."""
+        from cartcast.rows import typed
+
+        return typed(table, self.data["features"]["names"], self.data["features"]["categorical"])
+
+    def score(self, X: pd.DataFrame, prefixes: pd.DataFrame | None = None) -> dict[str, Any]:
+        """Return the columns said of feature rows `X`: probability, revenue, its interval.
+
+        `prefixes` holds the events up to each row, for a champion that reads them.
+
+        Raises:
+            UsageError: it reads events, and there are none.
+        """
+        import numpy as np
+
+        champion, said = self.models["champion"], dict[str, Any]()
+        if prefixes is None:
+            self.require_features()
+        if self.kind == "classifier":
+            read = X if prefixes is None else prefixes
+            said["probability"] = np.asarray(champion.predict_proba(read)[:, 1], dtype=np.float64)
+        else:
+            said["expected_revenue"] = np.asarray(champion.predict(X), dtype=np.float64)
+        if "amount" in self.models:
+            if self.kind == "classifier":
+                given = self.models["amount"].predict_given_purchase(X)
+                said["expected_revenue"] = said["probability"] * given
+            low, high = self.models["interval"].predict(X)
+            said |= {"revenue_if_purchase_low": low, "revenue_if_purchase_high": high}
+        return said
+
+    def segment_names(self, table: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return the name of each session's segment; None where it is in none."""
+        import numpy as np
+
+        names = {p["label"]: p["name"] for p in self.data["segments"]}
+        labels = self.models["segments"].predict(table)
+        return np.array([names.get(int(k)) for k in labels], dtype=object)
+
+    def _file(self, name: str) -> Path:
+        path = self.dir / name
+        if not path.is_file():
+            raise NotFoundError(f"{self.dir}: not a whole run, {name} is missing; train it again.")
+        return path
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotTrustedError(f"{path}: damaged, not valid JSON ({error}); train again.") from error
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table: pd.DataFrame = pq.read_table(path.absolute()).to_pandas()
+    except pa.ArrowInvalid as error:
+        first = str(error).splitlines()[0]
+        raise NotTrustedError(f"{path}: not valid Parquet ({first}); train again.") from error
+    return table
+
+
+def _declared(text: str | None) -> FeatureSet | None:
+    """Return the feature set that `run.json` holds as YAML text."""
+    from cartcast.features.form import parse
+    from cartcast.yamlfile import parse_yaml
+
+    return parse(parse_yaml(text, "the run's features")) if text else None
