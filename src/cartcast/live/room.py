@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from cartcast.live.rest import touched_at
+from cartcast.live.resting import touched_at
 from cartcast.live.session import Session, Visitor
 from cartcast.live.sessions import Sessions
 

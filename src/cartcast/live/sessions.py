@@ -17,7 +17,7 @@ import xxhash
 
 from cartcast.features.shop_clock import ShopClock
 from cartcast.live.event import Event
-from cartcast.live.rest import Resting, is_named, touched_at, unpack_visitor
+from cartcast.live.resting import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
 from cartcast.live.session import Base, Kept, Rules, Session, Visitor
 from cartcast.sessions import LiveRules

@@ -17,7 +17,7 @@ from typing import Any
 
 from cartcast.atomic import atomic_path
 from cartcast.errors import NotTrustedError, StorageError
-from cartcast.live.rest import unpack_visitor
+from cartcast.live.resting import unpack_visitor
 from cartcast.live.session import Session, Visitor, decode, dump_session, encode
 from cartcast.live.sessions import Sessions
 

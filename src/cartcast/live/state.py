@@ -20,7 +20,7 @@ from cartcast.live.forgetting import forget, read_request, remove_request
 from cartcast.live.log import Damage, Durability, Log, read_segment, segments
 from cartcast.live.problems import Problem
 from cartcast.live.quarantine import set_aside
-from cartcast.live.rest import hash_at_rest, id_hash, pack_visitor, touched_at
+from cartcast.live.resting import hash_at_rest, id_hash, pack_visitor, touched_at
 from cartcast.live.room import make_room
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import TURN, Answer, Render, render_in_turn

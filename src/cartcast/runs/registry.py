@@ -144,7 +144,9 @@ class Registry:
         """
         place = run_dir.resolve()
         for held in self.runs():
-            if held.run_id == place.name and held.path != place and held.path.exists():
+            # In a team's catalogue a folder that is not here lies on somebody else's machine.
+            there = self.url is not None or held.path.exists()
+            if held.run_id == place.name and held.path != place and there:
                 raise UsageError(
                     f"{run_dir}: the registry knows a run {place.name!r} in {held.path}, and a "
                     "run's id is the name of its folder; give another --run-dir."
