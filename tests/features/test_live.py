@@ -86,7 +86,7 @@ def test_a_stored_state_brings_its_texts_to_another_process():
     data = features.dump(after(features, [{"category": "łóżka", "brand": "a"}, {"brand": "b"}]))
     from cartcast.features import live
 
-    live.handle.cache_clear()
+    live._handles.made.cache_clear()
     state = features.step(features.load(data), {"brand": "b"})
     assert features.value(state) == {"c": "łóżka", "m": "b"}
 
