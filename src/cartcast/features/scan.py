@@ -287,6 +287,8 @@ def _collect(
     elif what.at != "every click":
         rows = np.flatnonzero(click)
         out, click, buffer = np.take(out, rows, axis=1), click[rows], None
+    if pa.types.is_string_view(ids.type):
+        ids = ids.cast(pa.string())  # Arrow cannot take from views
     if rows is not None:
         ids = ids.take(pa.array(rows))
     orders = encoded.orders if rows is None else encoded.orders[rows]
