@@ -12,6 +12,7 @@ import importlib.metadata
 import inspect
 import textwrap
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,8 @@ def imported(package: str) -> set[str]:
                 parts = node.module.split(".")
                 if parts[0] == package:
                     found |= {".".join([*parts[1:], a.name]) for a in node.names}
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id == package:
-                    found.add(node.attr)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == package:
+                found.add(node.attr)
     return found
 
 
@@ -107,7 +107,8 @@ def test_what_is_used_of_uvicorns_classes_is_listed():
 @pytest.mark.parametrize("package", ["numba", "uvicorn"])
 def test_versions_end_before_the_next_one(package):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    lines = [*project["dependencies"], *extras]
     asked = next(r for r in map(Requirement, lines) if r.name == package)
     assert Version(importlib.metadata.version(package)) in asked.specifier
     for lock in (ROOT / "locks").glob("*.txt"):

@@ -133,14 +133,45 @@ def test_merging_what_depends_on_the_seam_is_refused():
 
 @pytest.mark.parametrize(
     "event",
-    [{"price": "5"}, {"event_time": "yesterday"}, {"event_time": 1.5}, {"event_type": 3}],
+    [
+        {"price": "5"},
+        {"price": 10**400},
+        {"event_time": "yesterday"},
+        {"event_time": 1.5},
+        {"event_time": 2**63},
+        {"event_type": 3},
+        {"event_type": [3]},
+        {"event_type": "half \ud83d"},
+        {"own": [1]},
+        {"own": "half \ud83d"},
+    ],
 )
 def test_wrong_values_are_refused(event):
     features = F.FeatureSet(
-        a=F.Sum("price"), b=F.SecondsInSession(), c=F.Count(where=F.Eq("event_type", "search"))
-    )
+        a=F.Sum("price"), b=F.SecondsInSession(), c=F.Count(where=F.Eq("event_type", "search")),
+        d=F.NUnique("own"),
+    )  # fmt: skip
     with pytest.raises(DataError):
         features.step(features.start(), EVENT | event)
+
+
+@pytest.mark.parametrize("seconds", ["1", float("inf"), 1e300, 10**400])
+def test_wrong_seconds_are_refused_live_and_in_bulk(seconds):
+    features = F.FeatureSet(s=F.SecondsInSession())
+    with pytest.raises(DataError, match="session_seconds"):
+        features.step(features.start(clock="session"), {"session_seconds": seconds})
+    if isinstance(seconds, float):
+        with pytest.raises(DataError, match="session_seconds"):
+            features.replay(pa.table({"session_id": ["a"], "session_seconds": [seconds]}))
+
+
+def test_indices_beyond_their_dictionary_are_refused():
+    """Another library may hand over what Arrow itself would not make."""
+    wrong = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["x"]), safe=False)
+    for name in ("session_id", "item_id"):
+        log = pa.table({"session_id": ["a", "b"]} | {name: wrong})
+        with pytest.raises(DataError, match="beyond its dictionary"):
+            F.FeatureSet(i=F.NUnique("item_id")).replay(log)
 
 
 def test_times_in_all_forms_are_the_same():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cartcast.errors import DataError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Input
 from cartcast.features.kernels import layout as k
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 Words = npt.NDArray[np.int64]
+
+MOST_SECONDS = 9e12
+"""What microseconds can hold, 285,000 years."""
 
 
 def as_buffer(words: Any) -> pa.Buffer:
@@ -167,7 +171,11 @@ class Texts:
         indices = column.indices.cast(pa.int32())
         if indices.null_count:
             indices = indices.fill_null(len(texts))
-        return indices.to_numpy(), self._table
+        codes = indices.to_numpy()
+        # Arrow does not look at what another library hands over; the kernels would read elsewhere.
+        if len(codes) and not 0 <= codes.min() <= codes.max() <= len(texts):
+            raise DataError("a dictionary column has indices beyond its dictionary.")
+        return codes, self._table
 
 
 def _number(column: pa.Array[Any]) -> npt.NDArray[np.float64]:
@@ -250,6 +258,8 @@ def encode_clock(batch: pa.RecordBatch, name: str) -> Words | None:
         return _time(batch.column(name))
     seconds = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
     null = np.isnan(seconds)
+    if np.any(np.abs(seconds[~null]) >= MOST_SECONDS):
+        raise DataError(f"session_seconds: must be below {MOST_SECONDS:.0f} seconds.")
     out = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
     out[null] = NOTHING
     return out
@@ -261,6 +271,8 @@ def _shop_time(batch: pa.RecordBatch) -> Words:
     if "utc_offset" not in batch.schema.names:
         return times
     ahead = np.nan_to_num(_number(batch.column("utc_offset"))) * MINUTE
+    if np.any(np.abs(ahead) >= MOST_SECONDS * 1e6):
+        raise DataError("utc_offset: must be minutes east of UTC.")
     return np.where(times == NOTHING, NOTHING, times + np.rint(ahead).astype(np.int64))
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from cartcast.errors import DataError, DefinitionError, NotTrustedError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Program
-from cartcast.features.encode import clock_columns, null_word
+from cartcast.features.encode import MOST_SECONDS, clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.one import run_one
@@ -112,8 +112,10 @@ def microseconds(time: Any) -> int | None:
     >>> microseconds("1970-01-01T00:00:01Z"), microseconds(dt.datetime(1970, 1, 2)), microseconds(5)
     (1000000, 86400000000, 5)
     """
-    if time is None or isinstance(time, int):
-        return time
+    if time is None:
+        return None
+    if isinstance(time, int):
+        return _microseconds(time)
     if isinstance(time, str):
         try:
             time = dt.datetime.fromisoformat(time)
@@ -200,7 +202,10 @@ class Handle:
         self._seen.clear()
         for place, name, known, kept in self._textual:
             text: Any = get(name)
-            word = known.get(text)
+            try:
+                word = known.get(text)
+            except TypeError as error:
+                raise DataError(f"{name}: needs a text, got {text!r}.") from error
             if word is None:
                 word = learn(text, known, name)
             whole[place] = word
@@ -210,7 +215,7 @@ class Handle:
             number = get(name)
             try:
                 real[place] = np.nan if number is None else number
-            except TypeError as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"{name}: needs a number, got {number!r}.") from error
         for place, name in self._keys:
             whole[place] = _key(get(name))
@@ -227,8 +232,7 @@ class Handle:
             elif column == SHOP_TIME:
                 word = _shop_time(self._time, event.get("utc_offset"))
             elif column is not None:
-                seconds = event.get("session_seconds")
-                word = None if seconds is None or seconds != seconds else round(seconds * 1e6)
+                word = seconds_word(event.get("session_seconds"))
             self._whole[place] = NOTHING if word is None else word
 
     def step(self, row: Words, state: State) -> npt.NDArray[np.float64]:
@@ -358,7 +362,10 @@ def learn(text: Any, known: dict[Any, int], name: str) -> int:
     if len(known) >= _MOST_TEXTS:
         known.clear()
         known[None] = NOTHING
-    known[text] = word = hash_text(text)
+    try:
+        known[text] = word = hash_text(text)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: needs a text, got half of a character in {text!r}.") from error
     return word
 
 
@@ -395,15 +402,42 @@ def _shop_time(time: int | None, offset: float | None) -> int | None:
     if time is None or offset is None or offset != offset:
         return time
     try:
-        return time + round(offset * MINUTE)
-    except TypeError as error:
+        return _microseconds(time + round(offset * MINUTE))
+    except (TypeError, OverflowError) as error:
         raise DataError(f"utc_offset: needs minutes, got {offset!r}.") from error
+
+
+def seconds_word(seconds: Any) -> int | None:
+    """Return seconds since the session began in microseconds.
+
+    Raises:
+        DataError: it is no number of seconds.
+    """
+    try:
+        if seconds is None or seconds != seconds:
+            return None
+        if abs(seconds) >= MOST_SECONDS:
+            raise OverflowError
+        return round(seconds * 1e6)
+    except (TypeError, OverflowError) as error:
+        raise DataError(f"session_seconds: needs seconds, got {seconds!r}.") from error
+
+
+def _microseconds(time: int) -> int:
+    if not NOTHING < time < -NOTHING:
+        raise DataError(f"event_time: {time} microseconds are more than 292,000 years.")
+    return time
 
 
 def _key(value: Any) -> int:
     if value is None:
         return NOTHING
-    return hash_text(value) if isinstance(value, str) else key_word(float(value))
+    try:
+        return hash_text(value) if isinstance(value, str) else key_word(float(value))
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise DataError(
+            f"a value to be told apart must be a number or a text, got {value!r}."
+        ) from error
 
 
 def _enlarge(state: State) -> None:

@@ -16,7 +16,16 @@ from cartcast.features import FeatureSet
 from cartcast.features.kernels import layout
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.words import NOTHING
-from cartcast.features.live import _MOST_KEPT, Handle, State, _enlarge, _key, learn, text_of
+from cartcast.features.live import (
+    _MOST_KEPT,
+    Handle,
+    State,
+    _enlarge,
+    _key,
+    learn,
+    seconds_word,
+    text_of,
+)  # fmt: skip
 from cartcast.features.shop_clock import SHOP_TIME, ShopClock
 from cartcast.live.event import Event
 
@@ -222,8 +231,8 @@ class Columns:
             return NOTHING if self.time is None else self._shop_time(self.time)
         if column == "@history":
             return _NAN
-        seconds = event.session_seconds if column is not None else None
-        return NOTHING if seconds is None else round(seconds * 1e6)
+        word = seconds_word(event.session_seconds) if column is not None else None
+        return NOTHING if word is None else word
 
 
 def _picker(at: list[int]) -> Callable[[Any], tuple[Any, ...]]:
