@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given, settings
 
 from cartcast import features as F
@@ -79,6 +80,37 @@ def test_a_flipped_bit_is_noticed():
         hurt[place] ^= 4
         with pytest.raises(NotTrustedError):
             features.load(bytes(hurt))
+
+
+def test_words_that_a_kernel_would_follow_are_looked_over():
+    """A checksum tells damage, not intent: any word may come, and none may lead a kernel astray."""
+    features = F.FeatureSet(
+        i=F.NUnique("item_id"), m=F.Mode("item_id"), w=F.CountWithin(1e6),
+        a=F.Mean(F.AboveAverage("price", by="item_id")),
+    )  # fmt: skip
+    events = [{"item_id": f"i{k % 40}", "price": float(k), "event_time": k} for k in range(60)]
+    data = features.dump(after(features, events))
+    head = 48 + int.from_bytes(data[44:48], "little")
+    words = np.frombuffer(data[head:], np.int64)
+    rng, refused, handle = random.Random(3), 0, F.program(features)
+    for _ in range(150):
+        hurt = words.copy()
+        for _ in range(rng.choice([1, 1, 3])):
+            place = rng.randrange(features.program.words + 48 if rng.random() < 0.8 else len(hurt))
+            hurt[place] = rng.choice(
+                [-1, 1, 2**40, NOTHING, rng.randrange(4000), rng.choice(words)]
+            )
+        body = data[44:head] + hurt.tobytes()
+        sealed = data[:36] + xxhash.xxh64_digest(body)[::-1] + body
+        try:
+            state = features.load(sealed)
+        except NotTrustedError:
+            refused += 1
+            continue
+        for k in range(60):
+            event = {"item_id": f"j{k}", "price": 1.0, "event_time": 60 + k}
+            handle.step(handle.encode(event), state)
+    assert 50 < refused < 150
 
 
 def test_a_stored_state_brings_its_texts_to_another_process():

@@ -167,7 +167,7 @@ def test_places_of_the_layout_are_apart():
     assert sorted(head) == list(range(11))
     assert sorted([*head[:7], *chunk]) == list(range(layout.CHUNK.words))
     for prefix, kind in [("E_", layout.ENDS), ("M_", layout.MOVE), ("P_", layout.PAST),
-                         ("H_", layout.HASH), ("W_", layout.VOCABULARY)]:  # fmt: skip
+                         ("H_", layout.HASH), ("W_", layout.VOCABULARY), ("S_", layout.STORED)]:  # fmt: skip
         places = sorted(v for n, v in names.items() if n.startswith(prefix))
         assert places == list(range(kind.words))
         assert set(kind.addresses) < set(places)

@@ -20,7 +20,9 @@ from cartcast.features.build import Program, compile_features
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.run import run
+from cartcast.features.kernels.sound import sound
 from cartcast.features.kernels.words import NOTHING
+from cartcast.features.kernels.work import Work
 from cartcast.features.live import History, State, Words, _enlarge, handle, live_work, text_of
 
 __all__ = ["dump", "load", "merge"]
@@ -80,11 +82,14 @@ def load(features: FeatureSet, data: bytes) -> State:
 
 
 def _check_references(program: Program, state: State) -> None:
-    for offset, _ in program.pooled.tolist():
-        reference = int(state.words[offset])
-        place, k = reference >> 6, reference & 63
-        if reference and not layout.POOL_HEAD <= place <= place + (1 << k) <= state.pool.size:
-            raise NotTrustedError("the stored feature state points outside its pool.")
+    work = Work(layout.STORED)
+    work.point(layout.S_OPS, program.ops, row=8)
+    work.point(layout.S_STATE, state.words)
+    work.point(layout.S_POOL, state.pool)
+    work.point(layout.S_SEEN, np.zeros(state.pool.size, np.uint8))
+    work.words[[layout.S_N_OPS, layout.S_POOL_WORDS]] = program.stages[1], state.pool.size
+    if not sound(work.words):
+        raise NotTrustedError("the stored feature state points outside its pool.")
 
 
 def merge(features: FeatureSet, earlier: State, later: State) -> State:

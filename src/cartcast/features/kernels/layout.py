@@ -41,7 +41,18 @@ from typing import Final, NamedTuple
 
 from cartcast.features.kernels import codes
 
-__all__ = ["CHUNK", "ENDS", "HASH", "MOVE", "PAST", "POOLED", "VOCABULARY", "Block", "Layout"]
+__all__ = [
+    "CHUNK",
+    "ENDS",
+    "HASH",
+    "MOVE",
+    "PAST",
+    "POOLED",
+    "STORED",
+    "VOCABULARY",
+    "Block",
+    "Layout",
+]
 
 WORD: Final = 8
 """Bytes of a word."""
@@ -168,6 +179,12 @@ HASH: Final = Layout(5, {H_OFFSETS: ("offsets", 1), H_DATA: ("letters", 1), H_OU
 W_WORDS, W_N, W_KEYS, W_SIZE, W_CODES, W_OUT = range(6)
 VOCABULARY: Final = Layout(
     6, {W_WORDS: ("words", 8), W_KEYS: ("keys", 8), W_CODES: ("codes", 4), W_OUT: ("found", 4)}
+)
+
+# A stored state to be looked over (`sound`); a byte for each word of its pool.
+S_OPS, S_N_OPS, S_STATE, S_POOL, S_POOL_WORDS, S_SEEN = range(6)
+STORED: Final = Layout(
+    6, {S_OPS: ("program", 8), S_STATE: ("state", 8), S_POOL: ("pool", 8), S_SEEN: ("seen", 1)}
 )
 
 # Words of the states of reductions that have several.
