@@ -8,7 +8,7 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test app lint docs bench screenshots locks clean
+.PHONY: help setup demo test checked app lint docs bench screenshots locks clean
 
 help: ## show what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -23,6 +23,12 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 test: ## run the tests; what needs an absent program skips with the reason
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs
+
+PROGRAMS ?= 10000
+checked: ## the features' tests and random programs, every access to memory checked
+	@$(PYTHON) scripts/bootstrap.py test
+	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs tests/features
+	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS)
 
 app: ## open the web app on the demo project
 	@$(PYTHON) scripts/bootstrap.py app

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given, settings
 
 from cartcast import features as F
@@ -81,12 +82,43 @@ def test_a_flipped_bit_is_noticed():
             features.load(bytes(hurt))
 
 
+def test_words_that_a_kernel_would_follow_are_looked_over():
+    """A checksum tells damage, not intent: any word may come, and none may lead a kernel astray."""
+    features = F.FeatureSet(
+        i=F.NUnique("item_id"), m=F.Mode("item_id"), w=F.CountWithin(1e6),
+        a=F.Mean(F.AboveAverage("price", by="item_id")),
+    )  # fmt: skip
+    events = [{"item_id": f"i{k % 40}", "price": float(k), "event_time": k} for k in range(60)]
+    data = features.dump(after(features, events))
+    head = 48 + int.from_bytes(data[44:48], "little")
+    words = np.frombuffer(data[head:], np.int64)
+    rng, refused, handle = random.Random(3), 0, F.program(features)
+    for _ in range(150):
+        hurt = words.copy()
+        for _ in range(rng.choice([1, 1, 3])):
+            place = rng.randrange(features.program.words + 48 if rng.random() < 0.8 else len(hurt))
+            hurt[place] = rng.choice(
+                [-1, 1, 2**40, NOTHING, rng.randrange(4000), rng.choice(words)]
+            )
+        body = data[44:head] + hurt.tobytes()
+        sealed = data[:36] + xxhash.xxh64_digest(body)[::-1] + body
+        try:
+            state = features.load(sealed)
+        except NotTrustedError:
+            refused += 1
+            continue
+        for k in range(60):
+            event = {"item_id": f"j{k}", "price": 1.0, "event_time": 60 + k}
+            handle.step(handle.encode(event), state)
+    assert 50 < refused < 150
+
+
 def test_a_stored_state_brings_its_texts_to_another_process():
     features = F.FeatureSet(c=F.Last("category"), m=F.Mode("brand"))
     data = features.dump(after(features, [{"category": "łóżka", "brand": "a"}, {"brand": "b"}]))
     from cartcast.features import live
 
-    live.handle.cache_clear()
+    live._handles.made.cache_clear()
     state = features.step(features.load(data), {"brand": "b"})
     assert features.value(state) == {"c": "łóżka", "m": "b"}
 
@@ -133,14 +165,45 @@ def test_merging_what_depends_on_the_seam_is_refused():
 
 @pytest.mark.parametrize(
     "event",
-    [{"price": "5"}, {"event_time": "yesterday"}, {"event_time": 1.5}, {"event_type": 3}],
+    [
+        {"price": "5"},
+        {"price": 10**400},
+        {"event_time": "yesterday"},
+        {"event_time": 1.5},
+        {"event_time": 2**63},
+        {"event_type": 3},
+        {"event_type": [3]},
+        {"event_type": "half \ud83d"},
+        {"own": [1]},
+        {"own": "half \ud83d"},
+    ],
 )
 def test_wrong_values_are_refused(event):
     features = F.FeatureSet(
-        a=F.Sum("price"), b=F.SecondsInSession(), c=F.Count(where=F.Eq("event_type", "search"))
-    )
+        a=F.Sum("price"), b=F.SecondsInSession(), c=F.Count(where=F.Eq("event_type", "search")),
+        d=F.NUnique("own"),
+    )  # fmt: skip
     with pytest.raises(DataError):
         features.step(features.start(), EVENT | event)
+
+
+@pytest.mark.parametrize("seconds", ["1", float("inf"), 1e300, 10**400])
+def test_wrong_seconds_are_refused_live_and_in_bulk(seconds):
+    features = F.FeatureSet(s=F.SecondsInSession())
+    with pytest.raises(DataError, match="session_seconds"):
+        features.step(features.start(clock="session"), {"session_seconds": seconds})
+    if isinstance(seconds, float):
+        with pytest.raises(DataError, match="session_seconds"):
+            features.replay(pa.table({"session_id": ["a"], "session_seconds": [seconds]}))
+
+
+def test_indices_beyond_their_dictionary_are_refused():
+    """Another library may hand over what Arrow itself would not make."""
+    wrong = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["x"]), safe=False)
+    for name in ("session_id", "item_id"):
+        log = pa.table({"session_id": ["a", "b"]} | {name: wrong})
+        with pytest.raises(DataError, match="beyond its dictionary"):
+            F.FeatureSet(i=F.NUnique("item_id")).replay(log)
 
 
 def test_times_in_all_forms_are_the_same():

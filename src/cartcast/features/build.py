@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cartcast.errors import DefinitionError
 from cartcast.features.conditions import Condition
 from cartcast.features.declared import column_kind
-from cartcast.features.kernels import codes
+from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.words import NOTHING, bits, hash_text
 
 if TYPE_CHECKING:
@@ -182,8 +182,9 @@ class Builder:
         """Take the next words of the state."""
         offset = len(self._init)
         self._init.extend(_INIT[word] for word in init)
-        if number in codes.POOLED:
-            self._pooled.append((offset + codes.POOLED[number], codes.ENTRY[number]))
+        if number in layout.POOLED:
+            place, entry = layout.POOLED[number]
+            self._pooled.append((offset + place, entry))
         return offset
 
     def _once(self, key: Any, make: Callable[[], int]) -> int:
@@ -370,9 +371,10 @@ class Builder:
         stages = np.cumsum([len(rows) for rows in self._rows])
         rows = [row for part in self._rows for row in part]
         for row, more in self._more:
-            row[3] = self._state_at(row[0], more)
+            row[layout.B] = self._state_at(row[layout.CODE], more)
         for row in rows:
-            row[4] = self._n_masks if row[4] < 0 else row[4]
+            if row[layout.MASK] < 0:
+                row[layout.MASK] = self._n_masks
         return Program(
             names=tuple(features),
             text=tuple(f.dtype == "string" for f in features.values()),

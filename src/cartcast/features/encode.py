@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cartcast.errors import DataError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Input
+from cartcast.features.kernels import layout as k
 from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
 from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
+from cartcast.features.kernels.work import Work
 from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
 __all__ = [
@@ -27,6 +30,9 @@ __all__ = [
 ]
 
 Words = npt.NDArray[np.int64]
+
+MOST_SECONDS = 9e12
+"""What microseconds can hold, 285,000 years."""
 
 
 def as_buffer(words: Any) -> pa.Buffer:
@@ -46,17 +52,18 @@ class Vocabulary:
         size = max(16, 1 << (2 * len(self._words)).bit_length())
         keys, codes = np.full(size, NOTHING, np.int64), np.zeros(size, np.int32)
         words = np.fromiter(self._words, dtype=np.int64, count=len(self._words))
-        fill_codes(words.ctypes.data, len(words), keys.ctypes.data, size, codes.ctypes.data)
+        work = _vocabulary(words, keys, codes)
+        fill_codes(work.words)
         # Replaced as a whole: one thread learns from the next batch while another decodes.
         self._tables = keys, codes, pa.array(self._texts, pa.string())
 
     def learn(self, texts: pa.Array[Any], hashes: Words) -> None:
         """Add the texts of a dictionary."""
-        new = [k for k, word in enumerate(hashes.tolist()) if word not in self._words]
-        for k in new:
-            text = texts[k].as_py()
-            if text is not None and int(hashes[k]) not in self._words:
-                self._words[int(hashes[k])] = None
+        new = [j for j, word in enumerate(hashes.tolist()) if word not in self._words]
+        for j in new:
+            text = texts[j].as_py()
+            if text is not None and int(hashes[j]) not in self._words:
+                self._words[int(hashes[j])] = None
                 self._texts.append(text)
         if new:
             self._fill()
@@ -65,15 +72,22 @@ class Vocabulary:
         """Return the texts of hashes, null for `NOTHING`."""
         keys, known, dictionary = self._tables
         codes = np.empty(len(words), np.int32)
-        assert words.flags.c_contiguous
-        nulls = codes_of(
-            words.ctypes.data, len(words), keys.ctypes.data, len(keys),
-            known.ctypes.data, codes.ctypes.data,
-        )  # fmt: skip
+        work = _vocabulary(words, keys, known)
+        work.point(k.W_OUT, codes)
+        nulls = codes_of(work.words)
         bits = np.packbits(codes >= 0, bitorder="little") if nulls else None
         buffers = [None if bits is None else as_buffer(bits), as_buffer(codes)]
         indices = pa.Array.from_buffers(pa.int32(), len(words), buffers, nulls)
         return pa.DictionaryArray.from_arrays(indices, dictionary)
+
+
+def _vocabulary(words: Words, keys: Words, codes: npt.NDArray[np.int32]) -> Work:
+    work = Work(k.VOCABULARY)
+    work.point(k.W_WORDS, words)
+    work.point(k.W_KEYS, keys)
+    work.point(k.W_CODES, codes)
+    work.words[[k.W_N, k.W_SIZE]] = len(words), len(keys)
+    return work
 
 
 class Members:
@@ -118,11 +132,12 @@ def hash_array(texts: pa.Array[Any], out: Words) -> None:
         return
     wide = bool(pa.types.is_large_string(texts.type))
     buffers: Any = texts.buffers()
-    offsets, data = buffers[1], buffers[2]
-    assert out.flags.c_contiguous
-    first = offsets.address + (8 if wide else 4) * texts.offset
-    letters = data.address if data is not None else 0
-    hash_column(first, wide, letters, out.ctypes.data, len(texts))
+    work = Work(k.HASH)
+    work.point(k.H_OFFSETS, buffers[1], first=(8 if wide else 4) * texts.offset)
+    work.point(k.H_DATA, buffers[2])
+    work.point(k.H_OUT, out)
+    work.words[[k.H_WIDE, k.H_N]] = wide, len(texts)
+    hash_column(work.words)
     if texts.null_count:
         out[texts.is_null().to_numpy(zero_copy_only=False)] = NOTHING
 
@@ -156,7 +171,11 @@ class Texts:
         indices = column.indices.cast(pa.int32())
         if indices.null_count:
             indices = indices.fill_null(len(texts))
-        return indices.to_numpy(), self._table
+        codes = indices.to_numpy()
+        # Arrow does not look at what another library hands over; the kernels would read elsewhere.
+        if len(codes) and not 0 <= codes.min() <= codes.max() <= len(texts):
+            raise DataError("a dictionary column has indices beyond its dictionary.")
+        return codes, self._table
 
 
 def _number(column: pa.Array[Any]) -> npt.NDArray[np.float64]:
@@ -239,6 +258,8 @@ def encode_clock(batch: pa.RecordBatch, name: str) -> Words | None:
         return _time(batch.column(name))
     seconds = batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)
     null = np.isnan(seconds)
+    if np.any(np.abs(seconds[~null]) >= MOST_SECONDS):
+        raise DataError(f"session_seconds: must be below {MOST_SECONDS:.0f} seconds.")
     out = np.rint(np.where(null, 0.0, seconds) * 1e6).astype(np.int64)
     out[null] = NOTHING
     return out
@@ -250,6 +271,8 @@ def _shop_time(batch: pa.RecordBatch) -> Words:
     if "utc_offset" not in batch.schema.names:
         return times
     ahead = np.nan_to_num(_number(batch.column("utc_offset"))) * MINUTE
+    if np.any(np.abs(ahead) >= MOST_SECONDS * 1e6):
+        raise DataError("utc_offset: must be minutes east of UTC.")
     return np.where(times == NOTHING, NOTHING, times + np.rint(ahead).astype(np.int64))
 
 

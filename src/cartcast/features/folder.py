@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cartcast.features.build import Program
-from cartcast.features.kernels import fold as k
+from cartcast.features.kernels import layout as k
+from cartcast.features.kernels.fold import rehash
 from cartcast.features.kernels.pool import new_pool
 from cartcast.features.kernels.run import DISORDER, DONE, POOL_FULL, run
+from cartcast.features.kernels.work import Work
 from cartcast.features.passes import DisorderError
 
 __all__ = ["BLOCK", "Chunk", "Folder"]
@@ -50,6 +52,11 @@ class Chunk:
     click: Words
 
 
+_OF_A_CHUNK = (
+    k.HASHES, k.ORDERS, k.LAST, k.PLACE, k.WANTED, k.INPUTS, k.OUTS, k.CLICK, k.NULLS,
+)  # fmt: skip
+
+
 class Folder:
     """Open sessions of one thread of several, which takes the sessions of its part."""
 
@@ -63,29 +70,28 @@ class Folder:
         self._pool = new_pool(1 << 16)
         self._masks = np.zeros((program.n_masks + 1) * BLOCK, np.uint8)
         self._masks[program.n_masks * BLOCK :] = 1
-        registers = 4 + program.n_events + program.n_values
-        self._registers = np.zeros(registers * BLOCK, np.int64)
-        self._work = np.zeros(k.WORK, np.int64)
-        self._work[:4] = *program.stages, -1
-        self._work[k.PHASE] = 2
-        self._work[[k.PART, k.PARTS, k.SIZE]] = part, parts, BLOCK
-        rows = [k.BLOCK_ROW, k.BLOCK_STATE, k.BLOCK_EMIT, k.BLOCK_PLACE, k.EV, k.RG]
-        places = [0, 1, 2, 3, 4, 4 + program.n_events]
-        self._work[rows] = self._registers.ctypes.data + 8 * BLOCK * np.array(places)
-        self._work[[k.INIT, k.INIT_WORDS]] = program.init.ctypes.data, program.words
-        self._work[[k.OUTPUTS, k.N_OUTPUTS]] = program.outputs.ctypes.data, len(program.outputs)
-        self._work[[k.POOLED, k.N_POOLED]] = program.pooled.ctypes.data, len(program.pooled)
-        self._work[k.STATE_WORDS] = self._width
+        self._work = work = Work(k.CHUNK)
+        words = work.words
+        words[[k.STAGE_1, k.STAGE_2, k.STAGE_3]] = program.stages
+        words[[k.REGISTERS, k.PHASE]] = -1, k.NEXT_BLOCK
+        words[[k.PART, k.PARTS, k.SIZE]] = part, parts, BLOCK
+        for place in (k.BLOCK_ROW, k.BLOCK_STATE, k.BLOCK_EMIT, k.BLOCK_PLACE):
+            work.point(place, _registers(1), BLOCK)
+        work.point(k.EV, _registers(1 + program.n_events), BLOCK)
+        work.point(k.RG, _registers(program.n_values), BLOCK)
+        work.point(k.INIT, program.init)
+        work.point(k.OUTPUTS, program.outputs)
+        work.point(k.POOLED_AT, program.pooled)
+        words[[k.INIT_WORDS, k.N_OUTPUTS]] = program.words, len(program.outputs)
+        words[[k.N_POOLED, k.STATE_WORDS]] = len(program.pooled), self._width
         self._point()
 
     def _point(self) -> None:
         """Tell the kernel where the sessions are."""
-        self._work[[k.TABLE, k.FREE, k.STATES]] = (
-            self._table.ctypes.data,
-            self._free.ctypes.data,
-            self._states.ctypes.data,
-        )
-        self._work[[k.TABLE_SIZE, k.CAPACITY]] = self._table.size >> 1, self._slots
+        self._work.point(k.TABLE, self._table, row=2)
+        self._work.point(k.FREE, self._free)
+        self._work.point(k.STATES, self._states, row=self._width)
+        self._work.words[[k.TABLE_SIZE, k.CAPACITY]] = self._table.size >> 1, self._slots
 
     def fold(self, chunk: Chunk) -> Words:
         """Fold the rows of a chunk that belong to this part; return the nulls of each feature.
@@ -93,22 +99,32 @@ class Folder:
         Raises:
             DisorderError: a session's events are not in the order that was counted on.
         """
-        work, (n_out, places) = self._work, chunk.out.shape
-        inputs = [[_address(a), _address(table)] for a, table in chunk.inputs]
-        held = np.array(inputs, np.int64).reshape(-1)  # the kernel reads it: keep it alive
+        work, words, (n_out, places) = self._work, self._work.words, chunk.out.shape
         nulls = np.zeros(n_out, np.int64)
-        work[[k.AT, k.ROWS, k.STRICT]] = 0, len(chunk.hashes), chunk.strict
-        work[[k.HASHES, k.ORDERS, k.LAST]] = [
-            _address(a) for a in (chunk.hashes, chunk.orders, chunk.last)
-        ]
-        work[[k.PLACE, k.WANTED]] = _address(chunk.place), _address(chunk.wanted)
-        work[k.WANTED_SIZE] = 0 if chunk.wanted is None else len(chunk.wanted)
-        work[[k.INPUTS, k.N_INPUTS, k.NULLS]] = held.ctypes.data, len(inputs), nulls.ctypes.data
-        work[[k.OUT, k.PLACES, k.CLICK]] = _address(chunk.out), places, _address(chunk.click)
+        words[[k.AT, k.ROWS, k.STRICT]] = 0, len(chunk.hashes), chunk.strict
+        words[[k.N_INPUTS, k.PLACES]] = len(chunk.inputs), places
+        words[k.WANTED_SIZE] = 0 if chunk.wanted is None else len(chunk.wanted)
+        work.point(k.HASHES, chunk.hashes)
+        work.point(k.ORDERS, chunk.orders)
+        work.point(k.LAST, chunk.last)
+        work.point(k.PLACE, chunk.place)
+        work.point(k.WANTED, chunk.wanted)
+        work.point_pairs(k.INPUTS, chunk.inputs)
+        work.point(k.OUTS, chunk.out, row=places)
+        work.point(k.CLICK, chunk.click)
+        work.point(k.NULLS, nulls)
+        try:
+            self._run()
+        finally:
+            work.let_go(_OF_A_CHUNK)
+        return nulls
+
+    def _run(self) -> None:
         while True:
-            status = run(self._program.ops, work, self._masks, self._states, self._pool)
+            ops, words = self._program.ops, self._work.words
+            status = run(ops, words, self._masks, self._states, self._pool)
             if status == DONE:
-                return nulls
+                return
             if status == DISORDER:
                 raise DisorderError
             if status == POOL_FULL:
@@ -123,8 +139,11 @@ class Folder:
 
     def _grow_slots(self) -> None:
         self._slots *= 2
-        larger = _table(2 * self._slots)
-        k.rehash(self._table, larger)
+        larger, move = _table(2 * self._slots), Work(k.MOVE)
+        move.point(k.M_OLD, self._table, row=2)
+        move.point(k.M_NEW, larger, row=2)
+        move.words[[k.M_OLD_SIZE, k.M_NEW_SIZE]] = self._table.size >> 1, larger.size >> 1
+        rehash(move.words)
         self._table = larger
         self._free = np.resize(self._free, self._slots)
         self._states = np.resize(self._states, self._slots * self._width)
@@ -136,9 +155,5 @@ def _table(size: int) -> Words:
     return np.full(2 * size, -1, np.int64)
 
 
-def _address(array: npt.NDArray[Any] | None) -> int:
-    """Return where a contiguous array begins; 0 for none."""
-    if array is None:
-        return 0
-    assert array.flags.c_contiguous
-    return int(array.ctypes.data)
+def _registers(rows: int) -> Words:
+    return np.zeros(rows * BLOCK, np.int64)

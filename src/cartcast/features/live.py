@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ import numpy.typing as npt
 from cartcast.errors import DataError, DefinitionError, NotTrustedError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Program
-from cartcast.features.encode import clock_columns, null_word
+from cartcast.features.encode import MOST_SECONDS, clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
-from cartcast.features.kernels import codes
+from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.one import run_one
-from cartcast.features.kernels.pool import HEAD, new_pool
+from cartcast.features.kernels.pool import new_pool
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
 from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
@@ -72,10 +73,11 @@ class State:
         pool: int64, see `kernels.pool`.
         past: the visitor's history, until the first event has taken it in.
         clock: see `events.schema.Clock`.
+        features: fingerprint of the feature set; another set's kernels would misread the words.
         texts: by hash, those that text features may still give out.
     """
 
-    __slots__ = ("clock", "past", "pool", "texts", "words")
+    __slots__ = ("clock", "features", "past", "pool", "texts", "words")
 
     def __init__(
         self,
@@ -83,8 +85,10 @@ class State:
         pool: Words,
         past: History | None,
         clock: Clock,
+        features: str,
         texts: dict[int, str] | None = None,
     ) -> None:
+        self.features = features
         self.words = words
         self.pool = pool
         self.past = past
@@ -93,7 +97,8 @@ class State:
 
     def copy(self) -> State:
         """Return an independent copy."""
-        return State(self.words.copy(), self.pool.copy(), self.past, self.clock, self.texts.copy())
+        words, pool, texts = self.words.copy(), self.pool.copy(), self.texts.copy()
+        return State(words, pool, self.past, self.clock, self.features, texts)
 
 
 def microseconds(time: Any) -> int | None:
@@ -107,8 +112,10 @@ def microseconds(time: Any) -> int | None:
     >>> microseconds("1970-01-01T00:00:01Z"), microseconds(dt.datetime(1970, 1, 2)), microseconds(5)
     (1000000, 86400000000, 5)
     """
-    if time is None or isinstance(time, int):
-        return time
+    if time is None:
+        return None
+    if isinstance(time, int):
+        return _microseconds(time)
     if isinstance(time, str):
         try:
             time = dt.datetime.fromisoformat(time)
@@ -135,10 +142,9 @@ class Handle:
         self.features = features
         self.program = p = features.program
         self.clock = clock
-        self._work = np.zeros(9 + p.n_events + p.n_values, np.int64)
-        self._work[:3] = p.stages
-        self._work[3] = p.n_events
-        self._values = self._work[9 + p.n_events :]
+        self._fingerprint = features.fingerprint
+        self._work = live_work(p)
+        self._values = self._work[layout.FIRST + p.n_events :]
         self._real = self._values.view(np.float64)
         self._masks = np.ones(p.n_masks + 1, np.uint8)
         self._nothing = np.zeros(p.n_masks + 1, np.uint8)
@@ -152,7 +158,7 @@ class Handle:
         kinds = np.array(p.text)
         self._text = tuple(np.flatnonzero(kinds).tolist())
         self._textual_rows = _textual_rows(p)
-        self._kept = frozenset(int(row[2]) for row in self._textual_rows)
+        self._kept = frozenset(int(row[layout.A]) for row in self._textual_rows)
         self._seen: list[tuple[int, str]] = []
         self._prepare()
 
@@ -164,7 +170,7 @@ class Handle:
         times: list[tuple[int, str | None]] = []
         past: list[tuple[int, str]] = []
         for k, wanted in enumerate(self.program.inputs):
-            place, name = 9 + k, wanted.name
+            place, name = layout.FIRST + k, wanted.name
             if name in clocks:
                 times.append((place, clocks[name]))
             elif name.startswith("@"):
@@ -183,7 +189,8 @@ class Handle:
 
     def start(self, history: History | None = None) -> State:
         """Return the state of a session before its first event."""
-        return State(self.program.init.copy(), new_pool(HEAD + 16), history, self.clock)
+        pool = new_pool(layout.POOL_HEAD + 16)
+        return State(self.program.init.copy(), pool, history, self.clock, self._fingerprint)
 
     def encode(self, event: Mapping[str, Any]) -> Words:
         """Return the event as words: a mapping of canonical (and own) columns, absent = null.
@@ -195,7 +202,10 @@ class Handle:
         self._seen.clear()
         for place, name, known, kept in self._textual:
             text: Any = get(name)
-            word = known.get(text)
+            try:
+                word = known.get(text)
+            except TypeError as error:
+                raise DataError(f"{name}: needs a text, got {text!r}.") from error
             if word is None:
                 word = learn(text, known, name)
             whole[place] = word
@@ -205,7 +215,7 @@ class Handle:
             number = get(name)
             try:
                 real[place] = np.nan if number is None else number
-            except TypeError as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"{name}: needs a number, got {number!r}.") from error
         for place, name in self._keys:
             whole[place] = _key(get(name))
@@ -222,8 +232,7 @@ class Handle:
             elif column == SHOP_TIME:
                 word = _shop_time(self._time, event.get("utc_offset"))
             elif column is not None:
-                seconds = event.get("session_seconds")
-                word = None if seconds is None or seconds != seconds else round(seconds * 1e6)
+                word = seconds_word(event.get("session_seconds"))
             self._whole[place] = NOTHING if word is None else word
 
     def step(self, row: Words, state: State) -> npt.NDArray[np.float64]:
@@ -231,7 +240,13 @@ class Handle:
 
         The values are a new float64 vector in the order of the features: NaN is null, and text
         features are NaN here (see `texts`).
+
+        Raises:
+            DefinitionError: the state is of another feature set or clock.
         """
+        self.own(state)
+        if row is not self._work:
+            raise DefinitionError("step needs the row that this handle's encode returned.")
         if state.past is not None:
             self._take_in(state)
         elif state.clock != self.clock:
@@ -248,15 +263,28 @@ class Handle:
                 self.prune(state)
         return self._vector()
 
+    def own(self, state: State) -> None:
+        """Refuse a state whose words another feature set laid out.
+
+        Raises:
+            DefinitionError: it is one.
+        """
+        if state.features != self._fingerprint:
+            raise DefinitionError(
+                f"the state belongs to feature set {state.features[:12]}, not to "
+                f"{self._fingerprint[:12]}; start the session anew."
+            )
+
     def needed(self, state: State) -> set[int]:
         """Return the hashes of the texts that features may give out, now or later."""
         words = state.words
         found: set[int] = set()
         for row in self._textual_rows:
-            offset = int(row[5])
+            offset = int(row[layout.OFFSET])
             found.add(int(words[offset]))
-            if row[0] == codes.MODE and words[offset + 2]:
-                place, k = int(words[offset + 2]) >> 6, int(words[offset + 2]) & 63
+            reference = int(words[offset + layout.MODE_MAP]) if row[0] == codes.MODE else 0
+            if reference:
+                place, k = reference >> 6, reference & 63
                 found.update(state.pool[place : place + (1 << k) : 2].tolist())
         return found - {NOTHING}
 
@@ -292,9 +320,10 @@ class Handle:
 
     def _read(self, state: State) -> None:
         """Run the reductions over a null event that no mask admits: they only write."""
+        self.own(state)
         p = self.program
-        self._work[9 : 9 + p.n_events] = self._null
-        self._work[4:7] = 1, p.stages[0], 0
+        self._work[layout.FIRST : layout.FIRST + p.n_events] = self._null
+        self._work[layout.PHASE : layout.EVENT + 1] = layout.REDUCTIONS, p.stages[0], 0
         run_one(p.ops, self._work, self._nothing, state.words, state.pool)
 
     def texts(self, state: State) -> dict[str, str | None]:
@@ -333,7 +362,10 @@ def learn(text: Any, known: dict[Any, int], name: str) -> int:
     if len(known) >= _MOST_TEXTS:
         known.clear()
         known[None] = NOTHING
-    known[text] = word = hash_text(text)
+    try:
+        known[text] = word = hash_text(text)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: needs a text, got half of a character in {text!r}.") from error
     return word
 
 
@@ -354,7 +386,15 @@ def _textual_rows(program: Program) -> Words:
     """Return the reductions whose values are texts that features give out."""
     wanted = [int(r) for r, t in zip(program.outputs, program.text, strict=True) if t]
     rows = program.ops[program.stages[0] : program.stages[1]]
-    return rows[np.isin(rows[:, 1], wanted)]
+    return rows[np.isin(rows[:, layout.OUT], wanted)]
+
+
+def live_work(program: Program) -> Words:
+    """Return the work of a live event, see `kernels.layout`."""
+    work = np.zeros(layout.FIRST + program.n_events + program.n_values, np.int64)
+    work[[layout.STAGE_1, layout.STAGE_2, layout.STAGE_3]] = program.stages
+    work[layout.REGISTERS] = program.n_events
+    return work
 
 
 def _shop_time(time: int | None, offset: float | None) -> int | None:
@@ -362,15 +402,42 @@ def _shop_time(time: int | None, offset: float | None) -> int | None:
     if time is None or offset is None or offset != offset:
         return time
     try:
-        return time + round(offset * MINUTE)
-    except TypeError as error:
+        return _microseconds(time + round(offset * MINUTE))
+    except (TypeError, OverflowError) as error:
         raise DataError(f"utc_offset: needs minutes, got {offset!r}.") from error
+
+
+def seconds_word(seconds: Any) -> int | None:
+    """Return seconds since the session began in microseconds.
+
+    Raises:
+        DataError: it is no number of seconds.
+    """
+    try:
+        if seconds is None or seconds != seconds:
+            return None
+        if abs(seconds) >= MOST_SECONDS:
+            raise OverflowError
+        return round(seconds * 1e6)
+    except (TypeError, OverflowError) as error:
+        raise DataError(f"session_seconds: needs seconds, got {seconds!r}.") from error
+
+
+def _microseconds(time: int) -> int:
+    if not NOTHING < time < -NOTHING:
+        raise DataError(f"event_time: {time} microseconds are more than 292,000 years.")
+    return time
 
 
 def _key(value: Any) -> int:
     if value is None:
         return NOTHING
-    return hash_text(value) if isinstance(value, str) else key_word(float(value))
+    try:
+        return hash_text(value) if isinstance(value, str) else key_word(float(value))
+    except (TypeError, OverflowError, UnicodeEncodeError) as error:
+        raise DataError(
+            f"a value to be told apart must be a number or a text, got {value!r}."
+        ) from error
 
 
 def _enlarge(state: State) -> None:
@@ -379,10 +446,19 @@ def _enlarge(state: State) -> None:
     state.pool = larger
 
 
-@lru_cache(maxsize=64)
+_handles = local()
+
+
 def handle(features: FeatureSet, clock: Clock) -> Handle:
-    """Return the handle that the pure functions share."""
-    return Handle(features, clock)
+    """Return the handle that the pure functions share within a thread.
+
+    The kernels run without the interpreter's lock: two threads with one handle would fold one
+    event into the other's state.
+    """
+    if not hasattr(_handles, "made"):
+        _handles.made = lru_cache(maxsize=64)(Handle)
+    found: Handle = _handles.made(features, clock)
+    return found
 
 
 def start(features: FeatureSet, history: History | None, clock: Clock = "time") -> State:

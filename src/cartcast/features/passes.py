@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cartcast.features.encode import Texts, encode_column, encode_input
-from cartcast.features.kernels import ends as e
+from cartcast.features.kernels import layout as k
 from cartcast.features.kernels.ends import mark_ends, move_ends
 from cartcast.features.kernels.history import regrow, remember
 from cartcast.features.kernels.words import NOTHING, hash_text
+from cartcast.features.kernels.work import Work
 from cartcast.features.source import Source
 
 Words = npt.NDArray[np.int64]
@@ -63,40 +64,53 @@ def find_ends(source: Source, most: int = TABLE_BYTES) -> Ends:
 
 def _find_ends(source: Source, ends: Ends, most: int, part: int, parts: int) -> int:
     """Mark the ends of the sessions of one part; return how many parts there turned out to be."""
-    work = np.zeros(e.WORK, np.int64)
-    work[[e.FIRST, e.LAST]] = ends.first.ctypes.data, ends.last.ctypes.data
+    work = Work(k.ENDS)
+    words = work.words
+    work.point(k.E_FIRST, ends.first)
+    work.point(k.E_LAST, ends.last)
     # The fold checks the order itself; here it is only found out before anything is given away.
     checked = not source.canonical or source.gap is not None
-    work[e.GAP] = -1 if source.gap is None else source.gap
+    words[k.E_GAP] = -1 if source.gap is None else source.gap
     table, scratch, texts = _table(1 << 14), _scratch(0), Texts()
     begin = 0
     for batch in ahead(source.batches(source.keys[: 1 + checked])):
-        codes, words = encode_input(batch.column(0), "text", texts)
-        hashes = codes if words is None else words
+        codes, known = encode_input(batch.column(0), "text", texts)
+        hashes = codes if known is None else known
         orders = None
         if checked:
             orders = encode_column(batch.column(1), "time" if source.gap is not None else "order")
-        while (work[e.USED] + len(hashes)) * 3 * e.ENTRY > 2 * table.size:
-            if part == 0 and table.nbytes * 2 > most and work[e.USED] * 4 * e.ENTRY > table.size:
+        while (words[k.E_USED] + len(hashes)) * 3 * k.END > 2 * table.size:
+            if part == 0 and table.nbytes * 2 > most and words[k.E_USED] * 4 * k.END > table.size:
                 parts *= 2
-                larger = _table(table.size // e.ENTRY)
+                larger = _table(table.size // k.END)
             else:
-                larger = _table(2 * table.size // e.ENTRY)
-            work[e.USED] = move_ends(table, larger, parts, part)
+                larger = _table(2 * table.size // k.END)
+            words[k.E_USED] = _move(table, larger, part, parts)
             table = larger
         if len(scratch[0]) < len(hashes):
             scratch = _scratch(2 * len(hashes))
-        arrays = [(e.CODES, None if words is None else codes), (e.HASHES, hashes)]
-        arrays += [(e.ORDERS, orders), (e.FIRST_OF, scratch[0]), (e.LAST_OF, scratch[1])]
-        arrays += [(e.SEEN_OF, scratch[2]), (e.TABLE, table)]
-        for place, array in arrays:
-            work[place] = 0 if array is None else array.ctypes.data
-        work[[e.BEGIN, e.N, e.N_HASHES]] = begin, batch.num_rows, len(hashes)
-        work[[e.SIZE, e.PART, e.PARTS]] = table.size // e.ENTRY, part, parts
-        if not mark_ends(work):
+        work.point(k.E_CODES, None if known is None else codes)
+        work.point(k.E_HASHES, hashes)
+        work.point(k.E_ORDERS, orders)
+        for place, array in zip((k.E_FIRST_OF, k.E_LAST_OF, k.E_SEEN_OF), scratch, strict=True):
+            work.point(place, array)
+        work.point(k.E_TABLE, table, row=k.END)
+        words[[k.E_BEGIN, k.E_N, k.E_N_HASHES]] = begin, batch.num_rows, len(hashes)
+        words[[k.E_SIZE, k.E_PART, k.E_PARTS]] = table.size // k.END, part, parts
+        if not mark_ends(words):
             raise DisorderError
         begin += batch.num_rows
     return parts
+
+
+def _move(table: Words, larger: Words, part: int, parts: int) -> int:
+    """Copy the sessions of a part into another table; return how many."""
+    move = Work(k.MOVE)
+    move.point(k.M_OLD, table, row=k.END)
+    move.point(k.M_NEW, larger, row=k.END)
+    move.words[[k.M_OLD_SIZE, k.M_NEW_SIZE]] = table.size // k.END, larger.size // k.END
+    move.words[[k.M_PART, k.M_PARTS]] = part, parts
+    return int(move_ends(move.words))
 
 
 def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -109,7 +123,7 @@ def ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def _table(size: int) -> Words:
-    return np.full(size * e.ENTRY, -1, np.int64)
+    return np.full(size * k.END, -1, np.int64)
 
 
 def _scratch(size: int) -> tuple[Any, Any, Any]:
@@ -121,10 +135,18 @@ class Past:
     """Visitors' histories while a log is read in order; see `features.visitor`."""
 
     def __init__(self, event_types: tuple[str, ...]) -> None:
-        self.kinds = np.array([hash_text(t) for t in event_types], dtype=np.int64)
-        self._used = 0
-        self._keys = np.full(1 << 12, NOTHING, np.int64)
-        self._rows = np.empty((1 << 12, 2 + len(event_types)), np.int64)
+        self._work = work = Work(k.PAST)
+        self._width = k.V_COUNTS + len(event_types)
+        self._table = self._empty(1 << 12)
+        work.point(k.P_KINDS, np.array([hash_text(t) for t in event_types], dtype=np.int64))
+        work.words[k.P_N_KINDS] = len(event_types)
+
+    def _empty(self, size: int) -> Words:
+        """Return a table without visitors, and point to it."""
+        table = np.full((size, self._width), NOTHING, np.int64)
+        self._work.point(k.P_TABLE, table, row=self._width)
+        self._work.words[k.P_SIZE] = size
+        return table
 
     def read(
         self,
@@ -134,19 +156,28 @@ class Past:
         types: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.float64]:
         """Return, by event, (earlier sessions, days since, a count per event type) as rows."""
-        out = np.empty((2 + len(self.kinds), len(visitors)))
-        reached = 0
-        while True:
-            reached, self._used = remember(
-                reached, self._used, visitors, first, now, types, self.kinds,
-                self._keys, self._rows, out,
-            )  # fmt: skip
-            if reached == len(visitors):
-                return out
-            keys = np.full(self._keys.size * 2, NOTHING, np.int64)
-            rows = np.empty((self._keys.size * 2, self._rows.shape[1]), np.int64)
-            regrow(self._keys, self._rows, keys, rows)
-            self._keys, self._rows = keys, rows
+        work, n = self._work, len(visitors)
+        out = np.empty((2 + int(work.words[k.P_N_KINDS]), n))
+        columns = {k.P_VISITORS: visitors, k.P_SESSION: first, k.P_NOW: now, k.P_TYPES: types}
+        for place, column in columns.items():
+            work.point(place, column)
+        work.point(k.P_OUT, out, row=n)
+        work.words[[k.P_START, k.P_N]] = 0, n
+        while (reached := remember(work.words)) < n:
+            work.words[k.P_START] = reached
+            self._grow()
+        work.let_go([*columns, k.P_OUT])
+        return out
+
+    def _grow(self) -> None:
+        old = self._table
+        self._table = self._empty(2 * len(old))
+        move = Work(k.MOVE)
+        move.point(k.M_OLD, old, row=self._width)
+        move.point(k.M_NEW, self._table, row=self._width)
+        move.words[[k.M_OLD_SIZE, k.M_NEW_SIZE]] = len(old), len(self._table)
+        move.words[k.M_WIDTH] = self._width
+        regrow(move.words)
 
 
 def sorted_copy(source: Source, folder: Path, memory: int | None, threads: int) -> Path:

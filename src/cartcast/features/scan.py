@@ -29,6 +29,7 @@ from cartcast.features.encode import (
     null_word,
 )
 from cartcast.features.folder import Chunk, Folder
+from cartcast.features.kernels import layout
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.passes import DisorderError, Ends, Past
 from cartcast.features.source import Source
@@ -95,7 +96,7 @@ class _Encoder:
         self.columns = needed_columns(
             program.inputs, source.clock, bool(program.history), source.keys
         )
-        kept = {int(program.ops[k, 2]) for k in _text_rows(program)}
+        kept = {int(program.ops[k, layout.A]) for k in _text_rows(program)}
         self.vocabularies = {c: Vocabulary() for c in sorted(kept)}
         inputs = enumerate(program.inputs)
         self._texts = [
@@ -188,7 +189,7 @@ def _text_rows(program: Program) -> list[int]:
     """Return the reductions whose values are texts that come out."""
     wanted = {int(r) for r, t in zip(program.outputs, program.text, strict=True) if t}
     begin, end = program.stages[0], program.stages[1]
-    return [k for k in range(begin, end) if int(program.ops[k, 1]) in wanted]
+    return [k for k in range(begin, end) if int(program.ops[k, layout.OUT]) in wanted]
 
 
 def _encoded(encoder: _Encoder) -> Iterator[_Encoded]:
@@ -286,6 +287,8 @@ def _collect(
     elif what.at != "every click":
         rows = np.flatnonzero(click)
         out, click, buffer = np.take(out, rows, axis=1), click[rows], None
+    if pa.types.is_string_view(ids.type):
+        ids = ids.cast(pa.string())  # Arrow cannot take from views
     if rows is not None:
         ids = ids.take(pa.array(rows))
     orders = encoded.orders if rows is None else encoded.orders[rows]
@@ -317,7 +320,8 @@ def _made_ids(visitors: pa.Array[Any], starts: Words) -> pa.Array[Any]:
 def _input_of(program: Program, feature: int) -> int:
     register = int(program.outputs[feature])
     begin, end = program.stages[0], program.stages[1]
-    return next(int(program.ops[k, 2]) for k in range(begin, end) if program.ops[k, 1] == register)
+    rows = program.ops[begin:end]
+    return int(rows[rows[:, layout.OUT] == register][0, layout.A])
 
 
 def _numbers(words: Words, buffer: pa.Buffer | None, feature: int, nulls: int) -> pa.Array[Any]:

@@ -18,11 +18,12 @@ import xxhash
 from cartcast.errors import DefinitionError, NotTrustedError
 from cartcast.features.build import Program, compile_features
 from cartcast.features.featureset import FeatureSet
-from cartcast.features.kernels import codes
-from cartcast.features.kernels.pool import HEAD
+from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.run import run
+from cartcast.features.kernels.sound import sound
 from cartcast.features.kernels.words import NOTHING
-from cartcast.features.live import History, State, Words, _enlarge, handle, text_of
+from cartcast.features.kernels.work import Work
+from cartcast.features.live import History, State, Words, _enlarge, handle, live_work, text_of
 
 __all__ = ["dump", "load", "merge"]
 
@@ -36,6 +37,7 @@ _UNMERGEABLE = {
 def dump(features: FeatureSet, state: State) -> bytes:
     """Return a state as bytes, the fingerprint in front."""
     own = handle(features, state.clock)
+    own.own(state)
     used = state.pool[: state.pool[0]]
     head = {
         "clock": state.clock,
@@ -70,21 +72,24 @@ def load(features: FeatureSet, data: bytes) -> State:
     head: dict[str, Any] = json.loads(body[4 : 4 + size])
     words = np.frombuffer(body[4 + size :], np.int64)
     n = features.program.words
-    if head["words"] != n or len(words) < n + HEAD:
+    if head["words"] != n or len(words) < n + layout.POOL_HEAD:
         raise NotTrustedError("the stored feature state has another size than its feature set.")
     past = None if head["past"] is None else History(**head["past"])
     texts = {int(w): t for w, t in head["texts"].items()}
-    state = State(words[:n].copy(), words[n:].copy(), past, head["clock"], texts)
+    state = State(words[:n].copy(), words[n:].copy(), past, head["clock"], found, texts)
     _check_references(features.program, state)
     return state
 
 
 def _check_references(program: Program, state: State) -> None:
-    for offset, _ in program.pooled.tolist():
-        reference = int(state.words[offset])
-        place, k = reference >> 6, reference & 63
-        if reference and not HEAD <= place <= place + (1 << k) <= state.pool.size:
-            raise NotTrustedError("the stored feature state points outside its pool.")
+    work = Work(layout.STORED)
+    work.point(layout.S_OPS, program.ops, row=8)
+    work.point(layout.S_STATE, state.words)
+    work.point(layout.S_POOL, state.pool)
+    work.point(layout.S_SEEN, np.zeros(state.pool.size, np.uint8))
+    work.words[[layout.S_N_OPS, layout.S_POOL_WORDS]] = program.stages[1], state.pool.size
+    if not sound(work.words):
+        raise NotTrustedError("the stored feature state points outside its pool.")
 
 
 def merge(features: FeatureSet, earlier: State, later: State) -> State:
@@ -93,6 +98,8 @@ def merge(features: FeatureSet, earlier: State, later: State) -> State:
     Raises:
         DefinitionError: a feature depends on the order across the seam and cannot be merged.
     """
+    for state in (earlier, later):
+        handle(features, state.clock).own(state)
     for name, feature in features.features.items():
         used = set(compile_features({name: feature}).ops[:, 0].tolist())
         if used & _UNMERGEABLE:
@@ -101,7 +108,7 @@ def merge(features: FeatureSet, earlier: State, later: State) -> State:
             )
     program, merged = features.program, earlier.copy()
     for k in range(program.stages[0], program.stages[1]):
-        code, offset = int(program.ops[k, 0]), int(program.ops[k, 5])
+        code, offset = (int(program.ops[k, c]) for c in (layout.CODE, layout.OFFSET))
         if code == codes.NUNIQUE:
             _merge_sets(program, k, merged, later)
         else:
@@ -151,25 +158,26 @@ def _merge_std(x: Any, y: Any) -> None:
 
 def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
     """Add the values of a later set, by the reduction itself as the only operation."""
-    offset = int(program.ops[k, 5])
-    more = int(program.ops[k, 3])
-    for word in (offset + 1, more, more + 1, more + 2):
+    offset, more = int(program.ops[k, layout.OFFSET]), int(program.ops[k, layout.B])
+    places = [offset + layout.NUNIQUE_BITS, *range(more, more + layout.SET_MAP)]
+    for word in places:
         new = int(later.words[word]) & ~int(merged.words[word])
         merged.words[word] |= new
-        merged.words[offset] += (new & (2**64 - 1)).bit_count()
-    work = np.zeros(9 + program.n_events + program.n_values, np.int64)
-    work[1:4] = 1, 1, program.n_events
+        merged.words[offset + layout.NUNIQUE_N] += (new & (2**64 - 1)).bit_count()
+    work = live_work(program)
+    work[[layout.STAGE_1, layout.STAGE_2, layout.STAGE_3]] = 0, 1, 1
     masks = np.ones(program.n_masks + 1, np.uint8)
     for key in _set_values(later, more):
-        work[9 + program.ops[k, 2]] = key
+        work[layout.FIRST + program.ops[k, layout.A]] = key
         while not run(program.ops[k : k + 1], work, masks, merged.words, merged.pool):
             _enlarge(merged)
 
 
 def _set_values(state: State, more: int) -> list[int]:
-    reference, size = int(state.words[more + 3]), int(state.words[more + 4])
+    reference, size = (int(state.words[more + k]) for k in (layout.SET_MAP, layout.SET_SIZE))
     if reference == 0:
-        return cast("list[int]", state.words[more + 5 : more + 5 + size].tolist())
+        first = more + layout.SET_INLINE
+        return cast("list[int]", state.words[first : first + size].tolist())
     place, k = reference >> 6, reference & 63
     block = state.pool[place : place + (1 << k)]
     return cast("list[int]", block[block != NOTHING].tolist())

@@ -13,9 +13,19 @@ import numpy.typing as npt
 from cartcast.errors import DataError
 from cartcast.events.schema import Clock
 from cartcast.features import FeatureSet
+from cartcast.features.kernels import layout
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.words import NOTHING
-from cartcast.features.live import _MOST_KEPT, Handle, State, _enlarge, _key, learn, text_of
+from cartcast.features.live import (
+    _MOST_KEPT,
+    Handle,
+    State,
+    _enlarge,
+    _key,
+    learn,
+    seconds_word,
+    text_of,
+)  # fmt: skip
 from cartcast.features.shop_clock import SHOP_TIME, ShopClock
 from cartcast.live.event import Event
 
@@ -24,7 +34,7 @@ __all__ = ["Columns", "Fold", "Row"]
 _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 _NAN: Final = float("nan")
 _LOOK = dict.get
-_FIRST_REGISTER: Final = 72
+_FIRST_REGISTER: Final = layout.WORD * layout.FIRST
 """Bytes of a handle's work before its event registers."""
 
 
@@ -62,6 +72,8 @@ class Fold(Handle):
 
     def fold_read(self, state: State) -> None:
         """Fold the event that `columns` has read last into `state`, in place."""
+        if state.features != self._fingerprint:
+            self.own(state)
         columns = self.columns
         registers = self.pick(columns.values)
         if state.past is not None:
@@ -116,7 +128,7 @@ class Fold(Handle):
             else:
                 value = float(past.counts.get(name.removeprefix("@earlier:"), 0))
             if value is not None:
-                filled[place - 9] = value
+                filled[place - layout.FIRST] = value
         return tuple(filled)
 
 
@@ -219,8 +231,8 @@ class Columns:
             return NOTHING if self.time is None else self._shop_time(self.time)
         if column == "@history":
             return _NAN
-        seconds = event.session_seconds if column is not None else None
-        return NOTHING if seconds is None else round(seconds * 1e6)
+        word = seconds_word(event.session_seconds) if column is not None else None
+        return NOTHING if word is None else word
 
 
 def _picker(at: list[int]) -> Callable[[Any], tuple[Any, ...]]:

@@ -249,15 +249,17 @@ class ModelScorer:
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
         *parts, (_, mark, _, _) = _UNPACK(data)
+        folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
         states = [
             FoldState(
                 np.frombuffer(words, np.int64).copy(),
                 np.frombuffer(pool, np.int64).copy(),
                 None if past is None else History(*past),
-                self._fold.clock,
+                fold.clock,
+                fold.features.fingerprint,
                 {hash_text(text): text for text in texts},
             )
-            for words, pool, past, texts in parts
+            for fold, (words, pool, past, texts) in zip(folds, parts, strict=False)
         ]
         if len(states) > 1 and mark == bytes.fromhex(self._declared[:16]):
             return LiveState(states[0], states[1], self._declared)

@@ -1,17 +1,14 @@
-"""Operation codes and the layout of an operation: eight 8-byte words per row of a program.
+"""Operation codes; how an operation and its state lie in memory is in `kernels.layout`.
 
-    0 code   1 out   2 a   3 b   4 mask  5 offset in the state   6 whole   7 real
-
-`out`, `a` and `b` are numbers of event registers, masks or value registers, by the stage. `real`
-holds the bits of a float64. Numbers of codes are part of the stored state's format: add, never
-renumber (and raise `FORMAT` in `build` when an operation changes its meaning).
+Numbers of codes are part of the stored state's format: add, never renumber (and raise `FORMAT` in
+`build` when an operation changes its meaning).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CODES", "POOLED"]
+__all__ = ["CODES"]
 
 # Stage 1: masks and numbers of each event of a block.
 EQ_I: Final = 1  # mask = (a == whole)
@@ -25,12 +22,12 @@ NOT_NULL_F: Final = 8
 AND: Final = 9  # masks a, b
 OR: Final = 10
 NOT: Final = 11
-SAME: Final = 12  # mask = (a == previous a of the session); state: previous
-GAP: Final = 13  # register = seconds since the previous; state: previous time
+SAME: Final = 12  # mask = (a == previous a of the session)
+GAP: Final = 13  # register = seconds since the previous
 TIMES: Final = 14
 NEGATED: Final = 15
-ABOVE_AVERAGE: Final = 16  # state: reference to a pooled map by -> (sum, count), its size
-DECAY_SECONDS: Final = 17  # register = 2 ** (-gap / half-life); state: previous time
+ABOVE_AVERAGE: Final = 16  # register = a above the mean so far of the same b
+DECAY_SECONDS: Final = 17  # register = 2 ** (-gap / half-life)
 DECAY_CLICKS: Final = 18  # register = the constant factor
 
 # Stage 2: reductions; each writes its value for the events that are asked for.
@@ -42,12 +39,12 @@ FIRST_F: Final = 36
 LAST_F: Final = 37
 FIRST_I: Final = 38
 LAST_I: Final = 39
-STD: Final = 40  # state: n, mean, sum of squared deviations
-NUNIQUE: Final = 41  # state: n, 64 bits; at b: 192 bits, reference, size of the set, four inline
-MODE: Final = 42  # state: best, its count, reference, size
-SINCE_LAST: Final = 43  # state: reference time, time of the latest event
+STD: Final = 40
+NUNIQUE: Final = 41
+MODE: Final = 42
+SINCE_LAST: Final = 43
 SINCE_FIRST: Final = 44
-WITHIN: Final = 45  # state: size, reference to a ring of times, first place
+WITHIN: Final = 45
 DECAY_COUNT: Final = 46
 DECAY_SUM: Final = 47
 
@@ -63,9 +60,3 @@ MONTH: Final = 70
 CODES: Final[dict[str, int]] = {
     name: value for name, value in list(globals().items()) if name.isupper() and name != "CODES"
 }
-
-POOLED: Final[dict[int, int]] = {ABOVE_AVERAGE: 0, NUNIQUE: 3, MODE: 2, WITHIN: 1}
-"""Which word of an operation's state (of `NUNIQUE`, its words at b) refers to the pool."""
-
-ENTRY: Final[dict[int, int]] = {ABOVE_AVERAGE: 2, NUNIQUE: 0, MODE: 1, WITHIN: 0}
-"""Log2 of the words per entry in the pool block of an operation."""

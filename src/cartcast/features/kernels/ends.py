@@ -7,18 +7,35 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels.compiled import inlined, kernel
-from cartcast.features.kernels.memory import byte, code, set_byte, set_code, set_word, word
+from cartcast.features.kernels.layout import (
+    E_BEGIN,
+    E_CODES,
+    E_FIRST,
+    E_FIRST_OF,
+    E_GAP,
+    E_HASHES,
+    E_LAST,
+    E_LAST_OF,
+    E_N,
+    E_N_HASHES,
+    E_ORDERS,
+    E_PART,
+    E_PARTS,
+    E_SEEN_OF,
+    E_SIZE,
+    E_TABLE,
+    E_USED,
+    END,
+    M_NEW,
+    M_NEW_SIZE,
+    M_OLD,
+    M_OLD_SIZE,
+    M_PART,
+    M_PARTS,
+)  # fmt: skip
+from cartcast.features.kernels.memory import byte, code, row_at, set_byte, set_code, set_word, word
 
-__all__ = ["ENTRY", "WORK", "mark_ends", "move_ends"]
-
-# Places in `work`: the batch, addresses of its columns (`ORDERS` 0: not to be checked), scratch.
-BEGIN, N, CODES, HASHES, N_HASHES, ORDERS, FIRST_OF, LAST_OF, SEEN_OF = range(9)
-# The table of sessions; bitmaps; the part of the sessions that this pass looks at.
-TABLE, SIZE, USED, FIRST, LAST, PART, PARTS, GAP = range(9, 17)
-WORK = 17
-
-ENTRY = 3
-"""Words of a session: hash, latest row (-1: none), its event_order."""
+__all__ = ["mark_ends", "move_ends"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -26,10 +43,10 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 @inlined
 def _seek(table, size, key):
     at = np.int64((np.uint64(key) * _GOLDEN) >> np.uint64(34)) & (size - 1)
-    here = table + 8 * ENTRY * at
+    here = row_at(table, 8 * END * at)
     while word(here, 1) >= 0 and word(here, 0) != key:
         at = (at + 1) & (size - 1)
-        here = table + 8 * ENTRY * at
+        here = row_at(table, 8 * END * at)
     return here
 
 
@@ -45,14 +62,14 @@ def mark_ends(work):
     Events name their session by a code; so each session is looked up once per batch. A later batch
     takes back the last row that an earlier one noted.
 
-    With a `GAP` (else -1) codes and hashes are those of visitors, orders are times, and a longer
+    With an `E_GAP` (else -1) codes and hashes are those of visitors, orders are times, and a longer
     pause begins a new session: there sessions are made and their ends found at once.
     """
     w = np.int64(work.ctypes.data)
-    codes, orders, hashes = word(w, CODES), word(w, ORDERS), word(w, HASHES)
-    first_of, last_of, seen_of = word(w, FIRST_OF), word(w, LAST_OF), word(w, SEEN_OF)
-    begin, first, last, gap = word(w, BEGIN), word(w, FIRST), word(w, LAST), word(w, GAP)
-    for i in range(word(w, N)):
+    codes, orders, hashes = word(w, E_CODES), word(w, E_ORDERS), word(w, E_HASHES)
+    first_of, last_of, seen_of = word(w, E_FIRST_OF), word(w, E_LAST_OF), word(w, E_SEEN_OF)
+    begin, first, last, gap = word(w, E_BEGIN), word(w, E_FIRST), word(w, E_LAST), word(w, E_GAP)
+    for i in range(word(w, E_N)):
         name = code(codes, i) if codes != 0 else i
         before = code(last_of, name)
         if before < 0:
@@ -67,16 +84,17 @@ def mark_ends(work):
         set_code(last_of, name, i)
         if orders != 0:
             set_word(seen_of, name, word(orders, i))
-    table, size, parts, part = word(w, TABLE), word(w, SIZE), word(w, PARTS), word(w, PART)
-    for name in range(word(w, N_HASHES)):
+    table, size = word(w, E_TABLE), word(w, E_SIZE)
+    parts, own = word(w, E_PARTS), word(w, E_PART)
+    for name in range(word(w, E_N_HASHES)):
         at, key = code(last_of, name), word(hashes, name)
         set_code(last_of, name, -1)
-        if at >= 0 and key & (parts - 1) == part:
+        if at >= 0 and key & (parts - 1) == own:
             here = _seek(table, size, key)
             before, row, start = word(here, 1), begin + at, code(first_of, name)
             if before < 0:
                 set_word(here, 0, key)
-                set_word(w, USED, word(w, USED) + 1)
+                set_word(w, E_USED, word(w, E_USED) + 1)
                 _mark(first, begin + start)
             else:
                 since = word(orders, start) - word(here, 2) if orders != 0 else np.int64(1)
@@ -95,13 +113,16 @@ def mark_ends(work):
 
 
 @kernel
-def move_ends(old, new, parts, part):
+def move_ends(work):
     """Copy the sessions of a part to another, empty table; return how many."""
-    used, table, size = 0, np.int64(new.ctypes.data), new.size // ENTRY
-    for at in range(0, old.size, ENTRY):
-        if old[at + 1] >= 0 and old[at] & (parts - 1) == part:
-            here = _seek(table, size, old[at])
-            for k in range(ENTRY):
-                set_word(here, k, old[at + k])
+    w = np.int64(work.ctypes.data)
+    old, table, size = word(w, M_OLD), word(w, M_NEW), word(w, M_NEW_SIZE)
+    used, parts, own = 0, word(w, M_PARTS), word(w, M_PART)
+    for at in range(word(w, M_OLD_SIZE)):
+        entry = row_at(old, 8 * END * at)
+        if word(entry, 1) >= 0 and word(entry, 0) & (parts - 1) == own:
+            here = _seek(table, size, word(entry, 0))
+            for k in range(END):
+                set_word(here, k, word(entry, k))
             used += 1
     return used

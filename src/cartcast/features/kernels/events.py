@@ -11,20 +11,50 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.block import CODE, MASK, OFFSET, OUT, REAL, ROW, WHOLE, A, B
 from cartcast.features.kernels.compiled import inlined, inner
-from cartcast.features.kernels.memory import byte, real, set_byte, set_real, set_word, word
+from cartcast.features.kernels.layout import (
+    AVERAGE_MAP,
+    AVERAGE_SIZE,
+    CODE,
+    MASK,
+    OFFSET,
+    OUT,
+    REAL,
+    ROW,
+    WHOLE,
+    A,
+    B,
+)  # fmt: skip
+from cartcast.features.kernels.memory import (
+    byte,
+    part,
+    real,
+    row_at,
+    set_byte,
+    set_real,
+    set_word,
+    word,
+)  # fmt: skip
 from cartcast.features.kernels.pool import find, room
 from cartcast.features.kernels.words import NOTHING
 
-__all__ = ["event_stage"]
+__all__ = ["event_stage", "register"]
+
+
+@inlined
+def register(b, number):
+    """Return the address of an event register; -1 is the blank one."""
+    return row_at(b.ev, 8 * (number + 1) * b.size)
 
 
 @inlined
 def _masks(op, kind, n, b):
-    out, offset = b.mk + word(op, OUT) * b.size, 8 * word(op, OFFSET)
-    a, whole, number = b.ev + 8 * word(op, A) * b.size, word(op, WHOLE), real(op, REAL)
-    first, second = b.mk + word(op, A) * b.size, b.mk + word(op, B) * b.size
+    out, offset = row_at(b.mk, word(op, OUT) * b.size), 8 * word(op, OFFSET)
+    whole, number = word(op, WHOLE), real(op, REAL)
+    logic = codes.AND <= kind <= codes.NOT  # its operands are masks
+    a = register(b, -1 if logic else word(op, A))
+    first = row_at(b.mk, (word(op, A) if logic else 0) * b.size)
+    second = row_at(b.mk, (word(op, B) if logic and kind != codes.NOT else 0) * b.size)
     for j in range(n):
         if kind == codes.EQ_I:
             hit = word(a, j) == whole
@@ -49,7 +79,7 @@ def _masks(op, kind, n, b):
         elif kind == codes.NOT:
             hit = byte(first, j) == 0
         else:  # SAME
-            state, key = word(b.state, j) + offset, word(a, j)
+            state, key = part(word(b.state, j), offset), word(a, j)
             hit = key != NOTHING and key == word(state, 0)
             set_word(state, 0, key)
         set_byte(out, j, hit)
@@ -61,17 +91,17 @@ def _above_average(state, x, key, pool, words):
 
     An entry of the map: key, count, sum, unused.
     """
-    held, size, entry = word(state, 0), word(state, 1), np.int64(2)
+    held, size, entry = word(state, AVERAGE_MAP), word(state, AVERAGE_SIZE), np.int64(2)
     reference = room(pool, words, held, size, entry)
     if reference == 0:
         return -1.0
-    set_word(state, 0, reference)
+    set_word(state, AVERAGE_MAP, reference)
     at = find(pool, reference, key, entry)
     if word(pool, at) == NOTHING:
         set_word(pool, at, key)
         set_word(pool, at + 1, 1)
         set_real(pool, at + 2, x)
-        set_word(state, 1, size + 1)
+        set_word(state, AVERAGE_SIZE, size + 1)
         return np.nan
     count, total = word(pool, at + 1), real(pool, at + 2)
     set_word(pool, at + 1, count + 1)
@@ -81,11 +111,11 @@ def _above_average(state, x, key, pool, words):
 
 @inlined
 def _numbers(op, kind, start, n, b):
-    out, mask = b.ev + 8 * word(op, OUT) * b.size, b.mk + word(op, MASK) * b.size
-    a, c = b.ev + 8 * word(op, A) * b.size, b.ev + 8 * word(op, B) * b.size
+    out, mask = register(b, word(op, OUT)), row_at(b.mk, word(op, MASK) * b.size)
+    a, c = register(b, word(op, A)), register(b, word(op, B))
     offset, number = 8 * word(op, OFFSET), real(op, REAL)
     for j in range(start, n):
-        state, x, now, on = word(b.state, j) + offset, real(a, j), word(a, j), byte(mask, j) != 0
+        session, x, now, on = word(b.state, j), real(a, j), word(a, j), byte(mask, j) != 0
         value = np.nan
         if kind == codes.TIMES:
             other = real(c, j)
@@ -97,10 +127,11 @@ def _numbers(op, kind, start, n, b):
         elif kind == codes.ABOVE_AVERAGE:
             key = word(c, j)
             if on and x == x and key != NOTHING:
-                value = _above_average(state, x, key, b.pool, b.pool_words)
+                value = _above_average(part(session, offset), x, key, b.pool, b.pool_words)
                 if value < 0.0:
                     return j
         elif now != NOTHING and (on or kind == codes.DECAY_SECONDS):
+            state = part(session, offset)
             before = word(state, 0)
             set_word(state, 0, now)
             if kind == codes.GAP:
@@ -121,7 +152,7 @@ def event_stage(first, start, stop, n, b):
     Returns (operation, event) at which the pool was full, or (stop, 0).
     """
     for k in range(first, stop):
-        op = b.ops + ROW * k
+        op = row_at(b.ops, ROW * k)
         kind = word(op, CODE)
         if kind <= codes.SAME:
             _masks(op, kind, n, b)

@@ -2,8 +2,7 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """Bulk: rows of a chunk, block by block, to the states of their sessions and back to columns.
 
-Everything a thread works with is named in one array of words, its `work`: sizes, addresses, and
-where it stood when it last returned. A session's slot is taken at its first event and given back
+A session's slot is taken at its first event and given back
 after its last, so memory follows the open sessions.
 """
 
@@ -12,35 +11,67 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels.compiled import inlined, inner, kernel
+from cartcast.features.kernels.layout import (
+    AT,
+    BLOCK_EMIT,
+    BLOCK_M,
+    BLOCK_N,
+    BLOCK_PLACE,
+    BLOCK_ROW,
+    BLOCK_STATE,
+    CLICK,
+    EV,
+    FREE,
+    HASHES,
+    HEAD,
+    INIT,
+    INIT_WORDS,
+    INPUTS,
+    LAST,
+    M_NEW,
+    M_NEW_SIZE,
+    M_OLD,
+    M_OLD_SIZE,
+    N_FREE,
+    N_INPUTS,
+    N_OUTPUTS,
+    N_POOLED,
+    NEXT,
+    NULLS,
+    ORDERS,
+    OUTPUTS,
+    OUTS,
+    PART,
+    PARTS,
+    PLACE,
+    PLACES,
+    POOLED_AT,
+    RG,
+    ROWS,
+    SIZE,
+    STATE_WORDS,
+    STATES,
+    STRICT,
+    TABLE,
+    TABLE_SIZE,
+    USED,
+    WANTED,
+    WANTED_SIZE,
+)  # fmt: skip
 from cartcast.features.kernels.memory import (
     byte,
     code,
+    part,
     prefetch,
     real,
+    row_at,
     set_real,
     set_word,
     word,
-)
+)  # fmt: skip
 from cartcast.features.kernels.pool import release
 
-__all__ = ["WORK", "enter", "leave", "rehash", "write"]
-
-# Places in `work`. The first nine are shared with the live fold, see `kernels.run`.
-STAGE_1, STAGE_2, STAGE_3, REGISTERS, PHASE, OPERATION, EVENT = range(7)
-# The chunk: rows, and addresses of its columns (0: there is none, see `enter`).
-AT, ROWS, HASHES, ORDERS, LAST, PLACE, WANTED, WANTED_SIZE, STRICT = range(9, 18)
-INPUTS, N_INPUTS, OUT, PLACES, CLICK, PART, PARTS, NULLS = range(18, 26)
-# The thread's block of events.
-SIZE, BLOCK_N, BLOCK_M, BLOCK_ROW, BLOCK_STATE, BLOCK_EMIT, BLOCK_PLACE = range(26, 33)
-EV, RG = range(33, 35)
-# Open sessions: a table of (hash, slot), slots given back, states with a head of two words.
-TABLE, TABLE_SIZE, USED, FREE, N_FREE, NEXT, CAPACITY, STATES, STATE_WORDS = range(35, 44)
-# The program.
-INIT, INIT_WORDS, OUTPUTS, N_OUTPUTS, POOLED, N_POOLED = range(44, 50)
-WORK = 50
-
-HEAD = 2
-"""Words before a state: clicks so far, event_order of the latest."""
+__all__ = ["enter", "leave", "rehash", "write"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LINE = 64
@@ -57,10 +88,10 @@ def _home(key, size):
 def _seek(table, size, key):
     """Return the address of a key's entry, or of the empty one (slot -1) where it belongs."""
     at = _home(key, size)
-    here = table + 16 * at
+    here = row_at(table, 16 * at)
     while word(here, 1) >= 0 and word(here, 0) != key:
         at = (at + 1) & (size - 1)
-        here = table + 16 * at
+        here = row_at(table, 16 * at)
     return here
 
 
@@ -71,26 +102,29 @@ def _remove(table, size, here):
     hole = at
     while True:
         at = (at + 1) & (size - 1)
-        entry = table + 16 * at
+        entry = row_at(table, 16 * at)
         if word(entry, 1) < 0:
             break
         home = _home(word(entry, 0), size)
         if ((at - home) & (size - 1)) >= ((at - hole) & (size - 1)):
-            set_word(table, 2 * hole, word(entry, 0))
-            set_word(table, 2 * hole + 1, word(entry, 1))
+            to = row_at(table, 16 * hole)
+            set_word(to, 0, word(entry, 0))
+            set_word(to, 1, word(entry, 1))
             hole = at
-    set_word(table, 2 * hole + 1, -1)
+    set_word(row_at(table, 16 * hole), 1, -1)
 
 
 @kernel
-def rehash(old, larger):
+def rehash(work):
     """Copy a table of (hash, slot) into a larger one whose slots are all -1."""
-    table, size = np.int64(larger.ctypes.data), larger.size >> 1
-    for at in range(old.size >> 1):
-        if old[2 * at + 1] >= 0:
-            here = _seek(table, size, old[2 * at])
-            set_word(here, 0, old[2 * at])
-            set_word(here, 1, old[2 * at + 1])
+    w = np.int64(work.ctypes.data)
+    old, table, size = word(w, M_OLD), word(w, M_NEW), word(w, M_NEW_SIZE)
+    for at in range(word(w, M_OLD_SIZE)):
+        entry = row_at(old, 16 * at)
+        if word(entry, 1) >= 0:
+            here = _seek(table, size, word(entry, 0))
+            set_word(here, 0, word(entry, 0))
+            set_word(here, 1, word(entry, 1))
 
 
 @inlined
@@ -99,10 +133,10 @@ def _rows(w):
     at, rows, size, n = word(w, AT), word(w, ROWS), word(w, SIZE), np.int64(0)
     hashes, chosen = word(w, HASHES), word(w, BLOCK_ROW)
     table, last = word(w, TABLE), word(w, TABLE_SIZE) - 1
-    part, parts = word(w, PART), word(w, PARTS)
+    own, parts = word(w, PART), word(w, PARTS)
     while at < rows and n < size:
         key = word(hashes, at)
-        if ((key & 0xFFFF_FFFF) * parts) >> 32 == part:
+        if ((key & 0xFFFF_FFFF) * parts) >> 32 == own:
             set_word(chosen, n, at)
             prefetch(table + 16 * _home(key, last + 1))
             n += 1
@@ -126,7 +160,7 @@ def _slots(w, n):
         entry = _seek(table, size, key)
         slot = word(entry, 1)
         if slot >= 0:
-            state = begin + 8 * slot * words
+            state = row_at(begin, 8 * slot * words)
             for line in range(0, min(8 * words, 6 * _LINE), _LINE):
                 prefetch(state + line)
         else:
@@ -140,11 +174,11 @@ def _slots(w, n):
             set_word(w, USED, word(w, USED) + 1)
             set_word(entry, 0, key)
             set_word(entry, 1, slot)
-            state = begin + 8 * slot * words
+            state = row_at(begin, 8 * slot * words)
             set_word(state, 0, 0)
             for k in range(filled):
                 set_word(state, HEAD + k, word(init, k))
-        set_word(states, j, state + 8 * HEAD)
+        set_word(states, j, part(state, 8 * HEAD))
         if byte(last, word(chosen, j)):
             _remove(table, size, entry)
             set_word(w, USED, word(w, USED) - 1)
@@ -158,7 +192,7 @@ def _clicks(w, n):
     emit, to, click_of = word(w, BLOCK_EMIT), word(w, BLOCK_PLACE), word(w, CLICK)
     strict, m = word(w, STRICT), np.int64(0)
     for j in range(n):
-        i, head = word(chosen, j), word(states, j) - 8 * HEAD
+        i, head = word(chosen, j), part(word(states, j), -8 * HEAD)
         click, order = word(head, 0) + 1, word(orders, i)
         if (click > 1 and order <= word(head, 1)) or (click == 1 and strict and order != 1):
             return np.int64(-1)
@@ -179,7 +213,7 @@ def _load(w, n):
     chosen, size, ev = word(w, BLOCK_ROW), word(w, SIZE), word(w, EV)
     for c in range(word(w, N_INPUTS)):
         column, table = word(word(w, INPUTS), 2 * c), word(word(w, INPUTS), 2 * c + 1)
-        to = ev + 8 * c * size
+        to = row_at(ev, 8 * (c + 1) * size)
         if table == 0:
             for j in range(n):
                 set_word(to, j, word(column, word(chosen, j)))
@@ -212,8 +246,8 @@ def write(w):
     """Write the wanted values of the block to the columns of the chunk; count the nulls of each."""
     m, to, size, rg = word(w, BLOCK_M), word(w, BLOCK_PLACE), word(w, SIZE), word(w, RG)
     for f in range(word(w, N_OUTPUTS)):
-        values = rg + 8 * word(word(w, OUTPUTS), f) * size
-        out = word(w, OUT) + 8 * f * word(w, PLACES)
+        values = row_at(rg, 8 * word(word(w, OUTPUTS), f) * size)
+        out = word(w, OUTS) + 8 * f * word(w, PLACES)
         nulls = word(word(w, NULLS), f)
         for j in range(m):
             value = real(values, j)
@@ -226,7 +260,7 @@ def write(w):
 def leave(w, pool):
     """Give back the slots of the sessions that ended in this block, and what they hold."""
     chosen, last, states = word(w, BLOCK_ROW), word(w, LAST), word(w, BLOCK_STATE)
-    pooled, n_pooled, free = word(w, POOLED), word(w, N_POOLED), word(w, FREE)
+    pooled, n_pooled, free = word(w, POOLED_AT), word(w, N_POOLED), word(w, FREE)
     begin, words = word(w, STATES) + 8 * HEAD, word(w, STATE_WORDS)
     for j in range(word(w, BLOCK_N)):
         if byte(last, word(chosen, j)):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels.compiled import inlined, inner, kernel
+from cartcast.features.kernels.layout import H_DATA, H_N, H_OFFSETS, H_OUT, H_WIDE
 from cartcast.features.kernels.memory import byte, loose_code, loose_word, set_word, word
 from cartcast.features.kernels.words import NOTHING
 
@@ -77,14 +78,16 @@ def _hash(begin, end):
 
 
 @kernel
-def hash_column(offsets, wide, data, out, n):
-    """Hash `n` texts into words at address `out`; none of them becomes NOTHING.
+def hash_column(work):
+    """Hash texts into words; none of them becomes NOTHING.
 
-    Text i is the bytes from offset i to offset i + 1 after address `data`; offsets are uint32, or
-    int64 where `wide`.
+    Text i is the bytes from offset i to offset i + 1 of the letters; offsets are uint32, or int64
+    where wide.
     """
+    w = np.int64(work.ctypes.data)
+    offsets, wide, data, out = word(w, H_OFFSETS), word(w, H_WIDE), word(w, H_DATA), word(w, H_OUT)
     begin = word(offsets, 0) if wide else np.int64(loose_code(offsets, 0))
-    for i in range(n):
+    for i in range(word(w, H_N)):
         end = word(offsets, i + 1) if wide else np.int64(loose_code(offsets, i + 1))
         found = _hash(data + begin, data + end)
         set_word(out, i, found if found != NOTHING else NOTHING + 1)

@@ -2,8 +2,6 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """The pool: blocks of words for what grows (sets, counts by value, windows of times).
 
-A pool is one array of int64. Word 0 is the first word never used; word k (1..47) heads the list of
-free blocks of 2**k words. A reference packs a block's place and size: `place << 6 | k`; 0 is none.
 A kernel that finds no room stops and says so; its caller enlarges the pool and calls again.
 """
 
@@ -14,19 +12,19 @@ from typing import Any
 import numpy as np
 
 from cartcast.features.kernels.compiled import inlined, inner
+from cartcast.features.kernels.layout import POOL_HEAD
 from cartcast.features.kernels.memory import set_word, word
 from cartcast.features.kernels.words import NOTHING
 
-__all__ = ["HEAD", "allocate", "find", "new_pool", "release", "room"]
+__all__ = ["allocate", "find", "new_pool", "release", "room"]
 
-HEAD = 48
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def new_pool(words: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Return an empty pool."""
-    pool = np.zeros(max(words, HEAD), dtype=np.int64)
-    pool[0] = HEAD
+    pool = np.zeros(max(words, POOL_HEAD), dtype=np.int64)
+    pool[0] = POOL_HEAD
     return pool
 
 

@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from cartcast.features.kernels.block import Block
 from cartcast.features.kernels.compiled import kernel
 from cartcast.features.kernels.events import event_stage
-from cartcast.features.kernels.fold import (
+from cartcast.features.kernels.fold import enter, leave, write
+from cartcast.features.kernels.layout import (
     AT,
+    BLANK,
     BLOCK_EMIT,
     BLOCK_M,
     BLOCK_N,
     BLOCK_STATE,
     CAPACITY,
+    EMIT,
     EV,
     EVENT,
+    EVENTS,
+    FIRST,
     N_FREE,
     NEXT,
+    NEXT_BLOCK,
     OPERATION,
     PHASE,
+    REDUCTIONS,
     REGISTERS,
     RG,
     ROWS,
@@ -32,12 +38,11 @@ from cartcast.features.kernels.fold import (
     STAGE_1,
     STAGE_2,
     STAGE_3,
+    STATE,
     TABLE_SIZE,
     USED,
-    enter,
-    leave,
-    write,
-)
+    Block,
+)  # fmt: skip
 from cartcast.features.kernels.memory import set_word, word
 from cartcast.features.kernels.reduce import reduce_stage
 from cartcast.features.kernels.values import value_stage
@@ -46,9 +51,6 @@ __all__ = ["DISORDER", "DONE", "POOL_FULL", "SLOTS_FULL", "run"]
 
 POOL_FULL, DONE, SLOTS_FULL, DISORDER = range(4)  # POOL_FULL is false, for the live loop
 
-_STATE, _EMIT, _FIRST = 7, 8, 9
-_EVENTS, _REDUCTIONS, _NEXT_BLOCK = range(3)
-
 
 @kernel
 def run(ops, work, masks, state, pool):
@@ -56,18 +58,15 @@ def run(ops, work, masks, state, pool):
 
     After POOL_FULL (0) the caller enlarges the pool and calls again with the same arguments.
 
-    One live event: `work` begins with the ends of the three stages, the number of event registers,
-    and the phase, operation and event to go on from (zeroed when done); words 7 and 8 are the
-    kernel's own; then come the event registers, then the value registers. Called in phase 1 with
-    all inputs null it only reads the state.
-
-    A chunk: word 3 is -1, the other words are those of `kernels.fold`; `state` is not used.
+    `work` is that of one live event, or of a chunk (`REGISTERS` is -1, `state` is not used), see
+    `kernels.layout`. Called in phase `REDUCTIONS` with all inputs null, a live fold only reads the
+    state.
     """
     w, live = np.int64(work.ctypes.data), work[REGISTERS] >= 0
     if live:
-        work[_STATE], work[_EMIT] = state.ctypes.data, 0
-        size, ev, at_state, emit = np.int64(1), w + 8 * _FIRST, w + 8 * _STATE, w + 8 * _EMIT
-        rg = ev + 8 * work[REGISTERS]
+        work[STATE], work[EMIT] = state.ctypes.data, 0
+        size, ev, at_state, emit = np.int64(1), w + 8 * BLANK, w + 8 * STATE, w + 8 * EMIT
+        rg = w + 8 * (FIRST + work[REGISTERS])
     else:
         size, ev, at_state, emit = work[SIZE], work[EV], work[BLOCK_STATE], work[BLOCK_EMIT]
         rg = work[RG]
@@ -77,7 +76,7 @@ def run(ops, work, masks, state, pool):
     while True:
         phase = word(w, PHASE)
         if not live:
-            if phase == _NEXT_BLOCK:
+            if phase == NEXT_BLOCK:
                 if word(w, AT) >= word(w, ROWS):
                     return DONE
                 room = word(w, N_FREE) + word(w, CAPACITY) - word(w, NEXT)
@@ -85,16 +84,16 @@ def run(ops, work, masks, state, pool):
                     return SLOTS_FULL
                 if enter(w) < 0:
                     return DISORDER
-                phase = np.int64(_EVENTS)
+                phase = np.int64(EVENTS)
             n, m = word(w, BLOCK_N), word(w, BLOCK_M)
-        if phase == _EVENTS:
+        if phase == EVENTS:
             k, j = event_stage(word(w, OPERATION), word(w, EVENT), word(w, STAGE_1), n, b)
             set_word(w, OPERATION, k)
             set_word(w, EVENT, j)
             if k < word(w, STAGE_1):
-                set_word(w, PHASE, _EVENTS)
+                set_word(w, PHASE, EVENTS)
                 return POOL_FULL
-            set_word(w, PHASE, _REDUCTIONS)
+            set_word(w, PHASE, REDUCTIONS)
         k, j = reduce_stage(word(w, OPERATION), word(w, EVENT), word(w, STAGE_2), n, b)
         set_word(w, OPERATION, k)
         set_word(w, EVENT, j)
@@ -104,8 +103,8 @@ def run(ops, work, masks, state, pool):
         set_word(w, OPERATION, 0)
         set_word(w, EVENT, 0)
         if live:
-            set_word(w, PHASE, _EVENTS)
+            set_word(w, PHASE, EVENTS)
             return DONE
-        set_word(w, PHASE, _NEXT_BLOCK)
+        set_word(w, PHASE, NEXT_BLOCK)
         write(w)
         leave(w, words)

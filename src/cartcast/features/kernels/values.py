@@ -7,9 +7,9 @@ from __future__ import annotations
 import numpy as np
 
 from cartcast.features.kernels import codes
-from cartcast.features.kernels.block import CODE, OUT, ROW, A, B
 from cartcast.features.kernels.compiled import inlined, inner
-from cartcast.features.kernels.memory import real, set_real, word
+from cartcast.features.kernels.layout import CODE, OUT, ROW, A, B
+from cartcast.features.kernels.memory import real, row_at, set_real, word
 from cartcast.features.kernels.words import NOTHING
 
 __all__ = ["value_stage"]
@@ -37,9 +37,10 @@ def month(microseconds):
 def value_stage(first, stop, m, b):
     """Run operations `first` to `stop` over `m` wanted values."""
     for k in range(first, stop):
-        op = b.ops + ROW * k
-        kind, out = word(op, CODE), b.rg + 8 * word(op, OUT) * b.size
-        a, c = b.rg + 8 * word(op, A) * b.size, b.rg + 8 * word(op, B) * b.size
+        op = row_at(b.ops, ROW * k)
+        kind, out = word(op, CODE), row_at(b.rg, 8 * word(op, OUT) * b.size)
+        a = row_at(b.rg, 8 * word(op, A) * b.size)
+        c = row_at(b.rg, 8 * word(op, B if kind <= codes.PRODUCT else A) * b.size)
         for j in range(m):
             if kind == codes.RATIO:
                 value, den = np.nan, real(c, j)
