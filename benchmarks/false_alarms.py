@@ -175,8 +175,8 @@ def page(real: list[Heard], shops: list[Heard], command: str) -> str:
         f"Made by `{command}`; nothing here is typed in. Every table is clean: split by visitor and",
         "time, or at random where rows are people. `LK503` (few positives) is left out: it is true",
         "where it is said. A table counts once, however many columns and periods were looked at.",
-        "The real tables were seen while the checks were written, so their row of zeros is a test that",
-        f"they pass, not an estimate; the shops (seeds from {FIRST_SEED:,}) were not.", "",
+        "The real tables were seen while the checks were written, so they are a test that the audit",
+        f"passes, not an estimate; the shops (seeds from {FIRST_SEED:,}) were not.", "",
         "## Real tables and logs that are not ours", "",
         "| table | rows | block | warn | CPU s |", "|---|---|---|---|---|",
     ]  # fmt: skip
