@@ -84,7 +84,8 @@ def segment(q: Question, options: Options) -> SegmentPart:
         label = q.rows.table["label"]
         money = q.kind == "regressor"
         outcome, amount = (None, label) if money else (label, None)
-        return _told(q.rows.X, outcome, amount, None, options, None, None)
+        visitors = q.rows.table["visitor_id"]
+        return _told(q.rows.X, outcome, amount, visitors, None, options, None, None)
     features = session_features(q.log)
     table = _sessions(q.log, features, options.seed)
     if len(table) > MOST_SESSIONS:
@@ -94,6 +95,7 @@ def segment(q: Question, options: Options) -> SegmentPart:
         table[list(features.names)],
         table["bought"] if bought else None,
         table["amount"].fillna(0.0) if bought else None,
+        table["visitor"],
         table["position"],
         options,
         q.log.currency,
@@ -127,7 +129,7 @@ def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
 
     with part.connect() as con:
         known = con.execute(
-            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.began, s.ended, "
+            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.visitor, s.began, s.ended, "
             "(p.session_id IS NOT NULL)::DOUBLE AS bought, p.amount FROM "
             "(SELECT session_id, coalesce(any_value(visitor_id), session_id) AS visitor, "
             "min(event_time) AS began, max(event_time) AS ended FROM events "
@@ -143,6 +145,7 @@ def _told(
     table: pd.DataFrame,
     outcome: Any,
     amount: Any,
+    groups: Any,
     order: Any,
     options: Options,
     currency: str | None,
@@ -159,6 +162,7 @@ def _told(
         order=order,
         outcome=outcome,
         amount=amount,
+        groups=groups,
         words=words,
         currency=currency,
         seed=options.seed,

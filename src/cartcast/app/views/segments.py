@@ -39,8 +39,8 @@ def show(view: ui.View) -> None:
             "name": [r["name"] for r in rows],
             "share": [r.get("share") for r in rows],
             "conversion": [r.get("conversion") for r in rows],
-            "low": [interval(r)[0] for r in rows],
-            "high": [interval(r)[1] for r in rows],
+            "low": [(r.get("conversion_interval") or (None, None))[0] for r in rows],
+            "high": [(r.get("conversion_interval") or (None, None))[1] for r in rows],
         }
     )
     for column in ("share", "conversion", "low", "high"):
@@ -61,12 +61,6 @@ def show(view: ui.View) -> None:
     ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
     if view.data is not None:
         the_map(view, view.run, view.data)
-
-
-def interval(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the ends of a segment's conversion interval, wherever the run keeps them."""
-    ends = row.get("conversion_interval") or (row.get("conversion_low"), row.get("conversion_high"))
-    return ends[0], ends[1]
 
 
 def told_of(run: RunFiles, facts: dict[str, Any]) -> str:
