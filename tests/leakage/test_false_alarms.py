@@ -28,7 +28,7 @@ def test_tables_that_packages_ship_are_clean(alarms, name) -> None:
 
 
 def test_shops_are_clean(alarms) -> None:
-    seeds = range(alarms.FIRST_SEED, alarms.FIRST_SEED + 6)
+    seeds = range(alarms.FIRST_SEED, alarms.FIRST_SEED + 3)
     shops = [alarms.made_up(seed, sessions=700) for seed in seeds]
     for table in (*filter(None, shops), alarms.simulated(10_000), alarms.second(10_000)):
         heard = alarms.hear(table, plant=False)
