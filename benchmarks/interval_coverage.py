@@ -48,11 +48,11 @@ class Drawn(NamedTuple):
     seconds: float
 
 
-def draw(name: str, seeds: int, done: Path) -> Drawn:
+def draw(name: str, seeds: int, done: Path, only_read: bool = False) -> Drawn:
     """Return the samples of a case, those in its file and what is missing there."""
     file = done / f"{name}.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    if len(lines) <= seeds:
+    if len(lines) <= seeds and not only_read:
         began = time.process_time()
         truth, one = CASES[name].make()
         with file.open("a", encoding="utf-8") as sink:
@@ -78,7 +78,7 @@ def held(found: list[Ends], truth: float | None, nominal: float) -> Held:
     return Held(reached, len(told) / len(found), most < nominal)
 
 
-def table(cases: dict[Case, Drawn]) -> list[str]:
+def table(cases: dict[Case, Drawn], seeds: int) -> list[str]:
     """Return the lines of one part: a row for each interval, a column for each sample."""
     shown: dict[str, dict[Case, Held]] = defaultdict(dict)
     for case, drawn in cases.items():
@@ -87,7 +87,10 @@ def table(cases: dict[Case, Drawn]) -> list[str]:
             found = [sample.get(name, (None, None, None)) for sample in drawn.samples]
             truth = drawn.truth.get(name) if drawn.truth else None
             shown[name][case] = held(found, truth, case.nominal)
-    heads = [f"{c.shop}, {c.sample}" for c in cases]
+    heads = [
+        f"{c.shop}, {c.sample}" + (f" ({len(d.samples)} samples)" if len(d.samples) < seeds else "")
+        for c, d in cases.items()
+    ]
     lines = [f"| interval | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for name, by_case in shown.items():
         cells = [_cell(by_case.get(case)) for case in cases]
@@ -104,14 +107,15 @@ def _cell(h: Held | None) -> str:
 
 HEAD = """# Do the intervals hold what they promise?
 
-Made by `python benchmarks/interval_coverage.py --seeds {seeds}` ({hours:.1f} hours of CPU); nothing here is typed in.
-A large log is the truth, {seeds} samples of its visitors are what a reader has: the share of samples whose interval
-holds the figure of the whole log. By chance that share is off by up to {ninety:.1f} points at 90 %, {more:.1f} at 95 %
-(two standard errors). **Bold** is short of the promise by more than three. In brackets: the
-share of samples with an interval, where some have none; a figure that too few buyers carry is shown without one, or not
-at all (`too few buyers`). The two shops are those of `cartcast simulate`; `loyal` visitors come more
-often and buy more; `made-up` uses nothing of Cartcast. Paths and counts are shown without intervals; those of
-experiments are tried by `benchmarks/experiments.py`.
+Made by `python benchmarks/interval_coverage.py --seeds {seeds}` ({hours:.1f} hours of CPU); nothing here is
+typed in. A large log is the truth, {seeds} samples of its visitors (fewer where a column says so) are what a
+reader has: the share of samples whose interval holds the figure of the whole log. With {seeds} samples
+chance moves that share by up to {ninety:.1f} points at 90 % and {more:.1f} at 95 % (two standard errors); **bold**
+is short of the promise by more than three. In brackets: the share of samples with an interval, where some
+have none. A figure that too few buyers carry is shown without one, or not at all (`too few buyers`). The two
+shops are those of `cartcast simulate`; `loyal` visitors come more often and buy more; `made-up` uses nothing
+of Cartcast. Paths and counts are shown without intervals; those of experiments are tried by
+`benchmarks/experiments.py`.
 """
 WORDS = {
     "How often visitors come": "600 loyal visitors; promised: 95 %.",
@@ -130,7 +134,7 @@ def page(drawn: dict[str, Drawn], seeds: int) -> str:
     for part, words in WORDS.items():
         cases = {CASES[name]: d for name, d in drawn.items() if CASES[name].part == part}
         if cases:
-            lines += [f"## {part}", "", words, "", *table(cases), ""]
+            lines += [f"## {part}", "", words, "", *table(cases, seeds), ""]
     return "\n".join(lines)
 
 
@@ -140,13 +144,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=300)
     parser.add_argument("--only", default=",".join(CASES), help="cases")
     parser.add_argument("--done", type=Path, help="folder of what was drawn, to go on later")
+    parser.add_argument("--drawn", action="store_true", help="draw nothing, tell what is in --done")
     parser.add_argument("--page", type=Path)
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as work, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         done = words.done or Path(work)
         done.mkdir(parents=True, exist_ok=True)
-        drawn = {name: draw(name, words.seeds, done) for name in words.only.split(",")}
+        drawn = {n: draw(n, words.seeds, done, words.drawn) for n in words.only.split(",")}
     text = page(drawn, words.seeds)
     print(text)
     if words.page is not None:
