@@ -288,6 +288,8 @@ def _of_money(t: pd.DataFrame) -> dict[str, Ends]:
     for k in (5, 10):
         row = tenths.iloc[k - 1]
         found[f"revenue by tenth: {k}"] = row["observed"], row["low"], row["high"]
+    row = curves.gain(a, r, None, g, at=(0.2,), draws=200).iloc[0]
+    found["gain of money, 20% contacted"] = row["reached"], row["reached_low"], row["reached_high"]
     held = revenue.coverage(a, t["lowest"], t["highest"], r, None, g).set_index("part")
     row = held.loc["buyers"]
     found["share of amounts inside their interval"] = row["coverage"], row["low"], row["high"]
