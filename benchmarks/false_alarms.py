@@ -131,10 +131,10 @@ def second(seed: int) -> Table | None:
 
 KINDS: dict[str, Callable[[int], Table | None]] = {
     "made-up": made_up,
-    "simulate": simulated,
-    "simulate --shop 2": second,
+    "first": simulated,
+    "second": second,
 }
-"""Kinds of clean shops, each made of a seed."""
+"""Kinds of clean shops, each made of a seed: made-up, and both of `cartcast simulate`."""
 
 
 def opaque(table: Table) -> Table:
@@ -196,8 +196,8 @@ def page(real: list[Heard], shops: dict[str, list[Heard]], command: str) -> str:
     rows, median = sum(h.rows for h in every), float(np.median([h.seconds for h in every]))
     lines += [
         "", "## Shops", "",
-        "Made-up shops use nothing of Cartcast; half of the simulated ones have codes for all names",
-        f"and words. {len(every)} shops, {rows:,} rows; an audit takes {median:.1f} s of CPU (median).",
+        "Made-up shops use nothing of Cartcast; `first` and `second` are those of `cartcast simulate`,",
+        f"half of them with codes for all names and words. {len(every)} shops, {rows:,} rows; an audit takes {median:.1f} s of CPU (median).",
         "A code that is not named was silent.", "",
         *rates(shops), "", "## Planted leaks that block", "",
         "| in | leak | found | missed in |", "|---|---|---|---|",
@@ -246,7 +246,10 @@ def main() -> None:
         words.done.mkdir(parents=True, exist_ok=True)
     heard = {k: hear_shops(k, shops, every, words.done) for k in words.only.split(",")}
     real = [hear(t, plant=True, seed=i) for i, t in enumerate(clean_tables(data))]
-    text = page(real, heard, f"python benchmarks/false_alarms.py --shops {shops}")
+    command = f"python benchmarks/false_alarms.py --shops {shops}"
+    if words.only != ",".join(KINDS):
+        command += f" --only {words.only}"
+    text = page(real, heard, command)
     print(text)
     if words.page is not None:
         write_text(words.page, text)
