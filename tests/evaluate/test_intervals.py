@@ -187,6 +187,17 @@ def test_a_clear_calibration_error_is_told_from_chance():
     assert beside["bold"].low > 0.0
 
 
+def test_a_difference_of_calibration_errors_follows_the_rule_of_one():
+    """Against a model whose error is all but certain, the ends are those of the other alone."""
+    y, p, _ = calibrated(np.random.default_rng(5), 1.3, 3000)
+    for q in (p, np.clip(p * 1.4, 0, 1)):
+        alone = bootstrap(y, q, scores=("ece",))["ece"]
+        sure = np.where(y > 0, 1 - 1e-9, 1e-9)
+        beside = compare(y, {"it": q, "sure": sure}, against="sure", score="ece")["it"]
+        assert beside.low == pytest.approx(alone.low, abs=1e-6)
+        assert beside.high == pytest.approx(alone.high, abs=1e-6)
+
+
 def test_a_difference_of_aucs_covers_zero_for_equal_models():
     rng, held = np.random.default_rng(5), 0
     for _ in range(200):

@@ -93,6 +93,27 @@ def test_importance_samples_whole_visitors_and_repeats_itself():
     pd.testing.assert_frame_equal(once, again)
 
 
+def loyal(rng, visitors):
+    """Return rows of visitors, one to eight each and much alike, with their labels."""
+    g = np.repeat(np.arange(visitors), rng.integers(1, 9, visitors))
+    carts = rng.normal(1, 1, visitors)[g] + 0.2 * rng.normal(size=len(g))
+    X = pd.DataFrame({"carts": carts, "price": 20.0})
+    return X, (rng.uniform(size=len(g)) < Known().predict_proba(X)[:, 1]) * 1.0, g
+
+
+def test_the_interval_of_an_importance_covers():
+    """The values shuffled in are a sample of visitors, too: without that it holds 80 %."""
+    X, y, g = loyal(np.random.default_rng(0), 30_000)
+    options = {"features": ["carts"], "draws": 200}
+    truth = importance(Known(), X, y, None, g, max_rows=len(X), **options)["mean_drop"][0]
+    rng, held, runs = np.random.default_rng(1), 0, 200
+    for _ in range(runs):
+        X, y, g = loyal(rng, 120)
+        (row,) = importance(Known(), X, y, None, g, **options).itertuples()
+        held += row.low <= truth <= row.high
+    assert held / runs == pytest.approx(0.9, abs=0.05)
+
+
 def test_importance_by_click():
     X, y, g = table()
     clicks = np.tile([1, 2, 5], 500)

@@ -26,8 +26,11 @@ def test_few_positives(find, shop) -> None:
     buyers = shop.train[shop.train["label"] == 1].head(40)
     few = pd.concat([shop.train[shop.train["label"] == 0], buyers])
     assert find(train=few, test=None)["LK503"].severity == "warn"
-    many = pd.concat([shop.train] * 9, ignore_index=True)
-    assert "LK503" not in find(train=many, test=None)
+    again = pd.concat([shop.train] * 40, ignore_index=True)
+    copy = np.repeat(np.arange(40), len(shop.train)).astype(str)
+    assert "LK503" in find(train=again, test=None), "rows of one visitor are not news"
+    ids = {c: again[c] + "." + copy for c in ("session_id", "visitor_id")}
+    assert "LK503" not in find(train=again.assign(**ids), test=None)
 
 
 def test_censored_rows(find, shop) -> None:

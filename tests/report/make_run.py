@@ -201,7 +201,8 @@ def make_run(
         "revenue": {"model": "hurdle", "nominal": 0.9, "given": "purchase"} if revenue else {},
         "segments": [
             {"name": "Early leavers" + evil, "sentence": "They look at one item and leave.",
-             "size": 2900, "share": 0.725, "conversion": 0.004, "revenue_per_session": 0.3},
+             "size": 2900, "share": 0.725, "conversion": 0.004,
+             "conversion_interval": [0.002, 0.007], "revenue_per_session": 0.3},
             {"name": "Comparers", "sentence": "They look at many items of few categories.",
              "size": 800, "share": 0.2, "conversion": 0.06, "revenue_per_session": 3.1},
             {"name": "Cart fillers", "sentence": "They fill carts.", "size": 300, "share": 0.075,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -295,3 +296,9 @@ def test_the_verb_writes_both(runs):
     )  # fmt: skip
     assert missing.returncode == 5
     assert "no such run folder" in missing.stderr
+
+
+def test_segments_show_the_interval_of_their_conversion(runs):
+    table = Evidence(read_run(runs["plain"])).segments.set_index("name")
+    assert table.loc["Early leavers", ["low", "high"]].tolist() == [0.002, 0.007]
+    assert math.isnan(table.loc["Comparers", "low"])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.arrays import Task, vectors
-from cartcast.evaluate.intervals import LEVEL, bootstrap
+from cartcast.evaluate.intervals import DRAWS, LEVEL, bootstrap, multipliers
 from cartcast.explain.predict import says
 
 __all__ = ["effect", "effects"]
@@ -51,7 +51,8 @@ def effect(
     rng = np.random.default_rng(seed)
     keep = np.arange(len(X)) if len(X) <= max_rows else rng.choice(len(X), max_rows, replace=False)
     rows = X.iloc[keep].reset_index(drop=True)
-    w, g = v.weights[keep], v.groups[keep]
+    w, g = v.weights[keep], np.unique(v.groups[keep], return_inverse=True)[1]
+    drawn = multipliers(g, DRAWS, seed)
     found = []
     for value, share in zip(grid, shares, strict=True):
         frame = rows.copy(deep=False)
@@ -59,7 +60,7 @@ def effect(
         said = says(model, frame, task)
         mean = bootstrap(
             np.zeros(len(said)), said, w, g,
-            task="regressor", scores=("bias",), draws=100, level=level, seed=seed,
+            task="regressor", scores=("bias",), level=level, drawn=drawn,
         )["bias"]  # fmt: skip
         found.append((value, *mean, share))
     return pd.DataFrame(found, columns=["value", "prediction", "low", "high", "share"])

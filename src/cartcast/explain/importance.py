@@ -48,7 +48,8 @@ def importance(
 
     `X` (n, features), `y_obs`, `weights`, `groups` (n,): held-out rows. Above `max_rows` whole
     groups (visitors) are sampled. Columns: feature; mean_drop: log loss added (nats), or for a
-    regressor R² lost; low, high: its interval over groups; direction: `raises`, `lowers` or
+    regressor R² lost; low, high: its interval over groups, each as one that gets values and gives
+    them (Hoeffding 1948, https://doi.org/10.1214/aoms/1177730196); direction: `raises`, `lowers` or
     `mixed`, or null for a category. Breiman 2001, https://doi.org/10.1023/A:1010933404324
 
     Raises:
@@ -75,9 +76,11 @@ def importance(
     for k, name in enumerate(names):
         if progress is not None:
             progress(f"importance of {name}", k / len(names))
-        added, direction = _shuffled(model, X, name, orders, said, loss, task)
+        added, given, direction = _shuffled(model, X, name, orders, said, loss, task, w)
+        # A row is in the sample twice: it gets a value, and gives its own. The mean is the same.
+        both = added + given - np.average(given, weights=w)
         found = bootstrap(
-            np.zeros(len(X)), added, w, g,
+            np.zeros(len(X)), both, w, g,
             task="regressor", scores=("bias",), draws=draws, level=level, seed=seed,
         )["bias"]  # fmt: skip
         rows.append((name, *found, direction))
@@ -150,12 +153,16 @@ def _shuffled(
     said: Array,
     loss: Callable[[Array], Array],
     task: Task,
-) -> tuple[Array, str | None]:
-    """Return the loss added to each row, averaged over the shuffles, and the direction."""
+    weights: Array,
+) -> tuple[Array, Array, str | None]:
+    """Return the loss added to each row, the loss that its value adds to others, the direction.
+
+    Losses are averaged over the shuffles; the second is per weight of the row that gives.
+    """
     column = X[name]
     values = column.array
     frame = X.copy(deep=False)
-    added = np.zeros(len(X))
+    added, given = np.zeros(len(X)), np.zeros(len(X))
     base = loss(said)
     moved: list[Array] = []
     shifted: list[Array] = []
@@ -163,14 +170,17 @@ def _shuffled(
     for order in orders:
         frame[name] = values.take(order)
         p = says(model, frame, task)
-        added += (loss(p) - base) / len(orders)
+        gap = (loss(p) - base) / len(orders)
+        added += gap
+        given[order] += weights * gap
         if numeric:
             moved.append(
                 column.to_numpy(float, na_value=np.nan)
                 - frame[name].to_numpy(float, na_value=np.nan)
             )
             shifted.append(said - p)
-    return added, _direction(moved, shifted) if numeric else None
+    given = np.divide(given, weights, out=np.zeros(len(X)), where=weights > 0)
+    return added, given, _direction(moved, shifted) if numeric else None
 
 
 def _floats(column: pd.Series) -> Array:

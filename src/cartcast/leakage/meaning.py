@@ -12,6 +12,7 @@ from cartcast.evaluate.auc import auc_error
 from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.prepared import Part, Prepared, as_times
+from cartcast.leakage.statistics import counts
 
 __all__ = ["ENOUGH"]
 
@@ -99,7 +100,7 @@ def proxy_target(prep: Prepared) -> Iterator[Finding]:
 
 @check("meaning", "Are there enough of both classes?", LK502, LK503)
 def enough(prep: Prepared) -> Iterator[Finding]:
-    """Count classes in each part, by group where there is one."""
+    """Count classes in each part, in groups of equal weight: rows of one group are not news."""
     for part in _parts(prep):
         y = part.y[part.known]
         if len(np.unique(y)) < 2:
@@ -107,14 +108,15 @@ def enough(prep: Prepared) -> Iterator[Finding]:
             text = f"every row of {part.name} has the same label ({value})."
             yield finding(LK502, text, count=len(y), part=part.name)
         elif prep.label == "two classes":
-            positives, negatives = int(y.sum()), int(len(y) - y.sum())
+            at = np.flatnonzero(part.known)
+            positives, negatives = (round(n) for n in counts(y, prep.groups(part, at)))
             least = min(positives, negatives)
             if least >= ENOUGH:
                 continue
             half = 1.96 * auc_error(0.75, positives, negatives)
             text = (
-                f"{part.name} has {positives:,} positives and {negatives:,} negatives: an AUC of "
-                f"0.75 would be known to +/- {half:.3f} at best."
+                f"{part.name} has {positives:,} independent positives and {negatives:,} negatives: "
+                f"an AUC of 0.75 would be known to +/- {half:.3f} at best."
             )
             few = least < FEW_POSITIVES
             yield finding(

@@ -168,7 +168,7 @@ def _segments(e: Evidence) -> Block | None:
     words = "How large each segment is, and how many of it buy."
     units = {
         "name": "words", "size": "count", "share": "share", "conversion": "share",
-        "revenue_per_session": "money",
+        "low": "share", "high": "share", "revenue_per_session": "money",
     }  # fmt: skip
     figure = segments_chart.sizes(table.astype({"share": float, "conversion": float}))
     return made("segments", "segments", words, figure, table, units, e.run.currency)

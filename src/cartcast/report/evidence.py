@@ -235,12 +235,15 @@ class Evidence:
 
     @cached_property
     def segments(self) -> pd.DataFrame:
-        """Name, sentence, size, share, conversion, revenue per session of each segment."""
-        table = pd.DataFrame(self.run.data.get("segments", []))
+        """Name, sentence, size, share, conversion (low, high), revenue per session by segment."""
+        rows = self.run.data.get("segments", [])
+        table = pd.DataFrame(rows)
         for name in ("name", "sentence", "size", "share", "conversion", "revenue_per_session"):
             if name not in table:
                 table[name] = None
-        return table
+        ends = [row.get("conversion_interval") or (None, None) for row in rows]
+        table["low"], table["high"] = (pd.Series([e[k] for e in ends], dtype=float) for k in (0, 1))
+        return table.drop(columns="conversion_interval", errors="ignore")
 
 
 def groups_of(table: pd.DataFrame) -> pd.Series | None:

@@ -89,7 +89,8 @@ def segment(task: Task, options: Options) -> SegmentPart:
         label = task.rows.table["label"]
         money = task.kind == "regressor"
         outcome, amount = (None, label) if money else (label, None)
-        return _told(task.rows.X, outcome, amount, None, options, None, None)
+        visitors = task.rows.table["visitor_id"]
+        return _told(task.rows.X, outcome, amount, visitors, None, options, None, None)
     features = session_features(task.log)
     table = _sessions(task.log, features, options.seed)
     if len(table) > MOST_SESSIONS:
@@ -99,6 +100,7 @@ def segment(task: Task, options: Options) -> SegmentPart:
         table[list(features.names)],
         table["bought"] if bought else None,
         table["amount"].fillna(0.0) if bought else None,
+        table["visitor"],
         table["position"],
         options,
         task.log.currency,
@@ -132,7 +134,7 @@ def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
 
     with part.connect() as con:
         known = con.execute(
-            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.began, s.ended, "
+            f"WITH p AS ({PURCHASES}) SELECT s.session_id, s.visitor, s.began, s.ended, "
             "(p.session_id IS NOT NULL)::DOUBLE AS bought, p.amount FROM "
             "(SELECT session_id, coalesce(any_value(visitor_id), session_id) AS visitor, "
             "min(event_time) AS began, max(event_time) AS ended FROM events "
@@ -148,6 +150,7 @@ def _told(
     table: pd.DataFrame,
     outcome: Any,
     amount: Any,
+    groups: Any,
     order: Any,
     options: Options,
     currency: str | None,
@@ -162,7 +165,7 @@ def _told(
         try:
             every[family] = fit_segments(
                 table, FAMILIES[family], options.segments, order=order, outcome=outcome,
-                amount=amount, words=words, currency=currency, seed=options.seed, rounds=5,
+                amount=amount, groups=groups, words=words, currency=currency, seed=options.seed, rounds=5,
             )  # fmt: skip
         except DataError:
             # A family that finds nothing here is left out of the comparison; alone it is refused.

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from cartcast.errors import DataError, UsageError
+from cartcast.evaluate.share import Clusters, share
 from cartcast.models.segments import FAMILIES, TableSegments, fit_segments
 from cartcast.models.segments.families import Centres, Density, knee_eps
 from cartcast.models.segments.quality import choose_k, separation
@@ -131,3 +132,21 @@ def test_space_takes_counts_shares_and_categories():
     np.testing.assert_allclose(Z[:, 1], [0, 1, 2, 1])
     np.testing.assert_allclose(Z[:, 2:], [[2, 0], [0, 2], [2, 0], [0, 0]])
     assert Z[3, 0] == Z[1, 0]  # Null becomes the median.
+
+
+def test_the_interval_of_a_conversion_counts_visitors():
+    """Eight sessions of one visitor are one visitor: the interval is as wide as theirs."""
+    X, _ = planted(1600)
+    bought = (np.random.default_rng(0).uniform(size=200) < 0.3) * 1.0
+    visitors = np.repeat(np.arange(200), 8)
+    options = {"k": 3, "outcome": np.repeat(bought, 8), "rounds": 2}
+    alone = fit_segments(X, "kmeans", **options).profiles[0]
+    found = fit_segments(X, "kmeans", groups=visitors, **options).profiles[0]
+    assert found.conversion == alone.conversion
+    inside = fit_segments(X, "kmeans", **options).labels == 0
+    known = Clusters.of(options["outcome"][inside], np.ones(inside.sum()), visitors[inside])
+    ends = share(round(known.x), round(known.n), clusters=known)
+    assert found.conversion_interval == pytest.approx((ends.low, ends.high))
+    low, high = found.conversion_interval
+    assert high - low > 1.3 * (alone.conversion_interval[1] - alone.conversion_interval[0])
+    assert fit_segments(X, "kmeans", 3, rounds=2).profiles[0].conversion_interval is None

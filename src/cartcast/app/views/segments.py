@@ -40,8 +40,8 @@ def show(view: ui.View) -> None:
             "name": [r["name"] for r in rows],
             "share": [r.get("share") for r in rows],
             "conversion": [r.get("conversion") for r in rows],
-            "low": [interval(r)[0] for r in rows],
-            "high": [interval(r)[1] for r in rows],
+            "low": [(r.get("conversion_interval") or (None, None))[0] for r in rows],
+            "high": [(r.get("conversion_interval") or (None, None))[1] for r in rows],
         }
     )
     for column in ("share", "conversion", "low", "high"):

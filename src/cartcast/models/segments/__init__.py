@@ -131,6 +131,7 @@ def fit_segments(
     order: Any = None,
     outcome: Any = None,
     amount: Any = None,
+    groups: Any = None,
     words: Mapping[str, str] | None = None,
     currency: str | None = None,
     seed: int = 42,
@@ -147,6 +148,7 @@ def fit_segments(
         order: sorts the sessions in time, for the stability over time.
         outcome: 0/1 per session (a purchase), for the profiles only.
         amount: money per session, for the profiles only.
+        groups: visitor of each session, for the intervals of the profiles.
         words: names of columns for people.
         currency: unit of `amount`.
         seed: seed of everything random.
@@ -196,7 +198,7 @@ def fit_segments(
         stability_low=None if stability is None else float(stability.min()),
         over_time=later,
         candidates=candidates,
-        profiles=profiles(frame, labels, model.space_, outcome, amount, words, currency),
+        profiles=profiles(frame, labels, model.space_, outcome, amount, words, currency, groups),
         findings=_findings(stability, later, apart.rows, len(frame), model.model_),
         seconds=clock.laps,
     )

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cartcast.evaluate.arrays import codes_of
+from cartcast.evaluate.share import Clusters, wilson
 from cartcast.models.encode import as_frame, is_number, levels_of
 from cartcast.models.segments.space import Space
 
@@ -30,6 +32,7 @@ class Profile:
         share: share of all sessions, 0 to 1.
         means: mean of each numeric column (median for counts and amounts).
         conversion: share of sessions with the outcome, None when no outcome was given.
+        conversion_interval: its ends, sessions of one visitor together; None likewise.
         revenue_per_session: mean amount, None when no amount was given.
     """
 
@@ -40,6 +43,7 @@ class Profile:
     share: float
     means: Mapping[str, float | None]
     conversion: float | None
+    conversion_interval: tuple[float, float] | None
     revenue_per_session: float | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,12 +59,16 @@ def profiles(
     amount: Any = None,
     words: Mapping[str, str] | None = None,
     currency: str | None = None,
+    groups: Any = None,
 ) -> tuple[Profile, ...]:
     """Return a profile for each segment (not for noise), the largest first.
 
-    `words` gives a column's name for people; without it underscores become blanks.
+    `words` gives a column's name for people; without it underscores become blanks. `groups` is
+    the visitor of each session.
     """
     frame = as_frame(X)
+    visitors = codes_of(groups, len(frame))
+    bought = None if outcome is None else np.asarray(outcome, dtype=np.float64)
     words = words or {}
     found: list[Profile] = []
     taken: set[str] = set()
@@ -73,7 +81,10 @@ def profiles(
         name = _name(marks, taken, label)
         taken.add(name)
         share = size / len(labels)
-        conversion = None if outcome is None else float(np.mean(np.asarray(outcome)[inside]))
+        conversion, ends = None, None
+        if bought is not None:
+            conversion = float(bought[inside].mean())
+            ends = _ends(bought[inside], visitors[inside])
         revenue = None if amount is None else float(np.mean(np.asarray(amount)[inside]))
         sentence = _sentence(name, share, marks, conversion, revenue, currency)
         means = {
@@ -83,8 +94,15 @@ def profiles(
             for c in frame.columns
             if is_number(frame[c])
         }
-        found.append(Profile(label, name, sentence, size, share, means, conversion, revenue))
+        found.append(Profile(label, name, sentence, size, share, means, conversion, ends, revenue))
     return tuple(found)
+
+
+def _ends(bought: Floats, visitors: Labels) -> tuple[float, float]:
+    """Return the ends of a segment's conversion at 95 %, as insights show shares of sessions."""
+    known = Clusters.of(bought, np.ones(len(bought)), visitors)
+    low, high = wilson(known.x / known.n, known.size, 0.95, known.freedom)
+    return float(low), float(high)
 
 
 def _centre(values: Floats, share: bool) -> float | None:
