@@ -15,6 +15,7 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "cartcast"
 LAYERS: list[set[str]] = [
     {"errors", "findings", "progress"},
     {"sessions"},
+    {"system"},
     {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a checkout on the path is not pip's to refuse
+    raise ImportError(f"Cartcast needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
 
 __version__ = "0.1.0"
 

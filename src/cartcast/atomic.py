@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from cartcast import system
 from cartcast.config import PROJECT_FILE, STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, StorageError
 
@@ -52,14 +53,6 @@ def _blame(path: Path) -> Iterator[None]:
             ) from error
         reason = error.strerror or str(error)
         raise StorageError(f"{path}: cannot be written ({reason}); nothing was changed.") from error
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def file_mode(path: Path | str, *, secret: bool = False) -> int:
@@ -109,7 +102,7 @@ def opener(path: Path | str, *, secret: bool = False) -> Callable[[str, int], in
         handle = os.open(name, flags, mode & ~0o060)
         if mode & 0o060 and stat.S_IMODE(os.fstat(handle).st_mode) != mode:
             with contextlib.suppress(PermissionError):
-                os.fchmod(handle, mode)
+                system.set_mode(handle, mode)
         return handle
 
     return opened
@@ -173,10 +166,10 @@ def atomic_path(path: Path | str, *, secret: bool = False) -> Iterator[Path]:
     try:
         with _blame(path):
             yield temporary
-            _fsync(temporary)
+            system.sync_file(temporary)
             os.chmod(temporary, file_mode(path, secret=secret))
             os.replace(temporary, path)
-            _fsync(path.parent)
+            system.sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -201,12 +194,12 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
-                    _fsync(file)
+                    system.sync_file(file)
                 if root is not None and not file.is_symlink():
                     os.chmod(file, modes[file.is_file()])
             os.chmod(temporary, 0o777 & ~_umask() if root is None else modes[0])
             temporary.rename(path)
-            _fsync(path.parent)
+            system.sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -7,7 +7,6 @@ process ends, so a folder that is not locked belongs to nobody, and the next sta
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import shutil
 import stat
@@ -17,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from cartcast import system
 
 __all__ = ["ScratchFolder", "scratch", "sweep"]
 
@@ -114,8 +115,8 @@ def _is_own(path: Path) -> bool:
     """Return whether this is a folder of this user, with an owner's file, and not a link."""
     with contextlib.suppress(OSError):
         folder, file = path.lstat(), (path / _OWNER).lstat()
-        mine = not hasattr(os, "geteuid") or folder.st_uid == file.st_uid == os.geteuid()
-        return mine and stat.S_ISDIR(folder.st_mode) and stat.S_ISREG(file.st_mode)
+        real = stat.S_ISDIR(folder.st_mode) and stat.S_ISREG(file.st_mode)
+        return real and system.own(folder, file)
     return False
 
 

@@ -186,7 +186,7 @@ def test_paths_methods_and_types(serve: Callable[..., str]) -> None:
         )
         assert http.get("/readyz").json()["status"] == "ready"
         http.post("/v1/events", json=VIEW)
-        assert 'cartcast_events_total{status="accepted"} 1' in http.get("/metrics").text
+        assert 'cartcast_events_total{status="accepted"} 1.0' in http.get("/metrics").text
         assert http.get("/v1/models").json()["champion"]["version"] == "stand-in-1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from cartcast.errors import UsageError
 from cartcast.evaluate.share import Clusters, share, wilson
@@ -81,3 +82,11 @@ def test_impossible_counts_are_refused():
     with pytest.raises(UsageError, match="0 < level < 1, got 1"):
         share(1, 2, level=1)
     assert share(0, 0) == (0, 0, None, None, None)
+
+
+@pytest.mark.parametrize("of", [1, 2, 7, 40, 1000])
+def test_wilson_is_scipys_where_scipy_goes(of):
+    for did in sorted({0, 1, of // 3, of}):
+        for level in (0.8, 0.95):
+            ends = binomtest(did, of).proportion_ci(level, method="wilson")
+            np.testing.assert_allclose(wilson(did / of, of, level), ends, atol=1e-12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,6 +164,44 @@ def test_sampled_contributions_are_exact_for_a_straight_line():
     assert (found.values["noise"].abs() < 1e-9).all()
     expected = 1.2 * (X["carts"][:4] - X["carts"][:500].mean())
     np.testing.assert_allclose(found.values["carts"], expected, atol=0.8)
+
+
+def test_sampled_contributions_are_near_shapleys_own():
+    """All coalitions of features, over all background rows: Shapley 1953."""
+    X, _, _ = table(120, seed=3)
+    X["noise"] = X["noise"].where(X["noise"] > -1)
+    background, row = X[:100].reset_index(drop=True), X[100:101]
+
+    class Together(Known):
+        def predict_proba(self, X):
+            known = np.nan_to_num(X["noise"].to_numpy(float)) * X["carts"].to_numpy(float)
+            p = 1 / (1 + np.exp(-known - (X["device"] == "phone").to_numpy(float)))
+            return np.column_stack([1 - p, p])
+
+    names, model = list(X.columns), Together()
+
+    def value(known: tuple[str, ...]) -> float:
+        asked = background.assign(**{n: row[n].iloc[0] for n in known})
+        return float(log_odds(model.predict_proba(asked)[:, 1]).mean())
+
+    exact = {
+        name: np.mean(
+            [
+                value((*order[: order.index(name)], name)) - value(order[: order.index(name)])
+                for order in itertools.permutations(names)
+            ]
+        )
+        for name in names
+    }
+    found = [contributions(model, row, background, seed=s).values.iloc[0] for s in range(12)]
+    error = pd.DataFrame(found) - pd.Series(exact)
+    assert float(np.sqrt((error**2).mean().mean())) < 0.06
+    assert (error.mean().abs() < 0.04).all()
+    # A table too small for the draws is used evenly, so that the base is exact.
+    few = contributions(model, row, background[:4])
+    assert few.base[0] == pytest.approx(
+        log_odds(model.predict_proba(background[:4])[:, 1]).mean(), abs=1e-12
+    )
 
 
 def test_a_model_without_trees_needs_a_background(fitted):

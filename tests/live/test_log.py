@@ -15,6 +15,7 @@ import pytest
 
 from cartcast.live.event import Event
 from cartcast.live.log import MARK, Damage, Log, read_segment, record, segments
+from cartcast.live.metrics import exposition
 from cartcast.live.problems import Problem
 from cartcast.live.service import Live
 from cartcast.live.session import Rules
@@ -137,7 +138,7 @@ def test_damage_is_quarantined_and_the_server_starts(scorer: Any, tmp_path: Path
         (aside,) = tmp_path.glob("quarantine-*")
         assert aside.read_bytes() == path.read_bytes()[: aside.stat().st_size]
         assert "vv0" not in again.sessions.index
-        assert "cartcast_log_findings_total 1" in list(again.lines())
+        assert "cartcast_log_findings_total 1.0\n" in exposition(again.collect())
         await again.close()
 
     asyncio.run(main())

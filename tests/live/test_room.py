@@ -98,9 +98,9 @@ def test_the_oldest_give_way_and_then_new_ones_are_refused(scorer: Any) -> None:
         assert (caught.value.status, "Retry-After" in caught.value.headers) == (503, True)
         (answer,) = await live.ingest(_events(range(1, 2), 1, seconds=6), now=T0 + 300)
         assert (answer.status, answer.click) == ("accepted", 11)
-        lines = dict(line.split() for line in store.lines())
-        assert lines["cartcast_sessions_refused_total"] == "1"
-        assert int(lines["cartcast_sessions_settled_early_total"]) == store.settled >= 100
+        told = {s.name: s.value for family in store.collect() for s in family.samples}
+        assert told["cartcast_sessions_refused_total"] == 1
+        assert told["cartcast_sessions_settled_early_total"] == store.settled >= 100
         store.sessions.index.clear()
         await store.make_room()
         (answer,) = await live.ingest(_events(range(500, 501), 1), now=T0)

@@ -10,40 +10,56 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from cartcast.live.metrics import Metrics
+from cartcast.live.metrics import Metrics, exposition
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.check import Look
 from cartcast.monitoring.estimate import LossEstimate
-from cartcast.monitoring.exposition import exposition
+from cartcast.monitoring.exposition import collect
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
+
+HOSTILE = 'r"1\\m\n} 7 # ü'
+"""A run's name that would end its label, its line or its sample if it were not escaped."""
 
 
 def look() -> Look:
     alarm = Alarm(1, "r", "MO101", "x", "page", "open", "", "", "", 1, None, None, "m")
     risk = {"log_loss": 0.2, "log_loss_expected": 0.2}
     return Look(
-        'r"1/m', pd.DataFrame({"day": [pd.Timestamp("2026-03-02")]}), {},
+        HOSTILE, pd.DataFrame({"day": [pd.Timestamp("2026-03-02")]}), {},
         {"purchases_down": 1.5, "brier": float("-inf"), "threshold": 7.7}, risk,
         LossEstimate(0.2, 0.1, 0.3, 10.0), pd.DataFrame(), [], [alarm], [alarm],
     )  # fmt: skip
 
 
-def test_every_line_is_in_the_text_format() -> None:
-    for line in exposition(look()):
-        if not line.startswith("#"):
-            assert re.fullmatch(r'[a-z_]+(\{([a-z]+="(\\.|[^"\\])*",?)+\})? -?[0-9.e+-]+', line), (
-                line
+def test_the_text_says_what_the_look_says() -> None:
+    read = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(exposition(collect(look())))
+        for sample in family.samples
+    }
+    run = ("run", HOSTILE)
+    name = "cartcast_monitor_"
+    assert read == {
+        (f"{name}evidence", ("process", "purchases_down"), run): 1.5,
+        (f"{name}threshold", run): 7.7,
+        **{(f"{name}loss", ("kind", k), run): 0.2 for k in ("realised", "expected", "estimated")},
+        (f"{name}newest_day_seconds", run): pd.Timestamp("2026-03-03").timestamp(),
+        **{
+            (f"{name}alarms", ("severity", severity), ("state", state)): float(
+                (severity, state) == ("page", "open")
             )
-    lines = list(exposition(look()))
-    assert 'cartcast_monitor_alarms{severity="page",state="open"} 1' in lines
-    assert not any("inf" in line for line in lines)
+            for severity in ("page", "ticket")
+            for state in ("open", "acknowledged")
+        },
+    }
 
 
 def test_rules_read_what_there_is() -> None:
     rules = yaml.safe_load((FOLDER / "cartcast.rules.yml").read_text())["groups"][0]["rules"]
-    told = "\n".join([*exposition(look()), *Metrics().lines()])
+    told = exposition([*collect(look()), *Metrics().collect()])
     for rule in rules:
         for name in re.findall(r"cartcast_[a-z_]+", rule["expr"]):
             assert f"# TYPE {name} " in told, name

@@ -299,6 +299,6 @@ def test_the_verb_writes_both(runs):
 
 
 def test_segments_show_the_interval_of_their_conversion(runs):
-    table = Evidence(read_run(runs["plain"])).segments.set_index("name")
+    table = Evidence(Run.open(runs["plain"])).segments.set_index("name")
     assert table.loc["Early leavers", ["low", "high"]].tolist() == [0.002, 0.007]
     assert math.isnan(table.loc["Comparers", "low"])

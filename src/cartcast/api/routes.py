@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from cartcast.api.settings import Served
 from cartcast.live.event import Event
+from cartcast.live.metrics import exposition
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
 from cartcast.live.session import Session
@@ -54,8 +55,7 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
-            lines = [*live.metrics.lines(), *live.store.lines()]
-            text = "\n".join(lines) + "\n"
+            text = exposition([*live.metrics.collect(), *live.store.collect()])
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models", summary="The model in use", tags=["models"])

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 import uvicorn
 
+from cartcast import system
 from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
 from cartcast.api.keys import KeyFile, Keys
@@ -190,14 +191,8 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
+        with system.at_stop(lambda number: self.handle_exit(number, None)):
             yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
 
 def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
@@ -264,10 +259,13 @@ def _listen(host: str, port: int, reuse: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
+        if reuse:
+            system.share_port(listener)
         listener.bind((host, port))
+    except CartcastError:
+        listener.close()
+        raise
     except socket.gaierror as error:
         listener.close()
         raise NotFoundError(f"--host {host}: no such address here.") from error

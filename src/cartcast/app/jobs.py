@@ -7,10 +7,10 @@ goes to `.cartcast/runs/`, whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from cartcast import system
 from cartcast.app.access import Person
 from cartcast.app.state import Project
 from cartcast.atomic import opener, write_text
@@ -173,12 +174,12 @@ def cancel(project: Project, person: Person, name: str, patience: float = 5.0) -
     told = _process(job.folder)
     pid = told.get("pid")
     if pid and _alive(told):
-        _signal(pid, signal.SIGTERM)
+        _end(pid)
         deadline = time.monotonic() + patience
         while _alive(told) and time.monotonic() < deadline:
             time.sleep(0.05)
         if _alive(told):
-            _signal(pid, signal.SIGKILL)
+            _end(pid, at_once=True)
     if get(project, name).state != "done":
         _finish(job.folder, "cancelled", f"cancelled by {person.name}")
     return get(project, name)
@@ -244,12 +245,10 @@ def _json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _signal(pid: int, what: signal.Signals) -> None:
-    try:
-        # The worker leads its own group (start_new_session), so its children end with it.
-        os.killpg(pid, what)
-    except ProcessLookupError:
-        return
+def _end(pid: int, *, at_once: bool = False) -> None:
+    # The worker leads its own group (start_new_session), so its children end with it.
+    with contextlib.suppress(ProcessLookupError):
+        system.end(pid, at_once=at_once)
 
 
 def _alive(told: Mapping[str, Any]) -> bool:

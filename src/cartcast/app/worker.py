@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from cartcast import system
 from cartcast.atomic import file_mode, make_folder, process_umask, write_text
 from cartcast.config import PROJECT_FILE
 from cartcast.errors import BlockedError, CartcastError
@@ -134,9 +135,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Run the job named on the command line."""
     signal.signal(signal.SIGTERM, _stop)
-    with contextlib.suppress(OSError):
-        # The browser's server comes first on a shared machine.
-        os.nice(5)
+    system.give_way()  # the browser's server comes first on a shared machine
     folder = Path(sys.argv[1]).absolute()
     # .cartcast/app/jobs/NAME: all that this process writes is the project's.
     os.umask(process_umask(folder.parents[3]))

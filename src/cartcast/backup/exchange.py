@@ -11,6 +11,7 @@ import errno
 import os
 from pathlib import Path
 
+from cartcast import system
 from cartcast.errors import StorageError
 
 __all__ = ["exchange"]
@@ -38,11 +39,7 @@ def exchange(new: Path, old: Path) -> None:
                 aside.rename(old)
                 raise
             aside.rename(new)
-        handle = os.open(old.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        system.sync_folder(old.parent)
     except OSError as error:
         raise StorageError(f"{old}: cannot be replaced ({error.strerror}).") from error
 

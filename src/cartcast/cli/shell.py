@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cartcast.errors import CartcastError
+from cartcast.errors import CartcastError, UsageError
 from cartcast.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -71,13 +72,16 @@ Breaks = Annotated[
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     """Run `app`; turn errors into one line on standard error and the exit status of its class."""
+    if arguments is None:
+        _speak_utf8()
     # Idle threads of the numeric libraries shall sleep, not spin: other processes run here too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
     words = [w for w in words if w != "--debug"]
     try:
-        with _ended_in_order():
+        _refuse_unreadable(words)
+        with _ended_in_order(), _flushed():
             status = app(args=words, prog_name="cartcast", standalone_mode=True)
     except CartcastError as error:
         if debug:
@@ -88,11 +92,21 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         # The parser turns Ctrl-C into this status without a word.
         if stop.code == 130:
             _complain("interrupted; nothing half-written was kept.")
-        raise
+        # The parser takes a reader (head, less) that went away for an error; it is none of ours.
+        if not isinstance(stop.__context__, BrokenPipeError):
+            raise
+        status = 0
     except BrokenPipeError:
-        # The reader (head, less) went away: not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except ModuleNotFoundError as error:
+        if debug:
+            raise
+        _complain(
+            f"the library {error.name} is not installed; the page on dependencies tells which "
+            "extra brings it: pip install 'cartcast[EXTRA]'."
+        )
+        status = 2
     except RecursionError:
         if debug:
             raise
@@ -114,6 +128,43 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
         status = 1
     sys.exit(status or 0)
+
+
+def _speak_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale is another's; never refuse a character.
+
+    DuckDB and Arrow take names of files as UTF-8 whatever the locale says (PEP 540).
+    """
+    asked = os.environ.get("PYTHONUTF8") == "1"
+    if sys.getfilesystemencoding() != "utf-8" and not asked and sys.executable:
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not _holds_all(stream):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _holds_all(stream: Any) -> bool:
+    return str(getattr(stream, "encoding", "utf-8")).lower().startswith("utf")
+
+
+def _refuse_unreadable(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            told = word.encode(errors="backslashreplace").decode()
+            raise UsageError(f"{told}: is not UTF-8; rename the file, or convert it.") from None
+
+
+@contextlib.contextmanager
+def _flushed() -> Iterator[None]:
+    """Write what waits while a reader that has gone can still be told from an error."""
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -159,7 +210,8 @@ def plain(value: Any) -> Any:
 
 def print_json(value: Any) -> None:
     """Print one JSON document to standard output."""
-    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    ascii_only = not _holds_all(sys.stdout)
+    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=ascii_only, allow_nan=False))
 
 
 def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:

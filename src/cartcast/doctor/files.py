@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cartcast import system
 from cartcast.atomic import file_mode
 from cartcast.config import STATE_FOLDER
 from cartcast.doctor.codes import DATABASE, LEFTOVER, LIVE, LOCK, MODES
@@ -35,7 +36,7 @@ def modes(project: Path) -> Iterator[Finding]:
             most |= (most & 0o444) >> 2 | 0o2000 if path.is_dir() else 0
             if stat.S_IMODE(told.st_mode) & ~most & 0o077:
                 loose.append(path)
-            if hasattr(os, "getuid") and told.st_uid != os.getuid() and not most & 0o060:
+            if not system.own(told) and not most & 0o060:
                 strange.append(path)
     for paths, what in ((loose, "open to other accounts"), (strange, "another account's")):
         if paths:
@@ -84,8 +85,7 @@ def leftovers(project: Path) -> Iterator[Finding]:
     for path in places:
         with contextlib.suppress(OSError):
             told = path.stat()
-            own = not hasattr(os, "getuid") or told.st_uid == os.getuid()
-            if own and path.is_dir() and told.st_mtime < oldest:
+            if system.own(told) and path.is_dir() and told.st_mtime < oldest:
                 gone.append(path)
     if gone:
         yield finding(LEFTOVER, f"{gone[0]}{_more(gone)}.", count=len(gone))
@@ -102,7 +102,7 @@ def _begins() -> Iterator[float]:
     ticks = os.sysconf("SC_CLK_TCK")
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
-            other = path.stat().st_uid == os.getuid() and int(path.name) != os.getpid()
+            other = system.own(path.stat()) and int(path.name) != os.getpid()
             if other and b"python" in (path / "cmdline").read_bytes():
                 fields = (path / "stat").read_text().rpartition(")")[2].split()
                 yield boot + float(fields[19]) / ticks

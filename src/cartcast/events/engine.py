@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
+from cartcast import system
 from cartcast.config import parse_size
 from cartcast.errors import DataError, StorageError
 from cartcast.events.sql import place_literal
@@ -22,7 +22,7 @@ DEFAULT_MEMORY = "2GB"
 
 def cores() -> int:
     """Return how many cores work here may use: one in a task of Spark."""
-    return 1 if _in_task() else len(os.sched_getaffinity(0))
+    return 1 if _in_task() else system.cores()
 
 
 def _in_task() -> bool:

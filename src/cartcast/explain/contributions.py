@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from cartcast.errors import UsageError
-from cartcast.evaluate.arrays import Array, Task
+from cartcast.evaluate.arrays import Array, Codes, Task
 from cartcast.explain.predict import log_odds, says
 
 __all__ = ["Contributions", "contributions"]
 
-DRAWS = 16
+DRAWS = 64
 """Sampled orders of the features for each row, each used forwards and backwards."""
 
 
@@ -110,7 +110,7 @@ def _one(
     k = row.shape[1]
     forward = np.array([rng.permutation(k) for _ in range(DRAWS)])
     orders = np.concatenate([forward, forward[:, ::-1]])
-    picks = np.tile(rng.choice(len(background), DRAWS), 2)
+    picks = np.tile(_spread(len(background), rng), 2)
     # rank[d, f]: step at which feature f of draw d takes the value of the row.
     rank = np.argsort(orders, axis=1)
     steps = np.arange(k + 1)
@@ -127,3 +127,10 @@ def _one(
     for d in range(len(orders)):
         added[orders[d]] += moved[d]
     return added / len(orders), float(score[:, 0].mean())
+
+
+def _spread(rows: int, rng: np.random.Generator) -> Codes:
+    """Return `DRAWS` background rows, none again before all were taken."""
+    whole, rest = divmod(DRAWS, rows)
+    again = np.tile(np.arange(rows), whole)
+    return np.concatenate([again, rng.choice(rows, rest, replace=False)])

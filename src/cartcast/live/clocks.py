@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from cartcast import system
 from cartcast.live.event import Event
 
 __all__ = ["Clock", "Leads", "age_micros"]
@@ -29,8 +30,7 @@ MOST_CLIENTS: Final = 10_000
 
 def _passed() -> int:
     """Return microseconds that go on in a suspended machine, where the system counts them."""
-    boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(boot) // 1000
+    return system.passed_nanoseconds() // 1000
 
 
 def _wall() -> int:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from cartcast import system
 from cartcast.live.problems import Problem
 
 __all__ = ["Damage", "Durability", "Log", "read_records", "read_segment", "record", "segments"]
@@ -233,14 +234,14 @@ class Log:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._open = (number, handle, os.fstat(handle).st_size)
             if self._sync:
-                _sync_folder(self._folder)
+                system.sync_folder(self._folder)
         _, handle, size = self._open
         view = memoryview(data)
         try:
             while view:
                 view = view[os.write(handle, view) :]
             if self._sync:
-                os.fdatasync(handle)
+                system.sync_data(handle)
         except OSError:
             os.ftruncate(handle, size)
             raise
@@ -265,11 +266,3 @@ def _refused(error: OSError) -> Problem:
         rule="every acknowledged event is on disk",
         headers={"Retry-After": "2"},
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from random import random
 from typing import Any, Final, NamedTuple
 
+from prometheus_client import Metric
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -173,7 +174,7 @@ class RedisStore:
         """Return nothing: other workers' sessions are not counted here."""
         return {}
 
-    def lines(self) -> tuple[str, ...]:
+    def collect(self) -> tuple[Metric, ...]:
         """Return nothing: what Redis holds, Redis tells its own exporter."""
         return ()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from cartcast import system
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.live.log import Durability
 from cartcast.live.model import load_scorer
@@ -72,24 +72,22 @@ async def _main(plan: StreamPlan) -> dict[str, Any]:
     source = source_of(plan.source, plan.group, plan.consumer, plan.state_dir)
     sink, dead = sink_of(plan.sink), sink_of(plan.dead or _dead_of(plan.source))
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await store.open()
-    try:
-        report = await pump(
-            Live(scorer, store),
-            source,
-            sink,
-            dead,
-            protocol=PROTOCOLS[plan.protocol],
-            batch=plan.batch,
-            stop=stop,
-            idle_seconds=plan.idle_seconds,
-            event_clock=from_file,
-        )
-    finally:
-        await store.close()
+    with system.at_stop(lambda _: stop.set()):
+        await store.open()
+        try:
+            report = await pump(
+                Live(scorer, store),
+                source,
+                sink,
+                dead,
+                protocol=PROTOCOLS[plan.protocol],
+                batch=plan.batch,
+                stop=stop,
+                idle_seconds=plan.idle_seconds,
+                event_clock=from_file,
+            )
+        finally:
+            await store.close()
     return report.as_dict()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
+from prometheus_client import Metric
 
 from cartcast.errors import NotTrustedError
 from cartcast.live.clocks import Clock, Leads, age_micros
@@ -113,7 +114,7 @@ class Store(Protocol):
         """Return the numbers of `sessions` (keys of open ones) and `visitors`, where known."""
         ...
 
-    def lines(self) -> Iterable[str]:
+    def collect(self) -> Iterable[Metric]:
         """Return what Prometheus may know of the state."""
         ...
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cartcast import system
 from cartcast.atomic import atomic_path
 from cartcast.errors import NotTrustedError, StorageError
 from cartcast.live.resting import unpack_visitor
@@ -128,11 +129,7 @@ class Snapshot:
             finally:
                 os.close(handle)
             path.replace(self._folder / f"snapshot-{self._number:010d}.bin")
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            system.sync_folder(self._folder)
         finally:
             sessions.before_change = None
             path.unlink(missing_ok=True)

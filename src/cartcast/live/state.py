@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 from filelock import FileLock, Timeout
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from cartcast import atomic
 from cartcast.errors import NotTrustedError, StorageError
@@ -269,15 +271,21 @@ class MemoryStore:
         self.settled += settled
         self.forgotten += forgotten
 
-    def lines(self) -> Iterator[str]:
+    def collect(self) -> Iterator[Metric]:
         """Yield what Prometheus may know of the state."""
-        yield f"cartcast_sessions {len(self.sessions.index)}"
-        yield f"cartcast_memory_bytes {self.memory}"
-        yield f"cartcast_memory_limit_bytes {self.most_memory}"
-        yield f"cartcast_sessions_settled_early_total {self.settled}"
-        yield f"cartcast_visitors_forgotten_total {self.forgotten}"
-        yield f"cartcast_sessions_refused_total {self.refused}"
-        yield f"cartcast_log_findings_total {len(self.findings)}"
+        for name, what, now in (
+            ("sessions", "Open sessions, by each of their keys.", len(self.sessions.index)),
+            ("memory_bytes", "Memory of sessions and histories.", self.memory),
+            ("memory_limit_bytes", "The most that they may take.", self.most_memory),
+        ):
+            yield GaugeMetricFamily(f"cartcast_{name}", what, now)
+        for name, what, count in (
+            ("sessions_settled_early", "Sessions settled to make room.", self.settled),
+            ("visitors_forgotten", "Histories that gave way.", self.forgotten),
+            ("sessions_refused", "New sessions without room.", self.refused),
+            ("log_findings", "Damages found in the log.", len(self.findings)),
+        ):
+            yield CounterMetricFamily(f"cartcast_{name}", what, count)
 
     def sweep_visitors(self, names: Iterable[str]) -> None:
         """Forget, or put to rest, those visitors whose time has come."""

@@ -17,6 +17,7 @@ from cartcast.config import STATE_FOLDER
 from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
+from cartcast.live.metrics import exposition
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.calibration import calibrated
@@ -24,7 +25,7 @@ from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
-from cartcast.monitoring.exposition import exposition
+from cartcast.monitoring.exposition import collect
 from cartcast.monitoring.feed import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
@@ -189,7 +190,7 @@ def check(
     )  # fmt: skip
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
-        write_text(path, "\n".join(exposition(look)) + "\n")
+        write_text(path, exposition(collect(look)))
     return look
 
 

@@ -165,7 +165,8 @@ def _told(
         try:
             every[family] = fit_segments(
                 table, FAMILIES[family], options.segments, order=order, outcome=outcome,
-                amount=amount, groups=groups, words=words, currency=currency, seed=options.seed, rounds=5,
+                amount=amount, groups=groups, words=words, currency=currency, seed=options.seed,
+                rounds=5,
             )  # fmt: skip
         except DataError:
             # A family that finds nothing here is left out of the comparison; alone it is refused.

@@ -1,0 +1,147 @@
+"""What not every system has, each with what stands in for it; called here and nowhere else.
+
+`python scripts/portable.py` finds calls elsewhere that Windows or macOS lacks.
+
+>>> cores() >= 1, own(os.stat(os.devnull)) in (True, False)
+(True, True)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cartcast.errors import UsageError
+
+__all__ = [
+    "at_stop",
+    "cores",
+    "end",
+    "give_way",
+    "own",
+    "passed_nanoseconds",
+    "set_mode",
+    "share_port",
+    "sync_data",
+    "sync_file",
+    "sync_folder",
+]
+
+
+def cores() -> int:
+    """Return how many cores this process may use; those of the machine where nobody can tell."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+def sync_data(handle: int) -> None:
+    """Return when what was written is on the disk; without its times where that is possible.
+
+    macOS keeps an `fsync` in the drive's cache and takes another call for what is meant.
+    """
+    data = getattr(os, "fdatasync", None)
+    if data is not None:
+        data(handle)
+        return
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        whole = getattr(fcntl, "F_FULLFSYNC", None)
+        if whole is not None:
+            fcntl.fcntl(handle, whole)
+            return
+    os.fsync(handle)
+
+
+def sync_file(path: Path | str) -> None:
+    """Return when a closed file is on the disk; Windows wants it open for writing."""
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path | str) -> None:
+    """Return when names in a folder are on the disk; at once on Windows, which has no such call."""
+    if os.name != "nt":
+        sync_file(folder)
+
+
+def set_mode(handle: int, mode: int) -> None:
+    """Set the mode of an open file; nothing where modes do not exist."""
+    change = getattr(os, "fchmod", None)
+    if change is not None:
+        change(handle, mode)
+
+
+def give_way() -> None:
+    """Let other processes of the machine come first, where that can be asked for."""
+    nice = getattr(os, "nice", None)
+    if nice is not None:
+        with contextlib.suppress(OSError):
+            nice(5)
+
+
+def own(*told: os.stat_result) -> bool:
+    """Return whether files are this account's; True where files have no such owner."""
+    who = getattr(os, "geteuid", None)
+    return who is None or all(t.st_uid == who() for t in told)
+
+
+def passed_nanoseconds() -> int:
+    """Return a clock that only goes on, in a suspended machine, too, where the system counts it."""
+    number = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    read = getattr(time, "clock_gettime_ns", None)
+    return time.monotonic_ns() if number is None or read is None else int(read(number))
+
+
+def end(pid: int, *, at_once: bool = False) -> None:
+    """Ask a process and its group to end, or end them; the process alone where groups do not exist.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    group = getattr(os, "killpg", os.kill)
+    group(pid, getattr(signal, "SIGKILL", signal.SIGTERM) if at_once else signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def at_stop(do: Callable[[int], object]) -> Iterator[None]:
+    """Call `do` with SIGTERM or SIGINT in the running loop when it comes, while the block runs."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            loop.add_signal_handler(number, do, number)
+        except NotImplementedError:  # Windows
+            before[number] = signal.signal(
+                number, lambda came, _: loop.call_soon_threadsafe(do, came)
+            )
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if number in before:
+                signal.signal(number, before[number])
+            else:
+                loop.remove_signal_handler(number)
+
+
+def share_port(listener: socket.socket) -> None:
+    """Let several processes listen on one port.
+
+    Raises:
+        UsageError: this system cannot.
+    """
+    option = getattr(socket, "SO_REUSEPORT", None)
+    if option is None:
+        raise UsageError("this system cannot share a port among workers; start one worker.")
+    listener.setsockopt(socket.SOL_SOCKET, option, 1)
