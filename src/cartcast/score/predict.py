@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from cartcast.atomic import make_folder
-from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.errors import UsageError
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding
 from cartcast.reading import read_as
-from cartcast.rows import read_table, typed
+from cartcast.rows import read_as_trained
 from cartcast.score.scorer import Scorer, load_scorer
 from cartcast.score.sessions import ScoreParts, WriteParts
 from cartcast.score.write import write_table
@@ -60,7 +60,7 @@ def predict(
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         _require_here(engine)
         say("reading", None)
-        return _table_scores(given[0], scorer), ()
+        return _table_scores(given[0], scorer)
     with _read(scorer, given, say, engine, work, layout, orders, rates, privacy) as log:
         tables = log.map_parts(ScoreParts(Path(run_dir), scorer))
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
@@ -154,21 +154,13 @@ def _read(
         yield log
 
 
-def _table_scores(source: Any, scorer: Scorer) -> pd.DataFrame:
-    raw = read_table(source)
-    names = scorer.run["features"]["names"]
-    for name in names:
-        if name not in raw.columns:
-            raise DataError(
-                f"the table has no column {name!r}, which the model reads."
-                f"{did_you_mean(name, map(str, raw.columns))}"
-            )
-    X = typed(raw, names, scorer.run["features"]["categorical"])
-    out = pd.DataFrame({"row": np.arange(1, len(raw) + 1), **scorer.score(X)})
+def _table_scores(source: Any, scorer: Scorer) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    X, found = read_as_trained(source, scorer.run["features"])
+    out = pd.DataFrame({"row": np.arange(1, len(X) + 1), **scorer.score(X)})
     if "segments" in scorer.models:
         out["segment"] = scorer.segment_names(X)
     out["model"] = scorer.version
-    return out
+    return out, found
 
 
 def _silent(what: str, share: float | None) -> None:

@@ -171,6 +171,7 @@ def _facts(q: Question, options: Options, key: str) -> dict[str, Any]:
             "fingerprint": q.fingerprint,
             "names": list(q.rows.features),
             "categorical": list(q.rows.categorical),
+            "meanings": {name: m.as_dict() for name, m in q.rows.meanings.items()},
             "units": q.units,
             "yaml": q.features.to_yaml() if q.features is not None else None,
         },

@@ -33,6 +33,8 @@ class Options:
             `events.load`.
         drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
             and the number of cross-validation folds (None: one split).
+        positive: the value of a ready table's target that counts as the outcome (None: what its
+            words say, else the greater or the rarer one; a finding tells).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
         budget: seconds for tuning all models together, or None for no tuning.
@@ -67,6 +69,7 @@ class Options:
     group: str | None = None
     time: str | None = None
     folds: int | None = None
+    positive: str | None = None
     resample: str | None = None
     calibration: str = "auto"
     budget: float | None = None
