@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from cartcast.atomic import file_mode, make_folder
 from cartcast.config import (
@@ -28,6 +28,9 @@ from cartcast.config import (
     read_settings,
 )
 from cartcast.errors import StorageError, UsageError
+from cartcast.features import Feature, FeatureSet
+from cartcast.targets import Proxy, Target
+from cartcast.train.arguments import changes_of, is_column, sources_of, table_with
 from cartcast.train.options import Options
 from cartcast.train.result import Run
 
@@ -41,13 +44,83 @@ def train(
     project: Path | str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
     engine: str = "duckdb",
-    **changes: Any,
+    target: str | Target | Proxy | Any = None,
+    targets: Mapping[str, Any] | None = None,
+    models: Sequence[str] | str | None = None,
+    features: str | Path | FeatureSet | Mapping[str, Feature] | None = None,
+    anchors: Sequence[int] | int | None = None,
+    split: Sequence[float] | None = None,
+    layout: str | Path | None = None,
+    orders: str | Path | None = None,
+    session_gap: float | str | None = None,
+    session_breaks: Sequence[str] | str | None = None,
+    zone: str | None = None,
+    rates: Mapping[str, Any] | str | Path | None = None,
+    max_reject_share: float | None = None,
+    drop: Sequence[str] | str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    folds: int | None = None,
+    positive: object = None,
+    resample: str | None = None,
+    calibration: str | None = None,
+    budget: float | str | None = None,
+    capacity: int | None = None,
+    costs: Mapping[str, float] | None = None,
+    segments: int | None = None,
+    waivers: Mapping[str, str] | None = None,
+    privacy: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+    most_rows: int | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    **unknown: Never,
 ) -> Run:
     """Train on a log, or on a ready table given as `rows`, and return the run.
 
-    Settings come from the project (`cartcast.yaml` here or above, if there is one), then from
-    `changes`: fields of `Options`; those that are None are ignored. Inside a project the run is
-    registered. With `engine="spark"` the log is read, and its rows are made, on Spark.
+    An option that is left out is the project's (`cartcast.yaml` here or above, if there is one),
+    else the default of `Options`. Inside a project the run is registered.
+
+    Args:
+        sources: the log: a `Log`, or what `load` reads. Two of them, of which the second is a
+            column, are the `X, y` of a ready table.
+        rows: a ready table: a path, a table's URL, or a pandas, Polars or Arrow table.
+        run_dir: folder of the run; new.
+        project: folder of the project; None means found here or above.
+        progress: called with what is being done and the share done.
+        engine: `duckdb`, or `spark`: there the log is read, and its rows are made.
+        target: of a log: `Purchase("7d")` or its word (`purchase:7d`, `revenue`,
+            `proxy:browsing`); of a ready table: a column, or the values themselves.
+        targets: proxies declared by name.
+        models: names of models; `default` or `all` stand for lists.
+        features: a `FeatureSet`, `default`, `usual`, or a YAML declaration.
+        anchors: clicks after which a row is written.
+        split: shares for train, validation and test.
+        layout: name or YAML of the log's layout; None means guess.
+        orders: outcomes kept apart from the clicks.
+        session_gap: seconds (or `30m`) without an event after which a session ends.
+        session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        zone: the shop's clock, such as Europe/Berlin.
+        rates: what each currency is worth in one of them.
+        max_reject_share: share of rejected rows above which the log is refused.
+        drop: columns of a ready table to leave out.
+        group: its column that names the visitor.
+        time: its column that holds the moment of the row.
+        folds: cross-validate it with so many folds; None is one split.
+        positive: the value of its target that counts as the outcome.
+        resample: `smote`, `class_weight` or `undersample`, inside training rows only.
+        calibration: `auto`, `isotonic`, `sigmoid` or `none`.
+        budget: seconds, or `5m`, for tuning.
+        capacity: how many sessions can be acted on, for the threshold.
+        costs: `contact` and `value` in money, for the threshold.
+        segments: number of segments; None chooses it.
+        waivers: finding code to the reason for going on all the same.
+        privacy: `pseudonymise`: columns whose ids are replaced on entry.
+        licence: licence of the data, for the card.
+        most_rows: beyond, rows are sampled.
+        seed: of everything random.
+        threads: used by the models.
+        unknown: nothing else is taken; a name close to it is told.
 
     Raises:
         UsageError: an option does not exist or does not fit.
@@ -55,14 +128,20 @@ def train(
         BlockedError: the audit found a leak that was not waived.
         StorageError: the run folder cannot be written.
     """
+    given = dict(locals())
+    if len(sources) == 2 and rows is None and is_column(sources[1]):
+        rows, target, sources = sources[0], sources[1], ()
+    if is_column(target):
+        if rows is None:
+            raise UsageError("a target of values needs the features too: train(X, y).")
+        rows, given["target"] = table_with(rows, target)
+    changes, sources = changes_of(given, unknown), sources_of(sources)
     folder = Path(project) if project is not None else find_project()
     settings = read_settings(folder) if folder is not None else DEFAULTS
-    if isinstance(changes.get("budget"), str):
-        changes["budget"] = parse_duration(changes["budget"])
-    try:
-        options = Options.from_settings(settings, **changes)
-    except TypeError as error:
-        raise UsageError(f"training has no such option: {error}.") from error
+    for name in ("budget", "session_gap"):
+        if isinstance(changes.get(name), str):
+            changes[name] = parse_duration(changes[name])
+    options = Options.from_settings(settings, **changes)
     if rows is not None and sources:
         raise UsageError("give a log or --rows, not both.")
     if rows is not None and engine != "duckdb":

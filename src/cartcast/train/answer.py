@@ -167,7 +167,7 @@ def _facts(q: Question, options: Options, key: str) -> dict[str, Any]:
         },
         "dropped": {**q.rows.dropped, **q.split.dropped},
         "features": {
-            "set": options.features if q.features is not None else "the table's columns",
+            "set": _called(options) if q.features is not None else "the table's columns",
             "fingerprint": q.fingerprint,
             "names": list(q.rows.features),
             "categorical": list(q.rows.categorical),
@@ -177,6 +177,10 @@ def _facts(q: Question, options: Options, key: str) -> dict[str, Any]:
         },
         "versions": versions(),
     }
+
+
+def _called(options: Options) -> str:
+    return options.features if isinstance(options.features, str) else "a set of one's own"
 
 
 _KEYS = (

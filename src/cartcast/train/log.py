@@ -112,9 +112,7 @@ def _ask(
         split=split,
         parts=parts,
         source={
-            "files": [
-                str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
-            ],
+            "files": [_called(s) for s in sources],
             "layout": log.layout,
             "clock": log.clock,
             "licence": options.licence,
@@ -133,6 +131,12 @@ def _ask(
         log=log,
         features=features,
     )
+
+
+def _called(source: Any) -> str:
+    if isinstance(source, Log):
+        return str(source.path)
+    return str(source) if isinstance(source, str | Path) else "a table in memory"
 
 
 def _with_events(q: Question, names: Sequence[str], options: Options, steps: Steps) -> Question:

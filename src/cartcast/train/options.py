@@ -11,6 +11,7 @@ from typing import Any
 
 from cartcast.config import DEFAULTS, Settings
 from cartcast.errors import UsageError
+from cartcast.features import FeatureSet
 
 __all__ = ["Options"]
 
@@ -26,7 +27,7 @@ class Options:
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
         models: model names; `default` or `all` stand for lists.
-        features: `default`, `usual`, or a YAML declaration.
+        features: `default`, `usual`, a YAML declaration, or a `FeatureSet`.
         anchors: clicks after which a row is written.
         split: shares of the sessions for train, validation, test.
         layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for
@@ -55,7 +56,7 @@ class Options:
     target: str = DEFAULTS.target
     targets: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = DEFAULTS.models
-    features: str = DEFAULTS.features
+    features: str | FeatureSet = DEFAULTS.features
     anchors: tuple[int, ...] = DEFAULTS.anchors
     split: tuple[float, float, float] = DEFAULTS.split
     layout: str | None = None
@@ -84,6 +85,10 @@ class Options:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-9:
+            raise UsageError(
+                f"split must be three positive shares that add up to 1, got {self.split}."
+            )
         if self.budget is not None and self.budget < LEAST_BUDGET:
             raise UsageError(
                 f"budget must be at least {LEAST_BUDGET:g} seconds, got {self.budget:g}: below "
