@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def test_a_type_checker_sees_the_names() -> None:
     root = Path(__file__).resolve().parents[1]
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--follow-imports=silent", "tests/typed_calls.py"],
-        cwd=root, capture_output=True, text=True, check=False,
+        cwd=root, env={**os.environ, "MYPYPATH": str(root / "src")}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
 

@@ -54,7 +54,7 @@ _MODULES = ("features", "findings", "insights", "leakage", "moments", "targets",
 __all__ = ["__version__", "moments", *_PUBLIC]
 
 
-def __getattr__(name: str) -> Any:
+def _get(name: str) -> Any:
     from importlib import import_module
 
     if name in _PUBLIC:
@@ -68,6 +68,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"module 'cartcast' has no attribute {name!r}.{did_you_mean(name, [*__all__, *_MODULES])}"
     )
+
+
+if not TYPE_CHECKING:
+    # Unseen by checkers, so that they find a name that is not there.
+    __getattr__ = _get
 
 
 def __dir__() -> list[str]:

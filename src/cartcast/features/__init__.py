@@ -142,7 +142,7 @@ def program(feature_set: FeatureSet, clock: Clock = "time") -> Handle:
     return Handle(feature_set, clock)
 
 
-def __getattr__(name: str) -> Any:
+def _get(name: str) -> Any:
     if name in ("History", "State", "microseconds"):
         from cartcast.features import live
 
@@ -154,3 +154,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"module 'cartcast.features' has no attribute {name!r}.{did_you_mean(name, __all__)}"
     )
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _get
