@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"targets"},
     {"anchors", "splits"},
     {"rows"},
+    {"moments"},
     {"leakage", "models"},
     {"charts"},
     {"explain"},

@@ -1,13 +1,35 @@
-"""The public names are pinned, and each resolves to what it says."""
+"""The public names are pinned, typed and forgiving, and take each other's objects."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
 
 import cartcast
+from cartcast.datasets import simulate
+from cartcast.errors import CartcastError, DefinitionError
+from cartcast.features import Count, Mean, Sum, default, load_set, usual
+from cartcast.models.encode import Encoder
+from cartcast.train import Options, train
 
 NAMES = [
+    "AddToCart",
+    "Checkout",
     "FeatureSet",
+    "Finding",
     "Log",
     "Proxy",
     "Purchase",
@@ -15,11 +37,16 @@ NAMES = [
     "Run",
     "__version__",
     "audit",
+    "cohorts",
+    "funnel",
     "load",
+    "moments",
     "open_log",
+    "paths",
     "predict",
     "simulate",
 ]
+FEATURES = cartcast.FeatureSet(clicks=Count(), price=Mean("price"))
 
 
 def test_public_names_are_pinned() -> None:
@@ -29,4 +56,161 @@ def test_public_names_are_pinned() -> None:
 def test_every_name_resolves() -> None:
     for name in NAMES:
         found = getattr(cartcast, name)
-        assert name == "__version__" or inspect.isclass(found) or inspect.isfunction(found), name
+        known = inspect.isclass(found) or inspect.isfunction(found) or inspect.ismodule(found)
+        assert name == "__version__" or known, name
+
+
+def test_typos_are_answered() -> None:
+    for place, name, near in (
+        (cartcast, "Purchas", "Purchase"),
+        (cartcast, "laod", "load"),
+        (cartcast, "moment", "moments"),
+        (cartcast.features, "Cuont", "Count"),
+    ):
+        with pytest.raises(AttributeError, match=f"Did you mean '{near}'"):
+            getattr(place, name)
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_the_names() -> None:
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--follow-imports=silent", "tests/typed_calls.py"],
+        cwd=root, env={**os.environ, "MYPYPATH": str(root / "src")}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_option_of_train_is_a_named_parameter_with_a_word_on_it() -> None:
+    named = inspect.signature(train).parameters
+    text = inspect.getdoc(train) or ""
+    for field in dataclasses.fields(Options):
+        assert named[field.name].kind is inspect.Parameter.KEYWORD_ONLY
+        assert f"{field.name}: " in text, field.name
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> cartcast.Log:
+    shop = tmp_path_factory.mktemp("shop") / "shop.parquet"
+    simulate(sessions=1500, seed=5, out=shop)
+    return cartcast.load(shop)
+
+
+def test_one_log_goes_into_everything(log: cartcast.Log, tmp_path: Path) -> None:
+    assert cartcast.load(log) is log
+    run = train(
+        log, target=cartcast.Purchase(), features=FEATURES, models="logistic_regression",
+        anchors=[1, 3], run_dir=tmp_path / "run", threads=1,
+    )  # fmt: skip
+    assert run.data["features"]["names"] == ["clicks", "price"]
+    assert run.data["source"]["files"] == [str(log.path)]
+    said, _ = cartcast.predict(log, run.dir)
+    assert len(said) == log.summary.sessions
+    found = cartcast.audit(log, features=FEATURES, clicks=[1, 3])
+    assert {f.severity for f in found} <= {"warn", "note"}
+    assert cartcast.funnel(log).steps
+    assert cartcast.cohorts(log) is not None
+    assert cartcast.paths(log) is not None
+
+
+def test_the_moments_of_a_log_serve_any_model(log: cartcast.Log) -> None:
+    rows = cartcast.moments.table(log, cartcast.Purchase(), FEATURES, [1, 3])
+    again = cartcast.moments.table(
+        log.path, "purchase", {"clicks": Count(), "price": Mean("price")}, (3, 1)
+    )
+    pd.testing.assert_frame_equal(rows.table, again.table)
+    assert list(rows.X) == ["clicks", "price"]
+    assert set(rows.y) == {0.0, 1.0}
+    assert (rows.X["clicks"] == rows.table["click"]).all()
+    model = make_pipeline(Encoder(scale=True, keep_nulls=False), LogisticRegression())
+    figures = cross_val_score(model, rows.X, rows.y, groups=rows.groups, cv=GroupKFold(3))
+    assert (figures > 0.8).all()
+    assert "LK507" in {
+        f.code
+        for f in cartcast.audit(dataclasses.replace(rows, features=(*rows.features, "visitor_id")))
+    }
+    assert repr(rows).startswith(f"Rows({len(rows):,} rows, 2 features")
+
+
+def test_x_and_y_are_a_ready_table(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({3: rng.normal(size=240), "b": rng.normal(size=240)}, index=[7] * 240)
+    y = pd.Series(np.where(X[3] + rng.normal(size=240) > 0, "Up", "Down"), name="way")
+    figures = []
+    for name, given in {
+        "xy": (X, y),
+        "np": (X.to_numpy(), y.to_numpy()),
+        "list": (X, list(y)),
+    }.items():
+        run = train(*given, models=["logistic_regression"], run_dir=tmp_path / name, threads=1)
+        figures.append(run.metrics["logistic_regression"]["roc_auc"])
+        assert run.data["target"]["positive"] == "Up"
+    assert figures[0] == figures[1] == figures[2]
+    assert figures[0] > 0.6
+
+
+X = pd.DataFrame({"a": range(40), "b": [0, 1] * 20})
+WRONG: dict[str, tuple[Callable[[], Any], str]] = {
+    "option": (lambda: train(rows=X, target="b", modles=1), "Did you mean 'models'"),  # type: ignore[arg-type]
+    "model": (lambda: train(rows=X, target="b", models="lightgmb"), "Did you mean 'lightgbm'"),
+    "column": (lambda: train(rows=X, target="c"), "no column 'c'"),
+    "folds": (lambda: train(rows=X, target="b", folds="5"), "folds must be a whole number"),  # type: ignore[arg-type]
+    "drop": (lambda: train(rows=X, target="b", drop=7), "drop must be a list"),  # type: ignore[arg-type]
+    "costs": (lambda: train(rows=X, target="b", costs=3), "costs must hold"),  # type: ignore[arg-type]
+    "split": (lambda: train(rows=X, target="b", split=(1, 2)), "three positive shares"),
+    "anchors": (lambda: train(rows=X, target="b", anchors="x"), "whole numbers from 1"),  # type: ignore[arg-type]
+    "generator": (lambda: train(rows=(i for i in "ab"), target="b"), "got generator"),
+    "number": (lambda: train(3), "got int"),
+    "features": (lambda: train("x.csv", features=3), "FeatureSet"),  # type: ignore[arg-type]
+    "target": (lambda: train("x.csv", target=3.5), "target must be a word"),
+    "unlike": (lambda: train(X, [1, 2]), "X has 40 rows and y 2"),
+    "twice": (lambda: train(X, X["b"]), "X holds the target 'b' too"),
+    "alone": (lambda: train("x.csv", target=X["b"]), "needs the features too"),
+    "set": (lambda: default["click"], "Did you mean 'clicks'"),
+    "union": (lambda: default | {"clicks": Count()}, "in one set and"),
+    "no set": (lambda: cartcast.FeatureSet(3), "needs features by name"),  # type: ignore[arg-type]
+    "argument": (lambda: Count(wher=1), "Did you mean 'where'"),  # type: ignore[call-arg]
+    "lacking": (lambda: Mean(), "missing a required argument: 'column'"),  # type: ignore[call-arg]
+    "constant": (lambda: Count() / 3, "needs features such as Count"),  # type: ignore[operator]
+    "constant first": (lambda: 3 / Count(), "needs features such as Count"),
+    "text": (lambda: Count() * load_set("default")["device"], "is text"),
+    "clicks": (lambda: cartcast.moments.table("x", clicks=0), "no such file"),
+    "role": (lambda: cartcast.audit(X, "b", grup="a"), "Did you mean 'group'"),
+    "family": (lambda: cartcast.audit(X, "b", families=["times"]), "Did you mean 'time'"),  # type: ignore[list-item]
+    "no target": (lambda: cartcast.audit(X), "which column is the target"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_call_is_answered_in_words(name: str) -> None:
+    call, message = WRONG[name]
+    with pytest.raises(CartcastError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_features_are_computed_with() -> None:
+    made = cartcast.FeatureSet(mean=Sum("price") / Count(), net=Sum("price") - Mean("price"))
+    assert list(made) == ["mean", "net"]
+    assert list(made | {"n": Count()}) == ["mean", "net", "n"]
+    assert list({"n": Count()} | made) == ["n", "mean", "net"]
+    assert made | made == made
+    assert dict(made.items())["mean"] == Sum("price") / Count()
+    assert "mean" in made
+    assert "x" not in made
+    with pytest.raises(DefinitionError):
+        cartcast.FeatureSet({3: Count()})  # type: ignore[dict-item]
+
+
+def test_objects_are_shown_shortly(log: cartcast.Log) -> None:
+    shown: list[Any] = [log, usual, default, FEATURES, *log.findings]
+    for one in shown:
+        assert len(repr(one)) < 400, repr(one)
+        assert one._repr_html_().startswith("<")
+    assert repr(log).startswith(f"<Log events.parquet: events {log.summary.events:,}, ")
+    evil = cartcast.Finding("XX1", "note", "<script>alert(1)</script>")
+    assert "<script>" not in evil._repr_html_()
+    assert (
+        repr(FEATURES)
+        == "FeatureSet(clicks=Count(), price=Ratio(Sum('price'), Count(column='price')))"
+    )

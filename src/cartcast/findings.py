@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any, Literal
 
 from cartcast.errors import BlockedError, UsageError, did_you_mean
@@ -71,6 +72,18 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     advice: str = ""
     waived: str | None = None
+
+    def __repr__(self) -> str:
+        waived = ", waived" if self.waived is not None else ""
+        return f"<{self.code} {self.severity}{waived}: {self.message}>"
+
+    def _repr_html_(self) -> str:
+        colour = {"block": "#b3261e", "warn": "#8a5a00", "note": "#44546a"}[self.severity]
+        waived = f" (waived: {escape(self.waived)})" if self.waived is not None else ""
+        return (
+            f'<p><b style="color:{colour}">{self.code} {self.severity}</b>{waived} '
+            f"{escape(self.message)}<br><small>{escape(self.advice)}</small></p>"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""

@@ -204,8 +204,10 @@ _OBSERVED: dict[str, type[Target]] = {
 }
 
 
-def parse_target(text: str, declared: dict[str, dict[str, object]] | None = None) -> Target | Proxy:
-    """Return the target that a word of the command line or of `cartcast.yaml` names.
+def parse_target(
+    text: str | Target | Proxy, declared: dict[str, dict[str, object]] | None = None
+) -> Target | Proxy:
+    """Return the target that a word of the command line or of `cartcast.yaml` names, or itself.
 
     `purchase`, `revenue`, `add_to_cart`, `checkout`, each with an optional horizon as in
     `purchase:7d`; `proxy:browsing` (at least 5 more events); `proxy:browsing:3`;
@@ -219,6 +221,12 @@ def parse_target(text: str, declared: dict[str, dict[str, object]] | None = None
     >>> parse_target("proxy:reach:category=sale").describe()
     'PROXY reach: at least 1 more event with category = sale in the session'
     """
+    if isinstance(text, Target | Proxy):
+        return text
+    if not isinstance(text, str):
+        raise UsageError(
+            f"a target must be a word such as purchase:7d, or Purchase('7d'), got {text!r}."
+        )
     declared = declared or {}
     if text.startswith("proxy:"):
         return _parse_proxy(text.removeprefix("proxy:"), declared)

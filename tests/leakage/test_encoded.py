@@ -33,7 +33,7 @@ def found(table: pd.DataFrame, cut: float = 0.7, **roles: str) -> set[str]:
     n = int(cut * len(table))
     features = [c for c in table if c not in ("label", "visitor", "time")]
     given = AuditInput(train=table[:n], test=table[n:], target="label", features=features, **roles)
-    return {f.evidence["column"] for f in audit(given, FAMILIES) if f.severity == "block"}
+    return {f.evidence["column"] for f in audit(given, families=FAMILIES) if f.severity == "block"}
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -60,7 +60,7 @@ def load(
     """Read sources by a layout, clean them by the contract, and return the canonical log.
 
     Args:
-        sources: paths, folders, globs, URLs of tables, or pandas, Polars or Arrow tables.
+        sources: paths, folders, globs, URLs of tables, pandas, Polars or Arrow tables, or a `Log`.
         layout: name or YAML path of the layout; None means guess.
         orders: a table of outcomes that becomes purchase events.
         session_gap: seconds without an event after which a session ends (default 1800), for
@@ -100,6 +100,13 @@ def load(
     rules = SessionRules(session_gap, tuple(session_breaks))
     check_zone(zone, "zone")
     rates = rates_from(rates)
+    given = [s for s in sources if isinstance(s, Log)]
+    if given and (len(sources) > 1 or orders is not None or out is not None or privacy is not None):
+        # What else is asked for is done to its file.
+        sources = tuple(s.path if isinstance(s, Log) else s for s in sources)
+    elif given:
+        _require_same(given[0], rules, zone, rates, given[0].path.name)
+        return given[0]
     found = [e for s in sources for e in expand(s)]
     if layout is not None and not isinstance(layout, Layout):
         layout = find_layout(str(layout))

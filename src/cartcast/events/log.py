@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,7 +17,7 @@ from cartcast.events.engine import connect, translate
 from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metadata_text
 from cartcast.events.sql import file_literal, literal, read_parquet
 from cartcast.events.summary import Summary
-from cartcast.findings import Finding
+from cartcast.findings import Finding, by_severity
 from cartcast.scratch import ScratchFolder
 
 if TYPE_CHECKING:
@@ -66,6 +67,28 @@ class Log:
     engine: str = field(default="duckdb", compare=False)
     # Keeps a temporary folder alive for as long as the log is used.
     keep: ScratchFolder | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Log {self.path.name}: {', '.join(f'{k} {v}' for k, v in self._told())}>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in self._told()
+        )
+        found = "".join(f._repr_html_() for f in by_severity(self.findings))
+        return f"<table><caption>{escape(self.path.name)}</caption>{rows}</table>{found}"
+
+    def _told(self) -> list[tuple[str, str]]:
+        """Return what is shown of the log: (what, how many or which)."""
+        s = self.summary
+        counts = {"events": s.events, "sessions": s.sessions, "visitors": s.visitors,
+                  "purchases": s.purchases, "rejects": s.rejects}  # fmt: skip
+        told = [(k, f"{v:,}") for k, v in counts.items() if v is not None]
+        if s.start and s.end:
+            told.append(("days", f"{s.start[:10]} to {s.end[:10]}"))
+        if s.revenue is not None:
+            told.append((f"revenue ({self.currency or 'no currency'})", f"{s.revenue:,.2f}"))
+        return told
 
     @property
     def files(self) -> list[Path]:

@@ -74,6 +74,9 @@ from cartcast.features.visitor import (
 
 if TYPE_CHECKING:
     from cartcast.features.live import Handle
+    from cartcast.features.live import History as History
+    from cartcast.features.live import State as State
+    from cartcast.features.live import microseconds as microseconds
 
 __all__ = [
     "SETS",
@@ -139,9 +142,19 @@ def program(feature_set: FeatureSet, clock: Clock = "time") -> Handle:
     return Handle(feature_set, clock)
 
 
-def __getattr__(name: str) -> Any:
+def _get(name: str) -> Any:
     if name in ("History", "State", "microseconds"):
         from cartcast.features import live
 
         return getattr(live, name)
-    raise AttributeError(f"module 'cartcast.features' has no attribute {name!r}")
+    if name.startswith("__"):
+        raise AttributeError(f"module 'cartcast.features' has no attribute {name!r}")
+    from cartcast.errors import did_you_mean
+
+    raise AttributeError(
+        f"module 'cartcast.features' has no attribute {name!r}.{did_you_mean(name, __all__)}"
+    )
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _get

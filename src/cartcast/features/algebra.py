@@ -16,7 +16,14 @@ __all__ = ["Difference", "Feature", "Product", "Ratio", "Total"]
 
 
 class Feature(Declared):
-    """One value per click, known from the events up to and with that click."""
+    """One value per click, known from the events up to and with that click.
+
+    Features of numbers add up, and are taken from, multiplied with and divided by each other:
+
+    >>> from cartcast.features import Count, Sum
+    >>> Sum("price") / Count()
+    Ratio(Sum('price'), Count())
+    """
 
     @property
     def dtype(self) -> Literal["float", "string"]:
@@ -46,6 +53,30 @@ class Feature(Declared):
     @abstractmethod
     def build(self, builder: Builder) -> int:
         """Add the operations that compute it; return the number of its register."""
+
+    def __truediv__(self, other: Feature) -> Ratio:
+        return Ratio(self, other)
+
+    def __mul__(self, other: Feature) -> Product:
+        return Product(self, other)
+
+    def __add__(self, other: Feature) -> Total:
+        return Total(self, other)
+
+    def __sub__(self, other: Feature) -> Difference:
+        return Difference(self, other)
+
+    def __rtruediv__(self, other: object) -> Ratio:
+        return Ratio(other, self)  # type: ignore[arg-type] # refused by name
+
+    def __rmul__(self, other: object) -> Product:
+        return Product(other, self)  # type: ignore[arg-type]
+
+    def __radd__(self, other: object) -> Total:
+        return Total(other, self)  # type: ignore[arg-type]
+
+    def __rsub__(self, other: object) -> Difference:
+        return Difference(other, self)  # type: ignore[arg-type]
 
 
 def check_numbers(what: str, *features: object) -> None:

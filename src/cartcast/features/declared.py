@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.schema import COLUMNS
 
-__all__ = ["Declared", "Kind", "Lineage", "Window", "column_kind", "column_unit", "require_number"]
+__all__ = [
+    "Declared",
+    "Kind",
+    "Lineage",
+    "Window",
+    "column_kind",
+    "column_unit",
+    "declaring",
+    "require_number",
+]
 
 Kind = Literal["number", "text", "time", "unknown"]
 """What a column holds; `unknown` is a source's own column before it is bound to data."""
@@ -19,7 +31,55 @@ Window = Literal["session so far", "visitor before session"]
 _KINDS: dict[str, Kind] = {"VARCHAR": "text", "TIMESTAMP": "time", "DOUBLE": "number"}
 
 
-class Declared:
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _refused(what: str, takes: Callable[..., Any], args: Any, named: Any) -> DefinitionError | None:
+    """Return the error for arguments that a declaration does not take, by name."""
+    signature = inspect.signature(takes)
+    known = list(signature.parameters)
+    if wrong := next((name for name in named if name not in known), None):
+        return DefinitionError(f"{what}() has no {wrong!r}.{did_you_mean(wrong, known)}")
+    try:
+        signature.bind(*args, **named)
+    except TypeError as error:
+        return DefinitionError(f"{what}(): {error}; it takes {', '.join(known) or 'nothing'}.")
+    return None
+
+
+class _Declaring(type):
+    """Makes declarations; a wrong argument is refused by name."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        takes: Any = type.__getattribute__(cls, "__init__")
+        found = inspect.signature(takes)
+        return found.replace(parameters=list(found.parameters.values())[1:])
+
+    def __call__(cls: type[T], *args: Any, **named: Any) -> T:
+        try:
+            made: T = super().__call__(*args, **named)  # type: ignore[misc]
+        except TypeError as error:
+            if refused := _refused(cls.__name__, cls, args, named):
+                raise refused from None
+            raise DefinitionError(f"{cls.__name__}(): {error}.") from error
+        return made
+
+
+def declaring(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function that makes a declaration refuse a wrong argument by name."""
+
+    @functools.wraps(function)
+    def made(*args: P.args, **named: P.kwargs) -> T:
+        if refused := _refused(function.__name__, function, args, named):
+            raise refused
+        return function(*args, **named)
+
+    return made
+
+
+class Declared(metaclass=_Declaring):
     """A frozen declaration that prints as its own, shortest constructor."""
 
     def __repr__(self) -> str:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    Sequence,
+    ValuesView,
+)
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from cartcast.errors import DefinitionError
+from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.schema import Clock
 from cartcast.features.algebra import Feature
 from cartcast.features.build import FORMAT, Program, compile_features
@@ -28,6 +37,9 @@ KEYS = ("session_id", "event_order", "click")
 
 At = Literal["every click", "end"] | Sequence[int]
 
+_SHOWN = 6
+"""A set with more features is not printed in full."""
+
 
 class FeatureSet:
     """Named features, in order.
@@ -39,11 +51,24 @@ class FeatureSet:
     >>> browsing
     FeatureSet(clicks=Count(), price_mean=Ratio(Sum('price'), Count(column='price')))
 
+    It is a mapping of names to features, and sets are joined by `|`:
+
+    >>> list(browsing | {"spent": Sum("price")})
+    ['clicks', 'price_mean', 'spent']
+
     Raises:
         DefinitionError: a value is no feature, or a name is not allowed.
     """
 
-    def __init__(self, **features: Feature) -> None:
+    def __init__(
+        self, given: Mapping[str, Feature] | FeatureSet | None = None, /, **features: Feature
+    ) -> None:
+        if given is not None:
+            if not isinstance(given, Mapping | FeatureSet):
+                raise DefinitionError(
+                    f"FeatureSet(): needs features by name, such as n=Count(), got {given!r}."
+                )
+            features = {**dict(given.items()), **features}
         if not features:
             raise DefinitionError("FeatureSet(): give at least one feature, such as n=Count().")
         for name, feature in features.items():
@@ -66,7 +91,7 @@ class FeatureSet:
             if name in features:
                 raise DefinitionError(f"feature {name!r} is declared twice; names are unique.")
             features[name] = feature
-        return cls(**features)
+        return cls(features)
 
     def extended(self, **features: Feature) -> FeatureSet:
         """Return this set with more features after its own.
@@ -82,8 +107,6 @@ class FeatureSet:
         Raises:
             DefinitionError: a name is unknown.
         """
-        from cartcast.errors import did_you_mean
-
         wanted = list(names)
         for name in wanted:
             if name not in self.features:
@@ -108,7 +131,7 @@ class FeatureSet:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex, 64) of names, definitions and the format of the state."""
-        return hashlib.sha256(f"{FORMAT}\n{self!r}".encode()).hexdigest()
+        return hashlib.sha256(f"{FORMAT}\n{self._written}".encode()).hexdigest()
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -124,11 +147,26 @@ class FeatureSet:
         """The compiled form."""
         return compile_features(self._features)
 
-    def __repr__(self) -> str:
+    @cached_property
+    def _written(self) -> str:
         return f"FeatureSet({', '.join(f'{n}={f!r}' for n, f in self._features.items())})"
 
+    def __repr__(self) -> str:
+        if len(self) <= _SHOWN:
+            return self._written
+        return f"<FeatureSet of {len(self)} features: {', '.join(self.names[:_SHOWN])} ...>"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th>{escape(n)}</th><td><code>{escape(repr(f))}</code></td>"
+            f"<td>{escape(f.unit)}</td><td>{escape(f.null_rule)}</td></tr>"
+            for n, f in self._features.items()
+        )
+        head = "<tr><th>feature</th><th>definition</th><th>unit</th><th>null</th></tr>"
+        return f"<table>{head}{rows}</table>"
+
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FeatureSet) and repr(self) == repr(other)
+        return isinstance(other, FeatureSet) and self._written == other._written
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -136,8 +174,46 @@ class FeatureSet:
     def __len__(self) -> int:
         return len(self._features)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._features
+
     def __getitem__(self, name: str) -> Feature:
+        if name not in self._features:
+            raise DefinitionError(f"unknown feature {name!r}.{did_you_mean(str(name), self.names)}")
         return self._features[name]
+
+    def keys(self) -> KeysView[str]:
+        """Names in order."""
+        return self._features.keys()
+
+    def values(self) -> ValuesView[Feature]:
+        """Features in order."""
+        return self._features.values()
+
+    def items(self) -> ItemsView[str, Feature]:
+        """Pairs of name and feature, in order."""
+        return self._features.items()
+
+    def __or__(self, other: FeatureSet | Mapping[str, Feature]) -> FeatureSet:
+        """Return both sets as one; a name that both have must mean the same.
+
+        Raises:
+            DefinitionError: a name means two features.
+        """
+        added = FeatureSet(other)
+        for name, feature in added.items():
+            if name in self and self[name] != feature:
+                raise DefinitionError(
+                    f"feature {name!r} is {self[name]!r} in one set and {feature!r} in the other; "
+                    "rename one."
+                )
+        return FeatureSet({**self._features, **added.features})
+
+    def __ror__(self, other: Mapping[str, Feature]) -> FeatureSet:
+        return FeatureSet(other) | self
 
     def __getstate__(self) -> dict[str, Any]:
         return {"features": dict(self._features)}
@@ -295,7 +371,9 @@ class FeatureSet:
         return form.from_yaml(source)
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise DefinitionError(f"feature {name!r}: a name is a word, got {type(name).__name__}.")
     if not name.isidentifier() or name.startswith("_"):
         raise DefinitionError(
             f"feature {name!r}: a name is a word of letters, digits and _, not starting with _."

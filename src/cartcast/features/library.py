@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from cartcast.errors import UsageError, did_you_mean
@@ -154,8 +155,8 @@ default: FeatureSet = _default()
 SETS: dict[str, FeatureSet] = {"usual": usual, "default": default}
 
 
-def load_set(name: str | Path) -> FeatureSet:
-    """Return `usual`, `default`, or the set of a YAML file.
+def load_set(name: str | Path | FeatureSet | Mapping[str, Feature]) -> FeatureSet:
+    """Return `usual`, `default`, the set of a YAML file, or the set that was given.
 
     Raises:
         UsageError: no set has this name and it is no YAML file.
@@ -165,6 +166,12 @@ def load_set(name: str | Path) -> FeatureSet:
     >>> len(load_set("usual"))
     19
     """
+    if isinstance(name, FeatureSet | Mapping):
+        return name if isinstance(name, FeatureSet) else FeatureSet(name)
+    if not isinstance(name, str | Path):
+        raise UsageError(
+            f"features must be the name of a set, a YAML file or a FeatureSet, got {name!r}."
+        )
     if str(name) in SETS:
         return SETS[str(name)]
     if Path(name).suffix.lower() in (".yaml", ".yml"):

@@ -418,7 +418,7 @@ def seconds_word(seconds: Any) -> int | None:
             return None
         if abs(seconds) >= MOST_SECONDS:
             raise OverflowError
-        return round(seconds * 1e6)
+        return int(round(seconds * 1e6))
     except (TypeError, OverflowError) as error:
         raise DataError(f"session_seconds: needs seconds, got {seconds!r}.") from error
 

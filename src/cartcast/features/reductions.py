@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cartcast.errors import DefinitionError
 from cartcast.features.algebra import Difference, Feature, Ratio
 from cartcast.features.conditions import And, Condition
-from cartcast.features.declared import Lineage, column_kind, require_name
+from cartcast.features.declared import Lineage, column_kind, declaring, require_name
 from cartcast.features.expressions import (
     Expression,
     check_operand,
@@ -292,16 +292,19 @@ class NUnique(Reduction):
         return builder.leaf("NUNIQUE", operand, mask, init=init, more=more)
 
 
+@declaring
 def Mean(column: str | Expression, where: Condition | None = None) -> Ratio:  # noqa: N802
     """Return the mean of `column`: `Ratio(Sum, Count)`; null when no event had a value."""
     return Ratio(Sum(column, where), Count(column, where))
 
 
+@declaring
 def Share(where: Condition, of: Condition | None = None) -> Ratio:  # noqa: N802
     """Return the share of the events (of those for which `of` holds) for which `where` holds."""
     return Ratio(Count(where=where if of is None else And(of, where)), Count(where=of))
 
 
+@declaring
 def Revisits(column: str = "item_id", where: Condition | None = None) -> Difference:  # noqa: N802
     """Return how many events came back to a value seen before: `Count - NUnique`."""
     return Difference(Count(column, where), NUnique(column, where))

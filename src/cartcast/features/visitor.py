@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.features.algebra import Feature
-from cartcast.features.declared import Lineage
+from cartcast.features.declared import Lineage, declaring
 
 if TYPE_CHECKING:
     from cartcast.features.build import Builder
@@ -84,6 +84,7 @@ class EarlierEvents(History):
         return f"@earlier:{self.event_type}"
 
 
+@declaring
 def EarlierPurchases() -> EarlierEvents:  # noqa: N802
     """Return the number of the visitor's purchase events before this session began."""
     return EarlierEvents("purchase")

@@ -9,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.arrays import Task
 from cartcast.events.rates import Rates
 from cartcast.explain import contributions, describe
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
 from cartcast.progress import Progress
-from cartcast.rows import read_table
+from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 
@@ -135,11 +135,7 @@ def _features(
     if run.features is None:
         if len(given) != 1:
             raise UsageError(f"this run explains one ready table, got {len(given)} files.")
-        table = read_table(given[0])
-        if missing := [n for n in run.data["features"]["names"] if n not in table.columns]:
-            known = did_you_mean(missing[0], map(str, table.columns))
-            raise DataError(f"the table has no column {missing[0]!r}, which is read.{known}")
-        X = run.typed(table).reset_index(drop=True)
+        X, _ = read_as_trained(given[0], run.data["features"])
         return X, pd.Series(range(1, len(X) + 1))
     with scratch() as work:
         log = run.read(*given, folder=work, layout=layout, rates=rates)

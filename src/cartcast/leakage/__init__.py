@@ -1,7 +1,7 @@
 """The leakage audit: what makes a perfect score impossible to miss.
 
-`audit(AuditInput(train=rows, target="label"))` returns findings in five families: by lineage,
-time, split, evidence and meaning. It takes plain tables, so it also judges what other tools made.
+`audit(table, "label")` returns findings in five families: by lineage, time, split, evidence and
+meaning. It takes logs, and plain tables, so it also judges what other tools made.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from cartcast.leakage.checks import CHECKS, Check
 from cartcast.leakage.given import AuditInput, HasLineage
 from cartcast.leakage.performance import too_good
 from cartcast.leakage.report import as_dict, in_words, markdown
-from cartcast.leakage.run import Asked, Examination, audit, examine
+from cartcast.leakage.run import Asked, Examination, examine
+from cartcast.leakage.sources import audit
 from cartcast.leakage.tables import examine_tables
 
 __all__ = [

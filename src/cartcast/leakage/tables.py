@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.leakage.checks import FAMILIES, Family
 from cartcast.leakage.given import AuditInput
 from cartcast.leakage.prepared import as_times
 from cartcast.leakage.run import Examination, examine
@@ -34,6 +35,7 @@ def examine_tables(
     baseline: str | None = None,
     proxy: str | None = None,
     seed: int = 42,
+    families: Sequence[Family] = FAMILIES,
 ) -> Examination:
     """Return the examination of one or two tables, given as paths or tables in memory.
 
@@ -87,7 +89,8 @@ def examine_tables(
             predictions=_column(judged, predictions),
             baseline=_column(judged, baseline),
             seed=seed,
-        )
+        ),
+        families,
     )
 
 

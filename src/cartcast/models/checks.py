@@ -98,8 +98,9 @@ def _number(name: str, column: pd.Series, found: list[Finding]) -> dict[str, str
         return {name: "all null"}
     if len(seen) == len(values) and seen.min() == seen.max():
         return {name: "constant"}
-    steps = np.diff(seen)
-    counting = len(seen) == len(values) >= 100 and bool((steps == 1).all())
+    # A null in between does not hide that the others count on.
+    ahead = seen - np.flatnonzero(~np.isnan(values))
+    counting = len(seen) >= max(100, 0.5 * len(values)) and bool((ahead == ahead[0]).all())
     if counting:
         text = f"{name} counts the rows 1 by 1; it is used as a number, though it says nothing."
         found.append(finding(AN_ID, text, distinct=len(seen)))

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from cartcast.atomic import make_folder
-from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.errors import UsageError
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.progress import Progress, quiet
-from cartcast.rows import read_table
+from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
 from cartcast.score.sessions import ScoreParts, WriteParts
 from cartcast.score.write import write_table
@@ -58,7 +58,7 @@ def predict(
             raise UsageError(f"this run scores one ready table, got {len(given)} files.")
         _require_here(engine)
         say("reading", None)
-        return _table_scores(given[0], opened), ()
+        return _table_scores(given[0], opened)
     with _read(opened, given, say, engine, work, layout, orders, rates, privacy) as log:
         tables = log.map_parts(ScoreParts(opened))
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
@@ -151,17 +151,10 @@ def _read(
         yield log
 
 
-def _table_scores(source: Any, run: Run) -> pd.DataFrame:
-    raw = read_table(source)
-    for name in run.data["features"]["names"]:
-        if name not in raw.columns:
-            raise DataError(
-                f"the table has no column {name!r}, which the model reads."
-                f"{did_you_mean(name, map(str, raw.columns))}"
-            )
-    X = run.typed(raw)
-    out = pd.DataFrame({"row": np.arange(1, len(raw) + 1), **run.score(X)})
+def _table_scores(source: Any, run: Run) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    X, found = read_as_trained(source, run.data["features"])
+    out = pd.DataFrame({"row": np.arange(1, len(X) + 1), **run.score(X)})
     if "segments" in run.models:
         out["segment"] = run.segment_names(X)
     out["model"] = run.version
-    return out
+    return out, found

@@ -13,22 +13,26 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+import time as clocks
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from cartcast.atomic import file_mode, make_folder
 from cartcast.config import (
     DEFAULTS,
     STATE_FOLDER,
     find_project,
+    parse_duration,
     read_settings,
 )
 from cartcast.errors import StorageError, UsageError
+from cartcast.features import Feature, FeatureSet
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
 from cartcast.runs.write import new_run_id
+from cartcast.targets import Proxy, Target
+from cartcast.train.arguments import changes_of, is_column, sources_of, table_with
 from cartcast.train.budget import Budget
 from cartcast.train.options import Options
 
@@ -41,16 +45,94 @@ def train(
     run_dir: Path | str | None = None,
     project: Path | str | None = None,
     progress: Callable[[str, float | None], None] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = clocks.perf_counter,
     engine: str = "duckdb",
-    **changes: Any,
+    target: str | Target | Proxy | Any = None,
+    targets: Mapping[str, Any] | None = None,
+    models: Sequence[str] | str | None = None,
+    features: str | Path | FeatureSet | Mapping[str, Feature] | None = None,
+    anchors: Sequence[int] | int | None = None,
+    split: Sequence[float] | None = None,
+    layout: str | Path | None = None,
+    orders: str | Path | None = None,
+    session_gap: float | str | None = None,
+    session_breaks: Sequence[str] | str | None = None,
+    zone: str | None = None,
+    rates: Mapping[str, Any] | str | Path | None = None,
+    max_reject_share: float | None = None,
+    drop: Sequence[str] | str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+    folds: int | None = None,
+    positive: object = None,
+    resample: str | None = None,
+    calibration: str | None = None,
+    budget: float | str | None = None,
+    tune: bool | None = None,
+    refit: bool | None = None,
+    backtest: bool | None = None,
+    capacity: int | None = None,
+    costs: Mapping[str, float] | None = None,
+    segments: int | None = None,
+    segments_by: str | None = None,
+    waivers: Mapping[str, str] | None = None,
+    privacy: Mapping[str, Any] | None = None,
+    licence: str | None = None,
+    most_rows: int | None = None,
+    seed: int | None = None,
+    threads: int | None = None,
+    **unknown: Never,
 ) -> Run:
     """Train on a log, or on a ready table given as `rows`, and return the run.
 
-    Settings come from the project (`cartcast.yaml` here or above, if there is one), then from
-    `changes`: fields of `Options`; those that are None are ignored. Inside a project the run is
-    registered. `clock` tells the seconds that the budget is measured in. With `engine="spark"` the
-    log is read, and its rows are made, on Spark.
+    An option that is left out is the project's (`cartcast.yaml` here or above, if there is one),
+    else the default of `Options`. Inside a project the run is registered.
+
+    Args:
+        sources: the log: a `Log`, or what `load` reads. Two of them, of which the second is a
+            column, are the `X, y` of a ready table.
+        rows: a ready table: a path, a table's URL, or a pandas, Polars or Arrow table.
+        run_dir: folder of the run; new.
+        project: folder of the project; None means found here or above.
+        progress: called with what is being done and the share done.
+        clock: tells the seconds that the budget is measured in.
+        engine: `duckdb`, or `spark`: there the log is read, and its rows are made.
+        target: of a log: `Purchase("7d")` or its word (`purchase:7d`, `revenue`,
+            `proxy:browsing`); of a ready table: a column, or the values themselves.
+        targets: proxies declared by name.
+        models: names of models; `default` or `all` stand for lists.
+        features: a `FeatureSet`, `default`, `usual`, or a YAML declaration.
+        anchors: clicks after which a row is written.
+        split: shares for train, validation and test.
+        layout: name or YAML of the log's layout; None means guess.
+        orders: outcomes kept apart from the clicks.
+        session_gap: seconds (or `30m`) without an event after which a session ends.
+        session_breaks: further reasons for a new session: `midnight`, `campaign`.
+        zone: the shop's clock, such as Europe/Berlin.
+        rates: what each currency is worth in one of them.
+        max_reject_share: share of rejected rows above which the log is refused.
+        drop: columns of a ready table to leave out.
+        group: its column that names the visitor.
+        time: its column that holds the moment of the row.
+        folds: cross-validate it with so many folds; None is one split.
+        positive: the value of its target that counts as the outcome.
+        resample: `smote`, `class_weight` or `undersample`, inside training rows only.
+        calibration: `auto`, `isotonic`, `sigmoid` or `none`.
+        budget: seconds, or `5m`, for the whole training; `none` bounds nothing.
+        tune: whether the time that is left in the budget goes to tuning.
+        refit: whether the champion is fitted again to all rows once it is judged.
+        backtest: whether it is measured how fast the champion ages.
+        capacity: how many sessions can be acted on, for the threshold.
+        costs: `contact` and `value` in money, for the threshold.
+        segments: number of segments; None chooses it.
+        segments_by: `kmeans`, `mixture`, `dbscan`, `hdbscan`, or `all` of them side by side.
+        waivers: finding code to the reason for going on all the same.
+        privacy: `pseudonymise`: columns whose ids are replaced on entry.
+        licence: licence of the data, for the card.
+        most_rows: beyond, rows are sampled.
+        seed: of everything random.
+        threads: used by the models.
+        unknown: nothing else is taken; a name close to it is told.
 
     Raises:
         UsageError: an option does not exist or does not fit.
@@ -58,14 +140,19 @@ def train(
         BlockedError: the audit found a leak that was not waived.
         StorageError: the run folder cannot be written.
     """
+    given = dict(locals())
+    if len(sources) == 2 and rows is None and is_column(sources[1]):
+        rows, target, sources = sources[0], sources[1], ()
+    if is_column(target):
+        if rows is None:
+            raise UsageError("a target of values needs the features too: train(X, y).")
+        rows, given["target"] = table_with(rows, target)
+    changes, sources = changes_of(given, unknown), sources_of(sources)
     folder = Path(project) if project is not None else find_project()
     settings = read_settings(folder) if folder is not None else DEFAULTS
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    try:
-        options = Options.from_settings(settings, **changes)
-    except TypeError as error:
-        raise UsageError(f"training has no such option: {error}.") from error
+    if isinstance(changes.get("session_gap"), str):
+        changes["session_gap"] = parse_duration(changes["session_gap"])
+    options = Options.from_settings(settings, **changes)
     if rows is not None and sources:
         raise UsageError("give a log or --rows, not both.")
     if rows is not None and engine != "duckdb":
@@ -79,7 +166,9 @@ def train(
     registry = Registry(folder, settings.catalogue) if folder is not None else None
     if registry is not None:
         registry.require_free(where)
-    budget = Budget(options.budget, progress, clock)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    within = Budget(options.budget, progress, clock)
     # Threads of linear algebra wait for each other by spinning: on a busy machine a line of 20,000
     # rows took twenty times as long with two as with one.
     with _alone(where), threadpool_limits(1, user_api="blas"):
@@ -88,11 +177,11 @@ def train(
         if rows is not None:
             from cartcast.train.table import train_rows
 
-            run = train_rows(rows, options, where, budget)
+            run = train_rows(rows, options, where, within)
         else:
             from cartcast.train.log import train_log
 
-            run = train_log(sources, options, where, budget, engine)
+            run = train_log(sources, options, where, within, engine)
     if registry is not None:
         registry.add(run.dir)
     return run

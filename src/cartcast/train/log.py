@@ -103,9 +103,7 @@ def _task(
         train=train,
         test=test,
         source={
-            "files": [
-                str(s) if isinstance(s, str | Path) else "a table in memory" for s in sources
-            ],
+            "files": [_called(s) for s in sources],
             "layout": log.layout,
             "licence": options.licence,
             "columns": _columns_with_values(log),
@@ -117,6 +115,12 @@ def _task(
         reading=reading,
         features=features,
     )
+
+
+def _called(source: Any) -> str:
+    if isinstance(source, Log):
+        return str(source.path)
+    return str(source) if isinstance(source, str | Path) else "a table in memory"
 
 
 def _with_events(task: Task, names: Sequence[str], options: Options, budget: Budget) -> Task:

@@ -12,6 +12,7 @@ from typing import Any
 
 from cartcast.config import DEFAULTS, Settings, parse_duration
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.features import FeatureSet
 
 __all__ = ["FAMILIES", "Options"]
 
@@ -37,13 +38,15 @@ class Options:
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
         models: model names; `default` or `all` stand for lists.
-        features: `default`, `usual`, or a YAML declaration.
+        features: `default`, `usual`, a YAML declaration, or a `FeatureSet`.
         anchors: clicks after which a row is written.
         split: shares of the sessions for train, validation, test.
         layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for
             `events.load`.
         drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
             and the number of cross-validation folds (None: one split).
+        positive: the value of a ready table's target that counts as the outcome (None: what its
+            words say, else the greater or the rarer one; a finding tells).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
         budget: seconds for the whole training; infinite bounds nothing.
@@ -68,7 +71,7 @@ class Options:
     target: str = DEFAULTS.target
     targets: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = DEFAULTS.models
-    features: str = DEFAULTS.features
+    features: str | FeatureSet = DEFAULTS.features
     anchors: tuple[int, ...] = DEFAULTS.anchors
     split: tuple[float, float, float] = DEFAULTS.split
     layout: str | None = None
@@ -82,6 +85,7 @@ class Options:
     group: str | None = None
     time: str | None = None
     folds: int | None = None
+    positive: str | None = None
     resample: str | None = None
     calibration: str = "auto"
     budget: float = DEFAULT_BUDGET
@@ -100,6 +104,10 @@ class Options:
     threads: int = 2
 
     def __post_init__(self) -> None:
+        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-9:
+            raise UsageError(
+                f"split must be three positive shares that add up to 1, got {self.split}."
+            )
         if self.budget < LEAST_BUDGET:
             raise UsageError(
                 f"budget must be at least {LEAST_BUDGET:g} seconds, got {self.budget:g}: in less, "

@@ -223,15 +223,20 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
         },
         "dropped": {**task.rows.dropped, **task.split.dropped},
         "features": {
-            "set": options.features if task.features is not None else "the table's columns",
+            "set": _called(options) if task.features is not None else "the table's columns",
             "fingerprint": task.fingerprint,
             "names": list(task.rows.features),
             "categorical": list(task.rows.categorical),
+            "meanings": {name: m.as_dict() for name, m in task.rows.meanings.items()},
             "units": task.units,
             "yaml": task.features.to_yaml() if task.features is not None else None,
         },
         "versions": versions(),
     }
+
+
+def _called(options: Options) -> str:
+    return options.features if isinstance(options.features, str) else "a set of one's own"
 
 
 def _described(part: Part) -> dict[str, object]:

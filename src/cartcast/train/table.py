@@ -42,6 +42,7 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
             drop=options.drop,
             group=options.group,
             time=options.time,
+            positive=options.positive,
             most_rows=options.most_rows,
             seed=options.seed,
         )
@@ -63,7 +64,7 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
         require_unblocked(found)
     task = Task(
         kind=kind,  # type: ignore[arg-type]
-        target=_target(options, kind),
+        target=_target(options, kind, rows.positive),
         rows=rows,
         split=split,
         train=train,
@@ -83,14 +84,16 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
     return carry_out(task, options, names, run_dir, budget)
 
 
-def _target(options: Options, kind: str) -> dict[str, Any]:
-    what = "is true" if kind == "classifier" else "(an amount)"
+def _target(options: Options, kind: str, positive: str | None) -> dict[str, Any]:
+    plain = positive is not None and positive.lower() in ("1", "true")
+    what = "(an amount)" if positive is None else "is true" if plain else f"is {positive}"
     return {
         "name": options.target,
         "asked": options.target,
         "kind": "observed",
         "describe": f"column {options.target} {what}, as the table gives it",
         "horizon": None,
+        "positive": positive,
     }
 
 

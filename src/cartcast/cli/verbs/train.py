@@ -56,6 +56,9 @@ def add(app: typer.Typer) -> None:
         group: Annotated[str | None, typer.Option(help="Column of --rows: the visitor.")] = None,
         time: Annotated[str | None, typer.Option(help="Column of --rows: the moment.")] = None,
         folds: Annotated[int | None, typer.Option(help="Cross-validate --rows.")] = None,
+        positive: Annotated[
+            str | None, typer.Option(help="The value of --target in --rows that counts.")
+        ] = None,
         resample: Annotated[
             str | None, typer.Option(help="smote, class_weight or undersample; training only.")
         ] = None,
@@ -101,6 +104,7 @@ def add(app: typer.Typer) -> None:
             "group": group,
             "time": time,
             "folds": folds,
+            "positive": positive,
             "resample": resample,
             "capacity": capacity,
             "costs": {

@@ -1,0 +1,94 @@
+"""The labelled table of a log's moments, for any model of your own.
+
+A row is a moment: a session after so many clicks. Its features are what was known then, its label
+what came after. Rows of a visitor belong together: give `groups` to `GroupKFold`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cartcast.config import DEFAULTS
+from cartcast.errors import UsageError
+from cartcast.events import Log, load
+from cartcast.features import Feature, FeatureSet, load_set
+from cartcast.rows import Rows, from_log
+from cartcast.rows.rows import MOST_ROWS
+from cartcast.targets import Proxy, Target, parse_target
+
+__all__ = ["Rows", "table"]
+
+
+def table(
+    log: Log | Path | str | Any,
+    target: Target | Proxy | str = "purchase",
+    features: FeatureSet | Mapping[str, Feature] | Path | str = "default",
+    clicks: Sequence[int] | int = DEFAULTS.anchors,
+    *,
+    session_gap: float = DEFAULTS.session_gap,
+    most_rows: int = MOST_ROWS,
+    seed: int = DEFAULTS.seed,
+) -> Rows:
+    """Return the moments of a log with their features and labels.
+
+    Args:
+        log: what `load` returned, or anything that it reads.
+        target: such as `Purchase()`, `Revenue(horizon="7d")`, or its word: `revenue:7d`.
+        features: a `FeatureSet`, the name of one (`default`, `usual`), or a YAML file.
+        clicks: after which a row is written, where a session has so many.
+        session_gap: seconds without an event after which a session ends.
+        most_rows: beyond, whole visitors or sessions are drawn at random.
+        seed: of the draw.
+
+    Returns:
+        `Rows`: `X` (rows, features; float64 with NaN, or text with None), `y` (0, 1 or money),
+        `groups` (whose row it is) and `table` (the keys too: `session_id`, `anchor_time`,
+        `known_time` when the label is known ...), in the order of time.
+
+    Raises:
+        UsageError: a click, target or feature set does not exist.
+        DataError: the log breaks the contract, or has no outcome of this kind.
+
+    >>> from cartcast.datasets import simulate
+    >>> from cartcast.features import Count, Mean
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     shop = simulate(sessions=500, seed=1, out=f"{folder}/shop.parquet")
+    ...     rows = table(shop.out, "purchase", {"n": Count(), "price": Mean("price")}, [1, 3])
+    >>> list(rows.X), sorted(set(rows.y)), len(rows.groups) == len(rows)
+    (['n', 'price'], [0.0, 1.0], True)
+    """
+    if not isinstance(log, Log):
+        log = load(log)
+    if not isinstance(target, Target | Proxy):
+        target = parse_target(target)
+    return from_log(
+        log,
+        target,
+        load_set(features),
+        whole_clicks(clicks),
+        session_gap=session_gap,
+        most_rows=most_rows,
+        seed=seed,
+    )
+
+
+def whole_clicks(clicks: Sequence[int] | int) -> tuple[int, ...]:
+    """Return clicks as whole numbers, each once, in order.
+
+    Raises:
+        UsageError: they are not whole numbers from 1.
+
+    >>> whole_clicks([3, 1, 3]), whole_clicks(2)
+    ((1, 3), (2,))
+    """
+    given: Any = [clicks] if isinstance(clicks, int | float | str) else clicks
+    try:
+        found = sorted({int(c) for c in given if int(c) == float(c) and int(c) >= 1})
+        if found and len(found) == len({float(c) for c in given}):
+            return tuple(found)
+    except (TypeError, ValueError):
+        pass
+    raise UsageError(f"clicks must be whole numbers from 1, such as [1, 2, 5], got {clicks!r}.")

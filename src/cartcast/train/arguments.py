@@ -1,0 +1,149 @@
+"""What a caller may give to `train`, made what `Options` holds; what does not fit is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from cartcast.errors import UsageError, did_you_mean
+from cartcast.events import Log
+from cartcast.features import load_set
+from cartcast.moments import whole_clicks
+from cartcast.rows.table import open_table
+from cartcast.targets import Proxy, Target
+from cartcast.train.options import Options
+
+__all__ = ["changes_of", "is_column", "sources_of", "table_with"]
+
+_WHOLE = ("folds", "capacity", "segments", "most_rows", "seed", "threads")
+_NUMBERS = ("max_reject_share",)
+_LISTS = ("models", "session_breaks", "drop", "split")
+_MAPPINGS = ("targets", "costs", "waivers", "privacy")
+_WORDS = ("group", "time", "resample", "calibration", "licence", "zone")
+
+
+def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, in the types of `Options`.
+
+    Raises:
+        UsageError: an option does not exist, or is not of its kind.
+    """
+    known = {f.name for f in dataclasses.fields(Options)}
+    for name in unknown:
+        more = [*known, "rows", "run_dir", "project", "progress", "engine"]
+        raise UsageError(f"training has no such option: {name!r}.{did_you_mean(name, more)}")
+    changes = {k: v for k, v in given.items() if k in known and v is not None}
+    for name, value in changes.items():
+        changes[name] = _fitted(name, value)
+    if isinstance(target := changes.get("target"), Target | Proxy):
+        changes |= _target(target, changes.get("targets", {}))
+    return changes
+
+
+def _fitted(name: str, value: Any) -> Any:
+    if name in _WHOLE:
+        if isinstance(value, bool) or not isinstance(value, Real) or float(value) % 1:
+            raise UsageError(f"{name} must be a whole number, got {value!r}.")
+        return int(float(value))
+    if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, Real)):
+        raise UsageError(f"{name} must be a number, got {value!r}.")
+    if name in _LISTS:
+        return _listed(name, value)
+    if name in _MAPPINGS and not isinstance(value, Mapping):
+        raise UsageError(f"{name} must hold `name: value` pairs, got {value!r}.")
+    if name in _WORDS and not isinstance(value, str | Integral):
+        raise UsageError(f"{name} must be a word, got {value!r}.")
+    if name in ("layout", "orders", "rates") and isinstance(value, Path):
+        return str(value)
+    if name == "anchors":
+        return whole_clicks(value)
+    if name == "features":
+        return value if isinstance(value, str) else str(value) if isinstance(value, Path) else (
+            load_set(value)
+        )  # fmt: skip
+    if name == "positive":
+        return str(value)
+    if name == "target" and not isinstance(value, str | Target | Proxy | Integral):
+        raise UsageError(
+            "target must be a word, a column's name, or an object such as Purchase('7d'), got "
+            f"{type(value).__name__}."
+        )
+    return value if not isinstance(value, Integral) or name == "session_gap" else str(value)
+
+
+def _listed(name: str, value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return tuple(w.strip() for w in value.split(",") if w.strip())
+    try:
+        found = tuple(value)
+    except TypeError:
+        raise UsageError(f"{name} must be a list, got {value!r}.") from None
+    if name == "split":
+        return found
+    for one in found:
+        if not isinstance(one, str | Integral):
+            raise UsageError(f"{name} must be a list of names, got {type(one).__name__} in it.")
+    return tuple(str(one) for one in found)
+
+
+def _target(target: Target | Proxy, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a target object as the words that name and declare it."""
+    if isinstance(target, Target):
+        horizon = "" if target.horizon == "session" else f":{target.horizon}"
+        return {"target": f"{target.name}{horizon}"}
+    fields = {f.name: getattr(target, f.name) for f in dataclasses.fields(target)}
+    name = fields.pop("name")
+    return {"target": f"proxy:{name}", "targets": {**declared, name: fields}}
+
+
+def sources_of(given: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the sources of a log; lists and generators of them are taken apart."""
+    found: list[Any] = []
+    for source in given:
+        found += source if isinstance(source, list | tuple | set | Iterator) else [source]
+    return tuple(found)
+
+
+def table_with(X: Any, y: Any) -> tuple[pa.Table, str]:
+    """Return features and target as one table, and the name of the target.
+
+    Raises:
+        UsageError: they are not of the same rows, or `X` holds the target too.
+
+    >>> table_with({"a": [1, 2]}, [0, 1])[0].column_names
+    ['a', 'y']
+    """
+    table = open_table(X).arrow
+    name = str(getattr(y, "name", None) or "y")
+    column = open_table(pd.DataFrame({name: _series(y)})).arrow
+    if name in table.column_names:
+        raise UsageError(f"X holds the target {name!r} too: leave it out of X.")
+    if len(column) != len(table):
+        raise UsageError(f"X has {len(table):,} rows and y {len(column):,}; give the same rows.")
+    return table.append_column(name, column[name]), name
+
+
+def is_column(value: Any) -> bool:
+    """Return whether this is a column of values: the `y` of `X, y`."""
+    if isinstance(value, pd.Series | pa.Array | pa.ChunkedArray):
+        return True
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 or (value.ndim == 2 and value.shape[1] == 1)
+    if type(value).__module__.startswith("polars"):
+        return type(value).__name__ == "Series"
+    plain = isinstance(value, list | tuple) and bool(value)
+    return plain and not any(isinstance(v, Path | Log | pd.DataFrame | pa.Table) for v in value)
+
+
+def _series(y: Any) -> pd.Series:
+    values = y.to_pandas() if hasattr(y, "to_pandas") else y
+    return pd.Series(np.ravel(values) if isinstance(values, np.ndarray) else values).reset_index(
+        drop=True
+    )
