@@ -113,6 +113,16 @@ def test_forward_folds_look_back_only() -> None:
         assert (rows.keys["known_time"][fit].max()) <= rows.keys["session_start"][held].min()
 
 
+def test_outcomes_on_one_side_of_time_only_are_judged_by_visitor() -> None:
+    source = table(200).assign(when=np.arange(200.0))
+    source["buys"] = (source["when"] < 40).astype(int)
+    rows = part(source, time="when")
+    plan = replace(PLAN, ordered=True, judged=0.5)
+    folds = plan.folds(rows, fitting.DECLARATIONS["classifier"]["lightgbm"])
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(200))
+    assert all(rows.label[held].any() for _, held in folds)
+
+
 def test_a_blend_is_made_of_the_models_beside_it() -> None:
     """Its members are those that were fitted to the same rows, not fitted again."""
     rows = part(table())
