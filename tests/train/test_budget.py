@@ -13,7 +13,7 @@ from tests.train.test_fit import part, table
 
 from cartcast.config import Settings
 from cartcast.errors import UsageError
-from cartcast.train import Options, train
+from cartcast.train import Options, candidates, train
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import _shared, sampled
 from cartcast.train.checkpoint import Checkpoint
@@ -105,3 +105,29 @@ def test_a_short_budget_leaves_out_the_rest_and_says_so(tmp_path: Path) -> None:
     left_out = [f.message for f in run.findings if f.code == "MD131"]
     assert any(m.startswith("drivers would take") for m in left_out)
     assert run.data["importance"] == []
+
+
+def test_a_stopped_training_goes_on_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was fitted and decided before is taken over, though the clock now says otherwise."""
+    asked = {"rows": table(400), "target": "buys", "models": ("logistic_regression",), "threads": 1}
+    left_alone = train(run_dir=tmp_path / "alone", **asked)
+
+    def stop(what: str, share: float | None) -> None:
+        if what.startswith("refit"):
+            raise KeyboardInterrupt
+
+    where = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(run_dir=where, progress=stop, **asked)
+    assert not where.exists()
+    fitted: list[int] = []
+    real = candidates.fit_one
+    monkeypatch.setattr(candidates, "fit_one", lambda *a: fitted.append(1) or real(*a))
+    again = train(run_dir=where, **asked)
+    assert not fitted, "a model that was kept is not fitted again"
+    for name, found in left_alone.metrics.items():
+        assert again.metrics[name] == pytest.approx(found, rel=1e-9, nan_ok=True)
+    assert again.data["refit"] == left_alone.data["refit"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "run"]

@@ -19,3 +19,13 @@ def test_importance_is_kept_by_click(run: Run) -> None:
 
 def test_how_the_champion_was_chosen_is_on_the_card(run: Run) -> None:
     assert run.data["choice"]["reason"] in (run.dir / "card.md").read_text().replace("\\", "")
+
+
+def test_the_backtest_is_kept_drawn_and_said(run: Run) -> None:
+    found = run.data["backtest"]
+    assert len(found["weeks"]) >= 3
+    assert found["ageing"][0]["age"] == 1
+    assert "chart-backtest" in run.report.read_text(encoding="utf-8")
+    card = (run.dir / "card.md").read_text(encoding="utf-8").replace("\\", "")
+    assert found["words"] in card
+    assert "fitted again to all" in card

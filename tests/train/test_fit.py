@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss
 
 from cartcast.models.fitting import Recipe
 from cartcast.rows import from_table
+from cartcast.score import predict
 from cartcast.train import fit as fitting
 from cartcast.train import train
 from cartcast.train.drivers import OutOfFold, drivers
@@ -112,6 +113,16 @@ def test_forward_folds_look_back_only() -> None:
         assert (rows.keys["known_time"][fit].max()) <= rows.keys["session_start"][held].min()
 
 
+def test_outcomes_on_one_side_of_time_only_are_judged_by_visitor() -> None:
+    source = table(200).assign(when=np.arange(200.0))
+    source["buys"] = (source["when"] < 40).astype(int)
+    rows = part(source, time="when")
+    plan = replace(PLAN, ordered=True, judged=0.5)
+    folds = plan.folds(rows, fitting.DECLARATIONS["classifier"]["lightgbm"])
+    assert sorted(np.concatenate([held for _, held in folds])) == list(range(200))
+    assert all(rows.label[held].any() for _, held in folds)
+
+
 def test_a_blend_is_made_of_the_models_beside_it() -> None:
     """Its members are those that were fitted to the same rows, not fitted again."""
     rows = part(table())
@@ -143,3 +154,24 @@ def test_drivers_of_a_cross_validation_are_out_of_fold() -> None:
     assert min(r["low"] for r in inside) > 0.5
     assert all(abs(r["mean_drop"]) < min(i["mean_drop"] for i in inside) / 3 for r in outside)
     assert {r["feature"] for r in outside} == {"a", "b"}
+
+
+def test_what_is_saved_was_fitted_to_all_rows_and_its_figures_were_not(tmp_path: Path) -> None:
+    source = table(400)
+    run = train(
+        rows=source, target="buys", models=("logistic_regression",), run_dir=tmp_path / "run",
+        threads=1,
+    )  # fmt: skip
+    said = run.data["refit"]
+    assert (said["refitted"], said["rows"]) == (True, 400)
+    assert said["judged_rows"] == run.data["split"]["parts"]["train"]["rows"] == 320
+    scored, _ = predict(source, run.dir)
+    plan = Plan("classifier", Recipe((), threads=1))
+    expected = fit_one("logistic_regression", part(source), plan)
+    np.testing.assert_allclose(
+        scored["probability"], says(expected.model, expected.declaration, part(source)), rtol=1e-6
+    )
+    judged = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")
+    seen = scored["probability"].to_numpy()[part(source).label == 1]
+    assert not np.isin(judged["p__logistic_regression"], seen).any()
+    assert "fitted again to all 400 rows" in (run.dir / "card.md").read_text()

@@ -49,11 +49,13 @@ def test_rows_are_those_of_one_part(target: str, whole: Log, parts: Log) -> None
     assert (one.dropped, one.findings) == (many.dropped, many.findings)
 
 
-def test_whole_visitors_are_drawn(whole: Log, parts: Log) -> None:
+@pytest.mark.parametrize("of", ["whole", "parts"])
+def test_whole_visitors_are_drawn(whole: Log, parts: Log, of: str) -> None:
     """Which are drawn is known before a row is made, and is another share of another seed."""
     target = parse_target("purchase", {})
     everything = from_log(whole, target, FEATURES, (1, 2)).table
-    drawn = [from_log(parts, target, FEATURES, (1, 2), most_rows=500, seed=s) for s in (1, 1, 2)]
+    log = {"whole": whole, "parts": parts}[of]
+    drawn = [from_log(log, target, FEATURES, (1, 2), most_rows=500, seed=s) for s in (1, 1, 2)]
     assert_frame_equal(drawn[0].table, drawn[1].table)
     kept, others = (set(d.table["visitor_id"]) for d in drawn[1:])
     assert kept != others

@@ -269,6 +269,7 @@ DEFAULT_CLASSIFIERS: tuple[str, ...] = (
 """What `--models default` trains: baselines, a straight line, boosted trees, a blend of both."""
 
 SMALL_ROWS = 20_000
-SMALL_CLASSIFIERS: tuple[str, ...] = ("random_forest",)
+SMALL_CLASSIFIERS: tuple[str, ...] = ("random_forest", "stack")
 """What `default` trains besides on up to `SMALL_ROWS` rows: there a forest costs seconds and keeps
-best under drift; on more it takes half of the time and never wins (docs/models.md)."""
+best under drift, and the stack of all comes for nothing; on more rows the forest takes half of the
+time and does not win (docs/decisions/0022-one-fit.md)."""

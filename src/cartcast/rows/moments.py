@@ -64,7 +64,9 @@ def from_log(
     for name in names:
         column = replayed.column(name).take(at).to_pandas().rename(name)
         columns |= plain(column.to_frame(), [name])
-    table = pd.DataFrame(columns)
+        # A column is let go once it is placed: the table is never there twice.
+        replayed = replayed.drop_columns([name])
+    table = pd.DataFrame(columns, copy=False)
     notes = (sampled(len(table), moments, "moments", share, "visitors"),) if draw else ()
     return Rows(table, names, strings(table, names), anchors.dropped, (*anchors.findings, *notes))
 

@@ -84,16 +84,20 @@ class Plan:
         """Return which rows are fitted and which are judged, by place among `rows`.
 
         A visitor who is judged is not fitted, and nor is a row whose label was not known yet.
+        Random visitors are held out where there is no time, or outcomes on one side of it only.
         A network over events is judged on the last block only: it is slow.
         """
-        if not self.ordered:
-            count = FOLDS if len(rows) < MANY_ROWS else BLOCKS
-            if self.kind == "classifier":
-                count = max(2, min(count, int(np.bincount(rows.label.astype(int)).min())))
-            groups = rows.groups if rows.keys["visitor_id"].notna().any() else None
-            return inner_folds(
-                rows.label, self.blocks or count, groups=groups, seed=self.recipe.seed
-            )
+        if self.ordered and (found := self._forward(rows, declaration)):
+            return found
+        count = self.blocks or (FOLDS if len(rows) < MANY_ROWS else BLOCKS)
+        if self.kind == "classifier":
+            rarest = int(np.bincount(rows.label.astype(int), minlength=2).min())
+            count = min(count, rarest)
+        groups = rows.groups if rows.keys["visitor_id"].notna().any() else None
+        seed = self.recipe.seed
+        return inner_folds(rows.label, max(2, count), groups=groups, seed=seed)
+
+    def _forward(self, rows: Part, declaration: Declaration) -> list[Fold]:
         blocks = 1 if declaration.reads == "events" else self.blocks or BLOCKS
         found = forward_folds(rows.position, blocks, rows.groups, first=1 - self.judged)
         if rows.keys["known_time"].notna().all():
@@ -184,9 +188,8 @@ def fit_one(
 def says(model: Any, declaration: Declaration, rows: Part) -> Floats:
     """Return P(label) or the expected amount for each row."""
     X = rows.read(declaration)
-    said = model.predict_proba(X)[:, 1] if hasattr(model, "predict_proba") else model.predict(X)
-    if declaration.kind == "regressor":
-        said = model.predict(X)
+    classify = declaration.kind == "classifier"
+    said = model.predict_proba(X)[:, 1] if classify else model.predict(X)
     return np.asarray(said, dtype=np.float64)
 
 
