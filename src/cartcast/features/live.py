@@ -418,9 +418,10 @@ def seconds_word(seconds: Any) -> int | None:
             return None
         if abs(seconds) >= MOST_SECONDS:
             raise OverflowError
-        return int(round(seconds * 1e6))
+        word: int = round(seconds * 1e6)
     except (TypeError, OverflowError) as error:
         raise DataError(f"session_seconds: needs seconds, got {seconds!r}.") from error
+    return word
 
 
 def _microseconds(time: int) -> int:
