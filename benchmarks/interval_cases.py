@@ -330,9 +330,23 @@ def _models(shop: str, buyers: int) -> tuple[dict[str, float], Draw]:
 # Amounts -----------------------------------------------------------------------------------------
 
 
+def _spreading_rows() -> tuple[pd.DataFrame, list[str]]:
+    """Return buyers, one to six rows each, whose dear baskets spread more than the others."""
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 7, 6000)
+    g = np.repeat(np.arange(len(n)), n)
+    price = rng.lognormal(3, 0.6, len(n))
+    spread = np.where(price > np.exp(3.5), 0.75, 0.25)
+    amount = 1.5 * price * np.exp(spread * rng.normal(size=len(n)))
+    seen = price[g] * np.exp(0.05 * rng.normal(size=len(g)))
+    table = pd.DataFrame({"visitor_id": g.astype(str), "session_id": np.arange(len(g)).astype(str),
+                          "price": seen, "amount": amount[g], "label": 1.0})  # fmt: skip
+    return table, ["price"]
+
+
 def _amounts(shop: str, count: int) -> tuple[dict[str, float], Draw]:
     """Try intervals of amounts: the value is the share of fresh amounts inside of them."""
-    table, names = ROWS[shop]()
+    table, names = {**ROWS, "spreading": _spreading_rows}[shop]()
     bought = table[table["label"] > 0].reset_index(drop=True)
     bought = bought.assign(**bought[names].fillna(bought[names].median()))
     third = pd.util.hash_pandas_object(bought["visitor_id"], index=False).to_numpy() % 3
@@ -377,7 +391,7 @@ def _cases() -> dict[str, Case]:
                 "Models", shop, f"{n} buyers", 0.9,
                 lambda shop=shop, n=n: _models(shop, n),  # type: ignore[misc]
             )  # fmt: skip
-    for shop in ("first", "second"):
+    for shop in ("first", "second", "spreading"):
         for n in (100, 400):
             found[f"amounts-{shop}-{n}"] = Case(
                 "Amounts", shop, f"{n} buying visitors", 0.9,
