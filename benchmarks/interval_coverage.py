@@ -3,7 +3,7 @@
     python benchmarks/interval_coverage.py [--seeds 300] [--only CASE,...] [--done FOLDER]
         [--page docs/coverage.md]
 
-Each case (`interval_cases.py`) draws sample after sample, and counts how often the interval of each
+Each case (`interval_insights.py`, `interval_models.py`) draws sample after sample, and counts how often the interval of each
 figure holds its true value. What was drawn is kept in `--done`, a file a case: a run that was
 stopped goes on there.
 """
@@ -19,11 +19,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+import interval_insights
+import interval_models
 import numpy as np
-from interval_cases import CASES, Case, Ends
+from interval_samples import Case, Ends
 
 from cartcast.atomic import write_text
 from cartcast.evaluate.share import wilson
+
+CASES = {**interval_insights.cases(), **interval_models.cases()}
 
 
 class Held(NamedTuple):
