@@ -1,29 +1,23 @@
-"""The shops, the samples and the intervals that `interval_coverage.py` tries.
+"""The intervals of models: both shops of `cartcast simulate`, and made-up ones.
 
-A large log is the truth, samples of its visitors are what a reader has. Shops: the two of
-`cartcast simulate`; `loyal`, whose loyal visitors come more often and buy more; and `made-up`
-(`clean_shops.py`), which uses nothing of Cartcast.
+`made-up` (`clean_shops.py`) uses nothing of Cartcast.
 """
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from clean_shops import clean_shop
+from interval_samples import Case, Draw, Ends, Visitors, ends, simulated
 
-from cartcast import events, insights
-from cartcast.datasets import Missions, simulate
+from cartcast.datasets import Missions
 from cartcast.evaluate import curves, revenue, slices
 from cartcast.evaluate.intervals import bootstrap, compare
 from cartcast.evaluate.scores import CLASSIFIER_SCORES, REGRESSOR_SCORES
-from cartcast.evaluate.share import Clusters, share
 from cartcast.explain import effect, importance
 from cartcast.features import load_set
 from cartcast.models.intervals import AmountInterval
@@ -31,150 +25,14 @@ from cartcast.models.regressors import REGRESSORS
 from cartcast.rows import from_log
 from cartcast.targets import Purchase
 
-__all__ = ["CASES", "Case", "Ends"]
-
-Ends = tuple[float | None, float | None, float | None]
-"""Value and ends of an interval."""
-Draw = Callable[[np.random.Generator], dict[str, Ends]]
-
-
-class Case(NamedTuple):
-    """Intervals of one sample, drawn again and again.
-
-    Attributes:
-        part: heading of the table that it belongs to.
-        shop: the shop.
-        sample: how large a sample is.
-        nominal: what the intervals promise.
-        make: returns the true value by interval, and what draws a sample's intervals.
-    """
-
-    part: str
-    shop: str
-    sample: str
-    nominal: float
-    make: Callable[[], tuple[dict[str, float], Draw]]
-
-
-def _ends(found: Any) -> Ends:
-    return found.value, found.low, found.high
-
-
-class Visitors:
-    """Draws whole visitors of a table, with new names for them and for their sessions."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        self.table = table
-        codes = pd.factorize(table["visitor_id"])[0]
-        order = np.argsort(codes, kind="stable")
-        self.parts = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-
-    def __call__(self, rng: np.random.Generator, count: int) -> pd.DataFrame:
-        chosen = rng.integers(0, len(self.parts), count)
-        rows = np.concatenate([self.parts[c] for c in chosen])
-        name = pd.Series(np.repeat(np.arange(count), [len(self.parts[c]) for c in chosen]))
-        drawn = self.table.iloc[rows].reset_index(drop=True)
-        drawn["visitor_id"] = "v" + name.astype(str)
-        drawn["session_id"] = drawn["visitor_id"] + "." + drawn["session_id"].astype(str)
-        return drawn
-
-
-# Shares of the log -------------------------------------------------------------------------------
-
-
-def _loyal(rng: np.random.Generator, visitors: int, sessions: int) -> tuple[Any, Any]:
-    """Return sessions, and sessions with a purchase, of visitors; who is loyal also buys more."""
-    taste = rng.normal(size=visitors)
-    n = rng.poisson((sessions - 1) * np.exp(0.6 * taste - 0.18)) + 1
-    return n, rng.binomial(n, 1 / (1 + np.exp(2.5 - 0.9 * taste)))
-
-
-def _often(sessions: int) -> tuple[dict[str, float], Draw]:
-    n, x = _loyal(np.random.default_rng(10**6), 1_000_000, sessions)
-
-    def draw(rng: np.random.Generator) -> dict[str, Ends]:
-        n, x = _loyal(rng, 600, sessions)
-        known = Clusters(600, n.sum(), x.sum(), n @ n, x @ x, n @ x)
-        return {"share of sessions": _ends(share(int(x.sum()), int(n.sum()), clusters=known))}
-
-    return {"share of sessions": x.sum() / n.sum()}, draw
-
-
-def _loyal_log() -> pa.Table:
-    """Return a log of visitors who come four times on average, the loyal more often."""
-    rng = np.random.default_rng(0)
-    visitors = 20_000
-    n, bought = _loyal(rng, visitors, 4)
-    v = np.repeat(np.arange(visitors), n)
-    place = np.arange(len(v)) - np.repeat(np.cumsum(n) - n, n)
-    start = rng.uniform(0, 56 * 86400, len(v))
-    device = rng.choice(["mobile", "desktop"], visitors)[v]
-    buys = place < bought[v]
-    carts = buys | (rng.uniform(size=len(v)) < 0.2)
-    steps = {"view_item": np.ones(len(v), bool), "add_to_cart": carts, "purchase": buys}
-    parts = [
-        pd.DataFrame(
-            {"visitor_id": v[on], "session_id": np.flatnonzero(on), "event_order": k + 1,
-             "event_type": name, "device": device[on],
-             "event_time": pd.Timestamp("2024-01-01") + pd.to_timedelta(start[on] + 60 * k, unit="s")}
-        )
-        for k, (name, on) in enumerate(steps.items())
-    ]  # fmt: skip
-    return pa.Table.from_pandas(pd.concat(parts), preserve_index=False)
-
-
-def _simulated(sessions: int, seed: int, shop: Missions | None, use: Callable[[Any], Any]) -> Any:
-    with tempfile.TemporaryDirectory() as work:
-        simulate(sessions, seed=seed, out=Path(work) / "shop.parquet", shop=shop)
-        return use(events.load(Path(work) / "shop.parquet", folder=Path(work) / "log"))
-
-
-def _log_of(shop: Missions | None) -> pa.Table:
-    names = ["visitor_id", "session_id", "event_order", "event_type", "device", "event_time"]
-    return _simulated(60_000, 1, shop, lambda log: log.table(names))
-
-
-def _shown_shares(log: pa.Table) -> dict[str, Ends]:
-    """Return every kind of share that the dashboard and the analysis show."""
-    whole = insights.overview(log, grain="week")
-    found = {"dashboard: conversion": whole.conversion}
-    found["trend: conversion of a week"] = whole.trend[2].conversion
-    steps = ["view_item", "add_to_cart", "purchase"]
-    for unit in ("session", "visitor"):
-        made = insights.funnel(log, steps, unit=unit).steps
-        found[f"funnel by {unit}: of the first step"] = made[1].of_first
-        found[f"funnel by {unit}: of the step before"] = made[2].of_previous
-    for column, value in (("device", "mobile"), ("weekday", "6")):
-        rows = {str(r.value): r.conversion for r in insights.breakdown(log, column).rows}
-        found[f"breakdown: {column} {value}"] = rows[value]
-    hours = {(c.weekday, c.hour): c.conversion for c in insights.heat_map(log).cells}
-    found["hours: Tuesday, 20 to 21"] = hours[2, 20]
-    cohorts = insights.cohorts(log, within=2, periods=3)
-    found["cohorts: came back"] = cohorts.returned
-    found["cohorts: bought again"] = cohorts.bought_again
-    found["cohorts: one week's, came back"] = cohorts.cohorts[2].returned
-    found["cohorts: one week's, in its second week"] = cohorts.weeks[2 * 3 + 1].returned
-    return {name: _ends(found) for name, found in found.items() if found is not None}
-
-
-def _shares(log: Callable[[], pa.Table], count: int) -> tuple[dict[str, float], Draw]:
-    whole = log()
-    visitors = Visitors(whole.to_pandas())
-
-    def draw(rng: np.random.Generator) -> dict[str, Ends]:
-        return _shown_shares(pa.Table.from_pandas(visitors(rng, count), preserve_index=False))
-
-    return {name: value for name, (value, _, _) in _shown_shares(whole).items()}, draw
-
-
-# Models ------------------------------------------------------------------------------------------
+__all__ = ["cases"]
 
 
 def _simulated_rows(shop: Missions | None) -> tuple[pd.DataFrame, list[str]]:
     def made(log: Any) -> Any:
         return from_log(log, Purchase(), load_set("default"), (1, 3, 5))
 
-    rows = _simulated(40_000, 2, shop, made)
+    rows = simulated(40_000, 2, shop, made)
     names = [c for c in rows.features if pd.api.types.is_float_dtype(rows.table[c])][:12]
     return rows.table, names
 
@@ -246,11 +104,11 @@ def _judged(shop: str) -> Judged:
 def _of_scores(t: pd.DataFrame) -> dict[str, Ends]:
     y, p, g = (t[c].to_numpy() for c in ("label", "p", "visitor_id"))
     scored = bootstrap(y, p, None, g, scores=CLASSIFIER_SCORES, threshold=0.1)
-    found = {name: _ends(i) for name, i in scored.items()}
+    found = {name: ends(i) for name, i in scored.items()}
     both = {"model": p, "rival": t["rival"].to_numpy()}
     for score in ("log_loss", "roc_auc", "ece"):
         gap = compare(y, both, None, g, against="rival", score=score)["model"]
-        found[f"{score}, model - rival"] = _ends(gap)
+        found[f"{score}, model - rival"] = ends(gap)
     words = {"scores": ("roc_auc", "log_loss", "ece"), "draws": 100, "minimum": 20}
     for row in slices.by_click(y, {"model": p}, t["click"], None, g, **words).to_dict("records"):
         if row["click"] == 3 and row["metric"] != "prevalence":
@@ -278,7 +136,7 @@ def _of_curves(t: pd.DataFrame) -> dict[str, Ends]:
 def _of_money(t: pd.DataFrame) -> dict[str, Ends]:
     a, r, g = t["amount"].to_numpy(float), t["r"].to_numpy(float), t["visitor_id"].to_numpy()
     scored = bootstrap(a, r, None, g, task="regressor", scores=REGRESSOR_SCORES)
-    found = {f"revenue: {name}": _ends(each) for name, each in scored.items()}
+    found = {f"revenue: {name}": ends(each) for name, each in scored.items()}
     parts = revenue.scores_by_part(a, r, None, g).set_index(["part", "metric"])
     for metric in ("mae", "bias", "spearman"):
         if ("buyers", metric) in parts.index:
@@ -312,8 +170,8 @@ def _of_drivers(t: pd.DataFrame, judged: Judged, whole: bool) -> dict[str, Ends]
     at = effect(model, t[names], name, groups=g).iloc[-1]
     # The sample chooses the value; the truth is what the whole shop would be told at it.
     told = model.predict_proba(judged.table[names].assign(**{name: at["value"]}))[:, 1].mean()
-    ends = at["prediction"] - told, at["low"] - told, at["high"] - told
-    return {**found, "effect of the first feature, at its highest": ends}
+    gap = at["prediction"] - told, at["low"] - told, at["high"] - told
+    return {**found, "effect of the first feature, at its highest": gap}
 
 
 def _models(shop: str, buyers: int) -> tuple[dict[str, float], Draw]:
@@ -327,12 +185,23 @@ def _models(shop: str, buyers: int) -> tuple[dict[str, float], Draw]:
     return truth, lambda rng: shown(judged.draw(rng, round(buyers / judged.buyers)))
 
 
-# Amounts -----------------------------------------------------------------------------------------
+def _spreading_rows() -> tuple[pd.DataFrame, list[str]]:
+    """Return buyers, one to six rows each, whose dear baskets spread more than the others."""
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 7, 6000)
+    g = np.repeat(np.arange(len(n)), n)
+    price = rng.lognormal(3, 0.6, len(n))
+    spread = np.where(price > np.exp(3.5), 0.75, 0.25)
+    amount = 1.5 * price * np.exp(spread * rng.normal(size=len(n)))
+    seen = price[g] * np.exp(0.05 * rng.normal(size=len(g)))
+    table = pd.DataFrame({"visitor_id": g.astype(str), "session_id": np.arange(len(g)).astype(str),
+                          "price": seen, "amount": amount[g], "label": 1.0})  # fmt: skip
+    return table, ["price"]
 
 
 def _amounts(shop: str, count: int) -> tuple[dict[str, float], Draw]:
     """Try intervals of amounts: the value is the share of fresh amounts inside of them."""
-    table, names = ROWS[shop]()
+    table, names = {**ROWS, "spreading": _spreading_rows}[shop]()
     bought = table[table["label"] > 0].reset_index(drop=True)
     bought = bought.assign(**bought[names].fillna(bought[names].median()))
     third = pd.util.hash_pandas_object(bought["visitor_id"], index=False).to_numpy() % 3
@@ -354,36 +223,19 @@ def _amounts(shop: str, count: int) -> tuple[dict[str, float], Draw]:
     return {}, one
 
 
-def _cases() -> dict[str, Case]:
+def cases() -> dict[str, Case]:
+    """Return the cases by name."""
     found: dict[str, Case] = {}
-    for n in (1, 3, 8, 20):
-        found[f"often-{n}"] = Case(
-            "How often visitors come", "loyal", f"{n} sessions a visitor", 0.95,
-            lambda n=n: _often(n),  # type: ignore[misc]
-        )  # fmt: skip
-    logs: dict[str, tuple[Callable[[], pa.Table], int]] = {
-        "first": (lambda: _log_of(None), 1500),
-        "second": (lambda: _log_of(Missions()), 1500),
-        "loyal": (_loyal_log, 800),
-    }
-    for shop, (log, count) in logs.items():
-        found[f"insights-{shop}"] = Case(
-            "Insights", shop, f"{count:,} visitors", 0.95,
-            lambda log=log, count=count: _shares(log, count),  # type: ignore[misc]
-        )  # fmt: skip
     for shop in ROWS:
         for n in (12, 50):
             found[f"models-{shop}-{n}"] = Case(
                 "Models", shop, f"{n} buyers", 0.9,
                 lambda shop=shop, n=n: _models(shop, n),  # type: ignore[misc]
             )  # fmt: skip
-    for shop in ("first", "second"):
+    for shop in ("first", "second", "spreading"):
         for n in (100, 400):
             found[f"amounts-{shop}-{n}"] = Case(
                 "Amounts", shop, f"{n} buying visitors", 0.9,
                 lambda shop=shop, n=n: _amounts(shop, n),  # type: ignore[misc]
             )  # fmt: skip
     return found
-
-
-CASES = _cases()
