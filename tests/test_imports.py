@@ -14,6 +14,7 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "cartcast"
 # A module may import from its own layer's package and from any layer above it in this list.
 LAYERS: list[set[str]] = [
     {"errors", "findings"},
+    {"arguments"},
     {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cartcast.arguments import answered
 from cartcast.atomic import make_folder
 from cartcast.errors import UsageError
 from cartcast.events import Log, Privacy
@@ -27,6 +28,7 @@ __all__ = ["predict", "predict_to"]
 Progress = Callable[[str, float | None], None]
 
 
+@answered
 def predict(
     sources: Sequence[Any] | Any,
     run_dir: Path | str,
