@@ -16,6 +16,7 @@ LAYERS: list[set[str]] = [
     {"errors", "findings", "progress"},
     {"sessions"},
     {"system"},
+    {"arguments"},
     {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},

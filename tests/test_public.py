@@ -177,6 +177,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "clicks": (lambda: cartcast.moments.table("x", clicks=0), "no such file"),
     "role": (lambda: cartcast.audit(X, "b", grup="a"), "Did you mean 'group'"),
     "family": (lambda: cartcast.audit(X, "b", families=["times"]), "Did you mean 'time'"),  # type: ignore[list-item]
+    "load": (lambda: cartcast.load("x", session_gap="30m"), "session_gap must be a number"),  # type: ignore[arg-type]
+    "open": (lambda: cartcast.open_log(None), "path must be a path or a word"),  # type: ignore[arg-type]
+    "funnel": (lambda: cartcast.funnel(X), "a log must be a Log"),
+    "steps": (lambda: cartcast.funnel("x", "view_item"), "steps must be a list"),
+    "cohorts": (lambda: cartcast.cohorts("x", perods=3), "Did you mean 'periods'"),  # type: ignore[call-arg]
+    "predict": (lambda: cartcast.predict(X, None), "must be a path"),  # type: ignore[arg-type]
+    "proxy": (lambda: cartcast.Proxy("x", at_lest=3), "Did you mean 'at_least'"),  # type: ignore[call-arg]
+    "horizon": (lambda: cartcast.Purchase(horizn="7d"), "Did you mean 'horizon'"),  # type: ignore[call-arg]
+    "simulate": (lambda: cartcast.simulate(sessions="a"), "sessions must be a whole number"),  # type: ignore[arg-type]
     "no target": (lambda: cartcast.audit(X), "which column is the target"),
 }  # fmt: skip
 

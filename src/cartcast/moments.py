@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cartcast.arguments import answered
 from cartcast.config import DEFAULTS
 from cartcast.errors import UsageError
 from cartcast.events import Log, load
@@ -21,6 +22,7 @@ from cartcast.targets import Proxy, Target, parse_target
 __all__ = ["Rows", "table"]
 
 
+@answered
 def table(
     log: Log | Path | str | Any,
     target: Target | Proxy | str = "purchase",

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from cartcast.config import parse_duration
 from cartcast.errors import DefinitionError, UsageError, did_you_mean
+from cartcast.features.declared import Declaring
 
 __all__ = [
     "AddToCart",
@@ -37,7 +38,7 @@ class Reads(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(metaclass=Declaring):
     """A target on the log: the first event of `event_type` after the anchor, within `horizon`.
 
     `horizon` is `session` (until the session ends) or a duration such as `7d` (any session of
@@ -130,7 +131,7 @@ class Checkout(Target):
 
 
 @dataclass(frozen=True)
-class Proxy:
+class Proxy(metaclass=Declaring):
     """A declared rule that stands in for an outcome that the log does not record.
 
     Either a rule on the future: at least `at_least` later events of the session, where `column`

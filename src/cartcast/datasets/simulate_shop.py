@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cartcast.arguments import answered
 from cartcast.atomic import atomic_path
 from cartcast.datasets.missions import Missions
 from cartcast.datasets.missions.stream import MissionStream
@@ -53,6 +54,7 @@ class Simulation:
         }
 
 
+@answered
 def simulate(
     sessions: int,
     seed: int = 0,

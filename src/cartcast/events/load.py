@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from cartcast.arguments import answered
 from cartcast.atomic import make_folder
 from cartcast.config import DEFAULTS, check_zone
 from cartcast.errors import DataError, StorageError, UsageError
@@ -39,6 +40,7 @@ class RejectedError(DataError):
         self.log = log
 
 
+@answered
 def load(
     *sources: Any,
     layout: str | Path | Layout | None = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from cartcast.arguments import answered
 from cartcast.atomic import write_text
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
@@ -169,6 +170,7 @@ def _known(text: str | bytes, path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found.get("contract") == CONTRACT else None
 
 
+@answered
 def open_log(path: Path | str) -> Log:
     """Open a canonical Parquet file that `load` or `cartcast validate --out` wrote.
 

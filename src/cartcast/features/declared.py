@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from cartcast.arguments import refusal
 from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.schema import COLUMNS
 
 __all__ = [
     "Declared",
+    "Declaring",
     "Kind",
     "Lineage",
     "Window",
@@ -35,20 +37,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _refused(what: str, takes: Callable[..., Any], args: Any, named: Any) -> DefinitionError | None:
-    """Return the error for arguments that a declaration does not take, by name."""
-    signature = inspect.signature(takes)
-    known = list(signature.parameters)
-    if wrong := next((name for name in named if name not in known), None):
-        return DefinitionError(f"{what}() has no {wrong!r}.{did_you_mean(wrong, known)}")
-    try:
-        signature.bind(*args, **named)
-    except TypeError as error:
-        return DefinitionError(f"{what}(): {error}; it takes {', '.join(known) or 'nothing'}.")
-    return None
-
-
-class _Declaring(type):
+class Declaring(type):
     """Makes declarations; a wrong argument is refused by name."""
 
     @property
@@ -58,11 +47,12 @@ class _Declaring(type):
         return found.replace(parameters=list(found.parameters.values())[1:])
 
     def __call__(cls: type[T], *args: Any, **named: Any) -> T:
+        """Return the declaration; raise `DefinitionError` for what it does not take."""
         try:
             made: T = super().__call__(*args, **named)  # type: ignore[misc]
         except TypeError as error:
-            if refused := _refused(cls.__name__, cls, args, named):
-                raise refused from None
+            if why := refusal(cls.__name__, inspect.signature(cls), args, named):
+                raise DefinitionError(why) from None
             raise DefinitionError(f"{cls.__name__}(): {error}.") from error
         return made
 
@@ -72,14 +62,14 @@ def declaring(function: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(function)
     def made(*args: P.args, **named: P.kwargs) -> T:
-        if refused := _refused(function.__name__, function, args, named):
-            raise refused
+        if why := refusal(function.__name__, inspect.signature(function), args, named):
+            raise DefinitionError(why)
         return function(*args, **named)
 
     return made
 
 
-class Declared(metaclass=_Declaring):
+class Declared(metaclass=Declaring):
     """A frozen declaration that prints as its own, shortest constructor."""
 
     def __repr__(self) -> str:

@@ -88,7 +88,7 @@ def moments(at: Any) -> str | tuple[int, ...]:
         if at == "end":
             return "end"
         raise UsageError(f"at must be 'every click', 'end' or clicks such as [1, 2], got {at!r}.")
-    clicks = tuple(at)
+    clicks = (at,) if isinstance(at, int) else tuple(at)
     if not clicks or any(int(c) != c or not 1 <= c <= 1_000_000 for c in clicks):
         raise UsageError(f"clicks must be whole numbers from 1, got {list(clicks)!r}.")
     return tuple(sorted({int(c) for c in clicks}))

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cartcast.arguments import answered
 from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.share import Share, share
 from cartcast.findings import Finding
@@ -89,6 +90,7 @@ class Cohorts:
         return told
 
 
+@answered
 def cohorts(
     log: Any,
     *,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from cartcast.arguments import answered
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.share import Share
 from cartcast.events.sql import identifier
@@ -95,6 +96,7 @@ class Funnel:
         return told
 
 
+@answered
 def funnel(
     log: Any,
     steps: Sequence[str] | None = None,

@@ -58,6 +58,8 @@ def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
     """
     if not words:
         raise UsageError("a funnel needs at least one step, such as view_item,purchase.")
+    if odd := [w for w in words if not isinstance(w, str)]:
+        raise UsageError(f"a step is a word such as view_item, got {odd[0]!r}.")
     if len(words) > MOST_STEPS:
         raise UsageError(f"a funnel has at most {MOST_STEPS} steps, got {len(words)}.")
     steps = []

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from cartcast.arguments import answered
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
@@ -68,6 +69,7 @@ class Paths:
         return {**asdict(self), "flows": [f._asdict() for f in self.flows]}
 
 
+@answered
 def paths(
     log: Any,
     anchor: str | None = None,

@@ -128,7 +128,13 @@ def opened(log: Any) -> Iterator[Source]:
             connection.register("events", log)
             schema = log.schema
         else:
-            schema = _attach(connection, Path(getattr(log, "path", log)))
+            path = getattr(log, "path", log)
+            if not isinstance(path, str | Path):
+                raise UsageError(
+                    "a log must be a Log, the path of a clean one, or an Arrow table, got "
+                    f"{type(log).__name__}; read other tables with cartcast.load first."
+                )
+            schema = _attach(connection, Path(path))
         missing = [c for c in NEEDED if c not in schema.names]
         if missing:
             raise DataError(

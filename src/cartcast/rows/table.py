@@ -205,6 +205,9 @@ def _in_memory(source: Any) -> pa.Table | None:
         source = source.collect()
     if isinstance(source, np.ndarray) and source.ndim == 2:
         return _from_pandas(pd.DataFrame(source).add_prefix("x"))
+    if isinstance(source, pd.Series):
+        source = source.to_frame()
+        return _from_pandas(source)
     if hasattr(source, "__arrow_c_stream__") or isinstance(source, pa.RecordBatch):
         batch = isinstance(source, pa.RecordBatch)
         table = pa.Table.from_batches([source]) if batch else pa.table(source)
@@ -229,9 +232,13 @@ def _from_series(column: pd.Series) -> Arrow:
         column = column.dt.to_timestamp()
     try:
         array = pa.Array.from_pandas(column)
+        if is_text(array.type):
+            array.validate(full=True)  # half a character cannot be written
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return pa.array([_text(v) for v in column], pa.string())
-    return array.cast(pa.string()) if isinstance(array.type, pa.BaseExtensionType) else array
+    if isinstance(array.type, pa.BaseExtensionType):
+        return pa.array([_text(v) for v in column], pa.string())
+    return array
 
 
 def _text(value: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cartcast.arguments import answered
 from cartcast.atomic import make_folder
 from cartcast.errors import UsageError
 from cartcast.events import Log, Privacy
@@ -25,6 +26,7 @@ from cartcast.scratch import scratch
 __all__ = ["predict", "predict_to"]
 
 
+@answered
 def predict(
     sources: Sequence[Any] | Any,
     run: Path | str | Run,
