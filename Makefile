@@ -8,10 +8,10 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test app lint docs bench screenshots locks clean
+.PHONY: help setup demo test test-fast app lint docs bench screenshots locks clean
 
 help: ## show what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 setup: ## make .venv with cartcast in it, from the locks
 	@$(PYTHON) scripts/bootstrap.py core
@@ -23,6 +23,11 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 test: ## run the tests; what needs an absent program skips with the reason
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs
+
+test-fast: ## the quick tests, about 90 seconds; what they last took decides which
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --budget 140 \
+		-m "not (slow or chromium or redis or postgres or spark)"
 
 app: ## open the web app on the demo project
 	@$(PYTHON) scripts/bootstrap.py app
