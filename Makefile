@@ -8,10 +8,10 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test checked app lint docs bench screenshots locks clean
+.PHONY: help setup demo test test-fast checked app lint docs bench screenshots locks clean
 
 help: ## show what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
 
 setup: ## make .venv with cartcast in it, from the locks
 	@$(PYTHON) scripts/bootstrap.py core
@@ -29,6 +29,11 @@ checked: ## the features' tests and random programs, every access to memory chec
 	@$(PYTHON) scripts/bootstrap.py test
 	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs tests/features
 	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS)
+
+test-fast: ## the quick tests, about 90 seconds; what they last took decides which
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --budget 140 \
+		-m "not (slow or chromium or redis or postgres or spark)"
 
 app: ## open the web app on the demo project
 	@$(PYTHON) scripts/bootstrap.py app

@@ -94,6 +94,40 @@ def spark() -> Iterator[Any]:
     made.stop()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--budget", type=float, metavar="SECONDS",
+        help="run the cheapest tests only, by what they took last, up to this sum",
+    )  # fmt: skip
+
+
+_SECONDS = "cartcast/seconds"
+_NEW = 0.2
+"""Seconds that a test is thought to take of which nothing is known."""
+_took: dict[str, float] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what does not fit into `--budget`; the order of the others stays."""
+    left = config.getoption("--budget")
+    if left is None or config.cache is None:
+        return
+    took: dict[str, float] = config.cache.get(_SECONDS, {})
+    kept = set()
+    for item in sorted(items, key=lambda i: took.get(i.nodeid, _NEW)):
+        left -= took.get(item.nodeid, _NEW)
+        if left < 0:
+            break
+        kept.add(item.nodeid)
+    config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in kept])
+    items[:] = [i for i in items if i.nodeid in kept]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if not report.skipped:
+        _took[report.nodeid] = _took.get(report.nodeid, 0.0) + report.duration
+
+
 def _skips(reporter: pytest.TerminalReporter) -> list[str]:
     return [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
 
@@ -107,6 +141,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
+        known = session.config.cache.get(_SECONDS, {}) | {k: round(v, 2) for k, v in _took.items()}
+        session.config.cache.set(_SECONDS, known)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     strict = os.environ.get("CARTCAST_NO_SKIP") == "1" and not hasattr(
         session.config, "workerinput"

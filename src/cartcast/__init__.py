@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from cartcast import moments as moments
     from cartcast.datasets import simulate as simulate
     from cartcast.events import Log as Log
-    from cartcast.events.load import load as load
     from cartcast.events import open_log as open_log
+    from cartcast.events.load import load as load
     from cartcast.features import FeatureSet as FeatureSet
     from cartcast.findings import Finding as Finding
     from cartcast.insights.cohorts import cohorts as cohorts

@@ -192,7 +192,7 @@ def test_paths_methods_and_types(serve: Callable[..., str]) -> None:
 
 def test_a_slow_client_is_let_go(serve: Callable[..., str]) -> None:
     address = urlsplit(serve(body_seconds=0.2))
-    with socket.create_connection((address.hostname, address.port), timeout=5) as slow:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as slow:
         slow.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         assert slow.recv(4096).startswith(b"HTTP/1.1 408")
 
@@ -232,8 +232,9 @@ def test_thirty_requests_without_rights_are_refused(
             refused += none.status_code in (401, 429)
         assert refused == 30
         assert live.metrics.events == {}
-        time.sleep(1.0)
         own = {"x-api-key": limited}
+        while http.get("/metrics", headers=own).status_code == 429:
+            time.sleep(0.1)
         assert http.get("/metrics", headers=own).status_code == 403
         assert http.post("/v1/score", json={"rows": []}, headers=own).status_code == 403
         assert http.get("/healthz").status_code == 200
@@ -272,15 +273,17 @@ def test_keys_rotate_while_the_server_runs(serve: Callable[..., str], key_file: 
 
     assert status(old) == 200
     new = key_file.rotate("shop", keep=60)
-    time.sleep(1.1)
+    while status(new) == 401:
+        time.sleep(0.1)
     assert (status(old), status(new)) == (200, 200)
     key_file.revoke("shop")
-    time.sleep(1.1)
+    while status(new) == 200:
+        time.sleep(0.1)
     assert (status(old), status(new)) == (401, 401)
 
 
 def test_rates_are_limited(serve: Callable[..., str]) -> None:
-    with httpx.Client(base_url=serve(rate=5.0)) as http:
+    with httpx.Client(base_url=serve(rate=0.1)) as http:
         answers = [http.post("/v1/events", json=VIEW) for _ in range(20)]
     refused = [a for a in answers if a.status_code == 429]
     assert len(refused) >= 10
@@ -352,7 +355,7 @@ def test_requests_in_parts_and_in_pipelines_are_answered_in_order(
 ) -> None:
     address = urlsplit(serve())
     one, two, three = (_raw(json.dumps({**VIEW, "event_id": str(n)}).encode()) for n in range(3))
-    with socket.create_connection((address.hostname, address.port), timeout=5) as line:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as line:
         for part in (one[:30], one[30:-5], one[-5:] + two + _raw(b"{", "/v1/track") + three):
             line.sendall(part)
             time.sleep(0.05)
@@ -370,7 +373,7 @@ def test_answers_that_wait_for_the_disk_come_in_order(
 ) -> None:
     address = urlsplit(serve(stand_in_live()))
     bodies = [_raw(json.dumps({**VIEW, "event_id": str(n)}).encode()) for n in range(5)]
-    with socket.create_connection((address.hostname, address.port), timeout=5) as line:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as line:
         line.sendall(b"".join(bodies))
         seen = b""
         while seen.count(b'"click":') < 5:

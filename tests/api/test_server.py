@@ -45,6 +45,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for(port: int) -> None:
+    """Return when somebody listens."""
+    for _ in range(1200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"nobody listens on port {port}")
+
+
 class Running:
     def __init__(self, project: Path, *words: str) -> None:
         self.port = free_port()
@@ -56,7 +65,7 @@ class Running:
     def start(self) -> None:
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(self.words, cwd=self.project, stderr=errors)
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 if httpx.get(self.url + "/readyz").status_code == 200:
                     return
@@ -67,7 +76,7 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -94,7 +103,7 @@ def test_a_new_champion_is_taken_up_without_a_lost_request(project: Path, runnin
     stop = threading.Event()
 
     def send() -> None:
-        with httpx.Client(base_url=server.url) as http:
+        with httpx.Client(base_url=server.url, timeout=60) as http:
             while not stop.is_set():
                 answer = http.post("/v1/events", json=VIEW)
                 statuses.append(answer.status_code)
@@ -103,9 +112,10 @@ def test_a_new_champion_is_taken_up_without_a_lost_request(project: Path, runnin
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        time.sleep(0.5)
+        while not models and sender.is_alive():
+            time.sleep(0.01)
         registry.promote(second)
-        for _ in range(300):
+        for _ in range(1200):
             time.sleep(0.1)
             if models and models[-1].startswith(second):
                 break
@@ -139,10 +149,10 @@ def test_two_workers_share_sessions_behind_one_port(running: Any, tmp_path: Path
         stdout=subprocess.DEVNULL,
     )
     try:
-        time.sleep(0.5)
+        wait_for(port)
         server = running("--state", f"redis://127.0.0.1:{port}/0", "--workers", "2")
         for _ in range(30):
-            assert httpx.post(server.url + "/v1/events", json=VIEW).status_code == 200
+            assert httpx.post(server.url + "/v1/events", json=VIEW, timeout=60).status_code == 200
         assert httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"] == 30
         assert server.stop() == 0
     finally:
@@ -155,7 +165,7 @@ def in_flight(url: str, done: Any, count: int = 30) -> list[tuple[int, str | Non
     last: list[tuple[int, str | None]] = []
 
     def send(number: int) -> None:
-        with httpx.Client(base_url=url, timeout=20.0) as http:
+        with httpx.Client(base_url=url, timeout=120.0) as http:
             while True:
                 answer = http.post("/v1/events", json={**VIEW, "visitor_id": f"v{number}"})
                 if done(answer):
@@ -166,7 +176,7 @@ def in_flight(url: str, done: Any, count: int = 30) -> list[tuple[int, str | Non
     for sender in senders:
         sender.start()
     for sender in senders:
-        sender.join(60)
+        sender.join(300)
     return last
 
 
@@ -212,9 +222,7 @@ def test_without_redis_all_are_answered_and_sigterm_ends_the_server(
     words = [program, "--port", str(port), "--save", "", "--dir", str(tmp_path)]
     database = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     try:
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
+        wait_for(port)
         server = running("--state", f"redis://127.0.0.1:{port}/0")
         enough = iter(range(10**9))
 

@@ -17,7 +17,7 @@ from cartcast.errors import NotFoundError, UsageError
 def _no_process_is_left():
     yield
     for process in jobs._PROCESSES.values():
-        process.wait(30)
+        process.wait(120)
     jobs._PROCESSES.clear()
 
 
@@ -62,7 +62,7 @@ def test_a_killed_process_is_noticed(with_data):
     data = with_data.get_data(None)
     job = jobs.start(with_data, with_data.access.owner(), [str(data.log.path)])
     os.killpg(json.loads((job.folder / "process.json").read_text())["pid"], 9)
-    assert wait(with_data, job, seconds=20).state == "stopped"
+    assert wait(with_data, job).state == "stopped"
 
 
 def test_another_process_with_the_same_number_is_not_the_job(with_data, tmp_path):

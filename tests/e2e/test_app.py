@@ -63,7 +63,7 @@ def served(folder: Path, port: int, **environment: str) -> Iterator[str]:
     )
     url = f"http://localhost:{port}"
     try:
-        for _ in range(300):
+        for _ in range(900):
             try:
                 with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
                     break
@@ -73,7 +73,7 @@ def served(folder: Path, port: int, **environment: str) -> Iterator[str]:
         yield url
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)
         log.close()
 
 

@@ -116,7 +116,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         at = 0
-        with httpx.Client(base_url=self.url, timeout=10.0) as http:
+        with httpx.Client(base_url=self.url, timeout=60.0) as http:
             while at < len(self.events):
                 batch = self.events[at : at + 20]
                 try:
@@ -140,7 +140,7 @@ class Sender(threading.Thread):
 
 def sessions_of(url: str, events: list[dict[str, Any]]) -> dict[str, tuple[int, Any]]:
     found = {}
-    with httpx.Client(base_url=url, timeout=20.0) as http:
+    with httpx.Client(base_url=url, timeout=60.0) as http:
         for session in dict.fromkeys(e["session_id"] for e in events):
             answer = http.get(f"/v1/sessions/{session}")
             if answer.status_code == 200:

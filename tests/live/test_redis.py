@@ -55,7 +55,7 @@ class RedisServer:
              "--appendonly", "yes", "--appendfsync", "always", "--bind", "127.0.0.1"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        for _ in range(200):
+        for _ in range(3000):
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 0.2) as line:
                     line.sendall(b"PING\r\n")

@@ -60,7 +60,7 @@ class Served:
 
     def ask(self, method: str, path: str, subject: str | None = None, **headers: str):
         """Send a request; return status, headers, body."""
-        con = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        con = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = {"Host": f"localhost:{self.port}", "Cookie": self.cookie(subject), **headers}
         con.request(method, path, headers={k.replace("_", "-"): v for k, v in sent.items() if v})
         answer = con.getresponse()
@@ -85,10 +85,10 @@ class Served:
             additional_headers={"Cookie": f"_streamlit_xsrf={token}; {cookies}"},
             subprotocols=["streamlit", token],
             origin=origin or self.origin,
-            open_timeout=20, max_size=None,
+            open_timeout=120, max_size=None,
         )  # fmt: skip
 
-    def page(self, socket, path: str = "", query: str = "", most: float = 60) -> tuple[str, bytes]:
+    def page(self, socket, path: str = "", query: str = "", most: float = 240) -> tuple[str, bytes]:
         """Run a page over a socket; return the session's id and every byte that was sent."""
         from streamlit.proto.BackMsg_pb2 import BackMsg
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -145,7 +145,7 @@ class Served:
             f"Content-Type: multipart/form-data; boundary={mark}",
             f"Content-Length: {length}" if length >= 0 else "Transfer-Encoding: chunked",
         ]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as to:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as to:
             to.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
             sent, block = 0, b"x" * (1 << 16)
             to.settimeout(0.3)
@@ -188,7 +188,7 @@ def serve(folder: Path, settings: str, **environment: str) -> Iterator[Served]:
     )  # fmt: skip
     made = Served(folder, port, process)
     try:
-        for _ in range(300):
+        for _ in range(900):
             try:
                 if made.ask("GET", "/_stcore/health")[0] == 200:
                     break
@@ -198,7 +198,7 @@ def serve(folder: Path, settings: str, **environment: str) -> Iterator[Served]:
         yield made
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)
         log.close()
 
 

@@ -70,7 +70,7 @@ sign_in_file(signed, {"CARTCAST_CLIENT_SECRET": "s"}, 8501)
 owner = Person("local", "o", "o", "admin")
 job = start(Project(root), owner, [], rows=str(root / "none.csv"), options={"target": "y"})
 from cartcast.app.jobs import get
-end = time.monotonic() + 60
+end = time.monotonic() + 300
 while get(project, job.id).state in ("waiting", "running") and time.monotonic() < end:
     time.sleep(0.1)
 scan()
@@ -102,7 +102,7 @@ def watched(folder: Path, what: str, file: str = "600", top: str = "700") -> lis
     """Run `what` with umask 0 and return what was open to others at any step."""
     done = subprocess.run(
         [sys.executable, "-c", WATCH + what, str(folder), file, top],
-        capture_output=True, text=True, check=False, timeout=150,
+        capture_output=True, text=True, check=False, timeout=450,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout.split("\n")[:-1] if done.stdout.strip() else []

@@ -106,7 +106,7 @@ def test_two_admins_who_remove_each_other_leave_one(tmp_path):
             assert one.stdin is not None
             one.stdin.write("go\n")
             one.stdin.flush()
-        told = sorted(one.communicate(timeout=60)[0].strip() for one in both)
+        told = sorted(one.communicate(timeout=240)[0].strip() for one in both)
         assert told == ["refused", "removed"]
         assert len(access.admins()) == 1
 

@@ -45,7 +45,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path, inside):
         process.wait()
     assert left.is_dir()
     again, other = holder(tmp_path, place, "sys.exit()")
-    again.wait(timeout=60)
+    again.wait(timeout=240)
     assert not left.exists()
     assert not other.exists()
     assert list(tmp_path.iterdir()) == []
@@ -54,7 +54,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start(tmp_path, inside):
 @pytest.mark.parametrize("then", ["sys.exit(3)", "1 / 0", "raise KeyboardInterrupt"])
 def test_any_end_of_its_own_cleans_up(tmp_path, then):
     process, left = holder(tmp_path, then=then)
-    process.wait(timeout=60)
+    process.wait(timeout=240)
     assert not left.exists()
 
 
@@ -129,7 +129,7 @@ def test_many_at_once_do_not_take_each_others(tmp_path):
     """Starts that sweep while others begin: nobody loses a folder that is in use."""
     then = "time.sleep(0.5); assert (f.path / 'a').is_file()"
     begun = [holder(tmp_path, then=then) for _ in range(6)]
-    assert [process.wait(timeout=60) for process, _ in begun] == [0] * 6
+    assert [process.wait(timeout=240) for process, _ in begun] == [0] * 6
     assert list(tmp_path.iterdir()) == []
 
 
