@@ -158,9 +158,9 @@ def read_table(source: Path | str | Any) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         return _read_frame(source, "the table")
     where = str(source) if isinstance(source, str | Path) else "the table"
-    with scratch() as work, connect() as con:
+    with scratch() as work, connect(work) as con:
         try:
-            found = [open_source(con, one, Path(work)) for one in expand(source)]
+            found = [open_source(con, one, work) for one in expand(source)]
             if len(found) != 1:
                 raise UsageError(f"{where}: give one table, got {len(found)} files.")
             opened = found[0]
