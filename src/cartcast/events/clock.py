@@ -81,7 +81,7 @@ def read_clock(
         f"SELECT __file, count(*) FILTER (__zone = 0), count(*) FILTER (__zone = 1), "
         f"count(*) FILTER (__zone = 2), count(*) FILTER (NOT coalesce(__date_only, false)), "
         f"count(*) FILTER (__clock = 1), count(*) FILTER (__clock = 2) "
-        f"FROM {TYPED} WHERE __reason IS NULL AND event_time IS NOT NULL GROUP BY 1 ORDER BY 1",
+        f"FROM {TYPED} WHERE __rule IS NULL AND event_time IS NOT NULL GROUP BY 1 ORDER BY 1",
     )
     for file, naive, utc, offset, *_ in rows:
         if not naive or not (utc or offset):

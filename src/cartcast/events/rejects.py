@@ -212,7 +212,7 @@ def reject_where(ambiguous: Sequence[int], con: duckdb.DuckDBPyConnection) -> st
         f"SELECT seq FROM {REJECTED_ROWS} WHERE seq IS NOT NULL AND reason = 'unreadable_row'"
     ).fetchall()
     seqs = ", ".join(str(s) for (s,) in late)
-    return f"__reason IS NULL{zone}" + (f" AND __seq NOT IN ({seqs})" if seqs else "")
+    return f"__rule IS NULL{zone}" + (f" AND __seq NOT IN ({seqs})" if seqs else "")
 
 
 def rejects_findings(

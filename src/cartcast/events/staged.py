@@ -205,7 +205,8 @@ def stage_source(
         with keeping_order(con):
             con.execute(
                 f"COPY ({sql}) TO {place_literal(path)} (FORMAT parquet, COMPRESSION lz4_raw, "
-                "ROW_GROUP_SIZE 122880)"
+                # Ids fill any dictionary in vain; only short ones are worth the trying.
+                "ROW_GROUP_SIZE 122880, DICTIONARY_SIZE_LIMIT 1000)"
             )
     except duckdb.Error as error:
         if source.kind == "csv" and "state machine" in str(error):

@@ -18,8 +18,11 @@ from cartcast.events.zones import offset_sql
 
 __all__ = ["FORM", "canonical_sql", "flags", "write_events"]
 
-FORM = "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880"
-"""How a canonical log is written."""
+FORM = (
+    "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880, "
+    "DICTIONARY_SIZE_LIMIT 10000"
+)
+"""How a canonical log is written: ids of visitors and sessions fill no dictionary in vain."""
 
 
 def flags(with_orders: bool) -> list[str]:
@@ -86,7 +89,9 @@ def canonical_sql(
     if in_order:
         return f"SELECT {selected} FROM {look_up(con, rows)} r"
     source = f"{rows} r {joins.format('r', 'r')}"
-    order = f"ORDER BY r.event_time, {_named(sequence)}"
+    # An equal key named twice is sorted by twice.
+    keys = dict.fromkeys(["event_time", *sequence.split(", ")])
+    order = f"ORDER BY {', '.join(f'r.{key}' for key in keys)}"
     if metadata["clock"] != "time":
         # Sessions stay together, in the order in which they begin.
         starts = "min(event_time) OVER visit AS __day, min(__seq) OVER visit AS __first"
@@ -96,7 +101,3 @@ def canonical_sql(
         )
         order = "ORDER BY __day, __first, r.session_id, __position"
     return f"SELECT {selected} FROM {source} {order}"
-
-
-def _named(sequence: str) -> str:
-    return ", ".join(f"r.{key}" for key in sequence.split(", "))

@@ -155,7 +155,7 @@ def open_table(source: Any) -> Table:
     from cartcast.events.read import expand, open_source
 
     where = called(source)
-    with scratch() as work, connect() as con:
+    with scratch() as work, connect(work) as con:
         try:
             found = list(expand(source)) if isinstance(source, str | Path) else [source]
             if len(found) != 1:
