@@ -158,7 +158,7 @@ def test_a_log_before_the_run(watched) -> None:
 def test_a_run_without_its_level(watched, tmp_path: Path) -> None:
     shutil.copytree(watched.run, tmp_path / "run")
     (tmp_path / "run" / "predictions.parquet").unlink()
-    with pytest.raises(NotFoundError, match="level is not known"):
+    with pytest.raises(NotFoundError, match="predictions.parquet is missing"):
         check(tmp_path / "run", [watched.later])
     data = json.loads((tmp_path / "run" / "run.json").read_text())
     data["models"][data["champion"]]["kind"] = "regressor"
