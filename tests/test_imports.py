@@ -14,7 +14,7 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "cartcast"
 # A module may import from its own layer's package and from any layer above it in this list.
 LAYERS: list[set[str]] = [
     {"errors", "findings"},
-    {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
+    {"config", "atomic", "numbers", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},
     {"features"},

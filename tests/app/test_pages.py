@@ -26,7 +26,7 @@ def open_page(monkeypatch, folder):
     def run(name: str, **query: str) -> AppTest:
         monkeypatch.setenv(PROJECT_VARIABLE, str(folder))
         st.cache_data.clear()
-        at = AppTest.from_file(str(FOLDER / "pages" / f"{name}.py"), default_timeout=60)
+        at = AppTest.from_file(str(FOLDER / "views" / f"{name}.py"), default_timeout=60)
         for key, value in query.items():
             at.query_params[key] = value
         return at.run()
@@ -232,7 +232,7 @@ def test_a_table_of_a_database_is_read(open_page, folder):
 def open_trained(monkeypatch, trained):
     def run(name: str, **query: str) -> AppTest:
         monkeypatch.setenv(PROJECT_VARIABLE, str(trained))
-        at = AppTest.from_file(str(FOLDER / "pages" / f"{name}.py"), default_timeout=60)
+        at = AppTest.from_file(str(FOLDER / "views" / f"{name}.py"), default_timeout=60)
         for key, value in query.items():
             at.query_params[key] = value
         return at.run()

@@ -8,6 +8,7 @@ from typing import Any
 
 from cartcast.charts.theme import number, words
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
+from cartcast.features.words import event_in_words as plain
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
@@ -22,26 +23,6 @@ __all__ = [
     "predicted",
     "segments",
 ]
-
-PLAIN = {
-    "view_item": "product page",
-    "view_item_list": "list page",
-    "add_to_cart": "cart",
-    "begin_checkout": "checkout",
-    "add_payment_info": "payment",
-    "purchase": "purchase",
-    "search": "search",
-    "page_view": "page",
-}
-
-
-def plain(step: str) -> str:
-    """Return an event type as a shop's people call it.
-
-    >>> plain("view_item"), plain("page=2")
-    ('product page', 'page=2')
-    """
-    return PLAIN.get(step, step if "=" in step else step.replace("_", " "))
 
 
 def _worst(counts: Sequence[tuple[str, int]]) -> tuple[str, str, int] | None:

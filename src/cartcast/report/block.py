@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from cartcast.charts.theme import number
+from cartcast.features.words import in_words
 
-__all__ = ["Block", "made", "plain"]
+__all__ = ["Block", "made"]
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,11 @@ def made(
     ]
     # "<" is written as an escape, so that no text of the data can end the script element.
     text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True).replace("<", "\\u003c")
-    heads = [c.replace("_", " ") for c in units]
+    heads = [in_words(c) for c in units]
     return Block(name, section, words, text, heads, shown)
 
 
 def _cell(value: Any, unit: str, currency: str | None) -> str:
     if unit == "words":
-        return "–" if value is None or value != value else str(value).replace("_", " ")
+        return "–" if value is None or value != value else in_words(value)
     return number(None if pd.isna(value) else value, unit, currency)
-
-
-def plain(name: Any) -> str:
-    """Return the name of a model or feature as words."""
-    return str(name).replace("_", " ")

@@ -9,7 +9,7 @@ import streamlit as st
 from cartcast.app import scoring, ui
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
 from cartcast.app.state import RunFiles
-from cartcast.charts.theme import words
+from cartcast.features.words import titled
 from cartcast.score import Scorer
 
 
@@ -20,8 +20,8 @@ def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         known = scoring.ranges(scorer, run, view.data, folder)
     if not known:
         with top:
-            ui.headline("The data of this run are not here any more.")
-        ui.note("Their ranges cannot be shown, and a form without ranges would invite nonsense.")
+            ui.headline("The data of this run are no longer here.")
+        ui.note("Without them nobody knows which values are usual, so the form stays closed.")
         return
     order = [r["feature"] for r in run.facts.get("importance") or []]
     known = sorted(known, key=lambda f: order.index(f.name) if f.name in order else len(order))
@@ -29,13 +29,13 @@ def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     columns = st.columns(3)
     for k, feature in enumerate(known[:12]):
         with columns[k % 3]:
-            row[feature.name] = field(feature)
+            row[feature.name] = field(feature, view.run_currency)
     if len(known) > 12:
         with st.expander(f"{len(known) - 12} more features, at their usual value"):
             columns = st.columns(3)
             for k, feature in enumerate(known[12:]):
                 with columns[k % 3]:
-                    row[feature.name] = field(feature)
+                    row[feature.name] = field(feature, view.run_currency)
     said = scoring.score_row(scorer, row)
     with top:
         ui.headline(sentence(view, run, said), f"For the features below. {using(run)}")
@@ -44,9 +44,9 @@ def form(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     explain(view, run, scorer, row)
 
 
-def field(feature: scoring.FeatureRange) -> Any:
+def field(feature: scoring.FeatureRange, currency: str | None) -> Any:
     """Draw the field of one feature; empty means unknown."""
-    title = words(feature.name).capitalize() + (f" ({feature.unit})" if feature.unit else "")
+    title = titled(feature.name, feature.unit, currency)
     key = f"f_{feature.name}"
     if feature.words:
         return st.selectbox(title, [*feature.words], key=key, index=0)

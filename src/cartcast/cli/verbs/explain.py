@@ -42,10 +42,14 @@ def add(app: typer.Typer) -> None:
             if json:
                 shell.print_json({"importance": drivers.to_dict("records")})
                 return
+            from cartcast.features.words import in_words
+
             for row in drivers.head(15).to_dict("records"):
                 ends = f"({row['low']:.4f} to {row['high']:.4f})"
                 words = row["direction"] if isinstance(row["direction"], str) else ""
-                typer.echo(f"  {row['feature']:<28} {row['mean_drop']:+.4f} {ends} {words}")
+                typer.echo(
+                    f"  {in_words(row['feature']):<36} {row['mean_drop']:+.4f} {ends} {words}"
+                )
             return
         with shell.progress(not json) as tell:
             found = explain_sessions(
