@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cartcast.features.words import COUNTED, counted, event_in_words, in_words
+from cartcast.features.words import COUNTED, counted, event_words, in_words
 from cartcast.numbers import number
 
 __all__ = ["amount", "describe", "phrase", "sentence"]
@@ -35,7 +35,7 @@ def phrase(name: str, value: Any, unit: str = "", currency: str | None = None) -
     if _unknown(value):
         return f"{words} unknown"
     if isinstance(value, str):
-        return f"{words}: {event_in_words(value)}" if "event" in name else f"{words} {value}"
+        return f"{words}: {event_words(value)}" if "event" in name else f"{words} {value}"
     x = float(value)
     shown = amount(x, unit, currency)
     if unit == "s" and words.startswith("time "):
@@ -64,7 +64,7 @@ def amount(value: Any, unit: str = "", currency: str | None = None) -> str:
     if _unknown(value):
         return "unknown"
     if isinstance(value, str):
-        return event_in_words(value)
+        return event_words(value)
     x = float(value)
     if unit == "s":
         return _duration(x)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["COUNTED", "counted", "event_in_words", "in_words", "plural", "titled"]
+__all__ = ["COUNTED", "counted", "event_words", "in_words", "plural", "singular", "titled"]
 
 COUNTED = frozenset(
     {"event", "session", "item_id", "category", "brand", "color", "location", "photo", "page"}
@@ -98,7 +98,7 @@ def counted(name: str, n: float) -> str:
     if n == 0:
         return f"no {words}"
     if n == 1:
-        return f"1 {_one(words)}"
+        return f"1 {singular(words)}"
     return f"{n:,.0f} {words}" if n == int(n) else f"{n:,.2g} {words}"
 
 
@@ -123,10 +123,10 @@ def titled(name: object, unit: str = "", currency: str | None = None) -> str:
     return f"{label} ({shown})" if shown else label
 
 
-def event_in_words(event_type: object) -> str:
+def event_words(event_type: object) -> str:
     """Return an event type as a shop's people call it.
 
-    >>> event_in_words("view_item"), event_in_words("page=2"), event_in_words("my_event")
+    >>> event_words("view_item"), event_words("page=2"), event_words("my_event")
     ('product page', 'page=2', 'my event')
     """
     name = str(event_type)
@@ -142,6 +142,20 @@ def plural(words: str) -> bool:
     return re.search(r"[^siu]s$", _REST.sub("", words)) is not None
 
 
+def singular(words: str) -> str:
+    """Return the words for several things as those for one.
+
+    >>> singular("repeat clicks in a category"), singular("searches"), singular("categories seen")
+    ('repeat click in a category', 'search', 'category seen')
+    """
+    rest = _REST.search(words)
+    head, tail = (words[: rest.start()], rest.group()) if rest else (words, "")
+    for end, short in (("ies", "y"), ("ches", "ch"), ("sses", "ss"), ("s", "")):
+        if head.endswith(end):
+            return head.removesuffix(end) + short + tail
+    return words
+
+
 def _recent(name: object) -> tuple[str, str] | None:
     """Return what a decayed count counts, and its half-life, in words."""
     found = _RECENT.fullmatch(str(name))
@@ -152,17 +166,3 @@ def _recent(name: object) -> tuple[str, str] | None:
     if not found["seconds"]:
         return words, f"{n} click" if n == 1 else f"{n} clicks"
     return words, f"{n // 60} min" if n >= 60 and n % 60 == 0 else f"{n} s"
-
-
-def _one(words: str) -> str:
-    """Return counted things in the singular.
-
-    >>> _one("repeat clicks in a category"), _one("searches"), _one("categories seen")
-    ('repeat click in a category', 'search', 'category seen')
-    """
-    rest = _REST.search(words)
-    head, tail = (words[: rest.start()], rest.group()) if rest else (words, "")
-    for end, short in (("ies", "y"), ("ches", "ch"), ("sses", "ss"), ("s", "")):
-        if head.endswith(end):
-            return head.removesuffix(end) + short + tail
-    return words

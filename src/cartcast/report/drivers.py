@@ -41,16 +41,17 @@ def importance_by_click(e: Evidence) -> Block | None:
     if table["click"].nunique() < 2:
         return None
     clicks = sorted(table["click"].unique())
-    first, last = (_strongest(table, click) for click in (clicks[0], clicks[-1]))
+    first, last = (in_words(_strongest(table, click)) for click in (clicks[0], clicks[-1]))
     when = f"after click {int(clicks[0])}", f"after click {int(clicks[-1])}"
     words = (
-        f"The same feature, “{in_words(first)}”, counts most {when[0]} and {when[1]}."
+        f"The same feature, “{first}”, counts most {when[0]} and {when[1]}."
         if first == last
-        else f"What counts changes: “{in_words(first)}” most {when[0]}, “{in_words(last)}” {when[1]}."
+        else f"What counts changes: “{first}” most {when[0]}, “{last}” {when[1]}."
     )
     label = _shuffled(e)
     drawn = table.rename(columns={"mean_drop": "value", "feature": "model"})
-    figure = click_chart.by_click(drawn, label=label, subject=last)
+    subject = _strongest(table, clicks[-1])
+    figure = click_chart.by_click(drawn, label=label, subject=subject)
     units = {
         "feature": "words", "click": "count", "mean_drop": "points", "low": "points",
         "high": "points",

@@ -15,7 +15,7 @@ from cartcast.charts import by_click
 from cartcast.charts.theme import words
 from cartcast.features.live import microseconds
 from cartcast.features.shop_clock import ShopClock
-from cartcast.features.words import event_in_words
+from cartcast.features.words import event_words
 from cartcast.score import Scorer
 
 GAPS = {"5 seconds": 5, "20 seconds": 20, "1 minute": 60, "5 minutes": 300}
@@ -41,7 +41,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     with st.container(border=True, key="click_builder"):
         a, b, c, d = st.columns([1.1, 2, 0.9, 1.7], vertical_alignment="bottom")
-        kind = a.selectbox("Event", kinds, format_func=event_in_words, key="click_kind")
+        kind = a.selectbox("Event", kinds, format_func=event_words, key="click_kind")
         labels = {k: label(row) for k, row in shop.iterrows()}
         item = b.selectbox(
             "Item (most viewed first)", list(labels), format_func=labels.__getitem__,
@@ -84,7 +84,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         told = pd.DataFrame(
             {
                 "click": range(1, len(clicks) + 1),
-                "event": [event_in_words(e["event_type"]) for e in clicks],
+                "event": [event_words(e["event_type"]) for e in clicks],
                 "item": [e.get("item_id") for e in clicks],
                 "price": [e.get("price") for e in clicks],
                 "probability": [s.probability for s in said],

@@ -12,6 +12,7 @@ from cartcast.app.parts.columns import event_types, filled, split_columns
 from cartcast.app.state import Data
 from cartcast.charts import bars, cohorts, funnel, paths
 from cartcast.charts.theme import number
+from cartcast.features.words import event_words
 from cartcast.insights.source import Slice
 
 WINDOWS = {"no limit": None, "10 minutes": 600.0, "30 minutes": 1800.0, "1 day": 86_400.0,
@@ -57,7 +58,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
                 "n": [s.of_first.of for s in last],
             }
         )
-        label = f"share of {unit}s that reach {headlines.plain(last[0].step)}"
+        label = f"share of {unit}s that reach {event_words(last[0].step)}"
         ui.chart(bars.bars(table, label=label, theme=view.theme), "funnel", headlines.of_funnel(f))
     ui.table(
         frames.funnel_table(f), view, "funnel",

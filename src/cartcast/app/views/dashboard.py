@@ -8,6 +8,7 @@ import streamlit as st
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
+from cartcast.features.words import event_words
 from cartcast.findings import Finding
 from cartcast.insights.overview import Overview
 
@@ -166,7 +167,7 @@ def leaving(view: ui.View, o: Overview) -> None:
     alike = len({x.event for x in o.leaving}) == 1
     parts: dict[str, tuple[int, float]] = {}
     for x in o.leaving:
-        name = f"page {x.page}" if alike and x.page else headlines.plain(x.event)
+        name = f"page {x.page}" if alike and x.page else event_words(x.event)
         count, share = parts.get(name, (0, 0.0))
         parts[name] = (count + x.sessions, share + x.share)
     table = pd.DataFrame(

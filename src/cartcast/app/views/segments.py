@@ -46,18 +46,11 @@ def show(view: ui.View) -> None:
     for column in ("share", "conversion", "low", "high"):
         table[column] = table[column].astype(float)
     ui.chart(segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows))
-    currency = view.run_currency
     for k, r in enumerate(rows):
         with st.container(border=True, key=f"segment_{k}"):
             st.markdown(f"**{ui.plain(r['name'])}**")
             st.write(ui.plain(r.get("sentence") or ""))
-            money = number(r.get("revenue_per_session"), "money", currency)
-            st.caption(
-                ui.plain(
-                    f"{number(r.get('size'))} sessions ({number(r.get('share'), 'share')}), "
-                    f"conversion {number(r.get('conversion'), 'share')}, {money} per session"
-                )
-            )
+            st.caption(ui.plain(f"{number(r.get('size'))} sessions"))
     ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
     if view.data is not None:
         the_map(view, view.run, view.data)
