@@ -371,7 +371,7 @@ HEAD = """# Do the intervals hold what they promise?
 
 The intervals of insights, scores, curves and models, tried on samples of a shop whose figures are known: written by
 `python benchmarks/coverage.py --seeds {seeds} --write` in {minutes:.0f} minutes. *Reached* is the share of samples whose
-interval holds the figure of the whole shop, with the error of so many samples; *told* is the share
+interval holds the figure of the whole shop, with the error of that many samples; *told* is the share
 of samples in which there is an interval at all (a score that too few buyers carry has none).
 Intervals of paths and of counts are not shown anywhere, so none is tried.
 

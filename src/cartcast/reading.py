@@ -38,7 +38,7 @@ __all__ = ["privacy_for", "read_as", "reading_of", "reads_money", "recorded",
 
 NO_CURRENCY = declare(
     "SC101", "warn", "The log's currency cannot be compared with the run's",
-    "If it is another one, every price and every expected amount is wrong by the rate between.",
+    "If it is another one, every price and expected amount is wrong by the exchange rate.",
     "State `currency:` in a layout, or export the column.",
 )  # fmt: skip
 UNSEEN = declare(
@@ -48,18 +48,18 @@ UNSEEN = declare(
 )  # fmt: skip
 FEWER = declare(
     "SC103", "warn", "A column has far fewer values than in training",
-    "Features that read it are null, or made of less, more often than the model has learnt.",
-    "Check the export and the layout; train on logs like this one if it stays so.",
+    "Features that read it are null, or rest on less, more often than in training.",
+    "Check the export and the layout; if it stays so, train on logs like this one.",
 )  # fmt: skip
 SCALE = declare(
-    "SC104", "warn", "Prices lie outside those of the training",
+    "SC104", "warn", "Prices lie outside those of training",
     "Another currency, another unit (cents) or another shop: the model has not seen such prices.",
     "Check the currency and the unit; a layout can `divide: 100`.",
 )  # fmt: skip
 OLD_RUN = declare(
     "SC105", "note", "The run is too old to compare logs in full",
     "Only kinds of events and columns without any value are compared with its training log.",
-    "Train again to keep the words and shares of the log with the run.",
+    "Train again, so that the run keeps the words and shares of its log.",
 )  # fmt: skip
 
 _MOST_WORDS: Final = 200
@@ -404,7 +404,7 @@ def _count(log: Log, columns: Sequence[str]) -> _Counts:
 
 
 def _quantiles(prices: pa.Table) -> list[float] | None:
-    """Return the quantiles of prices that stand there so many times; None of no prices."""
+    """Return the quantiles of prices, each counted as often as given; None of no prices."""
     found = prices.group_by("price").aggregate([("n", "sum")]).sort_by("price")
     if not len(found):
         return None

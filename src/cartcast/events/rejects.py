@@ -151,7 +151,7 @@ def collect_rejects(
 def _mark_open_quote(con: duckdb.DuckDBPyConnection, source: Source, file: int) -> None:
     """Reject the row of a quote that is never closed, with the number of lines that it took in.
 
-    The engine reads such a quote to the end of the file without a word: in the first cell it
+    The engine reads such a quote to the end of the file without a message: in the first cell it
     drops the row, in the last one it takes the row for whole, between them the row is too short.
     """
     quote = (

@@ -92,7 +92,7 @@ def in_words(name: object) -> str:
 
 
 def counted(name: str, n: float) -> str:
-    """Return so many of what a feature counts."""
+    """Return a number of what a feature counts."""
     recent = _recent(name)
     words = in_words(name) if recent is None else f"recent {recent[0]} ({recent[1]})"
     if n == 0:

@@ -80,7 +80,9 @@ def read_compiled(folder: Path) -> Compiled:
         files = {n: read_recorded(folder, n, told) for n, told in meta["files"].items()}
         _require_constants(meta)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise NotTrustedError(f"{folder}: damaged ({error}); remove it to make it anew.") from error
+        raise NotTrustedError(
+            f"{folder}: damaged ({error}); remove it, and it is rebuilt."
+        ) from error
     if meta.get("schema") != SCHEMA:
         raise NotTrustedError(f"{folder}: of schema {meta.get('schema')}; remove it to renew it.")
     return Compiled(meta, files)

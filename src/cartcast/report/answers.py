@@ -46,7 +46,7 @@ def outcome(e: Evidence) -> tuple[str, str, str]:
 
 
 def title(e: Evidence) -> str:
-    """Return the title; a proxy is said here."""
+    """Return the title, which names a proxy as such."""
     name = outcome(e)[0]
     return f"{name}: a proxy, not an observed outcome" if e.run.proxy else name
 
@@ -220,14 +220,14 @@ def good(e: Evidence) -> str:
 
 
 def calibrated(e: Evidence) -> str:
-    """Return whether what is said happens as often as said."""
+    """Return whether the outcome happens as often as predicted."""
     from cartcast.evaluate.curves import chance_error
 
     value, low, high = e.run.score(e.run.champion, "ece")
     chance = chance_error(e.reliability)
     bins = len(e.reliability)
     held = bins - e.outside
-    text = f"{held} of {bins} groups hold what was said of them within 90 % intervals"
+    text = f"{held} of {bins} groups agree with their prediction within 90 % intervals"
     text += f"; the mean gap is {scored('ece', value, low, high, 'share')}"
     return text + f", of which {number(chance, 'share')} is to be expected by chance."
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cartcast.charts.theme import number
-from cartcast.features.words import in_words
+from cartcast.charts.heads import cell, head
 
 __all__ = ["Block", "made"]
 
@@ -47,16 +46,10 @@ def made(
 ) -> Block:
     """Return a block; `units` names the columns of its table, in order, with their units."""
     shown = [
-        [_cell(row[column], unit, currency) for column, unit in units.items()]
+        [cell(row[column], unit, currency) for column, unit in units.items()]
         for row in table.to_dict("records")
     ]
     # "<" is written as an escape, so that no text of the data can end the script element.
     text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True).replace("<", "\\u003c")
-    heads = [in_words(c) for c in units]
+    heads = [head(c) for c in units]
     return Block(name, section, words, text, heads, shown)
-
-
-def _cell(value: Any, unit: str, currency: str | None) -> str:
-    if unit == "words":
-        return "–" if value is None or value != value else in_words(value)
-    return number(None if pd.isna(value) else value, unit, currency)

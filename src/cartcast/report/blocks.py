@@ -78,7 +78,7 @@ def _reliability(e: Evidence) -> Block | None:
     units = {
         "predicted": "share", "observed": "share", "low": "share", "high": "share", "n": "count",
     }  # fmt: skip
-    words = "Does it happen as often as it was said? " + answers.calibrated(e)
+    words = "Does it happen as often as predicted? " + answers.calibrated(e)
     figure = reliability_chart.reliability(table, of=_those(e))
     return made("reliability", "good", words, figure, table, units)
 

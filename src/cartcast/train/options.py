@@ -39,7 +39,7 @@ class Options:
         capacity: number of sessions that can be acted on, for the threshold by capacity.
         costs: `contact` and `value` in money, for the threshold by profit.
         segments: number of segments, or None to choose it.
-        waivers: finding code to the reason for going on all the same.
+        waivers: finding code to the reason for continuing anyway.
         privacy: `pseudonymise`: columns of the log whose ids are replaced on entry.
         licence: licence of the data, for the card.
         most_rows: rows beyond this number are sampled, by session.

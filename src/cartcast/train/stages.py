@@ -1,7 +1,7 @@
-"""Stages: fitted models of a training are kept, so that a killed run goes on where it stopped.
+"""Stages: fitted models of a training are kept, so that a killed run continues where it stopped.
 
 They lie in a folder beside the run (`.NAME.part`), named by a hash of the options and the data;
-another question starts anew. The folder goes away when the run is whole.
+another question starts again. The folder goes away when the run is whole.
 """
 
 from __future__ import annotations

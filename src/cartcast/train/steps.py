@@ -1,4 +1,4 @@
-"""Steps: what is being done, how long each took, told to whoever watches."""
+"""Steps: what is being done, how long each took, told to anyone who watches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of one session: the sentence, the figures, why, and what would change it."""
+"""What the model says of one session: the sentence, the figures, why, and what would change it."""
 
 from __future__ import annotations
 

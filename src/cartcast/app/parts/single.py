@@ -32,8 +32,8 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
     """Build a session click by click and see what the model says after each."""
     if view.data is None:
         with top:
-            ui.headline("Build a session: there is no log here to take items from.")
-        ui.note("Bring a log in under Data and training; or use Features.")
+            ui.headline("There is no log here to take items from.")
+        ui.note("Add a log under Data and training, or use Features.")
         return
     clicks: list[dict[str, Any]] = st.session_state.setdefault("clicks", [])
     shop = _items(str(view.data.folder), view.data.sessions.stat().st_mtime, view.data)
@@ -60,7 +60,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
         with top:
             ui.headline(
                 "Add a first click to see what the model expects.",
-                "The prediction is renewed after every click, as it would be live.",
+                "The prediction updates after every click, as it would live.",
             )
         return
     said = scoring.score_session(scorer, clicks)
@@ -90,7 +90,7 @@ def single(view: ui.View, run: RunFiles, scorer: Scorer, top: Any) -> None:
                 "probability": [s.probability for s in said],
             }
         )
-        ui.table(told, view, "session", shares=("probability",))
+        ui.table(told, view, "session", currency=view.run_currency)
     with right:
         explain(view, run, scorer, scoring.feature_row(scorer, clicks))
 

@@ -44,7 +44,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
         else:
             sentence = f"{number(found.values)} values of {column.replace('_', ' ')}."
         extra = (
-            "A session counts at every value that it touches."
+            "A session counts under every value that it touches."
             if found.counted == "any"
             else "Every session has one value."
         )
@@ -71,7 +71,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             "revenue per session": [r.revenue_per_session for r in found.rows],
         }
     )
-    ui.table(told, view, "conversion_by", shares=("conversion", "low", "high"))
+    ui.table(told, view, "conversion_by", shares=("low", "high"))
 
 
 def show_distribution(view: ui.View, data: Data, top: Any) -> None:
@@ -87,7 +87,7 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     unit = currency if d.unit == "currency" else d.unit
     with top:
         if d.count == 0:
-            ui.headline(f"{words.capitalize()} is unknown everywhere here.")
+            ui.headline(f"{words.capitalize()} is not known for any session here.")
             return
         if d.kind == "number" and d.quantiles:
             low, middle, high = d.quantiles[0], d.quantiles[2], d.quantiles[4]
@@ -143,7 +143,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
             "high": [c.conversion.high if c.conversion else None for c in h.cells],
         }
     )
-    ui.table(told, view, "hours", shares=("conversion", "low", "high"))
+    ui.table(told, view, "hours", shares=("low", "high"))
 
 
 def show_correlations(view: ui.View, data: Data, top: Any) -> None:
@@ -165,7 +165,7 @@ def show_correlations(view: ui.View, data: Data, top: Any) -> None:
         ui.headline(
             f"{a.replace('_', ' ').capitalize()} and {b.replace('_', ' ')} go together most: "
             f"rank correlation {value:.2f}.",
-            f"Spearman over {number(c.sessions)} sessions. Going together is not causing.",
+            f"Spearman over {number(c.sessions)} sessions. Going together does not mean causing.",
         )
     table = frames.correlations(c)
     ui.chart(heatmap.correlation(table, theme=view.theme), "correlations", "rank correlations")

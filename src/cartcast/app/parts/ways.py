@@ -63,6 +63,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
     ui.table(
         frames.funnel_table(f), view, "funnel",
         shares=("share of first", "low", "high", "share of step before"),
+        units={"step": "event", **dict.fromkeys(frames.SECONDS, "seconds")},
     )  # fmt: skip
 
 
@@ -93,7 +94,8 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
         told = table.assign(share=[f.share for f in p.flows])[
             ["step", "source", "target", "count", "share"]
         ]
-        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", shares=("share",))
+        kinds = dict.fromkeys(("source", "target"), "event" if column == "event_type" else "")
+        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", units=kinds)
 
 
 def _values(data: Data, column: str) -> list[str]:
@@ -115,7 +117,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
     with top:
         ui.headline(
             headlines.of_cohorts(c),
-            "Cohorts by week of first visit. A cell is empty until its week is over for everybody.",
+            "Cohorts by week of first visit. A cell is empty until its week is over for everyone.",
         )
         ui.findings(c.findings)
     table = frames.cohorts(c, measure)
@@ -123,7 +125,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
         drawn = cohorts.heatmap(table, label=f"visitors that {titles[measure]}", theme=view.theme)
         ui.chart(drawn, "cohorts", headlines.of_cohorts(c))
     else:
-        ui.note("The log is shorter than two weeks: no week is over for a whole cohort yet.")
+        ui.note("The log is shorter than two weeks: no cohort has a full week yet.")
     told = pd.DataFrame(
         {
             "week of first visit": [k.week for k in c.cohorts],

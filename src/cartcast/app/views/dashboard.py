@@ -64,14 +64,16 @@ def offer(view: ui.View) -> None:
     sources = view.project.source_paths()
     if not sources:
         ui.empty(
-            "No data yet: here would be what your shop's sessions do and what they bring.",
+            "No data yet. This page will show what your shop's sessions do and what they bring.",
             "This project has no clean log. Upload a file, or pick one of the project.",
             "Add data",
         )
         return
-    ui.headline("Here will be what your shop's sessions do and what they bring.")
+    ui.headline("This page will show what your shop's sessions do and bring in.")
     names = ", ".join(s.rsplit("/", 1)[-1] for s in sources)
-    st.write(ui.plain(f"This project names its sources ({names}), but they were not read yet."))
+    st.write(
+        ui.plain(f"This project names its sources ({names}), but they have not been read yet.")
+    )
     if st.button("Read the project's data", type="primary", disabled=not view.may("upload")):
         view.project.access.require(view.person, "upload", f"read {names}")
         with st.status("Reading …") as status:

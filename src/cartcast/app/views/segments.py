@@ -18,7 +18,7 @@ def show(view: ui.View) -> None:
     """Draw the page."""
     if view.run is None:
         ui.empty(
-            "No segments yet: here would be the kinds of sessions, and what each brings.",
+            "No segments yet. This page will show the kinds of sessions, and what each brings.",
             "Segments are found when a model is trained; this project has no run.",
             "Train",
         )
@@ -27,7 +27,7 @@ def show(view: ui.View) -> None:
     if not rows:
         ui.empty(
             "This run found no segments.",
-            "Sessions were too few, or all alike; the run's findings say more.",
+            "There were too few sessions, or they were all alike; see the run's findings.",
             "Train again",
         )
         ui.findings([f for f in view.run.findings if f.code.startswith("SG")])

@@ -23,13 +23,13 @@ def add(app: typer.Typer) -> None:
         session: Annotated[
             list[str] | None, typer.Option(help="Session id, or row number; may be repeated.")
         ] = None,
-        count: Annotated[int, typer.Option(help="How many, if none is named.")] = 5,
-        top: Annotated[int, typer.Option(help="Strongest reasons for each.")] = 6,
+        count: Annotated[int, typer.Option(help="How many sessions, if none is named.")] = 5,
+        top: Annotated[int, typer.Option(help="How many reasons for each.")] = 6,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         rates: shell.RatesFile = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Say what drives a run; with a log or table, why its sessions got their scores."""
+        """Explain what drives a run, or why the sessions of a log or table got their scores."""
         from cartcast.config import find_project, read_settings
         from cartcast.insights.explain import explain_run, explain_sessions
         from cartcast.registry import resolve_run

@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="Layout name or YAML file; guessed when not given.")
         ] = None,
         orders: Annotated[
-            str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
+            str | None, typer.Option(help="Table of orders, if they are not in the log.")
         ] = None,
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,

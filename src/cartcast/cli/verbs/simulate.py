@@ -32,13 +32,17 @@ def simulate(
     late: Annotated[float, typer.Option(help="Share of events known late.")] = 0.005,
     twice: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.002,
     disorder: Annotated[
-        bool, typer.Option("--disorder", help="Rows as they became known, not as they happened.")
+        bool,
+        typer.Option("--disorder", help="Order rows as they became known, not as they happened."),
     ] = False,
     shop: Annotated[
         int, typer.Option(help="1: each visit has its intent; 2: one search over visits and days.")
     ] = 1,
     opaque: Annotated[
-        bool, typer.Option("--opaque", help="Codes for all names and words; orders beside the log.")
+        bool,
+        typer.Option(
+            "--opaque", help="Write codes for all names and words; orders beside the log."
+        ),
     ] = False,
     opaque_form: Annotated[
         str, typer.Option(help="codes: all columns; bare: no items or prices; pages: just pages.")

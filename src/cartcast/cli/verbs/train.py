@@ -26,17 +26,17 @@ def add(app: typer.Typer) -> None:
             typer.Option(help="purchase, revenue, add_to_cart, checkout, proxy:NAME; or a column."),
         ] = None,
         rows: Annotated[
-            str | None, typer.Option(help="A ready table with one row per session, instead.")
+            str | None, typer.Option(help="Instead of a log: a table, one row per session.")
         ] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,
         models: Annotated[
-            str | None, typer.Option(help="Names, separated by commas; default; all.")
+            str | None, typer.Option(help="Names with commas, or default, or all.")
         ] = None,
         budget: Annotated[str | None, typer.Option(help="Time for tuning, as 5m or 90s.")] = None,
-        run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; new.")] = None,
+        run_dir: Annotated[Path | None, typer.Option(help="New folder for the run.")] = None,
         features: Annotated[
             str | None, typer.Option("--set", help="Feature set: default, usual, or a YAML.")
         ] = None,
@@ -57,12 +57,12 @@ def add(app: typer.Typer) -> None:
         value: Annotated[float | None, typer.Option(help="Money per purchase.")] = None,
         segments: Annotated[int | None, typer.Option(help="Number of segments.")] = None,
         waive: Annotated[
-            list[str] | None, typer.Option(help="CODE=reason: go on despite a finding.")
+            list[str] | None, typer.Option(help="CODE=reason: continue despite a finding.")
         ] = None,
         licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
-        max_rows: Annotated[int | None, typer.Option(help="Sample beyond this many rows.")] = None,
+        max_rows: Annotated[int | None, typer.Option(help="Sample if there are more rows.")] = None,
         engine: Annotated[
-            str, typer.Option(help="duckdb (this machine) or spark: reads and makes the rows.")
+            str, typer.Option(help="duckdb (this machine) or spark: what makes the rows.")
         ] = "duckdb",
         seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

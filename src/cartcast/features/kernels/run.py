@@ -57,7 +57,7 @@ def run(ops, work, masks, state, pool):
     After POOL_FULL (0) the caller enlarges the pool and calls again with the same arguments.
 
     One live event: `work` begins with the ends of the three stages, the number of event registers,
-    and the phase, operation and event to go on from (zeroed when done); words 7 and 8 are the
+    and the phase, operation and event to continue from (zeroed when done); words 7 and 8 are the
     kernel's own; then come the event registers, then the value registers. Called in phase 1 with
     all inputs null it only reads the state.
 
