@@ -1,5 +1,7 @@
 """Figures for people: one way to write counts, shares and money, in texts, tables and charts.
 
+>>> number(0.0316, "share"), number(0.0996, "share"), number(1.0, "share")
+('3.2 %', '10 %', '100 %')
 >>> number(0.0316, "share"), number(1240.4, "money", "EUR"), number(12330), number(None)
 ('3.2 %', '€1,240', '12,330', '–')
 """
@@ -38,7 +40,7 @@ def number(
         return "–"
     if unit == "share":
         percent = 100 * x
-        places = 0 if abs(percent) >= 99.95 or percent == 0 else min(_digits(percent, 2), 2)
+        places = 0 if percent == 0 else min(_digits(float(f"{percent:.2g}"), 2), 2)
         return f"{percent:.{places}f} %"
     if unit == "money":
         places = 2 if abs(x) < 100 and x != round(x) else 0

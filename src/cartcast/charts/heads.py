@@ -2,6 +2,8 @@
 
 >>> head("roc_auc"), head("mean_drop"), head("price_max"), head("my_column")
 ('ROC AUC', 'loss when shuffled', 'highest price seen', 'my column')
+>>> head("brier"), head("ece"), head("rmse")
+('Brier score', 'calibration error (ECE)', 'root mean squared error')
 >>> cell(0.0316, "share"), cell(1240.4, "money", "EUR"), cell("view_item", "event"), cell(None)
 ('3.2 %', '€1,240', 'product page', '–')
 """
@@ -45,6 +47,8 @@ _HEADS = {
     "slice_by": "sliced by",
     "visitor_id": "visitor",
 }
+_PROPER = ("Brier", "F1", "PR ", "R²", "ROC", "Spearman")
+"""How the titles of scores begin that keep their capital."""
 _UNITS = {
     "contacted": "share",
     "conversion": "share",
@@ -75,7 +79,7 @@ def head(column: Any) -> str:
         return _HEADS[name]
     if name in SCORES:
         title = SCORES[name].title
-        return title if title[1:2].isupper() or title[1:2].isdigit() else title.lower()
+        return title if title.startswith(_PROPER) else title[:1].lower() + title[1:]
     return in_words(name)
 
 

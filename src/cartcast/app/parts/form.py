@@ -9,7 +9,7 @@ import streamlit as st
 from cartcast.app import scoring, ui
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
 from cartcast.app.state import RunFiles
-from cartcast.features.words import titled
+from cartcast.features.words import event_words, titled
 from cartcast.score import Scorer
 
 
@@ -49,7 +49,8 @@ def field(feature: scoring.FeatureRange, currency: str | None) -> Any:
     title = titled(feature.name, feature.unit, currency)
     key = f"f_{feature.name}"
     if feature.words:
-        return st.selectbox(title, [*feature.words], key=key, index=0)
+        spoken = event_words if "event" in feature.name else str
+        return st.selectbox(title, [*feature.words], key=key, index=0, format_func=spoken)
     if feature.middle is None:
         st.text_input(title, "never known in these data", disabled=True, key=key)
         return None

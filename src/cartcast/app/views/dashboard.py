@@ -8,7 +8,7 @@ import streamlit as st
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
-from cartcast.features.words import event_words
+from cartcast.features.words import event_words, in_words
 from cartcast.findings import Finding
 from cartcast.insights.overview import Overview
 
@@ -35,7 +35,7 @@ def show(view: ui.View) -> None:
             measure = st.selectbox(
                 "Trend of",
                 measures,
-                format_func=lambda m: m.replace("_", " "),
+                format_func=in_words,
                 key="trend",
                 bind="query-params",
             )

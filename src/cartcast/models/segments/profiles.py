@@ -189,8 +189,12 @@ def _against(
     words: str, here: float, everyone: float, unit: str, currency: str | None = None, what: str = ""
 ) -> str:
     """Return words with the figure here and that of all sessions; nothing when both read alike."""
-    places = 2 if unit == "count" and abs(here) < 10 else 6
-    shown = [number(round(float(x), places), unit, currency) for x in (here, everyone)]
+    shown = [
+        f"{round(float(x), 2 if abs(x) < 1 else 1):,g}"
+        if unit == "count"
+        else number(x, unit, currency)
+        for x in (here, everyone)
+    ]
     if shown[0] == shown[1]:
         return ""
     return f"{words} ({what}{shown[0]}, all sessions {shown[1]})"
