@@ -193,7 +193,7 @@ def _size(scope: Scope) -> int:
     if _header(scope, b"transfer-encoding") or told is None:
         raise _RefusalError(411, "say how long the file is.")
     if not told.isascii() or not told.isdigit() or len(told) > 18:
-        raise _RefusalError(400, "the length is no number.")
+        raise _RefusalError(400, "the length is not a number.")
     return int(told)
 
 

@@ -57,7 +57,7 @@ RUN = declare(
 ALIAS = declare(
     "OP110", "warn", "An alias points to nothing",
     "Anyone who asks for the champion gets an error.",
-    "`cartcast models rollback`, or promote a run that is there.",
+    "`cartcast models rollback`, or promote a run that exists.",
 )  # fmt: skip
 BACKUP = declare(
     "OP111", "warn", "The last backup is older than promised",

@@ -393,7 +393,7 @@ def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]
         return []
     listed = ", ".join(f"{n:,} {word}" for word, n in told.items())
     return [
-        finding(UNSOLD, f"{listed}: these orders are no sales.", count=sum(told.values()), **told)
+        finding(UNSOLD, f"{listed}: these orders are not sales.", count=sum(told.values()), **told)
     ]
 
 

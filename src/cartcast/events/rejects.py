@@ -52,7 +52,7 @@ TOTAL_LINE = declare(
     "EV127",
     "note",
     "Lines that sum up others were left out",
-    "Spreadsheets and reports end with a total; it is no event.",
+    "Spreadsheets and reports end with a total; it is not an event.",
     "Export without totals; nothing to do here.",
 )
 

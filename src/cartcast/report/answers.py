@@ -237,7 +237,9 @@ def drives(e: Evidence) -> str:
     known = e.importance.dropna(subset=["mean_drop"])
     sure = known[(known["low"].isna()) | (known["low"] > 0)].nlargest(3, "mean_drop")
     if sure.empty:
-        return "No single feature can be shown to matter: what is known is spread over several."
+        return (
+            "No single feature can be shown to matter: what the model knows is spread over several."
+        )
     told = []
     for name, direction in zip(sure["feature"], sure["direction"], strict=True):
         more = {"raises": " (more raises it)", "lowers": " (more lowers it)"}.get(direction, "")

@@ -57,7 +57,7 @@ def _use(e: Evidence) -> Section:
     if e.beats is False:
         items.append("Not shown to be better than its best baseline; use the baseline.")
     if e.run.data.get("source", {}).get("clock") not in (None, "time"):
-        items.append("The source has no time of day: nothing is known of hours or pauses.")
+        items.append("The source has no time of day: nothing is known about hours or pauses.")
     items += [
         "It was judged on one shop and one period; measure drift before use in another.",
         "A score says who has the outcome, not whom an offer changes: use an experiment for that.",

@@ -131,7 +131,7 @@ def resolve(number: Annotated[int, _NUMBER], why: Annotated[str, _WHY] = "") -> 
 
 def silence(
     code: Annotated[str, typer.Argument(help="Finding code, or * for all.")],
-    hours: Annotated[str, typer.Option("--for", help="How long, as 8h or 2d.")],
+    hours: Annotated[str, typer.Option("--for", help="How long, such as 8h or 2d.")],
     why: Annotated[str, _WHY],
 ) -> None:
     """Stop sending alarms for a while; they are still raised and kept."""

@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         until: Annotated[
             str | None,
-            typer.Option(help="Live state as of a time, as 2026-05-04T12:30 (UTC unless it says)."),
+            typer.Option(help="Live state at a time, such as 2026-05-04T12:30 (UTC)."),
         ] = None,
         replace: Annotated[
             bool, typer.Option("--replace", help="Move the present state aside.")

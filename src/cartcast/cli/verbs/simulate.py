@@ -27,7 +27,7 @@ def simulate(
         str | None,
         typer.Option(help="Experiment, name:share[:lift] with commas: a:0.5,b:0.5:0.1."),
     ] = None,
-    start: Annotated[str, typer.Option(help="First day, as 2025-03-03.")] = "2025-03-03",
+    start: Annotated[str, typer.Option(help="First day, such as 2025-03-03.")] = "2025-03-03",
     days: Annotated[int, typer.Option(help="Number of days.")] = 90,
     late: Annotated[float, typer.Option(help="Share of events known late.")] = 0.005,
     twice: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.002,

@@ -35,13 +35,13 @@ def add(app: typer.Typer) -> None:
         models: Annotated[
             str | None, typer.Option(help="Names with commas, or default, or all.")
         ] = None,
-        budget: Annotated[str | None, typer.Option(help="Time for tuning, as 5m or 90s.")] = None,
+        budget: Annotated[str | None, typer.Option(help="Time for tuning, such as 5m.")] = None,
         run_dir: Annotated[Path | None, typer.Option(help="New folder for the run.")] = None,
         features: Annotated[
             str | None, typer.Option("--set", help="Feature set: default, usual, or a YAML.")
         ] = None,
         at_clicks: Annotated[
-            str | None, typer.Option(help="Clicks at which rows are written, as 1,2,3,5.")
+            str | None, typer.Option(help="Clicks at which rows are written, such as 1,2,3,5.")
         ] = None,
         drop: Annotated[str | None, typer.Option(help="Columns of --rows to leave out.")] = None,
         group: Annotated[str | None, typer.Option(help="Column of --rows: the visitor.")] = None,
