@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from cartcast.app import actions, files, jobs, ui
+from cartcast.features.words import in_words
 
 BUDGETS = {"no tuning": None, "1 minute": 60.0, "5 minutes": 300.0, "30 minutes": 1800.0}
 
@@ -58,6 +59,7 @@ def train_log(view: ui.View) -> None:
         chosen = st.multiselect(
             "Models (baselines always train)",
             names,
+            format_func=in_words,
             placeholder="a short list that does well",
             key="models",
         )
