@@ -7,7 +7,7 @@
 Clean: real logs and tables that are not ours (`clean_tables.py`), made-up shops (`clean_shops.py`)
 and both shops of `cartcast simulate`, put through Cartcast's own features and split, half of them
 made opaque: every column and word a code. A table counts once, however many columns were looked at.
-LK503 says that there are few positives, which is true where it is said, and is no alarm.
+LK503 says that there are few positives, which is true where it stands, and is no alarm.
 
 Planted: six leaks in each real table and in every tenth shop; found is what blocks.
 """
@@ -183,7 +183,7 @@ def page(real: list[Heard], shops: dict[str, list[Heard]], command: str) -> str:
         "# What the audit says of clean data", "",
         f"Made by `{command}`; nothing here is typed in. Every table is clean: split by visitor and",
         "time, or at random where rows are people. `LK503` (few positives) is left out: it is true",
-        "where it is said. A table counts once, however many columns and periods were looked at.",
+        "where it stands. A table counts once, however many columns and periods were looked at.",
         "The real tables were seen while the checks were written, so they are a test that the audit",
         f"passes, not an estimate; the shops (seeds from {FIRST_SEED:,}) were not.", "",
         "## Real tables and logs that are not ours", "",

@@ -130,7 +130,7 @@ WORDS = {
     "How often visitors come": "600 loyal visitors; promised: 95 %.",
     "Insights": "Promised: 95 %.",
     "Models": "A logistic regression, judged on visitors that it has not seen; promised: 90 %.",
-    "Amounts": "Intervals of the amount given a purchase, calibrated on so many buying visitors: the "
+    "Amounts": "Intervals of the amount given a purchase, calibrated on that number of buying visitors: the "
     "mean share of fresh amounts inside of them; promised: 90 %. In `spreading`, dear baskets spread "
     "three times as far as others: intervals are fitted apart for every 40 buying visitors, so with "
     "100 of them the dearest tenth shares its ends with cheaper baskets.",

@@ -24,7 +24,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss,
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from cartcast.models.calibrate import Calibrated, calibrate
-from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS, SMALL_CLASSIFIERS
+from cartcast.models.classifiers import CLASSIFIERS, DEFAULT_CLASSIFIERS
 from cartcast.models.folds import forward_folds
 from cartcast.models.segments import fit_segments
 from cartcast.models.selection import choose, forward_losses
@@ -130,10 +130,7 @@ def forward(folder):
     kept = X.drop(columns=["PageValues", "Month"])
     test = order >= MONTHS.index("Nov")
     names = tuple(n for n in CATEGORICAL if n in kept.columns)
-    models = {
-        n: CLASSIFIERS[n].make(categorical=names)
-        for n in (*DEFAULT_CLASSIFIERS, *SMALL_CLASSIFIERS)
-    }
+    models = {n: CLASSIFIERS[n].make(categorical=names) for n in DEFAULT_CLASSIFIERS}
     out = {}
     for first in ("June", "Feb"):
         rows = np.flatnonzero((order < MONTHS.index("Nov")) & (order >= MONTHS.index(first)))

@@ -141,7 +141,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput") and session.config.cache is not None:
+    if (
+        not hasattr(session.config, "workerinput")
+        and getattr(session.config, "cache", None) is not None
+    ):
         known = session.config.cache.get(_SECONDS, {}) | {k: round(v, 2) for k, v in _took.items()}
         session.config.cache.set(_SECONDS, known)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"sessions"},
     {"system"},
     {"arguments"},
-    {"config", "atomic", "scratch", "spreadsheet", "yamlfile"},
+    {"config", "atomic", "numbers", "scratch", "spreadsheet", "yamlfile"},
     {"evaluate"},
     {"events", "datasets"},
     {"features"},

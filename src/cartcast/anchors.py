@@ -37,7 +37,7 @@ MD102 = declare(
     "the log is too short for its sessions",
     "What is left of a session can be longer than what the log shows of it: the rows that remain "
     "are those of the log's beginning, and long sessions are cut where nobody sees it.",
-    "Give a log that is several times as long as its sessions.",
+    "Use a log several times as long as its sessions.",
 )
 SESSIONS_OVER = 0.995
 """Share of the sessions that must be over by the horizon of a label that ends with the session."""
@@ -286,7 +286,7 @@ def _session_horizon(
 ) -> tuple[pd.Timedelta, tuple[Finding, ...]]:
     """Return how long after an anchor nearly every session is over, and whether the log shows it.
 
-    Anchors of the log's first half had the other half to go on in; what is left of their sessions
+    Anchors of the log's first half had the other half to run on in; what is left of their sessions
     is not cut short by the end unless it is longer than that.
     """
     first = table["anchor_time"].min()

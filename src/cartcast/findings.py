@@ -172,6 +172,6 @@ def require_unblocked(findings: Sequence[Finding]) -> None:
         codes = ", ".join(sorted({f.code for f in blocking}))
         raise BlockedError(
             f"blocked by the audit ({codes}): {blocking[0].message} {blocking[0].advice} "
-            f"To go on all the same: --waive {blocking[0].code}='reason'; it stays on the card.",
+            f"To continue anyway: --waive {blocking[0].code}='reason'; it stays on the card.",
             findings,
         )

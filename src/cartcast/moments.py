@@ -1,7 +1,7 @@
 """The labelled table of a log's moments, for any model of your own.
 
-A row is a moment: a session after so many clicks. Its features are what was known then, its label
-what came after. Rows of a visitor belong together: give `groups` to `GroupKFold`.
+A row is a moment: a session after a number of clicks. Its features are what was known then, its
+label what came after. Rows of a visitor belong together: give `groups` to `GroupKFold`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def table(
         log: what `load` returned, or anything that it reads.
         target: such as `Purchase()`, `Revenue(horizon="7d")`, or its word: `revenue:7d`.
         features: a `FeatureSet`, the name of one (`default`, `usual`), or a YAML file.
-        clicks: after which a row is written, where a session has so many.
+        clicks: after which a row is written, where a session reaches it.
         session_gap: seconds without an event after which a session ends.
         most_rows: beyond, whole visitors or sessions are drawn at random.
         seed: of the draw.

@@ -1,4 +1,4 @@
-"""Progress: what long work says of itself while it goes on."""
+"""Progress: what long work tells while it runs."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def own(*told: os.stat_result) -> bool:
 
 
 def passed_nanoseconds() -> int:
-    """Return a clock that only goes on, in a suspended machine, too, where the system counts it."""
+    """Return a clock that never goes back; it counts suspended time where the system does."""
     number = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
     read = getattr(time, "clock_gettime_ns", None)
     return time.monotonic_ns() if number is None or read is None else int(read(number))

@@ -149,7 +149,7 @@ def open_part(page, url: str, part: str) -> None:
 
 def test_from_a_file_to_the_answer(page, app):
     page.goto(app)
-    title(page, "Here will be")
+    title(page, "This page will show")
     page.get_by_role("button", name="Read the project's data").click()
     title(page, "of sessions buy")
     sync_api.expect(page.locator("[data-testid=stMetric]")).to_have_count(5)
@@ -331,7 +331,7 @@ def test_each_role_is_offered_what_it_may_do(browser, guarded, subject, upload, 
     page.goto(f"{url}/training?part=Train")
     page.get_by_role("radio", name="Trainings").wait_for()
     settled(page)
-    assert (page.get_by_text("an analyst trains").count() == 0) is upload
+    assert (page.get_by_text("but not train; ask an analyst").count() == 0) is upload
     page.context.close()
 
 
@@ -388,7 +388,7 @@ def entry(simulated):
 def test_a_training_is_watched_to_its_end(desk, simulated):
     url, project = simulated
     open_part(desk, url, "Train")
-    choose(desk, "Models (baselines always train)", "logistic_regression")
+    choose(desk, "Models (baselines always train)", "logistic regression")
     desk.get_by_role("button", name="Train", exact=True).last.click()
     desk.get_by_text("has begun").wait_for()
     open_part(desk, url, "Trainings")

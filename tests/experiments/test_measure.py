@@ -193,7 +193,7 @@ def test_novelty_and_delay_over_time() -> None:
         assert [d.day for d in days] == list(range(14))
     assert np.mean(shapes["fades"][:3]) > 3 * np.mean(shapes["fades"][8:])
     assert np.mean(shapes["late"][:6]) < 0.3 * np.mean(shapes["late"][8:])
-    with pytest.raises(DataError, match="no count or sum"):
+    with pytest.raises(DataError, match="not a count or sum"):
         effect_over_time(made.log, p, m, "bought", "treatment")
 
 

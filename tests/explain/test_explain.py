@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from cartcast.errors import UsageError
 from cartcast.explain import by_click, contributions, describe, effect, importance
 from cartcast.explain.phrases import phrase, sentence
 from cartcast.explain.predict import log_odds
+from cartcast.features import default, usual
+from cartcast.features.words import titled
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
 
@@ -235,8 +238,8 @@ def test_words():
         {"carts": 0.9, "price": -0.3, "noise": 0.0},
         UNITS,
     )
-    assert list(told["text"]) == ["6 carts", "no price known"]
-    assert sentence(told) == "6 carts raises the chance of a purchase; no price known lowers it."
+    assert list(told["text"]) == ["6 carts", "price unknown"]
+    assert sentence(told) == "6 carts raise the chance of a purchase; price unknown lowers it."
     assert sentence(told.iloc[:0]) == (
         "Nothing moves the chance of a purchase away from the average."
     )
@@ -248,15 +251,45 @@ def test_words():
         (("day_of_week", 0.0, "day, Monday 0"), "on a Monday"),
         (("hour", 14.0, "hour"), "at 14 o'clock"),
         (("carts", 0.0, "event"), "no carts"),
-        (("price_max", 1500.0, "currency", "EUR"), "price max €1,500"),
-        (("price_max", 15.0, "currency", None), "price max 15.00"),
-        (("days_since_last_session", 2.5, "day"), "2.5 days since last session"),
-        (("seconds_since_click", 12.0, "s"), "12 s since click"),
-        (("dwell_mean", 90.0, "s"), "dwell mean 90 s"),
-        (("avg_price_per_click", 2.0, "currency/event", "EUR"), "avg price per click 2 EUR/event"),
+        (("price_max", 1500.0, "currency", "EUR"), "highest price seen €1,500"),
+        (("price_max", 15.0, "currency", None), "highest price seen 15"),
+        (("days_since_last_session", 2.5, "day"), "2.5 days since the last session"),
+        (("seconds_since_click", 12.0, "s"), "last pause 12 s"),
+        (("seconds_since_cart", 0.0, "s"), "0 s since the last cart"),
+        (("lists_decayed_6", 0.891, "event"), "0.89 recent list views (6 clicks)"),
+        (("item_revisits", 1.0, "event"), "1 return to an item"),
+        (("price_std", 0.0, "currency", "EUR"), "no spread of prices seen"),
+        (("share_of_sale", 0.25), "share of sale 25 %"),
+        (("dwell_mean", 90.0, "s"), "average pause 90 s"),
+        (("avg_price_per_click", 2.0, "currency/event", "EUR"), "average price per click €2"),
         (("device", "phone", ""), "device phone"),
-        (("x", None), "no x known"),
+        (("x", None), "x unknown"),
     ],
 )
 def test_phrases(arguments, text):
     assert phrase(*arguments) == text
+
+
+def test_every_feature_that_comes_with_cartcast_has_words():
+    """No label shows a raw name, a statistician's suffix or a number without its unit."""
+    for features in (default, usual):
+        labels = [titled(n, f.unit, "EUR") for n, f in features.features.items()]
+        assert len(set(labels)) == len(labels)
+        for label in labels:
+            assert not re.search(r"_|\b(std|avg|max|min|decayed|diversity)\b(?!\))", label), label
+
+
+@pytest.mark.parametrize(
+    ("text", "verb"),
+    [
+        ("2 carts", "raise"),
+        ("1 cart", "raises"),
+        ("no searches", "raise"),
+        ("2 min in the session", "raises"),
+        ("no spread of prices seen", "raises"),
+        ("device mobile", "raises"),
+    ],
+)
+def test_a_sentence_agrees_with_its_subject(text, verb):
+    one = pd.DataFrame({"text": [text], "words": ["raises"]})
+    assert f" {verb} the chance" in sentence(one)

@@ -291,7 +291,7 @@ def test_names_in_a_manifest_stay_inside(data, tmp_path, name):
     recorded = json.loads((folder / "manifest.json").read_text())
     recorded["files"][name] = hashlib.sha256(b"x").hexdigest()
     (folder / "manifest.json").write_text(json.dumps(recorded))
-    with pytest.raises(NotTrustedError, match="no name inside"):
+    with pytest.raises(NotTrustedError, match="not a name inside"):
         persist.load_all(folder)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.train.test_fit import part, table
+from test_fit import part, table
 
 from cartcast.config import Settings
 from cartcast.errors import UsageError

@@ -239,7 +239,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def on_response_complete(self) -> None:
-        """Go on as uvicorn does, without a second timer."""
+        """Continue as uvicorn does, without a second timer."""
         self._answered = self.loop.time()
         self.server_state.total_requests += 1
         if self.lingers or self._wire.is_closing():

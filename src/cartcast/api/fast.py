@@ -39,7 +39,7 @@ class _Pending:
 
 @coroutine
 def _rest(begun: Coroutine[Any, Any, bytes], waits_for: Any) -> Generator[Any, Any, bytes]:
-    """Go on with a coroutine that has been begun and waits, as `await` does (PEP 380)."""
+    """Continue with a coroutine that has been begun and waits, as `await` does (PEP 380)."""
     while True:
         failed: BaseException | None = None
         try:

@@ -95,7 +95,7 @@ class KeyFile:
         return text
 
     def rotate(self, name: str, keep: float) -> str:
-        """Make a successor of a key; the old one goes on for `keep` seconds.
+        """Make a successor of a key; the old one stays valid for `keep` seconds.
 
         Raises:
             NotFoundError: there is no such key.

@@ -88,7 +88,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the plan would be unsafe, or does not fit together.
         NotFoundError, NotTrustedError: the model is not there, or not as recorded.
-        StorageError: the port or the state cannot be had.
+        StorageError: the port is taken, or the state cannot be opened.
     """
     has_keys = bool(plan.keys and KeyFile(Path(plan.keys)).read())
     require_safe(plan.host, has_keys, plan.open_to_all)

@@ -115,7 +115,7 @@ def check(person: Person, action: str, now: float | None = None) -> None:
     """
     moment = datetime.now(UTC).timestamp() if now is None else now
     if person.expires is not None and moment >= person.expires:
-        raise RefusedError("your sign-in has expired; sign in again to go on.")
+        raise RefusedError("your sign-in has expired; sign in again to continue.")
     if not person.may(action):
         raise RefusedError(
             f"{action} needs the role {ACTIONS[action]}; yours is {person.role or 'none'}. "
@@ -141,7 +141,7 @@ class Access:
         return bool(self.auth)
 
     def owner(self) -> Person:
-        """Return the person of a project with access off: whoever runs the app.
+        """Return the person of a project with access off: anyone who runs the app.
 
         Raises:
             RefusedError: access is on; then nobody is the owner unasked.
@@ -167,14 +167,14 @@ class Access:
         moment = datetime.now(UTC).timestamp() if now is None else now
         expires = claims.get("exp")
         if not isinstance(expires, int | float) or moment >= expires:
-            raise RefusedError("your sign-in has expired; sign in again to go on.")
+            raise RefusedError("your sign-in has expired; sign in again to continue.")
         return Person(issuer, subject, name, self.role(issuer, subject), float(expires))
 
     def role(self, issuer: str, subject: str) -> Role | None:
         """Return the role of (issuer, subject): the table's, else `auth.admins`, else the default.
 
         A `none` in the table is a role taken away, and wins over the file. Only when nobody at all
-        would be admin does the file's list hold against it: whoever keeps the file gets back in.
+        would be admin does the file's list hold against it: anyone who keeps the file gets back in.
 
         Raises:
             UsageError: `auth.default_role` is no role, or `auth.admins` names nobody.

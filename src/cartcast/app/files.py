@@ -31,7 +31,7 @@ SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", 
 """Endings of files that can be a log or a ready table."""
 
 _UNPACKED = 20
-"""A packed file may unpack to at most so many times the upload limit."""
+"""How many times the upload limit a packed file may unpack to."""
 
 
 def parquet_bytes(table: pd.DataFrame) -> bytes:

@@ -17,6 +17,7 @@ from cartcast.insights.paths import Paths
 
 __all__ = [
     "MEASURES",
+    "SECONDS",
     "breakdown",
     "cohorts",
     "correlations",
@@ -36,6 +37,9 @@ MEASURES: dict[str, tuple[str, str]] = {
     "average_order": ("average order", "money"),
 }
 """Measures of the trend: axis label and unit."""
+
+SECONDS = ("median time", "a quarter within", "three quarters within")
+"""Columns of the funnel's table that hold seconds since the step before."""
 
 
 def trend(o: Overview, measure: str) -> pd.DataFrame:
@@ -83,9 +87,7 @@ def funnel_table(f: Funnel) -> pd.DataFrame:
             "high": s.of_first.high,
             "share of step before": s.of_previous.value,
             "lost": s.lost,
-            "median seconds": s.seconds_median,
-            "quarter within seconds": s.seconds_low,
-            "three quarters within seconds": s.seconds_high,
+            **dict(zip(SECONDS, (s.seconds_median, s.seconds_low, s.seconds_high), strict=True)),
         }
         rows.append(row)
     return pd.DataFrame(rows)

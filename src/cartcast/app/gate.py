@@ -1,7 +1,7 @@
 """The door of the app's server: who may send what, decided before a body or a socket is read.
 
-The framework's own endpoints know no roles: its uploads are kept in memory for whoever opens a
-socket, its downloads are served to whoever has the link. So each request passes here first, and
+The framework's own endpoints know no roles: its uploads are kept in memory for anyone who opens a
+socket, its downloads are served to anyone who has the link. So each request passes here first, and
 what is not named here is refused. Without `auth:` everybody who reaches the server is its owner;
 the bounds on what uploads may hold in memory are the same.
 """
@@ -193,7 +193,7 @@ def _size(scope: Scope) -> int:
     if _header(scope, b"transfer-encoding") or told is None:
         raise _RefusalError(411, "say how long the file is.")
     if not told.isascii() or not told.isdigit() or len(told) > 18:
-        raise _RefusalError(400, "the length is no number.")
+        raise _RefusalError(400, "the length is not a number.")
     return int(told)
 
 
@@ -206,7 +206,7 @@ def _header(scope: Scope, name: bytes) -> str | None:
 
 
 def _bounded(receive: Receive, size: int) -> Receive:
-    """Return a `receive` that hangs up on what is longer than told, or does not go on."""
+    """Return a `receive` that hangs up on what is longer than announced, or stalls."""
     left = size
 
     async def read() -> Message:

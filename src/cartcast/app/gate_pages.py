@@ -29,7 +29,7 @@ def page(why: str, person: Person | None, base: str) -> str:
     else:
         title = "You are signed in, but have no role in this project yet."
         more = (
-            "<p>Ask an admin to give one to:</p>"
+            "<p>Ask an admin to give a role to:</p>"
             f"<pre>issuer   {escape(person.issuer)}\nsubject  {escape(person.subject)}</pre>"
         )
         form = ("auth/logout", "Sign out")

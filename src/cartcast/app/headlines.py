@@ -8,6 +8,7 @@ from typing import Any
 
 from cartcast.charts.theme import number, words
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
+from cartcast.features.words import event_words
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
@@ -22,26 +23,6 @@ __all__ = [
     "predicted",
     "segments",
 ]
-
-PLAIN = {
-    "view_item": "product page",
-    "view_item_list": "list page",
-    "add_to_cart": "cart",
-    "begin_checkout": "checkout",
-    "add_payment_info": "payment",
-    "purchase": "purchase",
-    "search": "search",
-    "page_view": "page",
-}
-
-
-def plain(step: str) -> str:
-    """Return an event type as a shop's people call it.
-
-    >>> plain("view_item"), plain("page=2")
-    ('product page', 'page=2')
-    """
-    return PLAIN.get(step, step if "=" in step else step.replace("_", " "))
 
 
 def _worst(counts: Sequence[tuple[str, int]]) -> tuple[str, str, int] | None:
@@ -63,7 +44,7 @@ def dashboard(o: Overview) -> str:
     worst = _worst(o.funnel)
     if worst is None or worst[2] == 0:
         return start + "."
-    return f"{start}; most are lost between {plain(worst[0])} and {plain(worst[1])}."
+    return f"{start}; most are lost between {event_words(worst[0])} and {event_words(worst[1])}."
 
 
 def of_funnel(f: Funnel) -> str:
@@ -79,7 +60,7 @@ def of_funnel(f: Funnel) -> str:
         if best is worst:
             return f"All {f.unit}s fall into one value of {f.by}."
         return (
-            f"By {f.by}, {plain(last)} is reached by {number(best.of_first.value, 'share')} "
+            f"By {f.by}, {event_words(last)} is reached by {number(best.of_first.value, 'share')} "
             f"({best.segment or 'unknown'}) down to {number(worst.of_first.value, 'share')} "
             f"({worst.segment or 'unknown'})."
         )
@@ -87,16 +68,18 @@ def of_funnel(f: Funnel) -> str:
     end = f.steps[-1]
     text = (
         f"{number(end.of_first.value, 'share')} of {f.unit}s with a "
-        f"{plain(f.steps[0].step)} reach {plain(end.step)}"
+        f"{event_words(f.steps[0].step)} reach {event_words(end.step)}"
     )
-    return f"{text}; {number(lost[2])} are lost before {plain(lost[1])}." if lost else f"{text}."
+    return (
+        f"{text}; {number(lost[2])} are lost before {event_words(lost[1])}." if lost else f"{text}."
+    )
 
 
 def of_paths(p: Paths) -> str:
     """Return where sessions go next, or came from."""
     first = [f for f in p.flows if f.step == 1]
     if not first:
-        return f"No session has {plain(p.anchor)} here."
+        return f"No session has {event_words(p.anchor)} here."
     top = first[0]
     name = top.target if p.direction == "from" else top.source
     if name == END:
@@ -104,10 +87,10 @@ def of_paths(p: Paths) -> str:
     elif name == START:
         what = "begin with it"
     else:
-        what = f"go on to {plain(name)}" if p.direction == "from" else f"come from {plain(name)}"
+        what = ("go on to" if p.direction == "from" else "come from") + f" {event_words(name)}"
     return (
-        f"Of {number(p.sessions)} sessions with {plain(p.anchor)}, {number(top.share, 'share')} "
-        f"{what}."
+        f"Of {number(p.sessions)} sessions with {event_words(p.anchor)}, "
+        f"{number(top.share, 'share')} {what}."
     )
 
 

@@ -210,7 +210,7 @@ def _read(folder: Path) -> Job:
     state: JobState = status.get("state", "stopped")
     message = str(status.get("message", ""))
     if state in OPEN and told and not alive:
-        state, message = "stopped", "the process ended without a word; the log may say why"
+        state, message = "stopped", "the process ended without a message; the log may say why"
     ended = status.get("ended") or (time.time() if state in OPEN else None)
     seconds = (ended - told["started"]) if ended and told else 0.0
     return Job(

@@ -295,7 +295,7 @@ def choose(
 ) -> pd.DataFrame:
     """Return the rows worth acting on, best first.
 
-    With `capacity` the best so many; with `cost` and `value` (money per contact and per buyer)
+    With `capacity` the highest scores; with `cost` and `value` (money per contact and per buyer)
     those whose expected gain, probability x value - cost, is above 0.
     """
     column = "probability" if "probability" in table else "expected_revenue"

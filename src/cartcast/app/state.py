@@ -210,7 +210,7 @@ def shown(source: str) -> str:
 def _key(sources: Sequence[str], *settings: Any) -> str:
     """Hash what decides a clean log: the files as they are now, and the settings.
 
-    A server does not tell whether a table has changed: it is read anew each time.
+    A server does not tell whether a table has changed: it is read again each time.
     """
     told: list[Any] = [list(settings)]
     for source in sources:

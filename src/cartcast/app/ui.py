@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -18,10 +19,12 @@ from cartcast.app import files, gate
 from cartcast.app.access import Person, RefusedError
 from cartcast.app.launch import ACCESS_VARIABLE, PROJECT_VARIABLE
 from cartcast.app.state import Data, Project
+from cartcast.charts import heads
 from cartcast.charts import theme as look
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import BlockedError, CartcastError
 from cartcast.findings import Finding, by_severity
+from cartcast.numbers import SYMBOLS
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
 from cartcast.spreadsheet import csv_bytes
@@ -45,8 +48,8 @@ __all__ = [
     "progress",
     "refused",
     "serve",
-    "share_columns",
     "table",
+    "written",
 ]
 
 PAGES: dict[str, tuple[str, str]] = {
@@ -58,6 +61,9 @@ PAGES: dict[str, tuple[str, str]] = {
     "training": ("Data and training", ":material/model_training:"),
 }
 """Pages by file name: title and icon, in the order of the menu."""
+
+MOST_WRITTEN = 20_000
+"""Cells of a table that are written here; a table with more is formatted in the browser."""
 
 _LOGGER = logging.getLogger("cartcast.app")
 _SPECIAL = str.maketrans({c: "\\" + c for c in "\\`*_{}[]()#+-.!|<>~:$^&"})
@@ -212,7 +218,7 @@ def who(project: Project) -> Person | None:
     if person.role is None:
         headline("You are signed in, but have no role in this project yet.")
         st.text(
-            f"Ask an admin to give one to:\nissuer   {person.issuer}\nsubject  {person.subject}"
+            f"Ask an admin to give a role to:\nissuer   {person.issuer}\nsubject  {person.subject}"
         )
         st.button("Sign out", on_click=st.logout)
         return None
@@ -286,30 +292,60 @@ def chart(figure: Any, key: str, alt: str) -> None:
     st.plotly_chart(key=key, alt=alt, **look.show(figure))
 
 
-def share_columns(names: Sequence[str]) -> dict[str, Any]:
-    """Return column settings that show these columns as percent."""
-    return {n: st.column_config.NumberColumn(n, format="percent") for n in names}
-
-
 def table(
     rows: pd.DataFrame,
     view: View,
     name: str,
     *,
+    units: Mapping[str, str] | None = None,
     shares: Sequence[str] = (),
-    columns: Mapping[str, Any] | None = None,
+    currency: str | None = None,
     height: int | None = None,
 ) -> None:
-    """Show a table that sorts, searches and exports (CSV without formulas, Parquet)."""
+    """Show a table that sorts, searches and exports (CSV without formulas, Parquet).
+
+    Columns are headed and written for people; the exported files keep names and numbers as they
+    are. `units` (as in `charts.heads.cell`) and `shares` say what the name of a column does not.
+    """
+    known = {str(c): heads.unit_of(c) for c in rows.columns}
+    known |= {**dict.fromkeys(shares, "share"), **(units or {})}
+    shown, settings = written(rows, known, currency or view.currency)
     st.dataframe(
-        rows,
+        shown,
         hide_index=True,
         key=f"table_{name}",
         placeholder="–",
-        column_config={**share_columns(shares), **(columns or {})},
+        column_config=settings,
         **({"height": height} if height else {}),
     )
     export(rows, view, name)
+
+
+def written(
+    rows: pd.DataFrame, units: Mapping[str, str], currency: str | None
+) -> tuple[Any, dict[str, Any]]:
+    """Return a table as it is shown, and the settings of its columns; values still sort.
+
+    A long one is formatted in the browser, which knows no thousands separator.
+    """
+    labels = {str(c): heads.head(c) for c in rows.columns}
+    if rows.size <= MOST_WRITTEN and rows.index.is_unique and rows.columns.is_unique:
+        cells: dict[Any, str | Callable[[object], str] | None] = {
+            c: functools.partial(heads.cell, unit=units.get(str(c), ""), currency=currency)
+            for c in rows.columns
+            if rows[c].dtype.kind != "M"
+        }
+        return rows.style.format(cells), {c: st.column_config.Column(n) for c, n in labels.items()}
+    shares = [c for c in rows.columns if units.get(str(c)) == "share"]
+    shown = rows.assign(**{c: 100 * rows[c] for c in shares})
+    sign = SYMBOLS.get(currency or "", "")
+    formats = {"share": "%.1f %%", "money": f"{sign}%.2f"}
+    return shown, {
+        c: st.column_config.NumberColumn(n, format=formats[units[c]])
+        if units.get(c) in formats
+        else st.column_config.Column(n)
+        for c, n in labels.items()
+    }
 
 
 def export(rows: pd.DataFrame, view: View, name: str) -> None:

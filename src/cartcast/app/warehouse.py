@@ -64,8 +64,8 @@ def _server(text: str, environment: Mapping[str, str]) -> Warehouse:
     if parts.scheme.split("+")[0] not in ("postgresql", "postgres"):
         where = text if text.startswith("$") else "a setting"
         raise UsageError(
-            f"warehouses: {where} must hold postgresql://USER@HOST/DATABASE; files are found by "
-            "themselves."
+            f"warehouses: {where} must hold postgresql://USER@HOST/DATABASE; files are found "
+            "automatically."
         )
     return Warehouse(f"{parts.hostname or 'localhost'}{parts.path}", url)
 

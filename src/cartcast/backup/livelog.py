@@ -1,4 +1,4 @@
-"""A live state as of one moment, while its server goes on writing.
+"""A live state as of one moment, while its server keeps writing.
 
 A server removes segments of its log only after a newer snapshot lies in its place. So the newest
 snapshot and every segment from its number on are a whole state, if that snapshot is still the

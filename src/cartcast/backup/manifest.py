@@ -118,7 +118,7 @@ class Manifest:
         for name in [*(f.name for f in files), *(entry.name for entry in live)]:
             if not is_portable(name):
                 raise NotTrustedError(
-                    f"the manifest names {name!r}, which is no path in a project."
+                    f"the manifest names {name!r}, which is not a path in a project."
                 )
         for file in files:
             if not all(_HEX.fullmatch(chunk) for chunk in (*file.chunks, file.sha256)):

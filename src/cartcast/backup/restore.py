@@ -113,7 +113,7 @@ def restore(
             _fill_database(manifest, temporary, place, catalogue)
         if here == place:
             built = replace(
-                built, notes=(*built.notes, "this folder was made anew: cd to it again")
+                built, notes=(*built.notes, "this folder was replaced: cd into it again")
             )
     else:
         with unused(place):

@@ -185,7 +185,7 @@ class Store:
         return data
 
     def set_aside(self, chunk: str) -> None:
-        """Take a damaged chunk out, so that the next backup writes it anew."""
+        """Take a damaged chunk out, so that the next backup writes it again."""
         damaged = self.folder / "damaged"
         damaged.mkdir(exist_ok=True, mode=0o700)
         with contextlib.suppress(FileNotFoundError):

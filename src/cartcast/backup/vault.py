@@ -3,8 +3,8 @@
 scrypt makes a root of the passphrase (RFC 7914, https://doi.org/10.17487/RFC7914), HMAC makes the
 two keys of the root. Chunks are sealed with AES-256-GCM under random 96-bit nonces, their name as
 the associated data: one chunk cannot stand for another (NIST SP 800-38D,
-https://doi.org/10.6028/NIST.SP.800-38D). Names are HMAC-SHA256 of what was sealed, so that whoever
-holds the store cannot tell whether it holds a file that they know.
+https://doi.org/10.6028/NIST.SP.800-38D). Names are HMAC-SHA256 of what was sealed, so that
+anyone who holds the store cannot tell whether it holds a file that they know.
 """
 
 from __future__ import annotations

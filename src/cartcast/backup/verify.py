@@ -70,7 +70,7 @@ class Verified:
 def verify(store: Store, backup: str | None = None, progress: Progress | None = None) -> Verified:
     """Restore a backup into a temporary place and compare what can be compared.
 
-    A damaged chunk is set aside, so that the next backup writes it anew.
+    A damaged chunk is set aside, so that the next backup writes it again.
 
     Raises:
         NotFoundError, NotTrustedError: no such backup, or its manifest is damaged.
@@ -163,7 +163,7 @@ class _Check:
                 if same and entry.run_id in self.manifest.answers:
                     said = answers(entry.path)
                     if said != self.manifest.answers[entry.run_id]:
-                        self.problems.append(f"run {entry.run_id} answers otherwise than it did")
+                        self.problems.append(f"run {entry.run_id} answers differently than before")
                     asked += 1
             except CartcastError as error:
                 told = any(entry.run_id in note for note in self.manifest.notes)

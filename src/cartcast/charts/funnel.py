@@ -7,7 +7,8 @@ from itertools import pairwise
 import pandas as pd
 import plotly.graph_objects as go
 
-from cartcast.charts.theme import PALETTES, Theme, axis, column, figure, number, words
+from cartcast.charts.theme import PALETTES, Theme, axis, column, figure, number, text
+from cartcast.features.words import event_words
 
 __all__ = ["funnel"]
 
@@ -18,7 +19,7 @@ def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     The table is in the order of the steps; `share` is of the first step.
     """
     p = PALETTES[theme]
-    steps = [words(s) for s in table["step"]]
+    steps = [text(event_words(s)) for s in table["step"]]
     counts = [float(c) for c in table["count"]]
     kept = [b / a if a else None for a, b in pairwise(counts)]
     worst = min(

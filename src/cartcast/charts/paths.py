@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from cartcast.charts.theme import PALETTES, Theme, fade, figure, number, words
+from cartcast.charts.theme import PALETTES, Theme, fade, figure, number, text
+from cartcast.features.words import event_words
 
 __all__ = ["sankey"]
 
@@ -33,7 +34,7 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     made.add_sankey(
         arrangement="snap",
         node={
-            "label": [words(name) for _, name in nodes], "pad": 16, "thickness": 14,
+            "label": [text(event_words(name)) for _, name in nodes], "pad": 16, "thickness": 14,
             "color": [p.accent if n == "purchase" else p.muted for _, n in nodes],
             "line": {"width": 0},
         },

@@ -1,4 +1,4 @@
-"""Reliability: does it happen as often as it was said?"""
+"""Reliability: does it happen as often as predicted?"""
 
 from __future__ import annotations
 

@@ -2,9 +2,6 @@
 
 Grey is context, the accent is the subject, red is only for what blocks. The colours of a series
 are told apart by colour-blind readers (after Okabe and Ito 2008) and keep 3:1 on their paper.
-
->>> number(0.0316, "share"), number(1240.4, "money", "EUR"), number(12330), number(None)
-('3.2 %', '€1,240', '12,330', '–')
 """
 
 from __future__ import annotations
@@ -15,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import plotly.graph_objects as go
+
+from cartcast.features.words import in_words
+from cartcast.numbers import SYMBOLS, number
 
 __all__ = [
     "FONT",
@@ -83,45 +83,7 @@ PALETTES: dict[Theme, Palette] = {
         series=("#63b3ef", "#f0a040", "#3fc4a8", "#c08fdc", "#9ad0f5", "#c99a6e", "#a7b0ba"),
     ),
 }
-_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "PLN": "zł", "INR": "₹"}
 _DASHES = ("solid", "dot", "dash", "dashdot", "longdash")
-
-
-def _digits(x: float, figures: int) -> int:
-    return 0 if x == 0 else max(0, figures - 1 - math.floor(math.log10(abs(x))))
-
-
-def number(
-    value: Any, unit: str = "count", currency: str | None = None, *, figures: int = 3
-) -> str:
-    """Return a value for people, rounded to what is known; a dash where it is undefined.
-
-    >>> number(0.70123, "points"), number(12.5, "seconds"), number(2.61, "factor")
-    ('0.701', '12.5 s', '2.61 times')
-    """
-    if value is None or (
-        not isinstance(value, int | float | str) and not hasattr(value, "__float__")
-    ):
-        return "–"
-    if isinstance(value, str):
-        return value
-    x = float(value)
-    if not math.isfinite(x):
-        return "–"
-    if unit == "share":
-        percent = 100 * x
-        places = 0 if abs(percent) >= 99.95 or percent == 0 else min(_digits(percent, 2), 2)
-        return f"{percent:.{places}f} %"
-    if unit == "money":
-        places = 2 if abs(x) < 100 and x != round(x) else 0
-        sign, symbol = "−" if x < 0 else "", _SYMBOLS.get(currency or "")
-        amount = f"{abs(x):,.{places}f}"
-        return f"{sign}{symbol}{amount}" if symbol else f"{sign}{amount} {currency or ''}".rstrip()
-    if unit == "points":
-        return f"{x:.{min(max(_digits(x, figures), figures), 4)}f}".replace("-", "−")
-    shown = f"{x:,.0f}" if abs(x) >= 1000 or x == round(x) else f"{x:,.{min(_digits(x, 3), 3)}f}"
-    suffix = {"count": "", "seconds": " s", "factor": " times", "": ""}.get(unit, f" {unit}")
-    return shown.replace("-", "−") + suffix
 
 
 def text(value: Any, length: int = 34) -> str:
@@ -136,12 +98,12 @@ def text(value: Any, length: int = 34) -> str:
 
 
 def words(name: Any) -> str:
-    """Return the name of a model, feature or metric as words.
+    """Return the name of a model, feature or column as the text of a label.
 
     >>> words("logistic_regression")
     'logistic regression'
     """
-    return text(str(name).replace("_", " "))
+    return text(in_words(name))
 
 
 def fade(colour: str, opacity: float) -> str:
@@ -162,7 +124,7 @@ def axis(
     if unit == "share":
         made["tickformat"] = ",.2~%"
     elif unit == "money":
-        made["tickprefix"] = _SYMBOLS.get(currency or "", "")
+        made["tickprefix"] = SYMBOLS.get(currency or "", "")
         made |= _steps(more)
         if not made["tickprefix"]:
             made["title"]["text"] = f"{title} ({currency})" if currency else title

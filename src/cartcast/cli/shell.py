@@ -44,7 +44,7 @@ __all__ = [
 
 Zone = Annotated[
     str | None,
-    typer.Option("--zone", help="The shop's clock, as Europe/Berlin; the project's if not given."),
+    typer.Option("--zone", help="The shop's zone, such as Europe/Berlin; default: the project's."),
 ]
 """Option of the verbs that read a log as it came."""
 

@@ -47,7 +47,7 @@ def key(seed: Any, visitor: Any, visit: Any, stream: Any) -> Any:
 
 @compiled
 def uniform(rng: Any) -> Any:
-    """Return a uniform in (0, 1); `rng` holds one state, which goes on."""
+    """Return a uniform in (0, 1); `rng` holds one state, which continues."""
     rng[0] += _GOLDEN
     return (float(_mix(rng[0]) >> _S11) + 0.5) * (1.0 / 9007199254740992.0)
 

@@ -1,6 +1,6 @@
 """Public data sets by name: found in CARTCAST_DATA, else downloaded once, checked by hash.
 
-Licences and citations are part of each entry, since they bind whoever publishes figures.
+Licences and citations are part of each entry, since they bind anyone who publishes figures.
 """
 
 from __future__ import annotations

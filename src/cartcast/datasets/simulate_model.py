@@ -58,7 +58,7 @@ PAGES = (
     "purchase",
     "post",
 )
-"""Where a visit can be; the first seven are the states from which it goes on by choice."""
+"""Where a visit can be; the first seven are the states from which it continues by choice."""
 
 OPTIONS = (
     "home", "list", "search", "new_item", "same_item", "add", "remove", "checkout", "payment",

@@ -15,14 +15,14 @@ SETTINGS = declare(
     "Correct the line that the message names.",
 )  # fmt: skip
 VERSION = declare(
-    "OP102", "warn", "A library is of another version than Cartcast asks for",
-    "It was not tested so; figures or stored models may differ.",
-    "Install what is asked for: pip install -U 'cartcast'.",
+    "OP102", "warn", "A library has a version that Cartcast does not support",
+    "This combination is not tested; figures or stored models may differ.",
+    "Install the supported versions: pip install -U 'cartcast'.",
 )  # fmt: skip
 CLOCK = declare(
-    "OP103", "warn", "The clock is not to be trusted",
-    "Sessions, expiry of sign-ins and the order of backups go by it.",
-    "Set the clock, and let a time service keep it.",
+    "OP103", "warn", "The clock cannot be trusted",
+    "Sessions, the expiry of sign-ins and the order of backups depend on it.",
+    "Set the clock, and let a time service keep it right.",
 )  # fmt: skip
 DISK = declare(
     "OP104", "warn", "The disk is nearly full",
@@ -42,11 +42,11 @@ MODES = declare(
 LOCK = declare(
     "OP107", "note", "A lock is held by another program",
     "Verbs that need the lock wait, and then give up.",
-    "Nothing, if that program uses Cartcast; else end it.",
+    "Nothing, if that program is Cartcast; otherwise stop it.",
 )  # fmt: skip
 LEFTOVER = declare(
     "OP108", "note", "Work folders of processes that are gone",
-    "They take room, and hold rows of the logs that were read.",
+    "They take up space, and hold rows of logs that were read.",
     "Remove them: rm -r.",
 )  # fmt: skip
 RUN = declare(
@@ -55,24 +55,24 @@ RUN = declare(
     "Restore it from a backup (`cartcast restore`), or train again.",
 )  # fmt: skip
 ALIAS = declare(
-    "OP110", "warn", "An alias points nowhere",
-    "Whoever asks for the champion gets an error.",
-    "`cartcast models rollback`, or promote a run that is there.",
+    "OP110", "warn", "An alias points to nothing",
+    "Anyone who asks for the champion gets an error.",
+    "`cartcast models rollback`, or promote a run that exists.",
 )  # fmt: skip
 BACKUP = declare(
     "OP111", "warn", "The last backup is older than promised",
-    "What was made since is lost with the disk.",
-    "Run `cartcast backup`, and see why the schedule did not.",
+    "Everything made since is lost if the disk fails.",
+    "Run `cartcast backup`, and find out why the schedule did not.",
 )  # fmt: skip
 FORGETTING = declare(
-    "OP112", "warn", "A person was not forgotten to the end",
-    "What was asked for is not done: some files may still hold the person.",
+    "OP112", "warn", "Forgetting a person was not finished",
+    "Some files may still hold the person's data.",
     "Run `cartcast forget --finish`.",
 )  # fmt: skip
 RESTORE = declare(
     "OP113", "note", "A restore left a state aside",
-    "It takes room, and holds what people did.",
-    "Delete it when all is well.",
+    "It takes up space, and holds what people did.",
+    "Delete it once all is well.",
 )  # fmt: skip
 KEY = declare(
     "OP114", "warn", "The key of pseudonyms is not set",

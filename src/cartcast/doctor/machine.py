@@ -45,7 +45,7 @@ def versions(wanted: Sequence[str] | None = None) -> Iterator[Finding]:
             continue
         if not asked.specifier.contains(found, prereleases=True):
             yield finding(
-                VERSION, f"{asked.name} is {found}, asked for is {asked.specifier}.", found=found
+                VERSION, f"{asked.name} is {found}, required is {asked.specifier}.", found=found
             )
 
 

@@ -19,7 +19,7 @@ __all__ = ["ece_interval", "vectors"]
 
 _DRAWS = 300
 _SURE = 1.5
-"""A gap of so many standard errors counts as a gap; the others are left to chance."""
+"""Standard errors from which on a gap counts; smaller ones are left to chance."""
 
 
 def ece_interval(v: Vectors, level: float) -> tuple[float, float] | None:

@@ -44,7 +44,7 @@ __all__ = [
 DRAWS = 300
 LEVEL = 0.9
 BAGS = 5_000
-"""Visitors beyond this number are put at random into so many bags, which are drawn instead: the
+"""Visitors beyond this number are put at random into this many bags, which are drawn instead: the
 variance keeps its expectation, and its own error (2 %) stays below that of 300 draws (8 %)."""
 BINS = 20_000
 """Different predictions beyond this number are grouped, for the spread of the draws only."""
@@ -191,7 +191,7 @@ def bootstrap(
     Arrays have shape (n,); `groups` None draws rows. Percentile intervals (`percentiles`); the ROC
     AUC and the calibration error have their own (`auc_interval`, `ece_interval`). None where fewer
     than two groups, more than a fifth of the draws undefined, or too few buyers leave nothing to
-    say. `drawn`, from `multipliers`, spares drawing anew for each of several models. Efron and
+    say. `drawn`, from `multipliers`, spares drawing again for each of several models. Efron and
     Tibshirani 1993, https://doi.org/10.1201/9780429246593
 
     Raises:

@@ -132,7 +132,7 @@ def _by_times(
 
 
 def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
-    """Let a column of actions say which way a cart was changed, where one word is said of both."""
+    """Let a column of actions say which way a cart was changed, where one word stands for both."""
     value, action = columns.get("event_type"), by_name.get("action")
     if value is None or action is None or action in value.columns:
         return

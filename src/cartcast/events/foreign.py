@@ -218,7 +218,7 @@ def _judge(action: int, first: str | None, second: str | None, *_: str | None) -
 
 
 def _pieces(cursor: sqlite3.Cursor) -> Iterator[list[list[str | None]]]:
-    """Yield rows of texts, so many at once as take about a cell's most; at least one piece."""
+    """Yield rows of texts, in pieces of about the largest cell; at least one piece."""
     rows: list[list[str | None]] = []
     size = 0
     for row in cursor:

@@ -22,7 +22,7 @@ GUESSED = declare(
     "note",
     "The layout was guessed",
     "No layout was named, so columns were recognised by their names and a sample.",
-    "Check `cartcast layout FILE`; name the layout with --layout to make it sure.",
+    "Check `cartcast layout FILE`; name the layout with --layout to be sure.",
 )
 GENERIC = declare(
     "EV102",

@@ -33,7 +33,7 @@ SHARED_LOGIN = declare(
     "warn",
     "A login is used on implausibly many devices",
     "It is a default or a shared account, so it joins no devices and no orders.",
-    "Mend where the login is set; a word such as guest should be left empty.",
+    "Fix where the login is set; leave it empty instead of writing a word such as guest.",
 )
 ORPHANS = declare(
     "EV137",

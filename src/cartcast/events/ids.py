@@ -64,14 +64,14 @@ WORDS = declare(
     "Ids that stand for nothing",
     "Words such as (not set) or undefined are what a tracker writes when it knows no id; they are "
     "null, so that strangers do not become one person or one order.",
-    "Mend the tracker if they are many: who they were is not known.",
+    "Fix the tracker if there are many: nobody can tell who these visitors were.",
 )
 DEFAULT_ID = declare(
     "EV125",
     "warn",
     "One id holds far more rows than any other",
-    "It is rather a default or a test than a person; 0 and -1 are taken for null then.",
-    "Look at where the id comes from; leave its rows out if it is no person.",
+    "It is more likely a default or a test than a person; 0 and -1 are then read as null.",
+    "Find out where the id comes from; leave its rows out if it is not a person.",
 )
 ROUNDED = declare(
     "EV126",

@@ -61,7 +61,7 @@ def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, 
 
 
 def _listed(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, Mapped]]:
-    """Return SQL of the list of the items' places, and the mapping with what is said of each."""
+    """Return SQL of the list of the items' places, and the mapping with what is known of each."""
     if resolved.items is None:
         return None, resolved.mapped
     listed, column, cell = resolved.items

@@ -8,7 +8,7 @@ __all__ = ["LEAST_BITS", "LEAST_KEY", "bits", "weakness"]
 
 LEAST_KEY = 16
 LEAST_BITS = 40.0
-"""A guess costs a tenth of a second (see `Privacy.root`): so many take thousands of years."""
+"""A guess costs a tenth of a second (see `Privacy.root`): this many take thousands of years."""
 
 WORDS = (
     "password", "passwort", "passphrase", "secret", "cartcast", "changeme", "letmein", "welcome",

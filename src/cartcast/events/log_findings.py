@@ -49,14 +49,14 @@ CENSORED = declare(
     "note",
     "Sessions cut by the end of the log",
     "What they did later is not in the log, so their outcome is not fully known.",
-    "They are dropped from training and counted; use a longer log if they are many.",
+    "They are dropped from training and counted; use a longer log if there are many.",
 )
 CUT_AT_START = declare(
     "EV121",
     "note",
     "Sessions that may have begun before the log",
     "Their first clicks are missing, so click numbers and durations are too small.",
-    "Use a longer log if they are many.",
+    "Use a longer log if there are many.",
 )
 FEED_GAP = declare(
     "EV122",
@@ -70,7 +70,7 @@ HEAVY_SESSIONS = declare(
     "warn",
     "Sessions far longer than a person makes",
     "Crawlers and monitors browse without buying; they distort counts and means.",
-    "Filter them at the source if they are not people.",
+    "Filter them out at the source if they are not people.",
 )
 FEW_WORDS = declare(
     "EV116",

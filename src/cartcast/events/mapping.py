@@ -21,7 +21,7 @@ from cartcast.events.values import Mapped, field_text, in_record, mapped_value, 
 __all__ = ["Resolved", "resolve", "unrolled"]
 
 _OWN = ("repeat_purchase", "from_orders", "utc_offset", "revenue")
-"""Columns that the contract makes anew, so that a log written before can be read again."""
+"""Columns that the contract makes afresh, so that an earlier log can be read again."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ REPEATED_PURCHASES = declare(
 SIMILAR_PURCHASES = declare(
     "EV114",
     "note",
-    "Purchases that look like repeats, and cannot be told",
+    "Purchases that may be repeats",
     "The same item at the same price was bought again in the session, and there is no order id.",
     "Export an order id, so that a second unit and an event sent twice can be told apart.",
 )
@@ -69,7 +69,7 @@ SHARED_ORDER = declare(
 AMOUNT = declare(
     "EV140",
     "note",
-    "What an amount is was decided by the log",
+    "The log decided what an amount means",
     "The column's name does not say whether it is a unit's price, a line's total or an order's.",
     "State `price`, `line_value` or `order_value` in a layout.",
 )
@@ -84,7 +84,7 @@ TWO_TOTALS = declare(
 UNSOLD = declare(
     "EV154",
     "note",
-    "Orders that are no sales",
+    "Orders that are not sales",
     "Their status says that they were not paid, or taken back: they are no purchases, and their "
     "money is in no figure.",
     "Nothing to do, unless the shop counts them as sold: then map `event_type` in a layout.",
@@ -393,7 +393,7 @@ def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]
         return []
     listed = ", ".join(f"{n:,} {word}" for word, n in told.items())
     return [
-        finding(UNSOLD, f"{listed}: these orders are no sales.", count=sum(told.values()), **told)
+        finding(UNSOLD, f"{listed}: these orders are not sales.", count=sum(told.values()), **told)
     ]
 
 

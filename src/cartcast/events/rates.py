@@ -214,7 +214,7 @@ def _code(code: Any, where: str) -> str:
     if name not in CURRENCIES:
         # YAML reads some codes as words of its own: `NO` is false.
         raise UsageError(
-            f"{where}: {code!r} is no ISO 4217 code.{did_you_mean(name, sorted(CURRENCIES))}"
+            f"{where}: {code!r} is not an ISO 4217 code.{did_you_mean(name, sorted(CURRENCIES))}"
         )
     return name
 

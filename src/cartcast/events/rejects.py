@@ -52,7 +52,7 @@ TOTAL_LINE = declare(
     "EV127",
     "note",
     "Lines that sum up others were left out",
-    "Spreadsheets and reports end with a total; it is no event.",
+    "Spreadsheets and reports end with a total; it is not an event.",
     "Export without totals; nothing to do here.",
 )
 
@@ -151,7 +151,7 @@ def collect_rejects(
 def _mark_open_quote(con: duckdb.DuckDBPyConnection, source: Source, file: int) -> None:
     """Reject the row of a quote that is never closed, with the number of lines that it took in.
 
-    The engine reads such a quote to the end of the file without a word: in the first cell it
+    The engine reads such a quote to the end of the file without a message: in the first cell it
     drops the row, in the last one it takes the row for whole, between them the row is too short.
     """
     quote = (

@@ -34,7 +34,7 @@ DUPLICATE_EVENTS = declare(
     "note",
     "Events that were sent twice were dropped",
     "Their event id came before, on a row with the same visitor, time and kind of event.",
-    "Nothing to do; many of them point to a tracker that sends twice.",
+    "Nothing to do; if there are many, the tracker sends twice.",
 )
 NO_EVENT_ID = declare(
     "EV133",

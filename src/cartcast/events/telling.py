@@ -22,9 +22,9 @@ __all__ = [
 TELLING = declare(
     "EV160",
     "warn",
-    "Columns that are kept tell who it was",
+    "Columns that are kept identify the visitor",
     "Their cells hold the visitor's id or login of the same row, which is replaced only in its own "
-    "column: whoever has the log can put names to pseudonyms.",
+    "column: anyone who has the log can put names to pseudonyms.",
     "Name these columns under `privacy: pseudonymise:`, or leave them out of the export.",
 )
 

@@ -16,7 +16,7 @@ UNREAD = declare(
     "note",
     "Columns that may matter were kept, but not read",
     "Their names speak of money, ids or times, yet no canonical column comes from them.",
-    "If one is the order's total, the login or the like, name it in a layout (`cartcast layout`).",
+    "If one is the order's total, the login or similar, name it in a layout (`cartcast layout`).",
 )
 UNREAD_LISTS = declare(
     "EV146",

@@ -155,7 +155,7 @@ class Allocation:
         holdout: units that take part in nothing; None: no such units.
         seed: hashed in front of the id; default the key.
         hash_version: 2; 1 only for an experiment that was started so elsewhere.
-        version: raise it to give arms anew; `Kept` arms of other versions no longer hold.
+        version: raise it to assign arms afresh; `Kept` arms of other versions no longer hold.
         blocked_below: units whose kept arm is of a version below this leave the experiment.
         ranges: explicit ranges of buckets; None: from weights and coverage.
 

@@ -31,7 +31,7 @@ SAMPLE_RATIO = declare(
     "the arms do not hold the shares they were meant to",
     "Units were lost or doubled in one arm, and those are seldom units like the others: every "
     "difference may come from that.",
-    "Find the cause (redirects, bots, late logging, a unit that changes at login) and start anew; "
+    "Find the cause (redirects, bots, late logging, a unit that changes at login) and start again; "
     "no correction repairs it.",
 )
 IN_TWO_ARMS = declare(
@@ -74,7 +74,7 @@ NO_EVENTS = declare(
     "XP107",
     "warn",
     "a metric has no events",
-    "It is zero for all units: it is declared wrongly, or not logged, or not yet due.",
+    "It is zero for all units: it is wrongly declared, not logged, or not yet due.",
     "Check the metric's event and window against the log.",
 )
 STILL_RUNNING = declare(

@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 Alternative = Literal["two-sided", "greater", "less"]
 Scale = Literal["linear", "log"]
 LEAST_RATIO = 3.0
-"""A control mean nearer to zero than so many standard errors has no relative effect."""
+"""A control mean within this many standard errors of zero has no relative effect."""
 
 
 class Linear(NamedTuple):

@@ -23,7 +23,7 @@ __all__ = ["Look", "Spending", "looks", "spent"]
 Floats = NDArray[np.float64]
 Spending = Literal["power", "obrien-fleming", "pocock"]
 TRUNCATION = 8.0
-"""No bound lies further out than so many standard errors."""
+"""No bound lies further out than this many standard errors."""
 _BLOCK = 64  # nodes of the quadrature come in blocks of so many
 _MOST = 2048
 _NOTHING = 1e-13  # of error to spend is a rounding

@@ -39,7 +39,7 @@ def _fnv(text: str, state: int = _START) -> int:
 
 
 _seed_state = lru_cache(maxsize=1024)(_fnv)
-"""The hash after a seed: every id of an experiment goes on from there."""
+"""The hash after a seed: every id of an experiment continues from there."""
 
 
 def _check(version: int) -> None:

@@ -249,7 +249,7 @@ def effect_over_time(
         DataError: the quantity does not add up by day.
     """
     if quantity not in measured.days.column_names:
-        raise DataError(f"{quantity!r} is no count or sum, so it has no value by day.")
+        raise DataError(f"{quantity!r} is not a count or sum, so it has no value by day.")
     with opened(log) as source:
         con = source.connection
         con.register("units", measured.units)

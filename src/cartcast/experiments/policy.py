@@ -109,7 +109,7 @@ def snips(y: Any, arm: Any, propensity: Any, policy: Any, *, level: float = 0.95
     ones = unit_scores(np.ones(len(outcome)), given, chance)
     weight = _followed(ones, policy)
     if not weight.sum() > 0:
-        raise DataError("nobody got what the policy wants.")
+        raise DataError("nobody got the arm that the policy chooses.")
     mean = float(weight @ outcome / weight.sum())
     deviation = weight * (outcome - mean)
     error = math.sqrt(float(deviation @ deviation)) / float(weight.sum())

@@ -27,7 +27,7 @@ class Quantity:
         after: start of the window after the exposure, such as `7d`; default at once.
         within: end of the window after the exposure; None: open. Units that were exposed too late
             to have the whole window are left out of the analysis, so that all are seen as long.
-        before: a covariate: the window is so long before the exposure, in place of after it.
+        before: a covariate: the window lies before the exposure, in place of after it.
         cap: amount at which a unit's value is capped, or None.
         cap_quantile: quantile among the units above zero at which it is capped, over all arms.
     """

@@ -24,7 +24,7 @@ __all__ = ["by_click", "importance"]
 MAX_ROWS = 5_000
 REPEATS = 3
 _CLEAR = 0.3
-"""Rank correlation from which a feature is said to raise or to lower the prediction."""
+"""Rank correlation from which a feature counts as raising or lowering the prediction."""
 _COLUMNS = ["feature", "mean_drop", "low", "high", "direction"]
 
 

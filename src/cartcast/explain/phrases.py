@@ -1,73 +1,86 @@
 """Contributions in words: the value with its unit, and what it does to the chance.
 
 >>> phrase("carts", 6.0, "event"), phrase("price_mean", 12.5, "currency", "EUR")
-('6 carts', 'price mean €12.50')
+('6 carts', 'average price seen €12.50')
 >>> phrase("seconds_in_session", 754.0, "s"), phrase("device", None, "")
-('12.6 min in session', 'no device known')
+('12.6 min in the session', 'device unknown')
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["describe", "phrase", "sentence"]
+from cartcast.features.words import COUNTED, counted, event_words, in_words
+from cartcast.numbers import number
 
+__all__ = ["amount", "describe", "phrase", "sentence"]
+
+_SEVERAL = re.compile(r"(?!1 )([\d.,]+|no) (?!(s|min|h|days|spread)\b)")
+"""How a text begins that speaks of several things: "2 carts", "no searches", but not "2 min"."""
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_COUNTED = {
-    "event",
-    "session",
-    "item_id",
-    "category",
-    "brand",
-    "color",
-    "location",
-    "photo",
-    "page",
-}
-_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 
 
 def phrase(name: str, value: Any, unit: str = "", currency: str | None = None) -> str:
-    """Return one feature's value in words, with its unit; null is said, not shown as 0."""
-    words = name.replace("_", " ")
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return f"no {words} known"
+    """Return one feature's value in words, with its unit; null is unknown, never 0.
+
+    >>> phrase("price_std", 0.0, "currency", "EUR"), phrase("last_event_type", "view_item")
+    ('no spread of prices seen', 'last event: product page')
+    """
+    words = in_words(name)
+    if _unknown(value):
+        return f"{words} unknown"
     if isinstance(value, str):
-        return f"{words} {value}"
+        return f"{words}: {event_words(value)}" if "event" in name else f"{words} {value}"
     x = float(value)
-    if unit == "s":
-        rest = words.removeprefix("seconds ")
-        return (
-            f"{_duration(x)} {rest}" if words.startswith("seconds ") else f"{words} {_duration(x)}"
-        )
-    if unit == "currency":
-        return f"{words} {_money(x, currency)}"
+    shown = amount(x, unit, currency)
+    if unit == "s" and words.startswith("time "):
+        return shown + words.removeprefix("time")
     if unit.startswith("day, Monday") and 0 <= x <= 6:
-        return f"on a {_DAYS[int(x)]}"
-    if unit == "hour":
-        return f"at {int(x)} o'clock" if words == "hour" else f"{words} {int(x)}"
-    if unit in _COUNTED and x == int(x):
-        return f"{int(x):,} {_one(words) if x == 1 else words}" if x else f"no {words}"
+        return f"on a {shown}"
+    if unit == "hour" and name == "hour":
+        return f"at {shown}"
+    if unit in COUNTED:
+        return counted(name, x)
     if unit == "day":
         return f"{_short(x)} days{words.removeprefix('days')}"
-    shown = unit.replace("currency", currency or "money").replace("item_id", "item")
-    return f"{words} {_short(x)}" + (f" {shown}" if shown else "")
+    if x == 0 and words.startswith("spread of "):
+        return f"no {words}"
+    if words.startswith("share ") and 0 <= x <= 1:
+        shown = number(x, "share")
+    return f"{words} {shown}"
 
 
-def _one(words: str) -> str:
-    """Return counted things in the singular.
+def amount(value: Any, unit: str = "", currency: str | None = None) -> str:
+    """Return a feature's value alone, for people.
 
-    >>> _one("category repeats"), _one("searches"), _one("categories"), _one("clicks last minute")
-    ('category repeat', 'search', 'category', 'clicks last minute')
+    >>> amount(754.0, "s"), amount(10.31, "currency", "EUR"), amount(0.0, "day, Monday 0")
+    ('12.6 min', '€10.31', 'Monday')
     """
-    for end, short in (("ies", "y"), ("ches", "ch"), ("sses", "ss"), ("s", "")):
-        if words.endswith(end):
-            return words.removesuffix(end) + short
-    return words
+    if _unknown(value):
+        return "unknown"
+    if isinstance(value, str):
+        return event_words(value)
+    x = float(value)
+    if unit == "s":
+        return _duration(x)
+    if unit.split("/")[0] == "currency":
+        return number(x, "money", currency)
+    if unit.startswith("day, Monday") and 0 <= x <= 6:
+        return _DAYS[int(x)]
+    if unit == "hour":
+        return f"{int(x)} o'clock"
+    if unit in COUNTED or "/" in unit or not unit:
+        return _short(x)
+    return f"{_short(x)} {unit}"
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
 
 
 def _short(x: float) -> str:
@@ -79,12 +92,6 @@ def _duration(x: float) -> str:
         if x >= 2 * size:
             return f"{_short(round(x / size, 1))} {word}"
     return f"{_short(round(x, 1))} s"
-
-
-def _money(x: float, currency: str | None) -> str:
-    amount = f"{x:,.2f}" if abs(x) < 1000 else f"{x:,.0f}"
-    symbol = _SYMBOLS.get(currency or "")
-    return f"{symbol}{amount}" if symbol else f"{amount} {currency or ''}".rstrip()
 
 
 def describe(
@@ -117,14 +124,14 @@ def sentence(table: pd.DataFrame, outcome: str = "the chance of a purchase") -> 
     """Return the table of `describe` as one sentence.
 
     >>> sentence(describe({"carts": 2.0}, {"carts": 0.7}, {"carts": "event"}))
-    '2 carts raises the chance of a purchase.'
+    '2 carts raise the chance of a purchase.'
     """
     parts = []
     for word in ("raises", "lowers"):
         texts = list(table.loc[table["words"] == word, "text"])
         if texts:
-            many = "raise" if word == "raises" else "lower"
-            parts.append(f"{_listed(texts)} {word if len(texts) == 1 else many}")
+            several = len(texts) > 1 or _SEVERAL.match(texts[0]) is not None
+            parts.append(f"{_listed(texts)} {word.removesuffix('s') if several else word}")
     if not parts:
         return f"Nothing moves {outcome} away from the average."
     first = parts[0] + f" {outcome}"

@@ -66,7 +66,7 @@ _FEATURES |= {"distinct": _FEATURES["n_unique"], "nunique": _FEATURES["n_unique"
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that comes twice, where YAML would keep the last without a word."""
+    """Refuses a key that comes twice, where YAML would keep the last without a message."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:

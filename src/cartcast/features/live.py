@@ -272,7 +272,7 @@ class Handle:
         if state.features != self._fingerprint:
             raise DefinitionError(
                 f"the state belongs to feature set {state.features[:12]}, not to "
-                f"{self._fingerprint[:12]}; start the session anew."
+                f"{self._fingerprint[:12]}; start the session again."
             )
 
     def needed(self, state: State) -> set[int]:

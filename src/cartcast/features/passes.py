@@ -48,7 +48,7 @@ class Ends(NamedTuple):
 def find_ends(source: Source, most: int = TABLE_BYTES) -> Ends:
     """Find the first and the last event of each session in one pass over two columns.
 
-    Sessions are looked up in a table; where it would outgrow `most` bytes, it goes on with half of
+    Sessions are looked up in a table; where it would outgrow `most` bytes, it takes half of
     them, by their hashes, and another pass looks at the others.
 
     Raises:

@@ -33,7 +33,7 @@ class Source:
         schema: its Arrow schema.
         rows: number of events.
         clock: see `events.schema.Clock`.
-        grouped: whether the rows are said to be grouped by session, rather than in time order.
+        grouped: whether the rows are declared as grouped by session, rather than in time order.
         name: for messages.
         dictionaries: text columns that the file stores as dictionaries; they are read as such.
         canonical: whether metadata say that the log has passed the contract.

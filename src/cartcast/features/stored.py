@@ -63,7 +63,7 @@ def load(features: FeatureSet, data: bytes) -> State:
     if found != features.fingerprint:
         raise NotTrustedError(
             f"the state belongs to feature set {found[:12]}, not to {features.fingerprint[:12]}; "
-            "states of another set cannot be read: start the session anew."
+            "states of another set cannot be read: start the session again."
         )
     body = data[44:]
     if struct.unpack("<Q", data[36:44])[0] != xxhash.xxh64_intdigest(body):

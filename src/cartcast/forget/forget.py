@@ -114,7 +114,7 @@ def forget(
 
 
 def finish(project: Path, wait: float = 60.0) -> list[Place]:
-    """Go on with a forgetting that was killed, by its marks alone; return what went."""
+    """Continue with a forgetting that was killed, by its marks alone; return what went."""
     marks = Marks.of(project)
     left = Marks(tuple(m for m in marks.entries if m.done is None))
     removed = apply(project, Person(left.hold), wait=wait) if left.entries else []

@@ -1,7 +1,7 @@
 """Who is forgotten, kept without their names: salted hashes that a restore can compare.
 
-Whoever has the list can try an id out, but cannot read one from it. It has to be kept: a backup of
-before still holds the person, and what is restored from it must not.
+Anyone who has the list can try an id out, but cannot read one from it. It has to be kept: an older
+backup still holds the person, and what is restored from it must not.
 """
 
 from __future__ import annotations

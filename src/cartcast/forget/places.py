@@ -60,7 +60,7 @@ def live_states(project: Path) -> list[Path]:
 
 
 def clean_archive(path: Path, person: Person) -> int:
-    """Write an archive anew without the person's records; return how many went."""
+    """Rewrite an archive without the person's records; return how many went."""
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work, zipfile.ZipFile(path) as archive:
         gone = 0
         members = []

@@ -1,4 +1,4 @@
-"""Rows of Parquet files: those of a person are found, told, or left out of a file written anew."""
+"""Rows of Parquet files: those of a person are found, told, or left out of a rewritten file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def rows_of(path: Path, person: Person) -> Iterator[dict[str, Any]]:
 
 
 def drop_rows(path: Path, person: Person | None, before: datetime | None = None) -> int:
-    """Write a table anew without the person's rows, or those before a time; return how many went.
+    """Rewrite a table without the person's rows, or those before a time; return how many went.
 
     A clean log's figures of itself are counted again. Without such rows the file is not touched.
 

@@ -32,7 +32,7 @@ def is_text(path: Path) -> bool:
 def drop_records(
     path: Path, person: Person, *, drop: bool = True
 ) -> tuple[int, list[dict[str, Any]]]:
-    """Write a file anew without the person's records; return their number and the first hundred.
+    """Rewrite a file without the person's records; return their number and the first hundred.
 
     Without such records, or with `drop` false, the file is not touched.
 

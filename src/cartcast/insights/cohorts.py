@@ -123,7 +123,9 @@ def cohorts(
             raise DataError(f"cohorts need dates; this log's clock is {source.clock!r}.")
         columns = make_sessions(source, sessions)
         if source.row("SELECT count(*) FROM sessions WHERE visitor <> session_id")[0] == 0:
-            raise DataError("cohorts need visitor_id, which this log has not: nobody can return.")
+            raise DataError(
+                "cohorts need visitor_id, which this log lacks: nobody can be seen to return."
+            )
         condition, parameters = (where or Slice()).condition(columns)
         _follow(source, condition, parameters)
         end, last = source.row("SELECT max(start_utc), max(start) FROM sessions")

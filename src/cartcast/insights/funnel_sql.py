@@ -117,7 +117,7 @@ def reach_within(relation: str, steps: Sequence[Step], window: float) -> str:
 def reach_any(relation: str, steps: Sequence[Step], window: float | None) -> str:
     """SQL: `unit, reach, at_1 .. at_n` in any order: reach k = all of the first k steps done.
 
-    With a window they are done within so many seconds of each other: some event ends a span
+    With a window they are done within that many seconds of each other: some event ends a span
     that holds the latest event of every one of the first k steps.
     """
     kinds = " ".join(f"WHEN {s.sql} THEN {k}" for k, s in enumerate(steps, 1))

@@ -82,7 +82,7 @@ def paths(
     where: Slice | None = None,
     sessions: Path | str | None = None,
 ) -> Paths:
-    """Return how sessions go on from their first `anchor`, or came to it.
+    """Return how sessions continue from their first `anchor`, or came to it.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.

@@ -110,11 +110,11 @@ def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[s
     if sessions is not None:
         path = Path(sessions)
         if not path.is_file():
-            raise NotFoundError(f"{path}: no such session table; it is made again from the log.")
+            raise NotFoundError(f"{path}: no such session table; it is rebuilt from the log.")
         try:
             names = pq.read_schema(path.absolute()).names
         except pa.ArrowInvalid as error:
-            raise DataError(f"{path}: not a Parquet file; delete it, it is made again.") from error
+            raise DataError(f"{path}: not a Parquet file; delete it, and it is rebuilt.") from error
         source.connection.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
         return tuple(names)
     source.connection.execute(f"CREATE OR REPLACE TEMP TABLE sessions AS {_sessions_sql(source)}")

@@ -46,7 +46,7 @@ _FORESEEN = 0.02
 """A value is foreseen when it is predicted to this share of the column's ranks."""
 
 _COARSE = 30
-"""Columns with at most so many values are counted jointly, as words are."""
+"""Columns with at most this many values are counted jointly, as words are."""
 
 _MARGIN = 3.0
 """Bits beyond those at which one coincidence is to be expected."""
@@ -175,7 +175,7 @@ class Telling(NamedTuple):
 
     Attributes:
         rows: which test rows are a training row again, by values that nature would not repeat.
-        share: of rows without a twin, how many have such values: so many copies could be told.
+        share: of rows without a twin, how many have such values, and so could be told as copies.
     """
 
     rows: NDArray[np.bool_]

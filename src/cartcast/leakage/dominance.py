@@ -25,7 +25,7 @@ LK409 = declare(
     "after the moment of the prediction, or from the outcome, so is the score. Many a column of an "
     "export holds what was known at the end of the session.",
     "Find out when the value is known. Report the score without the column beside the score with "
-    "it; drop it when it is not there at the moment of the prediction.",
+    "it; drop it if it is not known at the moment of the prediction.",
 )
 
 _ROWS = 6000

@@ -30,7 +30,7 @@ LK103 = declare(
     "LK103",
     "block",
     "the label or its amount is among the features",
-    "A label cannot be used to tell itself.",
+    "A label cannot be used to predict itself.",
     "Leave it out of the features.",
 )
 LK104 = declare(

@@ -41,7 +41,7 @@ LK408 = declare(
     "warn",
     "the model knows at the first click what it knows later",
     "A session tells more with every click. Predictions that are very good at once, far above the "
-    "baseline, and no better later read something that is not in the clicks.",
+    "baseline, and no better later, come from something that is not in the clicks.",
     "Check when the columns of the first click became known, the visitor's history above all.",
 )
 

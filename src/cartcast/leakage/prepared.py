@@ -33,7 +33,7 @@ Ints = NDArray[np.int64]
 Made = TypeVar("Made")
 
 MAX_ROWS = 40_000
-"""Rows that costly checks look at: more are sampled, whole groups at a time, and it is said."""
+"""Rows that costly checks look at: more are sampled, whole groups at a time, and reported so."""
 
 MAX_CELLS = 2_000_000
 """Rows times columns that costly checks look at."""
@@ -201,7 +201,7 @@ class Prepared:
 
 
 def once(make: Callable[[Prepared], Made]) -> Callable[[Prepared], Made]:
-    """Let a function of the input be computed once per audit, whoever asks."""
+    """Let a function of the input be computed once per audit, no matter who asks."""
     name = f"{make.__module__}.{make.__qualname__}"
 
     @wraps(make)

@@ -24,12 +24,12 @@ JUMP: Final = 2_000_000
 BELIEVED: Final = 600_000_000
 """Microseconds after which a jump ahead is believed."""
 LEAD: Final = 5_000_000
-"""Microseconds that a client may be ahead before its times are put right."""
+"""Microseconds that a client may be ahead before its times are corrected."""
 MOST_CLIENTS: Final = 10_000
 
 
 def _passed() -> int:
-    """Return microseconds that go on in a suspended machine, where the system counts them."""
+    """Return microseconds that keep counting in a suspended machine, where there are such."""
     return system.passed_nanoseconds() // 1000
 
 

@@ -70,7 +70,7 @@ class Damage(NamedTuple):
 def read_segment(path: Path, last: bool) -> Iterator[tuple[int, bytes] | Damage]:
     """Yield (time, event) of every whole record, and the damage in between; changes nothing.
 
-    After damage, reading goes on at the next mark with a whole record behind it. Segments of
+    After damage, reading continues at the next mark with a whole record behind it. Segments of
     before the marks are read, too, up to the first damage.
     """
     return read_records(path, path.read_bytes(), last)
@@ -170,7 +170,7 @@ class Log:
         return self.number
 
     async def close(self) -> None:
-        """Write what is left and close the segment; give up on a disk that goes on refusing."""
+        """Write what is left and close the segment; give up on a disk that keeps refusing."""
         if self._flusher is None and (self._buffer or self._sealed):
             self._flusher = asyncio.get_running_loop().create_task(self._flush())
         if self._flusher is not None:

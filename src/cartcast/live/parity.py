@@ -69,7 +69,7 @@ class Parity:
         typical_difference: median of the differences that are not zero, 0 when there are none.
         tolerance: what is still equal.
         features: one entry per feature.
-        late: events that arrived late and were put right; repeats: events sent twice.
+        late: events that arrived late and were sorted in; repeats: events sent twice.
         restarts: times the service was killed and came back in between.
         refused: events that the server did not take, by what it said.
     """

@@ -25,7 +25,7 @@ TORN = declare(
     "LV202", "note", "The end of the log was cut",
     "The last write was cut off by a crash or a power cut. With --durability fsync nothing in it "
     "was acknowledged.",
-    "Nothing, when the machine had crashed; else check the disk.",
+    "Nothing, if the machine crashed; otherwise check the disk.",
 )  # fmt: skip
 
 

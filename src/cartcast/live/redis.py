@@ -1,7 +1,7 @@
 """Sessions in Redis, shared by several workers or hosts.
 
 Requests of one moment are read together (one MGET), folded here, and written by one script that
-compares versions first: when another worker was quicker, everything is read and folded anew.
+compares versions first: when another worker was quicker, everything is read and folded again.
 Nothing is acknowledged before Redis has answered. Needs one Redis (7.0 or later), not a cluster;
 what Redis survives is Redis' own setting: `appendonly yes` with `appendfsync always`. With
 `everysec` Redis may answer before it has written, while an earlier fsync is still running.

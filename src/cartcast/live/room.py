@@ -62,7 +62,7 @@ class Room(NamedTuple):
 async def make_room(sessions: Sessions, most: int) -> Room:
     """Settle the oldest sessions and forget the oldest histories until `most` bytes suffice.
 
-    Events go on meanwhile.
+    Events continue meanwhile.
     """
     index, visitors = sessions.index, sessions.visitors
     state = len(sessions.scorer.dump(sessions.scorer.start()))
@@ -101,7 +101,7 @@ async def make_room(sessions: Sessions, most: int) -> Room:
 
 
 async def _in_turn(items: Sequence[_T], turn: int) -> AsyncIterator[_T]:
-    """Yield the items; others get their turn after every so many."""
+    """Yield the items; others get their turn in between."""
     for place, item in enumerate(items, 1):
         yield item
         if place % turn == 0:

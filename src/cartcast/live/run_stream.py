@@ -92,7 +92,7 @@ async def _main(plan: StreamPlan) -> dict[str, Any]:
 
 
 def _dead_of(source: str) -> str:
-    """Return where unreadable messages go when nothing was said: beside the source."""
+    """Return where unreadable messages go by default: beside the source."""
     if "://" not in source:
         return f"{source}.dead.jsonl"
     if source.startswith("kafka://"):

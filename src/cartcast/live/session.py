@@ -23,7 +23,7 @@ class Rules:
     Attributes:
         sessions: where sessions end.
         zone: the shop's clock, for midnights; None is UTC.
-        late_window: seconds behind the session's newest event that an event is still put right.
+        late_window: seconds that an event may lie behind its session's newest and still count.
         max_events: events that one session may hold.
         max_kept: events kept per session for putting late ones right.
         session_ttl: seconds after its last event that a session with its own id is kept.

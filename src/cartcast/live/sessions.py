@@ -186,7 +186,7 @@ class Sessions:
         return session
 
     def _rebase(self, session: Session) -> None:
-        """Let a session that goes on after a rest take late events again, from here on."""
+        """Let a session that continues after a rest take late events again, from here on."""
         place = (session.last_time, session.last_order, session.campaign, session.bought)
         state = self.scorer.copy(session.state)
         session.base = Base(state, session.clicks, session.first, *place)

@@ -1,4 +1,4 @@
-"""Snapshots of all sessions at one moment, taken while events go on arriving.
+"""Snapshots of all sessions at one moment, taken while events keep arriving.
 
 A session that is about to change is written first as it was (copy on write), so the snapshot
 is the state at the moment the log was rotated: snapshot plus later segments is everything.

@@ -191,7 +191,7 @@ class MemoryStore:
                 self.refused += 1
                 raise Problem(
                     503,
-                    "there is no room for new sessions; nothing was taken",
+                    "there is no room for new sessions; nothing was accepted",
                     rule=f"sessions take at most {self.most_memory} bytes",
                     headers={"Retry-After": "30"},
                 )

@@ -80,7 +80,7 @@ async def pump(
         protocol: how bodies are read.
         batch: messages in one batch.
         stop: set to end gracefully.
-        idle_seconds: end when nothing came for so long; None waits for ever.
+        idle_seconds: stop after this long without a message; None never stops.
         event_clock: let sessions expire by the events' own time, for logs of the past.
     """
     report = Report()

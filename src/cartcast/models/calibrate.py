@@ -115,7 +115,7 @@ def _centred(p: Floats, labels: NDArray[np.int64], weights: Floats | None) -> tu
     Isotonic regression is flat over blocks, and so ties rows that the model could tell apart.
     Centred isotonic regression (Oron & Flournoy 2017, doi:10.1080/19466315.2017.1286256) puts one
     point at the weighted middle of each block and draws lines between them. Beyond the first and
-    last middle the curve goes on by `TAIL` of what is left to 0 and 1.
+    last middle the curve continues by `TAIL` of what is left to 0 and 1.
     """
     w = np.ones(len(labels)) if weights is None else weights
     # Pseudo-rows keep the ends off 0 and 1, where one surprise costs infinite log loss.

@@ -21,14 +21,14 @@ FOLDED_LEVELS = 1000
 """A category with more levels is reported: most of them share the column `other`."""
 
 UNUSABLE = declare(
-    "MD121", "warn", "Features that cannot inform are left out",
-    "A constant or all-null feature tells nothing; often it is a broken export.",
+    "MD121", "warn", "Features that tell nothing are left out",
+    "A constant or empty feature tells nothing; often the export is broken.",
     "Drop them, or repair their source.",
 )  # fmt: skip
 AN_ID = declare(
     "MD122", "warn", "A feature looks like an id",
-    "A value that belongs to one row lets a model learn rows by heart; it is worth nothing later.",
-    "Drop it with --drop, or name it as the group (--group) if it says who.",
+    "A value that belongs to one row lets a model learn rows by heart, which is no use later.",
+    "Drop it with --drop, or name it as the group (--group) if it identifies the visitor.",
 )  # fmt: skip
 MANY_LEVELS = declare(
     "MD123", "note", "A category has very many values",
@@ -37,7 +37,7 @@ MANY_LEVELS = declare(
 )  # fmt: skip
 A_DATE = declare(
     "MD124", "note", "A date is not a feature",
-    "A moment never comes again; a model of it cannot say anything about later ones.",
+    "A moment never comes again; a model of it says nothing about later ones.",
     "Derive month, day of week or hour if they matter; name the column as the time (--time).",
 )  # fmt: skip
 

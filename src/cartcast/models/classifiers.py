@@ -11,7 +11,7 @@ from typing import Any
 
 from cartcast.models.declaration import Declaration, Dimension, Integer, Real
 
-__all__ = ["CLASSIFIERS", "DEFAULT_CLASSIFIERS", "MEMBERS", "SMALL_CLASSIFIERS", "SMALL_ROWS"]
+__all__ = ["CLASSIFIERS", "DEFAULT_CLASSIFIERS", "MEMBERS"]
 
 Names = tuple[str, ...] | None
 
@@ -266,10 +266,5 @@ DEFAULT_CLASSIFIERS: tuple[str, ...] = (
     "lightgbm",
     "blend",
 )
-"""What `--models default` trains: baselines, a straight line, boosted trees, a blend of both."""
-
-SMALL_ROWS = 20_000
-SMALL_CLASSIFIERS: tuple[str, ...] = ("random_forest", "stack")
-"""What `default` trains besides on up to `SMALL_ROWS` rows: there a forest costs seconds and keeps
-best under drift, and the stack of all comes for nothing; on more rows the forest takes half of the
-time and does not win (docs/decisions/0022-one-fit.md)."""
+"""What `--models default` trains: baselines, a straight line, boosted trees, a blend of both. A forest
+takes ten times as long and wins nothing that is certain (docs/decisions/0022-one-fit.md)."""

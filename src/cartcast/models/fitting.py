@@ -31,7 +31,7 @@ class Recipe:
     threads: int = 1
 
     def make(self, declaration: Declaration, rows: int, params: Mapping[str, Any]) -> Any:
-        """Return a new, unfitted estimator for a table of so many rows."""
+        """Return a new, unfitted estimator for a table of that number of rows."""
         model = declaration.make(self.seed, rows, self.categorical, self.threads, **params)
         if declaration.kind == "regressor" or declaration.family in ("baseline", "ensemble"):
             return model

@@ -155,7 +155,7 @@ def read_recorded(folder: Path, name: str, expected: str) -> bytes:
     """
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or name.startswith("/") or "\\" in name or ":" in name:
-        raise NotTrustedError(f"{folder}: records {name!r}, which is no name inside of it.")
+        raise NotTrustedError(f"{folder}: records {name!r}, which is not a name inside it.")
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise NotTrustedError(f"{path}: is a link that leads out of its folder; remove it.")
@@ -222,7 +222,7 @@ def _load(path: Path, data: bytes | None = None) -> Any:
         zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, AttributeError, IndexError,
         RecursionError, OverflowError, MemoryError, EOFError, LightGBMError,
     ) as error:  # fmt: skip
-        raise NotTrustedError(f"{path}: is no readable model file: {error}.") from error
+        raise NotTrustedError(f"{path}: is not a readable model file: {error}.") from error
 
 
 def _sha256(path: Path) -> str:

@@ -146,8 +146,8 @@ def forward_losses(
 ) -> tuple[dict[str, Floats], NDArray[np.intp]]:
     """Return the log loss of each judged row by model, and the row numbers judged.
 
-    Every model is fitted anew on the rows before each block (see `folds.forward_folds`); `order`
-    goes to those that hold later rows out by themselves.
+    Every model is fitted again on the rows before each block (see `folds.forward_folds`); `order`
+    goes to those that hold later rows out on their own.
     """
     labels = np.asarray(y)
     weights = row_weights(sample_weight, len(labels))

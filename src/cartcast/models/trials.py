@@ -1,4 +1,4 @@
-"""Trials of a search, one line each on disk, so that a killed search goes on where it stopped."""
+"""Trials of a search, one line each on disk, so that a killed search continues where it stopped."""
 
 from __future__ import annotations
 

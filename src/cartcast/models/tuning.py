@@ -121,8 +121,8 @@ def tune(
     how long that takes, and a model that would need more than twice its share of the budget keeps
     its default unjudged. No fold is begun that would end after the budget. A trial whose mean
     loss after a fold is above the median of the others at that fold is pruned. A trial depends on
-    the seed and on the trials before it only, so a search with `trials` that was killed and goes
-    on from `folder` ends as if left alone; with a `budget` it goes on for what is left of it.
+    the seed and on the trials before it only, so a search with `trials` that was killed and
+    continues from `folder` finds what an unbroken one finds; a `budget` continues with its rest.
 
     Args:
         names: the models, as in CLASSIFIERS or REGRESSORS.
@@ -140,7 +140,7 @@ def tune(
         categorical: columns treated as categories.
         seed: seed of everything random.
         n_jobs: threads of a model.
-        folder: where the trials are kept, to go on after a kill.
+        folder: where the trials are kept, to continue after a kill.
         resample: how classes are balanced inside each fold.
         clock: seconds that grow.
         progress: called with what is being done and the share done.
@@ -237,7 +237,7 @@ def _question(
     seed: int,
     names: tuple[str, ...] | None,
 ) -> str:
-    """Return a hash of what decides the trials: another question starts anew."""
+    """Return a hash of what decides the trials: another question starts again."""
     digest = hashlib.sha256()
     models = sorted((d.name, repr(dict(d.search_space))) for d in declarations)
     digest.update(json.dumps([models, method, seed, names, list(frame.columns)]).encode())

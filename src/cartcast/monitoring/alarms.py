@@ -25,7 +25,7 @@ class Notice:
 
     Attributes:
         code: finding code.
-        subject: what of it: a process, signal or the like; with the code, what alarms group by.
+        subject: what of it: a process, a signal or similar; with the code, what alarms group by.
         severity: `page` calls somebody, `ticket` waits for the morning.
         since: the likeliest first day or hour.
         through: the last day or hour that shows it.

@@ -50,7 +50,7 @@ STATE_FILE = "monitor.db"
 METRICS_FILE = "monitor.prom"
 _WINDOW = 28
 _DOUBT = 0.10
-"""Relative error of the level from which on it is said to be not known well."""
+"""Relative error above which the level is reported as not known well."""
 
 
 @dataclass(frozen=True)

@@ -80,27 +80,27 @@ HOLE = declare(
     "warn",
     "a hole in the feed",
     "An hour holds far fewer events than the same hour of the same weekday: the tracker, the "
-    "stream or the site stands still.",
+    "stream or the site is down.",
     "Check the tracker and the stream; send the lost events later with their own time.",
 )
 DOUBLED = declare(
     "MO112",
     "warn",
     "events arrive twice",
-    "Clicks, carts and money count double, and features say what nobody did.",
+    "Clicks, carts and money count double, and features describe what nobody did.",
     "Find the second sender; give events an `event_id`.",
 )
 LATE = declare(
     "MO113",
     "warn",
     "events become known late",
-    "Live scores are made without them.",
+    "Live scores do without them.",
     "Look at the queue before Cartcast.",
 )
 FEED_SHARE = declare(
     "MO114",
     "warn",
-    "the feed is composed otherwise than on its own past days",
+    "the mix of the feed differs from its own past days",
     "Rejects, nulls, unseen words, carts or purchases have another share than usual.",
     "Look at the share that the alarm names, at the source of the events.",
 )
@@ -115,8 +115,8 @@ CLOCK = declare(
 MONEY_SCALE = declare(
     "MO116",
     "warn",
-    "prices have another size than usual",
-    "Cents, another currency or another tax rule; all money that is said or measured is wrong by "
+    "prices are of another size than usual",
+    "Cents, another currency or another tax rule; all money, predicted or measured, is wrong by "
     "that factor.",
     "Check the price's unit and currency; a layout can `divide: 100`.",
 )
@@ -130,7 +130,7 @@ MACHINES = declare(
 READING = declare(
     "MO118",
     "warn",
-    "the log is not such as the run was trained on",
+    "the log is unlike the one the run was trained on",
     "Its words, columns, money or prices differ from those of the training log.",
     "See the finding that it quotes.",
 )

@@ -2,7 +2,7 @@
 
 A moment is one score (visitor, session, click, time, probability) whose outcome is known. A day of
 millions of moments becomes one row, so a year is 365 rows, and the state of every detector can be
-computed anew from them. Moments of one session share their outcome, and sessions of one visitor
+computed again from them. Moments of one session share their outcome, and sessions of one visitor
 are alike, so squares are summed over visitors, never over moments.
 
 With y the outcome, p the probability cut to CLIP, g = -log(p / (1 - p)) and G the mean of g

@@ -7,7 +7,7 @@ Roberts
     M_t(b) = (M_{t-1}(b) + 1) * exp(b * x_t - b^2 / 2),     M_0 = 0
 
 then grow by at most 1 a day in expectation, as does their mean over the bets. An alarm is raised
-when that mean reaches `threshold`, and the sums start anew at 0. Since each alarm uses up
+when that mean reaches `threshold`, and the sums start again at 0. Since each alarm uses up
 `threshold` of what the days bring in, the expected number of false alarms within T days is at most
 T / threshold, whenever one looks and whatever the past decided (e-detectors: Shin, Ramdas, Rinaldo
 2023, https://arxiv.org/abs/2203.03532). Values are cut at `CUT`, which only lowers the sums: one

@@ -157,7 +157,7 @@ def contract_notices(
 
 
 def reading_notices(findings: Sequence[Finding], through: pd.Timestamp) -> list[Notice]:
-    """Return a notice for each way in which the log is not such as the run was trained on."""
+    """Return a notice for each way in which the log is unlike the one the run was trained on."""
     return [
         Notice(codes.READING.code, f.code, "ticket", through, through, f"{f.code}: {f.message}",
                None, (f.advice,))

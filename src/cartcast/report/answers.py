@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cartcast.charts.theme import number
+from cartcast.features.words import in_words
 from cartcast.report.evidence import MAIN, SHOWN, Evidence
 
 __all__ = [
@@ -45,7 +46,7 @@ def outcome(e: Evidence) -> tuple[str, str, str]:
 
 
 def title(e: Evidence) -> str:
-    """Return the title; a proxy is said here."""
+    """Return the title, which names a proxy as such."""
     name = outcome(e)[0]
     return f"{name}: a proxy, not an observed outcome" if e.run.proxy else name
 
@@ -88,7 +89,7 @@ def headline(e: Evidence) -> str:
         start += "No outcome is recorded here; this is about a stand-in. "
     if e.beats is False:
         return start + (
-            f"No model is reliably better than the plain baseline “{_words(e.best_baseline)}” "
+            f"No model is reliably better than the plain baseline “{in_words(e.best_baseline)}” "
             "on these data: do not act on the scores."
         )
     reached, low, high = e.reached(TOP)
@@ -133,10 +134,6 @@ def _versus(e: Evidence) -> str:
         return ""
     row = t.iloc[int((t["contacted"] - TOP).abs().argmin())]
     return f", against {number(row['reached'], 'share')} by the best baseline"
-
-
-def _words(name: Any) -> str:
-    return str(name).replace("_", " ")
 
 
 def asked(e: Evidence) -> list[tuple[str, str]]:
@@ -210,7 +207,7 @@ def good(e: Evidence) -> str:
     metric, shown = MAIN[kind], SHOWN[kind]
     name = {"roc_auc": "ROC AUC", "spearman": "Rank correlation"}[shown]
     value = scored(shown, *e.run.figure(e.run.champion, shown), "points")
-    text = f"{name} of {_words(e.run.champion)}: {value}."
+    text = f"{name} of {in_words(e.run.champion)}: {value}."
     base = e.best_baseline
     if base is None or base == e.run.champion or metric not in e.gains:
         return text
@@ -219,18 +216,18 @@ def good(e: Evidence) -> str:
     unit, currency = ("points", None) if metric == "log_loss" else ("money", e.run.currency)
     verdict = {True: "better than", False: "not reliably better than", None: "compared with"}
     change = span(found.value, found.low, found.high, unit, currency)
-    return f"{text} It is {verdict[e.beats]} “{_words(base)}”: {label} changes by {change}."
+    return f"{text} It is {verdict[e.beats]} “{in_words(base)}”: {label} changes by {change}."
 
 
 def calibrated(e: Evidence) -> str:
-    """Return whether what is said happens as often as said."""
+    """Return whether the outcome happens as often as predicted."""
     from cartcast.evaluate.curves import chance_error
 
     value, low, high = e.run.figure(e.run.champion, "ece")
     chance = chance_error(e.reliability)
     bins = len(e.reliability)
     held = bins - e.outside
-    text = f"{held} of {bins} groups hold what was said of them within 90 % intervals"
+    text = f"{held} of {bins} groups agree with their prediction within 90 % intervals"
     text += f"; the mean gap is {scored('ece', value, low, high, 'share')}"
     return text + f", of which {number(chance, 'share')} is to be expected by chance."
 
@@ -240,11 +237,13 @@ def drives(e: Evidence) -> str:
     known = e.importance.dropna(subset=["mean_drop"])
     sure = known[(known["low"].isna()) | (known["low"] > 0)].nlargest(3, "mean_drop")
     if sure.empty:
-        return "No single feature can be shown to matter: what is known is spread over several."
+        return (
+            "No single feature can be shown to matter: what the model knows is spread over several."
+        )
     told = []
     for name, direction in zip(sure["feature"], sure["direction"], strict=True):
         more = {"raises": " (more raises it)", "lowers": " (more lowers it)"}.get(direction, "")
-        told.append(f"{_words(name)}{more}")
+        told.append(f"{in_words(name)}{more}")
     return f"Most of what the model knows comes from {_listed(told)}."
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from cartcast.charts.theme import number
+from cartcast.charts.heads import cell, head
 
-__all__ = ["Block", "made", "plain"]
+__all__ = ["Block", "made"]
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,10 @@ def made(
 ) -> Block:
     """Return a block; `units` names the columns of its table, in order, with their units."""
     shown = [
-        [_cell(row[column], unit, currency) for column, unit in units.items()]
+        [cell(row[column], unit, currency) for column, unit in units.items()]
         for row in table.to_dict("records")
     ]
     # "<" is written as an escape, so that no text of the data can end the script element.
     text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True).replace("<", "\\u003c")
-    heads = [c.replace("_", " ") for c in units]
+    heads = [head(c) for c in units]
     return Block(name, section, words, text, heads, shown)
-
-
-def _cell(value: Any, unit: str, currency: str | None) -> str:
-    if unit == "words":
-        return "–" if value is None or value != value else str(value).replace("_", " ")
-    return number(None if pd.isna(value) else value, unit, currency)
-
-
-def plain(name: Any) -> str:
-    """Return the name of a model or feature as words."""
-    return str(name).replace("_", " ")

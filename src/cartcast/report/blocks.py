@@ -14,8 +14,9 @@ from cartcast.charts import trend
 from cartcast.charts.theme import number
 from cartcast.evaluate.intervals import sayable
 from cartcast.evaluate.scores import SCORES
+from cartcast.features.words import in_words
 from cartcast.report import answers, drivers, revenue
-from cartcast.report.block import Block, made, plain
+from cartcast.report.block import Block, made
 from cartcast.report.evidence import SHOWN, Evidence
 
 __all__ = ["Block", "blocks"]
@@ -36,7 +37,7 @@ def blocks(e: Evidence) -> list[Block]:
 
 def _metric_words(metric: str) -> str:
     score = SCORES.get(metric)
-    return score.title if score else metric.replace("_", " ")
+    return score.title if score else in_words(metric)
 
 
 def _by_click(e: Evidence) -> Block | None:
@@ -99,7 +100,7 @@ def _reliability(e: Evidence) -> Block | None:
     units = {
         "predicted": "share", "observed": "share", "low": "share", "high": "share", "n": "count",
     }  # fmt: skip
-    words = "Does it happen as often as it was said? " + answers.calibrated(e)
+    words = "Does it happen as often as predicted? " + answers.calibrated(e)
     figure = reliability_chart.reliability(table, of=_those(e))
     return made("reliability", "good", words, figure, table, units)
 
@@ -111,7 +112,7 @@ def _gain(e: Evidence) -> Block | None:
     half = mine.loc[mine["reached"] >= 0.5, "contacted"]
     words = f"Half of the {_those(e)} is found among the best {number(half.min(), 'share')} "
     words += (
-        f"of the {answers.moments(e)}; the band is the 90 % interval of {plain(e.run.champion)}."
+        f"of the {answers.moments(e)}; the band is the 90 % interval of {in_words(e.run.champion)}."
     )
     units = {
         "model": "words", "contacted": "share", "reached": "share", "lift": "factor",
@@ -137,7 +138,7 @@ def _slices(e: Evidence) -> Block | None:
         return None
     overall = e.run.figure(e.run.champion, metric)[0]
     away = [
-        f"{plain(s)} {v}"
+        f"{in_words(s)} {v}"
         for s, v, low, high in zip(
             table["slice_by"], table["slice"], table["low"], table["high"], strict=True
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartcast.atomic import write_text
+from cartcast.features.words import in_words
 from cartcast.report import answers
 from cartcast.report.evidence import Evidence
 from cartcast.report.sections import Section, sections
@@ -40,7 +41,7 @@ def write_card(run_dir: Path | str) -> Path:
 
     run = Run.open(run_dir)
     e = Evidence(run)
-    name = run.champion.replace("_", " ")
+    name = in_words(run.champion)
     card = Card(f"Model card: {name} for {answers.title(e)}", answers.headline(e), sections(e))
     path = run.dir / "card.md"
     write_text(path, markdown(card))

@@ -10,7 +10,8 @@ from cartcast.charts import by_click as click_chart
 from cartcast.charts import effects as effects_chart
 from cartcast.charts import importance as importance_chart
 from cartcast.charts.theme import number
-from cartcast.report.block import Block, made, plain
+from cartcast.features.words import in_words
+from cartcast.report.block import Block, made
 from cartcast.report.evidence import Evidence
 
 __all__ = ["effects", "importance", "importance_by_click"]
@@ -40,16 +41,17 @@ def importance_by_click(e: Evidence) -> Block | None:
     if table["click"].nunique() < 2:
         return None
     clicks = sorted(table["click"].unique())
-    first, last = (_strongest(table, click) for click in (clicks[0], clicks[-1]))
+    first, last = (in_words(_strongest(table, click)) for click in (clicks[0], clicks[-1]))
     when = f"after click {int(clicks[0])}", f"after click {int(clicks[-1])}"
     words = (
-        f"The same feature, “{plain(first)}”, counts most {when[0]} and {when[1]}."
+        f"The same feature, “{first}”, counts most {when[0]} and {when[1]}."
         if first == last
-        else f"What counts changes: “{plain(first)}” most {when[0]}, “{plain(last)}” {when[1]}."
+        else f"What counts changes: “{first}” most {when[0]}, “{last}” {when[1]}."
     )
     label = _shuffled(e)
     drawn = table.rename(columns={"mean_drop": "value", "feature": "model"})
-    figure = click_chart.by_click(drawn, label=label, subject=last)
+    subject = _strongest(table, clicks[-1])
+    figure = click_chart.by_click(drawn, label=label, subject=subject)
     units = {
         "feature": "words", "click": "count", "mean_drop": "points", "low": "points",
         "high": "points",
@@ -70,7 +72,7 @@ def effects(e: Evidence) -> list[Block]:
             continue
         unit = {"currency": "money", "s": "seconds"}.get(units.get(found["feature"], ""), "")
         numeric = pd.api.types.is_numeric_dtype(table["value"])
-        name = plain(found["feature"])
+        name = in_words(found["feature"])
         words = f"{name[0].upper()}{name[1:]}, all else as it was: the mean prediction"
         if numeric:
             first, last = table.iloc[0], table.iloc[-1]

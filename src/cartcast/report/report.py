@@ -12,6 +12,7 @@ from cartcast.atomic import write_text
 from cartcast.charts.theme import PALETTES, fade, number
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.evaluate.scores import SCORES
+from cartcast.features.words import in_words
 from cartcast.findings import Finding
 from cartcast.report import answers
 from cartcast.report.blocks import Block, blocks
@@ -172,7 +173,7 @@ def _models(e: Evidence) -> list[dict[str, Any]]:
         role = "baseline" if name in e.run.baselines else role
         rows.append(
             {
-                "name": name.replace("_", " "),
+                "name": in_words(name),
                 "role": role,
                 "cells": cells,
                 "seconds": number(facts.get("seconds"), "seconds"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from cartcast.charts.theme import number
 from cartcast.evaluate.scores import SCORES
+from cartcast.features.words import in_words
 from cartcast.report import answers
 from cartcast.report.evidence import SHOWN, Evidence
 
@@ -56,7 +57,7 @@ def _use(e: Evidence) -> Section:
     if e.beats is False:
         items.append("Not shown to be better than its best baseline; use the baseline.")
     if e.run.reading.clock not in (None, "time"):
-        items.append("The source has no time of day: nothing is known of hours or pauses.")
+        items.append("The source has no time of day: nothing is known about hours or pauses.")
     items += [
         "It was judged on one shop and one period; measure drift before use in another.",
         "A score says who has the outcome, not whom an offer changes: use an experiment for that.",
@@ -90,7 +91,7 @@ def _figures(e: Evidence) -> Section:
             for m in shown
         ]
         rows.append((SCORES[metric].title, *cells))
-    heads = ("test, 90 % interval over visitors", *[m.replace("_", " ") for m in shown])
+    heads = ("test, 90 % interval over visitors", *[in_words(m) for m in shown])
     return Section("Figures", (answers.good(e),), heads=heads, rows=rows)
 
 
@@ -115,7 +116,7 @@ def _choice(e: Evidence) -> Section:
         tuning = models.get(c["name"], {}).get("tuning")
         rows.append(
             (
-                c["name"].replace("_", " "),
+                in_words(c["name"]),
                 number(c["loss"], "points"),
                 f"{number(c['behind'], 'points')} ± {number(c['error'], 'points')}",
                 str(c["simplicity"]),
@@ -151,8 +152,8 @@ def _by_click(e: Evidence) -> Section:
             if b != e.run.champion
         ]
         rows.append((str(click), number(int(mine["n"])), *cells))
-    heads = ("click", "rows", e.run.champion.replace("_", " "))
-    bases = tuple(b.replace("_", " ") for b in e.run.baselines if b != e.run.champion)
+    heads = ("click", "rows", in_words(e.run.champion))
+    bases = tuple(in_words(b) for b in e.run.baselines if b != e.run.champion)
     return Section(f"By click number: {SCORES[metric].title}", heads=heads + bases, rows=rows)
 
 

@@ -101,7 +101,7 @@ def count(log: Log, columns: Sequence[str]) -> Counts:
 
 
 def _quantiles(prices: pa.Table) -> list[float] | None:
-    """Return the quantiles of prices that stand there so many times; None of no prices."""
+    """Return the quantiles of prices that occur a number of times; None of no prices."""
     found = prices.group_by("price").aggregate([("n", "sum")]).sort_by("price")
     if not len(found):
         return None

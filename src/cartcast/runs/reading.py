@@ -1,7 +1,7 @@
 """The reading of a run: how its logs are read, recorded in `run.json` under one key.
 
 A log is read in one way only for a run: `Reading.load`. What a project asks for becomes a reading
-(`from_settings`), training records what that came to on its log (`settled`), and whoever scores,
+(`from_settings`), training records what that came to on its log (`settled`), and anyone who scores,
 explains, replays or serves takes it from the run (`from_run`).
 """
 

@@ -114,7 +114,7 @@ def train(
         drop: columns of a ready table to leave out.
         group: its column that names the visitor.
         time: its column that holds the moment of the row.
-        folds: cross-validate it with so many folds; None is one split.
+        folds: number of folds to cross-validate it with; None is one split.
         positive: the value of its target that counts as the outcome.
         resample: `smote`, `class_weight` or `undersample`, inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
@@ -126,7 +126,7 @@ def train(
         costs: `contact` and `value` in money, for the threshold.
         segments: number of segments; None chooses it.
         segments_by: `kmeans`, `mixture`, `dbscan`, `hdbscan`, or `all` of them side by side.
-        waivers: finding code to the reason for going on all the same.
+        waivers: finding code to the reason for continuing anyway.
         privacy: `pseudonymise`: columns whose ids are replaced on entry.
         licence: licence of the data, for the card.
         most_rows: beyond, rows are sampled.

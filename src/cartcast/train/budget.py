@@ -1,7 +1,7 @@
 """The budget: one clock for a whole training, what is being done, and what is left.
 
 What was decided for lack of time is kept with the checkpoint, so that a training that was killed
-and goes on decides the same.
+and continues decides the same.
 """
 
 from __future__ import annotations

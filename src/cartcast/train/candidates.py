@@ -13,7 +13,7 @@ import pandas as pd
 
 from cartcast.errors import UsageError
 from cartcast.findings import finding
-from cartcast.models.classifiers import DEFAULT_CLASSIFIERS, SMALL_CLASSIFIERS, SMALL_ROWS
+from cartcast.models.classifiers import DEFAULT_CLASSIFIERS
 from cartcast.models.declaration import pick
 from cartcast.models.regressors import DEFAULT_REGRESSORS
 from cartcast.models.selection import Chosen, choose
@@ -68,15 +68,13 @@ def fit_candidates(
 ) -> tuple[list[Fitted], Plan]:
     """Fit every model that the budget allows to the train rows; return them and their plan.
 
-    What is said of held-out rows (`raw`, `held`) is aligned with all train rows, NaN where a
-    model was fitted to a sample of the visitors and these rows are not in it.
+    What models predict for held-out rows (`raw`, `held`) is aligned with all train rows, NaN where
+    a model was fitted to a sample of the visitors and these rows are not in it.
 
     Raises:
         UsageError: the budget is too small for any model but the baselines.
     """
     plan = plan_of(task, options, {})
-    if "default" in options.models and task.kind == "classifier" and len(task.train) <= SMALL_ROWS:
-        names = model_names([*names, *SMALL_CLASSIFIERS], task.kind)
     with budget("planning"):
         made = budget.decide("models", lambda: _planned(task, plan, names, options, budget))
     shares: dict[str, float] = made["shares"]

@@ -1,7 +1,7 @@
-"""Checkpoints: what a training has done is kept, so that a killed one goes on where it stopped.
+"""Checkpoints: what a training has done is kept, so that a killed one continues where it stopped.
 
 They lie in a folder beside the run (`.NAME.part`), named by a hash of the options and the data;
-another task starts anew. The folder goes away when the run is whole.
+another task starts from the beginning. The folder goes away when the run is whole.
 """
 
 from __future__ import annotations

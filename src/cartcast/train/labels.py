@@ -10,7 +10,7 @@ from cartcast.rows import Rows
 __all__ = ["check_labels"]
 
 EXPECTED = 20
-"""An outcome is missed where so many were to be expected and none came."""
+"""An outcome is missed where that number was to be expected and none came."""
 LARGE_VISITOR = 0.2
 """Share of the rows from which one visitor is worth a word."""
 

@@ -57,7 +57,7 @@ class Options:
         costs: `contact` and `value` in money, for the threshold by profit.
         segments: number of segments, or None to choose it.
         segments_by: family that finds the segments, or `all` to see them side by side.
-        waivers: finding code to the reason for going on all the same.
+        waivers: finding code to the reason for continuing anyway.
         privacy: `pseudonymise`: columns of the log whose ids are replaced on entry.
         licence: licence of the data, for the card.
         most_rows: rows beyond this number are sampled, by whole visitors.

@@ -36,7 +36,7 @@ FEW_BUYERS = declare(
 
 @dataclass(frozen=True)
 class Revenue:
-    """What is known of revenue: facts, models, what was said of held-out rows.
+    """What is known of revenue: facts, models, predictions for held-out rows.
 
     Attributes:
         facts: for `run.json`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ import pandas as pd
 from cartcast.errors import DataError
 from cartcast.events import Log
 from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique, Ratio
+from cartcast.features.words import in_words
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.segments import Segments, fit_segments
 from cartcast.train.options import FAMILIES, Options
@@ -159,7 +159,11 @@ def _told(
     if len(table) < LEAST_SESSIONS:
         note = finding(TOO_FEW, f"{len(table)} sessions, {LEAST_SESSIONS} are needed.")
         return SegmentPart(findings=(note,))
-    words: Mapping[str, str] = {"items": "different items", "price_mean": "mean price"}
+    # A share of clicks on dresses is told as dresses.
+    words = {"price_mean": "prices"}
+    for name in table.columns:
+        if (category := name.removeprefix("share_of_")) != name:
+            words[name] = ("" if category[:1].isalpha() else "category ") + in_words(category)
     every: dict[str, Segments] = {}
     for family in FAMILIES if options.segments_by == "all" else (options.segments_by,):
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,12 +61,12 @@ def test_sentences_are_computed():
     found = fit_segments(X, "kmeans", 3, outcome=bought, amount=bought * 50, currency="EUR",
                          words={"clicks": "visits to pages"}, rounds=2)  # fmt: skip
     long = next(p for p in found.profiles if p.conversion == 1.0)
-    assert "high visits to pages" in long.sentence
-    assert "100.00% buy" in long.sentence
-    assert "50.00 EUR revenue a session" in long.sentence
+    assert "many visits to pages (median " in long.sentence
+    assert "100 % buy, €50 revenue a session." in long.sentence
     assert long.share == pytest.approx((kind == 2).mean())
-    assert f"{long.share:.1%} of sessions" in long.sentence
-    assert any("mostly sale" in p.sentence for p in found.profiles)
+    assert long.sentence.startswith(f"{100 * long.share:.0f} % of sessions: ")
+    assert long.name == "Many visits to pages"
+    assert any(p.name == "Mostly sale" for p in found.profiles)
     assert len({p.name for p in found.profiles}) == 3
     assert found.model.space_.dropped_ == {"month": "calendar"}
 
@@ -150,3 +152,49 @@ def test_the_interval_of_a_conversion_counts_visitors():
     low, high = found.conversion_interval
     assert high - low > 1.3 * (alone.conversion_interval[1] - alone.conversion_interval[0])
     assert fit_segments(X, "kmeans", 3, rounds=2).profiles[0].conversion_interval is None
+
+
+def shop(seed=0, rows=1200):
+    """Four kinds of visit that a marketer would tell apart, and the name that each deserves."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 4, rows)
+    table = pd.DataFrame(
+        {
+            "clicks": np.choose(kind, [2, 5, 5, 20]) + rng.integers(0, 2, rows) * (kind > 0),
+            "items": np.choose(kind, [1, 2, 2, 6]) * 1.0,
+            "carts": np.choose(kind, [0, 0, 0, 2]) * rng.integers(1, 3, rows),
+            "searches": rng.integers(0, 2, rows) * (kind == 2),
+            "dresses": np.choose(kind, [0.0, 0.9, 0.05, 0.2]) + rng.uniform(0, 0.05, rows),
+            "device": np.where(kind == 2, "desktop", "mobile"),
+        }
+    )
+    return table, kind
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_names_are_what_a_marketer_would_say(seed):
+    X, kind = shop(seed)
+    found = fit_segments(X, "kmeans", 4, outcome=(kind == 3) * 0.5, rounds=1, seed=seed)
+    names = {int(np.median(kind[found.labels == p.label])): p.name for p in found.profiles}
+    assert names[0] == "Short visits: one item, two clicks"
+    assert names[1] == "Mostly dresses"
+    assert names[2] == "Mostly desktop"
+    assert names[3].startswith("Many carts")
+    for p in found.profiles:
+        assert not re.search(r"_|share of|\d%|\bvery\b", p.name + p.sentence), p.sentence
+        for here, everyone in re.findall(
+            r"\((?:median |mean )?(\S+(?: %)?), all sessions (.+?)\)", p.sentence
+        ):
+            assert here != everyone, p.sentence
+
+
+def test_names_stay_apart_when_segments_look_alike():
+    """Two segments that stand out in the same way still get names of their own."""
+    from cartcast.models.segments.profiles import profiles
+
+    X, _ = shop()
+    space = Space().fit(X)
+    labels = np.arange(len(X)) % 5
+    names = [p.name for p in profiles(X, labels, space)]
+    assert len(set(names)) == 5
+    assert all(n[0].isupper() for n in names)

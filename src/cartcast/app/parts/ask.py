@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from cartcast.app import actions, files, jobs, ui
+from cartcast.features.words import in_words
 
 BUDGETS = {"no tuning": None, "1 minute": 60.0, "5 minutes": 300.0, "30 minutes": 1800.0}
 
@@ -14,7 +15,7 @@ BUDGETS = {"no tuning": None, "1 minute": 60.0, "5 minutes": 300.0, "30 minutes"
 def show_train(view: ui.View) -> None:
     """Choose what to predict, from what, with which models, and start."""
     if not view.may("train"):
-        ui.note("Your role looks only; an analyst trains.")
+        ui.note("Your role can look, but not train; ask an analyst.")
         return
     kind = st.radio(
         "Train on", ["the log", "a ready table (one row per session)"], horizontal=True, key="on"
@@ -38,8 +39,8 @@ def train_log(view: ui.View) -> None:
     if not targets:
         st.warning(
             ui.plain(
-                "This log records no outcome (no purchase, cart or checkout), so nothing honest "
-                "can be learned from it alone. Give an orders file (orders: in cartcast.yaml), or "
+                "This log records no outcome (no purchase, cart or checkout), so there is nothing "
+                "to learn from it alone. Add an orders file (orders: in cartcast.yaml), or "
                 "declare a proxy target there."
             )
         )
@@ -56,7 +57,11 @@ def train_log(view: ui.View) -> None:
         budget = c.selectbox("Tuning", list(BUDGETS), key="budget")
         names = model_names(target == "revenue")
         chosen = st.multiselect(
-            "Models (baselines always train)", names, placeholder="a short good list", key="models"
+            "Models (baselines always train)",
+            names,
+            format_func=in_words,
+            placeholder="a short list that does well",
+            key="models",
         )
         d, e = st.columns([2, 1])
         anchors = d.text_input(
@@ -66,7 +71,7 @@ def train_log(view: ui.View) -> None:
         )
         features = e.selectbox("Feature set", ["default", "usual"], key="features")
         waivers = st.text_input(
-            "Waive findings (CODE=reason; separate by ;). They stay on the card for ever.",
+            "Waive findings (CODE=reason; separate by ;). They stay on the card.",
             key="waivers",
         )
         if not st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):

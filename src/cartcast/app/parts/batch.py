@@ -25,7 +25,7 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
     proxy(run)
     allowed = view.may("upload")
     if not allowed:
-        ui.note("Your role looks only; an analyst scores files.")
+        ui.note("Your role can look, but not score files; ask an analyst.")
     is_log = bool(run.data["features"]["yaml"])
     what = "a log" if is_log else "a ready table"
     a, b = st.columns(2, gap="large")
@@ -46,7 +46,7 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
     if not done or done["run"] != run.id or not Path(done["path"]).is_file():
         with top:
             ui.headline(
-                f"Give {what}, get a score for every session.",
+                f"Upload {what} to score every session.",
                 using(run),
             )
         return
@@ -100,12 +100,12 @@ def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
     table = pd.read_parquet(done["path"])
     currency = view.run_currency
     by = st.radio(
-        "Target list", ["everybody", "the best so many", "where it pays"], horizontal=True,
+        "Target list", ["everybody", "the highest scores", "where it pays"], horizontal=True,
         key="list", bind="query-params",
     )  # fmt: skip
     chosen = table
-    if by == "the best so many":
-        size = st.number_input("How many can be acted on", 1, max(len(table), 1),
+    if by == "the highest scores":
+        size = st.number_input("How many you can act on", 1, max(len(table), 1),
                                min(1000, max(len(table), 1)), key="capacity")  # fmt: skip
         chosen = scoring.choose(table, capacity=int(size))
     elif by == "where it pays":
@@ -122,7 +122,7 @@ def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
             + f". {using(run)}",
         )  # fmt: skip
     ui.findings([Finding.from_dict(f) for f in done["findings"]])
-    ui.table(chosen, view, "predictions", shares=("probability",), height=420)
+    ui.table(chosen, view, "predictions", currency=currency, height=420)
     if done["rejects"]:
         rows = pd.read_parquet(done["rejects"])
         with st.expander(f"{len(rows):,} rejected rows, each with its reason"):

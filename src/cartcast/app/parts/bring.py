@@ -1,4 +1,4 @@
-"""Bring data in: a file, or a table; what is refused is said beside its name."""
+"""Bring data in: a file, or a table; what is refused is shown beside its name."""
 
 from __future__ import annotations
 
@@ -61,16 +61,14 @@ def bring(view: ui.View) -> None:
             key="picked",
         )
         database, table = choose_table(view)
-    lenient = st.checkbox(
-        "Go on even if more than the allowed share of rows is rejected", key="lenient"
-    )
+    lenient = st.checkbox("Continue even if more rows are rejected than allowed", key="lenient")
     choice = Choice(upload, picked, database, table)
     if st.button("Read and validate", type="primary", disabled=not choice.made):
         read(view, choice, None if layout == "guess" else layout, lenient)
 
 
 def choose_table(view: ui.View) -> tuple[str | None, str | None]:
-    """Offer the tables of the project's databases; an unreachable one is said in place."""
+    """Offer the tables of the project's databases; an unreachable one is reported in place."""
     name: str | None = None
     table: str | None = None
     with ui.boundary():
@@ -115,7 +113,7 @@ def paths_of(view: ui.View, choice: Choice) -> tuple[list[str], str | None]:
 
 
 def read(view: ui.View, choice: Choice, layout: str | None, lenient: bool) -> None:
-    """Clean what was chosen; what is refused is said with its name, below the status."""
+    """Clean what was chosen; what is refused is shown with its name, below the status."""
     refused: CartcastError | None = None
     with st.status("Reading …") as status:
         try:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from cartcast.app import scoring, ui
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
-from cartcast.charts.theme import words
+from cartcast.features.words import event_words, titled
 from cartcast.runs.run import Run
 
 
@@ -19,8 +19,8 @@ def form(view: ui.View, run: Run, top: Any) -> None:
         known = scoring.ranges(run, view.data, folder)
     if not known:
         with top:
-            ui.headline("The data of this run are not here any more.")
-        ui.note("Their ranges cannot be shown, and a form without ranges would invite nonsense.")
+            ui.headline("The data of this run are no longer here.")
+        ui.note("Without them nobody knows which values are usual, so the form stays closed.")
         return
     order = [r["feature"] for r in run.data.get("importance") or []]
     known = sorted(known, key=lambda f: order.index(f.name) if f.name in order else len(order))
@@ -28,13 +28,13 @@ def form(view: ui.View, run: Run, top: Any) -> None:
     columns = st.columns(3)
     for k, feature in enumerate(known[:12]):
         with columns[k % 3]:
-            row[feature.name] = field(feature)
+            row[feature.name] = field(feature, view.run_currency)
     if len(known) > 12:
         with st.expander(f"{len(known) - 12} more features, at their usual value"):
             columns = st.columns(3)
             for k, feature in enumerate(known[12:]):
                 with columns[k % 3]:
-                    row[feature.name] = field(feature)
+                    row[feature.name] = field(feature, view.run_currency)
     said = scoring.score_row(run, row)
     with top:
         ui.headline(sentence(view, run, said), f"For the features below. {using(run)}")
@@ -43,12 +43,13 @@ def form(view: ui.View, run: Run, top: Any) -> None:
     explain(view, run, row)
 
 
-def field(feature: scoring.FeatureRange) -> Any:
+def field(feature: scoring.FeatureRange, currency: str | None) -> Any:
     """Draw the field of one feature; empty means unknown."""
-    title = words(feature.name).capitalize() + (f" ({feature.unit})" if feature.unit else "")
+    title = titled(feature.name, feature.unit, currency)
     key = f"f_{feature.name}"
     if feature.words:
-        return st.selectbox(title, [*feature.words], key=key, index=0)
+        spoken = event_words if "event" in feature.name else str
+        return st.selectbox(title, [*feature.words], key=key, index=0, format_func=spoken)
     if feature.middle is None:
         st.text_input(title, "never known in these data", disabled=True, key=key)
         return None

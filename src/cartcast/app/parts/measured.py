@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import ui
-from cartcast.charts import by_click, importance, scores, slices
+from cartcast.charts import by_click, heads, importance, scores, slices
 from cartcast.evaluate.intervals import sayable
 from cartcast.runs.run import Run
 
@@ -66,7 +66,7 @@ def show_models(view: ui.View, run: Run) -> None:
     ui.chart(drawn, "scores", f"{label} of each model with its interval")
     every = pd.DataFrame(facts["metrics"]).T.rename_axis("model").reset_index()
     every["seconds"] = [(facts["models"].get(m) or {}).get("seconds") for m in every["model"]]
-    ui.table(every, view, "models")
+    ui.table(every, view, "models", currency=view.run_currency)
     ui.findings(run.findings, title="What you should know before you trust this")
 
 
@@ -95,7 +95,7 @@ def show_clicks(view: ui.View, run: Run) -> None:
     ui.chart(drawn, "clicks", f"{metric} after each click")
     ui.note("A session with few clicks says little: what counts is the distance to the baselines.")
     shown = rows.drop(columns=[c for c in rows.columns if c.endswith("_interval")])
-    ui.table(shown, view, "by_click", shares=("prevalence",))
+    ui.table(shown, view, "by_click", currency=view.run_currency)
 
 
 def show_slices(view: ui.View, run: Run) -> None:
@@ -125,7 +125,11 @@ def show_slices(view: ui.View, run: Run) -> None:
         "slices",
         f"{metric} by slice",
     )
-    ui.table(rows[["slice_by", "slice", "value", "low", "high", "n"]], view, "slices")
+    unit = heads.unit_of(metric)
+    ui.table(
+        rows[["slice_by", "slice", "value", "low", "high", "n"]], view, "slices",
+        units=dict.fromkeys(("value", "low", "high"), unit), currency=view.run_currency,
+    )  # fmt: skip
 
 
 def show_drivers(view: ui.View, run: Run) -> None:
@@ -139,4 +143,4 @@ def show_drivers(view: ui.View, run: Run) -> None:
     )
     ui.chart(drawn, "importance", "importance by shuffling")
     ui.note("Shuffling a feature shows what the model needs, not what causes a purchase.")
-    ui.table(rows, view, "importance")
+    ui.table(rows, view, "importance", units=dict.fromkeys(("mean_drop", "low", "high"), "points"))

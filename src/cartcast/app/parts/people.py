@@ -14,7 +14,7 @@ def show_people(view: ui.View) -> None:
     access = view.project.access
     if not access.on:
         ui.note(
-            "Access is off: whoever reaches this page, on this machine, may do everything. "
+            "Access is off: anyone who can open this page on this machine may do everything. "
             "Set auth: in cartcast.yaml to ask for a sign-in."
         )
     else:

@@ -74,10 +74,10 @@ def show_runs(view: ui.View, run: Run) -> None:
                 },
             }
         )
-    ui.table(pd.DataFrame(rows), view, "runs")
+    ui.table(pd.DataFrame(rows), view, "runs", currency=view.run_currency)
     ui.note("Runs on different data or targets cannot be ranked by these figures alone.")
     if not view.may("promote"):
-        ui.note("Promoting and rolling back need the role admin.")
+        ui.note("Only an admin can promote and roll back.")
         return
     st.subheader("Promote", anchor=False)
     with st.form("promote", border=True):

@@ -1,4 +1,4 @@
-"""What is said of one session: the sentence, the figures, why, and what would change it."""
+"""What the model says of one session: the sentence, the figures, why, and what would change it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import streamlit as st
 from cartcast.app import scoring, ui
 from cartcast.charts import importance
 from cartcast.charts.theme import number, words
+from cartcast.explain.phrases import amount
+from cartcast.features.words import in_words
 from cartcast.runs.run import Run
 
 
@@ -73,7 +75,7 @@ def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     st.subheader("Why", anchor=False)
     reasons = scoring.why(run, view.data, folder, row)
     if reasons is None:
-        ui.note("The data of this run are not here any more: there is no usual session to compare.")
+        ui.note("The data of this run are gone: there is no usual session to compare with.")
     else:
         st.write(ui.plain(reasons.sentence))
         if len(reasons.table):
@@ -87,16 +89,11 @@ def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     if not changes:
         ui.note("No single feature, within its real range, would change this score.")
         return
-    money = view.run_currency or ""
-    units = {f.name: money if f.unit == "currency" else f.unit for f in known}
+    units = {f.name: f.unit for f in known}
     told = pd.DataFrame(
         {
             "feature": [c.feature for c in changes],
-            "text": [
-                f"{words(c.feature)} {value_of(c.value)} → {value_of(c.other)} "
-                f"{units.get(c.feature, '')}".strip()
-                for c in changes
-            ],
+            "text": [change_of(c, units.get(c.feature, ""), view.run_currency) for c in changes],
             "contribution": [c.change for c in changes],
         }
     )
@@ -109,8 +106,7 @@ def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     )
 
 
-def value_of(value: Any) -> str:
-    """Return a feature's value in words."""
-    if value is None or (isinstance(value, float) and value != value):
-        return "unknown"
-    return f"{value:,.4g}" if isinstance(value, int | float) else str(value)
+def change_of(change: scoring.Change, unit: str, currency: str | None) -> str:
+    """Return a change of one feature in words: what it is, and what it would be."""
+    ends = [amount(value, unit, currency) for value in (change.value, change.other)]
+    return f"{in_words(change.feature)}: {ends[0]} → {ends[1]}"

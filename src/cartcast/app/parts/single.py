@@ -9,13 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import scoring, ui
-from cartcast.app.headlines import plain as step_name
 from cartcast.app.parts.said import explain, figures, proxy, sentence, using
 from cartcast.app.state import Data
 from cartcast.charts import by_click
 from cartcast.charts.theme import words
 from cartcast.features.live import microseconds
 from cartcast.features.shop_clock import ShopClock
+from cartcast.features.words import event_words
 from cartcast.runs.run import Run
 
 GAPS = {"5 seconds": 5, "20 seconds": 20, "1 minute": 60, "5 minutes": 300}
@@ -32,8 +32,8 @@ def single(view: ui.View, run: Run, top: Any) -> None:
     """Build a session click by click and see what the model says after each."""
     if view.data is None:
         with top:
-            ui.headline("Build a session: there is no log here to take items from.")
-        ui.note("Bring a log in under Data and training; or use Features.")
+            ui.headline("There is no log here to take items from.")
+        ui.note("Add a log under Data and training, or use Features.")
         return
     clicks: list[dict[str, Any]] = st.session_state.setdefault("clicks", [])
     shop = _items(str(view.data.folder), view.data.sessions.stat().st_mtime, view.data)
@@ -41,7 +41,7 @@ def single(view: ui.View, run: Run, top: Any) -> None:
     kinds = sorted(counts, key=lambda kind: (-counts[kind], kind))
     with st.container(border=True, key="click_builder"):
         a, b, c, d = st.columns([1.1, 2, 0.9, 1.7], vertical_alignment="bottom")
-        kind = a.selectbox("Event", kinds, format_func=step_name, key="click_kind")
+        kind = a.selectbox("Event", kinds, format_func=event_words, key="click_kind")
         labels = {k: label(row) for k, row in shop.iterrows()}
         item = b.selectbox(
             "Item (most viewed first)", list(labels), format_func=labels.__getitem__,
@@ -60,7 +60,7 @@ def single(view: ui.View, run: Run, top: Any) -> None:
         with top:
             ui.headline(
                 "Add a first click to see what the model expects.",
-                "The prediction is renewed after every click, as it would be live.",
+                "The prediction updates after every click, as it would live.",
             )
         return
     said = scoring.score_session(run, clicks)
@@ -84,13 +84,13 @@ def single(view: ui.View, run: Run, top: Any) -> None:
         told = pd.DataFrame(
             {
                 "click": range(1, len(clicks) + 1),
-                "event": [step_name(e["event_type"]) for e in clicks],
+                "event": [event_words(e["event_type"]) for e in clicks],
                 "item": [e.get("item_id") for e in clicks],
                 "price": [e.get("price") for e in clicks],
                 "probability": [s.probability for s in said],
             }
         )
-        ui.table(told, view, "session", shares=("probability",))
+        ui.table(told, view, "session", currency=view.run_currency)
     with right:
         explain(view, run, scoring.feature_row(run, clicks))
 

@@ -12,6 +12,7 @@ from cartcast.app.parts.columns import filled, split_columns
 from cartcast.app.state import Data
 from cartcast.charts import bars, distribution, heatmap
 from cartcast.charts.theme import number
+from cartcast.features.words import in_words
 from cartcast.insights.sessions import CONTEXT, MEASURES
 
 
@@ -22,7 +23,9 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
     columns = [*split_columns(data), *calendar.get(data.log.clock, []), *numbers]
     columns += ["price"] if "price" in filled(data) else []
     a, b = st.columns([1, 3])
-    column = a.selectbox("Column", columns, key="by_column", bind="query-params")
+    column = a.selectbox(
+        "Column", columns, key="by_column", bind="query-params", format_func=in_words
+    )
     largest = b.slider("Values shown", 5, 40, 15, key="largest", bind="query-params")
     where, _ = filters.row(data)
     with st.spinner("Counting …"):
@@ -37,14 +40,14 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             best = max(known, key=lambda r: r.conversion.value)
             worst = min(known, key=lambda r: r.conversion.value)
             sentence = (
-                f"By {column.replace('_', ' ')}, conversion runs from "
+                f"By {in_words(column)}, conversion runs from "
                 f"{number(worst.conversion.value, 'share')} ({worst.value}) to "
                 f"{number(best.conversion.value, 'share')} ({best.value})."
             )
         else:
-            sentence = f"{number(found.values)} values of {column.replace('_', ' ')}."
+            sentence = f"{number(found.values)} values of {in_words(column)}."
         extra = (
-            "A session counts at every value that it touches."
+            "A session counts under every value that it touches."
             if found.counted == "any"
             else "Every session has one value."
         )
@@ -71,7 +74,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             "revenue per session": [r.revenue_per_session for r in found.rows],
         }
     )
-    ui.table(told, view, "conversion_by", shares=("conversion", "low", "high"))
+    ui.table(told, view, "conversion_by", shares=("low", "high"))
 
 
 def show_distribution(view: ui.View, data: Data, top: Any) -> None:
@@ -79,15 +82,17 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     columns = [*MEASURES, *[c for c in ("price", *CONTEXT, "category", "brand", "event_type",
                "item_id", "page") if c in filled(data)]]  # fmt: skip
     a, _ = st.columns([1, 3])
-    column = a.selectbox("Column", columns, key="distribution", bind="query-params")
+    column = a.selectbox(
+        "Column", columns, key="distribution", bind="query-params", format_func=in_words
+    )
     where, _ = filters.row(data)
     d = filters.insight("distribution", data, where, column=column)
-    words = column.replace("_", " ")
+    words = in_words(column)
     currency = view.currency or ""
     unit = currency if d.unit == "currency" else d.unit
     with top:
         if d.count == 0:
-            ui.headline(f"{words.capitalize()} is unknown everywhere here.")
+            ui.headline(f"{words.capitalize()} is not known for any session here.")
             return
         if d.kind == "number" and d.quantiles:
             low, middle, high = d.quantiles[0], d.quantiles[2], d.quantiles[4]
@@ -143,7 +148,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
             "high": [c.conversion.high if c.conversion else None for c in h.cells],
         }
     )
-    ui.table(told, view, "hours", shares=("conversion", "low", "high"))
+    ui.table(told, view, "hours", shares=("low", "high"))
 
 
 def show_correlations(view: ui.View, data: Data, top: Any) -> None:
@@ -163,9 +168,9 @@ def show_correlations(view: ui.View, data: Data, top: Any) -> None:
             return
         _, value, a, b = max(pairs)
         ui.headline(
-            f"{a.replace('_', ' ').capitalize()} and {b.replace('_', ' ')} go together most: "
+            f"{in_words(a).capitalize()} and {in_words(b)} go together most: "
             f"rank correlation {value:.2f}.",
-            f"Spearman over {number(c.sessions)} sessions. Going together is not causing.",
+            f"Spearman over {number(c.sessions)} sessions. Going together does not mean causing.",
         )
     table = frames.correlations(c)
     ui.chart(heatmap.correlation(table, theme=view.theme), "correlations", "rank correlations")

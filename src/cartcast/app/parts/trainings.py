@@ -48,7 +48,7 @@ def draw_job(view: ui.View, job: jobs.Job) -> None:
     with st.expander(ui.plain(title.replace("T", " ")), expanded=open_now or job.state == "failed"):
         if open_now:
             st.progress(min(job.share or 0.0, 1.0), text=ui.plain(job.message))
-            st.caption(f"{job.seconds:.0f} s so far. It goes on if you close this page.")
+            st.caption(f"{job.seconds:.0f} s so far. It continues if you close this page.")
             if view.may("cancel") and st.button("Cancel", key=f"cancel_{job.id}"):
                 jobs.cancel(view.project, view.person, job.id)
                 st.rerun()

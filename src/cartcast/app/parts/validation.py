@@ -27,7 +27,7 @@ def report(view: ui.View, data: Data) -> None:
         width=128,
     )
     offer_rejects(view, data.log.rejects, f"rejects_{data.key}")
-    ui.findings(data.log.findings, title="What the contract found", most=5)
+    ui.findings(data.log.findings, title="What the checks found", most=5)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Events by type", anchor=False)
@@ -36,7 +36,7 @@ def report(view: ui.View, data: Data) -> None:
         ).sort_values("events", ascending=False)
         ui.table(kinds, view, "event_types")
     with right:
-        st.subheader("First rows, as understood", anchor=False)
+        st.subheader("First rows, as read", anchor=False)
         with data.log.connect() as con:
             rows = con.execute("SELECT * FROM events LIMIT 50").df()
         st.dataframe(rows.dropna(axis=1, how="all"), hide_index=True, height=300, key="first_rows")

@@ -12,6 +12,7 @@ from cartcast.app.parts.columns import event_types, filled, split_columns
 from cartcast.app.state import Data
 from cartcast.charts import bars, cohorts, funnel, paths
 from cartcast.charts.theme import number
+from cartcast.features.words import event_words, in_words
 from cartcast.insights.source import Slice
 
 WINDOWS = {"no limit": None, "10 minutes": 600.0, "30 minutes": 1800.0, "1 day": 86_400.0,
@@ -23,13 +24,17 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
     kinds = event_types(data)
     usual = [s for s, _ in filters.insight("overview", data, Slice()).funnel]
     steps = st.multiselect(
-        "Steps, in order", kinds, default=usual or kinds[:2], key="steps", bind="query-params"
-    )
+        "Steps, in order", kinds, default=usual or kinds[:2], key="steps", bind="query-params",
+        format_func=event_words,
+    )  # fmt: skip
     a, b, c, d = st.columns(4)
     unit = a.selectbox("Count", ["session", "visitor"], key="unit", bind="query-params")
     order = b.selectbox("Order", ["ordered", "any"], key="order", bind="query-params")
     window = c.selectbox("Within", list(WINDOWS), key="window", bind="query-params")
-    by = d.selectbox("Split by", ["nothing", *split_columns(data)], key="by", bind="query-params")
+    by = d.selectbox(
+        "Split by", ["nothing", *split_columns(data)], key="by", bind="query-params",
+        format_func=in_words,
+    )  # fmt: skip
     where, _ = filters.row(data)
     if not steps:
         with top:
@@ -57,11 +62,12 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
                 "n": [s.of_first.of for s in last],
             }
         )
-        label = f"share of {unit}s that reach {headlines.plain(last[0].step)}"
+        label = f"share of {unit}s that reach {event_words(last[0].step)}"
         ui.chart(bars.bars(table, label=label, theme=view.theme), "funnel", headlines.of_funnel(f))
     ui.table(
         frames.funnel_table(f), view, "funnel",
         shares=("share of first", "low", "high", "share of step before"),
+        units={"step": "event", **dict.fromkeys(frames.SECONDS, "seconds")},
     )  # fmt: skip
 
 
@@ -69,11 +75,16 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
     """Draw the next steps from an event, or the last ones to it."""
     columns = ["event_type", *[c for c in ("page", "category") if c in filled(data)]]
     a, b, c, d = st.columns(4)
-    column = a.selectbox("Steps are", columns, key="column", bind="query-params")
+    column = a.selectbox(
+        "Steps are", columns, key="column", bind="query-params", format_func=in_words
+    )
     values = event_types(data) if column == "event_type" else _values(data, column)
     direction = b.selectbox("Direction", ["from", "to"], key="direction", bind="query-params")
     start = values.index("purchase") if direction == "to" and "purchase" in values else 0
-    anchor = c.selectbox("Event", values, index=start, key=f"anchor_{direction}_{column}")
+    spoken = event_words if column == "event_type" else str
+    anchor = c.selectbox(
+        "Event", values, index=start, key=f"anchor_{direction}_{column}", format_func=spoken
+    )
     depth = d.slider("Steps", 1, 6, 3, key="depth", bind="query-params")
     where, _ = filters.row(data)
     with st.spinner("Following sessions …"):
@@ -92,7 +103,8 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
         told = table.assign(share=[f.share for f in p.flows])[
             ["step", "source", "target", "count", "share"]
         ]
-        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", shares=("share",))
+        kinds = dict.fromkeys(("source", "target"), "event" if column == "event_type" else "")
+        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", units=kinds)
 
 
 def _values(data: Data, column: str) -> list[str]:
@@ -114,7 +126,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
     with top:
         ui.headline(
             headlines.of_cohorts(c),
-            "Cohorts by week of first visit. A cell is empty until its week is over for everybody.",
+            "Cohorts by week of first visit. A cell is empty until its week is over for everyone.",
         )
         ui.findings(c.findings)
     table = frames.cohorts(c, measure)
@@ -122,7 +134,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
         drawn = cohorts.heatmap(table, label=f"visitors that {titles[measure]}", theme=view.theme)
         ui.chart(drawn, "cohorts", headlines.of_cohorts(c))
     else:
-        ui.note("The log is shorter than two weeks: no week is over for a whole cohort yet.")
+        ui.note("The log is shorter than two weeks: no cohort has a full week yet.")
     told = pd.DataFrame(
         {
             "week of first visit": [k.week for k in c.cohorts],

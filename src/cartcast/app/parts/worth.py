@@ -46,7 +46,8 @@ def show_calibration(view: ui.View, run: Run) -> None:
         "On the line, scores mean what they say. "
         f"{len(outside)} of {len(table)} groups lie off it by more than chance (90 % intervals)."
     )
-    ui.table(table, view, "reliability", shares=("predicted", "observed", "low", "high", "share"))
+    told = ["left", "right", "predicted", "observed", "low", "high", "n", "share"]
+    ui.table(table[told], view, "reliability", shares=[c for c in told if c != "n"])
 
 
 def show_lift(view: ui.View, run: Run) -> None:
@@ -96,7 +97,7 @@ def show_lift(view: ui.View, run: Run) -> None:
             )
         else:
             ui.note("At these costs no contact pays.")
-    ui.table(table, view, "gain", shares=("contacted", "reached", "precision"))
+    ui.table(table, view, "gain", shares=("precision",))
 
 
 def show_revenue(view: ui.View, run: Run) -> None:
@@ -106,7 +107,7 @@ def show_revenue(view: ui.View, run: Run) -> None:
     champion_column = f"r__{run.data['champion']}"
     column = champion_column if champion_column in table else column
     if column is None:
-        ui.note("This run says nothing of money: no purchase of its log has a price.")
+        ui.note("This run says nothing about money: no purchase of its log has a price.")
         return
     test = table[(table["part"] == "test") & table[column].notna() & table["amount"].notna()].copy()
     if len(test) < 50:
@@ -122,4 +123,5 @@ def show_revenue(view: ui.View, run: Run) -> None:
         cover.columns
     ):
         ui.chart(revenue.coverage(cover, theme=view.theme), "coverage", "coverage of intervals")
-    ui.table(told, view, "revenue_deciles")
+    money = dict.fromkeys(("predicted", "observed", "low", "high"), "money")
+    ui.table(told, view, "revenue_deciles", units=money, currency=currency)

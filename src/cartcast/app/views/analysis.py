@@ -20,7 +20,7 @@ def show(view: ui.View) -> None:
     """Draw the page."""
     if view.data is None:
         ui.empty(
-            "No data yet: here would be funnels, paths, cohorts and what conversion depends on.",
+            "No data yet. This page will show funnels, paths, cohorts and what drives conversion.",
             "This project has no clean log. Upload a file, or pick one of the project.",
             "Add data",
         )
@@ -39,7 +39,7 @@ def show(view: ui.View) -> None:
         "Hours": show_hours,
         "Correlations": show_correlations,
     }[topic or TOPICS[0]]
-    # What this log cannot tell is said in place of the chart; the controls stay.
+    # What this log cannot tell is explained in place of the chart; the controls stay.
     with ui.boundary():
         draw(view, view.data, top)
 

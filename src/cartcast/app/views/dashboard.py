@@ -8,6 +8,7 @@ import streamlit as st
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
+from cartcast.features.words import event_words, in_words
 from cartcast.findings import Finding
 from cartcast.insights.overview import Overview
 
@@ -34,7 +35,7 @@ def show(view: ui.View) -> None:
             measure = st.selectbox(
                 "Trend of",
                 measures,
-                format_func=lambda m: m.replace("_", " "),
+                format_func=in_words,
                 key="trend",
                 bind="query-params",
             )
@@ -63,14 +64,16 @@ def offer(view: ui.View) -> None:
     sources = view.project.source_paths()
     if not sources:
         ui.empty(
-            "No data yet: here would be what your shop's sessions do and what they bring.",
+            "No data yet. This page will show what your shop's sessions do and what they bring.",
             "This project has no clean log. Upload a file, or pick one of the project.",
             "Add data",
         )
         return
-    ui.headline("Here will be what your shop's sessions do and what they bring.")
+    ui.headline("This page will show what your shop's sessions do and bring in.")
     names = ", ".join(s.rsplit("/", 1)[-1] for s in sources)
-    st.write(ui.plain(f"This project names its sources ({names}), but they were not read yet."))
+    st.write(
+        ui.plain(f"This project names its sources ({names}), but they have not been read yet.")
+    )
     if st.button("Read the project's data", type="primary", disabled=not view.may("upload")):
         view.project.access.require(view.person, "upload", f"read {names}")
         with st.status("Reading …") as status:
@@ -166,7 +169,7 @@ def leaving(view: ui.View, o: Overview) -> None:
     alike = len({x.event for x in o.leaving}) == 1
     parts: dict[str, tuple[int, float]] = {}
     for x in o.leaving:
-        name = f"page {x.page}" if alike and x.page else headlines.plain(x.event)
+        name = f"page {x.page}" if alike and x.page else event_words(x.event)
         count, share = parts.get(name, (0, 0.0))
         parts[name] = (count + x.sessions, share + x.share)
     table = pd.DataFrame(

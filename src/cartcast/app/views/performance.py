@@ -20,7 +20,7 @@ def show(view: ui.View) -> None:
     """Draw the page."""
     if view.run is None:
         ui.empty(
-            "No model yet: here would be how good it is, after which click, and for whom.",
+            "No model yet. This page will show how good it is, after which click, and for whom.",
             "This project has no run. Every figure here is measured, so one must be trained first.",
             "Train",
         )

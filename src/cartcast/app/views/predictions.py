@@ -22,7 +22,7 @@ def show(view: ui.View) -> None:
     """Draw the page."""
     if view.run is None:
         ui.empty(
-            "No model yet: here would be who will buy, how much, and why.",
+            "No model yet. This page will show who will buy, how much, and why.",
             "This project has no run. Train one first; it takes a minute or two.",
             "Train",
         )

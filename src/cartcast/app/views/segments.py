@@ -19,7 +19,7 @@ def show(view: ui.View) -> None:
     """Draw the page."""
     if view.run is None:
         ui.empty(
-            "No segments yet: here would be the kinds of sessions, and what each brings.",
+            "No segments yet. This page will show the kinds of sessions, and what each brings.",
             "Segments are found when a model is trained; this project has no run.",
             "Train",
         )
@@ -28,7 +28,7 @@ def show(view: ui.View) -> None:
     if not rows:
         ui.empty(
             "This run found no segments.",
-            "Sessions were too few, or all alike; the run's findings say more.",
+            "There were too few sessions, or they were all alike; see the run's findings.",
             "Train again",
         )
         ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
@@ -47,18 +47,11 @@ def show(view: ui.View) -> None:
     for column in ("share", "conversion", "low", "high"):
         table[column] = table[column].astype(float)
     ui.chart(segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows))
-    currency = view.run_currency
     for k, r in enumerate(rows):
         with st.container(border=True, key=f"segment_{k}"):
             st.markdown(f"**{ui.plain(r['name'])}**")
             st.write(ui.plain(r.get("sentence") or ""))
-            money = number(r.get("revenue_per_session"), "money", currency)
-            st.caption(
-                ui.plain(
-                    f"{number(r.get('size'))} sessions ({number(r.get('share'), 'share')}), "
-                    f"conversion {number(r.get('conversion'), 'share')}, {money} per session"
-                )
-            )
+            st.caption(ui.plain(f"{number(r.get('size'))} sessions"))
     ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
     if view.data is not None:
         the_map(view, view.run, view.data)

@@ -35,11 +35,14 @@ def answer(view: ui.View) -> tuple[str, str | None]:
     if running:
         job = running[0]
         more = f" ({len(running)} trainings in all)" if len(running) > 1 else ""
-        return f"Training {job.target}: {job.message}{more}.", "It goes on if you close this page."
+        return (
+            f"Training {job.target}: {job.message}{more}.",
+            "It continues if you close this page.",
+        )
     if view.data is None:
         return (
             "No data yet: bring in a log of clicks, or a table with one row per session.",
-            "Then train: figures with intervals, what not to trust, and predictions follow.",
+            "Then train a model: it comes with intervals, warnings and predictions.",
         )
     facts = view.data.log.summary
     text = f"{view.data.name}: {number(facts.events)} events in {number(facts.sessions)} sessions"
@@ -57,7 +60,7 @@ def show_data(view: ui.View) -> None:
     if view.may("upload"):
         bring(view)
     else:
-        ui.note("Your role looks only; an analyst brings data in.")
+        ui.note("Your role can look, but not add data; ask an analyst.")
     if view.data is not None:
         report(view, view.data)
 

@@ -23,14 +23,14 @@ def add(app: typer.Typer) -> None:
         target: Annotated[str, typer.Option(help="Column of the label.")],
         test: Annotated[str | None, typer.Option(help="Table of the test rows.")] = None,
         split: Annotated[
-            str | None, typer.Option(help="Column with the words train and test, instead.")
+            str | None, typer.Option(help="Column that says train or test, instead of --test.")
         ] = None,
         group: Annotated[
-            str | None, typer.Option(help="Column of rows that belong together: the session.")
+            str | None, typer.Option(help="Column of what rows belong to: the session.")
         ] = None,
         visitor: Annotated[str | None, typer.Option(help="Column of the visitor.")] = None,
         time: Annotated[
-            str | None, typer.Option(help="Column of the moment of the prediction, or its period.")
+            str | None, typer.Option(help="Column with the time of the prediction, or its period.")
         ] = None,
         click: Annotated[str | None, typer.Option(help="Column of the click number.")] = None,
         features: Annotated[
@@ -44,7 +44,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="Column of the test rows with a baseline's scores.")
         ] = None,
         proxy: Annotated[
-            str | None, typer.Option(help="Say that the label is a rule, and which.")
+            str | None, typer.Option(help="The label is a rule, not an outcome: say which.")
         ] = None,
         waive: Annotated[
             list[str] | None, typer.Option(help="CODE=reason: accept a finding, with the reason.")

@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
         words: Annotated[
             list[str] | None,
             typer.Argument(
-                metavar="[list|verify] [TO]", help="Folder of the backups; else the project's."
+                metavar="[list|verify] [TO]", help="Folder of the backups; default: the project's."
             ),
         ] = None,
         project: Annotated[
@@ -35,18 +35,18 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="Backups to keep: a number, or an age as 30d.")
         ] = None,
         encrypt: Annotated[
-            bool, typer.Option("--encrypt", help="Encrypt all, by CARTCAST_BACKUP_PASSPHRASE.")
+            bool, typer.Option("--encrypt", help="Encrypt all with CARTCAST_BACKUP_PASSPHRASE.")
         ] = False,
-        keys: Annotated[bool, typer.Option("--keys", help="Take API keys along, sealed.")] = False,
+        keys: Annotated[bool, typer.Option("--keys", help="Include API keys, encrypted.")] = False,
         state_dir: Annotated[
-            list[Path] | None, typer.Option(help="A live state that lies elsewhere; repeat.")
+            list[Path] | None, typer.Option(help="A live state kept elsewhere; repeatable.")
         ] = None,
         name: Annotated[
-            str | None, typer.Option("--backup", help="verify: which; the newest by default.")
+            str | None, typer.Option("--backup", help="verify: which backup; default: the newest.")
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Copy a project to TO while it is in use; `list` and `verify` what lies there."""
+        """Back up a project to TO while it is in use; `list` or `verify` its backups."""
         from cartcast.backup import Store, passphrase_from
         from cartcast.errors import UsageError
 

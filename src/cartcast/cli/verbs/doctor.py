@@ -23,7 +23,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Examine installation and project, change nothing; exits 3 if there is something to do."""
+        """Check the installation and the project; change nothing, exit 3 if something is wrong."""
         from cartcast.config import find_project
         from cartcast.doctor import PORTS, examine
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PLAN = typer.Argument(help="YAML plan of the experiment.")
 _SOURCE = typer.Argument(help="Clean log, or a table of units when the plan has no quantities.")
-_EXPOSURES = typer.Option(help="File with unit, arm, exposed; without, the hash decides.")
-_NAME = typer.Option("--name", help="Experiment, when the plan holds several.")
+_EXPOSURES = typer.Option(help="File with unit, arm, exposed; without it, the hash decides.")
+_NAME = typer.Option("--name", help="Name of the experiment, if the plan has several.")
 _JSON = typer.Option("--json", help="Print one JSON document.")
 _JOURNAL = typer.Option(help="File of looks and decisions; default .cartcast/experiments/.")
 
@@ -32,14 +32,14 @@ def add(app: typer.Typer) -> None:
 
 def design(
     plan: Annotated[Path, _PLAN],
-    past: Annotated[str, typer.Argument(help="Past: a clean log, or a table of units.")],
+    past: Annotated[str, typer.Argument(help="History: a clean log, or a table of units.")],
     metric: Annotated[str, typer.Option(help="Metric that decides.")],
-    weeks: Annotated[float, typer.Option(help="Weeks that the past units came in.")],
+    weeks: Annotated[float, typer.Option(help="Weeks that the history covers.")],
     relative: Annotated[
-        float | None, typer.Option(help="Least relative effect that matters, such as 0.02.")
+        float | None, typer.Option(help="Smallest relative effect that matters, such as 0.02.")
     ] = None,
     worth: Annotated[
-        float | None, typer.Option(help="Or: least money a month that matters.")
+        float | None, typer.Option(help="Or: smallest amount per month that matters.")
     ] = None,
     name: Annotated[str | None, _NAME] = None,
     json: Annotated[bool, _JSON] = False,
@@ -76,7 +76,7 @@ def assign(
     units: Annotated[
         Path | None, typer.Argument(help="CSV or Parquet file with a column of ids.")
     ] = None,
-    unit: Annotated[str | None, typer.Option(help="One id instead.")] = None,
+    unit: Annotated[str | None, typer.Option(help="A single id, instead of a file.")] = None,
     column: Annotated[
         str | None, typer.Option(help="Column of the ids; default: the plan's.")
     ] = None,
@@ -114,7 +114,7 @@ def assign(
 def analyze(
     source: Annotated[str, _SOURCE],
     plan: Annotated[
-        Path | None, typer.Option(help="YAML plan; without: cumulative statistics.")
+        Path | None, typer.Option(help="YAML plan; without one, cumulative statistics.")
     ] = None,
     exposures: Annotated[Path | None, _EXPOSURES] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,

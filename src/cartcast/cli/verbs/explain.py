@@ -23,13 +23,13 @@ def add(app: typer.Typer) -> None:
         session: Annotated[
             list[str] | None, typer.Option(help="Session id, or row number; may be repeated.")
         ] = None,
-        count: Annotated[int, typer.Option(help="How many, if none is named.")] = 5,
-        top: Annotated[int, typer.Option(help="Strongest reasons for each.")] = 6,
+        count: Annotated[int, typer.Option(help="How many sessions, if none is named.")] = 5,
+        top: Annotated[int, typer.Option(help="How many reasons for each.")] = 6,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         rates: shell.RatesFile = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Say what drives a run; with a log or table, why its sessions got their scores."""
+        """Explain what drives a run, or why the sessions of a log or table got their scores."""
         from cartcast.insights.explain import explain_run, explain_sessions
         from cartcast.runs.run import Run
 
@@ -39,10 +39,14 @@ def add(app: typer.Typer) -> None:
             if json:
                 shell.print_json({"importance": drivers.to_dict("records")})
                 return
+            from cartcast.features.words import in_words
+
             for row in drivers.head(15).to_dict("records"):
                 ends = f"({row['low']:.4f} to {row['high']:.4f})"
                 words = row["direction"] if isinstance(row["direction"], str) else ""
-                typer.echo(f"  {row['feature']:<28} {row['mean_drop']:+.4f} {ends} {words}")
+                typer.echo(
+                    f"  {in_words(row['feature']):<36} {row['mean_drop']:+.4f} {ends} {words}"
+                )
             return
         with shell.progress(not json) as tell:
             found = explain_sessions(

@@ -20,13 +20,13 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Argument(help="Id of a visitor or user, as the shop writes it.")
         ] = None,
         export: Annotated[
-            bool, typer.Option("--export", help="Print what is known as JSON; remove nothing.")
+            bool, typer.Option("--export", help="Print what is stored as JSON; remove nothing.")
         ] = False,
         older_than: Annotated[
-            str | None, typer.Option(help="Instead: remove what is older than this, as 400d.")
+            str | None, typer.Option(help="Instead: remove all that is older, such as 400d.")
         ] = None,
         finish: Annotated[
-            bool, typer.Option("--finish", help="Instead: go on with what was interrupted.")
+            bool, typer.Option("--finish", help="Instead: finish an interrupted removal.")
         ] = False,
         backups: Annotated[
             list[Path] | None, typer.Option(help="Folder of backups, beside the project's; repeat.")

@@ -27,14 +27,14 @@ def funnel(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
     steps: Annotated[
         str | None,
-        typer.Option(help="Event types, or column=value, with commas; usual steps without."),
+        typer.Option(help="Event types, or column=value, with commas; default: the usual."),
     ] = None,
     window: Annotated[
         str | None, typer.Option(help="Longest time from first to last step: 30m, 7d.")
     ] = None,
     unit: Annotated[str, typer.Option(help="What is counted: session or visitor.")] = "session",
     any_order: Annotated[
-        bool, typer.Option("--any-order", help="All steps, in whatever order.")
+        bool, typer.Option("--any-order", help="All steps, in any order.")
     ] = False,
     by: Annotated[str | None, typer.Option(help="Split by a column, such as device.")] = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,

@@ -26,7 +26,9 @@ def add(app: typer.Typer) -> None:
         scope: Annotated[
             list[str], typer.Option("--scope", help="ingest, score or admin; repeat.")
         ],
-        ends: Annotated[str | None, typer.Option("--ends", help="Ends after, such as 90d.")] = None,
+        ends: Annotated[
+            str | None, typer.Option("--ends", help="Expires after, such as 90d.")
+        ] = None,
         file: Annotated[Path | None, _FILE] = None,
         as_json: Annotated[bool, _JSON] = False,
     ) -> None:
@@ -41,11 +43,13 @@ def add(app: typer.Typer) -> None:
     @keys.command("rotate")
     def rotate(
         name: Annotated[str, typer.Argument(help="Name of the key.")],
-        keep: Annotated[str, typer.Option("--keep", help="The old one goes on so long.")] = "1d",
+        keep: Annotated[
+            str, typer.Option("--keep", help="How long the old key stays valid.")
+        ] = "1d",
         file: Annotated[Path | None, _FILE] = None,
         as_json: Annotated[bool, _JSON] = False,
     ) -> None:
-        """Make a successor; the old key goes on for a while."""
+        """Make a new key; the old one stays valid for a while."""
         from cartcast.config import parse_duration
 
         _show(_file(file).rotate(name, parse_duration(keep)), as_json)
@@ -55,7 +59,7 @@ def add(app: typer.Typer) -> None:
         name: Annotated[str, typer.Argument(help="Name or id of the key.")],
         file: Annotated[Path | None, _FILE] = None,
     ) -> None:
-        """End a key at once."""
+        """Revoke a key at once."""
         typer.echo(f"{_file(file).revoke(name)} keys ended")
 
     @keys.command("list")
@@ -63,7 +67,7 @@ def add(app: typer.Typer) -> None:
         file: Annotated[Path | None, _FILE] = None,
         as_json: Annotated[bool, _JSON] = False,
     ) -> None:
-        """Show names, scopes and ends; never the keys."""
+        """Show names, scopes and expiry dates; never the keys."""
         found = [
             {
                 "id": k.id,

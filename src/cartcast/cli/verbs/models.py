@@ -52,7 +52,7 @@ def add(app: typer.Typer) -> None:
     def promote(
         name: str,
         alias: Annotated[str, typer.Option(help="champion or challenger.")] = "champion",
-        reason: Annotated[str, typer.Option(help="Why; kept in the registry.")] = "",
+        reason: Annotated[str, typer.Option(help="Reason, kept in the registry.")] = "",
         project: ProjectOption = None,
     ) -> None:
         """Give an alias to a run, after checking its files."""
@@ -74,7 +74,7 @@ def add(app: typer.Typer) -> None:
         name: Annotated[str | None, typer.Argument(help="Run or alias; all by default.")] = None,
         project: ProjectOption = None,
     ) -> None:
-        """Check that model files are the recorded ones; exits 5 when one is not."""
+        """Check that model files are as recorded; exit 5 if one is not."""
         registry = _registry(project)
         entries = [registry.get(name)] if name else registry.runs()
         for entry in entries:

@@ -12,7 +12,7 @@ from cartcast.cli import shell
 if TYPE_CHECKING:
     from cartcast.monitoring import Look, Store
 
-_WHY = typer.Option("--why", help="Why; it is kept.")
+_WHY = typer.Option("--why", help="Reason; it is kept.")
 _NUMBER = typer.Argument(help="Number of the alarm.")
 _JSON = typer.Option("--json", help="Print one JSON document.")
 
@@ -29,7 +29,7 @@ def check(
     files: Annotated[list[str], typer.Argument(help="The newest log, with its outcomes.")],
     model: Annotated[str, typer.Option(help="Run folder, run id, or alias.")] = "champion",
     scored: Annotated[
-        Path | None, typer.Option(help="Scores kept before; without, the run scores the log.")
+        Path | None, typer.Option(help="Scores kept earlier; without them, the run scores the log.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
     orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
@@ -131,10 +131,10 @@ def resolve(number: Annotated[int, _NUMBER], why: Annotated[str, _WHY] = "") -> 
 
 def silence(
     code: Annotated[str, typer.Argument(help="Finding code, or * for all.")],
-    hours: Annotated[str, typer.Option("--for", help="How long, as 8h or 2d.")],
+    hours: Annotated[str, typer.Option("--for", help="How long, such as 8h or 2d.")],
     why: Annotated[str, _WHY],
 ) -> None:
-    """Hold back the sending of alarms; they are raised and kept all the same."""
+    """Stop sending alarms for a while; they are still raised and kept."""
     from datetime import UTC, datetime, timedelta
 
     import cartcast.monitoring.codes  # noqa: F401

@@ -19,7 +19,7 @@ def add(app: typer.Typer) -> None:
         files: Annotated[list[str], typer.Argument(help="Files of the log.")],
         model: Annotated[str, typer.Option("--model", help="Run folder, run id or alias.")],
         url: Annotated[
-            str | None, typer.Option("--url", help="A running server with an empty state.")
+            str | None, typer.Option("--url", help="URL of a running server with an empty state.")
         ] = None,
         key: Annotated[
             str | None, typer.Option("--key", envvar="CARTCAST_KEY", help="Key for the server.")
@@ -27,7 +27,7 @@ def add(app: typer.Typer) -> None:
         layout: Annotated[str | None, typer.Option("--layout", help="Layout of the log.")] = None,
         rates: shell.RatesFile = None,
         tolerance: Annotated[
-            float, typer.Option("--tolerance", help="Largest difference that is still equal.")
+            float, typer.Option("--tolerance", help="Largest difference that counts as equal.")
         ] = 1e-9,
         disorder: Annotated[
             float, typer.Option("--disorder", min=0, help="Delay events at random, in seconds.")
@@ -36,7 +36,7 @@ def add(app: typer.Typer) -> None:
             float, typer.Option("--repeats", min=0, max=1, help="Share of events sent twice.")
         ] = 0.0,
         restarts: Annotated[
-            int, typer.Option("--restarts", min=0, help="Kill and restart the state so often.")
+            int, typer.Option("--restarts", min=0, help="How many times to kill and restart.")
         ] = 0,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:

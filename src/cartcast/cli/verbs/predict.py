@@ -18,7 +18,8 @@ def add(app: typer.Typer) -> None:
         files: Annotated[list[str], typer.Argument(help="The log; or one ready table.")],
         model: Annotated[str, typer.Option(help="Run folder, run id, or alias as champion.")],
         out: Annotated[
-            Path, typer.Option(help="Where to: .csv or .parquet; with spark also a new folder.")
+            Path,
+            typer.Option(help="File to write: .csv or .parquet; with spark also a new folder."),
         ],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,

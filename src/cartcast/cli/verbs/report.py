@@ -21,7 +21,7 @@ def add(app: typer.Typer) -> None:
         show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
         json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
     ) -> None:
-        """Write report.html and the model card of a run again, from what its folder holds."""
+        """Rewrite report.html and the model card of a run from its folder."""
         from cartcast.report import write_card, write_report
 
         with progress(not json) as tell:

@@ -21,14 +21,14 @@ def add(app: typer.Typer) -> None:
             Path | None, typer.Argument(metavar="[TO]", help="New folder; default: here.")
         ] = None,
         name: Annotated[
-            str | None, typer.Option("--backup", help="Which; the newest by default.")
+            str | None, typer.Option("--backup", help="Which backup; default: the newest.")
         ] = None,
         until: Annotated[
             str | None,
-            typer.Option(help="Live state as of a time, as 2026-05-04T12:30 (UTC unless it says)."),
+            typer.Option(help="Live state at a time, such as 2026-05-04T12:30 (UTC)."),
         ] = None,
         replace: Annotated[
-            bool, typer.Option("--replace", help="Put the state that is there aside.")
+            bool, typer.Option("--replace", help="Move the present state aside.")
         ] = False,
         catalogue: Annotated[
             str,

@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         durability: Annotated[
             str,
-            typer.Option("--durability", help="What an answer survives: fsync, write or none."),
+            typer.Option("--durability", help="How events are stored: fsync, write or none."),
         ] = "fsync",
         keys: Annotated[
             Path | None, typer.Option("--keys", help="File of keys; default .cartcast/keys.json.")
@@ -38,18 +38,22 @@ def add(app: typer.Typer) -> None:
             bool, typer.Option("--open-to-all", help="Serve other machines without keys.")
         ] = False,
         workers: Annotated[
-            int, typer.Option("--workers", min=1, help="Processes; need Redis.")
+            int, typer.Option("--workers", min=1, help="Processes; more than one need Redis.")
         ] = 1,
         late_window: Annotated[
-            str, typer.Option("--late-window", help="How late an event is still put right.")
+            str,
+            typer.Option(
+                "--late-window", help="How late an event may come and still be sorted in."
+            ),
         ] = "2m",
         session_ttl: Annotated[
-            str, typer.Option("--session-ttl", help="How long sessions with own ids are kept.")
+            str,
+            typer.Option("--session-ttl", help="How long sessions with ids of their own are kept."),
         ] = "4h",
         rate: Annotated[
             float, typer.Option("--rate-limit", help="Requests per second and key; 0 for no limit.")
         ] = 0.0,
-        max_body: Annotated[str, typer.Option("--max-body", help="Largest body.")] = "2MB",
+        max_body: Annotated[str, typer.Option("--max-body", help="Largest request body.")] = "2MB",
         origin: Annotated[
             list[str] | None,
             typer.Option("--origin", help="Web origin whose pages may call; repeat, or *."),
@@ -64,12 +68,18 @@ def add(app: typer.Typer) -> None:
             int, typer.Option("--max-each", min=1, help="Open connections of one address.")
         ] = 256,
         max_memory: Annotated[
-            str, typer.Option("--max-memory", help="What sessions and histories may take.")
+            str, typer.Option("--max-memory", help="Memory for sessions and histories.")
         ] = "2GB",
-        no_docs: Annotated[bool, typer.Option("--no-docs", help="Close /docs.")] = False,
-        no_metrics: Annotated[bool, typer.Option("--no-metrics", help="Close /metrics.")] = False,
-        tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate.")] = None,
-        tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Private key.")] = None,
+        no_docs: Annotated[bool, typer.Option("--no-docs", help="Switch /docs off.")] = False,
+        no_metrics: Annotated[
+            bool, typer.Option("--no-metrics", help="Switch /metrics off.")
+        ] = False,
+        tls_cert: Annotated[
+            Path | None, typer.Option("--tls-cert", help="File of the TLS certificate.")
+        ] = None,
+        tls_key: Annotated[
+            Path | None, typer.Option("--tls-key", help="File of its private key.")
+        ] = None,
         log_level: Annotated[
             str, typer.Option("--log-level", help="debug, info, warning or error.")
         ] = "info",

@@ -27,18 +27,22 @@ def simulate(
         str | None,
         typer.Option(help="Experiment, name:share[:lift] with commas: a:0.5,b:0.5:0.1."),
     ] = None,
-    start: Annotated[str, typer.Option(help="First day, as 2025-03-03.")] = "2025-03-03",
+    start: Annotated[str, typer.Option(help="First day, such as 2025-03-03.")] = "2025-03-03",
     days: Annotated[int, typer.Option(help="Number of days.")] = 90,
     late: Annotated[float, typer.Option(help="Share of events known late.")] = 0.005,
     twice: Annotated[float, typer.Option(help="Share of events that arrive twice.")] = 0.002,
     disorder: Annotated[
-        bool, typer.Option("--disorder", help="Rows as they became known, not as they happened.")
+        bool,
+        typer.Option("--disorder", help="Order rows as they became known, not as they happened."),
     ] = False,
     shop: Annotated[
         int, typer.Option(help="1: each visit has its intent; 2: one search over visits and days.")
     ] = 1,
     opaque: Annotated[
-        bool, typer.Option("--opaque", help="Codes for all names and words; orders beside the log.")
+        bool,
+        typer.Option(
+            "--opaque", help="Write codes for all names and words; orders beside the log."
+        ),
     ] = False,
     opaque_form: Annotated[
         str, typer.Option(help="codes: all columns; bare: no items or prices; pages: just pages.")

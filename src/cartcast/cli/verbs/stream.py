@@ -23,7 +23,7 @@ def add(app: typer.Typer) -> None:
                 "--from", help="redis://host/0?stream=S, kafka://host:9092/topic or FILE."
             ),
         ],
-        sink: Annotated[str, typer.Option("--to", help="As --from; files are JSON lines.")],
+        sink: Annotated[str, typer.Option("--to", help="Like --from; files hold JSON lines.")],
         model: Annotated[
             str, typer.Option("--model", help="Run folder, run id or alias.")
         ] = "champion",
@@ -37,14 +37,15 @@ def add(app: typer.Typer) -> None:
         ] = "cartcast",
         state: Annotated[str, typer.Option("--state", help="memory or redis://...")] = "memory",
         state_dir: Annotated[
-            Path | None, typer.Option("--state-dir", help="Folder of state and place.")
+            Path | None, typer.Option("--state-dir", help="Folder of the state and the position.")
         ] = None,
         durability: Annotated[
             str, typer.Option("--durability", help="fsync, write or none.")
         ] = "fsync",
-        batch: Annotated[int, typer.Option("--batch", min=1, help="Messages at once.")] = 500,
+        batch: Annotated[int, typer.Option("--batch", min=1, help="Messages read at once.")] = 500,
         idle: Annotated[
-            float | None, typer.Option("--stop-when-idle", help="Stop after so many seconds.")
+            float | None,
+            typer.Option("--stop-when-idle", help="Stop after this many idle seconds."),
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:

@@ -26,7 +26,7 @@ def add(app: typer.Typer) -> None:
             typer.Option(help="purchase, revenue, add_to_cart, checkout, proxy:NAME; or a column."),
         ] = None,
         rows: Annotated[
-            str | None, typer.Option(help="A ready table with one row per session, instead.")
+            str | None, typer.Option(help="Instead of a log: a table, one row per session.")
         ] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart from clicks.")] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
@@ -35,7 +35,7 @@ def add(app: typer.Typer) -> None:
         zone: shell.Zone = None,
         rates: shell.RatesFile = None,
         models: Annotated[
-            str | None, typer.Option(help="Names, separated by commas; default; all.")
+            str | None, typer.Option(help="Names with commas, or default, or all.")
         ] = None,
         budget: Annotated[
             str | None,
@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option("--set", help="Feature set: default, usual, or a YAML.")
         ] = None,
         at_clicks: Annotated[
-            str | None, typer.Option(help="Clicks at which rows are written, as 1,2,3,5.")
+            str | None, typer.Option(help="Clicks at which rows are written, such as 1,2,3,5.")
         ] = None,
         drop: Annotated[str | None, typer.Option(help="Columns of --rows to leave out.")] = None,
         group: Annotated[str | None, typer.Option(help="Column of --rows: the visitor.")] = None,
@@ -72,12 +72,12 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="kmeans, mixture, dbscan, hdbscan, or all to compare.")
         ] = None,
         waive: Annotated[
-            list[str] | None, typer.Option(help="CODE=reason: go on despite a finding.")
+            list[str] | None, typer.Option(help="CODE=reason: continue despite a finding.")
         ] = None,
         licence: Annotated[str | None, typer.Option(help="Licence of the data.")] = None,
-        max_rows: Annotated[int | None, typer.Option(help="Sample beyond this many rows.")] = None,
+        max_rows: Annotated[int | None, typer.Option(help="Sample if there are more rows.")] = None,
         engine: Annotated[
-            str, typer.Option(help="duckdb (this machine) or spark: reads and makes the rows.")
+            str, typer.Option(help="duckdb (this machine) or spark: what makes the rows.")
         ] = "duckdb",
         seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
             str | None, typer.Option(help="Layout name or YAML file; guessed when not given.")
         ] = None,
         orders: Annotated[
-            str | None, typer.Option(help="Table of outcomes kept apart from the clicks.")
+            str | None, typer.Option(help="Table of orders, if they are not in the log.")
         ] = None,
         session_gap: shell.Gap = None,
         session_break: shell.Breaks = None,

@@ -29,7 +29,7 @@ PAGES = (
     "home", "list", "search", "item", "add", "remove", "checkout", "compare", "purchase",
     "payment", "post",
 )  # fmt: skip
-"""Where a visit can be; from the first eight it goes on by choice."""
+"""Where a visit can be; from the first eight it continues by choice."""
 
 PLACES = 8
 OPTIONS = (*PAGES[:PLACES], "payment", "exit")

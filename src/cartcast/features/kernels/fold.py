@@ -149,7 +149,7 @@ def _rows(w):
 def _slots(w, n):
     """Find or take the slot of each event; forget the key of a session that ends here.
 
-    So the next event of the same key begins anew, even in the same block.
+    So the next event of the same key begins again, even in the same block.
     """
     last = word(w, LAST)
     hashes, chosen, states = word(w, HASHES), word(w, BLOCK_ROW), word(w, BLOCK_STATE)

@@ -23,7 +23,7 @@ class FileSource:
 
     Args:
         path: JSON lines, one event each.
-        place: file that holds the byte reached, or None to begin anew every time.
+        place: file that holds the byte reached, or None to begin again every time.
     """
 
     def __init__(self, path: Path, place: Path | None) -> None:
@@ -47,7 +47,7 @@ class FileSource:
             if self._read > self.path.stat().st_size:
                 raise DataError(
                     f"{self.path}: shorter than the place reached ({self._read} bytes); it is "
-                    f"another file. Remove {self._place_file} to begin anew."
+                    f"another file. Remove {self._place_file} to start over."
                 )
         self._file = self.path.open("rb")
         self._file.seek(self._read)

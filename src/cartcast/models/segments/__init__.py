@@ -38,7 +38,7 @@ STABILITY_ROWS = 8_000
 
 UNSTABLE = declare(
     "SG101", "warn", "Segments are not stable",
-    "A segment that another sample of the same sessions would not show is an accident.",
+    "A segment that another sample of the same sessions would not show is a chance result.",
     "Take fewer segments, other columns, or kmeans with k chosen by stability.",
 )  # fmt: skip
 DRIFTING = declare(

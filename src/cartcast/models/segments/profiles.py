@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import Clusters, wilson
+from cartcast.features.words import in_words, plural, singular
 from cartcast.models.encode import as_frame, is_number, levels_of
 from cartcast.models.segments.space import Space
+from cartcast.numbers import number
 
 __all__ = ["Profile", "profiles"]
 
@@ -63,7 +65,7 @@ def profiles(
 ) -> tuple[Profile, ...]:
     """Return a profile for each segment (not for noise), the largest first.
 
-    `words` gives a column's name for people; without it underscores become blanks. `groups` is
+    `words` gives a column's name for people, where `features.words` does not tell it. `groups` is
     the visitor of each session.
     """
     frame = as_frame(X)
@@ -77,7 +79,7 @@ def profiles(
         size = int(inside.sum())
         if not size:
             continue
-        marks = _marks(frame, inside, space, words)
+        marks = _marks(frame, inside, space, words, currency)
         name = _name(marks, taken, label)
         taken.add(name)
         share = size / len(labels)
@@ -86,7 +88,7 @@ def profiles(
             conversion = float(bought[inside].mean())
             ends = _ends(bought[inside], visitors[inside])
         revenue = None if amount is None else float(np.mean(np.asarray(amount)[inside]))
-        sentence = _sentence(name, share, marks, conversion, revenue, currency)
+        sentence = _sentence(share, marks, conversion, revenue, currency)
         means = {
             c: _centre(
                 frame[c].to_numpy(dtype=np.float64, na_value=np.nan)[inside], c in space.shares_
@@ -114,15 +116,29 @@ def _centre(values: Floats, share: bool) -> float | None:
 
 @dataclass(frozen=True)
 class _Mark:
-    """What sets a segment apart in one column: strength, short words, words with numbers."""
+    """What sets a segment apart in one column.
+
+    Attributes:
+        strength: distance from all sessions, in standard deviations.
+        grade: "mostly", "some", "no", "many", "few", "high", "low", "long" or "short".
+        word: the column for people, without the grade.
+        long: words and figures, for the sentence; empty when the figures would read the same.
+        middle: median of a count, None otherwise.
+    """
 
     strength: float
-    short: str
+    grade: str
+    word: str
     long: str
+    middle: float | None = None
 
 
 def _marks(
-    frame: Any, inside: NDArray[np.bool_], space: Space, words: Mapping[str, str]
+    frame: Any,
+    inside: NDArray[np.bool_],
+    space: Space,
+    words: Mapping[str, str],
+    currency: str | None,
 ) -> list[_Mark]:
     marks: list[_Mark] = []
     for column in (*space.counts_, *space.shares_):
@@ -131,63 +147,133 @@ def _marks(
         here, all_ = here[np.isfinite(here)], all_[np.isfinite(all_)]
         if not len(here):
             continue
-        word = words.get(column, column.replace("_", " "))
-        make = _share_mark if column in space.shares_ else _count_mark
-        marks.append(make(word, here, all_))
+        word = words.get(column) or in_words(column).removesuffix(" seen")
+        if column in space.shares_:
+            marks.append(_share_mark(word, here, all_))
+        else:
+            money = currency if word.split()[-1:] in (["price"], ["prices"]) else None
+            marks.append(_count_mark(word, here, all_, money))
     for column, levels in space.categories_.items():
         found = levels_of(frame[column])
         for level in levels:
             hit = (found == level).astype(np.float64)
-            marks.append(_share_mark(f"{column.replace('_', ' ')} {level}", hit[inside], hit))
-    return sorted(marks, key=lambda m: (-m.strength, m.short))
+            word = in_words(level) if _tells(level) else f"{in_words(column)} {level}"
+            marks.append(_share_mark(word, hit[inside], hit))
+    return sorted(marks, key=lambda m: (-m.strength, m.grade, m.word))
+
+
+def _tells(level: str) -> bool:
+    """Return whether a level says by itself what it is: "mobile" does, "yes", "DE" and "3" do not.
+
+    >>> [_tells(w) for w in ("mobile", "new_visitor", "yes", "DE", "3")]
+    [True, True, False, False, False]
+    """
+    letters = level.replace("_", "").replace(" ", "").isalpha()
+    return len(level) > 3 and letters and level.lower() not in ("true", "false", "none")
 
 
 def _share_mark(word: str, here: Floats, everyone: Floats) -> _Mark:
     mean, overall = float(here.mean()), float(everyone.mean())
     strength = abs(mean - overall) / (float(everyone.std()) or 1.0)
     if mean >= 0.5 and mean > overall:
-        short = f"mostly {word}"
-    elif mean <= overall:
-        short = f"no {word}" if mean < 0.005 else f"little {word}"
-        strength *= 0.4  # What is absent says less than what is there.
+        grade = "mostly"
+    elif mean > overall:
+        grade = "some"
     else:
-        short = f"much {word}"
-    return _Mark(strength, short, f"{short} ({mean:.0%} against {overall:.0%} of all)")
+        grade = "no" if mean < 0.005 else "few" if plural(word) else "little"
+        strength *= 0.4  # What is absent says less than what is there.
+    return _Mark(strength, grade, word, _against(f"{grade} {word}", mean, overall, "share"))
 
 
-def _count_mark(word: str, here: Floats, everyone: Floats) -> _Mark:
+def _count_mark(word: str, here: Floats, everyone: Floats, currency: str | None) -> _Mark:
     logs = np.sign(everyone) * np.log1p(np.abs(everyone))
     mine = np.sign(here) * np.log1p(np.abs(here))
     lift = float(mine.mean() - logs.mean()) / (float(logs.std()) or 1.0)
-    middle, overall = float(np.median(here)), float(np.median(everyone))
-    grade = "very " if abs(lift) > 1.2 else ""
-    short = f"{grade}{'high' if lift > 0 else 'low'} {word}"
-    return _Mark(abs(lift), short, f"{short} (median {middle:,.4g} against {overall:,.4g})")
+    if word.startswith(("time ", "seconds ")) or word.endswith(("pause", "duration")):
+        grade = "long" if lift > 0 else "short"
+    elif plural(word) and not word.endswith("prices"):
+        grade = "many" if lift > 0 else "few"
+    else:
+        grade = "high" if lift > 0 else "low"
+    unit = "money" if currency else "count"
+    middle = float(np.median(here))
+    pairs = (middle, float(np.median(everyone)), "median "), (here.mean(), everyone.mean(), "mean ")
+    told = [_against(f"{grade} {word}", a, b, unit, currency, what) for a, b, what in pairs]
+    long = next(filter(None, told), "")
+    return _Mark(abs(lift), grade, word, long, middle if grade in ("many", "few") else None)
+
+
+def _against(
+    words: str, here: float, everyone: float, unit: str, currency: str | None = None, what: str = ""
+) -> str:
+    """Return words with the figure here and that of all sessions; nothing when both read alike."""
+    shown = [
+        f"{round(float(x), 2 if abs(x) < 1 else 1):,g}"
+        if unit == "count"
+        else number(x, unit, currency)
+        for x in (here, everyone)
+    ]
+    if shown[0] == shown[1]:
+        return ""
+    return f"{words} ({what}{shown[0]}, all sessions {shown[1]})"
 
 
 def _name(marks: list[_Mark], taken: set[str], label: int) -> str:
+    """Return a short name that no other segment has: what sets this one apart most."""
     strong = [m for m in marks if m.strength >= 0.5] or marks[:1]
-    for n in range(min(2, len(strong)), len(strong) + 1):
-        name = ", ".join(m.short for m in strong[:n])
-        if name and name not in taken:
-            return name[0].upper() + name[1:]
-    return f"Segment {label + 1}"
+    if not strong:
+        return f"Segment {label + 1}"
+    short = _short_visits(strong)
+    if short and short not in taken:
+        return short
+    # One thing that most of the session is about is a name; of counts, two say more than one.
+    first = 1 if strong[0].grade == "mostly" else min(2, len(strong))
+    for n in range(first, len(strong) + 1):
+        name = _joined(strong[:n])
+        if name not in taken:
+            return name
+    return f"{_joined(strong[:first])} ({label + 1})"
+
+
+def _short_visits(marks: list[_Mark]) -> str | None:
+    """Return the name of sessions that are above all short: what little is done in them."""
+    few = [m for m in marks[:3] if m.grade == "few" and m.middle is not None and m.middle <= 3]
+    clicks = next((m for m in few if m.word.startswith("clicks")), None)
+    if clicks is None or marks[0] not in few:
+        return None
+    others = [m for m in few if m is not clicks and m.middle != clicks.middle][:1]
+    return "Short visits: " + ", ".join(_so_few(m) for m in [*others, clicks])
+
+
+def _so_few(mark: _Mark) -> str:
+    n = round(mark.middle or 0.0)
+    return f"{('no', 'one', 'two', 'three')[n]} {singular(mark.word) if n == 1 else mark.word}"
+
+
+def _joined(marks: list[_Mark]) -> str:
+    """Return marks as a name; what has the same grade shares the word: "many carts and clicks"."""
+    by: dict[str, list[str]] = {}
+    for mark in marks:
+        by.setdefault(mark.grade, []).append(mark.word)
+    name = ", ".join(
+        f"{grade} {' and '.join([', '.join(words[:-1]), words[-1]] if words[1:] else words)}"
+        for grade, words in by.items()
+    )
+    return name[0].upper() + name[1:]
 
 
 def _sentence(
-    name: str,
     share: float,
     marks: list[_Mark],
     conversion: float | None,
     revenue: float | None,
     currency: str | None,
 ) -> str:
-    strong = [m for m in marks if m.strength >= 0.3][:3] or marks[:1]
-    told = "; ".join(m.long for m in strong) or "like the average session"
-    text = f"{share:.1%} of sessions: {told}"
+    told = [m.long for m in marks if m.long and m.strength >= 0.3][:3]
+    text = f"{number(share, 'share')} of sessions: " + ("; ".join(told) or "like all sessions")
+    results = []
     if conversion is not None:
-        text += f"; {conversion:.2%} buy"
+        results.append(f"{number(conversion, 'share')} buy")
     if revenue is not None:
-        unit = f" {currency}" if currency else ""
-        text += f"; {revenue:,.2f}{unit} revenue a session"
-    return text + "."
+        results.append(f"{number(revenue, 'money', currency)} revenue a session")
+    return f"{text}. {', '.join(results)}." if results else f"{text}."

@@ -18,7 +18,7 @@ __all__ = ["ClickSequence"]
 
 Floats = NDArray[np.float64]
 HELD = 10
-"""One session in so many is held back to choose the best pass."""
+"""One session in this many is held back to choose the best pass."""
 SCORED = 4096
 """Sessions scored side by side."""
 

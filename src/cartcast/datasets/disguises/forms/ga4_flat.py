@@ -88,7 +88,7 @@ def _without_batches(log: TrueLog) -> tuple[Sheet, ...]:
 
 
 def _one_item(event: Event) -> Event:
-    """Return the event with one row: without batch fields a cart's rows could be so many events."""
+    """Return the event with one row: without batch fields each row of a cart could be an event."""
     return event if event.order else replace(event, lines=event.lines[:1])
 
 
