@@ -266,5 +266,5 @@ DEFAULT_CLASSIFIERS: tuple[str, ...] = (
     "lightgbm",
     "blend",
 )
-"""What `--models default` trains: baselines, a straight line, boosted trees, a blend of both. A forest
-takes ten times as long and wins nothing that is certain (docs/decisions/0022-one-fit.md)."""
+"""What `--models default` trains: baselines, a straight line, boosted trees, a blend of both. A
+forest takes ten times as long and wins nothing that is certain (docs/decisions/0022-one-fit.md)."""
