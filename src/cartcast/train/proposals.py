@@ -1,0 +1,184 @@
+"""Features proposed from the log itself, and which of them earn their place.
+
+Only the part of the log that training will see is looked at: sessions that began in it, of a sample
+of its visitors. The features of the `shop` set that the log can fill are the base; others must
+show on later rows that they are worth more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cartcast.anchors import drawn
+from cartcast.errors import DataError
+from cartcast.events import Log
+from cartcast.events.sql import file_literal, read_parquet
+from cartcast.features import FeatureSet, load_set
+from cartcast.features.candidates import Candidates, propose
+from cartcast.models.folds import forward_folds
+from cartcast.models.screen import screen
+from cartcast.rows import from_log
+from cartcast.scratch import scratch
+from cartcast.targets import Proxy, Target
+
+__all__ = ["Proposed", "propose_features"]
+
+SESSIONS = 10_000
+"""Sessions that the screen looks at."""
+MARGIN = 0.95
+"""Share of training's sessions that it may look at: the others lie too near to its end."""
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The features of a run, with why each is there.
+
+    Attributes:
+        features: the chosen set.
+        reasons: what each feature was proposed for.
+        left_out: columns of the log that no feature reads, and why.
+        facts: figures of the screen, as plain data.
+    """
+
+    features: FeatureSet
+    reasons: Mapping[str, str]
+    left_out: Mapping[str, str]
+    facts: Mapping[str, Any]
+
+
+def propose_features(
+    log: Log,
+    target: Target | Proxy,
+    clicks: Sequence[int],
+    *,
+    train: float,
+    session_gap: float,
+    seed: int,
+) -> Proposed:
+    """Return the features to train with.
+
+    `train` is the share of the sessions, from the first on, that training will see.
+
+    Raises:
+        DataError: the log has no outcome of this kind.
+    """
+    with scratch() as folder:
+        past = _past(log, train * MARGIN, seed, folder)
+        base, offered = _base(past), propose(past)
+        whole, why = _joined(base, offered)
+        try:
+            rows = from_log(past, target, whole, clicks, session_gap=session_gap, seed=seed)
+            folds = _folds(rows.table)
+        except DataError as error:
+            facts = {"proposed": len(offered.features), "screened": False, "why": str(error)}
+            return Proposed(base, _reasons(base, why), offered.left_out, facts)
+    found = screen(
+        rows.X,
+        rows.table["label"] > 0,
+        folds,
+        base=base.names,
+        tells=_tells(whole, offered),
+        categorical=rows.categorical,
+        groups=_visitors(rows.table),
+        seed=seed,
+    )
+    kept = whole.only(found.names)
+    facts = {
+        "proposed": len(offered.features),
+        "screened": True,
+        "rows": len(rows.table),
+        "kept": len(kept),
+        "log_loss": found.loss,
+        "log_loss_of_shop_features": found.loss_of_base,
+    }
+    return Proposed(kept, _reasons(kept, why), offered.left_out, facts)
+
+
+def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
+    """Return the first sessions of a log, of a sample of its visitors, as a log of its own."""
+    path = folder / "past.parquet"
+    rows = f"(SELECT * FROM {read_parquet(*log.files, numbered=True)})"
+    timed = log.clock in ("time", "day")
+    order = "event_time, file_row_number" if timed else "file_row_number"
+    with log.connect() as con:
+        con.execute(
+            f"CREATE TEMP TABLE began AS SELECT session_id, any_value(coalesce(visitor_id, "
+            f"session_id)) AS visitor, min({'event_time' if timed else 'file_row_number'}) AS began_at "
+            f"FROM {rows} GROUP BY session_id"
+        )
+        con.execute(
+            "CREATE TEMP TABLE early AS SELECT * FROM began QUALIFY "
+            f"percent_rank() OVER (ORDER BY began_at) <= {share}"
+        )
+        count = con.execute("SELECT count(*) FROM early").fetchone()
+        part = min(1.0, SESSIONS / max(int(count[0]) if count else 0, 1))
+        drawn_by = drawn(part, seed) if part < 1 else "true"
+        con.execute(
+            f"COPY (SELECT * EXCLUDE (file_row_number) FROM {rows} WHERE session_id IN "
+            f"(SELECT session_id FROM early WHERE {drawn_by}) ORDER BY {order}) "
+            f"TO {file_literal(path)} (FORMAT parquet)"
+        )
+        seen = con.execute(
+            "SELECT strftime(max(event_time), '%Y-%m-%dT%H:%M:%S.%fZ') "
+            f"FROM read_parquet({file_literal(path)})"
+        ).fetchone()
+    end = seen[0] if seen and log.summary.end else log.summary.end
+    return replace(
+        log, path=path, summary=replace(log.summary, end=end), rejects=None, engine="duckdb"
+    )
+
+
+def _base(log: Log) -> FeatureSet:
+    """Return the features of the `shop` set whose columns have a value in the log."""
+    shop = load_set("default")
+    with log.connect() as con:
+        counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in log.columns)
+        row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
+    filled = {c for c, n in zip(log.columns, row, strict=True) if n} | {"session_seconds"}
+    kept = [n for n, f in shop.features.items() if f.lineage.columns <= filled]
+    return shop.only(kept)
+
+
+def _joined(base: FeatureSet, offered: Candidates) -> tuple[FeatureSet, dict[str, str]]:
+    """Return the base and what it does not hold already, with reasons."""
+    known = {repr(f) for f in base.features.values()}
+    pairs = dict(base.features)
+    why = dict.fromkeys(base.names, "a measure that is usual for shops")
+    for name, feature in offered.features.features.items():
+        if repr(feature) in known:
+            continue
+        own = name if name not in pairs else f"{name}_proposed"
+        pairs[own] = feature
+        why[own] = offered.reasons[name]
+    return FeatureSet.of(pairs.items()), why
+
+
+def _tells(whole: FeatureSet, offered: Candidates) -> dict[str, str]:
+    """Return which kind of event a proposed feature tells of."""
+    by_form = {repr(offered.features[n]): word for n, word in offered.words.items()}
+    return {n: by_form[repr(f)] for n, f in whole.features.items() if repr(f) in by_form}
+
+
+def _reasons(features: FeatureSet, why: Mapping[str, str]) -> dict[str, str]:
+    return {name: why[name] for name in features.names}
+
+
+def _folds(table: Any) -> Any:
+    visitors = _visitors(table)
+    found = forward_folds(table["position"].to_numpy(), FOLDS, visitors)
+    bought = table["label"].to_numpy() > 0
+    usable = [(f, h) for f, h in found if 0 < bought[f].sum() < len(f) and bought[h].any()]
+    if not usable or bought.sum() < 30:
+        raise DataError(f"{int(bought.sum())} rows with the outcome are too few to choose by")
+    return usable
+
+
+def _visitors(table: Any) -> Any:
+    known = table["visitor_id"].fillna("session:" + table["session_id"].astype(str))
+    return np.asarray(known, dtype=object)
