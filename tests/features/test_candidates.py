@@ -62,7 +62,9 @@ def test_scales_are_those_of_the_log(tmp_path, log):
     fast, late = propose(log), propose(load(tmp_path / "slow.csv", folder=tmp_path / "clean"))
 
     def scales(found):
-        return [float(n.split("_")[2][:-1]) for n in found.features.names if n[:15] == "clicks_decayed_"]
+        return [
+            float(n.split("_")[2][:-1]) for n in found.features.names if n[:15] == "clicks_decayed_"
+        ]
 
     assert scales(late) == [10 * s for s in scales(fast)]
 
@@ -88,15 +90,19 @@ def test_live_equals_batch(log, offered):
                 if "earlier" in name or name == "days_since_last_session":
                     continue  # the visitor's past is not told here
                 want = expected[name]
-                assert value == pytest.approx(want) or (value is None and want != want) or (
-                    value == want
+                assert (
+                    value == pytest.approx(want)
+                    or (value is None and want != want)
+                    or (value == want)
                 ), name
 
 
 def test_four_thousand_words_stay_within_the_bound(tmp_path):
     lines = ["visitor_id,session_id,event_time,event_type"]
     for s in range(2000):
-        lines += [f"v{s},s{s},2025-03-01 10:{s % 60:02d}:{k:02d},w{(7 * s + k) % 4000}" for k in range(4)]
+        lines += [
+            f"v{s},s{s},2025-03-01 10:{s % 60:02d}:{k:02d},w{(7 * s + k) % 4000}" for k in range(4)
+        ]
     (tmp_path / "log.csv").write_text("\n".join(lines))
     found = propose(load(tmp_path / "log.csv", folder=tmp_path / "clean"), most=100)
     assert 5 < len(found.features) <= 100

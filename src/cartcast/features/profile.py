@@ -103,7 +103,9 @@ def profile_log(log: Log) -> LogProfile:
     with log.connect() as con:
         events = _sample(con)
         if not events:
-            raise DataError("the log has no event but purchases; there is nothing to tell visits by.")
+            raise DataError(
+                "the log has no event but purchases; there is nothing to tell visits by."
+            )
         told = con.execute("DESCRIBE seen").fetchall()
         types = {str(name): str(kind) for name, kind, *_ in told}
         kinds = dict(
@@ -129,8 +131,7 @@ def _sample(con: duckdb.DuckDBPyConnection) -> int:
     row = con.execute("SELECT approx_count_distinct(session_id) FROM events").fetchone()
     step = max(1, int(row[0] if row else 0) // SESSIONS)
     con.execute(
-        "CREATE TEMP TABLE sampled AS SELECT * FROM events "
-        f"WHERE hash(session_id) % {step} = 0"
+        f"CREATE TEMP TABLE sampled AS SELECT * FROM events WHERE hash(session_id) % {step} = 0"
     )
     con.execute(
         "CREATE TEMP TABLE seen AS SELECT * FROM sampled "

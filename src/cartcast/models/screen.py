@@ -96,9 +96,7 @@ def screen(
     judged = np.concatenate([held for _, held in folds])
     visitor = judged if groups is None else np.asarray(groups, dtype=object)[judged]
     better = _is_better(other - own, visitor)
-    return Screened(
-        names if better else alone, gains, float(own.mean()), float(other.mean())
-    )
+    return Screened(names if better else alone, gains, float(own.mean()), float(other.mean()))
 
 
 def _best(gains: Mapping[str, float], names: Sequence[str], tells: Mapping[str, str]) -> list[str]:

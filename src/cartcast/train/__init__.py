@@ -101,7 +101,7 @@ def train(
             `proxy:browsing`); of a ready table: a column, or the values themselves.
         targets: proxies declared by name.
         models: names of models; `default` or `all` stand for lists.
-        features: a `FeatureSet`, `default`, `usual`, or a YAML declaration.
+        features: a `FeatureSet`, `default`, `usual`, `auto`, or a YAML declaration.
         anchors: clicks after which a row is written.
         split: shares for train, validation and test.
         layout: name or YAML of the log's layout; None means guess.

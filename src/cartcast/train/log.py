@@ -25,6 +25,7 @@ from cartcast.train.candidates import model_names
 from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
+from cartcast.train.proposals import Proposed, propose_features
 from cartcast.train.task import Part, Task, audit_rows, parts_of
 
 __all__ = ["train_log"]
@@ -48,7 +49,7 @@ def train_log(
     target = parse_target(options.target, dict(options.targets))
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
-    features = load_set(options.features)
+    chosen = None if options.features == "auto" else load_set(options.features)
     reading = Reading.from_settings(options)
     # What Spark cleans lies on the disk that its machines share, as the run must.
     with scratch(run_dir.parent if engine == "spark" else None) as work:
@@ -57,7 +58,16 @@ def train_log(
                 *sources, orders=options.orders, folder=work, privacy=privacy, engine=engine
             )
         reading = reading.settled(log)
+        proposed: Proposed | None = None
+        if chosen is None:
+            with budget("proposing features"):
+                proposed = propose_features(
+                    log, target, options.anchors, train=sum(options.split[:2]),
+                    session_gap=reading.sessions.gap, seed=options.seed,
+                )  # fmt: skip
+        features = chosen or proposed.features  # type: ignore[union-attr]
         task = _task(log, reading, target, features, options, budget, sources)
+        task = replace(task, proposed=proposed.as_dict() if proposed else None)
         task = _with_events(task, names, options, budget)
         with budget("audit"):
             found = [*log.findings, *task.rows.findings, *_audit(task, log, target, features)]

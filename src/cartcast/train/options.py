@@ -38,7 +38,8 @@ class Options:
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
         models: model names; `default` or `all` stand for lists.
-        features: `default`, `usual`, a YAML declaration, or a `FeatureSet`.
+        features: `default`, `usual`, `auto` (proposed from the log itself), a YAML declaration, or
+            a `FeatureSet`.
         anchors: clicks after which a row is written.
         split: shares of the sessions for train, validation, test.
         layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for

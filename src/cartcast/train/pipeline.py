@@ -229,6 +229,7 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
             "categorical": list(task.rows.categorical),
             "meanings": {name: m.as_dict() for name, m in task.rows.meanings.items()},
             "units": task.units,
+            "proposed": task.proposed,
             "yaml": task.features.to_yaml() if task.features is not None else None,
         },
         "versions": versions(),

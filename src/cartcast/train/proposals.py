@@ -51,6 +51,10 @@ class Proposed:
     left_out: Mapping[str, str]
     facts: Mapping[str, Any]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a run keeps of it."""
+        return {**self.facts, "reasons": dict(self.reasons), "left_out": dict(self.left_out)}
+
 
 def propose_features(
     log: Log,
@@ -108,8 +112,9 @@ def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
     order = "event_time, file_row_number" if timed else "file_row_number"
     with log.connect() as con:
         con.execute(
-            f"CREATE TEMP TABLE began AS SELECT session_id, any_value(coalesce(visitor_id, "
-            f"session_id)) AS visitor, min({'event_time' if timed else 'file_row_number'}) AS began_at "
+            "CREATE TEMP TABLE began AS SELECT session_id, "
+            "any_value(coalesce(visitor_id, session_id)) AS visitor, "
+            f"min({'event_time' if timed else 'file_row_number'}) AS began_at "
             f"FROM {rows} GROUP BY session_id"
         )
         con.execute(

@@ -118,6 +118,7 @@ class Task:
         log: the event log, or None for a ready table.
         reading: how it was read.
         features: the feature set, or None for a ready table.
+        proposed: why each feature is there, where they were proposed from the log.
         folds: for a ready table: how many folds judge every row, or None.
     """
 
@@ -134,6 +135,7 @@ class Task:
     log: Log | None = None
     reading: Reading | None = None
     features: FeatureSet | None = None
+    proposed: Mapping[str, Any] | None = None
     folds: int | None = None
 
     @property

@@ -1,0 +1,74 @@
+"""Features proposed from the log: a log in codes is learnt from; usual measures stay if enough."""
+
+from __future__ import annotations
+
+import pytest
+
+from cartcast.datasets import simulate
+from cartcast.datasets.opaque import write_opaque
+from cartcast.events import load
+from cartcast.score import predict
+from cartcast.targets import Purchase
+from cartcast.train import train
+from cartcast.train.proposals import propose_features
+
+CLICKS = (1, 3, 5, 10)
+
+
+@pytest.fixture(scope="module")
+def opaque(tmp_path_factory):
+    """The shop in words that nobody knows, with the outcome in a table beside it."""
+    folder = tmp_path_factory.mktemp("opaque")
+    made = simulate(sessions=2500, seed=9)
+    files = write_opaque(made, folder / "log.parquet", form="codes")
+    how = {"layout": str(files.layout), "orders": str(files.orders)}
+    return files, how, load(files.log, folder=folder / "clean", **how)
+
+
+@pytest.fixture(scope="module")
+def found(opaque):
+    return propose_features(opaque[2], Purchase(), CLICKS, train=0.6, session_gap=1800, seed=1)
+
+
+def test_a_log_in_codes_is_learnt_from(found):
+    assert found.facts["screened"]
+    assert found.facts["log_loss"] < found.facts["log_loss_of_shop_features"]
+    assert "source_event" in found.features.lineage.columns
+    assert set(found.reasons) == set(found.features.names)
+
+
+def test_what_comes_after_training_changes_nothing(opaque, found, tmp_path):
+    """The same log with its last fifth turned upside down gives the same features."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files, how, _ = opaque
+    raw = pq.read_table(files.log).to_pandas()
+    word = how_word(files)
+    cut = raw.index > 0.9 * len(raw)
+    raw.loc[cut, word] = raw.loc[cut, word].to_numpy()[::-1]
+    pq.write_table(pa.Table.from_pandas(raw, preserve_index=False), tmp_path / "log.parquet")
+    other = load(tmp_path / "log.parquet", folder=tmp_path / "clean", **how)
+    again = propose_features(other, Purchase(), CLICKS, train=0.6, session_gap=1800, seed=1)
+    assert again == found
+
+
+def how_word(files):
+    """The column of the opaque log that tells what an event is."""
+    import yaml
+
+    return yaml.safe_load(files.layout.read_text())["columns"]["event_type"]
+
+
+def test_a_run_keeps_the_set_with_its_reasons_and_scores(opaque, tmp_path):
+    files, how, _ = opaque
+    run = train(
+        files.log, **how, features="auto", models=("logistic_regression",), anchors=CLICKS,
+        backtest=False, run_dir=tmp_path / "run",
+    )  # fmt: skip
+    told = run.data["features"]
+    assert set(told["proposed"]["reasons"]) == set(told["names"])
+    assert told["proposed"]["left_out"]
+    scores, _ = predict(files.log, run.dir, **how)
+    assert len(scores) == 2500
+    assert scores["probability"].nunique() > 1000
