@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+# Read by type checkers, never run.
+collect_ignore = ["typed_calls.py"]
 ROOT = Path(__file__).resolve().parents[1]
 
 

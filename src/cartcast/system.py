@@ -117,22 +117,24 @@ def at_stop(do: Callable[[int], object]) -> Iterator[None]:
     import asyncio
 
     loop = asyncio.get_running_loop()
-    before = {}
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours: set[int] = set()
+    for number in numbers:
         try:
             loop.add_signal_handler(number, do, number)
+            ours.add(number)
         except NotImplementedError:  # Windows
-            before[number] = signal.signal(
-                number, lambda came, _: loop.call_soon_threadsafe(do, came)
-            )
+            signal.signal(number, lambda came, _: loop.call_soon_threadsafe(do, came))
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            if number in before:
-                signal.signal(number, before[number])
-            else:
+        for number in numbers:
+            if number in ours:
+                # The loop puts back the usual handler, whatever was there.
                 loop.remove_signal_handler(number)
+            if (handler := before[number]) is not None:
+                signal.signal(number, handler)
 
 
 def share_port(listener: socket.socket) -> None:

@@ -26,7 +26,7 @@ from cartcast.monitoring.send import (
     verify,
 )
 
-SECRET = "whsec_" + base64.b64encode(b"a secret of tests only").decode()
+SECRET = "whsec_" + base64.b64encode(b"a secret of tests only, thirty-two bytes or more").decode()
 ALARM = Alarm(
     1, "run-1", "MO101", "purchases_down", "page", "open", "2026-03-09T08:00:00+00:00", "2026-03-05T00:00:00",
     "2026-03-08T00:00:00", 1, -1234.5, "EUR", "purchases were 80% of those expected.", ("compare with the orders",),

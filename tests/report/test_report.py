@@ -219,7 +219,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 
 def test_a_damaged_run_is_not_trusted(tmp_path):
-    with pytest.raises(NotFoundError, match="no such run folder"):
+    with pytest.raises(NotFoundError, match="no run folder"):
         write_report(tmp_path / "nowhere")
     folder = make_run(tmp_path / "run", n_sessions=200)
     (folder / "predictions.parquet").write_bytes(b"PAR1 not at all")
@@ -295,7 +295,7 @@ def test_the_verb_writes_both(runs):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert missing.returncode == 5
-    assert "no such run folder" in missing.stderr
+    assert "no run folder" in missing.stderr
 
 
 def test_segments_show_the_interval_of_their_conversion(runs):

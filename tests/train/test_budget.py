@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from test_fit import part, table
 
 from cartcast.config import Settings
 from cartcast.errors import UsageError
@@ -17,6 +17,9 @@ from cartcast.train import Options, candidates, train
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import _shared, sampled
 from cartcast.train.checkpoint import Checkpoint
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_fit import part, table
 
 
 class Ticking:

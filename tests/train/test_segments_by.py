@@ -25,7 +25,7 @@ def sessions(rows: int = 400) -> tuple[pd.DataFrame, np.ndarray]:
 def test_each_family_can_be_asked_for(family: str) -> None:
     table, kind = sessions()
     asked = replace(Options(), segments_by=family, segments=2)
-    found = _told(table, None, None, None, asked, None, None)
+    found = _told(table, None, None, None, None, asked, None, None)
     (line,) = found.facts["families"]
     assert (line["family"], line["taken"]) == (family, True)
     assert found.facts["method"] == FAMILIES[family]
@@ -39,7 +39,7 @@ def test_each_family_can_be_asked_for(family: str) -> None:
 def test_all_stand_side_by_side_and_one_is_taken() -> None:
     table, _ = sessions()
     asked = replace(Options(), segments_by="all", segments=2)
-    found = _told(table, None, None, None, asked, None, None)
+    found = _told(table, None, None, None, None, asked, None, None)
     lines = found.facts["families"]
     assert [line["family"] for line in lines] == list(FAMILIES)
     assert sum(line["taken"] for line in lines) == 1

@@ -44,7 +44,7 @@ _SHOWN = 6
 class FeatureSet:
     """Named features, in order.
 
-    >>> from cartcast.features import Count, Mean
+    >>> from cartcast.features import Count, Mean, Sum
     >>> browsing = FeatureSet(clicks=Count(), price_mean=Mean("price"))
     >>> browsing.names
     ('clicks', 'price_mean')

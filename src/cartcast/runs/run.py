@@ -53,11 +53,14 @@ class Run:
         its catalogue database, where that is not in its settings.
 
         Raises:
+            UsageError: `name` is something else.
             NotFoundError: there is no such run.
             NotTrustedError: `run.json` is damaged, or of another schema.
         """
         if isinstance(name, Run):
             return name
+        if not isinstance(name, str | Path):
+            raise UsageError(f"a run must be a path, an id or an alias, got {type(name).__name__}.")
         folder = resolve_run(name, project, catalogue)
         data = _json(folder / "run.json")
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:

