@@ -21,13 +21,13 @@ Role = Literal["constant", "words", "codes", "many", "number"]
 which none is frequent; a number."""
 
 SESSIONS = 20_000
-"""A log is looked at in a sample of about so many sessions."""
+"""A log is looked at in a sample of about this number of sessions."""
 MOST_VALUES = 12
 """Values of a column that get features of their own."""
 MOST_WORDS = 30
 """Kinds of event that do."""
 FEW = 50
-"""Up to so many different words, the last one is itself a feature."""
+"""Up to this number of different words, the last one is itself a feature."""
 _LEAST_SHARE = 0.002
 """Values and columns in a smaller share of the events are left out, and those of fewer rows."""
 _LEAST_ROWS = 30
