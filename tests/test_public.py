@@ -149,6 +149,21 @@ def test_x_and_y_are_a_ready_table(tmp_path: Path) -> None:
     assert figures[0] > 0.6
 
 
+def test_what_an_option_holds_reaches_training_as_it_is() -> None:
+    """A false flag that became the word False would count as true."""
+    from cartcast.train.arguments import changes_of
+    from cartcast.train.options import Options
+
+    usual = Options()
+    for field in dataclasses.fields(Options):
+        value = getattr(usual, field.name)
+        for given in (value, not value) if isinstance(value, bool) else (value,):
+            if given is not None:
+                got = changes_of({field.name: given}, {})[field.name]
+                assert got == given or field.name == "features"
+                assert isinstance(got, type(given)) or field.name == "features"
+
+
 X = pd.DataFrame({"a": range(40), "b": [0, 1] * 20})
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "option": (lambda: train(rows=X, target="b", modles=1), "Did you mean 'models'"),  # type: ignore[arg-type]

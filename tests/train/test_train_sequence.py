@@ -49,7 +49,6 @@ def test_judged_on_the_same_rows_by_the_same_figures(run: Run) -> None:
     assert "sequence" in (run.dir / "card.md").read_text()
 
 
-@pytest.mark.xfail(reason="the stored sequence model differs from the one measured", strict=True)
 def test_a_stored_run_scores_a_log_as_training_did(run: Run, shop: Path) -> None:
     scored, _ = predict(shop, run.dir)
     assert scored["probability"].between(0, 1).all()

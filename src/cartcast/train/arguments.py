@@ -24,6 +24,7 @@ __all__ = ["changes_of", "is_column", "sources_of", "table_with"]
 
 _WHOLE = ("folds", "capacity", "segments", "most_rows", "seed", "threads")
 _NUMBERS = ("max_reject_share",)
+_FLAGS = ("tune", "refit", "backtest")
 _LISTS = ("models", "session_breaks", "drop", "split")
 _MAPPINGS = ("targets", "costs", "waivers", "privacy")
 _WORDS = ("group", "time", "resample", "calibration", "licence", "zone")
@@ -54,6 +55,10 @@ def _fitted(name: str, value: Any) -> Any:
         return int(float(value))
     if name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, Real)):
         raise UsageError(f"{name} must be a number, got {value!r}.")
+    if name in _FLAGS:
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} must be True or False, got {value!r}.")
+        return value
     if name in _LISTS:
         return _listed(name, value)
     if name in _MAPPINGS and not isinstance(value, Mapping):
@@ -75,7 +80,11 @@ def _fitted(name: str, value: Any) -> Any:
             "target must be a word, a column's name, or an object such as Purchase('7d'), got "
             f"{type(value).__name__}."
         )
-    return value if not isinstance(value, Integral) or name == "session_gap" else str(value)
+    return (
+        value
+        if not isinstance(value, Integral) or name in ("session_gap", "budget")
+        else str(value)
+    )
 
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:
