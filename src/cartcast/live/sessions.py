@@ -8,7 +8,7 @@ one is refused. An event id counts once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from random import getrandbits
 from typing import Final, Literal, NamedTuple
 
@@ -29,6 +29,8 @@ LAST: Final = 2**62
 """Order of an event that has none: after its peers of the same time, then by arrival."""
 STRIDE: Final = 32
 """Kept events after which the state is noted, so that older events can be dropped later."""
+_LONGEST: Final = 32
+"""Earlier sessions of one visitor that are kept for late events."""
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Event).decode
@@ -224,10 +226,30 @@ class Sessions:
     def _follow(self, session: Session, when: int, event: Event) -> Session:
         """Open the session that follows a finished one."""
         following = self._open(session.keys, when, event)
-        session.previous = None
         following.previous = session
         following.arrivals = session.arrivals
+        self._forget(following, when)
         return following
+
+    def _forget(self, newest: Session, when: int) -> None:
+        """Let go of earlier sessions that no late event can reach any more.
+
+        After a pause there is one; what else ends a session can leave several within the window.
+        """
+        for length, session in enumerate(_back(newest)):
+            previous = session.previous
+            if previous is None or session is newest:
+                continue
+            if session.first <= when - self._window:
+                session.previous = None
+            elif length >= _LONGEST:
+                # What would belong to the one before is refused, rather than put where it is not.
+                session.previous = None
+                if session.base is None:
+                    start = self.scorer.start(session.past)
+                    session.base = Base(
+                        start, 0, session.first, session.first - 1, LAST, None, None
+                    )
 
     def _bind(self, session: Session, keys: tuple[str, ...]) -> None:
         for key in keys:
@@ -324,9 +346,9 @@ class Sessions:
         refused = Outcome("too_late", session, event, None)
         if session.settled or kept.time < session.last_time - self._window:
             return refused
-        start, previous = session, session.previous
-        if session.base is None and previous is not None and kept.time < session.first:
-            start = previous
+        start = session
+        while start.base is None and start.previous is not None and kept.time < start.first:
+            start = start.previous
         if (kept.time, kept.order) < start.edge:
             return refused
         if session.clicks >= self.rules.max_events:
@@ -334,19 +356,23 @@ class Sessions:
         session.arrivals += 1
         data = _ENCODE(event)
         kept = kept._replace(arrival=session.arrivals, data=data)
-        events = [*session.tail, kept] if start is session else [*start.tail, *session.tail, kept]
-        events.sort(key=_place)
+        again = list(_back(session, start))
+        events = sorted([kept, *(k for s in again for k in s.tail)], key=_place)
         if self._history:
-            self._uncount(start, session)
-        newest = self._refold(start, session, events)
+            self._uncount(again)
+        newest = self._refold(again, events)
         newest.touched = now
         return Outcome("late_accepted", newest, event, data)
 
-    def _refold(self, start: Session, newest: Session, events: list[Kept]) -> Session:
-        """Fold `events` after the base of `start`; return the newest session that results."""
+    def _refold(self, again: list[Session], events: list[Kept]) -> Session:
+        """Fold `events` after the base of the oldest of some sessions; return the newest.
+
+        `again` holds the sessions of these events, the newest first.
+        """
+        newest, start = again[0], again[-1]
         marks = {kept.mark for kept in events}
         # A session keeps its name as long as its first event is still the first.
-        names = {newest.tail[0].mark: newest.id} if newest.base is None and newest.tail else {}
+        names = {s.tail[0].mark: s.id for s in again if s.base is None and s.tail}
         current = self._from_base(start)
         current.previous = start.previous
         current.keys = newest.keys
@@ -370,10 +396,10 @@ class Sessions:
             self.index[key] = current
         return current
 
-    def _uncount(self, start: Session, newest: Session) -> None:
-        """Take the visitor's history back to the base of `start`, before folding again."""
-        tails = [start.tail] if start is newest else [start.tail, newest.tail]
-        for kept in (kept for tail in tails for kept in tail):
+    def _uncount(self, again: list[Session]) -> None:
+        """Take the visitor's history back to the base of the oldest, before folding again."""
+        newest, start = again[0], again[-1]
+        for kept in (kept for session in again for kept in session.tail):
             event = _DECODE(kept.data)
             if (who := visitor_of(event)) and event.event_type in self._counted_types:
                 counts = self.visitor(who).counts
@@ -382,7 +408,7 @@ class Sessions:
         if not first or (who := visitor_of(_DECODE(first[0].data))) is None:
             return
         visitor = self.visitor(who)
-        visitor.sessions -= len(tails) - 1
+        visitor.sessions -= len(again) - 1
         if visitor.last == newest.last_time:
             past = start.past
             visitor.last = start.base.last_time if start.base else past.last if past else None
@@ -394,8 +420,21 @@ def visitor_of(event: Event) -> str | None:
 
 
 def _counted(session: Session, mark: int) -> bool:
-    previous = session.previous
-    return mark in session.seen or (previous is not None and mark in previous.seen)
+    # Without a generator: every event comes by here.
+    known: Session | None = session
+    while known is not None:
+        if mark in known.seen:
+            return True
+        known = known.previous
+    return False
+
+
+def _back(newest: Session, oldest: Session | None = None) -> Iterator[Session]:
+    """Yield a session and those before it that are still known, up to `oldest`."""
+    session: Session | None = newest
+    while session is not None:
+        yield session
+        session = None if session is oldest else session.previous
 
 
 def _place(kept: Kept) -> tuple[int, int, int]:
