@@ -119,7 +119,7 @@ WRONG = {
     "no feature": (lambda: F.FeatureSet(a=5), "feature 'a'"),
     "a key's name": (lambda: F.FeatureSet(click=F.Count()), "key column"),
     "twice": (lambda: F.FeatureSet.of([("a", F.Count())] * 2), "'a' is declared twice"),
-    "taken": (lambda: F.usual.extended(country=F.Count()), "'country' is declared twice"),
+    "taken": (lambda: F.FeatureSet.of([*F.usual.items(), ("country", F.Count())]), "'country' is declared twice"),
     "unknown name": (lambda: F.usual.only(["contry"]), "Did you mean 'country'"),
 }  # fmt: skip
 

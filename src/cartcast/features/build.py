@@ -96,11 +96,6 @@ class Program:
         """Inputs of the visitor's history."""
         return tuple(i.name for i in self.inputs if i.name.startswith(("@earlier", "@days")))
 
-    @property
-    def reads_time(self) -> bool:
-        """Whether any input is a time or needs one."""
-        return any(i.kind == "time" for i in self.inputs) or bool(self.history)
-
 
 class Builder:
     """Collects operations; asked twice for the same thing, it answers with the first."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from cartcast.arguments import refusal
-from cartcast.errors import DefinitionError, did_you_mean
+from cartcast.errors import DefinitionError
 from cartcast.events.schema import COLUMNS
 
 __all__ = [
@@ -168,8 +168,3 @@ def require_positive(what: str, name: str, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < value < float("inf"):
         raise DefinitionError(f"{what}: {name} must fulfil 0 < {name} < infinity, got {value!r}.")
-
-
-def unknown_column(column: str, known: Any, where: str) -> DefinitionError:
-    """Return the error for a column that the data do not have."""
-    return DefinitionError(f"{where}: unknown column {column!r}.{did_you_mean(column, known)}")

@@ -15,7 +15,7 @@ from cartcast.features.build import Input
 from cartcast.features.kernels import layout as k
 from cartcast.features.kernels.hashing import hash_column
 from cartcast.features.kernels.output import codes_of, fill_codes
-from cartcast.features.kernels.words import NOTHING, NULL, bits, hash_text
+from cartcast.features.kernels.words import NOTHING, NULL, bits
 from cartcast.features.kernels.work import Work
 from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
@@ -302,8 +302,3 @@ def needed_columns(
 def null_word(kind: str) -> int:
     """Return the word of a null."""
     return bits(NULL) if kind == "number" else NOTHING
-
-
-def type_words(event_types: Sequence[str]) -> Words:
-    """Return the words of event types."""
-    return np.array([hash_text(t) for t in event_types], dtype=np.int64)

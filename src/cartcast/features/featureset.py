@@ -93,14 +93,6 @@ class FeatureSet:
             features[name] = feature
         return cls(features)
 
-    def extended(self, **features: Feature) -> FeatureSet:
-        """Return this set with more features after its own.
-
-        Raises:
-            DefinitionError: a name is taken.
-        """
-        return self.of([*self.features.items(), *features.items()])
-
     def only(self, names: Iterable[str]) -> FeatureSet:
         """Return the set of some of the features, in the order of `names`.
 

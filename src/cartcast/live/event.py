@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -17,7 +17,7 @@ from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.words import EVENT_WORDS
 from cartcast.live.problems import Problem
 
-__all__ = ["MAX_EXTRA", "MAX_TEXT", "Event", "as_canonical", "check", "micros", "now_micros"]
+__all__ = ["MAX_EXTRA", "MAX_TEXT", "Event", "check", "micros", "now_micros"]
 
 MAX_ID = 256
 MAX_TEXT = 1024
@@ -133,16 +133,3 @@ def check(event: Event, received: int, max_ahead: int, where: str = "") -> Event
 def _rule(where: str, field: str, rule: str, value: object) -> Problem:
     name = where + field
     return Problem(422, f"{name} {rule}, got {str(value)[:80]}", field=name, rule=rule)
-
-
-_PLAIN = tuple(f for f in Event.__struct_fields__ if f not in ("extra", "event_id", "user_id"))
-
-
-def as_canonical(event: Event, click: int | None = None) -> dict[str, Any]:
-    """Return the event as canonical columns, `event_time` in microseconds, extras by their name."""
-    row: dict[str, Any] = {name: getattr(event, name) for name in _PLAIN}
-    if click is not None:
-        row["event_order"] = click
-    if event.extra:
-        row.update(event.extra)
-    return row
