@@ -37,10 +37,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def run(shop: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("run") / "run"
-    # A line and a smooth calibration: a last digit of a price moves no step.
-    return train(
-        shop, models=("logistic_regression",), calibration="sigmoid", run_dir=folder, threads=1
-    )
+    return train(shop, models=("logistic_regression",), run_dir=folder, threads=1)
 
 
 def in_yen(log: pd.DataFrame) -> pd.DataFrame:

@@ -252,7 +252,8 @@ def convert(
     )
     known = " OR ".join(f"{c} IS NOT NULL" for c in MONEY)
     found = _told(con, rates, known, shown)
-    products = ", ".join(f"{c} * __rate AS {c}" for c in MONEY)
+    # Rounded far below any coin: one price is one number, in whichever currency it was sent.
+    products = ", ".join(f"round({c} * __rate, 9) AS {c}" for c in MONEY)
     code = f"CASE WHEN currency IS NOT NULL THEN {literal(rates.into)} END AS currency"
     con.execute(
         "CREATE OR REPLACE VIEW converted AS SELECT * EXCLUDE (__rate, __day) REPLACE "
