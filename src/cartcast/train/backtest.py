@@ -47,7 +47,7 @@ def paired_gap(stale: Floats, fresh: Floats, weights: Floats, groups: Any) -> Ga
     The error is clustered on visitors.
 
     >>> round(paired_gap(np.array([0.3, 0.5]), np.array([0.2, 0.4]), np.ones(2), ["a", "b"])[0], 3)
-    np.float64(0.1)
+    0.1
     """
     gap = stale - fresh
     mean = float(np.average(gap, weights=weights))
