@@ -15,7 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from logs import EVERYTHING, table
 from test_replay import long_log
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("spark"),
+    pytest.mark.filterwarnings("ignore"),
+]
 KEYS = [("session_id", "ascending"), ("event_order", "ascending")]
 
 

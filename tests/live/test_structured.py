@@ -11,7 +11,12 @@ import pytest
 from cartcast.events import load
 from cartcast.live.model import load_scorer
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("spark"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 def test_a_stream_of_files_ends_in_the_batch_table_across_a_restart(
