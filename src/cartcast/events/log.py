@@ -16,7 +16,7 @@ from cartcast.atomic import write_text
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.engine import connect, translate
 from cartcast.events.schema import COLUMNS, CONTRACT, METADATA_KEY, Clock, metadata_text
-from cartcast.events.sql import file_literal, literal, read_parquet
+from cartcast.events.sql import file_literal, identifier, literal, read_parquet
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding, by_severity
 from cartcast.scratch import ScratchFolder
@@ -121,6 +121,11 @@ class Log:
             return ask_parts(self.parts, ask)
         return [ask(part) for part in (self.parts if self.path.is_dir() else (self,))]
 
+    def filled(self) -> list[str]:
+        """Return the columns that have any value, in order."""
+        found = set().union(*self.map_parts(_filled))
+        return [c for c in self.columns if c in found]
+
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the events, or some of their columns, as an Arrow table."""
         import pyarrow.parquet as pq
@@ -128,6 +133,14 @@ class Log:
         # Readers of Parquet take `~` for a home folder.
         path = self.path.absolute()
         return pq.read_table(path, columns=list(columns) if columns is not None else None)
+
+
+def _filled(part: Log) -> set[str]:
+    with part.connect() as con:
+        columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
+        counts = ", ".join(f"count({identifier(c)})" for c in columns)
+        row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
+    return {c for c, n in zip(columns, row, strict=True) if n}
 
 
 _METADATA_FILE = "_cartcast.json"

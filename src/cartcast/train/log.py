@@ -10,7 +10,6 @@ from typing import Any
 from cartcast import events
 from cartcast.errors import UsageError
 from cartcast.events import Log
-from cartcast.events.sql import identifier
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.rows import from_log
@@ -116,7 +115,7 @@ def _task(
             "files": [_called(s) for s in sources],
             "layout": log.layout,
             "licence": options.licence,
-            "columns": _columns_with_values(log),
+            "columns": log.filled(),
             **recorded(log, features),
         },
         data=log.summary.as_dict(),
@@ -156,20 +155,6 @@ def _with_events(task: Task, names: Sequence[str], options: Options, budget: Bud
         return replace(part, events=events)
 
     return replace(task, train=reading(task.train), test=reading(task.test))
-
-
-def _columns_with_values(log: Log) -> list[str]:
-    """Return the columns of the log that have any value: what a log to be scored must have."""
-    found = set().union(*log.map_parts(_with_values))
-    return [c for c in log.columns if c in found]
-
-
-def _with_values(part: Log) -> set[str]:
-    with part.connect() as con:
-        columns = [str(r[0]) for r in con.execute("DESCRIBE events").fetchall()]
-        counts = ", ".join(f"count({identifier(c)})" for c in columns)
-        row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
-    return {c for c, n in zip(columns, row, strict=True) if n}
 
 
 def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:

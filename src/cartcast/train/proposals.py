@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from cartcast.anchors import drawn
 from cartcast.errors import DataError
@@ -20,11 +20,12 @@ from cartcast.events import Log
 from cartcast.events.sql import file_literal, read_parquet
 from cartcast.features import FeatureSet, load_set
 from cartcast.features.candidates import Candidates, propose
-from cartcast.models.folds import forward_folds
+from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
 from cartcast.rows import from_log
 from cartcast.scratch import scratch
 from cartcast.targets import Proxy, Target
+from cartcast.train.task import Part, part_of
 
 __all__ = ["Proposed", "propose_features"]
 
@@ -33,6 +34,8 @@ SESSIONS = 10_000
 MARGIN = 0.95
 """Share of training's sessions that it may look at: the others lie too near to its end."""
 FOLDS = 3
+LEAST = 30
+"""Rows with the outcome below which nothing is screened."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,19 @@ def propose_features(
         whole, why = _joined(base, offered)
         try:
             rows = from_log(past, target, whole, clicks, session_gap=session_gap, seed=seed)
-            folds = _folds(rows.table)
+            part = part_of(rows, pd.Series(True, index=rows.table.index))
+            folds = _folds(part)
         except DataError as error:
             facts = {"proposed": len(offered.features), "screened": False, "why": str(error)}
             return Proposed(base, _reasons(base, why), offered.left_out, facts)
     found = screen(
         rows.X,
-        rows.table["label"] > 0,
+        part.label > 0,
         folds,
         base=base.names,
         tells=_tells(whole, offered),
         categorical=rows.categorical,
-        groups=_visitors(rows.table),
+        groups=part.groups,
         seed=seed,
     )
     kept = whole.only(found.names)
@@ -142,10 +146,7 @@ def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
 def _base(log: Log) -> FeatureSet:
     """Return the features of the `shop` set whose columns have a value in the log."""
     shop = load_set("default")
-    with log.connect() as con:
-        counts = ", ".join('count("' + c.replace('"', '""') + '")' for c in log.columns)
-        row = con.execute(f"SELECT {counts} FROM events").fetchone() or ()
-    filled = {c for c, n in zip(log.columns, row, strict=True) if n} | {"session_seconds"}
+    filled = {*log.filled(), "session_seconds"}
     kept = [n for n, f in shop.features.items() if f.lineage.columns <= filled]
     return shop.only(kept)
 
@@ -174,16 +175,10 @@ def _reasons(features: FeatureSet, why: Mapping[str, str]) -> dict[str, str]:
     return {name: why[name] for name in features.names}
 
 
-def _folds(table: Any) -> Any:
-    visitors = _visitors(table)
-    found = forward_folds(table["position"].to_numpy(), FOLDS, visitors)
-    bought = table["label"].to_numpy() > 0
+def _folds(rows: Part) -> list[Fold]:
+    bought = rows.label > 0
+    found = forward_folds(rows.position, FOLDS, rows.groups)
     usable = [(f, h) for f, h in found if 0 < bought[f].sum() < len(f) and bought[h].any()]
-    if not usable or bought.sum() < 30:
+    if not usable or bought.sum() < LEAST:
         raise DataError(f"{int(bought.sum())} rows with the outcome are too few to choose by")
     return usable
-
-
-def _visitors(table: Any) -> Any:
-    known = table["visitor_id"].fillna("session:" + table["session_id"].astype(str))
-    return np.asarray(known, dtype=object)
