@@ -67,6 +67,16 @@ source has no clock. A condition on a null is false, and its `Not` is true.
 What notebooks on the e-shop log compute, one row per session, with nulls where undefined.
 
 {usual}
+## `auto`
+
+`cartcast train --set auto` proposes features from the log itself: from its words, its own columns and
+how fast its visitors click, whatever they are called. Only sessions of the training period are looked
+at. A proposal stays if boosters fitted before several moments use it; and all of them stay only if
+they make the log loss of later rows smaller, by more than chance, than what `default` makes of the
+columns that the log fills. `run.json` keeps why each feature is there and why a column is not read
+(`features.proposed`), and the set itself as YAML that can be edited and given to `--set`. A visitor's
+history of a shop's own words, and the popularity of items, are not among the proposals.
+
 ## `default`
 
 What a conversion model may know at a click. No purchase of the session itself is counted.
