@@ -33,7 +33,8 @@ from cartcast.datasets import simulate
 from cartcast.features import load_set
 from cartcast.models.fitting import Recipe
 from cartcast.models.selection import log_losses
-from cartcast.rows import from_log, from_table
+from cartcast.moments import from_log
+from cartcast.rows import from_table
 from cartcast.splits import split_by_time
 from cartcast.targets import Purchase
 from cartcast.train.backtest import paired_gap

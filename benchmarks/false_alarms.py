@@ -38,7 +38,7 @@ from cartcast.events import load
 from cartcast.features import load_set
 from cartcast.findings import Finding
 from cartcast.leakage import AuditInput, audit
-from cartcast.rows import from_log
+from cartcast.moments import from_log
 from cartcast.splits import split_by_time
 from cartcast.targets import Purchase
 

@@ -22,7 +22,7 @@ from cartcast.explain import effect, importance
 from cartcast.features import load_set
 from cartcast.models.intervals import AmountInterval
 from cartcast.models.regressors import REGRESSORS
-from cartcast.rows import from_log
+from cartcast.moments import from_log
 from cartcast.targets import Purchase
 
 __all__ = ["cases"]

@@ -115,7 +115,7 @@ def forms(
 def gaps(sessions: int, seed: int, model: str, features: str, which: list[str]) -> None:
     from cartcast.features import load_set
     from cartcast.models.fitting import Recipe
-    from cartcast.rows import from_log
+    from cartcast.moments import from_log
     from cartcast.splits import split_by_time
     from cartcast.targets import Purchase
     from cartcast.train.fit import Plan, fit_one, says

@@ -25,7 +25,8 @@ from cartcast import events
 from cartcast.datasets import simulate
 from cartcast.features import load_set
 from cartcast.models.fitting import Recipe
-from cartcast.rows import Rows, from_log
+from cartcast.moments import from_log
+from cartcast.rows import Rows
 from cartcast.splits import split_by_time
 from cartcast.targets import Purchase
 from cartcast.train.fit import Plan, fit_one, says

@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"features"},
     {"rules"},
     {"targets"},
-    {"anchors", "splits"},
+    {"splits"},
     {"rows"},
     {"moments"},
     {"leakage", "models"},

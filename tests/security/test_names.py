@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from cartcast import events, insights
-from cartcast.anchors import find_anchors
 from cartcast.errors import CartcastError, UsageError
 from cartcast.events.sql import file_literal, read_parquet
 from cartcast.experiments.units import open_units
 from cartcast.features import usual
+from cartcast.moments.anchors import find_anchors
 from cartcast.rows import read_table
 from cartcast.targets import Purchase
 

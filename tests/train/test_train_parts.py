@@ -13,7 +13,7 @@ from cartcast.datasets import simulate
 from cartcast.errors import DataError
 from cartcast.events import Log, load
 from cartcast.features import load_set
-from cartcast.rows import from_log
+from cartcast.moments import from_log
 from cartcast.runs.counts import recorded
 from cartcast.targets import parse_target
 from cartcast.train import segments, train

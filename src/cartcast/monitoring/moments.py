@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cartcast.anchors import require_outcome
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
+from cartcast.moments import from_log
+from cartcast.moments.anchors import require_outcome
 from cartcast.monitoring.feed import Feed, feed_of
 from cartcast.progress import Progress, quiet
-from cartcast.rows import from_log, read_table
+from cartcast.rows import read_table
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
 

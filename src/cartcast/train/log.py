@@ -12,7 +12,7 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
-from cartcast.rows import from_log
+from cartcast.moments import from_log
 from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run

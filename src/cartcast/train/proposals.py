@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from cartcast.anchors import drawn
 from cartcast.errors import DataError
 from cartcast.events import Log
 from cartcast.events.sql import file_literal, read_parquet
@@ -22,7 +21,8 @@ from cartcast.features import FeatureSet, load_set
 from cartcast.features.candidates import Candidates, propose
 from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
-from cartcast.rows import from_log
+from cartcast.moments import from_log
+from cartcast.moments.anchors import drawn
 from cartcast.scratch import scratch
 from cartcast.targets import Proxy, Target
 from cartcast.train.task import Part, part_of

@@ -113,7 +113,7 @@ def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
 
     Of a log in several parts, whole visitors are drawn there when there are too many sessions.
     """
-    from cartcast.anchors import drawn
+    from cartcast.moments.anchors import drawn
 
     share = MOST_SESSIONS / log.summary.sessions if len(log.parts) > 1 else 1.0
     draw = drawn(share, seed) if share < 1 else "true"
@@ -130,7 +130,7 @@ def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
 
 def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
     """Return the finished sessions of a part: features, whether it bought, and for how much."""
-    from cartcast.anchors import PURCHASES
+    from cartcast.moments.anchors import PURCHASES
 
     with part.connect() as con:
         known = con.execute(

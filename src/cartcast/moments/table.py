@@ -1,7 +1,8 @@
 """The labelled table of a log's moments, for any model of your own.
 
-A row is a moment: a session after a number of clicks. Its features are what was known then, its
-label what came after. Rows of a visitor belong together: give `groups` to `GroupKFold`.
+A row is a moment: a session after a number of clicks, or a visitor on a day. Its features are what
+was known then, its label what came after. Rows of a visitor belong together: give `groups` to
+`GroupKFold`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import Any
 
 from cartcast.arguments import answered
 from cartcast.config import DEFAULTS
-from cartcast.errors import UsageError
 from cartcast.events import Log, load
 from cartcast.features import Feature, FeatureSet, load_set
-from cartcast.rows import Rows, from_log
+from cartcast.moments.moment import Moment, with_horizon
+from cartcast.moments.rows import from_log
+from cartcast.rows import Rows
 from cartcast.rows.rows import MOST_ROWS
 from cartcast.targets import Proxy, Target, parse_target
 
-__all__ = ["Rows", "table"]
+__all__ = ["table"]
 
 
 @answered
@@ -27,7 +29,7 @@ def table(
     log: Log | Path | str | Any,
     target: Target | Proxy | str = "purchase",
     features: FeatureSet | Mapping[str, Feature] | Path | str = "default",
-    clicks: Sequence[int] | int = DEFAULTS.anchors,
+    clicks: Moment | Sequence[int] | int | str = DEFAULTS.anchors,
     *,
     session_gap: float = DEFAULTS.session_gap,
     most_rows: int = MOST_ROWS,
@@ -39,7 +41,8 @@ def table(
         log: what `load` returned, or anything that it reads.
         target: such as `Purchase()`, `Revenue(horizon="7d")`, or its word: `revenue:7d`.
         features: a `FeatureSet`, the name of one (`default`, `usual`), or a YAML file.
-        clicks: after which a row is written, where a session reaches it.
+        clicks: after which a row is written, where a session reaches it; or another moment, as
+            `Moment("day")` or its word.
         session_gap: seconds without an event after which a session ends.
         most_rows: beyond, whole visitors or sessions are drawn at random.
         seed: of the draw.
@@ -66,31 +69,13 @@ def table(
         log = load(log)
     if not isinstance(target, Target | Proxy):
         target = parse_target(target)
+    moment = Moment.of(clicks)
     return from_log(
         log,
-        target,
+        with_horizon(target, moment),
         load_set(features),
-        whole_clicks(clicks),
+        moment,
         session_gap=session_gap,
         most_rows=most_rows,
         seed=seed,
     )
-
-
-def whole_clicks(clicks: Sequence[int] | int) -> tuple[int, ...]:
-    """Return clicks as whole numbers, each once, in order.
-
-    Raises:
-        UsageError: they are not whole numbers from 1.
-
-    >>> whole_clicks([3, 1, 3]), whole_clicks(2)
-    ((1, 3), (2,))
-    """
-    given: Any = [clicks] if isinstance(clicks, int | float | str) else clicks
-    try:
-        found = sorted({int(c) for c in given if int(c) == float(c) and int(c) >= 1})
-        if found and len(found) == len({float(c) for c in given}):
-            return tuple(found)
-    except (TypeError, ValueError):
-        pass
-    raise UsageError(f"clicks must be whole numbers from 1, such as [1, 2, 5], got {clicks!r}.")

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.anchors import find_anchors
 from cartcast.errors import DataError
+from cartcast.moments.anchors import find_anchors
 from cartcast.targets import AddToCart, Proxy, Purchase, Revenue
 
 CLICKS = (1, 2, 3, 5)

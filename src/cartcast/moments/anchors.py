@@ -22,7 +22,7 @@ from cartcast.findings import Finding, declare, finding
 from cartcast.targets import Proxy, Target
 
 __all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "drawn", "find_anchors", "labelled",
-           "require_outcome", "settled"]  # fmt: skip
+           "outcomes_of", "require_outcome", "settled"]  # fmt: skip
 
 PURCHASES = """
     SELECT session_id, visitor_id, event_order, event_time, revenue AS amount
@@ -123,8 +123,17 @@ def labelled(
             "WHERE e.event_order IN (SELECT unnest(?))",
             [list(clicks)],
         )
-        found = _proxy(con, part, target) if isinstance(target, Proxy) else _outcome(con, target)
-        return found.df()
+        return outcomes_of(con, part, target).df()
+
+
+def outcomes_of(
+    con: duckdb.DuckDBPyConnection, part: Log, target: Target | Proxy
+) -> duckdb.DuckDBPyRelation:
+    """Add first_order, outcome and amount to the rows of the table `anchor`.
+
+    It has at least session_id, visitor_id, event_order, anchor_time, and events (of the session).
+    """
+    return _proxy(con, part, target) if isinstance(target, Proxy) else _outcome(con, target)
 
 
 def drawn(share: float, seed: int) -> str:

@@ -1,0 +1,144 @@
+"""The labelled table of a log's moments: features as known then, labels from what came after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cartcast.moments.anchors import drawn, labelled, require_outcome, settled
+from cartcast.moments.dates import Due, count_dated, dated, end_of, settled_dates
+from cartcast.moments.moment import SO_FAR, Moment
+from cartcast.rows.rows import MOST_ROWS, Rows, plain, sampled, strings
+
+if TYPE_CHECKING:
+    from cartcast.events import Log
+    from cartcast.features import FeatureSet
+    from cartcast.targets import Proxy, Target
+
+__all__ = ["from_log", "replayed_at"]
+
+
+def from_log(
+    log: Log,
+    target: Target | Proxy,
+    features: FeatureSet,
+    moment: Moment | Sequence[int],
+    *,
+    session_gap: float = 1800.0,
+    most_rows: int = MOST_ROWS,
+    seed: int = 42,
+) -> Rows:
+    """Return one row for each moment of the log: its features as known then, and its label.
+
+    Moments, labels and features are made part by part, where the log's parts are asked. Of a log
+    with more than `most_rows` moments, whole visitors are drawn before a row is made: every event
+    is read and folded, and memory follows the rows that are kept.
+
+    Raises:
+        DataError: the log has no outcome of this kind, or no row is left.
+    """
+    require_outcome(log, target)
+    moment = Moment.of(moment)
+    due = Due(moment, end_of(log), session_gap) if moment.dated else None
+    moments = sum(log.map_parts(partial(_count, target=target, moment=moment, due=due)))
+    share = min(1.0, most_rows / max(moments, 1))
+    draw = drawn(share, seed) if share < 1 else None
+    made = log.map_parts(
+        partial(_part_rows, target=target, features=features, moment=moment, due=due, draw=draw)
+    )
+    found = [a for a, _ in made]
+    anchors = (
+        settled(found, log, target, session_gap)
+        if due is None
+        else settled_dates(found, log, target, due)
+    )
+    replayed = pa.concat_tables([r for _, r in made])
+    del made
+    keys = anchors.table[["session_id", "event_order"]]
+    placed = replayed.select(["session_id", "event_order"]).to_pandas()
+    placed["place"] = np.arange(len(placed))
+    # A visitor who does nothing between two lists is on both as after the same event.
+    place = keys.merge(
+        placed, on=["session_id", "event_order"], how="left", validate="many_to_one", sort=False
+    )["place"]
+    del placed
+    columns = {name: anchors.table[name] for name in anchors.table.columns}
+    at = pa.array(place, from_pandas=True, type=pa.int64())
+    for name in features.names:
+        column = replayed.column(name).take(at).to_pandas().rename(name)
+        columns |= plain(column.to_frame(), [name])
+        # A column is let go once it is placed: the table is never there twice.
+        replayed = replayed.drop_columns([name])
+    names = (*features.names, *(SO_FAR if moment.dated else ()))
+    table = pd.DataFrame(columns, copy=False)
+    notes = (sampled(len(table), moments, "moments", share, "visitors"),) if draw else ()
+    return Rows(table, names, strings(table, names), anchors.dropped, (*anchors.findings, *notes))
+
+
+def _count(part: Log, target: Target | Proxy, moment: Moment, due: Due | None) -> int:
+    """Return how many moments a part has."""
+    if due is not None:
+        return count_dated(part, target, due)
+    with part.connect() as con:
+        row = con.execute(
+            "SELECT count(*) FROM events WHERE event_order IN (SELECT unnest(?))",
+            [list(moment.clicks)],
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _part_rows(
+    part: Log, target: Target | Proxy, features: FeatureSet, moment: Moment, due: Due | None,
+    draw: str | None,
+) -> tuple[pd.DataFrame, pa.Table]:  # fmt: skip
+    """Return the rows of a part, and the features at these events of the same sessions."""
+    if due is not None:
+        found = dated(part, target, due, draw)
+        return found, replayed_at(features, part, found)
+    found = labelled(part, target, moment.clicks, draw)
+    if draw is None:
+        return found, features.replay(part, at=list(moment.clicks)).drop_columns(["click"])
+    return found, replayed_at(features, part, found, moment.clicks)
+
+
+def replayed_at(
+    features: FeatureSet, part: Log, wanted: pd.DataFrame, clicks: Sequence[int] | None = None
+) -> pa.Table:
+    """Return the features after the events that `wanted` names (session_id, event_order).
+
+    `clicks` says that all of them are among these clicks, which is faster. The log passes batch by
+    batch; memory follows the rows that are wanted.
+    """
+    sessions = pa.array(wanted["session_id"].unique(), type=pa.string())
+    code = pd.Index(sessions.to_pandas()).get_indexer(wanted["session_id"])
+    keys = np.unique(_key(code, wanted["event_order"].to_numpy()))
+    batches = list(_kept(features, part, clicks, sessions, keys))
+    made = pa.Table.from_batches(batches)
+    for at, field in enumerate(made.schema):
+        if pa.types.is_dictionary(field.type):
+            made = made.set_column(at, field.name, made.column(at).cast(pa.string()))
+    return made
+
+
+def _key(session: NDArray[Any], order: NDArray[Any]) -> NDArray[np.int64]:
+    return session.astype(np.int64) << 24 | order.astype(np.int64)
+
+
+def _kept(
+    features: FeatureSet, part: Log, clicks: Sequence[int] | None, sessions: pa.Array,
+    keys: NDArray[np.int64],
+) -> Iterator[pa.RecordBatch]:  # fmt: skip
+    import pyarrow.compute as pc
+
+    at = "every click" if clicks is None else list(clicks)
+    for batch in features.batches(part, at=at):
+        session = pc.fill_null(pc.index_in(batch.column("session_id"), value_set=sessions), -1)
+        order = batch.column("event_order").to_numpy(zero_copy_only=False)
+        inside = np.isin(_key(session.to_numpy(zero_copy_only=False), order), keys)
+        yield batch.filter(pa.array(inside)).drop_columns(["click"])
