@@ -148,6 +148,36 @@ def test_definitions_that_repeat_themselves():
         )
 
 
+def merged_again(n: int) -> str:
+    """Mappings that take each other in, eight times each: 8 ** n keys while they are built."""
+    return "a0: &a0 {x: 1, y: 2}\n" + "".join(
+        f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 8)}]}}\n" for i in range(1, n)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        merged_again(30), "a: 1" + ":1" * 100_000, "a: 1" + ":1" * 300 + ".5", "a: 0x" + "f" * 500_000,
+        "a: " + "9" * 500_000, "a: !!int ''", "a: !!bool x", "a: !!timestamp x", "a: !!float x",
+        "a: !!binary AAAAA", "a: 2001-01-01 00:00:00+99:99", "a: 2001-99-99", "? [a]\n: b", "a: =",
+    ],
+    ids=lambda t: t[:24],
+)  # fmt: skip
+def test_values_that_are_dear_or_odd_to_build(text):
+    with pytest.raises(DefinitionError) as refused:
+        parse_yaml(text, "here")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_people_repeat_is_read():
+    text = "usual: &u {a: 1, b: 2}\none: {<<: *u, b: 3}\ntwo: {<<: [*u, *u]}\nlist: [*u, *u]\n"
+    usual = {"a": 1, "b": 2}
+    read = {"usual": usual, "one": {"a": 1, "b": 3}, "two": usual, "list": [usual, usual]}
+    assert parse_yaml(text, "here") == read
+    assert parse_yaml("a: 0x1f\nb: 1:30\nc: " + "text " * 500, "here")["b"] == 90
+
+
 def test_features_defined_through_each_other():
     chain = {"f0": {"count": None}}
     chain |= {f"f{i}": {"ratio": [f"f{i - 1}", f"f{i - 1}"]} for i in range(1, 2_000)}
