@@ -67,7 +67,7 @@ def _require_small(events: Iterable[Any], where: str) -> None:
     """
     import yaml
 
-    sizes: dict[str, int] = {}
+    sizes: dict[str | None, int] = {}
     open_: list[tuple[str | None, int]] = [(None, 0)]
     for event in events:
         if isinstance(event, yaml.CollectionEndEvent):
