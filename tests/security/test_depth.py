@@ -15,6 +15,7 @@ from cartcast import events, insights, rules
 from cartcast.config import read_settings
 from cartcast.errors import CartcastError, DefinitionError, UsageError
 from cartcast.events.layoutfile import read_layout
+from cartcast.events.schema import METADATA_KEY
 from cartcast.experiments import read_plan
 from cartcast.features.conditions import And, Eq, Not, Or
 from cartcast.features.form import from_yaml, parse
@@ -211,3 +212,16 @@ def test_the_last_line_of_defence(call, monkeypatch, tmp_path):
     code, _, error = call("validate", tmp_path / "a.csv")
     assert code == 3
     assert "nested too deeply" in error
+
+
+@pytest.mark.parametrize("key", ["columns", "findings", "summary", "sessions_made", "clock"])
+def test_a_log_that_says_odd_things_of_itself(tmp_path, text, key):
+    (tmp_path / "a.csv").write_text(text())
+    table = pq.read_table(events.load(tmp_path / "a.csv", out=tmp_path / "b.parquet").path)
+    name = METADATA_KEY.encode()
+    known = json.loads(table.schema.metadata[name])
+    told = [{**known, key: value} for value in (5, [1], {"a": 1})] if key != "clock" else []
+    cut = {k: v for k, v in known.items() if k != "clock"}
+    for said in [*map(json.dumps, [*told, cut]), "[" * 100_000, "9" * 9_999]:
+        pq.write_table(table.replace_schema_metadata({name: said.encode()}), tmp_path / "c.parquet")
+        read_or_refused(lambda: events.load(tmp_path / "c.parquet"))
