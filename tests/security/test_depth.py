@@ -116,6 +116,18 @@ def test_five_thousand_columns(tmp_path, shop, call):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_fifty_thousand_columns(tmp_path, shop, call, ending):
+    path = tmp_path / f"a.{ending}"
+    named = {**shop()[0], **{f"x{i}": "some words" for i in range(50_000)}}
+    lines = [",".join(named), ",".join(map(str, named.values()))]
+    text = "\n".join(lines) if ending == "csv" else json.dumps(named, default=str)
+    path.write_text(text)
+    code, _, error = call("validate", path)
+    assert code == 3
+    assert error.count("\n") == 1
+
+
 def deep_yaml(n: int, flow: bool = True) -> str:
     if flow:
         return "features: " + "[" * n + "]" * n
