@@ -24,9 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["csv_bytes", "neutral", "write_csv"]
 
 # Full-width and small forms become the plain signs in some programs, so does the minus sign.
-_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212\u207a\u208a"
+_SIGNS = (
+    r"=+\-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b\u2212"
+    r"\u207a-\u207c\u208a-\u208c\u2a75\u2a76\ufb29"
+)
 # What a program may skip: blanks of any kind, control signs, marks of direction and width zero.
-_SKIPPED = r"\s\x00-\x1f\x7f-\x9f\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\"'`"
+_SKIPPED = (
+    r"\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160"
+    r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff"
+    r"\uffa0\ufff0-\ufffb\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e0fff\"'`"
+)
 _FORMULA = re.compile(rf"[{_SKIPPED}]*[{_SIGNS}]|[\t\r\n]")
 # A program that separates by these reads what follows as a cell of its own.
 _INSIDE = re.compile(rf"([;\t\r\n])(?=[{_SKIPPED}]*[{_SIGNS}])")

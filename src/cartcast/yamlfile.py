@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,13 @@ __all__ = ["DEEPEST", "parse_yaml", "read_yaml", "require_bounded"]
 
 DEEPEST = 50
 """Levels that a definition may be nested: people write five, RecursionError comes at a thousand."""
-_LARGEST = 10_000_000
+_LARGEST = 1_000_000
 _MOST_VALUES = 200_000
+_LONGEST_NUMBER = 400
+_WRONG = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
+"""What the parser's own makers of numbers and times raise of what is none, beside its errors."""
+
+_DIGITS = re.compile(r"[-+0-9a-fA-FxXob_:.]+")
 
 
 def read_yaml(path: Path, loader: Any = None) -> Any:
@@ -45,18 +51,44 @@ def parse_yaml(text: str, where: str, loader: Any = None) -> Any:
     import yaml
 
     try:
-        depth = 0
-        # The parser needs no stack of its own; what builds the values does.
-        for event in yaml.parse(text, yaml.SafeLoader):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise _too_deep(where)
+        _require_small(yaml.parse(text, yaml.SafeLoader), where)
         data = _loaded(text, where, loader or yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, *_WRONG) as error:
         raise DefinitionError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
     require_bounded(data, where)
     return data
+
+
+def _require_small(events: Iterable[Any], where: str) -> None:
+    """Refuse a text that would be too deep, or too large with all it repeats, before it is built.
+
+    The parser needs no stack of its own; what builds the values does, and it writes out what `<<`
+    takes in.
+    """
+    import yaml
+
+    sizes: dict[str | None, int] = {}
+    open_: list[tuple[str | None, int]] = [(None, 0)]
+    for event in events:
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_.pop()
+            sizes |= {anchor: size} if anchor else {}
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, 0))
+            size = 1
+        elif isinstance(event, yaml.AliasEvent):
+            size = sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+            if len(event.value) > _LONGEST_NUMBER and _DIGITS.fullmatch(event.value):
+                raise DefinitionError(f"{where}: numbers have at most {_LONGEST_NUMBER} digits.")
+        else:
+            continue
+        if len(open_) > DEEPEST + 1:
+            raise _too_deep(where)
+        open_[-1] = (open_[-1][0], open_[-1][1] + size)
+        if open_[-1][1] > _MOST_VALUES:
+            raise _too_many(where)
 
 
 def _loaded(text: str, where: str, loader: Any) -> Any:
@@ -81,11 +113,15 @@ def require_bounded(data: Any, where: str) -> None:
         if depth > DEEPEST:
             raise _too_deep(where)
         if seen > _MOST_VALUES:
-            raise DefinitionError(f"{where}: must hold at most {_MOST_VALUES:,} values.")
+            raise _too_many(where)
         if isinstance(value, Mapping):
             todo += [(v, depth + 1) for v in value.values()]
         elif isinstance(value, list | tuple | set):
             todo += [(v, depth + 1) for v in value]
+
+
+def _too_many(where: str) -> DefinitionError:
+    return DefinitionError(f"{where}: must hold at most {_MOST_VALUES:,} values.")
 
 
 def _too_deep(where: str) -> DefinitionError:

@@ -179,6 +179,17 @@ def test_the_interval_of_a_calibration_error_covers(bold):
     assert held / runs >= 0.85
 
 
+@pytest.mark.parametrize(("rows", "told"), [(1000, 0.05), (4000, 0.01), (600, 0.4), (900, 0.9)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_one_bin_is_judged_by_the_chance_of_its_prediction(rows, told, side):
+    """Few buyers make a low share, whose own variance is low: the model's is the binomial one."""
+    sd = math.sqrt(rows * told * (1 - told))
+    for errors, chance in ((1.8, True), (2.7, False)):
+        buyers = round(rows * told + side * errors * sd)
+        found = ece_interval(intervals.vectors(np.arange(rows) < buyers, np.full(rows, told)), 0.9)
+        assert (found[0] == 0.0) == chance, (buyers, found)
+
+
 def test_a_clear_calibration_error_is_told_from_chance():
     y, p, _ = calibrated(np.random.default_rng(4), 2.0, 4000)
     found = bootstrap(y, p, scores=("ece",))["ece"]

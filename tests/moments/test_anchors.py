@@ -190,11 +190,11 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         find_anchors(load(shop(0), tmp_path), Proxy("r", column="categry", value="b"), CLICKS)
 
 
-def busy(seed: int, hours: float) -> pd.DataFrame:
+def busy(seed: int, hours: float, rate: int = 40) -> pd.DataFrame:
     """Sessions of a shop that is open all the time: the longer one is, the likelier it buys."""
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
-    for i in range(int(40 * hours)):
+    for i in range(int(rate * hours)):
         at, clicks = float(rng.uniform(0, hours)) * 3600, int(rng.geometric(0.15))
         bought = clicks > 2 and rng.uniform() < 1 - 0.97**clicks
         for n in range(clicks):
@@ -223,6 +223,29 @@ def test_the_end_of_the_log_takes_moments_away_and_not_sessions(seed: int, tmp_p
     assert both[kept]["anchor_time"].max() < both[~kept]["anchor_time"].min()
     assert both[kept]["anchor_time"].max() > end - pd.Timedelta(hours=5)
     assert (both[kept]["label"] != both[kept]["label_seen"]).mean() < 0.002
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_rest_of_sessions_open_at_the_beginning_is_no_session(
+    seed: int, tmp_path: Path
+) -> None:
+    """A log cut out of an open shop has no row of a session that began before it."""
+    table = busy(seed, 12.0, rate=120).drop(columns="at")
+    whole = find_anchors(load(table, tmp_path / "whole"), Purchase(), CLICKS, GAP)
+    assert "begun_before" not in whole.dropped
+    begin = table["event_time"].min() + pd.Timedelta(hours=3)
+    seen = table[table["event_time"] >= begin]
+    open_then = set(table[table["event_time"] < begin]["session_id"]) & set(seen["session_id"])
+    assert len(open_then) > 20
+    found = find_anchors(load(seen, tmp_path / "seen"), Purchase(), CLICKS, GAP)
+    assert not open_then & set(found.table["session_id"])
+    assert found.dropped["begun_before"] > 0
+    first = seen["event_time"].min() + pd.Timedelta(seconds=GAP)
+    true = whole.table[whole.table["session_start"] >= first]
+    key = ["session_id", "click"]
+    both = found.table.merge(true[[*key, "label"]], on=key, how="left", suffixes=("", "_true"))
+    assert both["label_true"].notna().all()
+    assert (both["label"] == both["label_true"]).mean() > 0.998
 
 
 def test_a_log_too_short_for_its_sessions_says_so(tmp_path: Path) -> None:

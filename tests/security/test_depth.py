@@ -15,6 +15,7 @@ from cartcast import events, insights, rules
 from cartcast.config import read_settings
 from cartcast.errors import CartcastError, DefinitionError, UsageError
 from cartcast.events.layoutfile import read_layout
+from cartcast.events.schema import METADATA_KEY
 from cartcast.experiments import read_plan
 from cartcast.features.conditions import And, Eq, Not, Or
 from cartcast.features.form import from_yaml, parse
@@ -115,6 +116,18 @@ def test_five_thousand_columns(tmp_path, shop, call):
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_fifty_thousand_columns(tmp_path, shop, call, ending):
+    path = tmp_path / f"a.{ending}"
+    named = {**shop()[0], **{f"x{i}": "some words" for i in range(50_000)}}
+    lines = [",".join(named), ",".join(map(str, named.values()))]
+    text = "\n".join(lines) if ending == "csv" else json.dumps(named, default=str)
+    path.write_text(text)
+    code, _, error = call("validate", path)
+    assert code == 3
+    assert error.count("\n") == 1
+
+
 def deep_yaml(n: int, flow: bool = True) -> str:
     if flow:
         return "features: " + "[" * n + "]" * n
@@ -146,6 +159,36 @@ def test_definitions_that_repeat_themselves():
         parse(
             {"features": {"a": reduce(lambda v, _: {"not": v}, range(2_000), {"eq": ["a", "b"]})}}
         )
+
+
+def merged_again(n: int) -> str:
+    """Mappings that take each other in, eight times each: 8 ** n keys while they are built."""
+    return "a0: &a0 {x: 1, y: 2}\n" + "".join(
+        f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 8)}]}}\n" for i in range(1, n)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        merged_again(30), "a: 1" + ":1" * 100_000, "a: 1" + ":1" * 300 + ".5", "a: 0x" + "f" * 500_000,
+        "a: " + "9" * 500_000, "a: !!int ''", "a: !!bool x", "a: !!timestamp x", "a: !!float x",
+        "a: !!binary AAAAA", "a: 2001-01-01 00:00:00+99:99", "a: 2001-99-99", "? [a]\n: b", "a: =",
+    ],
+    ids=lambda t: t[:24],
+)  # fmt: skip
+def test_values_that_are_dear_or_odd_to_build(text):
+    with pytest.raises(DefinitionError) as refused:
+        parse_yaml(text, "here")
+    assert "\n" not in str(refused.value)
+
+
+def test_what_people_repeat_is_read():
+    text = "usual: &u {a: 1, b: 2}\none: {<<: *u, b: 3}\ntwo: {<<: [*u, *u]}\nlist: [*u, *u]\n"
+    usual = {"a": 1, "b": 2}
+    read = {"usual": usual, "one": {"a": 1, "b": 3}, "two": usual, "list": [usual, usual]}
+    assert parse_yaml(text, "here") == read
+    assert parse_yaml("a: 0x1f\nb: 1:30\nc: " + "text " * 500, "here")["b"] == 90
 
 
 def test_features_defined_through_each_other():
@@ -181,3 +224,16 @@ def test_the_last_line_of_defence(call, monkeypatch, tmp_path):
     code, _, error = call("validate", tmp_path / "a.csv")
     assert code == 3
     assert "nested too deeply" in error
+
+
+@pytest.mark.parametrize("key", ["columns", "findings", "summary", "sessions_made", "clock"])
+def test_a_log_that_says_odd_things_of_itself(tmp_path, text, key):
+    (tmp_path / "a.csv").write_text(text())
+    table = pq.read_table(events.load(tmp_path / "a.csv", out=tmp_path / "b.parquet").path)
+    name = METADATA_KEY.encode()
+    known = json.loads(table.schema.metadata[name])
+    told = [{**known, key: value} for value in (5, [1], {"a": 1})] if key != "clock" else []
+    cut = {k: v for k, v in known.items() if k != "clock"}
+    for said in [*map(json.dumps, [*told, cut]), "[" * 100_000, "9" * 9_999]:
+        pq.write_table(table.replace_schema_metadata({name: said.encode()}), tmp_path / "c.parquet")
+        read_or_refused(lambda: events.load(tmp_path / "c.parquet"))

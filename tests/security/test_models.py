@@ -295,6 +295,32 @@ def test_names_in_a_manifest_stay_inside(data, tmp_path, name):
         persist.load_all(folder)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, "[" * 100_000 + "]" * 100_000, "[]", "5", "null", "{}", '{"files": {}}', '{"files": null, "models": []}',
+        '{"files": [1], "models": []}', '{"files": {}, "models": 5}', '{"files": {}, "models": null}',
+        '{"files": {}, "models": [["a"]]}', '{"files": {"a": 5}, "models": []}', '{"files": {"a\\u0000": "x"}, "models": []}',
+        '{"files": {"\\ud800": "x"}, "models": []}', '{"files": {"' + "a" * 5_000 + '": "x"}, "models": []}',
+        '{"files": {}, "models": [], "schema": ' + "9" * 9_999 + "}",
+    ],
+    ids=lambda t: t[:30],
+)  # fmt: skip
+def test_a_manifest_of_another_shape_is_refused(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(NotTrustedError) as refused:
+        persist.load_all(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_link_to_itself_is_refused(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    (tmp_path / "manifest.json").write_text('{"files": {"a": "x"}, "models": []}')
+    with pytest.raises(NotTrustedError):
+        persist.load_all(tmp_path)
+
+
 def test_links_stay_inside_and_models_have_files(data, tmp_path):
     folder = tmp_path / "m"
     persist.save_all({"champion": fitted("logistic_regression", data)}, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import yaml
 
 import cartcast
 from cartcast.score import write_table
-from cartcast.spreadsheet import csv_bytes, write_csv
+from cartcast.spreadsheet import csv_bytes, neutral, write_csv
 
 PAYLOAD = "{}cmd|' /C calc'!A0"
 SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫−"
@@ -79,6 +80,16 @@ def test_no_cell_or_heading_runs(kind, tmp_path):
     found = cells_of(csv_bytes(table))
     assert len(found) == 2 * len(table) + 2
     assert not [c for c in found if runs(c)]
+
+
+def test_every_sign_of_unicode_behind_every_mark_that_is_not_seen():
+    every = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
+    signs = [c for c in every if unicodedata.normalize("NFKC", c)[0] in "=+-@−"]
+    unseen = [c for c in every if unicodedata.category(c) in ("Cf", "Cc", "Zs", "Zl", "Zp")]
+    assert len(signs) > 20
+    assert len(unseen) > 200
+    cells = [sign + "1" for sign in signs] + [mark + "=1" for mark in unseen]
+    assert not [c for c in cells if not str(neutral(c)).startswith("'")]
 
 
 def test_numbers_and_plain_text_are_untouched():

@@ -18,6 +18,8 @@ from cartcast.evaluate.probability import ECE_BINS, mass_bins
 __all__ = ["ece_interval", "vectors"]
 
 _DRAWS = 300
+_CHANCE = 4000
+"""Draws of chance alone: with 300 the error told as 5 % would be 3 to 8, and always the same."""
 _SURE = 1.5
 """Standard errors from which on a gap counts; smaller ones are left to chance."""
 
@@ -29,25 +31,31 @@ def ece_interval(v: Vectors, level: float) -> tuple[float, float] | None:
     true errors of each size. The lower end puts the true error into the bins with a sure gap and
     leaves the others to chance, which adds most; the upper end spreads it over all bins, where
     chance adds least. So the lower end is 0 whenever a perfect model shows as much in one case of
-    20 (at level 0.9). None with fewer than `FEWEST` buyers (see `auc.carriers`).
+    20 (at level 0.9): chance is then that of the predicted shares, not of those seen, which lie
+    low where a gap is by chance. None with fewer than `FEWEST` buyers (see `auc.carriers`).
     """
     from scipy.stats import norm, t
 
     least = min(carriers(v))
     if least < FEWEST:
         return None
-    gap, error, noise = _gaps(v)
+    gap, error, noise, null = _gaps(v)
     noise *= float(t.ppf((1 + level) / 2, least - 1) / norm.ppf((1 + level) / 2))
     size = np.abs(gap) / error
     sure = (size > _SURE) | (size == size.max())
     sign = np.where(gap < 0, -1.0, 1.0)
     low, _ = _invert(gap, noise, np.where(sure, gap, 0.0), level)
+    if np.abs(gap).sum() <= np.quantile(np.abs(null).sum(axis=1), (1 + level) / 2):
+        low = 0.0
     _, high = _invert(gap, noise, sign * np.maximum(np.abs(gap), error), level)
     return low, max(high, float(np.abs(gap).sum()))
 
 
-def _gaps(v: Vectors) -> tuple[Array, Array, Array]:
-    """Return each bin's gap (times its share), its standard error, and draws (draws, bins)."""
+def _gaps(v: Vectors) -> tuple[Array, Array, Array, Array]:
+    """Return each bin's gap (times its share) and its standard error, and draws (draws, bins).
+
+    The draws are those of this error, and those of a model whose every bin is right.
+    """
     _, codes = np.unique(v.y_pred, return_inverse=True)
     mass = summed(codes, v.weights)
     which = mass_bins(mass[:, None], ECE_BINS)[:, 0].astype(np.int64)[codes]
@@ -59,13 +67,14 @@ def _gaps(v: Vectors) -> tuple[Array, Array, Array]:
     values, turned = np.linalg.eigh(residual.T @ residual)
     root = turned * np.sqrt(np.maximum(values, 0.0))
     seen = (root**2).sum(axis=1)
-    error = np.sqrt(_expected(v, which, float(seen.sum())))
-    draws = np.random.default_rng(0).normal(size=(_DRAWS, ECE_BINS)) @ root.T
-    return gap, error, draws * (error / np.sqrt(np.where(seen > 0.0, seen, 1.0)))
+    error, right = (np.sqrt(each) for each in _expected(v, which, float(seen.sum())))
+    draws = np.random.default_rng(0).normal(size=(_CHANCE, ECE_BINS)) @ root.T
+    draws /= np.sqrt(np.where(seen > 0.0, seen, 1.0))
+    return gap, error, draws[:_DRAWS] * error, draws * right
 
 
-def _expected(v: Vectors, which: Codes, seen: float) -> Array:
-    """Return the variance of each bin's gap by its own share of buyers, for visitors as seen.
+def _expected(v: Vectors, which: Codes, seen: float) -> tuple[Array, Array]:
+    """Return the variance of each bin's gap by its own share of buyers, and by the predicted one.
 
     A bin without a buyer has no variance to be seen; two rows as predicted are added to each, and
     one design effect (the variance seen over that of single rows) serves all bins.
@@ -79,9 +88,10 @@ def _expected(v: Vectors, which: Codes, seen: float) -> Array:
     rate = hits / filled
     single = squares * rate * (1 - rate) / n.sum() ** 2
     effect = max(seen / float(single.sum()), 1.0) if single.sum() > 0 else 1.0
-    rate = (hits / effect + 2 * said / filled) / (n / effect + 2)
-    spread = effect * squares * rate * (1 - rate) / n.sum() ** 2
-    return np.asarray(np.where(n > 0, spread, 0.0) + 1e-18)
+    told = said / filled
+    rates = (hits / effect + 2 * told) / (n / effect + 2), told
+    spread = [effect * squares * rate * (1 - rate) / n.sum() ** 2 for rate in rates]
+    return spread[0] + 1e-18, spread[1] + 1e-18
 
 
 def _invert(gap: Array, noise: Array, shape: Array, level: float) -> tuple[float, float]:

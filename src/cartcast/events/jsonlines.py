@@ -18,6 +18,7 @@ from cartcast.events.tables import sampled
 __all__ = ["open_json"]
 
 _LARGEST_LINE = 16_777_216
+_MOST_KEYS = 5_000
 
 
 def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path) -> Source:
@@ -44,6 +45,11 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
         raise DataError(
             f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a "
             "line, or a list of objects."
+        )
+    if len(structure) > _MOST_KEYS:
+        raise DataError(
+            f"{shown}: its objects have {len(structure):,} different keys, at most {_MOST_KEYS:,} "
+            "are looked at; give those that a log needs."
         )
     schema = literal(json.dumps(json_schema(structure)))
     relation = f"(SELECT line, from_json(TRY_CAST(line AS JSON), {schema}) AS j FROM {lines})"

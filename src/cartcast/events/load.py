@@ -20,11 +20,13 @@ from cartcast.events.cleaning import Cleaned, Cleaning, Plan
 from cartcast.events.engine import connect, too_deep, translate
 from cartcast.events.layouts import Layout, find_layout
 from cartcast.events.log import Log, log_from, write_metadata
+from cartcast.events.packed import allowed
 from cartcast.events.privacy import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.events.read import expand
 from cartcast.events.reading import read_sources
 from cartcast.events.rejects import refusal, write_rejects
+from cartcast.events.room import within
 from cartcast.progress import Progress, quiet
 from cartcast.scratch import ScratchFolder, scratch
 from cartcast.sessions import USUAL, SessionRules
@@ -131,7 +133,11 @@ def load(
     )
     say = progress or quiet
     plan = Plan(rules, zone, privacy, rates)
-    with _work(target, memory) as (con, work), _translated(work, found):
+    with (
+        _work(target, memory) as (con, work),
+        _translated(work, found),
+        within(con, work, _room([*found, *([] if orders is None else [orders])]), str(found[0])),
+    ):
         if engine == "spark":
             from cartcast.events.spark.reading import SparkReading, new_folder, require_files
 
@@ -197,6 +203,13 @@ def _work(
     make_folder(target)
     with scratch(target) as folder, connect(folder, memory) as con:
         yield con, folder
+
+
+def _room(sources: Sequence[Any]) -> int | None:
+    """Return the most bytes that reading files may take on disk; None where not all are files."""
+    paths = [Path(s) for s in sources if isinstance(s, str | Path)]
+    whole = len(paths) == len(sources) and all(p.is_file() for p in paths)
+    return allowed(sum(p.stat().st_size for p in paths)) if whole else None
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from cartcast.events.sql import file_literal, identifier, literal, read_parquet
 from cartcast.events.summary import Summary
 from cartcast.findings import Finding, by_severity
 from cartcast.scratch import ScratchFolder
+from cartcast.sessions import SessionRules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -178,7 +179,7 @@ def _known(text: str | bytes, path: Path) -> dict[str, Any] | None:
     """Return metadata of this version of the contract."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: its {METADATA_KEY} metadata are not JSON ({error}).") from error
     return found if isinstance(found, dict) and found.get("contract") == CONTRACT else None
 
@@ -215,7 +216,26 @@ def log_from(
     rejects: Path | None = None,
     keep: ScratchFolder | None = None,
 ) -> Log:
-    """Return the log whose metadata are these."""
+    """Return the log whose metadata are these.
+
+    Raises:
+        DataError: they are not what this version writes.
+    """
+    try:
+        return _made(path, metadata, rejects, keep)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(
+            f"{path}: what it says of itself is damaged ({error!r}); make it again by "
+            "`cartcast validate --out`."
+        ) from error
+
+
+def _made(
+    path: Path, metadata: Mapping[str, Any], rejects: Path | None, keep: ScratchFolder | None
+) -> Log:
+    made = metadata.get("sessions_made")
+    if made:
+        SessionRules.from_dict(made)
     beside = path.with_name("rejects.parquet") if metadata.get("rejects_beside") else None
     if rejects is None and beside is not None and beside.is_file():
         rejects = beside
@@ -232,6 +252,6 @@ def log_from(
         privacy=metadata.get("privacy"),
         zone=metadata.get("zone"),
         rates=metadata.get("rates"),
-        sessions_made=metadata.get("sessions_made"),
+        sessions_made=made,
         keep=keep,
     )

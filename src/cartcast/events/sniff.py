@@ -119,6 +119,11 @@ def dialect(
             f"{where}: not a text file (it holds NUL bytes); give CSV, JSON or Parquet."
         )
     whole = len(data) < _SAMPLE_BYTES
+    if not whole and "\n" not in text and "\r" not in text:
+        raise DataError(
+            f"{where}: its first line has no end within {_SAMPLE_BYTES:,} bytes, so it is no "
+            "header of a log; look at how it was exported, and give those columns that are needed."
+        )
     told = _told_separator(text)
     chosen = separator or told or _separator(text)
     records = _records(text, chosen, whole)

@@ -134,15 +134,16 @@ def read_verified(folder: Path | str, manifest: str | None = None) -> Verified:
         raise NotTrustedError(f"{path}: is not the recorded manifest; restore it or train again.")
     try:
         recorded: dict[str, Any] = json.loads(text)
-        files: dict[str, str] = recorded["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        files: dict[str, str] = dict(recorded["files"])
+        names: list[str] = list(recorded["models"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotTrustedError(f"{path}: is damaged; restore it or train again.") from error
     read = {name: read_recorded(folder, name, expected) for name, expected in files.items()}
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     added = sorted(present - set(files) - {MANIFEST})
     if added:
         raise NotTrustedError(f"{folder / added[0]}: is not recorded in the manifest; remove it.")
-    if not all(f"{name}.skops" in files for name in recorded["models"]):
+    if not all(f"{name}.skops" in files for name in names):
         raise NotTrustedError(f"{path}: names a model that has no file; train again.")
     return Verified(recorded, read)
 
@@ -157,11 +158,15 @@ def read_recorded(folder: Path, name: str, expected: str) -> bytes:
     if not parts or ".." in parts or name.startswith("/") or "\\" in name or ":" in name:
         raise NotTrustedError(f"{folder}: records {name!r}, which is not a name inside it.")
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise NotTrustedError(f"{path}: is a link that leads out of its folder; remove it.")
-    if not path.is_file():
-        raise NotTrustedError(f"{path}: is recorded but missing; restore it.")
-    data = path.read_bytes()
+    try:
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise NotTrustedError(f"{path}: is a link that leads out of its folder; remove it.")
+        if not path.is_file():
+            raise NotTrustedError(f"{path}: is recorded but missing; restore it.")
+        data = path.read_bytes()
+    except (ValueError, OSError, RuntimeError) as error:
+        # A name that no file can have, or a link to itself.
+        raise NotTrustedError(f"{folder}: the recorded {name[:80]!r} cannot be read.") from error
     if hashlib.sha256(data).hexdigest() != expected:
         raise NotTrustedError(
             f"{path}: its SHA-256 is not the recorded one; restore it or train again."

@@ -3,7 +3,8 @@
 An anchor's features use events up to and with its click, its label only what comes after. Rows at
 or after the first outcome are dropped, and so are censored rows, whose horizon the log does not
 show to its end; both are counted. The horizon is the same for all rows: dropping a row because
-*its* session is still open would drop long sessions, which buy more than short ones.
+*its* session is still open would drop long sessions, which buy more than short ones. So would
+keeping the rest of sessions that were open when the log began, which are long ones, as if new.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ MD102 = declare(
 )
 SESSIONS_OVER = 0.995
 """Share of the sessions that must be over by the horizon of a label that ends with the session."""
+_CUT_BY_CHANCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Anchors:
         table: one row an anchor: session_id, visitor_id, event_order, click, anchor_time,
             known_time (when its label is known), session_start, position (order of the sessions),
             weight (1), label (0, 1 or money), amount (money after the anchor).
-        dropped: rows dropped, by reason: `after_outcome`, `censored`.
+        dropped: rows dropped, by reason: `after_outcome`, `censored`, and `begun_before` where the
+            log was cut out of a shop that was open.
         findings: that the log is too short for its sessions, if it is.
     """
 
@@ -251,9 +254,12 @@ def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: f
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
     late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
     known, censored, findings = _known(table, target, log, session_gap)
+    begun = _begun_before(table, log, session_gap) & ~late & ~censored
     table = table.assign(known_time=known)
     dropped = {"after_outcome": int(late.sum()), "censored": int((censored & ~late).sum())}
-    table = table[~late & ~censored].reset_index(drop=True)
+    if begun.any():
+        dropped["begun_before"] = int(begun.sum())
+    table = table[~late & ~censored & ~begun].reset_index(drop=True)
     if table.empty:
         raise DataError(
             f"no training row is left ({dropped['after_outcome']} after the "
@@ -268,6 +274,27 @@ def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: f
         "session_start", "position", "weight", "label", "amount",
     ]  # fmt: skip
     return Anchors(table[columns], dropped, findings)
+
+
+def _begun_before(table: pd.DataFrame, log: Log, session_gap: float) -> pd.Series:
+    """Return which rows are of sessions that may have begun before the log did.
+
+    By the session gap, a session that was open then shows itself in the log's first gap. Where no
+    more sessions begin there than in each of the three gaps after it (binomial, an error of one in
+    a thousand), the log was not cut out of an open shop, and nothing is dropped.
+    """
+    from scipy.stats import binom
+
+    nothing = pd.Series(False, index=table.index)
+    if log.clock != "time":
+        return nothing
+    since = (table["session_start"] - table["session_start"].min()).dt.total_seconds() / session_gap
+    starts = since[~table["session_id"].duplicated()]
+    first, next_three = int((starts < 1).sum()), int(((starts >= 1) & (starts < 4)).sum())
+    if starts.max() < 4 or 2 * first > len(starts):
+        return nothing
+    chance = binom.sf(first - 1, first + next_three, 0.25)
+    return since < 1 if chance < _CUT_BY_CHANCE else nothing
 
 
 def _known(

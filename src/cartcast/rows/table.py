@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from cartcast import findings as f
 from cartcast.errors import DataError, UsageError, did_you_mean
+from cartcast.events.packed import allowed
+from cartcast.events.read import Source
 from cartcast.events.sql import identifier
 from cartcast.findings import Finding, finding
 from cartcast.rows.columns import Arrow, Column, Meaning, decoded, is_text, read_column
@@ -160,11 +162,17 @@ def open_table(source: Any) -> Table:
             found = list(expand(source)) if isinstance(source, str | Path) else [source]
             if len(found) != 1:
                 raise UsageError(f"{where}: give one table, got {len(found)} files.")
+            opened = None
+            if isinstance(found[0], str | Path):
+                opened = open_source(con, found[0], Path(work))
+                if opened.kind == "table" and Path(found[0]).is_file():
+                    _require_room(con, Path(found[0]), opened)
             arrow = _in_memory(found[0])
-            if arrow is not None:
-                arrow = _flattened(con, arrow, where)
+            if arrow is None:
+                opened = opened or open_source(con, found[0], Path(work))
+                arrow = _selected(con, opened, where)
             else:
-                arrow = _selected(con, open_source(con, found[0], Path(work)), where)
+                arrow = _flattened(con, arrow, where)
         except duckdb.Error as error:
             raise translate(error, where) from error
         except RecursionError as error:
@@ -216,6 +224,27 @@ def _in_memory(source: Any) -> pa.Table | None:
         "a ready table must be a path, a table's URL, or a pandas, Polars or Arrow table, got "
         f"{type(source).__name__}."
     )
+
+
+def _require_room(con: duckdb.DuckDBPyConnection, path: Path, opened: Source) -> None:
+    """Refuse rows that take far more than their file: a Parquet file names a value only once.
+
+    Raises:
+        DataError: they do.
+    """
+    sizes = [f"count(*) * {8 * len(opened.cells)}"]
+    for sql, kind, *_ in opened.cells.values():
+        if kind == "VARCHAR":
+            sizes.append(f"coalesce(sum(strlen({sql})), 0)")
+        elif kind == "LIST":
+            sizes.append(f"coalesce(sum(strlen(CAST({sql} AS VARCHAR))), 0)")
+    found = con.execute(f"SELECT {' + '.join(sizes)} FROM {opened.relation}").fetchone()
+    most = allowed(path.stat().st_size)
+    if found and found[0] > most:
+        raise DataError(
+            f"{path}: its rows take {found[0] / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB "
+            "allowed for a file of its size; look at what is in it, and give it in parts."
+        )
 
 
 def _from_pandas(frame: pd.DataFrame) -> pa.Table:
