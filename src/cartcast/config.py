@@ -52,7 +52,11 @@ class Settings:
         target: name of the target, as on the command line.
         targets: proxies declared by name, each with at_least, column and value, or rule.
         features: name of a built-in feature set, or path of a YAML declaration.
-        anchors: clicks after which a training row is written.
+        moment: when somebody acts on a score: `during` a session, `after` it, or on a `day`.
+        horizon: how long an outcome counts, such as 7d; None is that of the target.
+        every: seconds from one list to the next; None is an hour, a day or a week, by moment.
+        seen: seconds; a list of a day holds visitors seen within them.
+        anchors: clicks after which a training row is written, during a session.
         models: names of models to train; `default` is a short good list.
         budget: seconds for a whole training (infinite: `none`), what is left of them for tuning;
             None for ten minutes and no tuning.
@@ -84,6 +88,10 @@ class Settings:
     target: str = "purchase"
     targets: Mapping[str, Any] = field(default_factory=dict)
     features: str = "default"
+    moment: str = "during"
+    horizon: str | None = None
+    every: float | None = None
+    seen: float = 30 * 86_400.0
     anchors: tuple[int, ...] = (1, 2, 3, 5, 8, 13, 21)
     models: tuple[str, ...] = ("default",)
     budget: float | None = None
@@ -188,7 +196,7 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     values: dict[str, Any] = {k: v for k, v in data.items() if v is not None}
     if values.get("budget") == "none":
         values["budget"] = math.inf
-    for name in ("session_gap", "budget"):
+    for name in ("session_gap", "budget", "every", "seen"):
         if name in values and values[name] != math.inf:
             values[name] = parse_duration(values[name])
     for name in ("sources", "session_breaks", "anchors", "models", "split", "warehouses"):

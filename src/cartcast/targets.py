@@ -23,6 +23,7 @@ __all__ = [
     "Reads",
     "Revenue",
     "Target",
+    "asked_as",
     "parse_target",
 ]
 
@@ -236,6 +237,17 @@ def parse_target(
         known = [*_OBSERVED, "proxy:browsing", *(f"proxy:{n}" for n in declared)]
         raise UsageError(f"unknown target {text!r}.{did_you_mean(name, known)}")
     return _OBSERVED[name](horizon=horizon or "session")
+
+
+def asked_as(target: Target | Proxy, asked: str) -> str:
+    """Return the words that name a target with its horizon; `asked` are those of a proxy.
+
+    >>> asked_as(Purchase("7d"), "purchase")
+    'purchase:7d'
+    """
+    if isinstance(target, Proxy):
+        return asked
+    return target.name if target.horizon == "session" else f"{target.name}:{target.horizon}"
 
 
 def _parse_proxy(text: str, declared: dict[str, dict[str, object]]) -> Proxy:

@@ -200,7 +200,7 @@ def settled_dates(
 def _none_left(log: Log, target: Target | Proxy, due: Due, censored: int) -> str:
     name, horizon = log.path.name, target.horizon
     if censored:
-        begin = pd.Timestamp(log.summary.start).tz_localize(None)
+        begin = pd.Timestamp(str(log.summary.start)).tz_localize(None)
         days = (pd.Timestamp(due.end) - begin) / pd.Timedelta(days=1)
         return (
             f"{name}: {days:.1f} days long, and what {target.name} asks is known {horizon} after a "

@@ -18,7 +18,7 @@ Kind = Literal["during", "after", "day"]
 DAY: Final = 86_400.0
 _EVERY: Final = {"during": 3600.0, "after": DAY, "day": 7 * DAY}
 _SEEN: Final = 30 * DAY
-_HORIZON: Final = {"after": "7d", "day": "30d"}
+_HORIZON: Final = "7d"
 
 _PAST = frozenset({"visitor_id", "event_time", "session_id"})
 _SALES = _PAST | {"event_type", "order_id", "price", "quantity"}
@@ -141,8 +141,7 @@ def with_horizon(
 ) -> Target | Proxy:
     """Return the target as it is asked at a moment.
 
-    Once a session is over, its end is no horizon: days are counted, 7 after a session and 30 from
-    a day on where nobody says.
+    Once a session is over, its end is no horizon: days are counted, seven where nobody says.
 
     Raises:
         UsageError: a proxy, which lies within a session, is asked at another moment.
@@ -166,7 +165,7 @@ def with_horizon(
             raise UsageError(
                 f"moment {moment.kind}: the session is over, so the horizon must be a time, as 7d."
             )
-        target = dataclasses.replace(target, horizon=_HORIZON[moment.kind])
+        target = dataclasses.replace(target, horizon=_HORIZON)
     return target
 
 

@@ -131,14 +131,15 @@ def _key(session: NDArray[Any], order: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _kept(
-    features: FeatureSet, part: Log, clicks: Sequence[int] | None, sessions: pa.Array,
+    features: FeatureSet, part: Log, clicks: Sequence[int] | None, sessions: Any,
     keys: NDArray[np.int64],
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     import pyarrow.compute as pc
 
-    at = "every click" if clicks is None else list(clicks)
-    for batch in features.batches(part, at=at):
-        session = pc.fill_null(pc.index_in(batch.column("session_id"), value_set=sessions), -1)
+    passing = features.batches(part) if clicks is None else features.batches(part, at=list(clicks))
+    for batch in passing:
+        found: Any = pc.index_in(batch.column("session_id"), value_set=sessions)
+        session: Any = pc.fill_null(found, -1)
         order = batch.column("event_order").to_numpy(zero_copy_only=False)
         inside = np.isin(_key(session.to_numpy(zero_copy_only=False), order), keys)
         yield batch.filter(pa.array(inside)).drop_columns(["click"])

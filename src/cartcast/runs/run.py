@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 from cartcast.findings import Finding, by_severity
+from cartcast.moments import Moment
 from cartcast.runs.reading import Reading
 from cartcast.runs.registry import resolve_run
 
@@ -135,6 +136,11 @@ class Run:
     def reads_events(self) -> bool:
         """Whether the champion reads the events of sessions instead of features."""
         return bool(self.data["models"][self.champion].get("reads") == "events")
+
+    @cached_property
+    def moment(self) -> Moment:
+        """When it may be asked."""
+        return Moment.from_run(self.data)
 
     @property
     def proxy(self) -> bool:
@@ -287,6 +293,18 @@ class Run:
             raise UsageError(
                 f"the champion {self.champion!r} reads the events of whole sessions: it scores "
                 "logs with `cartcast predict` and nothing else; train without it."
+            )
+
+    def require_during(self, where: str) -> None:
+        """Refuse a run that was not trained on moments during a session.
+
+        Raises:
+            UsageError: naming what it may be asked.
+        """
+        if self.moment.dated:
+            raise UsageError(
+                f"run {self.id} may be asked of {self.moment.describe()}; {where} asks during a "
+                "session: use a run of `cartcast train --moment during`."
             )
 
     def typed(self, table: pd.DataFrame) -> pd.DataFrame:

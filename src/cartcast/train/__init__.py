@@ -28,6 +28,7 @@ from cartcast.config import (
 )
 from cartcast.errors import StorageError, UsageError
 from cartcast.features import Feature, FeatureSet
+from cartcast.moments import Moment
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
 from cartcast.runs.write import new_run_id
@@ -51,6 +52,10 @@ def train(
     targets: Mapping[str, Any] | None = None,
     models: Sequence[str] | str | None = None,
     features: str | Path | FeatureSet | Mapping[str, Feature] | None = None,
+    moment: Moment | str | None = None,
+    horizon: str | None = None,
+    every: float | str | None = None,
+    seen: float | str | None = None,
     anchors: Sequence[int] | int | None = None,
     split: Sequence[float] | None = None,
     layout: str | Path | None = None,
@@ -102,7 +107,11 @@ def train(
         targets: proxies declared by name.
         models: names of models; `default` or `all` stand for lists.
         features: a `FeatureSet`, `default`, `usual`, `auto`, or a YAML declaration.
-        anchors: clicks after which a row is written.
+        moment: when somebody acts on a score: `during` a session, `after` it, or on a `day`.
+        horizon: how long an outcome counts, such as `7d`; else that of the target.
+        every: seconds (or `1d`) from one list to the next.
+        seen: seconds (or `30d`); a list of a day holds visitors seen within them.
+        anchors: clicks after which a row is written, during a session.
         split: shares for train, validation and test.
         layout: name or YAML of the log's layout; None means guess.
         orders: outcomes kept apart from the clicks.

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cartcast.config import parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events import Log
 from cartcast.features import load_set
-from cartcast.moments import whole_clicks
+from cartcast.moments import Moment, whole_clicks
 from cartcast.rows.table import open_table
 from cartcast.targets import Proxy, Target
 from cartcast.train.options import Options
@@ -27,7 +28,7 @@ _NUMBERS = ("max_reject_share",)
 _FLAGS = ("tune", "refit", "backtest")
 _LISTS = ("models", "session_breaks", "drop", "split")
 _MAPPINGS = ("targets", "costs", "waivers", "privacy")
-_WORDS = ("group", "time", "resample", "calibration", "licence", "zone")
+_WORDS = ("group", "moment", "horizon", "time", "resample", "calibration", "licence", "zone")
 
 
 def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +41,9 @@ def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str
     for name in unknown:
         more = [*known, "rows", "run_dir", "project", "progress", "engine"]
         raise UsageError(f"training has no such option: {name!r}.{did_you_mean(name, more)}")
+    if isinstance(moment := given.get("moment"), Moment):
+        given = {**given, "moment": moment.kind, "anchors": moment.clicks,
+                 "every": moment.every, "seen": moment.seen}  # fmt: skip
     changes = {k: v for k, v in given.items() if k in known and v is not None}
     for name, value in changes.items():
         changes[name] = _fitted(name, value)
@@ -67,6 +71,8 @@ def _fitted(name: str, value: Any) -> Any:
         raise UsageError(f"{name} must be a word, got {value!r}.")
     if name in ("layout", "orders", "rates") and isinstance(value, Path):
         return str(value)
+    if name in ("every", "seen"):
+        return parse_duration(value) if isinstance(value, str) else float(value)
     if name == "anchors":
         return whole_clicks(value)
     if name == "features":

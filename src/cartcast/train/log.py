@@ -12,13 +12,13 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
-from cartcast.moments import from_log
+from cartcast.moments import SO_FAR, from_log, with_horizon
 from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
 from cartcast.scratch import scratch
 from cartcast.splits import split_by_time
-from cartcast.targets import Proxy, Target, parse_target
+from cartcast.targets import Proxy, Target, asked_as, parse_target
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import model_names
 from cartcast.train.fit import DECLARATIONS
@@ -45,7 +45,9 @@ def train_log(
         UsageError: an option does not fit, or ids are to be replaced and the key is missing.
         StorageError: the run folder cannot be written.
     """
+    moment = options.asked_at
     target = parse_target(options.target, dict(options.targets))
+    target = with_horizon(target, moment, options.horizon)
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
     chosen = None if options.features == "auto" else load_set(options.features)
@@ -61,7 +63,7 @@ def train_log(
         if chosen is None:
             with budget("proposing features"):
                 proposed = propose_features(
-                    log, target, options.anchors, train=sum(options.split[:2]),
+                    log, target, moment, train=sum(options.split[:2]),
                     session_gap=reading.sessions.gap, seed=options.seed,
                 )  # fmt: skip
         features = chosen or proposed.features  # type: ignore[union-attr]
@@ -90,7 +92,7 @@ def _task(
             log,
             target,
             features,
-            options.anchors,
+            options.asked_at,
             session_gap=reading.sessions.gap,
             most_rows=options.most_rows,
             seed=options.seed,
@@ -102,7 +104,7 @@ def _task(
         kind="regressor" if target.money else "classifier",
         target={
             "name": target.name,
-            "asked": options.target,
+            "asked": asked_as(target, options.target),
             "kind": target.kind,
             "describe": target.describe(),
             "horizon": target.horizon,
@@ -119,7 +121,10 @@ def _task(
             **recorded(log, features),
         },
         data=log.summary.as_dict(),
-        units={name: feature.unit for name, feature in features.features.items()},
+        units={
+            **{name: feature.unit for name, feature in features.features.items()},
+            **{name: unit for name, (unit, _) in SO_FAR.items() if options.asked_at.dated},
+        },
         log=log,
         reading=reading,
         features=features,
@@ -166,8 +171,11 @@ def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -
         session="session_id",
         visitor="visitor_id",
         time="anchor_time" if clock in ("time", "day") else None,
-        click="click",
-        lineage={name: feature.lineage for name, feature in features.features.items()},
+        click="click" if task.rows.table["click"].notna().any() else None,
+        lineage={
+            **{name: feature.lineage for name, feature in features.features.items()},
+            **{name: lineage for name, (_, lineage) in SO_FAR.items()},
+        },
         reads=target.reads,
         kind=target.kind,
         describe=target.describe(),

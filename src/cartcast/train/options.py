@@ -13,6 +13,7 @@ from typing import Any
 from cartcast.config import DEFAULTS, Settings, parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.features import FeatureSet
+from cartcast.moments import Moment
 
 __all__ = ["FAMILIES", "Options"]
 
@@ -40,7 +41,7 @@ class Options:
         models: model names; `default` or `all` stand for lists.
         features: `default`, `usual`, `auto` (proposed from the log itself), a YAML declaration, or
             a `FeatureSet`.
-        anchors: clicks after which a row is written.
+        moment, horizon, every, seen, anchors: when somebody acts on a score; see `Moment`.
         split: shares of the sessions for train, validation, test.
         layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for
             `events.load`.
@@ -73,6 +74,10 @@ class Options:
     targets: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = DEFAULTS.models
     features: str | FeatureSet = DEFAULTS.features
+    moment: str = DEFAULTS.moment
+    horizon: str | None = None
+    every: float | None = None
+    seen: float = DEFAULTS.seen
     anchors: tuple[int, ...] = DEFAULTS.anchors
     split: tuple[float, float, float] = DEFAULTS.split
     layout: str | None = None
@@ -120,8 +125,7 @@ class Options:
             raise UsageError(f"capacity must be at least 1, got {self.capacity}.")
         if self.segments is not None and self.segments < 2:
             raise UsageError(f"segments must be at least 2, got {self.segments}.")
-        if any(a < 1 for a in self.anchors) or not self.anchors:
-            raise UsageError(f"anchors must be clicks >= 1, got {self.anchors}.")
+        _ = self.asked_at
         if self.resample not in (None, "smote", "class_weight", "undersample"):
             raise UsageError(
                 f"resample must be smote, class_weight or undersample, got {self.resample!r}."
@@ -134,6 +138,11 @@ class Options:
             )
         if unknown := set(self.costs) - {"contact", "value"}:
             raise UsageError(f"costs are `contact` and `value`, got {sorted(unknown)}.")
+
+    @property
+    def asked_at(self) -> Moment:
+        """When somebody acts on a score."""
+        return Moment(self.moment, self.anchors, self.every or 0.0, self.seen)  # type: ignore[arg-type]
 
     @classmethod
     def from_settings(cls, settings: Settings, **changes: Any) -> Options:

@@ -150,7 +150,9 @@ def _drivers(
         says(champion.model, champion.declaration, sample)
     # Three shuffles of each feature of 5,000 rows, the same by click for a few, and the effects.
     each = (budget.clock() - begin) * 2.5
-    needed = each * (4 * len(task.rows.features) + 6 * 3 * len(options.anchors) + 80)
+    needed = each * (
+        4 * len(task.rows.features) + 6 * 3 * max(1, task.rows.table["click"].nunique()) + 80
+    )
     if not budget.allows("drivers", needed):
         return {name: [] for name in DRIVERS}
     return {**drivers(champion, task.test, task.units, options.seed, apart)}
@@ -206,6 +208,7 @@ def _data_key(table: pd.DataFrame) -> str:
 
 def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
     """What was asked, of which data, with which features: the first half of `run.json`."""
+    dated = options.asked_at.dated
     parts = {"train": task.train, "test": task.test}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -215,7 +218,8 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
         "reading": task.reading and task.reading.as_dict(),
         "data": task.data,
         "target": task.target,
-        "anchors": list(options.anchors) if task.log is not None else [],
+        "moment": options.asked_at.as_dict() if task.log is not None else None,
+        "anchors": list(options.anchors) if task.log is not None and not dated else [],
         "split": {
             "method": task.split.method,
             "describe": task.split.describe(),

@@ -7,7 +7,7 @@ show on later rows that they are worth more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from cartcast.features import FeatureSet, load_set
 from cartcast.features.candidates import Candidates, propose
 from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
-from cartcast.moments import from_log
+from cartcast.moments import Moment, from_log
 from cartcast.moments.anchors import drawn
 from cartcast.scratch import scratch
 from cartcast.targets import Proxy, Target
@@ -62,7 +62,7 @@ class Proposed:
 def propose_features(
     log: Log,
     target: Target | Proxy,
-    clicks: Sequence[int],
+    moment: Moment,
     *,
     train: float,
     session_gap: float,
@@ -80,7 +80,7 @@ def propose_features(
         base, offered = _base(past), propose(past)
         whole, why = _joined(base, offered)
         try:
-            rows = from_log(past, target, whole, clicks, session_gap=session_gap, seed=seed)
+            rows = from_log(past, target, whole, moment, session_gap=session_gap, seed=seed)
             part = part_of(rows, pd.Series(True, index=rows.table.index))
             folds = _folds(part)
         except DataError as error:

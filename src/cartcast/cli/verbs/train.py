@@ -49,6 +49,17 @@ def add(app: typer.Typer) -> None:
         features: Annotated[
             str | None, typer.Option("--set", help="Feature set: default, usual, auto, or a YAML.")
         ] = None,
+        moment: Annotated[
+            str | None,
+            typer.Option(help="When a score is acted on: during a session, after it, or a day."),
+        ] = None,
+        horizon: Annotated[
+            str | None, typer.Option(help="How long an outcome counts, as 7d; or session.")
+        ] = None,
+        every: Annotated[str | None, typer.Option(help="From one list to the next, as 1d.")] = None,
+        seen: Annotated[
+            str | None, typer.Option(help="A list of a day holds visitors seen within this time.")
+        ] = None,
         at_clicks: Annotated[
             str | None, typer.Option(help="Clicks at which rows are written, such as 1,2,3,5.")
         ] = None,
@@ -100,6 +111,10 @@ def add(app: typer.Typer) -> None:
             "budget": budget,
             "features": features,
             "anchors": _clicks(at_clicks),
+            "moment": moment,
+            "horizon": horizon,
+            "every": every,
+            "seen": seen,
             "drop": _words(drop),
             "group": group,
             "time": time,
