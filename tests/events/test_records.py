@@ -134,13 +134,13 @@ def by_file(layout: Layout, path: Path, work: Path) -> list[Any]:
     """Return each row as SQL types it: its columns, or the reason why it is refused."""
     with connect(work) as con:
         read = read_sources(con, [path], layout, None, work, lambda *_: None, None)
-        present = ", ".join(
-            "epoch_us(event_time)" if c == "event_time" else c for c in COMPARED
-        )
+        present = ", ".join("epoch_us(event_time)" if c == "event_time" else c for c in COMPARED)
         rows = con.sql(f"SELECT __reason, __at, {present} FROM typed ORDER BY __seq").fetchall()
         assert read.sources
     return [
-        row[0] if row[0] else {k: v for k, v in zip(COMPARED, row[2:], strict=True) if v is not None}
+        row[0]
+        if row[0]
+        else {k: v for k, v in zip(COMPARED, row[2:], strict=True) if v is not None}
         for row in rows
     ]
 
@@ -169,7 +169,12 @@ def agree(layout: Layout, records: list[dict[str, Any]], folder: Path) -> None:
     for number, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
         if isinstance(mine, str) or isinstance(theirs, str):
             # Both refuse it; of several broken rules either may be named.
-            assert isinstance(mine, str) == isinstance(theirs, str), (number, mine, theirs, records[number])
+            assert isinstance(mine, str) == isinstance(theirs, str), (
+                number,
+                mine,
+                theirs,
+                records[number],
+            )
         else:
             assert mine == theirs, number
             kept += 1

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from cartcast.api.hot import HOT, Hot, ScoreBody, Scores
+from cartcast.api.hot import ScoreBody, Scores
+from cartcast.api.trackers import HOT, Hot
 from cartcast.live.event import Event
 from cartcast.live.problems import CONTENT_TYPE
 from cartcast.live.protocols import segment
