@@ -73,6 +73,8 @@ async def answer_events(
     body = request.body
     small = len(body) < HEAVY
     parsed = protocol(body, where) if small else await in_turn(body, protocol, where)
+    for _, problem in parsed.problems:
+        live.metrics.set_aside[problem.rule or problem.detail[:80]] += 1
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores

@@ -102,7 +102,7 @@ def _action(hit: dict[str, Any]) -> dict[str, Any]:
         action["itemDetails"] = _items(hit.get("ec_items"))
         return action
     action["type"] = next((kind for name, kind in _KINDS if name in hit), "action")
-    action |= {known: hit[name] for name, known in _PRODUCT.items() if hit.get(name)}
+    action |= {known: hit[name] for name, known in _PRODUCT.items() if name in hit}
     if (categories := hit.get("_pkc")) not in (None, ""):
         opened = _json(categories)
         action["productViewCategories"] = opened if isinstance(opened, list) else [categories]
