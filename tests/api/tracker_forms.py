@@ -76,7 +76,9 @@ def story(seed: int, form: Form, count: int = 240) -> list[Act]:
              "remove_from_cart", "begin_checkout", "purchase", "purchase", "wish", "login"]
         )  # fmt: skip
         if kind == "login":
-            who["user"] = draw.choice([f"ann-{who['id'][:4]}@shop.example"] * 2 + ["guest", "(not set)"])
+            who["user"] = draw.choice(
+                [f"ann-{who['id'][:4]}@shop.example"] * 2 + ["guest", "(not set)"]
+            )
         act = Act(
             number, time, who["id"], who["user"], who["session"], kind,
             draw.choice([f"{ADDRESS}/p/7?utm_medium=cpc&utm_campaign=spring",
@@ -543,7 +545,9 @@ def woocommerce(act: Act) -> Json:
     }  # fmt: skip
 
 
-def send_orders(acts: list[Act], make: Callable[[Act], Json], name: str, header: str) -> Iterator[Sent]:
+def send_orders(
+    acts: list[Act], make: Callable[[Act], Json], name: str, header: str
+) -> Iterator[Sent]:
     for act in acts:
         body = encoded(make(act))
         digest = hmac.new(SECRET.encode(), body, hashlib.sha256)

@@ -7,18 +7,16 @@ events that the service took are written down in Cartcast's own form.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import pyarrow.parquet as pq
 
 from cartcast import events
-from cartcast.errors import CartcastError
 from cartcast.events.schema import COLUMNS
 from cartcast.live.service import Live
 
@@ -81,11 +79,7 @@ def load(path: Path, layout: str, folder: Path) -> Any:
 
 
 def compare(taken: Taken, export: Iterable[Any], layout: str, folder: Path) -> Result:
-    """Compare every canonical column of every row.
-
-    Raises:
-        CartcastError: one of the sides cannot be read.
-    """
+    """Compare every canonical column of every row."""
     theirs, mine = folder / "export.jsonl", folder / "live.jsonl"
     theirs.write_text("".join(json.dumps(line) + "\n" for line in export))
     mine.write_text("".join(json.dumps(row) + "\n" for row in own_form(taken.events)))

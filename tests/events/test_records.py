@@ -101,7 +101,7 @@ def records_of(layout: Layout, seed: int, count: int = 150) -> list[dict[str, An
     ]  # fmt: skip
     made = []
     for number in range(count):
-        record: dict[str, Any] = {name: (number % 3) * 1.5 for name in ("later",)}
+        record: dict[str, Any] = {"later": number % 3 * 1.5}
         odd = draw.choice([0.0, 0.1, 0.3])
         for target, value in layout.columns.items():
             for name in value.references:
