@@ -224,3 +224,33 @@ def test_webhooks_that_cannot_be_are_refused(tmp_path: Path) -> None:
         webhooks({"a": str(tmp_path / "none.yaml")}, {})
     with pytest.raises(UsageError, match="whole files"):
         webhooks({"a": "ga360"}, {})
+
+
+def test_pixels_of_segment_and_rudderstack(
+    serve: Callable[..., str], key_file: KeyFile, live: Live
+) -> None:
+    key = key_file.add("pixel", ["ingest"])
+    url = serve(live, Keys(key_file))
+    taken = parity.record(live)
+    call = {"anonymousId": "d", "event": "Product Viewed", "properties": {"price": "2.5"}}
+    packed = base64.urlsafe_b64encode(json.dumps(call | {"writeKey": key}).encode()).decode()
+    plain = urlencode({**call, "properties": json.dumps(call["properties"]), "writeKey": key})
+    for path in (f"/v1/pixel/track?data={packed.rstrip('=')}", f"/pixel/v1/track?{plain}",
+                 f"/pixel/v1/page?writeKey={key}&anonymousId=d"):  # fmt: skip
+        assert httpx.get(url + path).content == GIF
+        assert httpx.post(url + path).status_code == 405
+    found = [(event.event_type, event.price) for event in taken.events]
+    assert found == [("view_item", 2.5), ("view_item", 2.5), ("page_view", None)]
+
+
+def test_snowplow_posts_to_any_vendor_and_never_to_the_pixel(
+    serve: Callable[..., str], key_file: KeyFile, live: Live
+) -> None:
+    key = key_file.add("tracker", ["ingest"])
+    url = serve(live, Keys(key_file))
+    schema = "iglu:com.snowplowanalytics.snowplow/payload_data/jsonschema/1-0-4"
+    body = {"schema": schema, "data": [{"e": "pv", "duid": "d", "aid": key}]}
+    assert httpx.post(f"{url}/com.acme/track", json=body).status_code == 200
+    assert httpx.post(f"{url}/i?aid={key}", json={"rows": [{}]}).status_code == 405
+    assert httpx.post(f"{url}/nowhere/track", json=body).status_code == 401
+    assert live.metrics.requests["/com.snowplowanalytics.snowplow/tp2", 200] == 1

@@ -37,7 +37,7 @@ from cartcast.api.requests import (
     whole_body,
 )
 from cartcast.api.settings import Served
-from cartcast.api.trackers import GIF, HOT, Hot, webhooks
+from cartcast.api.trackers import GIF, HOT, SNOWPLOW, Hot, is_snowplow, webhooks
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.protocols.webhook import PING, is_signed
 from cartcast.live.service import Live
@@ -94,7 +94,8 @@ class Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, the hot routes included."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(super().openapi(), secured=bool(self.keys))
+            described = describe(super().openapi(), self.hot, secured=bool(self.keys))
+            self.openapi_schema = described
         return self.openapi_schema
 
     @asynccontextmanager
@@ -116,13 +117,15 @@ class Service(FastAPI):
         started = perf_counter()
         path: str = scope["path"]
         headers, answered = _NO_HEADERS, None
-        hot = self.hot.get(path)
+        hot, label = self.hot.get(path), path
+        if hot is None and is_snowplow(path):
+            label = SNOWPLOW
+            hot = self.hot[label]
         try:
             headers = read_headers(scope)
             if scope["method"] == "OPTIONS" and headers.origin is not None:
                 status, body, extra = 204, b"", self._preflight(headers)
             elif hot is not None:
-                _require_method(hot, scope["method"])
                 body = await self._hot(hot, scope, headers, receive, b"")
                 kind = b"image/gif" if body is GIF else b"application/json"
                 status, extra = 200, [(b"content-type", kind)]
@@ -140,7 +143,8 @@ class Service(FastAPI):
             await self._respond(send, status, body, extra, headers)
         else:
             status = answered
-        label = path if hot or path in routes.PATHS else "other"
+        if hot is None and path not in routes.PATHS:
+            label = "other"
         self._note(label, status, started, headers)
 
     async def fast(self, hot: Hot, scope: Scope, body: bytes) -> bytes:
@@ -196,6 +200,7 @@ class Service(FastAPI):
         self, hot: Hot, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
     ) -> bytes:
         """Check key and rate, read the body unless it is there, answer."""
+        _require_method(hot, scope["method"])
         pixel = scope["method"] != "POST"
         query = {} if pixel else query_of(scope)
         if pixel:
@@ -221,7 +226,7 @@ class Service(FastAPI):
                 self._rate.take(_address(scope))
             body = await self._body(headers, receive, body)
         request = Request(body, query, scores)
-        if hot.protocol is None and not pixel:
+        if hot.scope == "score":
             return await answer_scores(self.live, request, self.served)
         return await answer_events(self.live, request, hot, self.served, pixel)
 

@@ -22,7 +22,7 @@ from cartcast.live.protocols import (
     webhook,
 )
 
-__all__ = ["GIF", "HOT", "Hot", "webhooks"]
+__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "is_snowplow", "webhooks"]
 
 
 class Hot(NamedTuple):
@@ -49,10 +49,17 @@ class Hot(NamedTuple):
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """An empty picture, for pixels."""
+SNOWPLOW: Final = "/com.snowplowanalytics.snowplow/tp2"
+_VENDOR: Final = re.compile(r"/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+/[A-Za-z0-9_.-]+").fullmatch
 
 
 def _segment(title: str) -> Hot:
     return Hot("ingest", segment.parse, title, segment.key_in)
+
+
+def _pixel(kind: str) -> Hot:
+    title = f"Take a {kind} call of a pixel of Segment or RudderStack"
+    return Hot("ingest", None, title, segment.key_in_pixel, segment.pixel(kind))
 
 
 def _posthog(title: str) -> Hot:
@@ -103,8 +110,12 @@ HOT: Final[dict[str, Hot]] = {
     "/v1/g": _segment("Take a group call of the browser library"),
     "/v1/m": _segment("Acknowledge metrics of the browser library"),
     "/beacon/v1/batch": _segment("Take a batch of RudderStack's beacon"),
+    "/v1/pixel/track": _pixel("track"),
+    "/v1/pixel/page": _pixel("page"),
+    "/pixel/v1/track": _pixel("track"),
+    "/pixel/v1/page": _pixel("page"),
     "/mp/collect": Hot("ingest", ga4.parse, "Take events of GA4's Measurement Protocol"),
-    "/com.snowplowanalytics.snowplow/tp2": Hot(
+    SNOWPLOW: Hot(
         "ingest", snowplow.parse, "Take events of a Snowplow tracker", snowplow.key_in
     ),
     "/i": Hot(
@@ -125,6 +136,15 @@ HOT: Final[dict[str, Hot]] = {
     **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }  # fmt: skip
+
+
+def is_snowplow(path: str) -> bool:
+    """Tell whether a path is one that a Snowplow tracker may be told to post to.
+
+    >>> is_snowplow("/com.acme/track"), is_snowplow("/v1/track")
+    (True, False)
+    """
+    return _VENDOR(path) is not None
 
 
 def webhooks(named: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Hot]:

@@ -15,11 +15,12 @@ import msgspec
 from cartcast.events.builtin import LAYOUTS
 from cartcast.live.event import Event
 from cartcast.live.problems import Problem
-from cartcast.live.protocols import Context, Parsed
+from cartcast.live.protocols import Context, Parsed, Protocol
 from cartcast.live.protocols.fields import Fields, collect, decode
+from cartcast.live.protocols.forms import fields_of, json_in
 from cartcast.live.protocols.mapped import Mapping
 
-__all__ = ["key_in", "parse"]
+__all__ = ["key_in", "key_in_pixel", "parse", "pixel"]
 
 _SEGMENT, _RUDDERSTACK = Mapping(LAYOUTS["segment"]), Mapping(LAYOUTS["rudderstack"])
 
@@ -61,12 +62,38 @@ def parse(body: bytes, context: Context) -> Parsed:
     items = [whole] if single else whole.items("batch", context.max_events)
 
     def read(item: Fields) -> Iterator[Event | Problem]:
-        call = item.data
-        if isinstance(call.get("event"), dict):
-            raise item.refuse("event", "must be a text", "an object")
-        known = call.get("context")
-        named = isinstance(known, dict) and known.get("sessionId") is not None
-        mapping = _RUDDERSTACK if named else _SEGMENT
-        return mapping.events(call, item.where, item.moment("sentAt") or sent, context.received)
+        return _events(item, sent, context.received)
 
     return collect(items, read, context, "batch", single)
+
+
+def key_in_pixel(query: bytes) -> str | None:
+    """Return the write key of a pixel's query.
+
+    >>> key_in_pixel(b"writeKey=k&event=x"), key_in_pixel(b"data=eyJ3cml0ZUtleSI6ICJrIn0")
+    ('k', 'k')
+    """
+    fields = fields_of(query)
+    return fields.get("writeKey") or (key_in(json_in(query)) if "data" in fields else None)
+
+
+def pixel(kind: str) -> Protocol:
+    """Return what reads a pixel's query: a call as base64 in `data`, or its fields by name."""
+
+    def parse_pixel(query: bytes, context: Context) -> Parsed:
+        fields = fields_of(query)
+        call = decode(json_in(query)) if "data" in fields else Fields(fields, doubtful=True)
+        call.data.setdefault("type", kind)
+        return collect([call], lambda c: _events(c, None, context.received), context, "call", True)
+
+    return parse_pixel
+
+
+def _events(item: Fields, sent: int | None, received: int) -> Iterator[Event | Problem]:
+    call = item.data
+    if isinstance(call.get("event"), dict):
+        raise item.refuse("event", "must be a text", "an object")
+    known = call.get("context")
+    named = isinstance(known, dict) and known.get("sessionId") is not None
+    mapping = _RUDDERSTACK if named else _SEGMENT
+    return mapping.events(call, item.where, item.moment("sentAt") or sent, received)
