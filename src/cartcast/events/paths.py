@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["Paths", "opened"]
+__all__ = ["Found", "Paths", "opened"]
 
 _BRACKET = re.compile(r"([^\[]+)\[([^\]]+)\](?:\.(.+))?").fullmatch
 _LABELS = ("key", "name", "index")
@@ -20,7 +20,7 @@ _LABELS = ("key", "name", "index")
 class _Node:
     """A place in a record: the slot that its value fills, and the places within it."""
 
-    __slots__ = ("at", "keys", "named", "patterns", "slot")
+    __slots__ = ("at", "inner", "keys", "named", "patterns", "slot")
 
     def __init__(self) -> None:
         self.slot: int | None = None
@@ -28,9 +28,11 @@ class _Node:
         self.patterns: list[tuple[Any, _Node]] = []
         self.at: dict[int, _Node] = {}
         self.keys: dict[str, _Node] = {}
+        self.inner = False
 
     def child(self, name: str) -> _Node:
         """Return the place under a name, which may hold stars."""
+        self.inner = True
         if "*" not in name:
             return self.named.setdefault(name, _Node())
         form = re.compile(fnmatch.translate(re.sub(r"([\[?])", r"[\1]", name))).match
@@ -39,13 +41,20 @@ class _Node:
         return node
 
 
+class Found(dict[int, Any]):
+    """Value of each slot that a record fills; `mask` has their bits."""
+
+    __slots__ = ("mask",)
+    mask: int
+
+
 class Paths:
     """The slots that a layout's references fill.
 
     >>> paths = Paths()
     >>> price, first = paths.slot("properties.price"), paths.slot("contexts[0].id")
     >>> paths.find({"Properties": {"price": 5}, "contexts": [{"id": "a"}]})
-    [5, 'a']
+    {0: 5, 1: 'a'}
     """
 
     def __init__(self) -> None:
@@ -73,17 +82,22 @@ class Paths:
         inner = lists[0].at.get(int(key)) if key.isdigit() else lists[0].keys.get(key)
         inner = inner or _Node()
         for node in lists:
+            node.inner = True
             if key.isdigit():
                 node.at[int(key)] = inner
             else:
                 node.keys[key] = inner
         return inner
 
-    def find(self, record: dict[str, Any]) -> list[Any]:
-        """Return the value of each slot in a record, None where it has none."""
-        slots: list[Any] = [None] * len(self.references)
-        _walk(record, self._root, slots)
-        return slots
+    def find(self, record: dict[str, Any]) -> Found:
+        """Return what a record holds in the slots."""
+        found = Found()
+        _walk(record, self._root, found)
+        mask = 0
+        for slot in found:
+            mask |= 1 << slot
+        found.mask = mask
+        return found
 
 
 def _leaves(node: _Node, path: str) -> list[_Node]:
@@ -105,34 +119,39 @@ def opened(value: Any) -> Any:
     return value
 
 
-def _walk(value: Any, node: _Node, slots: list[Any]) -> None:
-    if node.slot is not None and slots[node.slot] is None:
-        slots[node.slot] = value
-    named, patterns = node.named, node.patterns
-    if not (named or patterns or node.at or node.keys):
+def _walk(value: Any, node: _Node, found: Found) -> None:
+    """Fill the slots of a place, whose value is not null, and of the places within it."""
+    if node.slot is not None:
+        found.setdefault(node.slot, value)
+    if not node.inner:
         return
     value = opened(value)
     if isinstance(value, dict):
+        named, patterns, keys = node.named, node.patterns, node.keys
         for key, inner in value.items():
             if inner is None:
                 continue
             child = named.get(key) or named.get(key.lower())
             if child is not None:
-                _walk(inner, child, slots)
-            for form, found in patterns:
-                if form(key.lower()):
-                    _walk(inner, found, slots)
-            if key in node.keys:
-                _walk(inner, node.keys[key], slots)
+                if child.inner:
+                    _walk(inner, child, found)
+                elif child.slot is not None:
+                    found.setdefault(child.slot, inner)
+            if patterns:
+                for form, child in patterns:
+                    if form(key.lower()):
+                        _walk(inner, child, found)
+            if keys and key in keys:
+                _walk(inner, keys[key], found)
     elif isinstance(value, list):
         for place, child in node.at.items():
-            if place < len(value):
-                _walk(value[place], child, slots)
+            if place < len(value) and value[place] is not None:
+                _walk(value[place], child, found)
         if node.keys:
-            _walk_pairs(value, node.keys, slots)
+            _walk_pairs(value, node.keys, found)
 
 
-def _walk_pairs(pairs: list[Any], keys: dict[str, _Node], slots: list[Any]) -> None:
+def _walk_pairs(pairs: list[Any], keys: dict[str, _Node], found: Found) -> None:
     """Walk a list of {key, value}, as GA4 exports parameters."""
     for pair in pairs:
         if not isinstance(pair, dict):
@@ -144,4 +163,5 @@ def _walk_pairs(pairs: list[Any], keys: dict[str, _Node], slots: list[Any]) -> N
         value = pair.get("value")
         if isinstance(value, dict):
             value = next((v for v in value.values() if v is not None), None)
-        _walk(value, node, slots)
+        if value is not None:
+            _walk(value, node, found)

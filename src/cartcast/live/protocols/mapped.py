@@ -15,8 +15,7 @@ from cartcast.live.protocols.fields import corrected_time
 
 __all__ = ["Mapping"]
 
-_IDS: Final = (*PERSON_COLUMNS, "order_id", "event_id")
-_FIELDS: Final = frozenset(Event.__struct_fields__)
+_IDS: Final = frozenset({*PERSON_COLUMNS, "order_id", "event_id"})
 
 
 class Mapping:
@@ -51,15 +50,14 @@ class Mapping:
 
 
 def _event(row: Row, place: int, where: str, sent: int | None, received: int) -> Event | Problem:
-    for name in _IDS:
-        if name in row and len(row[name]) > MAX_ID:
-            return _too_long(where, name, MAX_ID, row[name])
-    found = {name: value for name, value in row.items() if name in _FIELDS}
-    event = Event(**found)
-    for name, value in found.items():
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            return _too_long(where, name, MAX_TEXT, value)
-    event.event_time = corrected_time(found["event_time"], sent, received)
+    for name, value in row.items():
+        if isinstance(value, str) and len(value) > MAX_ID:
+            most = MAX_ID if name in _IDS else MAX_TEXT
+            if len(value) > most:
+                return _too_long(where, name, most, value)
+    event = Event(**row)
+    if sent is not None:
+        event.event_time = corrected_time(row["event_time"], sent, received)
     if place and event.event_id:
         # One event of several rows, one for each product: each counts once.
         event.event_id = f"{event.event_id[:240]}#{place}"

@@ -96,4 +96,6 @@ def _events(item: Fields, sent: int | None, received: int) -> Iterator[Event | P
     known = call.get("context")
     named = isinstance(known, dict) and known.get("sessionId") is not None
     mapping = _RUDDERSTACK if named else _SEGMENT
-    return mapping.events(call, item.where, item.moment("sentAt") or sent, received)
+    if "sentAt" in call:
+        sent = item.moment("sentAt") or sent
+    return mapping.events(call, item.where, sent, received)
