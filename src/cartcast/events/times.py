@@ -256,7 +256,9 @@ def _one_epoch(text: str, scale: int) -> int | None:
     if not re.fullmatch(r"\s*\d+(\.\d+)?\s*", text, re.ASCII) or len(text) > 32:
         return None
     whole, _, part = text.strip().partition(".")
-    value = int(whole) * scale + int(float(f"0.{part or 0}") * scale + 0.5)
+    # In millionths first, as the engine's decimal is; halves go up.
+    millionths = int(whole + part[:6].ljust(6, "0")) + (part[6:7] >= "5")
+    value = (millionths * scale + 500_000) // 1_000_000
     return value if value <= 9_223_372_036_854_000 else None
 
 
