@@ -40,7 +40,7 @@ class Mapping:
             record: one message, as the tool exports it.
             where: its path in the body, for problems.
             sent: when the client sent it, by the client's clock (microseconds since 1970).
-            received: when it came, by ours; a clock that is off is put right.
+            received: when it came, by ours; a clock that is off is corrected.
         """
         for place, row in enumerate(self._records.rows(record)):
             if isinstance(row, Refused):

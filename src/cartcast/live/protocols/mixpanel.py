@@ -53,5 +53,5 @@ def parse(body: bytes, context: Context) -> Parsed:
 
 
 def acknowledge(body: bytes, context: Context) -> Parsed:
-    """Take profiles and groups, which are no behaviour, so that the library goes on."""
+    """Take profiles and groups, which are no behaviour, so that the library continues."""
     return Parsed([], [], ignored=1)
