@@ -254,3 +254,13 @@ def test_snowplow_posts_to_any_vendor_and_never_to_the_pixel(
     assert httpx.post(f"{url}/i?aid={key}", json={"rows": [{}]}).status_code == 405
     assert httpx.post(f"{url}/nowhere/track", json=body).status_code == 401
     assert live.metrics.requests["/com.snowplowanalytics.snowplow/tp2", 200] == 1
+
+
+def test_a_webhook_is_named_with_its_layout() -> None:
+    from typer.testing import CliRunner
+
+    from cartcast.cli import app
+
+    said = CliRunner().invoke(app, ["serve", "--webhook", "till"])
+    assert isinstance(said.exception, UsageError)
+    assert "NAME=LAYOUT" in str(said.exception)

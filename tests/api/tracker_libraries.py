@@ -2,13 +2,15 @@
 
     python tests/api/tracker_libraries.py
 
-prints a table: library, version, events sent and kept, and the cells that differ from what the
-batch layout reads in a file of the same messages. A library that is not installed is left out.
+prints tables: library, version, events sent and kept, and the cells that differ from what the batch
+layout reads in a file of the same messages; and the same for generated messages of every form. A
+library that is not installed is left out.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -274,8 +276,31 @@ def measure(library: Library, serve: Callable[[Any], str], live: Any, folder: Pa
     return lines, taken, parity.compare(taken, lines, library.layout, folder)
 
 
+def told(name: str, layout: str, seed: int, folder: Path) -> tuple[int, int, int, int]:
+    """Tell a story in one form; return acts, rows kept, rows set aside, and cells that differ."""
+    import cartcast_test_tracker_forms as forms
+    import cartcast_test_tracker_parity as parity
+    import conftest
+    import httpx
+
+    own = folder / "till.yaml"
+    own.write_text(forms.OWN_LAYOUT)
+    form, live = forms.FORMS[name], conftest.make_live()
+    acts, taken = forms.story(seed, form), parity.record(live)
+    served = conftest.Served(webhooks=(("till", str(own)),))
+    with (
+        conftest.run(conftest.Service(live, None, served)) as url,
+        httpx.Client(base_url=url) as http,
+    ):
+        parity.send(http, form.send(acts), live, taken)
+    layout = str(own) if layout == "till.yaml" else layout
+    result = parity.compare(taken, form.export(acts), layout, folder)
+    apart = len(result.differences) + parity.same_sessions(taken, folder)
+    return len(acts), result.kept, result.refused[0], apart
+
+
 def main() -> None:
-    """Print the table of the docs."""
+    """Print the tables of the docs."""
     logging.disable()
     sys.path.insert(0, str(Path(__file__).parent))
     import conftest
@@ -289,6 +314,16 @@ def main() -> None:
         kept = len(lines) - result.refused[1]
         print(f"| {library.package} | {version(library.package)} | {len(lines)} | {kept} | "
               f"{len(taken.events)} | {len(result.differences)} |")  # fmt: skip
+    import cartcast_test_tracker_forms as forms
+
+    for name in ("SHOPIFY", "WOOCOMMERCE", "TILL"):
+        os.environ[f"CARTCAST_WEBHOOK_SECRET_{name}"] = forms.SECRET
+    print("\n| generated messages | events | rows kept | rows set aside | cells that differ |")
+    print("|---|---|---|---|---|")
+    for name, form in forms.FORMS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"| {name} | " + " | ".join(map(str, told(name, form.layout, 2, Path(folder)))),
+                  "|", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
