@@ -29,7 +29,7 @@ LONGEST = 500
 class AuditLine:
     """One line of the audit log; refused attempts are kept too.
 
-    `issuer` says who vouches for `subject`: the URL of a sign-in service, `local` for whoever has
+    `issuer` says who vouches for `subject`: the URL of a sign-in service, `local` for the owner of
     the machine's account, or `key` for a key of that id.
     """
 
