@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROOMS = {"api", "live", "app", "cli/verbs"}
+ROOMS = {"api", "live", "app", "cli/verbs", "mcp"}
 """Rooms of `src/cartcast` that an extra opens, or that are imported when their verb is called."""
 TOOLS = {
     "mkdocs-material", "mypy", "pandas-stubs", "pip-licenses", "pyarrow-stubs", "pytest-timeout",

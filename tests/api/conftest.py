@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import uvicorn
 
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
-from cartcast.api.keys import KeyFile, Keys
 from cartcast.api.settings import Served
 from cartcast.live.service import Live
 from cartcast.live.session import Rules

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.settings import Served
 from cartcast.errors import UsageError
 from cartcast.live.service import Live

@@ -18,7 +18,7 @@ import cartcast_test_tracker_parity as parity
 import httpx
 import pytest
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.trackers import GIF, webhooks
 from cartcast.errors import NotFoundError, UsageError
 from cartcast.live.service import Live

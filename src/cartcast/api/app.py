@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from cartcast.access.keys import Key, Keys
 from cartcast.api import routes
 from cartcast.api.connection import Connections
 from cartcast.api.hot import Request, answer_events, answer_scores
-from cartcast.api.keys import Key, Keys
 from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
