@@ -19,7 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROOMS = {"api", "live", "app", "cli/verbs"}
+ROOMS = {"api", "live", "app", "cli/verbs", "mcp"}
 """Rooms of `src/cartcast` that an extra opens, or that are imported when their verb is called."""
 TOOLS = {
     "mkdocs-material", "mypy", "pandas-stubs", "pip-licenses", "pyarrow-stubs", "pytest-timeout",
@@ -127,8 +127,9 @@ def check(root: Path = ROOT) -> list[str]:
         trees = (ast.parse(p.read_text(encoding="utf-8")) for p in paths)
         return outside(set().union(*map(imports, trees)), homes)
 
-    own = {"cartcast_test_stand_in"}  # a conftest makes it
-    own |= {p.stem for p in [*root.glob("tests/**/*.py"), *root.glob("benchmarks/*.py")]}
+    files = [*root.glob("tests/**/*.py"), *root.glob("benchmarks/*.py")]
+    own = {"cartcast_test_stand_in"}  # a conftest makes it, and those that follow
+    own |= {name for p in files for name in (p.stem, f"cartcast_test_{p.stem}")}
     support = {m: d for m, d in used("tests", "scripts", "docs").items() if m not in own}
     page = (root / "docs/dependencies.md").read_text(encoding="utf-8").lower()
     return [

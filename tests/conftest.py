@@ -15,6 +15,11 @@ import pytest
 collect_ignore = ["typed_calls.py"]
 ROOT = Path(__file__).resolve().parents[1]
 
+# Two workers of two threads each have two cores: a thread that spins while it waits holds up the
+# one that it waits for, and on a busy machine a fit of seconds took ten minutes. Sleeping, it does
+# not. It holds for libraries that are loaded later, and for processes.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 
 def data_folder() -> Path:
     return Path(os.environ.get("CARTCAST_DATA", ROOT.parent / "shared" / "data"))

@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"system"},
     {"arguments"},
     {"config", "atomic", "numbers", "scratch", "spreadsheet", "yamlfile"},
+    {"access"},
     {"evaluate"},
     {"events", "datasets"},
     {"features"},
@@ -38,12 +39,12 @@ LAYERS: list[set[str]] = [
     {"backup"},
     {"doctor"},
     {"demo"},
-    {"cli", "api", "app"},
+    {"cli", "api", "app", "mcp"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-SHELLS = {"cli", "api", "app"}
+SHELLS = {"cli", "api", "app", "mcp"}
 # Shells do not know each other, but for the verbs whose one job is to start another shell.
-STARTS = {("cli/verbs/app.py", "app"), ("cli/verbs/serve.py", "api"), ("cli/verbs/keys.py", "api")}
+STARTS = {("cli/verbs/app.py", "app"), ("cli/verbs/serve.py", "api"), ("cli/verbs/mcp.py", "mcp")}
 FILES = sorted(SRC.rglob("*.py"))
 
 

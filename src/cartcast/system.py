@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cartcast.errors import UsageError
+from cartcast.errors import CartcastError, NotFoundError, StorageError, UsageError
 
 __all__ = [
     "at_stop",
     "cores",
     "end",
     "give_way",
+    "listen",
     "own",
     "passed_nanoseconds",
     "set_mode",
@@ -135,6 +136,35 @@ def at_stop(do: Callable[[int], object]) -> Iterator[None]:
                 loop.remove_signal_handler(number)
             if (handler := before[number]) is not None:
                 signal.signal(number, handler)
+
+
+def listen(host: str, port: int, reuse: bool = False) -> socket.socket:
+    """Return a socket that listens on an address; port 0 takes a free one.
+
+    Raises:
+        NotFoundError: there is no such address here.
+        StorageError: the port is taken.
+        UsageError: `reuse`, and the system cannot share a port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        if reuse:
+            share_port(listener)
+        listener.bind((host, port))
+    except CartcastError:
+        listener.close()
+        raise
+    except socket.gaierror as error:
+        listener.close()
+        raise NotFoundError(f"--host {host}: no such address here.") from error
+    except OSError as error:
+        listener.close()
+        raise StorageError(
+            f"{host}:{port}: cannot be listened on ({os.strerror(error.errno or 0)})."
+        ) from error
+    return listener
 
 
 def share_port(listener: socket.socket) -> None:

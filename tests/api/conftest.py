@@ -15,23 +15,30 @@ from typing import Any
 import pytest
 import uvicorn
 
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
-from cartcast.api.keys import KeyFile, Keys
 from cartcast.api.settings import Served
 from cartcast.live.service import Live
 from cartcast.live.session import Rules
 from cartcast.live.state import MemoryStore
 
-_SPEC = importlib.util.spec_from_file_location(
-    "cartcast_test_stand_in", Path(__file__).parents[1] / "live" / "conftest.py"
-)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-_MODULE = importlib.util.module_from_spec(_SPEC)
-sys.modules["cartcast_test_stand_in"] = _MODULE
-_SPEC.loader.exec_module(_MODULE)
-StandIn = _MODULE.StandIn
+HERE = Path(__file__).parent
+
+
+def _beside(name: str, path: Path) -> Any:
+    """Load a file of the tests as a module that tests can import."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+StandIn = _beside("cartcast_test_stand_in", HERE.parent / "live" / "conftest.py").StandIn
+for _name in ("tracker_forms", "tracker_parity", "tracker_libraries"):
+    _beside(f"cartcast_test_{_name}", HERE / f"{_name}.py")
 
 
 def make_live(store: Any = None, scorer: Any = None) -> Live:

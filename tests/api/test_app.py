@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.settings import Served
 from cartcast.errors import UsageError
 from cartcast.live.service import Live
@@ -67,9 +67,9 @@ def test_segment_library_by_changing_its_host(serve: Callable[..., str], live: L
     client.flush()
     client.join()
     assert not errors
-    assert live.metrics.events == {"accepted": 3}
+    assert live.metrics.events == {"accepted": 4}
     session = live.store.sessions.index["vseg"]  # type: ignore[attr-defined]
-    assert (session.clicks, session is live.store.sessions.index["uann"]) == (3, True)  # type: ignore[attr-defined]
+    assert (session.clicks, session is live.store.sessions.index["uann"]) == (4, True)  # type: ignore[attr-defined]
 
 
 def test_snowplow_library_by_changing_its_host(serve: Callable[..., str], live: Live) -> None:
@@ -101,7 +101,7 @@ def test_snowplow_library_by_changing_its_host(serve: Callable[..., str], live: 
     tracker.flush()
     assert live.metrics.events == {"accepted": 3}
     session = live.store.sessions.index["ss-1"]  # type: ignore[attr-defined]
-    assert session.state[:3] == [3, 12.5, "hats"]
+    assert session.state[:3] == [3, 15.5, "hats"]
 
 
 def test_ga4_measurement_protocol(serve: Callable[..., str], live: Live) -> None:
@@ -112,7 +112,7 @@ def test_ga4_measurement_protocol(serve: Callable[..., str], live: Live) -> None
         httpx.post(f"{url}/mp/collect?measurement_id=G-1&api_secret=s", json=body).status_code
         == 200
     )
-    assert live.store.sessions.index["s1.2.9"].state[1] == 4.0  # type: ignore[attr-defined]
+    assert live.store.sessions.index["s1.2-9"].state[1] == 4.0  # type: ignore[attr-defined]
 
 
 BAD = [

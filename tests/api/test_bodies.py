@@ -14,7 +14,7 @@ import httpx
 import pytest
 from cartcast_test_stand_in import StandIn
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.requests import MAX_MEMBERS
 from cartcast.live.protocols import Context, cartcast, ga4, segment, snowplow, tolerant
 from cartcast.live.service import TURN, Live

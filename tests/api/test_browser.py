@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.live.service import Live
 
 LIBRARY = Path(__file__).parent / "vendor" / "segment-analytics-next-1.84.3" / "standalone.js"

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.connection import MAX_HEAD
-from cartcast.api.keys import KeyFile, Keys
 from cartcast.live.service import Live
 
 VIEW = {"visitor_id": "v1", "event_type": "view_item"}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from cartcast_test_stand_in import make_run
 
-from cartcast.api.keys import KeyFile, Keys
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.errors import BlockedError, DataError
 from cartcast.live.model import load_scorer
 from cartcast.live.parity import Parity, parity, require_parity

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.api.keys import KeyFile
+from cartcast.access.keys import KeyFile
 from cartcast.app.access import Access
 from cartcast.atomic import make_folder, write_bytes, write_text
 from cartcast.cli import main

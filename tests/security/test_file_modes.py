@@ -78,7 +78,7 @@ print(*sorted(loose), sep="\\n")
 """
 
 KEYS = """
-from cartcast.api.keys import KeyFile
+from cartcast.access.keys import KeyFile
 for place in (root / ".cartcast" / "keys.json", root / "other" / ".cartcast" / "keys.json"):
     made = KeyFile(place)
     made.add("shop", ("ingest",))

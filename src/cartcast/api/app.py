@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -16,10 +17,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from cartcast.access.keys import Key, Keys
 from cartcast.api import routes
 from cartcast.api.connection import Connections
-from cartcast.api.hot import HOT, Hot, Request, answer_events, answer_scores
-from cartcast.api.keys import Key, Keys
+from cartcast.api.hot import Request, answer_events, answer_scores
 from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
@@ -36,7 +37,9 @@ from cartcast.api.requests import (
     whole_body,
 )
 from cartcast.api.settings import Served
+from cartcast.api.trackers import GIF, HOT, SNOWPLOW, Hot, is_snowplow, webhooks
 from cartcast.live.problems import CONTENT_TYPE, Problem
+from cartcast.live.protocols.webhook import PING, is_signed
 from cartcast.live.service import Live
 
 __all__ = ["Service"]
@@ -71,6 +74,7 @@ class Service(FastAPI):
         self.live = live
         self.keys = keys or Keys(None)
         self.served = served or Served()
+        self.hot = {**HOT, **webhooks(dict(self.served.webhooks), os.environ)}
         self._rate = Buckets(self.served.rate) if self.served.rate else None
         self._failures = Buckets(FAILED_PER_SECOND)
         self.connections = Connections(self.served.max_connections, self.served.max_each)
@@ -90,7 +94,8 @@ class Service(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document, the hot routes included."""
         if self.openapi_schema is None:
-            self.openapi_schema = describe(super().openapi(), secured=bool(self.keys))
+            described = describe(super().openapi(), self.hot, secured=bool(self.keys))
+            self.openapi_schema = described
         return self.openapi_schema
 
     @asynccontextmanager
@@ -112,16 +117,18 @@ class Service(FastAPI):
         started = perf_counter()
         path: str = scope["path"]
         headers, answered = _NO_HEADERS, None
-        hot = HOT.get(path)
+        hot, label = self.hot.get(path), path
+        if hot is None and is_snowplow(path):
+            label = SNOWPLOW
+            hot = self.hot[label]
         try:
             headers = read_headers(scope)
             if scope["method"] == "OPTIONS" and headers.origin is not None:
                 status, body, extra = 204, b"", self._preflight(headers)
             elif hot is not None:
-                if scope["method"] != "POST":
-                    raise Problem(405, "the method must be POST", headers={"Allow": "POST"})
                 body = await self._hot(hot, scope, headers, receive, b"")
-                status, extra = 200, [(b"content-type", b"application/json")]
+                kind = b"image/gif" if body is GIF else b"application/json"
+                status, extra = 200, [(b"content-type", kind)]
             else:
                 answered = await self._cold(path, scope, headers, receive, send)
         except Problem as problem:
@@ -136,7 +143,8 @@ class Service(FastAPI):
             await self._respond(send, status, body, extra, headers)
         else:
             status = answered
-        label = path if hot or path in routes.PATHS else "other"
+        if hot is None and path not in routes.PATHS:
+            label = "other"
         self._note(label, status, started, headers)
 
     async def fast(self, hot: Hot, scope: Scope, body: bytes) -> bytes:
@@ -192,9 +200,17 @@ class Service(FastAPI):
         self, hot: Hot, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
     ) -> bytes:
         """Check key and rate, read the body unless it is there, answer."""
-        query = query_of(scope)
+        _require_method(hot, scope["method"])
+        pixel = scope["method"] != "POST"
+        query = {} if pixel else query_of(scope)
+        if pixel:
+            # The query is what others have in the body; a head is bounded as it is.
+            body, receive = scope["query_string"], None
         scores = True
-        if self.keys:
+        if hot.secret is not None:
+            body = await self._signed(hot.secret, scope, headers, receive, body)
+            scores = False
+        elif self.keys:
             text = key_of(headers, query)
             if text is None and hot.key_in is not None:
                 self._failures.take(_address(scope), 0)
@@ -210,9 +226,27 @@ class Service(FastAPI):
                 self._rate.take(_address(scope))
             body = await self._body(headers, receive, body)
         request = Request(body, query, scores)
-        if hot.protocol is None:
+        if hot.scope == "score":
             return await answer_scores(self.live, request, self.served)
-        return await answer_events(self.live, request, hot, self.served)
+        return await answer_events(self.live, request, hot, self.served, pixel)
+
+    async def _signed(
+        self, secret: str, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
+    ) -> bytes:
+        """Return the body of a webhook when its signature is right.
+
+        Raises:
+            Problem: 401 when it is not, 429 after too many of those or beyond the rate.
+        """
+        self._failures.take(_address(scope), 0)
+        if self._rate is not None:
+            self._rate.take(_address(scope))
+        body = await self._body(headers, receive, body)
+        given = (headers.signature or b"").decode("latin-1")
+        if not PING(body) and not await in_turn(body, is_signed, given, secret):
+            self._failures.take(_address(scope))
+            raise Problem(401, "the signature of the body is not right", rule="signature")
+        return body
 
     async def _cold(
         self, path: str, scope: Scope, headers: Headers, receive: Receive, send: Send
@@ -293,6 +327,14 @@ class Service(FastAPI):
             extra += self._origin(headers)
         await send({"type": "http.response.start", "status": status, "headers": extra})
         await send({"type": "http.response.body", "body": body})
+
+
+def _require_method(hot: Hot, method: str) -> None:
+    """Raise 405 unless the method is one of the route's."""
+    allowed = [m for m, has in (("GET", hot.pixel), ("POST", hot.protocol or not hot.pixel)) if has]
+    if method not in allowed:
+        said = " or ".join(allowed)
+        raise Problem(405, f"the method must be {said}", headers={"Allow": ", ".join(allowed)})
 
 
 def _as_response(problem: Problem, request_id: str) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

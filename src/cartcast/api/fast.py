@@ -16,7 +16,7 @@ from typing import Any
 from httptools import parse_url
 
 from cartcast.api.connection import GuardedProtocol
-from cartcast.api.hot import HOT, Hot
+from cartcast.api.trackers import HOT, Hot
 
 __all__ = ["FastProtocol"]
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 
 from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
+from cartcast.api.trackers import GIF, Hot
 from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
-from cartcast.live.protocols import Context, Protocol, cartcast, ga4, segment, snowplow
+from cartcast.live.protocols import Context
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Answer, Answers, Live
 
 __all__ = [
-    "HOT",
-    "Hot",
     "Request",
     "ScoreBody",
     "Scores",
@@ -41,50 +39,6 @@ class Request(NamedTuple):
     scores: bool
 
 
-class Hot(NamedTuple):
-    """A hot route: the scope it needs, how it reads bodies, where a body may hold the key."""
-
-    scope: str
-    protocol: Protocol | None
-    title: str
-    key_in: Callable[[bytes], str | None] | None = None
-
-
-HOT: Final[dict[str, Hot]] = {
-    "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
-    "/v1/batch": Hot("ingest", segment.parse, "Take a batch of a Segment library", segment.key_in),
-    "/v1/track": Hot("ingest", segment.parse, "Take one Segment track call", segment.key_in),
-    "/v1/page": Hot("ingest", segment.parse, "Take one Segment page call", segment.key_in),
-    "/v1/screen": Hot("ingest", segment.parse, "Take one Segment screen call", segment.key_in),
-    "/v1/identify": Hot(
-        "ingest", segment.parse, "Acknowledge a Segment identify call", segment.key_in
-    ),
-    "/v1/b": Hot(
-        "ingest", segment.parse, "Take a batch of Segment's browser library", segment.key_in
-    ),
-    "/v1/t": Hot(
-        "ingest", segment.parse, "Take a track call of the browser library", segment.key_in
-    ),
-    "/v1/p": Hot(
-        "ingest", segment.parse, "Take a page call of the browser library", segment.key_in
-    ),
-    "/v1/i": Hot(
-        "ingest", segment.parse, "Acknowledge identify of the browser library", segment.key_in
-    ),
-    "/v1/m": Hot(
-        "ingest", segment.parse, "Acknowledge metrics of the browser library", segment.key_in
-    ),
-    "/beacon/v1/batch": Hot(
-        "ingest", segment.parse, "Take a batch of RudderStack's beacon", segment.key_in
-    ),
-    "/mp/collect": Hot("ingest", ga4.parse, "Take events of GA4's Measurement Protocol"),
-    "/com.snowplowanalytics.snowplow/tp2": Hot(
-        "ingest", snowplow.parse, "Take events of a Snowplow tracker", snowplow.key_in
-    ),
-    "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
-}
-
-
 class ScoreBody(msgspec.Struct, forbid_unknown_fields=True):
     """Feature rows by name, or finished sessions as lists of events; one of the two."""
 
@@ -105,17 +59,22 @@ _TURN: Final = 50
 """Entries that are scored before others get their turn."""
 
 
-async def answer_events(live: Live, request: Request, hot: Hot, served: Served) -> bytes:
-    """Take the events of one body; return the answer as JSON.
+async def answer_events(
+    live: Live, request: Request, hot: Hot, served: Served, pixel: bool = False
+) -> bytes:
+    """Take the events of one body, or of the query of a pixel; return the answer.
 
     Raises:
         Problem: what is wrong with the body, or 503.
     """
-    assert hot.protocol is not None
+    protocol = hot.pixel if pixel else hot.protocol
+    assert protocol is not None
     where = context(live, served)
     body = request.body
     small = len(body) < HEAVY
-    parsed = hot.protocol(body, where) if small else await in_turn(body, hot.protocol, where)
+    parsed = protocol(body, where) if small else await in_turn(body, protocol, where)
+    for _, problem in parsed.problems:
+        live.metrics.set_aside[problem.rule or problem.detail[:80]] += 1
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
@@ -126,6 +85,10 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         reasons=_count(query, "reasons", 10) if wanted else 0,
         scores=request.scores,
     )
+    if pixel:
+        return GIF
+    if hot.reply is not None:
+        return hot.reply(len(answers), len(parsed.problems))
     if parsed.single and len(answers) == 1:
         _refuse_single(answers[0])
         return _encode(answers[0])

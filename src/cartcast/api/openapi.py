@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from cartcast.api.hot import HOT, Hot, ScoreBody, Scores
+from cartcast.api.hot import ScoreBody, Scores
+from cartcast.api.trackers import Hot
 from cartcast.live.event import Event
 from cartcast.live.problems import CONTENT_TYPE
 from cartcast.live.protocols import segment
@@ -94,7 +96,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-def describe(document: dict[str, Any], secured: bool) -> dict[str, Any]:
+def describe(document: dict[str, Any], routes: Mapping[str, Hot], secured: bool) -> dict[str, Any]:
     """Return `document` with the hot routes, problems, examples and keys added."""
     types = [Event, Batch, Answer, Answers, ScoreBody, Scores]
     references, schemas = msgspec.json.schema_components(
@@ -108,8 +110,15 @@ def describe(document: dict[str, Any], secured: bool) -> dict[str, Any]:
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].update(_refusals("401", "403", "404", "422", "429", "503"))
-    for path, hot in HOT.items():
-        document["paths"][path] = {"post": _operation(path, hot, by_type)}
+    for path, hot in routes.items():
+        if path.endswith("/"):
+            continue  # the same without its slash
+        methods: dict[str, Any] = {}
+        if hot.protocol is not None or hot.pixel is None:
+            methods["post"] = _operation(path, hot, by_type)
+        if hot.pixel is not None:
+            methods["get"] = _pixel(path, hot)
+        document["paths"][path] = methods
     if secured:
         components["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},
@@ -165,6 +174,17 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
             ),
         ]
     return operation
+
+
+def _pixel(path: str, hot: Hot) -> dict[str, Any]:
+    picture = {"image/gif": {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        "summary": hot.title,
+        "tags": ["trackers"],
+        "operationId": "get" + path.replace("/", "_").replace(".", "_"),
+        "responses": {"200": {"description": "an empty picture", "content": picture},
+                      **_refusals(*_REFUSALS)},
+    }  # fmt: skip
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

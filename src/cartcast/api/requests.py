@@ -47,11 +47,18 @@ _TYPES = (
 GZIP = b"\x1f\x8b"
 MAX_MEMBERS: Final = 64
 """Members of one gzip body; each costs a decompressor."""
+_SIGNATURES = frozenset(
+    {b"x-shopify-hmac-sha256", b"x-wc-webhook-signature", b"x-hub-signature-256"}
+)
+"""Headers with the signature of a webhook's body: Shopify's, WooCommerce's, WebSub's."""
 _TOKENS = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2048}").fullmatch
 
 
 class Headers(NamedTuple):
-    """The headers that matter here; `wanted` are those that a preflight asks for."""
+    """The headers that matter here; `wanted` are those that a preflight asks for.
+
+    `signature` is that of a webhook's body.
+    """
 
     request_id: str
     length: int | None
@@ -60,6 +67,7 @@ class Headers(NamedTuple):
     api_key: bytes | None
     origin: bytes | None
     wanted: bytes | None = None
+    signature: bytes | None = None
 
 
 def read_headers(scope: Scope) -> Headers:
@@ -68,7 +76,7 @@ def read_headers(scope: Scope) -> Headers:
     Raises:
         Problem: 400 for a malformed length, 415 for a type or encoding that is not read.
     """
-    request_id = length = authorization = api_key = origin = wanted = None
+    request_id = length = authorization = api_key = origin = wanted = signature = None
     gzip = False
     for name, value in scope["headers"]:
         if name == b"content-length":
@@ -92,9 +100,11 @@ def read_headers(scope: Scope) -> Headers:
             origin = value
         elif name == b"access-control-request-headers":
             wanted = value if _TOKENS(value) else None
+        elif name in _SIGNATURES:
+            signature = value
     if request_id is None:
         request_id = f"{_PREFIX}-{next(_NUMBERS):x}"
-    return Headers(request_id, length, gzip, authorization, api_key, origin, wanted)
+    return Headers(request_id, length, gzip, authorization, api_key, origin, wanted, signature)
 
 
 def key_of(headers: Headers, query: dict[str, str]) -> str | None:

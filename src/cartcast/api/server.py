@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
 import socket
 import sys
@@ -18,12 +17,12 @@ from typing import Any, Final, Literal
 import uvicorn
 
 from cartcast import system
+from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
-from cartcast.api.keys import KeyFile, Keys
 from cartcast.api.logs import configure
 from cartcast.api.settings import Served, require_safe
-from cartcast.errors import CartcastError, NotFoundError, StorageError, UsageError
+from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.service import Live, Store
@@ -105,7 +104,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
             )
         _several(plan, announce)
         return
-    with _listen(plan.host, plan.port) as listener:
+    with system.listen(plan.host, plan.port) as listener:
         _run(_one(plan, listener, announce))
 
 
@@ -222,7 +221,7 @@ def _several(plan: Plan, announce: Callable[[str], None]) -> None:
     import multiprocessing
 
     resolve(plan)
-    listener = _listen(plan.host, plan.port, reuse=True)
+    listener = system.listen(plan.host, plan.port, reuse=True)
     port = listener.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     data = asdict(plan) | {"port": port}
@@ -248,33 +247,11 @@ def _worker(data: dict[str, Any]) -> None:
     plan = Plan(**{**data, "served": Served(**data["served"])})
     configure(plan.log_level)
     try:
-        with _listen(plan.host, plan.port, reuse=True) as listener:
+        with system.listen(plan.host, plan.port, reuse=True) as listener:
             _run(_one(plan, listener, logger.info))
     except CartcastError as error:
         logger.error("%s", error)
         raise SystemExit(error.exit_status) from error
-
-
-def _listen(host: str, port: int, reuse: bool = False) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        if reuse:
-            system.share_port(listener)
-        listener.bind((host, port))
-    except CartcastError:
-        listener.close()
-        raise
-    except socket.gaierror as error:
-        listener.close()
-        raise NotFoundError(f"--host {host}: no such address here.") from error
-    except OSError as error:
-        listener.close()
-        raise StorageError(
-            f"{host}:{port}: cannot be listened on ({os.strerror(error.errno or 0)})."
-        ) from error
-    return listener
 
 
 def _run(main: Any) -> None:

@@ -26,6 +26,7 @@ class Served:
         origins: web origins whose pages may call (`*` for all); empty for none.
         credentials: whether pages of these origins may send credentials, as Snowplow's browser
             tracker and `sendBeacon` do.
+        webhooks: name of each webhook of one's own, and the name or YAML file of its layout.
         docs: whether `/docs` and `/openapi.json` exist.
         metrics: whether `/metrics` exists.
     """
@@ -40,6 +41,7 @@ class Served:
     rate: float = 0.0
     origins: tuple[str, ...] = ()
     credentials: bool = False
+    webhooks: tuple[tuple[str, str], ...] = ()
     docs: bool = True
     metrics: bool = True
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cartcast.atomic import touch
-from cartcast.config import STATE_FOLDER
-from cartcast.errors import CartcastError, StorageError, UsageError, did_you_mean
+from cartcast.access.auditlog import AuditLine, AuditLog, open_database
+from cartcast.errors import CartcastError, UsageError, did_you_mean
 
 __all__ = [
     "ACTIONS",
@@ -53,9 +51,6 @@ ACTIONS: dict[str, Role] = {
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL, "
     "name TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (issuer, subject))",
-    "CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, at TEXT NOT NULL, "
-    "issuer TEXT NOT NULL, subject TEXT NOT NULL, name TEXT NOT NULL, action TEXT NOT NULL, "
-    "detail TEXT NOT NULL, allowed INTEGER NOT NULL)",
 )
 
 
@@ -92,19 +87,6 @@ class Person:
         if action not in ACTIONS:
             raise UsageError(f"unknown action {action!r}.{did_you_mean(action, ACTIONS)}")
         return self.role is not None and ROLES.index(self.role) >= ROLES.index(ACTIONS[action])
-
-
-@dataclass(frozen=True)
-class AuditLine:
-    """One line of the audit log; refused attempts are kept too."""
-
-    at: str
-    issuer: str
-    subject: str
-    name: str
-    action: str
-    detail: str
-    allowed: bool
 
 
 def check(person: Person, action: str, now: float | None = None) -> None:
@@ -275,41 +257,15 @@ class Access:
 
     def audit(self, limit: int = 500) -> list[AuditLine]:
         """Return the newest lines of the audit log."""
-        with self._open() as sql:
-            rows = sql(
-                "SELECT at, issuer, subject, name, action, detail, allowed FROM audit "
-                "ORDER BY number DESC LIMIT ?",
-                (limit,),
-            )
-        return [AuditLine(a, i, s, n, w, d, bool(ok)) for a, i, s, n, w, d, ok in rows]
+        return AuditLog(self.folder).lines(limit)
 
     def _note(self, person: Person, action: str, detail: str, *, allowed: bool) -> None:
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._open("BEGIN IMMEDIATE") as sql:
-            sql(
-                "INSERT INTO audit (at, issuer, subject, name, action, detail, allowed) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (at, person.issuer, person.subject, person.name, action, detail[:500], allowed),
-            )
+        AuditLog(self.folder).note(
+            person.issuer, person.subject, person.name, action, detail, allowed=allowed
+        )
 
-    @contextlib.contextmanager
-    def _open(self, begin: str = "BEGIN") -> Iterator[Any]:
-        path = self.folder / STATE_FOLDER / "app.db"
-        try:
-            touch(path)
-            con = sqlite3.connect(path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{path}: cannot be opened ({error}).") from error
-        try:
-            for statement in _TABLES:
-                con.execute(statement)
-            con.execute(begin)
-            yield lambda sql, values=(): con.execute(sql, values).fetchall()
-            con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{path}: refused ({error}).") from error
-        finally:
-            con.close()
+    def _open(self, begin: str = "BEGIN") -> contextlib.AbstractContextManager[Any]:
+        return open_database(self.folder, begin, _TABLES)
 
 
 def _held(sql: Any) -> dict[tuple[str, str], str]:

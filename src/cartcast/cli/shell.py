@@ -125,8 +125,13 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         if debug:
             raise
         line = " ".join(str(error).split())[:300]
-        _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
-        status = 1
+        if type(error) is RuntimeError and line == "Query interrupted":
+            # The engine turns Ctrl-C into an error of its own.
+            _complain("interrupted; nothing half-written was kept.")
+            status = 130
+        else:
+            _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
+            status = 1
     sys.exit(status or 0)
 
 

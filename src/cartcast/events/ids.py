@@ -11,8 +11,10 @@ JavaScript and SQL.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -28,9 +30,12 @@ __all__ = [
     "PERSON_NULLS",
     "DefaultIds",
     "id_sql",
+    "is_nothing",
     "nothing_word_sql",
+    "plain",
     "rounded_ids",
     "settle_ids",
+    "text_reader",
     "text_sql",
     "words_finding",
 ]
@@ -112,7 +117,7 @@ def id_sql(column: str, kind: str, target: str) -> str:
         return f"regexp_replace(CAST({column} AS VARCHAR), '\\.0+$', '')"
     if kind != "VARCHAR":
         return f"CAST({column} AS VARCHAR)"
-    words = _variants((*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ())))
+    words = _id_words(target)
     # Only words of the same length are compared: an id of ten million rows is looked at fast. A
     # list is searched for the rows that are asked; of `IN` the engine makes a join of all rows.
     lengths: dict[int, list[str]] = {}
@@ -137,10 +142,68 @@ def id_sql(column: str, kind: str, target: str) -> str:
     )
 
 
-def _variants(words: tuple[str, ...]) -> list[str]:
-    """Return the words as they are written: small, capital, with a first capital, of each word."""
+def _id_words(target: str) -> list[str]:
+    """Return the words that are null in an id column as they are written.
+
+    They are small, capital, with a first capital, of each word.
+    """
+    words = (*ID_NULLS, *(PERSON_NULLS if target in PERSON_COLUMNS else ()))
     found = {v for w in words for v in (w, w.upper(), w.capitalize(), w.title())}
     return sorted({*found, "NaN", "NaT", "[object Object]", "\\N", ZERO_UUID, "<NA>", "#N/A"})
+
+
+_BLANKS = "".join(map(chr, (32, 160, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000)))
+"""What the engine's `trim` takes off."""
+_NOTHING = frozenset(ID_NULLS)
+_WHOLE = re.compile(r"-?(?:0|[1-9]\d*)\.0", re.ASCII).fullmatch
+
+
+def plain(value: Any) -> str | None:
+    """Return a JSON value as the text that a cell holds; an object's cells are its fields.
+
+    >>> plain(True), plain(2.50), plain([1, "a"]), plain({"a": 1})
+    ('true', '2.5', '[1,"a"]', None)
+    """
+    if value is None or isinstance(value, str | dict):
+        return value if isinstance(value, str) else None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return str(value)
+
+
+def is_nothing(text: str) -> bool:
+    """Tell of one text what `nothing_word_sql` tells of a column."""
+    return text.strip(_BLANKS).lower() in _NOTHING
+
+
+def text_reader(target: str, nulls: tuple[str, ...] = ()) -> Callable[[Any], str | None]:
+    """Return what reads one JSON value as `text_sql` or `id_sql` reads a cell of `target`.
+
+    >>> read = text_reader("user_id")
+    >>> read("guest"), read(" 1001.0 "), read("007"), text_reader("item_id")(" x ")
+    (None, '1001', '007', 'x')
+    """
+    named = target in ID_COLUMNS
+    words = frozenset(_id_words(target) if named else NULL_WORDS)
+    before = words if named else words | set(nulls)
+
+    def read(value: Any) -> str | None:
+        text = value if isinstance(value, str) else plain(value)
+        if text is None or text == "" or text in before:
+            return None
+        if text[0] == " " or text[-1] == " ":
+            text = text.strip(_BLANKS)
+            if text == "" or (named and text in words):
+                return None
+        if named:
+            if text[-2:] == ".0" and _WHOLE(text):
+                text = text[:-2]
+            return None if text in nulls else text
+        return text
+
+    return read
 
 
 _LEAST_ROWS, _LEAST_SHARE = 10, 0.05

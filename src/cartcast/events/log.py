@@ -201,13 +201,7 @@ def open_log(path: Path | str) -> Log:
             f"{path}: not a canonical log (no {METADATA_KEY} metadata, contract {CONTRACT}); make "
             "one with `cartcast validate FILE --out events.parquet`."
         )
-    try:
-        return log_from(path, found)
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: its {METADATA_KEY} metadata are not whole ({error}); make it again with "
-            "`cartcast validate FILE --out events.parquet`."
-        ) from error
+    return log_from(path, found)
 
 
 def log_from(
@@ -225,8 +219,8 @@ def log_from(
         return _made(path, metadata, rejects, keep)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(
-            f"{path}: what it says of itself is damaged ({error!r}); make it again by "
-            "`cartcast validate --out`."
+            f"{path}: its {METADATA_KEY} metadata are not whole ({error!r}); make it again with "
+            "`cartcast validate FILE --out events.parquet`."
         ) from error
 
 

@@ -7,17 +7,22 @@ a column whose marks are all undecidable is refused.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 
 from cartcast.events.sql import literal
 
-__all__ = ["NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample", "number_sql", "votes_sql"]
+__all__ = ["LARGEST", "NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample", "number_of", "number_sql",
+           "votes_sql"]  # fmt: skip
 
 NUMBER_COLUMNS = (
     "price", "quantity", "line_value", "order_value", "tax", "shipping", "discount",
 )  # fmt: skip
 """Canonical columns that hold money or counts."""
+
+LARGEST = 1e12
+"""Largest amount that is one; what is larger is damage (an id, a time) in its place."""
 
 _GAP = "[ \u00a0\u202f'’]"
 """What may set off thousands besides the other mark."""
@@ -68,6 +73,33 @@ def number_sql(text: str, mark: str) -> str:
         f"WHEN regexp_full_match({text}, {literal(_POINT_GAPS)}) THEN "
         f"TRY_CAST({bare} AS DOUBLE) END)"
     )
+
+
+_AS_POINT, _AS_COMMA = (
+    re.compile(f"{whole}|{gaps}", re.ASCII).fullmatch
+    for whole, gaps in ((_POINT, _POINT_GAPS), (_COMMA, _COMMA_GAPS))
+)
+_IS_COMMA = re.compile(_SURE_COMMA, re.ASCII).fullmatch
+_without_gaps = re.compile(_GAP).sub
+
+
+def number_of(text: str, mark: str = ".") -> float | None:
+    """Return one text as `number_sql` reads a column, or None.
+
+    A column's mark is decided by all of it. One value is read by a comma where it is sure of it.
+
+    >>> number_of("12.50"), number_of("1,299.00"), number_of("12,50"), number_of("12 EUR")
+    (12.5, 1299.0, 12.5, None)
+    """
+    text = text.strip()
+    if mark == "." and not _IS_COMMA(text):
+        if text.isascii():
+            with contextlib.suppress(ValueError):
+                return float(text)
+        return float(_without_gaps("", text).replace(",", "")) if _AS_POINT(text) else None
+    if not _AS_COMMA(text):
+        return None
+    return float(_without_gaps("", text).replace(".", "").replace(",", "."))
 
 
 def doubtful_sql(text: str) -> str:

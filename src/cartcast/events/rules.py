@@ -8,8 +8,9 @@ from typing import NamedTuple
 from cartcast.errors import DefinitionError
 from cartcast.events import times
 from cartcast.events.ids import nothing_word_sql
+from cartcast.events.layouts import Layout
 from cartcast.events.mapping import Resolved
-from cartcast.events.numbers import NUMBER_COLUMNS, doubtful_sql, number_sql
+from cartcast.events.numbers import LARGEST, NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
 from cartcast.events.values import Mapped
@@ -40,7 +41,7 @@ REASONS: dict[str, str] = {
     "bad_seconds": "seconds since the session began are not a number >= 0",
     "no_visitor_or_session": "neither a visitor nor a session",
     "unknown_currency": "not an ISO 4217 code",
-    **{f"bad_{c}": f"the {c.replace('_', ' ')} is not a finite number" for c in NUMBER_COLUMNS},
+    **{f"bad_{c}": f"the {c.replace('_', ' ')} is no number up to 1e12" for c in NUMBER_COLUMNS},
     **{f"negative_{c}": f"the {c.replace('_', ' ')} is below zero" for c in NUMBER_COLUMNS},
 }
 """Reason code of a reject -> what it means."""
@@ -75,7 +76,7 @@ def event_type_sql(resolved: Resolved, text: str) -> str:
         resolved: the layout, with the words of the first rows.
         text: SQL of the source's word.
     """
-    known = event_words(resolved)
+    known = event_words(resolved.layout)
     words = {w: known.get(w, "other") for w in resolved.words} | known
     listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
     empty = literal(resolved.layout.every_event or "other")
@@ -85,14 +86,14 @@ def event_type_sql(resolved: Resolved, text: str) -> str:
     )
 
 
-def event_words(resolved: Resolved) -> dict[str, str]:
+def event_words(layout: Layout) -> dict[str, str]:
     """Return word (lower case) -> canonical event type, the layout's own words last to say.
 
     `Order Completed` is written `order_completed`, `order-completed` and `OrderCompleted` as well.
     """
     known = {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS}
     written = {re.sub("[ _]", mark, w): k for mark in ("", "-", "_", " ") for w, k in known.items()}
-    return {**written, **known, **resolved.layout.events}
+    return {**written, **known, **layout.events}
 
 
 def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:
@@ -287,7 +288,7 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     text = f"t_{target}"
     number = f"f_{target}"
     divided = f"({number} / {mapped.divide})" if mapped.divide else number
-    out = {target: f"CASE WHEN isfinite({divided}) THEN {divided} END"}
+    out = {target: f"CASE WHEN abs({divided}) <= {LARGEST:g} THEN {divided} END"}
     if mapped.native is None and not resolved.sure:
         out[f"__doubt_{target}"] = doubtful_sql(text)
     sales = ", ".join(literal(s) for s in SALES)

@@ -6,14 +6,18 @@ DuckDB casts `2019-10-01T00:00:00+02:00` to a timestamp and drops the offset, an
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from cartcast.events.sql import literal
 from cartcast.events.zones import to_utc_sql
 
-__all__ = ["EARLIEST", "FORMATS", "LATEST", "TimeSql", "find_format", "time_sql", "zone_sql"]
+__all__ = ["EARLIEST", "FORMATS", "LATEST", "TimeSql", "find_format", "moment_of", "time_sql",
+           "zone_sql"]  # fmt: skip
 
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 """Times outside are impossible for a shop on the web: a wrong unit, or a default date."""
@@ -95,8 +99,6 @@ def _unit(digits: int) -> str:
 
 
 def _fits(text: str, form: str) -> bool:
-    from datetime import datetime
-
     try:
         datetime.strptime(text, form)
     except ValueError:
@@ -212,3 +214,74 @@ def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
         f"WHEN {kind} = {_OFFSET} THEN 2 END",
         f"CASE WHEN {naive} THEN {local} END",
     )
+
+
+_ONE_EPOCH = re.compile(_EPOCH, re.ASCII).fullmatch
+_ONE_ISO = re.compile(
+    r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:\.(\d*))?)?)?"
+    r"\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
+).fullmatch
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | None:
+    """Return one text as `time_sql` reads a column, in microseconds since 1970, or None.
+
+    >>> moment_of("2026-05-04T12:00:00+02:00") == moment_of("1777888800000")
+    True
+    """
+    if form in _UNITS:
+        return _one_epoch(text, _UNITS[form])
+    if form == "auto" and _ONE_EPOCH(text):
+        whole = text.partition(".")[0]
+        unit = _unit(len(whole))
+        return int(whole) // 1000 if unit == "auto" else _one_epoch(text, _UNITS[unit])
+    if form in ("auto", "iso"):
+        when = _one_iso(text)
+    else:
+        try:
+            when = datetime.strptime(text, form)
+        except ValueError:
+            when = None
+    if when is None:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=ZoneInfo(zone) if zone else UTC)
+    return (when - _START) // _MICROSECOND
+
+
+def _one_epoch(text: str, scale: int) -> int | None:
+    if not re.fullmatch(r"\s*\d+(\.\d+)?\s*", text, re.ASCII) or len(text) > 32:
+        return None
+    whole, _, part = text.strip().partition(".")
+    # In millionths first, as the engine's decimal is; halves go up.
+    millionths = int(whole + part[:6].ljust(6, "0")) + (part[6:7] >= "5")
+    value = (millionths * scale + 500_000) // 1_000_000
+    return value if value <= 9_223_372_036_854_000 else None
+
+
+def _one_iso(text: str) -> datetime | None:
+    if text[10:11] == "T" and text[13:14] == text[16:17] == ":" and "," not in text:
+        with contextlib.suppress(ValueError):
+            return datetime.fromisoformat(text)
+    found = _ONE_ISO(text)
+    if found is None:
+        return None
+    *fields, part, offset = found.groups()
+    year, month, day, hour, minute, second = (int(f or 0) for f in fields)
+    try:
+        when = datetime(year, month, day, hour % 24, minute, second)
+    except ValueError:
+        return None
+    when += timedelta(microseconds=int((part or "").ljust(6, "0")[:6]))
+    if hour >= 24:
+        if hour > 24 or minute or second or part:
+            return None
+        when += timedelta(days=1)
+    if offset is None:
+        return when
+    digits = "" if offset[0].isalpha() else offset[1:].replace(":", "")
+    east = timedelta(hours=int(digits[:2] or 0), minutes=int(digits[2:] or 0))
+    return when.replace(tzinfo=UTC) - (east if offset[0] == "+" else -east)

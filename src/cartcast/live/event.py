@@ -17,10 +17,11 @@ from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.words import EVENT_WORDS
 from cartcast.live.problems import Problem
 
-__all__ = ["MAX_EXTRA", "MAX_TEXT", "Event", "check", "micros", "now_micros"]
+__all__ = ["MAX_EXTRA", "MAX_ID", "MAX_TEXT", "Event", "check", "micros", "now_micros"]
 
 MAX_ID = 256
-MAX_TEXT = 1024
+MAX_TEXT = 8192
+"""Characters of a text; the address of a page may be long."""
 MAX_EXTRA = 32
 MIN_MICROS: Final = 10**14
 """Smallest time accepted as an integer (March 1973): seconds and milliseconds fall below."""
@@ -55,6 +56,11 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     brand: Text | None = None
     price: Amount | None = None
     quantity: Amount | None = None
+    line_value: Amount | None = None
+    order_value: Amount | None = None
+    tax: Amount | None = None
+    shipping: Amount | None = None
+    discount: Amount | None = None
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
     order_id: Id | None = None
     session_seconds: Annotated[float, Meta(ge=0, le=1e9)] | None = None

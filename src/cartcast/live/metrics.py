@@ -47,6 +47,7 @@ class Metrics:
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.set_aside: Counter[str] = Counter()
         self.requests: Counter[tuple[str, int]] = Counter()
         self.models_taken = 0
         self._durations: dict[str, list[int]] = {}
@@ -73,6 +74,12 @@ class Metrics:
         )
         for reason, count in sorted(self.refused.items()):
             refused.add_metric([reason], count)
+        aside = CounterMetricFamily(
+            "cartcast_events_set_aside", "Events of a body that was taken, set aside by the rule "
+            "that they break.", labels=["rule"],
+        )  # fmt: skip
+        for rule, count in sorted(self.set_aside.items()):
+            aside.add_metric([rule], count)
         requests = CounterMetricFamily(
             "cartcast_requests", "Requests by path and status.", labels=["path", "status"]
         )
@@ -88,4 +95,4 @@ class Metrics:
         taken = CounterMetricFamily(
             "cartcast_models_taken", "Champions taken up since the start.", self.models_taken
         )
-        yield from (events, refused, taken, requests, seconds)
+        yield from (events, aside, refused, taken, requests, seconds)

@@ -260,8 +260,9 @@ def revenue(e: Evidence) -> str:
     text = ""
     if top is not None and top["share"] == top["share"]:
         text = (
-            f"The top tenth by expected revenue brings {number(top['share'], 'share')} of the "
-            f"money, {number(top['observed'], 'money', e.run.currency)} per session where "
+            f"The top {number(TOP, 'share')} by expected revenue bring "
+            f"{number(top['share'], 'share')} of the money, "
+            f"{number(top['observed'], 'money', e.run.currency)} per session where "
             f"{number(top['predicted'], 'money', e.run.currency)} was expected. "
         )
     sure = bias["low"] == bias["low"] and bias["low"] <= 0 <= bias["high"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,10 @@ def add(app: typer.Typer) -> None:
         credentials: Annotated[
             bool, typer.Option("--credentials", help="Pages of these origins may send cookies.")
         ] = False,
+        webhook: Annotated[
+            list[str] | None,
+            typer.Option("--webhook", help="NAME=LAYOUT: take JSON at /v1/webhook/NAME; repeat."),
+        ] = None,
         max_connections: Annotated[
             int, typer.Option("--max-connections", min=1, help="Open connections in all.")
         ] = 800,
@@ -114,6 +119,7 @@ def add(app: typer.Typer) -> None:
                     rate=rate,
                     origins=tuple(origin or ()),
                     credentials=credentials,
+                    webhooks=_webhooks(webhook or ()),
                     max_connections=max_connections,
                     max_each=max_each,
                     docs=not no_docs,
@@ -128,6 +134,16 @@ def _keys(given: Path | None, usual: Path) -> str | None:
     if given is not None:
         return str(given)
     return str(usual) if usual.is_file() else None
+
+
+def _webhooks(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    from cartcast.errors import UsageError
+
+    pairs = [text.partition("=") for text in given]
+    for name, _, layout in pairs:
+        if not name or not layout:
+            raise UsageError(f"--webhook must be NAME=LAYOUT, got {name!r}.")
+    return tuple((name, layout) for name, _, layout in pairs)
 
 
 def _types() -> tuple[Any, Any]:

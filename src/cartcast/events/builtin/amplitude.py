@@ -1,4 +1,4 @@
-"""Amplitude: raw export, JSON lines."""
+"""Amplitude: raw export, JSON lines, and the events of its HTTP API, whose names differ little."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ _AMPLITUDE = Layout(
         "user_id": first_of("user_id"),
         # A session's id is its start; -1 stands for none.
         "session_id": Value(columns=("session_id",), nulls=("-1",)),
-        "event_time": first_of("event_time", "client_event_time"),
+        "event_time": first_of("event_time", "client_event_time", "time"),
         "event_type": first_of("event_type"),
         "item_id": first_of(
-            "event_properties.product_id", "event_properties.$productId", "event_properties.sku"
+            "event_properties.product_id",
+            "event_properties.$productId",
+            "event_properties.sku",
+            "productId",
         ),
-        "price": first_of("event_properties.price", "event_properties.$price"),
-        "quantity": first_of("event_properties.quantity", "event_properties.$quantity"),
+        "price": first_of("event_properties.price", "event_properties.$price", "price"),
+        "quantity": first_of("event_properties.quantity", "event_properties.$quantity", "quantity"),
         "order_value": first_of(
-            "event_properties.$revenue", "event_properties.total", "event_properties.revenue"
+            "event_properties.$revenue",
+            "event_properties.total",
+            "event_properties.revenue",
+            "revenue",
         ),
         "known_time": first_of("server_received_time", "server_upload_time"),
         "country": first_of("country"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cartcast.events.layouts import ItemList, Layout, Value, first_of
 
-__all__ = ["LAYOUTS"]
+__all__ = ["LAYOUTS", "MEASUREMENT"]
 
 _GA4 = Layout(
     name="ga4",
@@ -72,6 +74,21 @@ _GA4 = Layout(
     strict=False,
     signature=("event_name", "event_timestamp", "user_pseudo_id"),
 )
+
+MEASUREMENT = replace(
+    _GA4,
+    name="ga4-measurement",
+    columns={
+        **_GA4.columns,
+        "session_id": first_of("event_params[session_id]", "event_params[ga_session_id]"),
+        "channel": first_of("event_params[medium]", "event_params[source]"),
+        "campaign": first_of("event_params[campaign]"),
+        "page": first_of("event_params[page_location]", "event_params[page_path]"),
+        "event_id": first_of("event_params[event_id]"),
+    },
+    event=(),
+)
+"""What the Measurement Protocol sends, in the form of the export, with what only it carries."""
 
 _MILLION = 1_000_000
 

@@ -14,6 +14,8 @@ _ACTION = "unstruct_event_*_snowplow_ecommerce_action_1*"
 _PRODUCT = "contexts_*_ecommerce_product_1*"
 _TRANSACTION = "contexts_*_ecommerce_transaction_1*[0]"
 _REFUND = "contexts_*_ecommerce_refund_1*[0]"
+_ADDED = "unstruct_event_*_snowplow_add_to_cart_1*"
+_REMOVED = "unstruct_event_*_snowplow_remove_from_cart_1*"
 _CLIENT = "contexts_*_client_session_1*[0]"
 
 _SNOWPLOW = Layout(
@@ -27,17 +29,22 @@ _SNOWPLOW = Layout(
         ),
         "event_time": first_of("derived_tstamp", "dvce_created_tstamp", "collector_tstamp"),
         "event_type": first_of(f"{_ACTION}.type", "se_action", "event_name", "event"),
-        "item_id": first_of("ti_sku", "se_label"),
-        "category": first_of("ti_category", "se_category"),
-        "price": first_of("ti_price", "se_value"),
-        "quantity": first_of("ti_quantity"),
+        "item_id": first_of("ti_sku", "se_label", f"{_ADDED}.sku", f"{_REMOVED}.sku"),
+        "category": first_of(
+            "ti_category", "se_category", f"{_ADDED}.category", f"{_REMOVED}.category"
+        ),
+        "price": first_of(
+            "ti_price", "se_value", f"{_ADDED}.unit_price", f"{_ADDED}.unitPrice",
+            f"{_REMOVED}.unit_price", f"{_REMOVED}.unitPrice",
+        ),
+        "quantity": first_of("ti_quantity", f"{_ADDED}.quantity", f"{_REMOVED}.quantity"),
         "order_value": first_of(f"{_TRANSACTION}.revenue", f"{_REFUND}.refund_amount", "tr_total"),
         "tax": first_of(f"{_TRANSACTION}.tax", "tr_tax"),
         "shipping": first_of(f"{_TRANSACTION}.shipping", "tr_shipping"),
         "discount": first_of(f"{_TRANSACTION}.discount_amount"),
         "currency": first_of(
             f"{_TRANSACTION}.currency", f"{_REFUND}.currency", f"{_PRODUCT}[0].currency",
-            "tr_currency", "ti_currency",
+            "tr_currency", "ti_currency", f"{_ADDED}.currency", f"{_REMOVED}.currency",
         ),
         "order_id": first_of(
             f"{_TRANSACTION}.transaction_id", f"{_REFUND}.transaction_id", "tr_orderid",

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from cartcast.live.event import MAX_TEXT, Event, check, micros
+from cartcast.events.ids import plain
+from cartcast.events.times import moment_of
+from cartcast.live.event import MAX_TEXT, Event, check
 from cartcast.live.problems import Problem, from_decoding
 from cartcast.live.protocols import Context, Parsed
 from cartcast.live.protocols.tolerant import read_json, require_bounded, unfit
 
-__all__ = ["Fields", "collect", "corrected_time", "decode", "moment"]
+__all__ = ["Fields", "collect", "corrected_time", "decode", "decode_list"]
 
 CLOCK_TOLERANCE = 60_000_000
 """Microseconds that a client's clock may be off before its times are shifted."""
@@ -23,13 +24,13 @@ CLOCK_TOLERANCE = 60_000_000
 class Fields:
     """An object of a tracker's body, read by name; problems name the whole path.
 
-    >>> Fields({"price": 3}, "events[0].").number("price")
-    3.0
+    >>> Fields({"name": 3}, "events[0].").text("name")
+    '3'
     """
 
     __slots__ = ("_doubtful", "data", "where")
 
-    def __init__(self, data: Mapping[str, Any], where: str = "", doubtful: bool = False) -> None:
+    def __init__(self, data: dict[str, Any], where: str = "", doubtful: bool = False) -> None:
         self.data = data
         self.where = where
         self._doubtful = doubtful
@@ -56,45 +57,16 @@ class Fields:
             return value
         return None
 
-    def number(self, *names: str, least: float | None = 0.0, parse: bool = False) -> float | None:
-        """Return the first of `names` that holds a finite number; texts only when `parse`."""
-        for name in names:
-            value = self.data.get(name)
-            if value is None or (parse and value == ""):
-                continue
-            if isinstance(value, str) and parse:
-                try:
-                    value = float(value)
-                except ValueError:
-                    raise self.refuse(name, "must be a number", value) from None
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise self.refuse(name, "must be a number", type(value).__name__)
-            if not abs(value) <= 1e17:  # a NaN fulfils nothing; a long integer is no float
-                raise self.refuse(name, "must be a finite number", value)
-            if least is not None and value < least:
-                raise self.refuse(name, f"must be >= {least:g}", value)
-            return float(value)
-        return None
-
     def nested(self, name: str) -> Fields:
         """Return the object under `name`; empty when it is absent."""
         value = self.data.get(name)
         if value is None:
             value = {}
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             raise self.refuse(name, "must be an object", type(value).__name__)
         return Fields(value, f"{self.where}{name}.")
 
-    def objects(self, name: str, most: int = 200, first: int | None = None) -> list[Fields]:
-        """Return the objects of the list under `name`, at most the `first`; empty when absent."""
-        found = []
-        for item in self.items(name, most, first):
-            if isinstance(item, Problem):
-                raise item
-            found.append(item)
-        return found
-
-    def items(self, name: str, most: int, first: int | None = None) -> list[Fields | Problem]:
+    def items(self, name: str, most: int, doubtful: bool = False) -> list[Fields | Problem]:
         """Return the objects of the list under `name`, with a problem for what is none."""
         value = self.data.get(name)
         if value is None:
@@ -104,9 +76,10 @@ class Fields:
         if len(value) > most:
             raise self.refuse(name, f"must hold at most {most} entries", len(value))
         found: list[Fields | Problem] = []
-        for index, item in enumerate(value[:first]):
-            if isinstance(item, Mapping):
-                found.append(Fields(item, f"{self.where}{name}[{index}].", self._doubtful))
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                where = f"{self.where}{name}[{index}]."
+                found.append(Fields(item, where, doubtful or self._doubtful))
             else:
                 kind = type(item).__name__
                 found.append(self.refuse(f"{name}[{index}]", "must be an object", kind))
@@ -120,6 +93,12 @@ class Fields:
         """
         if self._doubtful and (problem := unfit(self.data, self.where.rstrip("."))) is not None:
             raise problem
+
+    def moment(self, *names: str) -> int | None:
+        """Return the first of `names` that holds a time, in microseconds since 1970."""
+        texts = (plain(self.data.get(name)) for name in names)
+        moments = (moment_of(text.strip()) for text in texts if text is not None)
+        return next((moment for moment in moments if moment is not None), None)
 
     def has(self, *names: str) -> bool:
         """Tell whether one of `names` is there and not null."""
@@ -145,19 +124,13 @@ def decode(body: bytes) -> Fields:
         return Fields(data, doubtful=True)
 
 
-def moment(fields: Fields, *names: str) -> int | None:
-    """Return the first of `names` that holds an RFC 3339 time with a zone, in microseconds."""
-    text = fields.text(*names, longest=64)
-    if text is None:
-        return None
-    name = next(n for n in names if fields.has(n))
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise fields.refuse(name, "must be a time like 2026-05-04T10:15:00Z", text) from None
-    if when.tzinfo is None:
-        raise fields.refuse(name, "must have a time zone", text)
-    return micros(when)
+def decode_list(body: bytes, name: str) -> Fields:
+    """Return a body that is a JSON list as an object that holds it under a name.
+
+    Raises:
+        Problem: as `decode`.
+    """
+    return decode(b'{"%s":%s}' % (name.encode(), body))
 
 
 def corrected_time(time: int | None, sent: int | None, received: int) -> int | None:
@@ -175,7 +148,7 @@ def corrected_time(time: int | None, sent: int | None, received: int) -> int | N
 
 def collect(
     items: Iterable[Fields | Problem],
-    read: Callable[[Fields], list[Event]],
+    read: Callable[[Fields], Iterable[Event | Problem]],
     context: Context,
     name: str,
     single: bool = False,
@@ -191,24 +164,33 @@ def collect(
     count = ignored = 0
     for index, item in enumerate(items):
         count += 1
+        where = "" if single else f"{name}[{index}]."
+        before = len(events), len(problems)
         try:
             if isinstance(item, Problem):
                 raise item
             item.require_fit()
-            found = read(item)
-            where = "" if single else f"{name}[{index}]."
-            for event in found:
-                check(event, context.received, context.max_ahead, where)
+            for found in read(item):
+                try:
+                    if isinstance(found, Problem):
+                        raise found
+                    events.append(check(found, context.received, context.max_ahead, where))
+                except Problem as problem:
+                    problems.append((index, problem))
+                if len(events) + len(problems) > context.max_events:
+                    raise _too_many(name, context)
         except Problem as problem:
+            if problem.status == 413:
+                raise
             problems.append((index, problem))
-            continue
-        ignored += not found
-        events.extend(found)
-        if len(events) > context.max_events:
-            rule = f"must become at most {context.max_events} events, one per product of an order"
-            raise Problem(413, f"{name} {rule}", field=name, rule=rule)
+        ignored += before == (len(events), len(problems))
     if count == 0:
         raise Problem(422, f"{name} must hold at least one event, got 0", field=name)
-    if len(problems) == count:
+    if problems and not events and not ignored:
         raise problems[0][1]
     return Parsed(events, problems, single and len(events) == 1, ignored)
+
+
+def _too_many(name: str, context: Context) -> Problem:
+    rule = f"must become at most {context.max_events} events, one per product of an order"
+    return Problem(413, f"{name} {rule}", field=name, rule=rule)

@@ -7,15 +7,19 @@ no event id, so a body sent twice is counted twice unless `params.event_id` is g
 
 from __future__ import annotations
 
-from cartcast.events.words import EVENT_WORDS
-from cartcast.live.event import MAX_ID, MIN_MICROS, Event
+from collections.abc import Iterator
+
+from cartcast.events.builtin.google import MEASUREMENT
+from cartcast.live.event import Event
+from cartcast.live.problems import Problem
 from cartcast.live.protocols import Context, Parsed
 from cartcast.live.protocols.fields import Fields, collect, decode
-from cartcast.live.protocols.segment import _currency
+from cartcast.live.protocols.mapped import Mapping
 
 __all__ = ["parse"]
 
 MAX_EVENTS = 25
+_MAPPING = Mapping(MEASUREMENT)
 
 
 def parse(body: bytes, context: Context) -> Parsed:
@@ -28,66 +32,25 @@ def parse(body: bytes, context: Context) -> Parsed:
     client = whole.text("client_id", "app_instance_id", longest=200)
     if client is None:
         raise whole.refuse("client_id", "must be given")
-    user = whole.text("user_id", longest=MAX_ID)
-    time = _micros(whole, "timestamp_micros")
-    device = whole.nested("device").text("category")
-    country = whole.nested("user_location").text("country_id")
+    base = {
+        "user_pseudo_id": client,
+        "user_id": whole.data.get("user_id"),
+        "device": whole.data.get("device"),
+        "geo": {"country": whole.nested("user_location").text("country_id")},
+    }
+    time = whole.data.get("timestamp_micros")
 
-    def read(item: Fields) -> list[Event]:
-        found = _event(item, client, time)
-        for event in found:
-            event.user_id, event.device, event.country = user, device, country
-        return found
+    def read(item: Fields) -> Iterator[Event | Problem]:
+        word = item.text("name", longest=64)
+        if word is None:
+            raise item.refuse("name", "must be given")
+        params = item.nested("params").data
+        record = base | {
+            "event_name": word,
+            "event_timestamp": item.data.get("timestamp_micros") or time,
+            "event_params": params,
+            "items": params.get("items"),
+        }
+        return _MAPPING.events(record, item.where)
 
     return collect(whole.items("events", MAX_EVENTS), read, context, "events")
-
-
-def _micros(fields: Fields, name: str) -> int | None:
-    value = fields.number(name, parse=True)
-    if value is None:
-        return None
-    if value < MIN_MICROS or value != int(value):
-        raise fields.refuse(name, "must be whole microseconds since 1970", value)
-    return int(value)
-
-
-def _event(item: Fields, client: str, time: int | None) -> list[Event]:
-    word = item.text("name", longest=64)
-    if word is None:
-        raise item.refuse("name", "must be given")
-    params = item.nested("params")
-    name = EVENT_WORDS.get(word.lower(), "other")
-    session = params.text("session_id", "ga_session_id", longest=50)
-    base: dict[str, object] = {
-        "event_type": name,
-        "source_event": word,
-        "event_time": _micros(item, "timestamp_micros") or time,
-        "visitor_id": client,
-        "session_id": f"{client}.{session}" if session else None,
-        "event_id": params.text("event_id", longest=200),
-        "currency": _currency(params),
-        "order_id": params.text("transaction_id", longest=MAX_ID),
-        "channel": params.text("medium", "source"),
-        "campaign": params.text("campaign"),
-        "page": params.text("page_location", "page_path"),
-    }
-    order = name in ("purchase", "refund")
-    products = params.objects("items", first=None if order else 1)
-    if not products:
-        event = Event(**base)  # type: ignore[arg-type]
-        if name == "purchase":
-            event.price = params.number("value")
-        return [event]
-    return [_with_item(base, product, index) for index, product in enumerate(products)]
-
-
-def _with_item(base: dict[str, object], product: Fields, index: int) -> Event:
-    event = Event(**base)  # type: ignore[arg-type]
-    if index and event.event_id:
-        event.event_id = f"{event.event_id}#{index}"
-    event.item_id = product.text("item_id", "item_name")
-    event.category = product.text("item_category")
-    event.brand = product.text("item_brand")
-    event.price = product.number("price")
-    event.quantity = product.number("quantity")
-    return event

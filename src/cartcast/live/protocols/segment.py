@@ -1,24 +1,28 @@
 """Segment's tracking API (also RudderStack's): `/v1/batch`, `/v1/track`, `/v1/page`.
 
-Names of events and properties follow the e-commerce specification,
-https://segment.com/docs/connections/spec/ecommerce/v2/. An order with several products becomes
-one purchase event per product, all with the order's id.
+A call is read by the batch layouts of the same names; one that names a session is RudderStack's.
+An identify, alias or group call is an event of the kind `other`, as in a file: it carries the
+login, by which an order from the shop's server finds its visitor.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
-from cartcast.events.words import EVENT_WORDS
-from cartcast.live.event import MAX_ID, Event
-from cartcast.live.protocols import Context, Parsed
-from cartcast.live.protocols.fields import Fields, collect, corrected_time, decode, moment
+from cartcast.events.builtin import LAYOUTS
+from cartcast.live.event import Event
+from cartcast.live.problems import Problem
+from cartcast.live.protocols import Context, Parsed, Protocol
+from cartcast.live.protocols.fields import Fields, collect, decode
+from cartcast.live.protocols.forms import fields_of, json_in
+from cartcast.live.protocols.mapped import Mapping
 
-__all__ = ["key_in", "parse"]
+__all__ = ["key_in", "key_in_pixel", "parse", "pixel"]
 
-_SILENT = frozenset({"identify", "alias", "group"})
+_SEGMENT, _RUDDERSTACK = Mapping(LAYOUTS["segment"]), Mapping(LAYOUTS["rudderstack"])
 
 
 class _Keyed(msgspec.Struct):
@@ -50,74 +54,48 @@ def parse(body: bytes, context: Context) -> Parsed:
         Problem: 400 for a broken body, 413 for too many, 422 when nothing in it is usable.
     """
     whole = decode(body)
-    sent = moment(whole, "sentAt", "sent_at")
+    if whole.has("series"):
+        # The browser library's metrics of itself.
+        return Parsed([], [], ignored=1)
+    sent = whole.moment("sentAt", "sent_at")
     single = not whole.has("batch")
     items = [whole] if single else whole.items("batch", context.max_events)
 
-    def read(item: Fields) -> list[Event]:
-        return _message(item, sent, context.received)
+    def read(item: Fields) -> Iterator[Event | Problem]:
+        return _events(item, sent, context.received)
 
     return collect(items, read, context, "batch", single)
 
 
-def _message(item: Fields, sent: int | None, received: int) -> list[Event]:
-    kind = item.text("type") or "track"
-    if kind in _SILENT:
-        return []
-    if kind not in ("track", "page", "screen"):
-        raise item.refuse("type", "must be track, page, screen, identify, alias or group", kind)
-    properties, context = item.nested("properties"), item.nested("context")
-    sent = moment(item, "sentAt") or sent
-    time = corrected_time(moment(item, "timestamp", "originalTimestamp"), sent, received)
-    word = item.text("event") if kind == "track" else f"{kind} viewed"
-    if word is None:
-        raise item.refuse("event", "must name the event of a track call")
-    event_type = (
-        "page_view" if kind in ("page", "screen") else EVENT_WORDS.get(word.lower(), "other")
-    )
-    campaign, page = context.nested("campaign"), context.nested("page")
-    base: dict[str, object] = {
-        "event_type": event_type,
-        "source_event": word,
-        "event_time": time,
-        "visitor_id": item.text("anonymousId", longest=MAX_ID),
-        "user_id": item.text("userId", longest=MAX_ID),
-        "event_id": item.text("messageId", longest=MAX_ID),
-        "currency": _currency(properties),
-        "order_id": properties.text("order_id", "orderId", longest=MAX_ID),
-        "country": context.nested("location").text("country"),
-        "device": context.nested("device").text("type"),
-        "channel": campaign.text("medium", "source"),
-        "campaign": campaign.text("name"),
-        "page": properties.text("path") or page.text("path") or item.text("name"),
-    }
-    order = event_type in ("purchase", "refund")
-    products = properties.objects("products", first=None if order else 1)
-    if not products:
-        event = _with_product(base, properties, 0)
-        if event_type == "purchase" and event.price is None:
-            event.price = properties.number("revenue", "total", "value")
-            event.quantity = None
-        return [event]
-    return [_with_product(base, product, index) for index, product in enumerate(products)]
+def key_in_pixel(query: bytes) -> str | None:
+    """Return the write key of a pixel's query.
+
+    >>> key_in_pixel(b"writeKey=k&event=x"), key_in_pixel(b"data=eyJ3cml0ZUtleSI6ICJrIn0")
+    ('k', 'k')
+    """
+    fields = fields_of(query)
+    return fields.get("writeKey") or (key_in(json_in(query)) if "data" in fields else None)
 
 
-def _with_product(base: dict[str, object], product: Fields, index: int) -> Event:
-    event = Event(**base)  # type: ignore[arg-type]
-    if index and event.event_id:
-        event.event_id = f"{event.event_id[:240]}#{index}"
-    event.item_id = product.text("product_id", "productId", "sku", "id")
-    event.category = product.text("category")
-    event.brand = product.text("brand")
-    event.price = product.number("price")
-    event.quantity = product.number("quantity")
-    return event
+def pixel(kind: str) -> Protocol:
+    """Return what reads a pixel's query: a call as base64 in `data`, or its fields by name."""
+
+    def parse_pixel(query: bytes, context: Context) -> Parsed:
+        fields = fields_of(query)
+        call = decode(json_in(query)) if "data" in fields else Fields(fields, doubtful=True)
+        call.data.setdefault("type", kind)
+        return collect([call], lambda c: _events(c, None, context.received), context, "call", True)
+
+    return parse_pixel
 
 
-def _currency(fields: Fields) -> str | None:
-    word = fields.text("currency")
-    if word is None:
-        return None
-    if len(word) != 3 or not word.isascii() or not word.isalpha():
-        raise fields.refuse("currency", "must be three letters (ISO 4217)", word)
-    return word.upper()
+def _events(item: Fields, sent: int | None, received: int) -> Iterator[Event | Problem]:
+    call = item.data
+    if isinstance(call.get("event"), dict):
+        raise item.refuse("event", "must be a text", "an object")
+    known = call.get("context")
+    named = isinstance(known, dict) and known.get("sessionId") is not None
+    mapping = _RUDDERSTACK if named else _SEGMENT
+    if "sentAt" in call:
+        sent = item.moment("sentAt") or sent
+    return mapping.events(call, item.where, sent, received)

@@ -1,9 +1,9 @@
-"""Snowplow's tracker protocol: `POST /com.snowplowanalytics.snowplow/tp2`.
+"""Snowplow's tracker protocol: `POST /com.snowplowanalytics.snowplow/tp2`, and the pixel `GET /i`.
 
-https://docs.snowplow.io/docs/events/going-deeper/http-requests/. Page views, structured and
-self-describing events, transactions; the e-commerce accelerator's actions and product entities.
-Page pings count as `other`, as in the batch layout. The key may be the tracker's application id
-(`aid`), since its emitters cannot send headers.
+https://docs.snowplow.io/docs/events/going-deeper/http-requests/. An event is given the names of the
+canonical event, as the enrichment does, and the batch layout reads it. What enrichment adds from
+elsewhere (country, device, kind of referrer) is not on the wire. The key may be the tracker's
+application id (`aid`), since its emitters cannot send headers.
 """
 
 from __future__ import annotations
@@ -11,30 +11,36 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from cartcast.events.words import EVENT_WORDS
-from cartcast.live.event import MAX_ID, Event
+from cartcast.events.builtin import LAYOUTS
+from cartcast.live.event import Event
 from cartcast.live.problems import Problem
 from cartcast.live.protocols import Context, Parsed
-from cartcast.live.protocols.fields import Fields, collect, corrected_time, decode
-from cartcast.live.protocols.segment import _currency
+from cartcast.live.protocols.fields import Fields, collect, decode
+from cartcast.live.protocols.forms import fields_of
+from cartcast.live.protocols.mapped import Mapping
 
-__all__ = ["ACTIONS", "key_in", "parse"]
+__all__ = ["key_in", "key_in_pixel", "parse", "parse_pixel"]
 
-ACTIONS = {
-    "product_view": "view_item",
-    "list_view": "view_item_list",
-    "list_click": "view_item_list",
-    "add_to_cart": "add_to_cart",
-    "remove_from_cart": "remove_from_cart",
-    "checkout_step": "begin_checkout",
-    "transaction": "purchase",
-    "refund": "refund",
-}
-"""Types of `snowplow_ecommerce_action`, and the canonical events that they are."""
+_MAPPING = Mapping(LAYOUTS["snowplow"])
+_EVENTS: Final = {"pv": "page_view", "pp": "page_ping", "se": "struct", "tr": "transaction",
+                  "ti": "transaction_item"}  # fmt: skip
+_NAMES: Final = {
+    "eid": "event_id", "uid": "user_id", "sid": "domain_sessionid", "url": "page_url",
+    "se_ca": "se_category", "se_ac": "se_action", "se_la": "se_label", "se_pr": "se_property",
+    "se_va": "se_value", "tr_id": "tr_orderid", "tr_tt": "tr_total", "tr_tx": "tr_tax",
+    "tr_sh": "tr_shipping", "tr_cu": "tr_currency", "ti_id": "ti_orderid", "ti_sk": "ti_sku",
+    "ti_nm": "ti_name", "ti_ca": "ti_category", "ti_pr": "ti_price", "ti_qu": "ti_quantity",
+    "ti_cu": "ti_currency",
+}  # fmt: skip
+"""Name on the wire -> name in the canonical event."""
+_MARKS: Final = {"utm_medium": "mkt_medium", "utm_campaign": "mkt_campaign"}
+_SCHEMA = re.compile(r"iglu:([\w.-]+)/([\w.-]+)/jsonschema/(\d+)").match
 
 
 class _Aid(msgspec.Struct):
@@ -64,6 +70,15 @@ def key_in(body: bytes) -> str | None:
     return data[0].aid if data else None
 
 
+def key_in_pixel(query: bytes) -> str | None:
+    """Return the application id of a pixel's query.
+
+    >>> key_in_pixel(b"e=pv&aid=k")
+    'k'
+    """
+    return fields_of(query).get("aid")
+
+
 def parse(body: bytes, context: Context) -> Parsed:
     """Return the events of a payload.
 
@@ -75,127 +90,61 @@ def parse(body: bytes, context: Context) -> Parsed:
     if "/payload_data/" not in schema:
         raise whole.refuse("schema", "must be an iglu payload_data schema", schema)
     items = whole.items("data", context.max_events)
-
-    def read(item: Fields) -> list[Event]:
-        return _event(item, context.received)
-
-    return collect(items, read, context, "data")
+    return collect(items, lambda item: _events(item, context.received), context, "data")
 
 
-def _event(item: Fields, received: int) -> list[Event]:
+def parse_pixel(query: bytes, context: Context) -> Parsed:
+    """Return the event of a pixel's query.
+
+    Raises:
+        Problem: 422 naming field and rule.
+    """
+    item = Fields(fields_of(query), doubtful=True)
+    return collect([item], lambda item: _events(item, context.received), context, "i", True)
+
+
+def _events(item: Fields, received: int) -> Iterator[Event | Problem]:
     kind = item.text("e", longest=8)
-    created = _milliseconds(item, "ttm") or _milliseconds(item, "dtm")
-    visitor = item.text("duid", "nuid", "tnuid", longest=MAX_ID)
-    session = item.text("sid", longest=MAX_ID)
-    event = Event(
-        event_type="other",
-        event_time=corrected_time(created, _milliseconds(item, "stm"), received),
-        visitor_id=visitor,
-        session_id=session,
-        user_id=item.text("uid", longest=MAX_ID),
-        event_id=item.text("eid", longest=200),
-        page=item.text("url"),
-    )
-    if visitor is None and session is None and event.user_id is None:
-        raise item.refuse("duid", "or uid or sid must say who it is")
-    if kind == "pv":
-        event.event_type, event.source_event = "page_view", "page_view"
-        return [event]
-    if kind == "pp":
-        event.source_event = "page_ping"
-        return [event]
-    if kind == "se":
-        return [_structured(event, item)]
-    if kind == "ti":
-        return [_transaction_item(event, item)]
-    if kind == "tr":
-        event.source_event = "transaction"
-        event.order_id = item.text("tr_id", longest=MAX_ID)
-        return [event]
+    data = item.data
+    record: dict[str, Any] = {known: data[name] for name, known in _NAMES.items() if name in data}
+    record["domain_userid"] = data.get("duid") or data.get("nuid") or data.get("tnuid")
+    record["dvce_created_tstamp"] = data.get("ttm") or data.get("dtm")
+    record["event_name"] = _EVENTS.get(kind or "")
+    _add_page(record)
     if kind == "ue":
-        return _self_describing(event, item)
-    raise item.refuse("e", "must be one of pv, pp, se, ue, tr, ti", kind)
+        schema, told = _described(_json(item, "ue_pr", "ue_px").data.get("data"))
+        record["event_name"] = schema.partition("/")[0]
+        record[f"unstruct_event_{schema.partition('/')[2]}"] = told
+    elif kind not in _EVENTS:
+        raise item.refuse("e", "must be one of pv, pp, se, ue, tr, ti", kind)
+    if item.has("co", "cx"):
+        contexts = _json(item, "co", "cx").data.get("data")
+        for entity in contexts if isinstance(contexts, list) else ():
+            schema, told = _described(entity)
+            record.setdefault(f"contexts_{schema.partition('/')[2]}", []).append(told)
+    return _MAPPING.events(record, item.where, item.moment("stm"), received)
 
 
-def _milliseconds(item: Fields, name: str) -> int | None:
-    value = item.number(name, parse=True)
-    return None if value is None else int(value * 1000)
+def _add_page(record: dict[str, Any]) -> None:
+    """Add what enrichment reads in the page's address: its path, and its campaign."""
+    try:
+        address = urlsplit(record.get("page_url") or "")
+        marks = parse_qs(address.query, max_num_fields=100)
+    except (ValueError, AttributeError, TypeError):
+        return
+    record["page_urlpath"] = address.path
+    record |= {known: marks[name][0] for name, known in _MARKS.items() if name in marks}
 
 
-def _structured(event: Event, item: Fields) -> Event:
-    action = item.text("se_ac") or ""
-    event.source_event = action or "structured"
-    event.event_type = EVENT_WORDS.get(action.lower(), "other")
-    event.category = item.text("se_ca")
-    event.item_id = item.text("se_la")
-    if event.event_type == "purchase":
-        event.price = item.number("se_va", parse=True)
-        event.order_id = item.text("se_pr", longest=MAX_ID)
-    return event
-
-
-def _transaction_item(event: Event, item: Fields) -> Event:
-    event.event_type, event.source_event = "purchase", "transaction_item"
-    event.order_id = item.text("ti_id", longest=MAX_ID)
-    event.item_id = item.text("ti_sk")
-    event.category = item.text("ti_ca")
-    event.price = item.number("ti_pr", parse=True)
-    event.quantity = item.number("ti_qu", parse=True)
-    event.currency = item.text("ti_cu", longest=3)
-    return event
-
-
-def _self_describing(event: Event, item: Fields) -> list[Event]:
-    whole = _json(item, "ue_pr", "ue_px")
-    inner = whole.nested("data")
-    schema, data = inner.text("schema") or "", inner.nested("data")
-    name = schema.split("/")[1] if schema.count("/") >= 2 else ""
-    event.source_event = name or "self_describing"
-    products, order = _entities(item)
-    if name == "snowplow_ecommerce_action":
-        action = data.text("type") or ""
-        event.source_event = action
-        event.event_type = ACTIONS.get(action, "other")
-    else:
-        event.event_type = EVENT_WORDS.get(name, "other")
-        if event.event_type in ("add_to_cart", "remove_from_cart"):
-            return [_product(event, data, 0)]
-    if order is not None:
-        event.order_id = order.text("transaction_id", longest=MAX_ID)
-        event.currency = _currency(order)
-        if not products:
-            event.price = order.number("revenue")
-    if event.event_type not in ("purchase", "refund"):
-        products = products[:1]
-    return [_product(event, p, i) for i, p in enumerate(products)] or [event]
-
-
-def _entities(item: Fields) -> tuple[list[Fields], Fields | None]:
-    """Return the product entities of an event, and its transaction entity."""
-    if not item.has("co", "cx"):
-        return [], None
-    products: list[Fields] = []
-    order: Fields | None = None
-    for entity in _json(item, "co", "cx").objects("data"):
-        schema = entity.text("schema") or ""
-        if "ecommerce/product/" in schema:
-            products.append(entity.nested("data"))
-        elif "ecommerce/transaction/" in schema or "ecommerce/refund/" in schema:
-            order = entity.nested("data")
-    return products, order
-
-
-def _product(event: Event, product: Fields, index: int) -> Event:
-    made = msgspec.structs.replace(event)
-    if index and made.event_id:
-        made.event_id = f"{made.event_id}#{index}"
-    made.item_id = product.text("id", "sku")
-    made.category = product.text("category")
-    made.brand = product.text("brand")
-    made.price = product.number("price", "unitPrice", "unit_price")
-    made.quantity = product.number("quantity")
-    made.currency = made.currency or _currency(product)
-    return made
+def _described(value: Any) -> tuple[str, Any]:
+    """Return a self-describing object's name, a slash and its column, and what it says."""
+    schema, told = (value.get("schema"), value.get("data")) if isinstance(value, dict) else ("", {})
+    found = _SCHEMA(schema) if isinstance(schema, str) else None
+    if found is None:
+        return "self_describing/unknown", told
+    vendor, name, model = found.groups()
+    plain = re.sub(r"[.-]|(?<=[a-z])(?=[A-Z])", "_", f"{vendor}_{name}").lower()
+    return f"{name}/{plain}_{model}", told
 
 
 def _json(item: Fields, plain: str, encoded: str) -> Fields:
@@ -213,8 +162,6 @@ def _json(item: Fields, plain: str, encoded: str) -> Fields:
         else:
             raw = text.encode()
         data = msgspec.json.decode(raw, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, binascii.Error) as error:
-        raise Problem(
-            422, f"{name} must be a JSON object", field=name, rule="must be a JSON object"
-        ) from error
-    return Fields(data, f"{name}.")
+    except (ValueError, RecursionError, binascii.Error) as error:
+        raise item.refuse(name, "must be a JSON object") from error
+    return Fields(data, f"{item.where}{name}.")

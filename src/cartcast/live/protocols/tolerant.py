@@ -49,8 +49,9 @@ def _same(one: dict[str, Any]) -> dict[str, Any]:
     return one
 
 
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _LONGEST_WHOLE else float(digits)
+def _whole(digits: str) -> int | str:
+    """Return a whole number; one beyond every float stays text, for the rule of its column."""
+    return int(digits) if len(digits) <= _LONGEST_WHOLE else digits
 
 
 def unfit(value: Any, where: str) -> Problem | None:

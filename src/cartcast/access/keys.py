@@ -22,10 +22,16 @@ from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 
 __all__ = ["SCOPES", "Key", "KeyFile", "Keys"]
 
-SCOPES: Final = ("ingest", "score", "admin")
-"""`ingest` sends events; `score` also reads sessions and scores; `admin` reads everything."""
+SCOPES: Final = ("ingest", "score", "ask", "admin")
+"""`ingest` sends events; `score` also reads sessions and scores; `ask` puts questions over MCP;
+`admin` reads everything, and changes what `cartcast mcp` may change."""
 
-_IMPLIED = {"admin": {"admin", "score"}, "score": {"score"}, "ingest": {"ingest"}}
+_IMPLIED = {
+    "admin": {"admin", "ask", "score"},
+    "ask": {"ask"},
+    "score": {"score"},
+    "ingest": {"ingest"},
+}
 RELOAD_SECONDS: Final = 1.0
 
 

@@ -1,0 +1,174 @@
+"""The routes that trackers and shops post to: how each is read, finds its key and is answered."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from cartcast.errors import UsageError
+from cartcast.events.layouts import find_layout
+from cartcast.live.protocols import (
+    Protocol,
+    amplitude,
+    cartcast,
+    ga4,
+    matomo,
+    mixpanel,
+    posthog,
+    segment,
+    snowplow,
+    webhook,
+)
+
+__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "is_snowplow", "webhooks"]
+
+
+class Hot(NamedTuple):
+    """A hot route.
+
+    Attributes:
+        scope: what the key must allow.
+        protocol: how bodies are read.
+        title: one line for people.
+        key_in: finds the key in a body.
+        pixel: reads the query of a GET, as if it were the body; None where there is only POST.
+        reply: what the tool's own server would answer: (taken, set aside) -> body.
+        secret: by which bodies are signed; then there is no key.
+    """
+
+    scope: str
+    protocol: Protocol | None
+    title: str
+    key_in: Callable[[bytes], str | None] | None = None
+    pixel: Protocol | None = None
+    reply: Callable[[int, int], bytes] | None = None
+    secret: str | None = None
+
+
+GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+"""An empty picture, for pixels."""
+SNOWPLOW: Final = "/com.snowplowanalytics.snowplow/tp2"
+_VENDOR: Final = re.compile(r"/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+/[A-Za-z0-9_.-]+").fullmatch
+
+
+def _segment(title: str) -> Hot:
+    return Hot("ingest", segment.parse, title, segment.key_in)
+
+
+def _pixel(kind: str) -> Hot:
+    title = f"Take a {kind} call of a pixel of Segment or RudderStack"
+    return Hot("ingest", None, title, segment.key_in_pixel, segment.pixel(kind))
+
+
+def _posthog(title: str) -> Hot:
+    return Hot("ingest", posthog.parse, title, posthog.key_in,
+               reply=lambda *_: b'{"status":1}')  # fmt: skip
+
+
+def _amplitude(taken: int, _: int) -> bytes:
+    return b'{"code":200,"events_ingested":%d}' % taken
+
+
+def _mixpanel(protocol: Protocol, title: str, pixel: Protocol | None = None) -> Hot:
+    def reply(taken: int, _: int) -> bytes:
+        return b'{"status":1,"error":null,"code":200,"num_records_imported":%d}' % taken
+
+    return Hot("ingest", protocol, title, mixpanel.key_in, pixel, reply)
+
+
+_MATOMO = Hot(
+    "ingest", matomo.parse, "Take requests of Matomo's trackers", matomo.key_in, matomo.parse,
+    lambda taken, bad: b'{"status":"success","tracked":%d,"invalid":%d}' % (taken, bad),
+)  # fmt: skip
+_BATCH = Hot(
+    "ingest", amplitude.parse_either, "Take a batch of PostHog or Amplitude", posthog.key_in,
+    reply=lambda taken, _: b'{"status":1,"code":200,"events_ingested":%d}' % taken,
+)  # fmt: skip
+_TRACK = _mixpanel(mixpanel.parse, "Take events of Mixpanel", mixpanel.parse)
+_IMPORT = _mixpanel(mixpanel.parse, "Take past events of Mixpanel")
+_PEOPLE = _mixpanel(mixpanel.acknowledge, "Acknowledge profiles and groups of Mixpanel")
+_CAPTURE = _posthog("Take events of PostHog")
+
+HOT: Final[dict[str, Hot]] = {
+    "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
+    "/v1/batch": _segment("Take a batch of a Segment library"),
+    "/v1/import": _segment("Take a batch of past calls"),
+    "/v1/track": _segment("Take one Segment track call"),
+    "/v1/page": _segment("Take one Segment page call"),
+    "/v1/screen": _segment("Take one Segment screen call"),
+    "/v1/identify": _segment("Take one Segment identify call"),
+    "/v1/alias": _segment("Take one Segment alias call"),
+    "/v1/group": _segment("Take one Segment group call"),
+    "/v1/b": _segment("Take a batch of Segment's browser library"),
+    "/v1/t": _segment("Take a track call of the browser library"),
+    "/v1/p": _segment("Take a page call of the browser library"),
+    "/v1/s": _segment("Take a screen call of the browser library"),
+    "/v1/i": _segment("Take an identify call of the browser library"),
+    "/v1/a": _segment("Take an alias call of the browser library"),
+    "/v1/g": _segment("Take a group call of the browser library"),
+    "/v1/m": _segment("Acknowledge metrics of the browser library"),
+    "/beacon/v1/batch": _segment("Take a batch of RudderStack's beacon"),
+    "/v1/pixel/track": _pixel("track"),
+    "/v1/pixel/page": _pixel("page"),
+    "/pixel/v1/track": _pixel("track"),
+    "/pixel/v1/page": _pixel("page"),
+    "/mp/collect": Hot("ingest", ga4.parse, "Take events of GA4's Measurement Protocol"),
+    SNOWPLOW: Hot(
+        "ingest", snowplow.parse, "Take events of a Snowplow tracker", snowplow.key_in
+    ),
+    "/i": Hot(
+        "ingest", None, "Take an event of a Snowplow pixel", snowplow.key_in_pixel,
+        snowplow.parse_pixel,
+    ),
+    "/batch": _BATCH,
+    "/batch/": _BATCH,
+    **dict.fromkeys(
+        ("/capture", "/capture/", "/e", "/e/", "/i/v0/e", "/i/v0/e/"), _CAPTURE
+    ),
+    "/2/httpapi": Hot(
+        "ingest", amplitude.parse, "Take events of Amplitude", posthog.key_in, reply=_amplitude
+    ),
+    **dict.fromkeys(("/track", "/track/"), _TRACK),
+    **dict.fromkeys(("/import", "/import/"), _IMPORT),
+    **dict.fromkeys(("/engage", "/engage/", "/groups", "/groups/"), _PEOPLE),
+    **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
+    "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
+}  # fmt: skip
+
+
+def is_snowplow(path: str) -> bool:
+    """Tell whether a path is one that a Snowplow tracker may be told to post to.
+
+    >>> is_snowplow("/com.acme/track"), is_snowplow("/v1/track")
+    (True, False)
+    """
+    return _VENDOR(path) is not None
+
+
+def webhooks(named: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, Hot]:
+    """Return the routes of webhooks: Shopify's and WooCommerce's orders, and those that are named.
+
+    A secret in the environment, `CARTCAST_WEBHOOK_SECRET_` and the name in capitals, signs the
+    bodies; without it a key is asked for.
+
+    Args:
+        named: name of a webhook -> name or YAML file of its layout.
+        environment: variables.
+
+    Raises:
+        UsageError: a name has other characters than letters, digits, `_` and `-`, or a layout is
+            not for streams.
+        NotFoundError: a layout's file is not there.
+    """
+    found = {}
+    for name, layout in {"shopify": "shopify", "woocommerce": "woocommerce", **named}.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            raise UsageError(f"--webhook: a name has letters, digits, _ and -, got {name!r}.")
+        variable = f"CARTCAST_WEBHOOK_SECRET_{name.upper().replace('-', '_')}"
+        found[f"/v1/webhook/{name}"] = Hot(
+            "ingest", webhook.Webhook(name, find_layout(layout)).parse,
+            f"Take what is posted to the webhook {name}", secret=environment.get(variable) or None,
+        )  # fmt: skip
+    return found
