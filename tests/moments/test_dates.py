@@ -9,12 +9,10 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.errors import DataError, UsageError
-from cartcast.moments import Moment, from_log, table
+from cartcast.moments import Moment
 from cartcast.moments.dates import Due, dated, end_of
 from cartcast.moments.moment import SO_FAR, with_horizon
-
-from cartcast.targets import Purchase, Revenue, parse_target
+from cartcast.targets import Purchase
 
 GAP = 1800.0
 HOUR = pd.Timedelta(hours=1)
@@ -104,9 +102,7 @@ def slow(log: events.Log, moment: Moment, horizon: pd.Timedelta | None) -> pd.Da
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("kind", MOMENTS)
 @pytest.mark.parametrize("seed", range(3))
-def test_lists_are_those_of_a_slow_loop(
-    seed: int, kind: str, ties: bool, tmp_path: Path
-) -> None:
+def test_lists_are_those_of_a_slow_loop(seed: int, kind: str, ties: bool, tmp_path: Path) -> None:
     log = events.load(shop(seed, ties), session_gap=GAP, folder=tmp_path)
     moment = MOMENTS[kind]
     target = with_horizon(Purchase(), moment, None if kind == "during" else "2d")
