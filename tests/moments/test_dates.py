@@ -120,6 +120,6 @@ def test_lists_are_those_of_a_slow_loop(seed: int, kind: str, ties: bool, tmp_pa
             )  # fmt: skip
         else:
             assert left.tolist() == right.tolist(), name
-    now = dated(log, target, Due(moment, end_of(log), GAP, now=True))
+    now = dated(log, target, Due(moment, end_of(log), GAP).now)
     last = wanted[wanted["anchor_time"] == end_of(log)]
     assert sorted(now["session_id"]) == sorted(last["session_id"])

@@ -8,7 +8,7 @@ session of that event; what is known of the visitor (`SO_FAR`) is counted up to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import duckdb
@@ -33,13 +33,30 @@ class Due:
         moment: of the run.
         end: of the log; the last list is due then.
         gap: seconds without an event after which a session is over.
-        now: only the last list.
+        first: the first list wanted, counted back from the last, which is 0.
+        last: the last list wanted, so counted: the oldest; None takes all.
     """
 
     moment: Moment
     end: datetime
     gap: float
-    now: bool = False
+    first: int = 0
+    last: int | None = None
+
+    @property
+    def now(self) -> Due:
+        """The last list alone: whom somebody can act on at the end of the log."""
+        return replace(self, first=0, last=0)
+
+    def checkable(self, since: datetime, horizon: float) -> Due | None:
+        """Return the lists due at or after `since` of which the log shows all that came after.
+
+        `horizon` is in seconds. None: there is no such list.
+        """
+        every = _micros(self.moment.every)
+        first = max(1, -(-_micros(horizon) // every))
+        last = (_micros(self.end) - _micros(since)) // every
+        return replace(self, first=first, last=last) if last >= first else None
 
 
 def end_of(log: Log) -> datetime:
@@ -136,10 +153,10 @@ def _rows(due: Due) -> str:
     begins = "t + $gap" if due.moment.kind == "after" else "t"
     fades = "t + $gap + $every" if due.moment.kind == "after" else "t + $fades"
     # A list due exactly when somebody fades does not hold them; one due at an event does.
-    lowest = f"greatest({_lists_after('next')}, {_lists_after(fades)}, 0)"
+    lowest = f"greatest({_lists_after('next')}, {_lists_after(fades)}, {due.first})"
     highest = f"CASE WHEN $end >= {begins} THEN ($end - ({begins})) // $every ELSE -1 END"
-    if due.now:
-        highest = f"least(0, {highest})"
+    if due.last is not None:
+        highest = f"least({due.last}, {highest})"
     known = "visitor_id IS NOT NULL" if due.moment.dated else "true"
     free = "true" if due.moment.kind == "day" else "NOT had"
     return f"""

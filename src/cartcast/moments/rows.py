@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cartcast.errors import UsageError
 from cartcast.moments.anchors import drawn, labelled, require_outcome, settled
 from cartcast.moments.dates import Due, count_dated, dated, end_of, settled_dates
 from cartcast.moments.moment import SO_FAR, Moment
@@ -45,6 +46,11 @@ def from_log(
     """
     require_outcome(log, target)
     moment = Moment.of(moment)
+    if moment.dated and (twice := set(features.names) & set(SO_FAR)):
+        raise UsageError(
+            f"moment {moment.kind}: {min(twice)} is known of every visitor; give the feature of "
+            "this name another one."
+        )
     due = Due(moment, end_of(log), session_gap) if moment.dated else None
     moments = sum(log.map_parts(partial(_count, target=target, moment=moment, due=due)))
     share = min(1.0, most_rows / max(moments, 1))

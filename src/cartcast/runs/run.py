@@ -12,11 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cartcast.errors import NotFoundError, NotTrustedError, UsageError
+from cartcast.errors import CartcastError, NotFoundError, NotTrustedError, UsageError
 from cartcast.findings import Finding, by_severity
 from cartcast.moments import Moment
+from cartcast.moments.waits import Waits
 from cartcast.runs.reading import Reading
 from cartcast.runs.registry import resolve_run
+from cartcast.targets import Proxy, Target, parse_target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,6 +143,35 @@ class Run:
     def moment(self) -> Moment:
         """When it may be asked."""
         return Moment.from_run(self.data)
+
+    @cached_property
+    def outcome(self) -> Target | Proxy:
+        """What is predicted.
+
+        Raises:
+            NotTrustedError: a proxy of a run from before they were kept whole.
+        """
+        told = self.data["target"]
+        try:
+            if isinstance(whole := told.get("proxy"), dict):
+                return Proxy(**whole)
+            return parse_target(told["asked"])
+        except (KeyError, TypeError, CartcastError) as error:
+            raise NotTrustedError(
+                f"{self.dir}: its target {told.get('name')!r} is not written down; train again."
+            ) from error
+
+    @property
+    def horizon(self) -> float | None:
+        """Seconds after a moment until its outcome is known; None where there are no times."""
+        found = (self.data.get("lists") or {}).get("horizon")
+        return None if found is None else float(found)
+
+    @cached_property
+    def waits(self) -> Waits | None:
+        """How a visitor's silence bears on the outcome, of a run that is asked during sessions."""
+        told = (self.data.get("lists") or {}).get("waits")
+        return Waits.from_dict(told) if told else None
 
     @property
     def proxy(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,16 @@ import pandas as pd
 
 from cartcast.arguments import answered
 from cartcast.atomic import make_folder
-from cartcast.errors import UsageError
+from cartcast.errors import DataError, UsageError
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
+from cartcast.moments.dates import Due, end_of
+from cartcast.moments.lists import Check, check_of, told
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
-from cartcast.score.sessions import ScoreParts, WriteParts
+from cartcast.score.parts import ScoreParts, WriteParts
 from cartcast.score.write import write_table
 from cartcast.scratch import scratch
 
@@ -31,6 +36,7 @@ def predict(
     sources: Sequence[Any] | Any,
     run: Path | str | Run,
     *,
+    everything: bool = False,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -39,7 +45,12 @@ def predict(
     engine: str = "duckdb",
     work: Path | None = None,
 ) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    """Return the scores of a log or of a ready table, and what was found in it.
+    """Return the scores of a log or of a ready table, and what was found.
+
+    Of a log, whom somebody can still act on at its end, best first, one row a visitor: sessions
+    that are still open, visitors whose session ended lately, or visitors seen lately, by the moment
+    that the run learnt. A finding tells how such lists came out at earlier dates. With `everything`
+    every moment of the kind is scored, with its `outcome` where the log shows it: for evaluation.
 
     A run on a pseudonymised log scores logs pseudonymised with the same key, and replaces the ids
     of others with it; `privacy` does so for runs that are not. `rates` convert the log's money
@@ -48,23 +59,20 @@ def predict(
 
     Raises:
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
-        DataError: the log or table does not match the model.
+        DataError: the log or table does not match the model; or it has no times, so nobody can tell
+            whom to act on.
         UsageError: Spark is asked for what it cannot do.
     """
-    say = progress or quiet
-    say("loading the model", None)
-    opened = Run.open(run).loaded()
-    given = list(sources) if isinstance(sources, list | tuple) else [sources]
+    opened, given = _opened(run, sources, progress, engine)
     if opened.features is None:
-        if len(given) != 1:
-            raise UsageError(f"this run scores one ready table, got {len(given)} files.")
-        _require_here(engine)
-        say("reading", None)
         return _table_scores(given[0], opened)
-    with _read(opened, given, say, engine, work, layout, orders, rates, privacy) as log:
-        tables = log.map_parts(ScoreParts(opened))
+    how = _How(layout, orders, rates, privacy, engine, work)
+    with _read(opened, given, progress or quiet, how) as log:
+        score = _asked(opened, log, everything)
+        tables = log.map_parts(score)
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
-        return table.sort_values("session_id", ignore_index=True), log.findings
+        found = log.findings if everything else (*log.findings, _check(opened, log, score))
+    return _ordered(table, everything), found
 
 
 def predict_to(
@@ -72,6 +80,7 @@ def predict_to(
     run: Path | str | Run,
     out: Path | str,
     *,
+    everything: bool = False,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -82,7 +91,7 @@ def predict_to(
     """Write the scores to CSV or Parquet, whole or not at all; return what was done.
 
     With `engine="spark"` any other name is that of a new folder: each task writes a Parquet file of
-    its sessions, and no score comes to this machine.
+    its rows, and no score comes to this machine.
 
     Raises:
         UsageError: `out` ends neither in .csv nor in .parquet, and there is no Spark; or the folder
@@ -91,34 +100,104 @@ def predict_to(
         NotFoundError, NotTrustedError, DataError: as `predict`.
     """
     out = Path(out)
-    how: dict[str, Any] = {
-        "layout": layout, "orders": orders, "rates": rates, "privacy": privacy,
-    }  # fmt: skip
     work = out.absolute().parent if engine == "spark" else None
+    how = _How(layout, orders, rates, privacy, engine, work)
     if out.suffix in (".csv", ".parquet"):
         table, findings = predict(
-            sources, run, progress=progress, engine=engine, work=work, **how
-        )  # fmt: skip
+            sources, run, everything=everything, progress=progress, **dataclasses.asdict(how)
+        )
         write_table(table, out)
-        model = str(table["model"].iloc[0]) if len(table) else ""
-        return {"rows": len(table), "out": str(out), "model": model, "findings": findings}
-    if engine != "spark":
+        opened, rows = Run.open(run), len(table)
+    elif engine != "spark":
         raise UsageError(f"{out}: the name must end in .csv or .parquet.")
-    from cartcast.events.spark.reading import keep_only, new_folder
+    else:
+        from cartcast.events.spark.reading import keep_only, new_folder
 
-    say = progress or quiet
-    say("loading the model", None)
+        opened, given = _opened(run, sources, progress, engine)
+        with new_folder(out) as folder, _read(opened, given, progress or quiet, how) as log:
+            assert folder is not None
+            score = _asked(opened, log, everything)
+            told = log.map_parts(WriteParts(score, folder))
+            keep_only(folder, {name for name, _ in told})
+            findings = log.findings if everything else (*log.findings, _check(opened, log, score))
+        rows = sum(n for _, n in told)
+    listed = (
+        opened.moment.describe() if opened.data["features"]["yaml"] and not everything else None
+    )
+    return {"rows": rows, "out": str(out), "model": opened.version, "listed": listed,
+            "findings": findings}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _How:
+    """How a log is read; see `predict`."""
+
+    layout: str | None
+    orders: str | None
+    rates: Rates | Mapping[str, Any] | Path | str | None
+    privacy: Privacy | None
+    engine: str
+    work: Path | None
+
+
+def _opened(
+    run: Path | str | Run, sources: Any, progress: Progress | None, engine: str
+) -> tuple[Run, list[Any]]:
+    (progress or quiet)("loading the model", None)
     opened = Run.open(run).loaded()
-    if opened.features is None:
-        _require_here(engine)
     given = list(sources) if isinstance(sources, list | tuple) else [sources]
-    with new_folder(out) as folder, _read(opened, given, say, engine, work, **how) as log:
-        assert folder is not None
-        told = log.map_parts(WriteParts(ScoreParts(opened), folder))
-        keep_only(folder, {name for name, _ in told})
-        findings = log.findings
-    rows = sum(n for _, n in told)
-    return {"rows": rows, "out": str(out), "model": opened.version, "findings": findings}
+    if opened.features is None:
+        if len(given) != 1:
+            raise UsageError(f"this run scores one ready table, got {len(given)} files.")
+        _require_here(engine)
+    return opened, given
+
+
+def _asked(run: Run, log: Log, everything: bool) -> ScoreParts:
+    """Return what scores the parts of a log.
+
+    Raises:
+        DataError: a list is asked of a log whose clock cannot tell who is still there.
+    """
+    moment, gap = run.moment, run.reading.sessions.gap
+    if everything and not moment.dated:
+        timed = log.clock == "time" and log.summary.end is not None
+        return ScoreParts(run, None, pd.Timestamp(end_of(log)) if timed else None, True)
+    if not moment.dated and log.clock != "time":
+        raise DataError(
+            f"{log.path.name}: its clock does not tell the time of day, so nobody can say which "
+            "sessions are still open. `--everything` scores every moment, for evaluation; lists of "
+            "visitors need a run of `cartcast train --moment after` or `day`."
+        )
+    due = Due(moment, end_of(log), gap)
+    return ScoreParts(run, due if everything else due.now, pd.Timestamp(due.end), everything)
+
+
+def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
+    """Return how such lists came out: in this log after the run's own, else in training."""
+    kept = (run.data.get("lists") or {}).get("check")
+    check = Check.from_dict(kept) if kept else None
+    known, since = run.horizon, run.data["data"].get("end")
+    if score.due is not None and known is not None and since is not None:
+        begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
+        if due := score.due.checkable(begin, known):
+            tables = log.map_parts(replace(score, due=due, everything=True))
+            rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
+            rows = rows.assign(amount=rows.get("amount"))
+            check = check_of(rows, rows[_said(rows)], run.kind == "regressor") or check
+    return told(check, run.outcome.describe(), run.currency if run.kind == "regressor" else None)
+
+
+def _said(table: pd.DataFrame) -> str:
+    return "probability" if "probability" in table else "expected_revenue"
+
+
+def _ordered(table: pd.DataFrame, everything: bool) -> pd.DataFrame:
+    if everything:
+        return table.sort_values(["session_id", "as_of", "click"], ignore_index=True)
+    return table.sort_values(
+        [_said(table), "session_id"], ascending=[False, True], na_position="last", ignore_index=True
+    )
 
 
 def _require_here(engine: str) -> None:
@@ -129,25 +208,15 @@ def _require_here(engine: str) -> None:
 
 
 @contextmanager
-def _read(
-    run: Run,
-    given: Sequence[Any],
-    say: Progress,
-    engine: str,
-    work: Path | None,
-    layout: str | None,
-    orders: str | None,
-    rates: Rates | Mapping[str, Any] | Path | str | None,
-    privacy: Privacy | None,
-) -> Iterator[Log]:
+def _read(run: Run, given: Sequence[Any], say: Progress, how: _How) -> Iterator[Log]:
     """Yield a log read as the run's own; it lies in a folder in `work` meanwhile."""
     say("reading", None)
-    if work is not None:
-        make_folder(work)
-    with scratch(work) as folder:
+    if how.work is not None:
+        make_folder(how.work)
+    with scratch(how.work) as folder:
         log = run.read(
-            *given, folder=folder, layout=layout, orders=orders, rates=rates, privacy=privacy,
-            engine=engine,
+            *given, folder=folder, layout=how.layout, orders=how.orders, rates=how.rates,
+            privacy=how.privacy, engine=how.engine,
         )  # fmt: skip
         say("scoring", None)
         yield log

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ def _task(
             "kind": target.kind,
             "describe": target.describe(),
             "horizon": target.horizon,
+            "proxy": asdict(target) if isinstance(target, Proxy) else None,
         },
         rows=rows,
         split=split,
@@ -127,6 +128,7 @@ def _task(
         },
         log=log,
         reading=reading,
+        outcome=target,
         features=features,
     )
 

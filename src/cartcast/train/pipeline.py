@@ -17,6 +17,7 @@ from cartcast.findings import require_unblocked, waive
 from cartcast.models.checks import check_table
 from cartcast.models.folds import inner_folds
 from cartcast.report import write_card, write_report
+from cartcast.rows import Rows
 from cartcast.runs.run import Run
 from cartcast.runs.write import versions, write_run
 from cartcast.train.backtest import MOST_CUTS, MOST_ROWS, backtest
@@ -27,6 +28,7 @@ from cartcast.train.drivers import DRIVERS, OutOfFold, drivers
 from cartcast.train.figures import measured, summary, thresholds_of, too_good_to_be_true
 from cartcast.train.fit import BASELINES, Fitted, Plan, fit_one, says
 from cartcast.train.labels import check_labels
+from cartcast.train.lists import lists_of
 from cartcast.train.options import Options
 from cartcast.train.revenue import Revenue, fit_revenue
 from cartcast.train.segments import segment
@@ -73,7 +75,9 @@ def carry_out(
         final, kept, refit = _refitted(task, champion, models, revenue, plan, options, budget)
     with budget("backtest"):
         aged = _backtest(task, champion, models, plan, options, budget)
-    found = [*found, *revenue.findings, *segments.findings, *budget.findings]
+    with budget("lists"):
+        lists, promised = lists_of(task, champion, options.asked_at)
+    found = [*found, *promised, *revenue.findings, *segments.findings, *budget.findings]
     found = waive(found, options.waivers)
     require_unblocked(found)
     metrics, intervals, clicks = summary(table)
@@ -94,6 +98,7 @@ def carry_out(
             **driving,
             "refit": refit,
             "backtest": aged,
+            "lists": lists,
             "revenue": revenue.facts,
             "segments": segments.profiles,
             "segmentation": segments.facts,
@@ -233,11 +238,23 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
             "categorical": list(task.rows.categorical),
             "meanings": {name: m.as_dict() for name, m in task.rows.meanings.items()},
             "units": task.units,
+            "ranges": _ranges(task.rows) if task.log is not None else {},
             "proposed": task.proposed,
             "yaml": task.features.to_yaml() if task.features is not None else None,
         },
         "versions": versions(),
     }
+
+
+def _ranges(rows: Rows) -> dict[str, list[float]]:
+    """Return the least and the greatest finite value of each feature that is a number."""
+    found = {}
+    for name in set(rows.features) - set(rows.categorical):
+        values = rows.table[name].to_numpy(dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if len(values):
+            found[name] = [float(values.min()), float(values.max())]
+    return dict(sorted(found.items()))
 
 
 def _called(options: Options) -> str:

@@ -21,6 +21,7 @@ from cartcast.models.declaration import Declaration
 from cartcast.rows import KEYS, Rows
 from cartcast.runs.reading import Reading
 from cartcast.splits import Split
+from cartcast.targets import Proxy, Target
 
 __all__ = ["Part", "Task", "audit_rows", "part_of", "parts_of"]
 
@@ -117,6 +118,7 @@ class Task:
         findings: what is known before a model is fitted.
         log: the event log, or None for a ready table.
         reading: how it was read.
+        outcome: what is to be learned of it.
         features: the feature set, or None for a ready table.
         proposed: why each feature is there, where they were proposed from the log.
         folds: for a ready table: how many folds judge every row, or None.
@@ -134,6 +136,7 @@ class Task:
     findings: tuple[Finding, ...] = ()
     log: Log | None = None
     reading: Reading | None = None
+    outcome: Target | Proxy | None = None
     features: FeatureSet | None = None
     proposed: Mapping[str, Any] | None = None
     folds: int | None = None

@@ -21,13 +21,16 @@ def add(app: typer.Typer) -> None:
             Path,
             typer.Option(help="File to write: .csv or .parquet; with spark also a new folder."),
         ],
+        everything: Annotated[
+            bool, typer.Option("--everything", help="Every moment with its outcome, to evaluate.")
+        ] = False,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
         rates: shell.RatesFile = None,
         engine: Annotated[str, typer.Option(help="duckdb (this machine) or spark.")] = "duckdb",
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
-        """Score every session of a log, or every row of a ready table."""
+        """List whom to act on at the end of a log, best first; or score a ready table."""
         from cartcast.runs.run import Run
         from cartcast.score import predict_to
 
@@ -36,6 +39,7 @@ def add(app: typer.Typer) -> None:
                 files,
                 Run.open(model),
                 out,
+                everything=everything,
                 layout=layout,
                 orders=orders,
                 rates=shell.project_rates(rates),
@@ -47,4 +51,6 @@ def add(app: typer.Typer) -> None:
             shell.print_json(done)
         else:
             typer.echo(f"{done['rows']:,} rows scored with {done['model']} -> {out}")
+            if "listed" in done:
+                typer.echo(f"Listed: {done['listed']}.")
             shell.show_findings(done["findings"])

@@ -1,0 +1,171 @@
+"""Target lists: whom somebody can still act on at a time, and whether such a list kept its word.
+
+A list holds one row a visitor. What it promises is checked on lists that would have been due
+earlier, of which the log shows what came after: as many outcomes should have come as were expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from cartcast.evaluate.share import Clusters, share
+from cartcast.events import Log
+from cartcast.features import FeatureSet
+from cartcast.findings import Finding, declare, finding
+from cartcast.moments.dates import Due, dated
+from cartcast.moments.moment import SO_FAR
+from cartcast.moments.rows import replayed_at
+from cartcast.targets import Proxy, Target
+
+__all__ = ["Check", "check_of", "listed", "told"]
+
+KEPT = declare(
+    "TL101", "note", "Lists due earlier came out as expected",
+    "The same model made the same list at earlier dates, and the log shows what came after.",
+    "Count on the sum as far as the interval goes.",
+)  # fmt: skip
+NOT_KEPT = declare(
+    "TL102", "warn", "Lists due earlier did not come out as expected",
+    "What is expected of a list is wrong by about as much, though its order may be right.",
+    "Read the list as an order, not as a forecast; train on more and on newer data.",
+)  # fmt: skip
+UNCHECKED = declare(
+    "TL103", "warn", "No list due earlier can be checked",
+    "Nobody has seen whether a list of this kind comes out as expected.",
+    "Give a log that is longer than the horizon, or a shorter horizon.",
+)  # fmt: skip
+
+LEVEL: Final = 0.95
+_BEST: Final = 0.1
+
+
+def listed(
+    part: Log, target: Target | Proxy, features: FeatureSet, due: Due, draw: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return whom lists of a part of a log hold, and row by row the features known then.
+
+    The first table has the columns of `dated`. A session that has had its outcome is on no list.
+    `draw` is a condition on `visitor`.
+    """
+    found = dated(part, target, due, draw)
+    if not due.moment.dated:
+        had = found["event_order"] >= found["first_order"].astype("float64").fillna(np.inf)
+        found = found[~had].reset_index(drop=True)
+    keys = ["session_id", "event_order"]
+    if due.last == 0:
+        # What a visitor did last ends a session: one row of features a session will do.
+        replayed, keys = features.replay(part, at="end").to_pandas(), ["session_id"]
+    else:
+        replayed = replayed_at(features, part, found).to_pandas()
+    place = found[keys].merge(
+        replayed[keys].assign(place=np.arange(len(replayed))), on=keys, how="left",
+        validate="many_to_one", sort=False,
+    )["place"]  # fmt: skip
+    known = replayed[list(features.names)].take(place.to_numpy()).reset_index(drop=True)
+    if due.moment.dated:
+        known = known.assign(**{name: found[name] for name in SO_FAR})
+    return found, known
+
+
+@dataclass(frozen=True)
+class Check:
+    """What lists due earlier promised, and what came.
+
+    Attributes:
+        lists: how many lists.
+        rows: rows on them together; a visitor may be on several.
+        first, last: when the first and the last of them was due.
+        expected: outcomes expected of a row, the mean of what was said (or money).
+        happened: outcomes of a row, as they came; `low` and `high` are its 95 % interval, by
+            visitor.
+        best_expected, best_happened, best_low, best_high: the same of the tenth scored highest.
+    """
+
+    lists: int
+    rows: int
+    first: str
+    last: str
+    expected: float
+    happened: float
+    low: float
+    high: float
+    best_expected: float
+    best_happened: float
+    best_low: float
+    best_high: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether what was expected lies within the interval of what happened."""
+        return self.low <= self.expected <= self.high
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as `run.json` keeps it."""
+        return {**asdict(self), "agrees": self.agrees}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Check:
+        """Return it from what `as_dict` gave."""
+        return cls(**{name: value for name, value in told.items() if name != "agrees"})
+
+
+def check_of(rows: pd.DataFrame, said: Any, money: bool) -> Check | None:
+    """Return what lists promised (`said`, a row each) and what came; None without rows.
+
+    `rows` has visitor_id, session_id, anchor_time, outcome, amount; rows of which nothing was said
+    (NaN) do not count.
+    """
+    said = np.asarray(said, dtype=np.float64)
+    known = np.isfinite(said)
+    rows, said = rows[known], said[known]
+    if rows.empty:
+        return None
+    came = (rows["amount"].fillna(0.0) if money else rows["outcome"]).to_numpy(dtype=np.float64)
+    who = rows["visitor_id"].fillna("session:" + rows["session_id"].astype(str)).to_numpy()
+    best = said >= np.quantile(said, 1 - _BEST)
+    dates = rows["anchor_time"]
+    return Check(
+        int(dates.nunique()), len(rows), str(dates.min()), str(dates.max()), float(said.mean()),
+        *_mean(came, who, money), float(said[best].mean()), *_mean(came[best], who[best], money),
+    )  # fmt: skip
+
+
+def _mean(came: Any, who: Any, money: bool) -> tuple[float, float, float]:
+    """Return the mean of the rows with its interval, visitors being the independent units."""
+    if not money:
+        units = Clusters.of(came, np.ones(len(came)), pd.factorize(who)[0])
+        found = share(int(came.sum()), len(came), LEVEL, units)
+        return tuple(float(x) for x in (found.value, found.low, found.high))  # type: ignore
+    from scipy.stats import t
+
+    mean = float(came.mean())
+    sums = pd.Series(came - mean).groupby(who).sum()
+    n = len(sums)
+    if n < 2:
+        return mean, 0.0, float("inf")
+    error = float(np.sqrt(n / (n - 1) * (sums**2).sum())) / len(came)
+    side = float(t.ppf((1 + LEVEL) / 2, n - 1)) * error
+    return mean, max(mean - side, 0.0), mean + side
+
+
+def told(check: Check | None, outcome: str, money: str | None = None) -> Finding:
+    """Return what to say of a check; `outcome` in words, and the currency of an amount."""
+    if check is None:
+        return finding(UNCHECKED, f"{outcome}: of no list due earlier does the log show the end.")
+
+    def said(value: float) -> str:
+        return f"{value:.2%}" if money is None else f"{value:,.2f} {money}".rstrip()
+
+    c = check
+    text = (
+        f"{outcome}: of {c.lists:,} lists due {c.first[:10]} to {c.last[:10]} ({c.rows:,} rows) "
+        f"{said(c.expected)} was expected a row, {said(c.happened)} came ({said(c.low)} to "
+        f"{said(c.high)}); of the tenth scored highest {said(c.best_expected)} and "
+        f"{said(c.best_happened)} ({said(c.best_low)} to {said(c.best_high)})."
+    )
+    return finding(KEPT if c.agrees else NOT_KEPT, text, **c.as_dict())
