@@ -104,8 +104,8 @@ def test_one_log_goes_into_everything(log: cartcast.Log, tmp_path: Path) -> None
     )  # fmt: skip
     assert run.data["features"]["names"] == ["clicks", "price"]
     assert run.data["source"]["files"] == [str(log.path)]
-    said, _ = cartcast.predict(log, run.dir)
-    assert len(said) == log.summary.sessions
+    said, _ = cartcast.predict(log, run.dir, everything=True)
+    assert said["session_id"].nunique() == log.summary.sessions
     found = cartcast.audit(log, features=FEATURES, clicks=[1, 3])
     assert {f.severity for f in found} <= {"warn", "note"}
     assert cartcast.funnel(log).steps

@@ -32,8 +32,8 @@ def test_every_answer_is_one_sentence(data):
         headlines.of_paths(paths(data.log, "add_to_cart")),
         headlines.of_paths(paths(data.log, direction="to")),
         headlines.of_cohorts(cohorts(data.log)),
-        headlines.predicted(3, 0.5, 1),
-        headlines.predicted(3, None, None),
+        headlines.predicted(3, "visitors", 0.5, 1),
+        headlines.predicted(3, "rows", None, None),
     ):
         assert told.endswith(".")
         assert "None" not in told

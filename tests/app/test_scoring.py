@@ -51,14 +51,14 @@ def test_who_is_worth_acting_on():
     table = pd.DataFrame(
         {
             "session_id": list("abcd"),
-            "probability": [0.1, 0.5, 0.3, 0.9],
-            "purchased": [False, False, False, True],
+            # Of the last nothing is said: the model has not seen the like.
+            "probability": [0.1, 0.5, 0.3, None],
         }
     )
     assert list(scoring.choose(table, capacity=2)["session_id"]) == ["b", "c"]
     paying = scoring.choose(table, cost=2.0, value=10.0)
     assert list(paying["session_id"]) == ["b", "c"]
-    assert list(paying["expected_gain"]) == pytest.approx([3.0, 1.0])
+    assert list(paying["gain_at_most"]) == pytest.approx([3.0, 1.0])
     assert list(scoring.choose(table)["session_id"]) == ["b", "c", "a"]
 
 

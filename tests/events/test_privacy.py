@@ -186,7 +186,7 @@ def test_by_the_settings_of_a_project(tmp_path, monkeypatch):
     run = train(project=tmp_path, models=("logistic_regression",), segments=2)
     told = json.loads((run.dir / "run.json").read_text())
     assert told["reading"]["privacy"]["key"] == asked("visitor_id").fingerprint
-    table, _ = predict([str(tmp_path / "shop.parquet")], run.dir)
+    table, _ = predict([str(tmp_path / "shop.parquet")], run.dir, everything=True)
     assert not set(table["visitor_id"]) & ids
     assert set(table["visitor_id"].dropna()) <= {pseudonym(i) for i in ids if i}
     monkeypatch.setenv(KEY_VARIABLE, OTHER)

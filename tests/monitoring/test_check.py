@@ -136,7 +136,10 @@ def test_kept_scores_joined_to_outcomes_are_the_scores_of_the_log(
 
 
 def test_scores_of_ended_sessions_are_refused(watched, tmp_path: Path) -> None:
-    table, _ = predict([watched.later], watched.run)
+    table, _ = predict([watched.later], watched.run, everything=True)
+    table = table.drop_duplicates("session_id", keep="last").drop(columns="as_of")
+    ended = watched.later.groupby("session_id")["event_time"].max()
+    table["last_event"] = table["session_id"].map(ended)
     table.to_csv(tmp_path / "scores.csv", index=False)
     with pytest.raises(DataError, match="ended sessions"):
         look(watched, watched.later, scored=tmp_path / "scores.csv")

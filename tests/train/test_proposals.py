@@ -69,6 +69,6 @@ def test_a_run_keeps_the_set_with_its_reasons_and_scores(opaque, tmp_path):
     told = run.data["features"]
     assert set(told["proposed"]["reasons"]) == set(told["names"])
     assert told["proposed"]["left_out"]
-    scores, _ = predict(files.log, run.dir, **how)
-    assert len(scores) == 2500
+    scores, _ = predict(files.log, run.dir, everything=True, **how)
+    assert scores["session_id"].nunique() == 2500
     assert scores["probability"].nunique() > 1000

@@ -84,16 +84,17 @@ def test_parts_hold_other_visitors_later(run: Run) -> None:
 
 
 def test_scores_of_a_log_are_those_of_its_features(run: Run, shop: Path, tmp_path: Path) -> None:
-    table, _ = predict(shop, run.dir)
+    table, _ = predict(shop, run.dir, everything=True)
     log = events.load(shop, folder=tmp_path)
-    assert len(table) == log.summary.sessions
+    assert table["session_id"].nunique() == log.summary.sessions
     scorer = Run.open(run.dir)
     assert scorer.features is not None
-    X = scorer.features.replay(log, at="end").to_pandas()
+    X = scorer.features.replay(log, at=scorer.moment.clicks).to_pandas()
     direct = scorer.models["champion"].predict_proba(X[list(scorer.features.names)])[:, 1]
     joined = table.merge(
-        pd.DataFrame({"session_id": X["session_id"], "direct": direct}), on="session_id"
+        X[["session_id", "click"]].assign(direct=direct), on=["session_id", "click"]
     )
+    assert len(joined) == len(table)
     np.testing.assert_allclose(joined["probability"], joined["direct"], rtol=1e-9)
     assert (table["revenue_if_purchase_low"] < table["revenue_if_purchase_high"]).all()
     assert table["segment"].notna().all()
@@ -102,7 +103,7 @@ def test_scores_of_a_log_are_those_of_its_features(run: Run, shop: Path, tmp_pat
 
 def test_csv_and_parquet_say_the_same(run: Run, shop: Path, tmp_path: Path) -> None:
     for suffix in ("csv", "parquet"):
-        predict_to(shop, run.dir, tmp_path / f"out.{suffix}")
+        predict_to(shop, run.dir, tmp_path / f"out.{suffix}", everything=True)
     a, b = pd.read_csv(tmp_path / "out.csv"), pd.read_parquet(tmp_path / "out.parquet")
     np.testing.assert_allclose(a["probability"], b["probability"], rtol=1e-12)
     with pytest.raises(UsageError, match=r"must end in \.csv or \.parquet"):

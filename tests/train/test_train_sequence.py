@@ -50,7 +50,7 @@ def test_judged_on_the_same_rows_by_the_same_figures(run: Run) -> None:
 
 
 def test_a_stored_run_scores_a_log_as_training_did(run: Run, shop: Path) -> None:
-    scored, _ = predict(shop, run.dir)
+    scored, _ = predict(shop, run.dir, everything=True)
     assert scored["probability"].between(0, 1).all()
     assert (scored["revenue_if_purchase_low"] <= scored["revenue_if_purchase_high"]).all()
     said = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")

@@ -151,9 +151,9 @@ def segments(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def predicted(rows: int, mean: float | None, chosen: int | None) -> str:
-    """Return what a batch of predictions amounts to."""
-    text = f"{number(rows)} sessions scored"
+def predicted(rows: int, whom: str, mean: float | None, chosen: int | None) -> str:
+    """Return what a list, or the scores of a table, amount to; `whom` says what a row is."""
+    text = f"{number(rows)} {whom}"
     if mean is not None:
-        text += f"; {number(mean, 'share')} of them are expected to buy"
-    return f"{text}; {number(chosen)} are worth acting on." if chosen is not None else f"{text}."
+        text += f": {number(mean, 'share')} expected on average"
+    return f"{text}; {number(chosen)} chosen." if chosen is not None else f"{text}."

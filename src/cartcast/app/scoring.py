@@ -293,19 +293,17 @@ def choose(
     cost: float | None = None,
     value: float | None = None,
 ) -> pd.DataFrame:
-    """Return the rows worth acting on, best first.
+    """Return the rows worth acting on, best first; one of which nothing is said is none.
 
     With `capacity` the highest scores; with `cost` and `value` (money per contact and per buyer)
-    those whose expected gain, probability x value - cost, is above 0.
+    those that could pay if every buyer on the list bought because of the contact: whose
+    `gain_at_most`, probability x value - cost, is above 0.
     """
     column = "probability" if "probability" in table else "expected_revenue"
-    ranked = table.sort_values(column, ascending=False, kind="stable")
-    if "purchased" in ranked:
-        # Who has bought in this session needs no reminder to buy.
-        ranked = ranked[~ranked["purchased"].astype(bool)]
+    ranked = table[table[column].notna()].sort_values(column, ascending=False, kind="stable")
     if cost is not None and value is not None and column == "probability":
         gain = ranked["probability"] * value - cost
-        ranked = ranked.assign(expected_gain=gain)[gain > 0]
+        ranked = ranked.assign(gain_at_most=gain)[gain > 0]
     return ranked.head(capacity) if capacity is not None else ranked
 
 

@@ -58,6 +58,13 @@ class Resolved:
     sure: bool = True
     words: tuple[str, ...] = ()
 
+    @property
+    def clock(self) -> str:
+        """What the clock can tell: what the layout says, where the source has a column of times."""
+        if self.layout.clock not in ("time", "day") or self.parts or "event_time" in self.mapped:
+            return self.layout.clock
+        return "session" if "session_seconds" in self.mapped else "order"
+
 
 def unrolled(layout: Layout, source: Source) -> Source:
     """Return the source with one row per record where the layout names a list of records."""

@@ -116,7 +116,7 @@ def read_source(
         DataError: it cannot be read.
     """
     source, resolved, findings = _opened(con, file, layout, work)
-    read = Read([source], [resolved], Stage(first=number), findings, resolved.layout.clock)
+    read = Read([source], [resolved], Stage(first=number), findings, resolved.clock)
     _typed(con, read, 0, work, privacy)
     return read
 
@@ -127,7 +127,7 @@ def one_clock(read: Read) -> str:
     Raises:
         DataError: they say different things.
     """
-    clocks = {r.layout.clock for r in read.resolved}
+    clocks = {r.clock for r in read.resolved}
     if len(clocks) > 1:
         raise DataError(
             f"{read.shown}: the sources have different clocks ({', '.join(sorted(clocks))}); read "

@@ -94,6 +94,8 @@ def explain_sessions(
     opened.require_features()
     if progress is not None:
         progress("reading", None)
+    if opened.features is not None:
+        opened.require_during("`cartcast explain`")
     X, ids = _features(sources, opened, layout, rates)
     task: Task = opened.kind
     said = pd.Series(says(opened.models["champion"], X, task), index=X.index)

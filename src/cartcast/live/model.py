@@ -354,6 +354,7 @@ def load_scorer(name: Path | str | Run) -> ModelScorer:
         raise UsageError(
             f"{run.dir}: its champion predicts an amount; serve a run whose target is an outcome."
         )
+    run.require_during("a live service")
     if run.reads_events:
         raise UsageError(
             f"{run.dir}: its champion {run.champion!r} reads the events of whole sessions, "

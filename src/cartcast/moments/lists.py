@@ -104,6 +104,21 @@ class Check:
         """Whether what was expected lies within the interval of what happened."""
         return self.low <= self.expected <= self.high
 
+    def describe(self, money: bool) -> str:
+        """Return it in words; what is said is `money` or a share."""
+
+        def said(value: float) -> str:
+            return f"{value:,.2f}" if money else f"{value:.2%}"
+
+        lists = "1 list" if self.lists == 1 else f"{self.lists:,} lists"
+        return (
+            f"on {lists} due {self.first[:10]} to {self.last[:10]} ({self.rows:,} rows), "
+            f"{said(self.expected)} a row was expected and {said(self.happened)} came "
+            f"({said(self.low)} to {said(self.high)}); in the tenth scored highest "
+            f"{said(self.best_expected)} and {said(self.best_happened)} ({said(self.best_low)} to "
+            f"{said(self.best_high)})"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as `run.json` keeps it."""
         return {**asdict(self), "agrees": self.agrees}
@@ -153,19 +168,9 @@ def _mean(came: Any, who: Any, money: bool) -> tuple[float, float, float]:
     return mean, max(mean - side, 0.0), mean + side
 
 
-def told(check: Check | None, outcome: str, money: str | None = None) -> Finding:
-    """Return what to say of a check; `outcome` in words, and the currency of an amount."""
+def told(check: Check | None, outcome: str, money: bool) -> Finding:
+    """Return what to say of a check; `outcome` in words, `money` for an amount of it."""
     if check is None:
         return finding(UNCHECKED, f"{outcome}: of no list due earlier does the log show the end.")
-
-    def said(value: float) -> str:
-        return f"{value:.2%}" if money is None else f"{value:,.2f} {money}".rstrip()
-
-    c = check
-    text = (
-        f"{outcome}: of {c.lists:,} lists due {c.first[:10]} to {c.last[:10]} ({c.rows:,} rows) "
-        f"{said(c.expected)} was expected a row, {said(c.happened)} came ({said(c.low)} to "
-        f"{said(c.high)}); of the tenth scored highest {said(c.best_expected)} and "
-        f"{said(c.best_happened)} ({said(c.best_low)} to {said(c.best_high)})."
-    )
-    return finding(KEPT if c.agrees else NOT_KEPT, text, **c.as_dict())
+    text = f"{outcome}: {check.describe(money)}."
+    return finding(KEPT if check.agrees else NOT_KEPT, text, **check.as_dict())

@@ -152,6 +152,7 @@ def check(
         DataError: the log has no outcomes, or nothing that is new.
     """
     plan, run = plan or Plan(), Run.open(run).loaded()
+    run.require_during("monitoring")
     test = own_test(run)
     found = moments_of(
         run, list(sources), layout=layout, orders=orders, rates=rates_from(rates),

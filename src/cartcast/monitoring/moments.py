@@ -26,7 +26,7 @@ from cartcast.targets import Target, parse_target
 __all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
 
 _ROWS = 50_000_000
-_TIMES = ("time", "anchor_time", "last_event")
+_TIMES = ("time", "as_of", "anchor_time", "last_event")
 _DAY = pd.Timedelta(days=1)
 
 
@@ -215,7 +215,7 @@ def read_scored(source: Path | str | Any) -> pd.DataFrame:
     time = next((c for c in _TIMES if c in raw.columns), None)
     missing = [c for c in ("session_id", "probability") if c not in raw.columns]
     if time is None:
-        missing.append("time (or anchor_time, last_event)")
+        missing.append("time (or as_of, anchor_time, last_event)")
     if missing or time is None:
         raise DataError(f"{source}: scores need the columns {', '.join(missing)}.")
     table = raw.rename(columns={time: "time"})

@@ -8,6 +8,7 @@ from typing import Any
 
 from cartcast.charts.theme import number
 from cartcast.features.words import in_words
+from cartcast.moments.lists import Check
 from cartcast.report.evidence import MAIN, SHOWN, Evidence
 
 __all__ = [
@@ -120,6 +121,9 @@ def _rate(e: Evidence) -> str:
     """Return how often the outcome occurs, in words that name what is counted."""
     data, name = e.run.data.get("data", {}), str(e.run.data["target"]["name"])
     sessions, bought = data.get("sessions"), data.get("purchase_sessions")
+    if e.run.moment.dated:
+        within = f" within {e.run.data['target']['horizon']}"
+        return f"{number(e.prevalence, 'share')} of the visitors listed {outcome(e)[2]}{within}"
     if name == "purchase" and not e.run.proxy and sessions and bought:
         return f"{number(bought / sessions, 'share')} of sessions buy"
     do, share = outcome(e)[2], number(e.prevalence, "share")
@@ -144,6 +148,10 @@ def asked(e: Evidence) -> list[tuple[str, str]]:
     rows = [("Predicted", said)]
     if d.get("anchors"):
         rows.append(("When", "after clicks " + ", ".join(str(a) for a in d["anchors"])))
+    if e.run.moment.dated:
+        rows.append(("When", e.run.moment.describe()))
+    if check := (d.get("lists") or {}).get("check"):
+        rows.append(("Lists", Check.from_dict(check).describe(e.run.kind == "regressor")))
     counted = [
         f"{number(data[k])} {w}"
         for k, w in (("events", "events"), ("sessions", "sessions"), ("visitors", "visitors"),

@@ -162,6 +162,12 @@ class Run:
             ) from error
 
     @property
+    def asks(self) -> str:
+        """What a score says, in words."""
+        said = "Expected" if self.kind == "regressor" else "Probability of"
+        return f"{said}: {self.data['target']['describe']}"
+
+    @property
     def horizon(self) -> float | None:
         """Seconds after a moment until its outcome is known; None where there are no times."""
         found = (self.data.get("lists") or {}).get("horizon")

@@ -185,7 +185,7 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))
             check = check_of(rows, rows[_said(rows)], run.kind == "regressor") or check
-    return told(check, run.outcome.describe(), run.currency if run.kind == "regressor" else None)
+    return told(check, run.outcome.describe(), run.kind == "regressor")
 
 
 def _said(table: pd.DataFrame) -> str:

@@ -64,7 +64,7 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
                 said = after(said, silent)
             check = check_of(rows, said, outcome.money)
     facts["check"] = check and check.as_dict()
-    found = told(check, outcome.describe(), log.currency if outcome.money else None)
+    found = told(check, outcome.describe(), outcome.money)
     # Hardly anything is on an hourly list of a small shop: no check there is no fault.
     wanted = found.severity == "warn" and (check is not None or moment.dated)
     return facts, [found] if wanted else []

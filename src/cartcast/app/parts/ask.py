@@ -26,6 +26,14 @@ def show_train(view: ui.View) -> None:
         train_table(view)
 
 
+MOMENTS = {
+    "during": "during the session",
+    "after": "after it, as a reminder",
+    "day": "on a day, as a mailing",
+}
+"""When somebody acts on a score, by the kind of the moment."""
+
+
 def train_log(view: ui.View) -> None:
     """Start a training on the current log."""
     if view.data is None:
@@ -63,9 +71,13 @@ def train_log(view: ui.View) -> None:
             placeholder="a short list that does well",
             key="models",
         )
-        d, e = st.columns([2, 1])
-        anchors = d.text_input(
-            "Anchors: clicks after which a prediction is made",
+        d, f, e = st.columns([1, 1, 1])
+        moment = d.selectbox(
+            "You act on a score", list(MOMENTS), format_func=MOMENTS.get, key="moment",
+            help="a model is asked at moments of the kind it learnt, and no others",
+        )  # fmt: skip
+        anchors = f.text_input(
+            "During a session: after clicks",
             ", ".join(map(str, view.project.settings.anchors)),
             key="anchors",
         )
@@ -76,6 +88,7 @@ def train_log(view: ui.View) -> None:
         )
         if not st.form_submit_button("Train", type="primary", icon=":material/play_arrow:"):
             return
+    # Once a session is over, its end is no horizon: seven days, where nothing else is chosen.
     asked = target if horizon == "session" or target.startswith("proxy") else f"{target}:{horizon}"
     start(
         view,
@@ -85,6 +98,7 @@ def train_log(view: ui.View) -> None:
             "target": asked,
             "budget": BUDGETS[budget],
             "models": list(chosen) or None,
+            "moment": moment,
             "anchors": whole_numbers(anchors),
             "features": features,
             "waivers": pairs(waivers),

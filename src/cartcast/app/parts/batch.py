@@ -46,7 +46,9 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
     if not done or done["run"] != run.id or not Path(done["path"]).is_file():
         with top:
             ui.headline(
-                f"Upload {what} to score every session.",
+                f"Upload {what}: who is worth acting on now?"
+                if is_log
+                else "Upload a ready table to score its rows.",
                 using(run),
             )
         return
@@ -91,7 +93,7 @@ def score_file(view: ui.View, run: Run, upload: Any, picked: str | None, is_log:
         "name": files.safe_name(name),
         "layout": layout,
         "rejects": str(rejects) if rejects else None,
-        "findings": [f.as_dict() for f in found if f.severity != "note"],
+        "findings": [f.as_dict() for f in found],
     }
 
 
@@ -99,29 +101,39 @@ def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
     """Show scores, downloads, and the list of those worth acting on."""
     table = pd.read_parquet(done["path"])
     currency = view.run_currency
-    by = st.radio(
-        "Target list", ["everybody", "the highest scores", "where it pays"], horizontal=True,
-        key="list", bind="query-params",
-    )  # fmt: skip
+    ways = ["everybody", "the highest scores"]
+    if not run.proxy and "probability" in table:
+        ways.append("where it could pay")
+    by = st.radio("Target list", ways, horizontal=True, key="list", bind="query-params")
     chosen = table
     if by == "the highest scores":
         size = st.number_input("How many you can act on", 1, max(len(table), 1),
                                min(1000, max(len(table), 1)), key="capacity")  # fmt: skip
         chosen = scoring.choose(table, capacity=int(size))
-    elif by == "where it pays":
+    elif by == "where it could pay":
         a, b = st.columns(2)
         unit = f" ({currency})" if currency else ""
         cost = a.number_input(f"Cost of a contact{unit}", 0.0, value=0.5, key="list_cost")
         value = b.number_input(f"Value of a buyer{unit}", 0.0, value=20.0, key="list_value")
         chosen = scoring.choose(table, cost=cost, value=value)
+        ui.note(
+            "Gain at most: what is gained if every buyer on the list buys because of the contact. "
+            "What a contact adds, only an experiment tells."
+        )
+    whom = run.moment.describe() if "as_of" in table else "rows scored"
     mean = float(table["probability"].mean()) if "probability" in table and len(table) else None
     with top:
         ui.headline(
-            predicted(len(table), mean, None if by == "everybody" else len(chosen)),
+            predicted(len(table), whom, mean, None if by == "everybody" else len(chosen)),
             f"{done['name']}" + (f", read as layout {done['layout']}" if done["layout"] else "")
             + f". {using(run)}",
         )  # fmt: skip
-    ui.findings([Finding.from_dict(f) for f in done["findings"]])
+    if "as_of" in table and len(table):
+        ui.note(f"As of {table['as_of'].iloc[0]:%Y-%m-%d %H:%M}, the end of the log. {run.asks}.")
+    for told in done["findings"]:
+        if told["code"].startswith("TL"):
+            ui.note(told["message"])
+    ui.findings([Finding.from_dict(f) for f in done["findings"] if f["severity"] != "note"])
     ui.table(chosen, view, "predictions", currency=currency, height=420)
     if done["rejects"]:
         rows = pd.read_parquet(done["rejects"])

@@ -29,6 +29,9 @@ def show(view: ui.View) -> None:
         return
     run = _loaded(str(view.run.dir), view.run.data["model_manifest"])
     kinds = ["Single session", "Features", "Batch"] if run.features else ["Features", "Batch"]
+    if run.moment.dated:
+        # It is asked of visitors on a list, not of a session that somebody makes up.
+        kinds = ["Batch"]
     top = st.container()
     kind = st.segmented_control(
         "Kind", kinds, default=kinds[0], required=True, key="kind", bind="query-params",
