@@ -28,6 +28,7 @@ layout: null              # name or YAML of the layout; null guesses (see `cartc
 session_gap: 30m          # a new session starts after this time without an event
 zone: null                # the shop's clock, such as Europe/Berlin; null is the layout's, else UTC
 target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, proxy:NAME
+moment: during            # when you act on a score: during a session, after it, or on a day
 features: default         # or usual, or the path of a YAML declaration
 anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written
 models: {models}         # or names, or all
