@@ -293,7 +293,7 @@ def choose(
     cost: float | None = None,
     value: float | None = None,
 ) -> pd.DataFrame:
-    """Return the rows worth acting on, best first; one of which nothing is said is none.
+    """Return the rows worth acting on, best first; rows without a score are left out.
 
     With `capacity` the highest scores; with `cost` and `value` (money per contact and per buyer)
     those that could pay if every buyer on the list bought because of the contact: whose

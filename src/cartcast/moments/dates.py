@@ -1,6 +1,6 @@
-"""Rows at times: whoever a list due at that time would hold, and what came after it.
+"""Rows at times: the visitors whom a list due at that time would hold, and what came after it.
 
-A visitor's row at a time is that of the last event until then. Lists are due every so often,
+A visitor's row at a time is that of the last event until then. Lists are due at equal distances,
 counted back from the end of the log. Purchases count for a visitor whether or not they come in the
 session of that event; what is known of the visitor (`SO_FAR`) is counted up to it.
 """
@@ -74,7 +74,7 @@ def end_of(log: Log) -> datetime:
 
 
 def dated(part: Log, target: Target | Proxy, due: Due, draw: str | None = None) -> pd.DataFrame:
-    """Return the rows of a part of a log: whoever its lists hold, with what came after.
+    """Return the rows of a part of a log: those whom its lists hold, with what came after.
 
     Columns: session_id, visitor_id, event_order, event_time (of the last event), anchor_time (when
     the list is due), events (of the session until then), outcome, amount, and those of `SO_FAR`.

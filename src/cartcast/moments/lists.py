@@ -80,7 +80,7 @@ class Check:
         lists: how many lists.
         rows: rows on them together; a visitor may be on several.
         first, last: when the first and the last of them was due.
-        expected: outcomes expected of a row, the mean of what was said (or money).
+        expected: outcomes expected of a row, the mean of the scores (or of money).
         happened: outcomes of a row, as they came; `low` and `high` are its 95 % interval, by
             visitor.
         best_expected, best_happened, best_low, best_high: the same of the tenth scored highest.
@@ -105,7 +105,7 @@ class Check:
         return self.low <= self.expected <= self.high
 
     def describe(self, money: bool) -> str:
-        """Return it in words; what is said is `money` or a share."""
+        """Return it in words; scores are `money` or shares."""
 
         def said(value: float) -> str:
             return f"{value:,.2f}" if money else f"{value:.2%}"
@@ -130,9 +130,9 @@ class Check:
 
 
 def check_of(rows: pd.DataFrame, said: Any, money: bool) -> Check | None:
-    """Return what lists promised (`said`, a row each) and what came; None without rows.
+    """Return what lists promised (`said`, one score a row) and what came; None without rows.
 
-    `rows` has visitor_id, session_id, anchor_time, outcome, amount; rows of which nothing was said
+    `rows` has visitor_id, session_id, anchor_time, outcome, amount; rows without a score
     (NaN) do not count.
     """
     said = np.asarray(said, dtype=np.float64)

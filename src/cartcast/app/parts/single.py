@@ -63,6 +63,15 @@ def single(view: ui.View, run: Run, top: Any) -> None:
                 "The prediction updates after every click, as it would live.",
             )
         return
+    if not run.proxy and any(
+        c["event_type"] == getattr(run.outcome, "event_type", "") for c in clicks
+    ):
+        with top:
+            ui.headline(
+                "This session has had its outcome: the model says nothing more of it.",
+                f"It learnt of sessions before it. {using(run)}",
+            )
+        return
     said = scoring.score_session(run, clicks)
     with top:
         ui.headline(sentence(view, run, said[-1]), f"After {len(clicks)} clicks. {using(run)}")
