@@ -91,7 +91,7 @@ def test_what_cannot_be_asked(with_data):
         jobs.start(with_data, owner, [])
     with pytest.raises(UsageError):
         jobs.start(with_data, owner, ["x.csv"], options={"no_such_option": 1})
-    with pytest.raises(UsageError, match="anchors"):
+    with pytest.raises(UsageError, match="clicks must be"):
         jobs.start(with_data, owner, ["x.csv"], options={"anchors": [0]})
     with pytest.raises(NotFoundError):
         jobs.get(with_data, "../../etc")

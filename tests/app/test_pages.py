@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import cartcast.app
@@ -275,10 +276,15 @@ def test_a_batch_is_scored_and_its_log_is_not_looked_at(open_trained, trained):
     at = sound(open_trained("predictions", kind="Batch"))
     at = sound(at.selectbox(key="batch_picked").set_value("new.parquet").run())
     at = press(at, "Score")
-    assert "2,500 sessions scored" in at.title[0].value.replace("\\", "")
-    assert len(at.dataframe[0].value) == 2500
+    log = pd.read_parquet(trained / "shop.parquet")
+    last = log.groupby("session_id")["event_time"].max()
+    late = set(last.index[last > last.max() - pd.Timedelta(minutes=30)])
+    still = late - set(log.loc[log["event_type"] == "purchase", "session_id"])
+    said = at.title[0].value.replace("\\", "")
+    assert f"Sessions that are still open, without it so far: {len(still)};" in said
+    assert set(at.dataframe[0].value["session_id"]) == still
     at = sound(at.radio(key="list").set_value("the highest scores").run())
-    assert len(at.dataframe[0].value) == 1000
+    assert len(at.dataframe[0].value) == len(still)
     assert [d.key for d in Project.open(trained).data()] == before
 
 

@@ -153,7 +153,7 @@ def segments(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def predicted(rows: int, whom: str, mean: float | None, chosen: int | None) -> str:
     """Return what a list, or the scores of a table, amount to; `whom` says what a row is."""
-    text = f"{number(rows)} {whom}"
+    text = f"{whom[0].upper()}{whom[1:]}: {number(rows)}"
     if mean is not None:
-        text += f": {number(mean, 'share')} expected on average"
+        text += f"; {number(mean, 'share')} expected on average"
     return f"{text}; {number(chosen)} chosen." if chosen is not None else f"{text}."
