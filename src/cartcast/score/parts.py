@@ -117,7 +117,7 @@ def said_of(
             said["expected_revenue"] = run.waits.amount(said["expected_revenue"], silent)
     reason = unseen(run.data["features"].get("ranges") or {}, X)
     said = {name: np.where(reason.isna(), values, np.nan) for name, values in said.items()}
-    return {**said, "reason": reason}
+    return {**said, "reason": reason.astype(pd.StringDtype(na_value=np.nan))}
 
 
 def unseen(ranges: dict[str, list[float]], X: pd.DataFrame) -> pd.Series:
