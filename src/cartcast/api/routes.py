@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -21,11 +22,13 @@ from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
 from cartcast.live.session import Session
 
-__all__ = ["DESCRIPTION", "OPEN", "PATHS", "Background", "add", "running"]
+__all__ = ["DESCRIPTION", "PATHS", "Background", "add", "is_open", "running"]
 
 Background = Callable[[], Awaitable[None]]
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Paths that need no key."""
+_POSTHOG: Final = re.compile(r"/array/[^/]+/config(\.js)?").fullmatch
+_POSTHOG_CONFIG: Final = {"supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": False}
 PATHS: Final = OPEN | {"/metrics", "/v1/models", "/v1/sessions", "/docs", "/openapi.json"}
 DESCRIPTION: Final = (
     "Send events, get the probability that the visitor will buy, the expected revenue and the "
@@ -45,6 +48,16 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     async def ready() -> dict[str, Any]:
         await live.store.ready()
         return {"status": "ready", "model": live.scorer.version, **live.store.counts()}
+
+    @app.get(
+        "/array/{key}/config", summary="What PostHog's browser library asks", tags=["trackers"]
+    )
+    async def posthog_config(key: str) -> dict[str, Any]:
+        return _POSTHOG_CONFIG
+
+    @app.get("/array/{key}/config.js", include_in_schema=False)
+    async def posthog_script(key: str) -> Response:
+        return Response("/* asks for /config next */", media_type="text/javascript")
 
     if served.metrics:
 
@@ -127,6 +140,15 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return _problem_response(
         Problem(422, f"{field}: {first['msg']}", field=field, rule=first["msg"])
     )
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path needs no key.
+
+    >>> is_open("/healthz"), is_open("/array/k/config"), is_open("/metrics")
+    (True, True, False)
+    """
+    return path in OPEN or _POSTHOG(path) is not None
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from cartcast.errors import UsageError
 from cartcast.events.layouts import find_layout
 from cartcast.live.protocols import (
     Protocol,
+    acknowledge,
     amplitude,
     cartcast,
     ga4,
@@ -22,7 +23,20 @@ from cartcast.live.protocols import (
     webhook,
 )
 
-__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "is_snowplow", "webhooks"]
+__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "Request", "is_snowplow", "webhooks"]
+
+
+class Request(NamedTuple):
+    """One request to a hot route, after its key and body were read.
+
+    `scores` tells whether the key may see scores; without keys everybody may. Of a `pixel` (a GET)
+    the body is the query.
+    """
+
+    body: bytes
+    query: dict[str, str]
+    scores: bool
+    pixel: bool = False
 
 
 class Hot(NamedTuple):
@@ -34,7 +48,7 @@ class Hot(NamedTuple):
         title: one line for people.
         key_in: finds the key in a body.
         pixel: reads the query of a GET, as if it were the body; None where there is only POST.
-        reply: what the tool's own server would answer: (taken, set aside) -> body.
+        reply: what the tool's own server would answer: (request, taken, set aside) -> body.
         secret: by which bodies are signed; then there is no key.
     """
 
@@ -43,13 +57,15 @@ class Hot(NamedTuple):
     title: str
     key_in: Callable[[bytes], str | None] | None = None
     pixel: Protocol | None = None
-    reply: Callable[[int, int], bytes] | None = None
+    reply: Callable[[Request, int, int], bytes] | None = None
     secret: str | None = None
 
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """An empty picture, for pixels."""
 SNOWPLOW: Final = "/com.snowplowanalytics.snowplow/tp2"
+_VERBOSE: Final = re.compile(rb"(?:^|&)verbose=1(?:&|$)").search
+_IMAGE: Final = re.compile(rb"(?:^|&)img=1(?:&|$)").search
 _VENDOR: Final = re.compile(r"/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+/[A-Za-z0-9_.-]+").fullmatch
 
 
@@ -67,29 +83,50 @@ def _posthog(title: str) -> Hot:
                reply=lambda *_: b'{"status":1}')  # fmt: skip
 
 
-def _amplitude(taken: int, _: int) -> bytes:
+def _amplitude(_: Request, taken: int, __: int) -> bytes:
     return b'{"code":200,"events_ingested":%d}' % taken
 
 
-def _mixpanel(protocol: Protocol, title: str, pixel: Protocol | None = None) -> Hot:
-    def reply(taken: int, _: int) -> bytes:
+def _mixpanel(
+    protocol: Protocol, title: str, pixel: Protocol | None = None, detailed: bool = False
+) -> Hot:
+    """Return a route of Mixpanel, whose server says 1 to a form that does not ask for more."""
+
+    def reply(request: Request, taken: int, _: int) -> bytes:
+        body, query = request.body, request.query
+        if _IMAGE(body):
+            return GIF
+        as_form = not detailed or b"data=" in body[:4096]
+        if as_form and query.get("verbose") != "1" and not _VERBOSE(body):
+            return b"1"
         return b'{"status":1,"error":null,"code":200,"num_records_imported":%d}' % taken
 
     return Hot("ingest", protocol, title, mixpanel.key_in, pixel, reply)
 
 
+def _matomo(request: Request, taken: int, bad: int) -> bytes:
+    if request.pixel:
+        return GIF
+    return b'{"status":"success","tracked":%d,"invalid":%d}' % (taken, bad)
+
+
 _MATOMO = Hot(
     "ingest", matomo.parse, "Take requests of Matomo's trackers", matomo.key_in, matomo.parse,
-    lambda taken, bad: b'{"status":"success","tracked":%d,"invalid":%d}' % (taken, bad),
+    _matomo,
 )  # fmt: skip
 _BATCH = Hot(
     "ingest", amplitude.parse_either, "Take a batch of PostHog or Amplitude", posthog.key_in,
-    reply=lambda taken, _: b'{"status":1,"code":200,"events_ingested":%d}' % taken,
+    reply=lambda _, taken, __: b'{"status":1,"code":200,"events_ingested":%d}' % taken,
 )  # fmt: skip
 _TRACK = _mixpanel(mixpanel.parse, "Take events of Mixpanel", mixpanel.parse)
-_IMPORT = _mixpanel(mixpanel.parse, "Take past events of Mixpanel")
-_PEOPLE = _mixpanel(mixpanel.acknowledge, "Acknowledge profiles and groups of Mixpanel")
+_IMPORT = _mixpanel(mixpanel.parse, "Take past events of Mixpanel", mixpanel.parse, True)
+_PEOPLE = _mixpanel(acknowledge, "Acknowledge profiles and groups of Mixpanel",
+                    acknowledge)  # fmt: skip
 _CAPTURE = _posthog("Take events of PostHog")
+_FLAGS = Hot(
+    "ingest", acknowledge, "Tell PostHog's libraries that there are no flags", posthog.key_in,
+    reply=lambda *_: b'{"flags":{},"featureFlags":{},"errorsWhileComputingFlags":false}',
+)  # fmt: skip
 
 HOT: Final[dict[str, Hot]] = {
     "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
@@ -127,6 +164,7 @@ HOT: Final[dict[str, Hot]] = {
     **dict.fromkeys(
         ("/capture", "/capture/", "/e", "/e/", "/i/v0/e", "/i/v0/e/"), _CAPTURE
     ),
+    **dict.fromkeys(("/flags", "/flags/", "/decide", "/decide/"), _FLAGS),
     "/2/httpapi": Hot(
         "ingest", amplitude.parse, "Take events of Amplitude", posthog.key_in, reply=_amplitude
     ),
