@@ -62,6 +62,7 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     parsed = protocol(body, where) if small else await in_turn(body, protocol, where)
     for _, problem in parsed.problems:
         live.metrics.set_aside[problem.rule or problem.detail[:80]] += 1
+    live.recent.took(hot.tool, len(parsed.events), len(parsed.problems))
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores

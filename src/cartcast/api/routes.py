@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -29,7 +31,9 @@ OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Paths that need no key."""
 _POSTHOG: Final = re.compile(r"/array/[^/]+/config(\.js)?").fullmatch
 _POSTHOG_CONFIG: Final = {"supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": False}
-PATHS: Final = OPEN | {"/metrics", "/v1/models", "/v1/sessions", "/docs", "/openapi.json"}
+PATHS: Final = OPEN | {
+    "/metrics", "/v1/models", "/v1/sessions", "/v1/status", "/docs", "/openapi.json",
+}  # fmt: skip
 DESCRIPTION: Final = (
     "Send events, get the probability that the visitor will buy, the expected revenue and the "
     "segment, while the visitor is still there. Errors are problem documents (RFC 9457). Events "
@@ -76,6 +80,10 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
         champion = live.scorer.describe()
         return {"champion": champion, "refused": live.refused_model}
 
+    @app.get("/v1/status", summary="What the service did in the last ten minutes", tags=["health"])
+    async def status() -> dict[str, Any]:
+        return _status(live)
+
     @app.get("/v1/sessions", summary="The open session of a visitor", tags=["sessions"])
     async def session_of(
         visitor_id: str | None = Query(None, min_length=1, max_length=256),
@@ -95,6 +103,26 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
 
 
+def _status(live: Live) -> dict[str, Any]:
+    count, model = live.metrics, live.scorer.describe()
+    facts = ("version", "run_id", "model", "created", "target")
+    return {
+        "time": _iso(time.time_ns() // 1000),
+        "started": _iso(int(live.started * 1e6)),
+        "process": os.getpid(),
+        "model": {
+            **{name: model.get(name) for name in facts},
+            "taken_up": _iso(int(live.taken_up * 1e6)),
+            "refused": live.refused_model,
+        },
+        "sessions": live.store.status(),
+        "events": dict(count.events),
+        "set_aside": dict(count.set_aside.most_common(50)),
+        "refused": dict(count.refused),
+        **live.recent.document(),
+    }
+
+
 def _view(live: Live, session: Session | None) -> dict[str, Any]:
     if session is None:
         raise Problem(404, "no open session of this name; sessions are kept until they expire")
@@ -112,8 +140,8 @@ def _view(live: Live, session: Session | None) -> dict[str, Any]:
     }
 
 
-def _iso(time: int) -> str | None:
-    return datetime.fromtimestamp(time / 1e6, UTC).isoformat() if time > 0 else None
+def _iso(micros: int) -> str | None:
+    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat() if micros > 0 else None
 
 
 def _problem_response(problem: Problem) -> Response:

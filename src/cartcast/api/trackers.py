@@ -50,6 +50,7 @@ class Hot(NamedTuple):
         pixel: reads the query of a GET, as if it were the body; None where there is only POST.
         reply: what the tool's own server would answer: (request, taken, set aside) -> body.
         secret: by which bodies are signed; then there is no key.
+        tool: whose trackers send here, for people.
     """
 
     scope: str
@@ -59,6 +60,7 @@ class Hot(NamedTuple):
     pixel: Protocol | None = None
     reply: Callable[[Request, int, int], bytes] | None = None
     secret: str | None = None
+    tool: str = "Cartcast"
 
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -128,7 +130,27 @@ _FLAGS = Hot(
     reply=lambda *_: b'{"flags":{},"featureFlags":{},"errorsWhileComputingFlags":false}',
 )  # fmt: skip
 
-HOT: Final[dict[str, Hot]] = {
+_TOOLS: Final[dict[str, str]] = {
+    "/v1/events": "Cartcast", "/v1/score": "Cartcast",
+    "/mp/collect": "GA4", "/com.snowplowanalytics": "Snowplow", "/i/v0/e": "PostHog",
+    "/import": "Mixpanel", "/batch": "PostHog or Amplitude", "/capture": "PostHog",
+    "/engage": "Mixpanel", "/e": "PostHog", "/flags": "PostHog", "/decide": "PostHog",
+    "/2/": "Amplitude", "/track": "Mixpanel", "/groups": "Mixpanel", "/matomo.php": "Matomo",
+    "/piwik.php": "Matomo", "/i": "Snowplow", "/": "Segment or RudderStack",
+}  # fmt: skip
+"""Beginning of a path -> the tool that it is of; the first that fits."""
+
+
+def _tool_of(path: str) -> str:
+    """Return whose trackers send to a hot route.
+
+    >>> _tool_of("/i"), _tool_of("/i/v0/e/"), _tool_of("/v1/t")
+    ('Snowplow', 'PostHog', 'Segment or RudderStack')
+    """
+    return next(tool for start, tool in _TOOLS.items() if path.startswith(start))
+
+
+_ROUTES: Final[dict[str, Hot]] = {
     "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
     "/v1/batch": _segment("Take a batch of a Segment library"),
     "/v1/import": _segment("Take a batch of past calls"),
@@ -174,6 +196,7 @@ HOT: Final[dict[str, Hot]] = {
     **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }  # fmt: skip
+HOT: Final = {path: hot._replace(tool=_tool_of(path)) for path, hot in _ROUTES.items()}
 
 
 def is_snowplow(path: str) -> bool:
@@ -208,5 +231,6 @@ def webhooks(named: Mapping[str, str], environment: Mapping[str, str]) -> dict[s
         found[f"/v1/webhook/{name}"] = Hot(
             "ingest", webhook.Webhook(name, find_layout(layout)).parse,
             f"Take what is posted to the webhook {name}", secret=environment.get(variable) or None,
+            tool=f"Webhook {name}",
         )  # fmt: skip
     return found

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from cartcast.live.resting import touched_at
+from cartcast.live.resting import keys_at_rest, touched_at
 from cartcast.live.session import Session, Visitor
 from cartcast.live.sessions import Sessions
 
@@ -52,9 +52,10 @@ def _weigh_history(visitor: Visitor | bytes) -> int:
 
 
 class Room(NamedTuple):
-    """The weight of all sessions and histories, and what gave way: settled, forgotten."""
+    """The weight of all sessions and histories, how many are open, and what gave way."""
 
     weight: int
+    sessions: int = 0
     settled: int = 0
     forgotten: int = 0
 
@@ -67,17 +68,20 @@ async def make_room(sessions: Sessions, most: int) -> Room:
     index, visitors = sessions.index, sessions.visitors
     state = len(sessions.scorer.dump(sessions.scorer.start()))
     weight = histories = 0
+    resting = 0.0
     awake: dict[int, Session] = {}
     async for one in _in_turn(list(index.values()), 1_000):
         if isinstance(one, bytes):
             weight += weigh(one, state)
+            resting += 1 / keys_at_rest(one)
         elif id(one) not in awake:
             awake[id(one)] = one
             weight += weigh(one, state)
+    count = len(awake) + round(resting)
     async for history in _in_turn(list(visitors.values()), 1_000):
         histories += _weigh_history(history)
     if weight + histories <= most:
-        return Room(weight + histories)
+        return Room(weight + histories, count)
     goal, settled, forgotten = int(most * LOW), 0, 0
     async for session in _in_turn(sorted(awake.values(), key=lambda s: s.touched), 50):
         if weight + histories <= goal:
@@ -97,7 +101,7 @@ async def make_room(sessions: Sessions, most: int) -> Room:
             if who in visitors:
                 histories -= _weigh_history(visitors.pop(who))
                 forgotten += 1
-    return Room(weight + histories, settled, forgotten)
+    return Room(weight + histories, count, settled, forgotten)
 
 
 async def _in_turn(items: Sequence[_T], turn: int) -> AsyncIterator[_T]:

@@ -14,6 +14,7 @@ from cartcast.errors import NotTrustedError
 from cartcast.live.clocks import Clock, Leads, age_micros
 from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
+from cartcast.live.recent import Recent
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
 from cartcast.live.sessions import Outcome
@@ -114,6 +115,10 @@ class Store(Protocol):
         """Return the numbers of `sessions` (keys of open ones) and `visitors`, where known."""
         ...
 
+    def status(self) -> dict[str, int]:
+        """Return what there is to say of the state, in plain numbers; empty where not known."""
+        ...
+
     def collect(self) -> Iterable[Metric]:
         """Return what Prometheus may know of the state."""
         ...
@@ -131,10 +136,11 @@ class Live:
         self.scorer = scorer
         self.store = store
         self.metrics = Metrics()
+        self.recent = Recent(self.metrics)
         self.clock = Clock()
         self.leads = Leads()
         self.refused_model: str | None = None
-        self.started = time.time()
+        self.started = self.taken_up = time.time()
 
     async def ingest(
         self,
@@ -180,6 +186,7 @@ class Live:
         self.scorer = scorer
         self.store.take(scorer)
         self.metrics.models_taken += 1
+        self.taken_up = time.time()
 
     def _render(
         self,
@@ -200,6 +207,8 @@ class Live:
                 scored.add(session.id)
                 score = scorer.score(session.state)
                 answer.p_buy, answer.revenue, answer.segment = score
+                if answer.p_buy is not None:
+                    self.recent.scored(answer.p_buy)
                 answer.model = scorer.version
                 if features:
                     answer.features = scorer.values(session.state)
