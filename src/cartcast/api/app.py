@@ -210,7 +210,7 @@ class Service(FastAPI):
         if pixel:
             # The query is what others have in the body; a head is bounded as it is.
             body, receive = scope["query_string"], None
-        scores = True
+        scores, own = True, False
         if hot.secret is not None:
             body = await self._signed(hot.secret, scope, headers, receive, body)
             scores = False
@@ -224,12 +224,12 @@ class Service(FastAPI):
             else:
                 key = self._require(text, hot.scope, scope)
                 body = await self._body(headers, receive, body)
-            scores = key.allows("score")
+            scores, own = key.allows("score"), key.allows("page")
         else:
             if self._rate is not None:
                 self._rate.take(_address(scope))
             body = await self._body(headers, receive, body)
-        request = Request(body, query, scores, pixel)
+        request = Request(body, query, scores, pixel, own)
         if hot.scope == "score":
             return await answer_scores(self.live, request, self.served)
         return await answer_events(self.live, request, hot, self.served)
@@ -257,6 +257,7 @@ class Service(FastAPI):
     ) -> int:
         if self.keys and not routes.is_open(path):
             needed = "score" if path.startswith("/v1/") else "admin"
+            needed = "page" if path == routes.OWN else needed
             text = key_of(headers, query_of(scope))
             # What asks for a path without any key guesses none; libraries of trackers do.
             self._require(text, needed, scope, counted=text is not None)

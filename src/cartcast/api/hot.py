@@ -72,6 +72,7 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         features=wanted and _flag(query, "features"),
         reasons=_count(query, "reasons", 10) if wanted else 0,
         scores=request.scores,
+        own=request.own,
     )
     if hot.reply is not None:
         return hot.reply(request, len(answers), len(parsed.problems))

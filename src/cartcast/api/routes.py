@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Query
@@ -20,19 +21,22 @@ from starlette.requests import Request
 from cartcast.api.settings import Served
 from cartcast.live.event import Event
 from cartcast.live.metrics import exposition
+from cartcast.live.own import is_own, is_secret
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
 from cartcast.live.session import Session
 
-__all__ = ["DESCRIPTION", "PATHS", "Background", "add", "is_open", "running"]
+__all__ = ["DESCRIPTION", "OWN", "PATHS", "Background", "add", "is_open", "running"]
 
 Background = Callable[[], Awaitable[None]]
-OPEN: Final = frozenset({"/healthz", "/readyz"})
+SNIPPET: Final = "/v1/cartcast.js"
+OWN: Final = "/v1/own"
+OPEN: Final = frozenset({"/healthz", "/readyz", SNIPPET})
 """Paths that need no key."""
 _POSTHOG: Final = re.compile(r"/array/[^/]+/config(\.js)?").fullmatch
 _POSTHOG_CONFIG: Final = {"supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": False}
 PATHS: Final = OPEN | {
-    "/metrics", "/v1/models", "/v1/sessions", "/v1/status", "/docs", "/openapi.json",
+    "/metrics", "/v1/models", "/v1/sessions", "/v1/status", OWN, "/docs", "/openapi.json",
 }  # fmt: skip
 DESCRIPTION: Final = (
     "Send events, get the probability that the visitor will buy, the expected revenue and the "
@@ -83,6 +87,27 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     @app.get("/v1/status", summary="What the service did in the last ten minutes", tags=["health"])
     async def status() -> dict[str, Any]:
         return _status(live)
+
+    script = Path(__file__).with_name("cartcast.js").read_bytes()
+
+    @app.get(SNIPPET, summary="The browser snippet", tags=["sessions"], response_class=Response)
+    async def snippet() -> Response:
+        headers = {
+            "Cache-Control": "public, max-age=3600",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(script, media_type="text/javascript", headers=headers)
+
+    @app.get(OWN, summary="The score of a device's own session", tags=["sessions"])
+    async def own(visitor_id: str = Query(min_length=1, max_length=256)) -> dict[str, Any]:
+        event = Event("other", visitor_id=visitor_id)
+        session = await live.store.find_visitor(event) if is_secret(visitor_id) else None
+        if session is None or not is_own(session, event):
+            # The same for all: whether there is such a session is nobody's business either.
+            return {"click": None, "p_buy": None, "segment": None}
+        score = live.scorer.score(session.state)
+        return {"click": session.clicks, "p_buy": score.p_buy, "segment": score.segment}
 
     @app.get("/v1/sessions", summary="The open session of a visitor", tags=["sessions"])
     async def session_of(

@@ -29,14 +29,15 @@ __all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "Request", "is_snowplow", "webhooks"
 class Request(NamedTuple):
     """One request to a hot route, after its key and body were read.
 
-    `scores` tells whether the key may see scores; without keys everybody may. Of a `pixel` (a GET)
-    the body is the query.
+    `scores` tells whether the key may see scores; without keys everybody may. `own` tells that it
+    may see that of the device's own session. Of a `pixel` (a GET) the body is the query.
     """
 
     body: bytes
     query: dict[str, str]
     scores: bool
     pixel: bool = False
+    own: bool = False
 
 
 class Hot(NamedTuple):

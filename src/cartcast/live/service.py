@@ -14,6 +14,7 @@ from cartcast.errors import NotTrustedError
 from cartcast.live.clocks import Clock, Leads, age_micros
 from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
+from cartcast.live.own import is_own
 from cartcast.live.recent import Recent
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
@@ -151,10 +152,12 @@ class Live:
         reasons: int = 0,
         now: int | None = None,
         scores: bool = True,
+        own: bool = False,
     ) -> list[Answer]:
         """Take events; answer each, scoring the last of each session, or `every` one.
 
-        Without `scores` the answers only say what became of the events.
+        Without `scores` the answers only say what became of the events; with `own` they also tell
+        probability and segment where that is the device's own session (`cartcast.live.own`).
 
         Raises:
             Problem: 422 for an own column that a feature cannot read; 503, when the state cannot
@@ -165,9 +168,18 @@ class Live:
                 self.scorer.check(event)
 
         def render(outcomes: Sequence[Outcome], scored: set[str]) -> list[Answer]:
-            return self._render(outcomes, scores, scored, features, reasons)
+            answers = self._render(outcomes, scores, scored, features, reasons)
+            if own and not scores:
+                self._tell_own(outcomes, answers)
+            return answers
 
         return await self.store.ingest(events, now or age_micros(), render, every)
+
+    def _tell_own(self, outcomes: Sequence[Outcome], answers: Sequence[Answer]) -> None:
+        for outcome, answer in zip(outcomes, answers, strict=True):
+            if is_own(outcome.session, outcome.event):
+                score = self.scorer.score(outcome.session.state)
+                answer.p_buy, answer.segment = score.p_buy, score.segment
 
     def take(self, scorer: Scorer) -> None:
         """Use a new champion from the next event on; no request is lost.
