@@ -2,8 +2,8 @@
 
 A key in a page is known to everybody, and so may be a login. An id of a device is known to that
 device alone, as long as it cannot be guessed. So a page is told a score only by such an id, and
-only of a session in which no login and no other device has a part: whoever sends events could join
-a stranger's session by naming the stranger's login.
+only of a session in which no login and no other device has a part: anyone who sends events could
+join a stranger's session by naming the stranger's login.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _LONGEST: Final = 120
 _REASONS: Final = 200
 """Reasons that are counted apart; a rule may hold a limit's number, so they could be many."""
 LOOKS: Final = "/v1/status"
-"""Whoever looks is not among what is looked at."""
+"""Anyone who looks is not among what is looked at."""
 
 
 def _iso(seconds: float) -> str:
@@ -125,7 +125,7 @@ class Recent:
         )
 
     async def watch(self) -> None:
-        """Sample for ever."""
+        """Sample every few seconds until cancelled."""
         while True:
             await asyncio.sleep(EVERY)
             self.sample()

@@ -50,5 +50,5 @@ Protocol = Callable[[bytes, Context], Parsed]
 
 
 def acknowledge(_: bytes, __: Context) -> Parsed:
-    """Take what is no behaviour, such as profiles and questions for flags: the library goes on."""
+    """Take what is no behaviour, such as profiles and questions for flags, without a word."""
     return Parsed([], [], ignored=1)
