@@ -50,5 +50,5 @@ Protocol = Callable[[bytes, Context], Parsed]
 
 
 def acknowledge(_: bytes, __: Context) -> Parsed:
-    """Take what is no behaviour, such as profiles and questions for flags, without a word."""
+    """Take what is no behaviour, such as profiles and questions for flags; nothing is kept."""
     return Parsed([], [], ignored=1)
