@@ -20,7 +20,6 @@ __all__ = ["Room", "make_room", "weigh"]
 _T = TypeVar("_T")
 AWAKE: Final = 750
 """Bytes of a session without its states and kept events, its key included; and so below."""
-KEPT: Final = 220
 SEEN: Final = 72
 STATE: Final = 150
 RESTING: Final = 350
@@ -38,13 +37,11 @@ def weigh(session: Session | bytes, state: int) -> int:
     """
     if isinstance(session, bytes):
         return RESTING + len(session)
-    tail = session.tail
-    kept = KEPT + (len(tail[0].data) + len(tail[-1].data)) // 2 if tail else 0
     # A short list of ids is an array, a long one a set.
     seen = len(session.seen) * (SEEN if len(session.seen) > 64 else 8)
     states = 1 + (session.base is not None) + len(session.ahead)
     before = 0 if session.previous is None else weigh(session.previous, state)
-    return AWAKE + kept * len(tail) + seen + (STATE + state) * states + before
+    return AWAKE + session.tail.weight() + seen + (STATE + state) * states + before
 
 
 def _weigh_history(visitor: Visitor | bytes) -> int:
