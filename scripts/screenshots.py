@@ -41,6 +41,7 @@ PAGES = {
     "performance-calibration": "performance?view=Calibration",
     "performance-lift": "performance?view=Lift%20and%20profit",
     "performance-slices": "performance?view=Slices",
+    "live": "live",
     "training": "training",
     "training-train": "training?part=Train",
 }

@@ -71,6 +71,7 @@ class Settings:
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
+        live: URL of the live service that the app's page Live looks at.
         monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
             docs/monitoring.md.
         backup: `to` (folder), `every` (a duration, which `cartcast doctor` holds you to), `keep`
@@ -105,6 +106,7 @@ class Settings:
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
+    live: str | None = None
     monitoring: Mapping[str, Any] = field(default_factory=dict)
     backup: Mapping[str, Any] = field(default_factory=dict)
 
@@ -219,6 +221,8 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
             f"{where}: max_reject_share must fulfil 0 <= share <= 1, got "
             f"{settings.max_reject_share}."
         )
+    if settings.live is not None and not re.match(r"https?://[^/\s]", str(settings.live)):
+        raise UsageError(f"{where}: live must be an http(s):// address, got {settings.live!r}.")
     for name in settings.backup:
         if name not in BACKUP:
             raise UsageError(f"{where}: backup: unknown {name!r}.{did_you_mean(str(name), BACKUP)}")

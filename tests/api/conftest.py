@@ -37,7 +37,9 @@ def _beside(name: str, path: Path) -> Any:
 
 
 StandIn = _beside("cartcast_test_stand_in", HERE.parent / "live" / "conftest.py").StandIn
-for _name in ("tracker_forms", "tracker_parity", "tracker_libraries"):
+for _name in (
+    "tracker_forms", "tracker_parity", "tracker_libraries", "tracker_browsers", "tracker_npm",
+):  # fmt: skip
     _beside(f"cartcast_test_{_name}", HERE / f"{_name}.py")
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 
 import cartcast_test_tracker_forms as forms
 import cartcast_test_tracker_libraries as libraries
+import cartcast_test_tracker_npm as npm
 import cartcast_test_tracker_parity as parity
 import httpx
 import pytest
@@ -59,17 +60,19 @@ def test_live_and_file_are_equal(
     assert taken.repeats > 0 or not form.repeats
 
 
-@pytest.mark.parametrize("library", libraries.LIBRARIES, ids=lambda one: one.package)
+@pytest.mark.parametrize("library", [*libraries.LIBRARIES, *npm.NODE], ids=lambda one: one.package)
 def test_real_libraries(
-    library: Any, serve: Callable[..., str], live: Live, tmp_path: Path
+    library: Any, serve: Callable[..., str], live: Live, key_file: KeyFile, tmp_path: Path
 ) -> None:
-    if not libraries.installed(library):
+    if library.version is None:
         pytest.skip(f"needs the package {library.package}, which is not installed here")
-    lines, taken, result = libraries.measure(library, serve, live, tmp_path)
+    lines, taken, result = libraries.measure(library, serve, live, key_file, tmp_path)
     assert len(lines) >= 10
     assert result.differences == []
     assert (result.kept, result.refused) == (len(taken.events), (0, 0))
+    assert parity.same_sessions(taken, tmp_path) == 0
     assert len(taken.events) > len(lines)  # orders of two products
+    assert live.metrics.refused == {}
 
 
 EVENT = '{"event": "Product Viewed", %s, "properties": {%s"title": @, "price": 5}}'
@@ -132,7 +135,7 @@ def test_pixels_carry_their_key_in_the_query(
     ).decode()
     for path in (
         f"/i?e=pv&duid=d&aid={key}", f"/matomo.php?idsite=1&rec=1&_id=d&token_auth={key}",
-        f"/piwik.php?idsite={key}&rec=1&_id=d", f"/track/?data={quote(packed)}",
+        f"/piwik.php?idsite={key}&rec=1&_id=d", f"/track/?img=1&data={quote(packed)}",
     ):  # fmt: skip
         answer = httpx.get(url + path)
         assert (answer.status_code, answer.content) == (200, GIF)
@@ -159,12 +162,36 @@ def test_each_is_answered_as_by_its_own_server(serve: Callable[..., str]) -> Non
     assert ask("/matomo.php", hits) == {"status": "success", "tracked": 1, "invalid": 1}
     one = json.dumps({"event": "x", "properties": {"$device_id": "d"}})
     assert ask("/track", urlencode({"data": one, "verbose": 1}))["status"] == 1
-    assert ask("/engage", urlencode({"data": "[]"}))["status"] == 1
+    assert ask("/track?verbose=1", one)["num_records_imported"] == 1
+    assert ask("/track", urlencode({"data": one})) == ask("/track", one) == 1
+    assert ask("/import", urlencode({"data": one})) == 1
+    assert ask("/import?strict=1", one)["num_records_imported"] == 1
+    assert ask("/engage", urlencode({"data": "[]"})) == 1
+    for path in ("/track", "/import/", "/engage"):
+        assert httpx.get(url + path, params={"data": one}).content == b"1"
+    assert httpx.get(url + "/track", params={"data": one, "img": 1}).content == GIF
+    assert ask("/flags/?v=2", json.dumps({"token": "k", "distinct_id": "d"}))["featureFlags"] == {}
+    assert "gzip-js" in httpx.get(url + "/array/k/config").json()["supportedCompression"]
+    assert httpx.get(url + "/array/k/config.js").headers["content-type"].startswith("text/java")
     said = ask("/capture/", json.dumps({"event": "x", "distinct_id": "d", "api_key": "k"}))
     assert said == {"status": 1}
     many = urlencode({f"a{n}": n for n in range(300)})
     assert httpx.post(url + "/matomo.php", content=many).status_code == 413
     assert httpx.post(url + "/track", content="data=%%%").status_code == 400
+
+
+def test_questions_without_a_key_shut_nobody_out(
+    serve: Callable[..., str], key_file: KeyFile, live: Live
+) -> None:
+    key = key_file.add("tracker", ["ingest"])
+    url = serve(live, Keys(key_file))
+    for number in range(30):
+        path = ("/array/k/config", "/decide.js", "/static/array.js")[number % 3]
+        assert httpx.get(url + path).status_code == (401 if number % 3 else 200)
+    body = json.dumps({"api_key": key, "event": "x", "distinct_id": "d"})
+    assert httpx.post(url + "/capture/", content=body).status_code == 200
+    guesses = [httpx.get(url + "/metrics", headers={"x-api-key": "no"}) for _ in range(30)]
+    assert guesses[-1].status_code == 429
 
 
 def signed(body: bytes, secret: str) -> str:

@@ -4,26 +4,44 @@
 
 prints tables: library, version, events sent and kept, and the cells that differ from what the batch
 layout reads in a file of the same messages; and the same for generated messages of every form. A
-library that is not installed is left out.
+library that is not installed is left out; those of npm for Node.js are installed by
+
+    npm ci --prefix tests/api/npm --ignore-scripts
+
+and those for browsers are in `vendor/`.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-__all__ = ["LIBRARIES", "SHOP", "Library", "installed", "measure"]
+__all__ = [
+    "LIBRARIES",
+    "ORIGIN",
+    "SHOP",
+    "Library",
+    "amplitude_lines",
+    "batch_lines",
+    "measure",
+    "mixpanel_lines",
+    "snowplow_lines",
+]
 
 Json = dict[str, Any]
+ORIGIN = "http://shop.test"
+"""Of the pages on which libraries for browsers run."""
 SHOP: list[tuple[str, Json]] = [
     ("Product List Viewed", {}),
     ("Product Viewed", {"product_id": "sku-7", "category": "hats", "price": "12.50"}),
@@ -39,32 +57,36 @@ SHOP: list[tuple[str, Json]] = [
 
 
 class Library(NamedTuple):
-    """A library of PyPI.
+    """A library of a registry.
 
     Attributes:
-        package: its name there; `module` is what is imported.
+        package: its name there.
+        version: that is installed here; None where it is not.
         layout: by which its messages are read.
-        drive: tracks the shop's events at a URL with the library's own calls.
-        lines: body of a request, decoded -> lines of the tool's export.
+        drive: tracks the shop's events at a URL with a key, by the library's own calls; it may
+            wait until a function says that enough has come.
+        lines: body of a request, decoded, and when it came (seconds) -> lines of the tool's export.
+        events: that come, where the library sends in its own time.
     """
 
     package: str
-    module: str
+    version: str | None
     layout: str
-    drive: Callable[[str], None]
-    lines: Callable[[Any], list[Json]]
+    drive: Callable[[str, str, Callable[[], bool]], None]
+    lines: Callable[[Any, float], list[Json]]
+    events: int = 0
 
 
-def segment(url: str) -> None:
+def segment(url: str, key: str, _: Any) -> None:
     from segment.analytics import Client
 
-    _calls(Client("k", host=url, max_retries=0, gzip=True))
+    _calls(Client(key, host=url, max_retries=0, gzip=True))
 
 
-def rudder(url: str) -> None:
+def rudder(url: str, key: str, _: Any) -> None:
     from rudderstack.analytics.client import Client
 
-    _calls(Client("k", host=url, max_retries=0, gzip=True))
+    _calls(Client(key, host=url, max_retries=0, gzip=True))
 
 
 def _calls(client: Any) -> None:
@@ -81,11 +103,11 @@ def _calls(client: Any) -> None:
     assert not failed, failed
 
 
-def posthog(url: str) -> None:
+def posthog(url: str, key: str, _: Any) -> None:
     from posthog import Posthog
 
     failed: list[Any] = []
-    client = Posthog("k", host=url, gzip=True, on_error=lambda error, _: failed.append(error),
+    client = Posthog(key, host=url, gzip=True, on_error=lambda error, _: failed.append(error),
                      disable_geoip=True, max_retries=0)  # fmt: skip
     for event, told in SHOP:
         own = {"$session_id": "s-1", "$device_id": "v-1", "$current_url": "https://shop.example/"}
@@ -96,10 +118,10 @@ def posthog(url: str) -> None:
     assert not failed, failed
 
 
-def amplitude(url: str) -> None:
+def amplitude(url: str, key: str, _: Any) -> None:
     from amplitude import Amplitude, BaseEvent, EventOptions, Identify, Revenue
 
-    client = Amplitude("k")
+    client = Amplitude(key)
     client.configuration.server_url = f"{url}/2/httpapi"
     answers: list[int] = []
     client.configuration.callback = lambda _, code, __: answers.append(code)
@@ -115,23 +137,23 @@ def amplitude(url: str) -> None:
     assert set(answers) == {200}, answers
 
 
-def mixpanel(url: str) -> None:
+def mixpanel(url: str, key: str, _: Any) -> None:
     from mixpanel import BufferedConsumer, Consumer, Mixpanel
 
     places = {name: f"{url}/{path}" for name, path in (
         ("events_url", "track"), ("people_url", "engage"), ("import_url", "import"),
         ("groups_url", "groups"))}  # fmt: skip
-    client = Mixpanel("k", Consumer(**places))
+    client = Mixpanel(key, Consumer(**places))
     for event, told in SHOP:
         client.track("$device:v-1", event, told | {"$device_id": "v-1"})
     client.people_set("ann@shop.example", {"plan": "gold"})
-    client.import_data("k", "ann@shop.example", "Order Completed", 1_777_888_800, SHOP[5][1])
+    client.import_data(key, "ann@shop.example", "Order Completed", 1_777_888_800, SHOP[5][1])
     buffered = BufferedConsumer(max_size=10, **places)
-    Mixpanel("k", buffered).track("ann@shop.example", "Product Viewed", SHOP[1][1])
+    Mixpanel(key, buffered).track("ann@shop.example", "Product Viewed", SHOP[1][1])
     buffered.flush()
 
 
-def snowplow(url: str) -> None:
+def snowplow(url: str, key: str, _: Any) -> None:
     from snowplow_tracker import (
         Emitter,
         PageView,
@@ -149,7 +171,7 @@ def snowplow(url: str) -> None:
                           method=method, batch_size=50)  # fmt: skip
         subject = Subject().set_domain_user_id("v-1").set_domain_session_id("s-1")
         tracker = Tracker(
-            "shop", emitter, subject=subject, app_id="k", encode_base64=method == "get"
+            "shop", emitter, subject=subject, app_id=key, encode_base64=method == "get"
         )
         tracker.track(
             PageView("https://shop.example/p?utm_campaign=spring&utm_medium=cpc", "A page")
@@ -171,25 +193,27 @@ def snowplow(url: str) -> None:
         tracker.flush()
 
 
-def _batch(body: Json) -> list[Json]:
+def batch_lines(body: Json, _: float = 0) -> list[Json]:
     found: list[Json] = body["batch"]
     return found
 
 
-def _amplitude_lines(body: Json) -> list[Json]:
+def amplitude_lines(body: Json, _: float = 0) -> list[Json]:
     return [{("$insert_id" if k == "insert_id" else "event_time" if k == "time" else k): v
              for k, v in one.items()} for one in body["events"]]  # fmt: skip
 
 
-def _mixpanel_lines(body: Any) -> list[Json]:
+def mixpanel_lines(body: Any, received: float) -> list[Json]:
     listed = body if isinstance(body, list) else [body]
-    return [one for one in listed if "event" in one]
+    return [
+        one | {"properties": {"time": received} | one["properties"]}
+        for one in listed
+        if "event" in one
+    ]
 
 
-def _snowplow_lines(body: Any) -> list[Json]:
+def snowplow_lines(body: Any, _: float = 0) -> list[Json]:
     """Enrich by hand the few fields that the library's events have here."""
-    import base64
-    import json
 
     def described(item: Json, plain: str, packed: str) -> Any:
         text = item.get(plain) or base64.urlsafe_b64decode(item.get(packed, "") + "==").decode()
@@ -200,9 +224,11 @@ def _snowplow_lines(body: Any) -> list[Json]:
         line: Json = {"domain_userid": item["duid"], "domain_sessionid": item["sid"],
                       "event_id": item["eid"], "page_url": item.get("url"),
                       "derived_tstamp": int(item["dtm"])}  # fmt: skip
+        line["user_id"] = item.get("uid")
+        if item.get("url"):
+            line |= {"page_urlpath": "/p", "mkt_medium": "cpc", "mkt_campaign": "spring"}
         if item["e"] == "pv":
-            line |= {"event_name": "page_view", "page_urlpath": "/p", "mkt_medium": "cpc",
-                     "mkt_campaign": "spring"}  # fmt: skip
+            line["event_name"] = "page_view"
         elif item["e"] == "se":
             line |= {"se_category": item["se_ca"], "se_action": item["se_ac"],
                      "se_label": item["se_la"], "se_value": item["se_va"]}  # fmt: skip
@@ -217,63 +243,89 @@ def _snowplow_lines(body: Any) -> list[Json]:
     return found
 
 
-LIBRARIES = (
-    Library("segment-analytics-python", "segment.analytics", "segment", segment, _batch),
-    Library("rudder-sdk-python", "rudderstack.analytics", "segment", rudder, _batch),
-    Library("posthog", "posthog", "posthog", posthog, _batch),
-    Library("amplitude-analytics", "amplitude", "amplitude", amplitude, _amplitude_lines),
-    Library("mixpanel", "mixpanel", "mixpanel", mixpanel, _mixpanel_lines),
-    Library("snowplow-tracker", "snowplow_tracker", "snowplow", snowplow, _snowplow_lines),
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+LIBRARIES = tuple(
+    Library(package, _installed(package), *rest)
+    for package, *rest in (
+        ("segment-analytics-python", "segment", segment, batch_lines),
+        ("rudder-sdk-python", "segment", rudder, batch_lines),
+        ("posthog", "posthog", posthog, batch_lines),
+        ("amplitude-analytics", "amplitude", amplitude, amplitude_lines),
+        ("mixpanel", "mixpanel", mixpanel, mixpanel_lines),
+        ("snowplow-tracker", "snowplow", snowplow, snowplow_lines),
+    )
 )
 
 
-def installed(library: Library) -> bool:
-    """Tell whether a library is there."""
-    try:
-        import_module(library.module)
-    except ModuleNotFoundError:
-        return False
-    return True
-
-
 @contextmanager
-def recorded() -> Iterator[list[Any]]:
-    """Keep the body of every request that a service reads, decoded by hand."""
-    import base64
-    import json
-    from urllib.parse import parse_qs
+def recorded() -> Iterator[list[tuple[Any, float]]]:
+    """Keep the body of every request that a service reads, decoded by hand, and when it came."""
+    from cartcast.api import app, hot
 
-    from cartcast.api import app
-
-    bodies: list[Any] = []
-    answer = app.answer_events
+    bodies: list[tuple[Any, float]] = []
+    answer, context = app.answer_events, hot.context
 
     async def keeping(live: Any, request: Any, *rest: Any) -> bytes:
-        text = request.body.decode()
-        if not text.startswith(("{", "[")):
-            fields = {name: values[0] for name, values in parse_qs(text).items()}
-            text = fields.get("data") or json.dumps(fields)
-            text = text if text[0] in "{[" else base64.b64decode(text).decode()
-        bodies.append(json.loads(text))
+        body = _decoded(request.body)
+
+        def noting(*given: Any) -> Any:
+            where = context(*given)
+            bodies.append((body, where.received / 1e6))
+            return where
+
+        hot.context = noting
         return await answer(live, request, *rest)
 
     app.answer_events = keeping  # type: ignore[attr-defined]
     try:
         yield bodies
     finally:
-        app.answer_events = answer  # type: ignore[attr-defined]
+        app.answer_events, hot.context = answer, context  # type: ignore[attr-defined]
 
 
-def measure(library: Library, serve: Callable[[Any], str], live: Any, folder: Path) -> Any:
-    """Drive a library; return its lines, what was taken, and how both compare."""
+def _decoded(body: bytes) -> Any:
+    """Return JSON, what a form's `data` holds as JSON or base64, or the fields of a form."""
+    text = body.decode()
+    if not text.startswith(("{", "[")):
+        fields = {name: values[0] for name, values in parse_qs(text).items()}
+        text = fields.get("data") or json.dumps(fields)
+        text = text if text[0] in "{[" else base64.b64decode(text + "==").decode()
+    return json.loads(text)
+
+
+def measure(library: Library, serve: Callable[..., str], live: Any, keys: Any, folder: Path) -> Any:
+    """Drive a library; return its lines, what was taken, and how both compare.
+
+    Args:
+        library: to drive.
+        serve: starts the service of `live`.
+        live: takes the events.
+        keys: file of keys, to which one that may only send is added.
+        folder: for files.
+    """
     import cartcast_test_tracker_parity as parity
 
-    taken = parity.record(live)
+    from cartcast.access.keys import Keys
+
+    taken, key = parity.record(live), keys.add("tracker", ["ingest"])
     with recorded() as bodies:
-        library.drive(serve(live))
+        url = serve(live, Keys(keys), origins=(ORIGIN,), credentials=True)
+
+        def lines() -> list[Json]:
+            return [line for one in list(bodies) for line in library.lines(*one)]
+
+        def enough() -> bool:
+            return sum(live.metrics.events.values()) >= library.events <= len(lines())
+
+        library.drive(url, key, enough)
     taken.refused = sum(live.metrics.set_aside.values())
-    lines = [line for body in bodies for line in library.lines(body)]
-    return lines, taken, parity.compare(taken, lines, library.layout, folder)
+    return lines(), taken, parity.compare(taken, lines(), library.layout, folder)
 
 
 def told(name: str, layout: str, seed: int, folder: Path) -> tuple[int, int, int, int]:
@@ -303,18 +355,32 @@ def main() -> None:
     """Print the tables of the docs."""
     logging.disable()
     sys.path.insert(0, str(Path(__file__).parent))
-    import conftest
-
-    print("| library | version | events sent | kept | rows | cells that differ |")
-    print("|---|---|---|---|---|---|")
-    for library in filter(installed, LIBRARIES):
-        live = conftest.make_live()
-        with tempfile.TemporaryDirectory() as folder, conftest.run(conftest.Service(live)) as url:
-            lines, taken, result = measure(library, lambda _, url=url: url, live, Path(folder))
-        kept = len(lines) - result.refused[1]
-        print(f"| {library.package} | {version(library.package)} | {len(lines)} | {kept} | "
-              f"{len(taken.events)} | {len(result.differences)} |")  # fmt: skip
+    # It makes the modules of these tests.
+    conftest = import_module("conftest")
     import cartcast_test_tracker_forms as forms
+    import cartcast_test_tracker_npm as npm
+
+    from cartcast.access.keys import KeyFile
+
+    print("| library | for | version | events sent | kept | rows | cells that differ |")
+    print("|---|---|---|---|---|---|---|")
+    groups = (("Python", LIBRARIES), ("Node.js", npm.NODE), ("browsers", npm.BROWSERS))
+    for place, library in ((place, one) for place, many in groups for one in many):
+        if library.version is None:
+            continue
+        live = conftest.make_live()
+        with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+
+            def serve(live: Any, keys: Any, stack: Any = stack, **served: Any) -> str:
+                service = conftest.Service(live, keys, conftest.Served(**served))
+                return str(stack.enter_context(conftest.run(service)))
+
+            folder = Path(name)
+            keys = KeyFile(folder / "keys.json")
+            lines, taken, result = measure(library, serve, live, keys, folder)
+        kept = len(lines) - result.refused[1]
+        print(f"| {library.package} | {place} | {library.version} | {len(lines)} | {kept} | "
+              f"{len(taken.events)} | {len(result.differences)} |", flush=True)  # fmt: skip
 
     for name in ("SHOPIFY", "WOOCOMMERCE", "TILL"):
         os.environ[f"CARTCAST_WEBHOOK_SECRET_{name}"] = forms.SECRET

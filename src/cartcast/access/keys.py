@@ -22,14 +22,16 @@ from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 
 __all__ = ["SCOPES", "Key", "KeyFile", "Keys"]
 
-SCOPES: Final = ("ingest", "score", "ask", "admin")
-"""`ingest` sends events; `score` also reads sessions and scores; `ask` puts questions over MCP;
-`admin` reads everything, and changes what `cartcast mcp` may change."""
+SCOPES: Final = ("ingest", "page", "score", "ask", "admin")
+"""`ingest` sends events; `page`, for a key in a shop's pages, also reads the score of the device's
+own session; `score` reads all sessions and scores; `ask` puts questions over MCP; `admin` reads
+everything, and changes what `cartcast mcp` may change."""
 
 _IMPLIED = {
-    "admin": {"admin", "ask", "score"},
+    "admin": {"admin", "ask", "page", "score"},
     "ask": {"ask"},
-    "score": {"score"},
+    "score": {"page", "score"},
+    "page": {"ingest", "page"},
     "ingest": {"ingest"},
 }
 RELOAD_SECONDS: Final = 1.0

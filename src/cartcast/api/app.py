@@ -103,7 +103,7 @@ class Service(FastAPI):
         if self._opens:
             await self.live.store.open()
         try:
-            async with routes.running(self._background):
+            async with routes.running((*self._background, self.live.recent.watch)):
                 yield
         finally:
             if self._opens:
@@ -121,6 +121,8 @@ class Service(FastAPI):
         if hot is None and is_snowplow(path):
             label = SNOWPLOW
             hot = self.hot[label]
+        elif hot is None and path not in routes.PATHS:
+            label = "other"
         try:
             headers = read_headers(scope)
             if scope["method"] == "OPTIONS" and headers.origin is not None:
@@ -132,19 +134,17 @@ class Service(FastAPI):
             else:
                 answered = await self._cold(path, scope, headers, receive, send)
         except Problem as problem:
-            status, body, extra = self._refused(problem, headers.request_id)
+            status, body, extra = self._refused(problem, headers.request_id, label)
         except asyncio.CancelledError:
-            status, body, extra = self._refused(_stopping(), headers.request_id)
+            status, body, extra = self._refused(_stopping(), headers.request_id, label)
         except Exception:
             # Never the cause in the answer: it may hold data. The log has it, by request id.
             logger.exception("unexpected error", extra={"request_id": headers.request_id})
-            status, body, extra = _as_response(_unforeseen(), headers.request_id)
+            status, body, extra = self._refused(_unforeseen(), headers.request_id, label)
         if answered is None:
             await self._respond(send, status, body, extra, headers)
         else:
             status = answered
-        if hot is None and path not in routes.PATHS:
-            label = "other"
         self._note(label, status, started, headers)
 
     async def fast(self, hot: Hot, scope: Scope, body: bytes) -> bytes:
@@ -156,12 +156,12 @@ class Service(FastAPI):
             headers = read_headers(scope)
             body = await self._hot(hot, scope, headers, None, body)
         except Problem as problem:
-            status, body, extra = self._refused(problem, headers.request_id)
+            status, body, extra = self._refused(problem, headers.request_id, scope["path"])
         except asyncio.CancelledError:
-            status, body, extra = self._refused(_stopping(), headers.request_id)
+            status, body, extra = self._refused(_stopping(), headers.request_id, scope["path"])
         except Exception:
             logger.exception("unexpected error", extra={"request_id": headers.request_id})
-            status, body, extra = _as_response(_unforeseen(), headers.request_id)
+            status, body, extra = self._refused(_unforeseen(), headers.request_id, scope["path"])
         if headers.origin is not None:
             extra += self._origin(headers)
         self._note(scope["path"], status, started, headers)
@@ -171,10 +171,12 @@ class Service(FastAPI):
         """Return the whole HTTP/1.1 answer to what is refused before it is a request."""
         problem.headers.setdefault("Connection", "close")
         name = read_headers({"headers": (), "method": ""}).request_id
-        return _whole_answer(*self._refused(problem, name), name)
+        return _whole_answer(*self._refused(problem, name, "other"), name)
 
     def _note(self, label: str, status: int, started: float, headers: Headers) -> None:
-        self.live.metrics.observe(label, status, perf_counter() - started)
+        seconds = perf_counter() - started
+        self.live.metrics.observe(label, status, seconds)
+        self.live.recent.answered(label, status, seconds)
         if status >= 400:
             logger.info(
                 "refused",
@@ -182,10 +184,12 @@ class Service(FastAPI):
             )
 
     def _refused(
-        self, problem: Problem, request_id: str
+        self, problem: Problem, request_id: str, label: str
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         """Return status, body and headers of a refusal, and count it."""
         self.live.metrics.refused[str(problem.status)] += 1
+        rule = problem.rule or problem.title
+        self.live.recent.failed(label, problem.status, problem.field, rule, request_id)
         return _as_response(problem, request_id)
 
     async def _body(self, headers: Headers, receive: Receive | None, body: bytes) -> bytes:
@@ -206,7 +210,7 @@ class Service(FastAPI):
         if pixel:
             # The query is what others have in the body; a head is bounded as it is.
             body, receive = scope["query_string"], None
-        scores = True
+        scores, own = True, False
         if hot.secret is not None:
             body = await self._signed(hot.secret, scope, headers, receive, body)
             scores = False
@@ -220,15 +224,15 @@ class Service(FastAPI):
             else:
                 key = self._require(text, hot.scope, scope)
                 body = await self._body(headers, receive, body)
-            scores = key.allows("score")
+            scores, own = key.allows("score"), key.allows("page")
         else:
             if self._rate is not None:
                 self._rate.take(_address(scope))
             body = await self._body(headers, receive, body)
-        request = Request(body, query, scores)
+        request = Request(body, query, scores, pixel, own)
         if hot.scope == "score":
             return await answer_scores(self.live, request, self.served)
-        return await answer_events(self.live, request, hot, self.served, pixel)
+        return await answer_events(self.live, request, hot, self.served)
 
     async def _signed(
         self, secret: str, scope: Scope, headers: Headers, receive: Receive | None, body: bytes
@@ -251,9 +255,12 @@ class Service(FastAPI):
     async def _cold(
         self, path: str, scope: Scope, headers: Headers, receive: Receive, send: Send
     ) -> int:
-        if self.keys and path not in routes.OPEN:
+        if self.keys and not routes.is_open(path):
             needed = "score" if path.startswith("/v1/") else "admin"
-            self._require(key_of(headers, query_of(scope)), needed, scope)
+            needed = "page" if path == routes.OWN else needed
+            text = key_of(headers, query_of(scope))
+            # What asks for a path without any key guesses none; libraries of trackers do.
+            self._require(text, needed, scope, counted=text is not None)
         elif self._rate is not None and path not in routes.OPEN:
             self._rate.take(_address(scope))
         status = 500
@@ -272,15 +279,16 @@ class Service(FastAPI):
         await super().__call__(scope, receive, sending)
         return status
 
-    def _require(self, text: str | None, needed: str, scope: Scope) -> Key:
-        """Return the key when it lives and allows `needed`.
+    def _require(self, text: str | None, needed: str, scope: Scope, counted: bool = True) -> Key:
+        """Return the key when it lives and allows `needed`; a failure is `counted` by address.
 
         Raises:
             Problem: 401 without a living key, 403 without the scope, 429 beyond the rate.
         """
         key = self.keys.find(text) if text else None
         if key is None:
-            self._failures.take(_address(scope))
+            if counted:
+                self._failures.take(_address(scope))
             missing = "a key must be given" if not text else "the key is not known or has ended"
             raise Problem(401, missing, rule="key", headers={"WWW-Authenticate": "Bearer"})
         if self._rate is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
-from cartcast.api.trackers import GIF, Hot
+from cartcast.api.trackers import GIF, Hot, Request
 from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
 from cartcast.live.protocols import Context
@@ -26,17 +26,6 @@ __all__ = [
 ]
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Request(NamedTuple):
-    """One request to a hot route, after its key and body were read.
-
-    `scores` tells whether the key may see scores; without keys everybody may.
-    """
-
-    body: bytes
-    query: dict[str, str]
-    scores: bool
 
 
 class ScoreBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,15 +48,13 @@ _TURN: Final = 50
 """Entries that are scored before others get their turn."""
 
 
-async def answer_events(
-    live: Live, request: Request, hot: Hot, served: Served, pixel: bool = False
-) -> bytes:
+async def answer_events(live: Live, request: Request, hot: Hot, served: Served) -> bytes:
     """Take the events of one body, or of the query of a pixel; return the answer.
 
     Raises:
         Problem: what is wrong with the body, or 503.
     """
-    protocol = hot.pixel if pixel else hot.protocol
+    protocol = hot.pixel if request.pixel else hot.protocol
     assert protocol is not None
     where = context(live, served)
     body = request.body
@@ -75,6 +62,7 @@ async def answer_events(
     parsed = protocol(body, where) if small else await in_turn(body, protocol, where)
     for _, problem in parsed.problems:
         live.metrics.set_aside[problem.rule or problem.detail[:80]] += 1
+    live.recent.took(hot.tool, len(parsed.events), len(parsed.problems))
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
@@ -84,11 +72,12 @@ async def answer_events(
         features=wanted and _flag(query, "features"),
         reasons=_count(query, "reasons", 10) if wanted else 0,
         scores=request.scores,
+        own=request.own,
     )
-    if pixel:
-        return GIF
     if hot.reply is not None:
-        return hot.reply(len(answers), len(parsed.problems))
+        return hot.reply(request, len(answers), len(parsed.problems))
+    if request.pixel:
+        return GIF
     if parsed.single and len(answers) == 1:
         _refuse_single(answers[0])
         return _encode(answers[0])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Query
@@ -17,16 +21,23 @@ from starlette.requests import Request
 from cartcast.api.settings import Served
 from cartcast.live.event import Event
 from cartcast.live.metrics import exposition
+from cartcast.live.own import is_own, is_secret
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
 from cartcast.live.session import Session
 
-__all__ = ["DESCRIPTION", "OPEN", "PATHS", "Background", "add", "running"]
+__all__ = ["DESCRIPTION", "OWN", "PATHS", "Background", "add", "is_open", "running"]
 
 Background = Callable[[], Awaitable[None]]
-OPEN: Final = frozenset({"/healthz", "/readyz"})
+SNIPPET: Final = "/v1/cartcast.js"
+OWN: Final = "/v1/own"
+OPEN: Final = frozenset({"/healthz", "/readyz", SNIPPET})
 """Paths that need no key."""
-PATHS: Final = OPEN | {"/metrics", "/v1/models", "/v1/sessions", "/docs", "/openapi.json"}
+_POSTHOG: Final = re.compile(r"/array/[^/]+/config(\.js)?").fullmatch
+_POSTHOG_CONFIG: Final = {"supportedCompression": ["gzip", "gzip-js"], "hasFeatureFlags": False}
+PATHS: Final = OPEN | {
+    "/metrics", "/v1/models", "/v1/sessions", "/v1/status", OWN, "/docs", "/openapi.json",
+}  # fmt: skip
 DESCRIPTION: Final = (
     "Send events, get the probability that the visitor will buy, the expected revenue and the "
     "segment, while the visitor is still there. Errors are problem documents (RFC 9457). Events "
@@ -46,6 +57,16 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
         await live.store.ready()
         return {"status": "ready", "model": live.scorer.version, **live.store.counts()}
 
+    @app.get(
+        "/array/{key}/config", summary="What PostHog's browser library asks", tags=["trackers"]
+    )
+    async def posthog_config(key: str) -> dict[str, Any]:
+        return _POSTHOG_CONFIG
+
+    @app.get("/array/{key}/config.js", include_in_schema=False)
+    async def posthog_script(key: str) -> Response:
+        return Response("/* asks for /config next */", media_type="text/javascript")
+
     if served.metrics:
 
         @app.get(
@@ -62,6 +83,31 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     async def models() -> dict[str, Any]:
         champion = live.scorer.describe()
         return {"champion": champion, "refused": live.refused_model}
+
+    @app.get("/v1/status", summary="What the service did in the last ten minutes", tags=["health"])
+    async def status() -> dict[str, Any]:
+        return _status(live)
+
+    script = Path(__file__).with_name("cartcast.js").read_bytes()
+
+    @app.get(SNIPPET, summary="The browser snippet", tags=["sessions"], response_class=Response)
+    async def snippet() -> Response:
+        headers = {
+            "Cache-Control": "public, max-age=3600",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(script, media_type="text/javascript", headers=headers)
+
+    @app.get(OWN, summary="The score of a device's own session", tags=["sessions"])
+    async def own(visitor_id: str = Query(min_length=1, max_length=256)) -> dict[str, Any]:
+        event = Event("other", visitor_id=visitor_id)
+        session = await live.store.find_visitor(event) if is_secret(visitor_id) else None
+        if session is None or not is_own(session, event):
+            # The same for all: whether there is such a session is nobody's business either.
+            return {"click": None, "p_buy": None, "segment": None}
+        score = live.scorer.score(session.state)
+        return {"click": session.clicks, "p_buy": score.p_buy, "segment": score.segment}
 
     @app.get("/v1/sessions", summary="The open session of a visitor", tags=["sessions"])
     async def session_of(
@@ -82,6 +128,26 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
 
 
+def _status(live: Live) -> dict[str, Any]:
+    count, model = live.metrics, live.scorer.describe()
+    facts = ("version", "run_id", "model", "created", "target")
+    return {
+        "time": _iso(time.time_ns() // 1000),
+        "started": _iso(int(live.started * 1e6)),
+        "process": os.getpid(),
+        "model": {
+            **{name: model.get(name) for name in facts},
+            "taken_up": _iso(int(live.taken_up * 1e6)),
+            "refused": live.refused_model,
+        },
+        "sessions": live.store.status(),
+        "events": dict(count.events),
+        "set_aside": dict(count.set_aside.most_common(50)),
+        "refused": dict(count.refused),
+        **live.recent.document(),
+    }
+
+
 def _view(live: Live, session: Session | None) -> dict[str, Any]:
     if session is None:
         raise Problem(404, "no open session of this name; sessions are kept until they expire")
@@ -99,8 +165,8 @@ def _view(live: Live, session: Session | None) -> dict[str, Any]:
     }
 
 
-def _iso(time: int) -> str | None:
-    return datetime.fromtimestamp(time / 1e6, UTC).isoformat() if time > 0 else None
+def _iso(micros: int) -> str | None:
+    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat() if micros > 0 else None
 
 
 def _problem_response(problem: Problem) -> Response:
@@ -127,6 +193,15 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     return _problem_response(
         Problem(422, f"{field}: {first['msg']}", field=field, rule=first["msg"])
     )
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path needs no key.
+
+    >>> is_open("/healthz"), is_open("/array/k/config"), is_open("/metrics")
+    (True, True, False)
+    """
+    return path in OPEN or _POSTHOG(path) is not None
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from cartcast.errors import UsageError
 from cartcast.events.layouts import find_layout
 from cartcast.live.protocols import (
     Protocol,
+    acknowledge,
     amplitude,
     cartcast,
     ga4,
@@ -22,7 +23,21 @@ from cartcast.live.protocols import (
     webhook,
 )
 
-__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "is_snowplow", "webhooks"]
+__all__ = ["GIF", "HOT", "SNOWPLOW", "Hot", "Request", "is_snowplow", "webhooks"]
+
+
+class Request(NamedTuple):
+    """One request to a hot route, after its key and body were read.
+
+    `scores` tells whether the key may see scores; without keys everybody may. `own` tells that it
+    may see that of the device's own session. Of a `pixel` (a GET) the body is the query.
+    """
+
+    body: bytes
+    query: dict[str, str]
+    scores: bool
+    pixel: bool = False
+    own: bool = False
 
 
 class Hot(NamedTuple):
@@ -34,8 +49,9 @@ class Hot(NamedTuple):
         title: one line for people.
         key_in: finds the key in a body.
         pixel: reads the query of a GET, as if it were the body; None where there is only POST.
-        reply: what the tool's own server would answer: (taken, set aside) -> body.
+        reply: what the tool's own server would answer: (request, taken, set aside) -> body.
         secret: by which bodies are signed; then there is no key.
+        tool: whose trackers send here, for people.
     """
 
     scope: str
@@ -43,13 +59,16 @@ class Hot(NamedTuple):
     title: str
     key_in: Callable[[bytes], str | None] | None = None
     pixel: Protocol | None = None
-    reply: Callable[[int, int], bytes] | None = None
+    reply: Callable[[Request, int, int], bytes] | None = None
     secret: str | None = None
+    tool: str = "Cartcast"
 
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 """An empty picture, for pixels."""
 SNOWPLOW: Final = "/com.snowplowanalytics.snowplow/tp2"
+_VERBOSE: Final = re.compile(rb"(?:^|&)verbose=1(?:&|$)").search
+_IMAGE: Final = re.compile(rb"(?:^|&)img=1(?:&|$)").search
 _VENDOR: Final = re.compile(r"/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+/[A-Za-z0-9_.-]+").fullmatch
 
 
@@ -67,31 +86,72 @@ def _posthog(title: str) -> Hot:
                reply=lambda *_: b'{"status":1}')  # fmt: skip
 
 
-def _amplitude(taken: int, _: int) -> bytes:
+def _amplitude(_: Request, taken: int, __: int) -> bytes:
     return b'{"code":200,"events_ingested":%d}' % taken
 
 
-def _mixpanel(protocol: Protocol, title: str, pixel: Protocol | None = None) -> Hot:
-    def reply(taken: int, _: int) -> bytes:
+def _mixpanel(
+    protocol: Protocol, title: str, pixel: Protocol | None = None, detailed: bool = False
+) -> Hot:
+    """Return a route of Mixpanel, whose server says 1 to a form that does not ask for more."""
+
+    def reply(request: Request, taken: int, _: int) -> bytes:
+        body, query = request.body, request.query
+        if _IMAGE(body):
+            return GIF
+        as_form = not detailed or b"data=" in body[:4096]
+        if as_form and query.get("verbose") != "1" and not _VERBOSE(body):
+            return b"1"
         return b'{"status":1,"error":null,"code":200,"num_records_imported":%d}' % taken
 
     return Hot("ingest", protocol, title, mixpanel.key_in, pixel, reply)
 
 
+def _matomo(request: Request, taken: int, bad: int) -> bytes:
+    if request.pixel:
+        return GIF
+    return b'{"status":"success","tracked":%d,"invalid":%d}' % (taken, bad)
+
+
 _MATOMO = Hot(
     "ingest", matomo.parse, "Take requests of Matomo's trackers", matomo.key_in, matomo.parse,
-    lambda taken, bad: b'{"status":"success","tracked":%d,"invalid":%d}' % (taken, bad),
+    _matomo,
 )  # fmt: skip
 _BATCH = Hot(
     "ingest", amplitude.parse_either, "Take a batch of PostHog or Amplitude", posthog.key_in,
-    reply=lambda taken, _: b'{"status":1,"code":200,"events_ingested":%d}' % taken,
+    reply=lambda _, taken, __: b'{"status":1,"code":200,"events_ingested":%d}' % taken,
 )  # fmt: skip
 _TRACK = _mixpanel(mixpanel.parse, "Take events of Mixpanel", mixpanel.parse)
-_IMPORT = _mixpanel(mixpanel.parse, "Take past events of Mixpanel")
-_PEOPLE = _mixpanel(mixpanel.acknowledge, "Acknowledge profiles and groups of Mixpanel")
+_IMPORT = _mixpanel(mixpanel.parse, "Take past events of Mixpanel", mixpanel.parse, True)
+_PEOPLE = _mixpanel(acknowledge, "Acknowledge profiles and groups of Mixpanel",
+                    acknowledge)  # fmt: skip
 _CAPTURE = _posthog("Take events of PostHog")
+_FLAGS = Hot(
+    "ingest", acknowledge, "Tell PostHog's libraries that there are no flags", posthog.key_in,
+    reply=lambda *_: b'{"flags":{},"featureFlags":{},"errorsWhileComputingFlags":false}',
+)  # fmt: skip
 
-HOT: Final[dict[str, Hot]] = {
+_TOOLS: Final[dict[str, str]] = {
+    "/v1/events": "Cartcast", "/v1/score": "Cartcast",
+    "/mp/collect": "GA4", "/com.snowplowanalytics": "Snowplow", "/i/v0/e": "PostHog",
+    "/import": "Mixpanel", "/batch": "PostHog or Amplitude", "/capture": "PostHog",
+    "/engage": "Mixpanel", "/e": "PostHog", "/flags": "PostHog", "/decide": "PostHog",
+    "/2/": "Amplitude", "/track": "Mixpanel", "/groups": "Mixpanel", "/matomo.php": "Matomo",
+    "/piwik.php": "Matomo", "/i": "Snowplow", "/": "Segment or RudderStack",
+}  # fmt: skip
+"""Beginning of a path -> the tool that it is of; the first that fits."""
+
+
+def _tool_of(path: str) -> str:
+    """Return whose trackers send to a hot route.
+
+    >>> _tool_of("/i"), _tool_of("/i/v0/e/"), _tool_of("/v1/t")
+    ('Snowplow', 'PostHog', 'Segment or RudderStack')
+    """
+    return next(tool for start, tool in _TOOLS.items() if path.startswith(start))
+
+
+_ROUTES: Final[dict[str, Hot]] = {
     "/v1/events": Hot("ingest", cartcast.parse, "Take events in Cartcast's own form"),
     "/v1/batch": _segment("Take a batch of a Segment library"),
     "/v1/import": _segment("Take a batch of past calls"),
@@ -127,6 +187,7 @@ HOT: Final[dict[str, Hot]] = {
     **dict.fromkeys(
         ("/capture", "/capture/", "/e", "/e/", "/i/v0/e", "/i/v0/e/"), _CAPTURE
     ),
+    **dict.fromkeys(("/flags", "/flags/", "/decide", "/decide/"), _FLAGS),
     "/2/httpapi": Hot(
         "ingest", amplitude.parse, "Take events of Amplitude", posthog.key_in, reply=_amplitude
     ),
@@ -136,6 +197,7 @@ HOT: Final[dict[str, Hot]] = {
     **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }  # fmt: skip
+HOT: Final = {path: hot._replace(tool=_tool_of(path)) for path, hot in _ROUTES.items()}
 
 
 def is_snowplow(path: str) -> bool:
@@ -170,5 +232,6 @@ def webhooks(named: Mapping[str, str], environment: Mapping[str, str]) -> dict[s
         found[f"/v1/webhook/{name}"] = Hot(
             "ingest", webhook.Webhook(name, find_layout(layout)).parse,
             f"Take what is posted to the webhook {name}", secret=environment.get(variable) or None,
+            tool=f"Webhook {name}",
         )  # fmt: skip
     return found

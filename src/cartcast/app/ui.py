@@ -58,6 +58,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "predictions": ("Predictions", ":material/target:"),
     "segments": ("Segments", ":material/group_work:"),
     "performance": ("Model performance", ":material/verified:"),
+    "live": ("Live", ":material/sensors:"),
     "training": ("Data and training", ":material/model_training:"),
 }
 """Pages by file name: title and icon, in the order of the menu."""

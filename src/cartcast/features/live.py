@@ -442,7 +442,8 @@ def _key(value: Any) -> int:
 
 
 def _enlarge(state: State) -> None:
-    larger = np.zeros(2 * state.pool.size, np.int64)
+    # By half at least: a session's pool is its largest part, and most sessions are short.
+    larger = np.zeros(state.pool.size + max(state.pool.size // 2, 32), np.int64)
     larger[: state.pool.size] = state.pool
     state.pool = larger
 

@@ -16,8 +16,8 @@ from cartcast.forget.person import Person
 from cartcast.live.event import Event
 from cartcast.live.forgetting import REQUEST, write_request
 from cartcast.live.log import Damage, read_segment, record, segments
-from cartcast.live.session import Kept
 from cartcast.live.snapshot import newest_snapshot, read_snapshot, write_snapshot
+from cartcast.live.tail import Tail
 
 __all__ = ["drop_events", "events_of", "find_live_sessions", "is_live", "keys_of", "rows_of"]
 
@@ -154,8 +154,8 @@ def _events(folder: Path) -> Iterator[Event]:
 
 
 def _kept(session: Any) -> Iterator[Event]:
-    for kept in session[11]:
-        yield _event(Kept(*kept).data)
+    for kept in Tail.load(session[11]):
+        yield kept.event
     if session[13] is not None:
         yield from _kept(session[13])
 

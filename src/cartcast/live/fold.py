@@ -34,6 +34,7 @@ __all__ = ["Columns", "Fold", "Row"]
 _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 _NAN: Final = float("nan")
 _LOOK = dict.get
+_MOST_SHARED: Final = 50_000
 _FIRST_REGISTER: Final = layout.WORD * layout.FIRST
 """Bytes of a handle's work before its event registers."""
 
@@ -86,7 +87,10 @@ class Fold(Handle):
         for k in self.held:
             word = columns.values[k]
             if word not in held and word != NOTHING:
-                held[word] = columns.texts[k]
+                shared = columns.shared
+                if len(shared) >= _MOST_SHARED:
+                    shared.clear()
+                held[word] = shared.setdefault(word, columns.texts[k])
                 if len(held) > _MOST_KEPT:
                     self.prune(state)
                     held = state.texts
@@ -142,6 +146,7 @@ class Columns:
         values: of the event read last, as words and numbers; each fold picks its registers.
         texts: of the event read last; their hashes come first in `values`.
         time: of the event read last.
+        shared: texts by hash, so that the states of a shop hold each text once.
     """
 
     def __init__(self, folds: Sequence[Fold]) -> None:
@@ -193,6 +198,7 @@ class Columns:
         self._plain = self._clock == "time" and len(times) == 3 and not keys
         self._plain = self._plain and not self.reads_extra
         self.texts: tuple[Any, ...] = ()
+        self.shared: dict[int, str] = {}
         self.values: tuple[Any, ...] = ()
 
     def read(self, event: Event) -> None:

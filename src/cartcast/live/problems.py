@@ -60,11 +60,16 @@ class Problem(Exception):  # noqa: N818 - the name of RFC 9457
         self.rule = rule
         self.headers = dict(headers or {})
 
+    @property
+    def title(self) -> str:
+        """What happened, without what was got."""
+        return _TITLES.get(self.status, "Refused")
+
     def document(self, request_id: str | None = None) -> dict[str, Any]:
         """Return the problem document as plain data."""
         document: dict[str, Any] = {
             "type": "about:blank",
-            "title": _TITLES.get(self.status, "Refused"),
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }

@@ -174,6 +174,10 @@ class RedisStore:
         """Return nothing: other workers' sessions are not counted here."""
         return {}
 
+    def status(self) -> dict[str, int]:
+        """Return nothing, as `counts`."""
+        return {}
+
     def collect(self) -> tuple[Metric, ...]:
         """Return nothing: what Redis holds, Redis tells its own exporter."""
         return ()

@@ -23,6 +23,7 @@ __all__ = [
     "hash_at_rest",
     "id_hash",
     "is_named",
+    "keys_at_rest",
     "pack_visitor",
     "touched_at",
     "unpack_visitor",
@@ -31,6 +32,8 @@ __all__ = [
 _HEAD: Final = struct.Struct("<qQB")
 _NAMED: Final = 1
 _LEARNED: Final = 2
+_KEYS: Final = 2
+"""Bits before the number of keys, which is 63 at most."""
 _DICTIONARY_BYTES: Final = 16_384
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
@@ -49,6 +52,11 @@ def touched_at(data: bytes) -> int:
 def is_named(data: bytes) -> bool:
     """Tell whether a session at rest has its source's own id."""
     return bool(data[16] & _NAMED)
+
+
+def keys_at_rest(data: bytes) -> int:
+    """Return under how many keys a session at rest can be found."""
+    return data[16] >> _KEYS or 1
 
 
 class Resting:
@@ -77,6 +85,7 @@ class Resting:
         # The length of the state stands at the end, where it is found without reading the rest.
         plain += len(state).to_bytes(4, "little")
         flags = _NAMED if session.keys[0][0] == "s" else 0
+        flags |= min(len(session.keys), 63) << _KEYS
         if self._dictionary:
             flags |= _LEARNED
         else:

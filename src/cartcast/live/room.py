@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from cartcast.live.resting import touched_at
+from cartcast.live.resting import keys_at_rest, touched_at
 from cartcast.live.session import Session, Visitor
 from cartcast.live.sessions import Sessions
 
@@ -20,7 +20,6 @@ __all__ = ["Room", "make_room", "weigh"]
 _T = TypeVar("_T")
 AWAKE: Final = 750
 """Bytes of a session without its states and kept events, its key included; and so below."""
-KEPT: Final = 220
 SEEN: Final = 72
 STATE: Final = 150
 RESTING: Final = 350
@@ -38,13 +37,11 @@ def weigh(session: Session | bytes, state: int) -> int:
     """
     if isinstance(session, bytes):
         return RESTING + len(session)
-    tail = session.tail
-    kept = KEPT + (len(tail[0].data) + len(tail[-1].data)) // 2 if tail else 0
     # A short list of ids is an array, a long one a set.
     seen = len(session.seen) * (SEEN if len(session.seen) > 64 else 8)
     states = 1 + (session.base is not None) + len(session.ahead)
     before = 0 if session.previous is None else weigh(session.previous, state)
-    return AWAKE + kept * len(tail) + seen + (STATE + state) * states + before
+    return AWAKE + session.tail.weight() + seen + (STATE + state) * states + before
 
 
 def _weigh_history(visitor: Visitor | bytes) -> int:
@@ -52,9 +49,10 @@ def _weigh_history(visitor: Visitor | bytes) -> int:
 
 
 class Room(NamedTuple):
-    """The weight of all sessions and histories, and what gave way: settled, forgotten."""
+    """The weight of all sessions and histories, how many are open, and what gave way."""
 
     weight: int
+    sessions: int = 0
     settled: int = 0
     forgotten: int = 0
 
@@ -67,17 +65,20 @@ async def make_room(sessions: Sessions, most: int) -> Room:
     index, visitors = sessions.index, sessions.visitors
     state = len(sessions.scorer.dump(sessions.scorer.start()))
     weight = histories = 0
+    resting = 0.0
     awake: dict[int, Session] = {}
     async for one in _in_turn(list(index.values()), 1_000):
         if isinstance(one, bytes):
             weight += weigh(one, state)
+            resting += 1 / keys_at_rest(one)
         elif id(one) not in awake:
             awake[id(one)] = one
             weight += weigh(one, state)
+    count = len(awake) + round(resting)
     async for history in _in_turn(list(visitors.values()), 1_000):
         histories += _weigh_history(history)
     if weight + histories <= most:
-        return Room(weight + histories)
+        return Room(weight + histories, count)
     goal, settled, forgotten = int(most * LOW), 0, 0
     async for session in _in_turn(sorted(awake.values(), key=lambda s: s.touched), 50):
         if weight + histories <= goal:
@@ -97,7 +98,7 @@ async def make_room(sessions: Sessions, most: int) -> Room:
             if who in visitors:
                 histories -= _weigh_history(visitors.pop(who))
                 forgotten += 1
-    return Room(weight + histories, settled, forgotten)
+    return Room(weight + histories, count, settled, forgotten)
 
 
 async def _in_turn(items: Sequence[_T], turn: int) -> AsyncIterator[_T]:

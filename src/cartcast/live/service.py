@@ -14,6 +14,8 @@ from cartcast.errors import NotTrustedError
 from cartcast.live.clocks import Clock, Leads, age_micros
 from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
+from cartcast.live.own import is_own
+from cartcast.live.recent import Recent
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
 from cartcast.live.sessions import Outcome
@@ -114,6 +116,10 @@ class Store(Protocol):
         """Return the numbers of `sessions` (keys of open ones) and `visitors`, where known."""
         ...
 
+    def status(self) -> dict[str, int]:
+        """Return what there is to say of the state, in plain numbers; empty where not known."""
+        ...
+
     def collect(self) -> Iterable[Metric]:
         """Return what Prometheus may know of the state."""
         ...
@@ -131,10 +137,11 @@ class Live:
         self.scorer = scorer
         self.store = store
         self.metrics = Metrics()
+        self.recent = Recent(self.metrics)
         self.clock = Clock()
         self.leads = Leads()
         self.refused_model: str | None = None
-        self.started = time.time()
+        self.started = self.taken_up = time.time()
 
     async def ingest(
         self,
@@ -145,10 +152,12 @@ class Live:
         reasons: int = 0,
         now: int | None = None,
         scores: bool = True,
+        own: bool = False,
     ) -> list[Answer]:
         """Take events; answer each, scoring the last of each session, or `every` one.
 
-        Without `scores` the answers only say what became of the events.
+        Without `scores` the answers only say what became of the events; with `own` they also tell
+        probability and segment where that is the device's own session (`cartcast.live.own`).
 
         Raises:
             Problem: 422 for an own column that a feature cannot read; 503, when the state cannot
@@ -159,9 +168,18 @@ class Live:
                 self.scorer.check(event)
 
         def render(outcomes: Sequence[Outcome], scored: set[str]) -> list[Answer]:
-            return self._render(outcomes, scores, scored, features, reasons)
+            answers = self._render(outcomes, scores, scored, features, reasons)
+            if own and not scores:
+                self._tell_own(outcomes, answers)
+            return answers
 
         return await self.store.ingest(events, now or age_micros(), render, every)
+
+    def _tell_own(self, outcomes: Sequence[Outcome], answers: Sequence[Answer]) -> None:
+        for outcome, answer in zip(outcomes, answers, strict=True):
+            if is_own(outcome.session, outcome.event):
+                score = self.scorer.score(outcome.session.state)
+                answer.p_buy, answer.segment = score.p_buy, score.segment
 
     def take(self, scorer: Scorer) -> None:
         """Use a new champion from the next event on; no request is lost.
@@ -180,6 +198,7 @@ class Live:
         self.scorer = scorer
         self.store.take(scorer)
         self.metrics.models_taken += 1
+        self.taken_up = time.time()
 
     def _render(
         self,
@@ -200,6 +219,8 @@ class Live:
                 scored.add(session.id)
                 score = scorer.score(session.state)
                 answer.p_buy, answer.revenue, answer.segment = score
+                if answer.p_buy is not None:
+                    self.recent.scored(answer.p_buy)
                 answer.model = scorer.version
                 if features:
                     answer.features = scorer.values(session.state)

@@ -11,9 +11,10 @@ import msgspec
 
 from cartcast.errors import UsageError
 from cartcast.live.scorer import Past, State
+from cartcast.live.tail import Tail
 from cartcast.sessions import USUAL, SessionRules
 
-__all__ = ["Base", "Kept", "Rules", "Session", "Visitor", "dump_session", "load_session"]
+__all__ = ["Base", "Rules", "Session", "Visitor", "dump_session", "load_session"]
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,6 @@ class Rules:
                 f"late_window must fulfil 0 <= late_window < session_gap ({gap:g} s), got "
                 f"{self.late_window:g}."
             )
-
-
-class Kept(NamedTuple):
-    """An event kept for folding again: its place, its id's hash, itself encoded."""
-
-    time: int
-    order: int
-    arrival: int
-    mark: int
-    data: bytes
 
 
 class Base(NamedTuple):
@@ -138,7 +129,7 @@ class Session:
         self.bought: str | None = None
         self.base: Base | None = None
         self.ahead: list[tuple[int, Base]] = []
-        self.tail: list[Kept] = []
+        self.tail = Tail()
         self.seen: array[int] | set[int] = array("Q")
         self.previous: Session | None = None
         self.settled = False
@@ -185,7 +176,7 @@ def dump_session(session: Session, dump: Dump) -> list[Any]:
         session.campaign,
         session.bought,
         None if base is None else (dump(base.state), *base[1:]),
-        session.tail,
+        session.tail.dump(),
         array("Q", session.seen).tobytes(),
         None if session.previous is None else dump_session(session.previous, dump),
         session.settled,
@@ -202,7 +193,7 @@ def load_session(data: Any, load: Load) -> Session:
     session.campaign, session.bought = data[8:10]
     base = data[10]
     session.base = None if base is None else Base(load(base[0]), *base[1:])
-    session.tail = [Kept(*kept) for kept in data[11]]
+    session.tail = Tail.load(data[11])
     seen = array("Q")
     seen.frombytes(data[12])
     session.seen = seen if len(seen) <= 64 else set(seen)

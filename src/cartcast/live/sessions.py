@@ -19,21 +19,19 @@ from cartcast.features.shop_clock import ShopClock
 from cartcast.live.event import Event
 from cartcast.live.resting import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
-from cartcast.live.session import Base, Kept, Rules, Session, Visitor
+from cartcast.live.session import Base, Rules, Session, Visitor
+from cartcast.live.tail import LAST, Kept, Tail, mark_of
 from cartcast.sessions import LiveRules
 
 __all__ = ["Outcome", "Sessions", "Status", "Watch", "visitor_of"]
 
 Status = Literal["accepted", "late_accepted", "duplicate", "too_late", "too_many"]
-LAST: Final = 2**62
-"""Order of an event that has none: after its peers of the same time, then by arrival."""
 STRIDE: Final = 32
 """Kept events after which the state is noted, so that older events can be dropped later."""
 _LONGEST: Final = 32
 """Earlier sessions of one visitor that are kept for late events."""
 
 _ENCODE = msgspec.msgpack.Encoder().encode
-_DECODE = msgspec.msgpack.Decoder(Event).decode
 
 
 class Outcome(NamedTuple):
@@ -115,7 +113,7 @@ class Sessions:
         fresh = event.event_id is None
         if event.event_id is None:
             event.event_id = f"{getrandbits(96):024x}"
-        mark = xxhash.xxh3_64_intdigest(event.event_id.encode())
+        mark = mark_of(event.event_id)
         keys = self.keys_of(event)
         session = self.find(keys)
         when: int = event.event_time or 0  # type: ignore[assignment]
@@ -128,7 +126,7 @@ class Sessions:
                 return Outcome("duplicate", session, event, None)
             last = session.last_time
             if when < last or (when == last and order < session.last_order):
-                return self._late(session, Kept(when, order, 0, mark, b""), event, now)
+                return self._late(session, Kept(when, order, 0, event), now)
             if session.clicks >= self.rules.max_events:
                 return Outcome("too_many", session, event, None)
             if session.keys != keys:
@@ -142,7 +140,7 @@ class Sessions:
         data = _ENCODE(event)
         session.arrivals = arrival = session.arrivals + 1
         tail = session.tail
-        tail.append(Kept(when, order, arrival, mark, data))
+        tail.append(event, arrival)
         session.remember(mark)
         session.touched = now
         self._step(session, event, when, order)
@@ -154,7 +152,7 @@ class Sessions:
 
     def settle(self, session: Session) -> None:
         """Drop what is kept only for late events; called when the late window has passed."""
-        session.tail = []
+        session.tail = Tail()
         session.base = None
         session.ahead = []
         session.previous = None
@@ -305,10 +303,10 @@ class Sessions:
         crowded = len(tail) > self.rules.max_kept
         if ahead:
             count, base = ahead[0]
-            if crowded or tail[count - 1].time < session.last_time - self._window:
+            if crowded or base.last_time < session.last_time - self._window:
                 session.base = base
                 session.ahead = [(n - count, later) for n, later in ahead[1:]]
-                del tail[:count]
+                tail.drop(count)
         elif crowded:
             self._fold_oldest(session, max(len(tail) // 4, 1))
 
@@ -317,13 +315,13 @@ class Sessions:
         ghost = self._from_base(session)
         watch, self.watch = self.watch, None
         try:
-            for kept in session.tail[:count]:
-                self._step(ghost, _DECODE(kept.data), kept.time, kept.order)
+            for kept in session.tail.first(count):
+                self._step(ghost, kept.event, kept.time, kept.order)
         finally:
             self.watch = watch
         place = (ghost.last_time, ghost.last_order, ghost.campaign, ghost.bought)
         session.base = Base(ghost.state, ghost.clicks, session.first, *place)
-        del session.tail[:count]
+        session.tail.drop(count)
 
     def _from_base(self, session: Session) -> Session:
         """Return the session as it was before its kept events."""
@@ -341,8 +339,9 @@ class Sessions:
         ghost.campaign, ghost.bought = base.campaign, base.bought
         return ghost
 
-    def _late(self, session: Session, kept: Kept, event: Event, now: int) -> Outcome:
+    def _late(self, session: Session, kept: Kept, now: int) -> Outcome:
         """Put an event that is not the newest in its place, and fold again from there."""
+        event = kept.event
         refused = Outcome("too_late", session, event, None)
         if session.settled or kept.time < session.last_time - self._window:
             return refused
@@ -355,7 +354,7 @@ class Sessions:
             return Outcome("too_many", session, event, None)
         session.arrivals += 1
         data = _ENCODE(event)
-        kept = kept._replace(arrival=session.arrivals, data=data)
+        kept = kept._replace(arrival=session.arrivals)
         again = list(_back(session, start))
         events = sorted([kept, *(k for s in again for k in s.tail)], key=_place)
         if self._history:
@@ -372,7 +371,7 @@ class Sessions:
         newest, start = again[0], again[-1]
         marks = {kept.mark for kept in events}
         # A session keeps its name as long as its first event is still the first.
-        names = {s.tail[0].mark: s.id for s in again if s.base is None and s.tail}
+        names = {s.tail.first()[0].mark: s.id for s in again if s.base is None and s.tail}
         current = self._from_base(start)
         current.previous = start.previous
         current.keys = newest.keys
@@ -380,13 +379,13 @@ class Sessions:
             if mark not in marks:
                 current.remember(mark)
         for kept in events:
-            event = _DECODE(kept.data)
+            event = kept.event
             if self._breaks(current, event, kept.time):
                 current = self._follow(current, kept.time, event)
                 current.id = names.get(kept.mark, current.id)
             elif current.clicks == 0:
                 current.first = kept.time
-            current.tail.append(kept)
+            current.tail.append(event, kept.arrival)
             current.remember(kept.mark)
             self._step(current, event, kept.time, kept.order)
             if self._history:
@@ -400,12 +399,12 @@ class Sessions:
         """Take the visitor's history back to the base of the oldest, before folding again."""
         newest, start = again[0], again[-1]
         for kept in (kept for session in again for kept in session.tail):
-            event = _DECODE(kept.data)
+            event = kept.event
             if (who := visitor_of(event)) and event.event_type in self._counted_types:
                 counts = self.visitor(who).counts
                 counts[event.event_type] = counts.get(event.event_type, 0) - 1
         first = start.tail or newest.tail
-        if not first or (who := visitor_of(_DECODE(first[0].data))) is None:
+        if not first or (who := visitor_of(first.first()[0].event)) is None:
             return
         visitor = self.visitor(who)
         visitor.sessions -= len(again) - 1

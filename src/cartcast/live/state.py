@@ -76,7 +76,7 @@ class MemoryStore:
         self.recovered = 0
         self.findings: list[Finding] = []
         self.most_memory = most_memory
-        self.memory = self.settled = self.forgotten = self.refused = 0
+        self.open_sessions = self.memory = self.settled = self.forgotten = self.refused = 0
         self._lane = asyncio.Lock()
         self._sweeps = sweeps
         self._durability: Durability = durability
@@ -267,9 +267,23 @@ class MemoryStore:
 
     async def make_room(self) -> None:
         """Weigh sessions and histories, and make room when they are too much."""
-        self.memory, settled, forgotten = await make_room(self.sessions, self.most_memory)
-        self.settled += settled
-        self.forgotten += forgotten
+        room = await make_room(self.sessions, self.most_memory)
+        self.memory, self.open_sessions = room.weight, room.sessions
+        self.settled += room.settled
+        self.forgotten += room.forgotten
+
+    def status(self) -> dict[str, int]:
+        """Return what there is to say of the state, in plain numbers; a few seconds old."""
+        return {
+            "open": self.open_sessions,
+            "visitors": len(self.sessions.visitors),
+            "memory_bytes": self.memory,
+            "memory_limit_bytes": self.most_memory,
+            "settled_early": self.settled,
+            "visitors_forgotten": self.forgotten,
+            "refused": self.refused,
+            "recovered": self.recovered,
+        }
 
     def collect(self) -> Iterator[Metric]:
         """Yield what Prometheus may know of the state."""

@@ -24,7 +24,7 @@ def add(app: typer.Typer) -> None:
     def add_key(
         name: Annotated[str, typer.Argument(help="Name of the key.")],
         scope: Annotated[
-            list[str], typer.Option("--scope", help="ingest, score, ask or admin; repeat.")
+            list[str], typer.Option("--scope", help="ingest, page, score, ask or admin; repeat.")
         ],
         ends: Annotated[
             str | None, typer.Option("--ends", help="Expires after, such as 90d.")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cartcast.live.event import Event
 from cartcast.live.problems import Problem
 
-__all__ = ["Context", "Parsed", "Protocol"]
+__all__ = ["Context", "Parsed", "Protocol", "acknowledge"]
 
 
 class Context(NamedTuple):
@@ -47,3 +47,8 @@ class Parsed(NamedTuple):
 
 
 Protocol = Callable[[bytes, Context], Parsed]
+
+
+def acknowledge(_: bytes, __: Context) -> Parsed:
+    """Take what is no behaviour, such as profiles and questions for flags; nothing is kept."""
+    return Parsed([], [], ignored=1)

@@ -16,7 +16,7 @@ from cartcast.live.protocols.fields import Fields, collect, decode, decode_list
 from cartcast.live.protocols.forms import json_in
 from cartcast.live.protocols.mapped import Mapping
 
-__all__ = ["acknowledge", "key_in", "parse"]
+__all__ = ["key_in", "parse"]
 
 _MAPPING = Mapping(LAYOUTS["mixpanel"])
 _LINES = re.compile(rb"\}\s*\n\s*\{").search
@@ -50,8 +50,3 @@ def parse(body: bytes, context: Context) -> Parsed:
         return _MAPPING.events(item.data, item.where)
 
     return collect(items, read, context, "events", single)
-
-
-def acknowledge(body: bytes, context: Context) -> Parsed:
-    """Take profiles and groups, which are no behaviour, so that the library continues."""
-    return Parsed([], [], ignored=1)
