@@ -13,7 +13,7 @@ from cartcast.events.csvfile import utf8_copy
 from cartcast.events.nested import flatten, opened_text
 from cartcast.events.read import Source
 from cartcast.events.sql import file_literal, literal
-from cartcast.events.structure import json_schema, structure_of, type_of
+from cartcast.events.structure import json_schema, never_there, structure_of, type_of
 from cartcast.events.tables import sampled
 
 __all__ = ["open_json"]
@@ -60,7 +60,7 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
         for name, cell in flatten(key, f"struct_extract(j, {literal(key)})", inner).items()
     }
     sample = sampled(con, relation, cells)
-    opened, columns = opened_text(con, relation, cells, sample)
+    opened, columns = opened_text(con, relation, cells, sample, set(never_there(structure)))
     return Source(
         name=shown,
         relation=opened,

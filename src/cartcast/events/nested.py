@@ -9,7 +9,7 @@ sees the form.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import duckdb
@@ -92,11 +92,15 @@ def opened_text(
     relation: str,
     cells: Mapping[str, Cell],
     sample: Sequence[Sequence[str | None]],
+    empty: Collection[str] = (),
 ) -> tuple[str, dict[str, Cell]]:
-    """Return the relation and the cells with columns of JSON text (or Python literals) opened."""
+    """Return the relation and the cells with columns of JSON text (or Python literals) opened.
+
+    Columns that are known to be `empty` in all rows are not looked into.
+    """
     out: dict[str, Cell] = {}
     added: list[str] = []
-    later = _first_records(con, relation, cells, sample)
+    later = _first_records(con, relation, cells, sample, empty)
     for place, (name, cell) in enumerate(cells.items()):
         values = [v for row in sample if len(row) > place and _says(v := row[place])]
         values = values or later.get(name, [])
@@ -127,10 +131,15 @@ def _first_records(
     relation: str,
     cells: Mapping[str, Cell],
     sample: Sequence[Sequence[str | None]],
+    known: Collection[str],
 ) -> dict[str, list[str]]:
     """Return a record of each text column that is empty in the first rows and not later."""
     held = {i for row in sample for i, value in enumerate(row) if _says(value)}
-    empty = [n for i, (n, c) in enumerate(cells.items()) if c.kind == "VARCHAR" and i not in held]
+    empty = [
+        n
+        for i, (n, c) in enumerate(cells.items())
+        if c.kind == "VARCHAR" and i not in held and n not in known
+    ]
     if not empty:
         return {}
     firsts = ", ".join(

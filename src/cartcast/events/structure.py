@@ -1,14 +1,14 @@
 """The structure of JSON texts: which keys there are and what lies under them, over all rows.
 
 The structure of the first rows is written as a pattern, and a text that matches it adds nothing: to
-match it costs a tenth of what its own structure does.
+match it costs a fifth of what its own structure does.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -16,13 +16,13 @@ import duckdb
 
 from cartcast.events.sql import identifier, literal
 
-__all__ = ["DEEPEST", "json_schema", "merged", "structure_of", "type_of"]
+__all__ = ["DEEPEST", "json_schema", "merged", "never_there", "structure_of", "type_of"]
 
 DEEPEST = 40
 """Levels of nesting that are looked at."""
 
-_FIRST = 10_000
-_LONGEST_PATTERN = 50_000
+_FIRST = (1_000, 10_000)
+_LONGEST = 50_000
 _SCALAR = r'(?:"(?:[^"\\]|\\.)*"|[-+0-9.eE]+|true|false|null)'
 _NEVER = r"[^\x00-\x{10FFFF}]"
 
@@ -35,17 +35,17 @@ def structure_of(
     Texts that are no JSON, or of no such kind, are left out.
     """
     texts = f"(SELECT {text} AS text FROM {relation})"
-    first = _structures(con, f"(FROM {texts} LIMIT {_FIRST})", kinds)
-    pattern = _pattern(merged(map(json.loads, first)), 0)
-    known = f"regexp_full_match(text, {literal(pattern)})"
-    rest = _structures(con, texts, kinds, known if len(pattern) < _LONGEST_PATTERN else "false")
+    found: set[str] = set()
+    for most in (*_FIRST, None):
+        pattern = _pattern(merged(map(json.loads, sorted(found))), 0)
+        known = f"regexp_full_match(text, {literal(pattern)})"
+        rows = texts if most is None else f"(FROM {texts} LIMIT {most})"
+        found |= _structures(con, rows, kinds, known if len(pattern) < _LONGEST else "false")
     # Sorted: the order of the columns must not depend on the engine's threads.
-    return merged(map(json.loads, sorted(first | rest)))
+    return merged(map(json.loads, sorted(found)))
 
 
-def _structures(
-    con: duckdb.DuckDBPyConnection, texts: str, kinds: str, known: str = "false"
-) -> set[str]:
+def _structures(con: duckdb.DuckDBPyConnection, texts: str, kinds: str, known: str) -> set[str]:
     rows = con.execute(
         "SELECT DISTINCT CAST(json_structure(value) AS VARCHAR) FROM "
         f"(SELECT CASE WHEN {known} THEN NULL ELSE TRY_CAST(text AS JSON) END AS value "
@@ -105,6 +105,19 @@ def _merge(a: Any, b: Any) -> Any:
     if "MIXED" in (a, b) or isinstance(a, dict | list) or isinstance(b, dict | list):
         return "MIXED"
     return "VARCHAR"
+
+
+def never_there(structure: Any, name: str = "") -> Iterator[str]:
+    """Yield the names (`a.b`) of keys that are null in all rows.
+
+    >>> list(never_there({"a": "NULL", "b": {"c": "NULL", "d": "BIGINT"}}))
+    ['a', 'b.c']
+    """
+    if structure == "NULL":
+        yield name
+    elif isinstance(structure, dict):
+        for key, inner in structure.items():
+            yield from never_there(inner, f"{name}.{key}" if name else key)
 
 
 def type_of(structure: Any) -> str:
