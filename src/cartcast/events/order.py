@@ -182,9 +182,9 @@ def order_findings(
         f"""
         SELECT count(*) FILTER (tied), count(*) FROM (
             SELECT s, bool_or(several) AS tied FROM (
-                SELECT s, min(kind) <> max(kind) AS several
-                FROM (SELECT *, hash(session_id) AS s, hash(event_type) AS kind FROM {rows} {files})
-                GROUP BY s, {keys}) GROUP BY 1)
+                SELECT hash(session_id) AS s,
+                       min(hash(event_type)) <> max(hash(event_type)) AS several
+                FROM {rows} {files} GROUP BY 1, {keys}) GROUP BY 1)
         """,
     )
     if row[0]:
