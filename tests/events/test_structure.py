@@ -44,7 +44,7 @@ def keys(found: Any) -> Any:
 @pytest.mark.parametrize("seed", range(60))
 def test_the_structure_is_that_of_every_row(seed, monkeypatch):
     rng = random.Random(seed)
-    monkeypatch.setattr(structure, "_FIRST", rng.choice(((), (1,), (3, 10), (0, 5))))
+    monkeypatch.setattr(structure, "_FIRST", rng.choice((0, 1, 3, 10)))
     form = {"separators": rng.choice(((",", ":"), (", ", ": "), (" ,", " :")))}
     form["ensure_ascii"] = rng.random() < 0.5
     texts = [json.dumps({rng.choice(KEYS): value(rng, 3)}, **form) for _ in range(25)]

@@ -21,7 +21,7 @@ __all__ = ["DEEPEST", "json_schema", "merged", "never_there", "structure_of", "t
 DEEPEST = 40
 """Levels of nesting that are looked at."""
 
-_FIRST = (1_000, 10_000)
+_FIRST = 10_000
 _LONGEST = 50_000
 _SCALAR = r'(?:"(?:[^"\\]|\\.)*"|[-+0-9.eE]+|true|false|null)'
 _NEVER = r"[^\x00-\x{10FFFF}]"
@@ -36,7 +36,7 @@ def structure_of(
     """
     texts = f"(SELECT {text} AS text FROM {relation})"
     found: set[str] = set()
-    for most in (*_FIRST, None):
+    for most in (_FIRST, None):
         pattern = _pattern(merged(map(json.loads, sorted(found))), 0)
         known = f"regexp_full_match(text, {literal(pattern)})"
         rows = texts if most is None else f"(FROM {texts} LIMIT {most})"
