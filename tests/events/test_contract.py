@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import random
 
 import pyarrow.parquet as pq
 import pytest
@@ -287,3 +288,16 @@ def test_a_session_of_200_000_events(write):
     assert (log.summary.sessions, log.summary.longest_session) == (1, 200_000)
     last = log.connect().sql("SELECT max(event_order), count(*) FROM events").fetchone()
     assert last == (200_000, 200_000)
+
+
+def test_ties_are_counted_whatever_the_sources_own_columns_are_called(write, as_csv, shop):
+    rows = shop(400)
+    for row in rows:
+        row["event_time"] = row["event_time"][:15] + "0:00"
+    random.Random(1).shuffle(rows)
+    plain, named = (
+        events.load(write(as_csv([row | dict.fromkeys(own, "x") for row in rows])))
+        for own in (("a", "b", "c"), ("s", "kind", "several"))
+    )
+    told = [[f.message for f in log.findings if f.code == "EV131"] for log in (plain, named)]
+    assert told[0] == told[1] != []

@@ -40,7 +40,7 @@ from cartcast.events.sessionize import (
     sessions_finding,
 )
 from cartcast.events.sql import identifier, literal
-from cartcast.events.staged import MADE, TYPED
+from cartcast.events.staged import FILE_BITS, FROM_SOURCES, MADE, TYPED
 from cartcast.events.summary import Summary, summarize
 from cartcast.events.summed import counted, decided, grouped, in_a_part
 from cartcast.events.unread import assumed_findings, unread_findings
@@ -152,7 +152,6 @@ class Cleaning:
         own = order.own_order(con, relation)
         ties = max((len(r.ties[:3]) for r in read.resolved), default=0)
         sequence = order.sequence_sql(clock, own, ties)
-        order.number_events(con, relation, sequence)
         findings += order.order_findings(con, relation, directions, clock, own, ties)
         self.say("counting", None)
         relation, more = convert(con, relation, self.plan.rates, self.plan.zone, read.shown)
@@ -192,7 +191,7 @@ class Cleaning:
             self._metadata(summary, findings, clock, made),
             rows,
             relation,
-            sequence,
+            "__place" if in_order else sequence,
             in_order,
         )
 
@@ -203,10 +202,17 @@ class Cleaning:
 
     def canonical(self, cleaned: Cleaned) -> str:
         """Return SQL of the clean log's rows."""
+        order.number_events(self.con, cleaned.relation, cleaned.sequence)
+        # Rows that lie elsewhere tell nothing of their columns here.
+        here = all(s.path for s in self.read.stage.sources)
         return canonical_sql(
             self.con, cleaned.metadata, cleaned.relation, sequence=cleaned.sequence,
             in_order=cleaned.in_order, orders_file=self.read.orders_file, zone=self.plan.zone,
+            empty=[c for c in FROM_SOURCES if here and c not in self._present()],
         )  # fmt: skip
+
+    def _present(self) -> set[str]:
+        return {c for s in self.read.stage.sources for c in s.present}
 
     def _count(self, rows: str) -> int:
         return int(counted(self.con, "rows", f"SELECT count(*) FROM {rows}")[0])
@@ -228,8 +234,11 @@ class Cleaning:
         """Make the view `settled`: the good rows, with what only the whole log could decide."""
         con, first = self.con, self.read.first
         newest = ", ".join(str(d.file) for d in directions if d.newest_first)
-        place = f"CASE WHEN __file IN ({newest}) THEN -__at ELSE __at END" if newest else "__at"
-        present = {c for s in self.read.stage.sources for c in s.present}
+        place = "__seq"
+        if newest:
+            turned = f"((__file::BIGINT + 1) << {FILE_BITS}) - 1 - __at"
+            place = f"CASE WHEN __file IN ({newest}) THEN {turned} ELSE __seq END"
+        present = self._present()
         columns = [c for c in ids.ID_COLUMNS if c in present]
         con.execute(f"CREATE OR REPLACE VIEW good AS SELECT * FROM {TYPED} WHERE {good}")
         defaults = ids.settle_ids(con, "good", [c for c in columns if c != "item_id"])
@@ -310,7 +319,7 @@ class Cleaning:
             rows = "known"
         sequence = order.sequence_sql(clock, False, 0)
         if clock == "order":
-            sequence = "event_order, __file, __place"
+            sequence = "event_order, __place"
         made = make_sessions(con, rows, plan.sessions, plan.zone, sequence)
         if made:
             con.execute(

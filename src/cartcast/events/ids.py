@@ -93,8 +93,9 @@ def text_sql(column: str, words: tuple[str, ...] = NULL_WORDS) -> str:
     listed = ", ".join(literal(w) for w in words)
     # Trimming by Unicode rules is slow, and few cells need it.
     return (
-        f"CASE WHEN {column} IN ({listed}) THEN NULL WHEN starts_with({column}, ' ') OR "
-        f"ends_with({column}, ' ') THEN nullif(trim({column}), '') ELSE {column} END"
+        f"CASE WHEN list_contains([{listed}], {column}) THEN NULL "
+        f"WHEN starts_with({column}, ' ') OR ends_with({column}, ' ') "
+        f"THEN nullif(trim({column}), '') ELSE {column} END"
     )
 
 
@@ -283,8 +284,8 @@ def rounded_ids(con: duckdb.DuckDBPyConnection, rows: str, present: Iterable[str
         row = counted(
             con,
             f"rounded {column}",
-            f"SELECT count(*), min({column}) FROM {rows} WHERE strlen({column}) BETWEEN 5 AND 24 "
-            f"AND contains(lower({column}), 'e+') "
+            f"SELECT count(*), min({column}) FROM {rows} WHERE contains({column}, '+') "
+            f"AND strlen({column}) BETWEEN 5 AND 24 "
             f"AND regexp_full_match({column}, '-?\\d(\\.\\d+)?[eE]\\+\\d+')",
         )
         if row[0]:

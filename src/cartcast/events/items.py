@@ -113,7 +113,7 @@ def find_parts(con: duckdb.DuckDBPyConnection, rows: str, resolved: Sequence[Res
         CREATE OR REPLACE TEMP TABLE {PARTS} AS
         SELECT seq FROM (
             SELECT __seq AS seq,
-                   row_number() OVER (PARTITION BY __event ORDER BY __file, __place) AS n
+                   row_number() OVER (PARTITION BY __event ORDER BY __place) AS n
             FROM {rows}
             WHERE __event IS NOT NULL AND event_type NOT IN ('purchase', 'refund')) WHERE n > 1
         """

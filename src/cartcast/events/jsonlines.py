@@ -10,9 +10,10 @@ import duckdb
 from cartcast.errors import DataError
 from cartcast.events import sniff
 from cartcast.events.csvfile import utf8_copy
-from cartcast.events.nested import flatten, json_schema, opened_text, structure_of, type_of
+from cartcast.events.nested import flatten, opened_text
 from cartcast.events.read import Source
 from cartcast.events.sql import file_literal, literal
+from cartcast.events.structure import json_schema, never_there, structure_of, type_of
 from cartcast.events.tables import sampled
 
 __all__ = ["open_json"]
@@ -39,8 +40,7 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
     if not encoding.startswith("utf-8"):
         path = utf8_copy(path, encoding, work)
     lines = _lines(path, text)
-    objects = f"(SELECT TRY_CAST(line AS JSON) AS value FROM {lines})"
-    structure = structure_of(con, "value", f"(FROM {objects} WHERE json_type(value) = 'OBJECT')")
+    structure = structure_of(con, "line", lines, "'OBJECT'")
     if not isinstance(structure, dict) or not structure:
         raise DataError(
             f"{shown}: no JSON object found (starts with {text[:40]!r}); give one object a "
@@ -60,13 +60,14 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
         for name, cell in flatten(key, f"struct_extract(j, {literal(key)})", inner).items()
     }
     sample = sampled(con, relation, cells)
-    opened, columns = opened_text(con, relation, cells, sample)
+    opened, columns = opened_text(con, relation, cells, sample, set(never_there(structure)))
     return Source(
         name=shown,
         relation=opened,
         cells=columns,
-        broken="(j IS NULL OR left(ltrim(line), 1) <> '{')",
-        blank="trim(line) = ''",
+        # Trimming by Unicode rules walks through the whole line, and few lines need it.
+        broken="(j IS NULL OR NOT starts_with(line, '{') AND left(ltrim(line), 1) <> '{')",
+        blank="CASE WHEN starts_with(line, '{') THEN false ELSE trim(line) = '' END",
         kind="json",
         path=path,
         encoding=None if encoding.startswith("utf-8") else encoding,

@@ -227,7 +227,7 @@ def _lines(con: duckdb.DuckDBPyConnection, rows: str) -> None:
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE line AS
-        SELECT __seq AS seq, __file, __place, hash(session_id) AS s, {who} AS who, event_time AS t,
+        SELECT __seq AS seq, __place, hash(session_id) AS s, {who} AS who, event_time AS t,
                event_type, order_id, item_id, __made AS made,
                abs(price) AS price, abs(quantity) AS quantity, abs(order_value) AS order_value,
                coalesce(abs(line_value), abs(price) * abs(quantity)) AS worth,
@@ -253,11 +253,11 @@ def _deliveries(con: duckdb.DuckDBPyConnection) -> None:
                   FROM sorts GROUP BY o HAVING min(n) > 1),
         placed AS (
             SELECT line.*, coalesce(k, 1) AS k,
-                   row_number() OVER (PARTITION BY o, sort ORDER BY t, __file, __place) AS copy,
+                   row_number() OVER (PARTITION BY o, sort ORDER BY t, __place) AS copy,
                    count(*) OVER (PARTITION BY o, sort) AS copies,
-                   row_number() OVER (PARTITION BY o ORDER BY t, __file, __place) AS first,
+                   row_number() OVER (PARTITION BY o ORDER BY t, __place) AS first,
                    first_value(order_value IGNORE NULLS) OVER (
-                       PARTITION BY o ORDER BY t, __file, __place
+                       PARTITION BY o ORDER BY t, __place
                        ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS total
             FROM line LEFT JOIN times USING (o))
         SELECT seq, o, s, t, who, order_id, item_id, event_type, named, made, price, quantity,

@@ -9,19 +9,18 @@ sees the form.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 import duckdb
 
 from cartcast.events.ids import ID_NULLS
 from cartcast.events.sql import identifier, literal
+from cartcast.events.structure import DEEPEST, json_schema, structure_of, type_of
 
-__all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
+__all__ = ["Cell", "flatten", "opened_text"]
 
 _DEPTH = 8
-_DEEPEST = 40
 _NESTED = ("struct", "list", "array", "map", "union")
 _MOST = 4000
 """Columns that one nested value may open into; more is data in the place of names."""
@@ -41,7 +40,7 @@ def flatten(name: str, sql: str, kind: Any) -> dict[str, Cell]:
     A Parquet list that was written as `list.element` is a plain list.
     """
     found: dict[str, Cell] = {}
-    if _deeper(kind, _DEEPEST):
+    if _deeper(kind, DEEPEST):
         # No Parquet file holds it, and no column of ours is that deep.
         return {name: Cell(f"CAST(to_json({sql}) AS VARCHAR)", "VARCHAR")}
     _flatten(found, name, sql, kind, 0)
@@ -88,94 +87,20 @@ def _list_of(kind: Any) -> Any:
     return duckdb.list_type(kind)
 
 
-def merged(structures: Iterable[Any]) -> Any:
-    """Return one JSON structure (as `json_structure` gives it) that holds all of these.
-
-    >>> merged([{"a": "VARCHAR"}, {"b": [{"c": "UBIGINT"}]}, {"b": [{"d": "NULL"}]}])
-    {'a': 'VARCHAR', 'b': [{'c': 'UBIGINT', 'd': 'NULL'}]}
-    >>> merged([{"a": "JSON"}, {"a": {"b": "VARCHAR"}}]), merged(["VARCHAR", {"a": "VARCHAR"}])
-    ({'a': {'b': 'VARCHAR'}}, 'MIXED')
-    """
-    return reduce(_merge, structures, "NULL")
-
-
-def _merge(a: Any, b: Any) -> Any:
-    if isinstance(a, dict) and isinstance(b, dict):
-        out = dict(a)
-        for key, value in b.items():
-            out[key] = _merge(out[key], value) if key in out else value
-        return out
-    if isinstance(a, list) and isinstance(b, list):
-        return [_merge(a[0], b[0])] if a and b else a or b
-    if a == "NULL" or a == b:
-        return b
-    if b == "NULL":
-        return a
-    if {a if isinstance(a, str) else "", b if isinstance(b, str) else ""} == {"", "JSON"}:
-        # `{}` has this structure: it says nothing against the keys that others have.
-        return b if a == "JSON" else a
-    # An object here and a text there: both are kept as JSON text, whatever comes after.
-    if "MIXED" in (a, b) or isinstance(a, dict | list) or isinstance(b, dict | list):
-        return "MIXED"
-    return "VARCHAR"
-
-
-def type_of(structure: Any) -> str:
-    """Return the DuckDB type of a merged structure; every leaf is text.
-
-    >>> type_of({"a": "UBIGINT", "b": [{"c": "VARCHAR"}]})
-    'STRUCT("a" VARCHAR, "b" STRUCT("c" VARCHAR)[])'
-    """
-    if isinstance(structure, dict) and structure:
-        fields = ", ".join(f"{identifier(k)} {type_of(v)}" for k, v in _unlike(structure).items())
-        return f"STRUCT({fields})"
-    if isinstance(structure, list):
-        return (type_of(structure[0]) if structure else "VARCHAR") + "[]"
-    return "VARCHAR"
-
-
-def _unlike(structure: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep the first of keys that differ in case only: the engine's names know no case."""
-    seen: dict[str, Any] = {}
-    lower: set[str] = set()
-    for key, value in structure.items():
-        if key.lower() not in lower:
-            lower.add(key.lower())
-            seen[key] = value
-    return seen
-
-
-def json_schema(structure: Any) -> Any:
-    """Return a merged structure as `from_json` wants it; every leaf is text."""
-    if isinstance(structure, dict) and structure:
-        return {k: json_schema(v) for k, v in _unlike(structure).items()}
-    if isinstance(structure, list):
-        return [json_schema(structure[0])] if structure else ["VARCHAR"]
-    return "VARCHAR"
-
-
-def structure_of(con: duckdb.DuckDBPyConnection, json: str, relation: str) -> Any:
-    """Return the merged structure of a JSON value over all rows of a relation."""
-    import json as codec
-
-    rows = con.execute(
-        f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} "
-        # Sorted: the order of the columns must not depend on the engine's threads.
-        f"WHERE json_type({json}) IN ('OBJECT', 'ARRAY') ORDER BY 1"
-    ).fetchall()
-    return merged(codec.loads(row[0]) for row in rows if row[0] is not None)
-
-
 def opened_text(
     con: duckdb.DuckDBPyConnection,
     relation: str,
     cells: Mapping[str, Cell],
     sample: Sequence[Sequence[str | None]],
+    empty: Collection[str] = (),
 ) -> tuple[str, dict[str, Cell]]:
-    """Return the relation and the cells with columns of JSON text (or Python literals) opened."""
+    """Return the relation and the cells with columns of JSON text (or Python literals) opened.
+
+    Columns that are known to be `empty` in all rows are not looked into.
+    """
     out: dict[str, Cell] = {}
     added: list[str] = []
-    later = _first_records(con, relation, cells, sample)
+    later = _first_records(con, relation, cells, sample, empty)
     for place, (name, cell) in enumerate(cells.items()):
         values = [v for row in sample if len(row) > place and _says(v := row[place])]
         values = values or later.get(name, [])
@@ -187,7 +112,7 @@ def opened_text(
         if form == "python":
             _declare_literals(con)
             text = f"python_literal({text})"
-        structure = structure_of(con, f"TRY_CAST({text} AS JSON)", relation)
+        structure = structure_of(con, text, relation)
         if not isinstance(structure, dict | list) or not structure or _leaves(structure) > _MOST:
             out[name] = cell
             continue
@@ -206,10 +131,15 @@ def _first_records(
     relation: str,
     cells: Mapping[str, Cell],
     sample: Sequence[Sequence[str | None]],
+    known: Collection[str],
 ) -> dict[str, list[str]]:
     """Return a record of each text column that is empty in the first rows and not later."""
     held = {i for row in sample for i, value in enumerate(row) if _says(value)}
-    empty = [n for i, (n, c) in enumerate(cells.items()) if c.kind == "VARCHAR" and i not in held]
+    empty = [
+        n
+        for i, (n, c) in enumerate(cells.items())
+        if c.kind == "VARCHAR" and i not in held and n not in known
+    ]
     if not empty:
         return {}
     firsts = ", ".join(

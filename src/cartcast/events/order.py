@@ -142,7 +142,7 @@ def sequence_sql(clock: str, own: bool, ties: int) -> str:
         # With a full clock time comes first and the source's order breaks ties.
         keys = [*keys, "event_order"] if clock == "time" else ["event_order"]
     keys += [f"__tie_{i}" for i in range(ties)]
-    return ", ".join([*keys, "__file", "__place"])
+    return ", ".join([*keys, "__place"])
 
 
 def number_events(con: duckdb.DuckDBPyConnection, rows: str, sequence: str) -> None:
@@ -182,7 +182,8 @@ def order_findings(
         f"""
         SELECT count(*) FILTER (tied), count(*) FROM (
             SELECT s, bool_or(several) AS tied FROM (
-                SELECT hash(session_id) AS s, min(event_type) <> max(event_type) AS several
+                SELECT hash(session_id) AS s,
+                       min(hash(event_type)) <> max(hash(event_type)) AS several
                 FROM {rows} {files} GROUP BY 1, {keys}) GROUP BY 1)
         """,
     )

@@ -75,10 +75,10 @@ def _key_value(cell: Cell, element: Any, key: str) -> Cell | None:
     label = next((names[n] for n in ("key", "name", "index") if n in names), None)
     if label is None or "value" not in names:
         return None
-    entry = (
-        f"list_filter({cell.sql}, lambda one: CAST(one.{identifier(label)} AS VARCHAR) = "
-        f"{literal(key)})[1].{identifier(names['value'])}"
-    )
+    # The engine takes the labels out of a row once, however many keys are asked for.
+    labels = f"list_transform({cell.sql}, lambda one: CAST(one.{identifier(label)} AS VARCHAR))"
+    found = f"{cell.sql}[list_position({labels}, {literal(key)})]"
+    entry = f"{found}.{identifier(names['value'])}"
     inner = fields[names["value"]]
     if inner.id != "struct":
         return next(iter(flatten("x", entry, inner).values()), None)

@@ -127,7 +127,8 @@ def collect_rejects(
                    CASE WHEN __reason = 'ragged_row' THEN __value END,
                    'takes in (\\d+) more lines', 1) AS BIGINT), 0) AS lines
         FROM {TYPED}
-        WHERE __reason NOT IN ({none}) OR (__reason IS NULL AND __file IN ({files}) AND __zone = 0)
+        WHERE (__rule IS NOT NULL AND __reason NOT IN ({none}))
+           OR (__rule IS NULL AND __file IN ({files}) AND __zone = 0)
         """
     )
     con.execute(

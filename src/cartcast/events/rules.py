@@ -22,6 +22,7 @@ __all__ = [
     "SALES",
     "Rule",
     "Typed",
+    "as_it_is",
     "event_type_sql",
     "event_words",
     "first_values",
@@ -264,6 +265,15 @@ def _native_time(mapped: Mapped, column: str, zone: str | None) -> str | None:
     return None
 
 
+def as_it_is(target: str, mapped: Mapped) -> bool:
+    """Return whether a value of the source's own type is read: only a reject's becomes text."""
+    if mapped.native is None:
+        return False
+    if target == "event_time":
+        return _native_time(mapped, "", None) is not None
+    return target in NUMBER_COLUMNS and mapped.native[1] != "BOOLEAN"
+
+
 def _who(per_visitor: bool, mapped: dict[str, Mapped]) -> tuple[str | None, list[Rule]]:
     known = [t for t in ("session_id", "visitor_id", "user_id") if t in mapped]
     if not known:
@@ -279,13 +289,14 @@ def _who(per_visitor: bool, mapped: dict[str, Mapped]) -> tuple[str | None, list
 
 
 def _plain_number(target: str, mapped: Mapped, mark: str) -> str:
-    if mapped.native is not None and mapped.native[1] != "BOOLEAN":
+    if as_it_is(target, mapped):
         return f"TRY_CAST(n_{target} AS DOUBLE)"
     return number_sql(f"t_{target}", mark)
 
 
 def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     text = f"t_{target}"
+    word = nothing_word_sql(f"CAST({text} AS VARCHAR)")
     number = f"f_{target}"
     divided = f"({number} / {mapped.divide})" if mapped.divide else number
     out = {target: f"CASE WHEN abs({divided}) <= {LARGEST:g} THEN {divided} END"}
@@ -295,7 +306,7 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     return Typed(out, [
         Rule(
             f"bad_{target}", mapped.column,
-            f"{text} IS NOT NULL AND v_{target} IS NULL AND NOT {nothing_word_sql(text)}", text,
+            f"{text} IS NOT NULL AND v_{target} IS NULL AND NOT {word}", text,
         ),
         Rule(
             f"negative_{target}", mapped.column,

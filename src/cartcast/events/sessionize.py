@@ -39,8 +39,7 @@ def make_sessions(
         rules,
         f"{rows} WHERE session_id IS NULL",
         "hash(visitor_id)",
-        "__seq, event_time, __file, __place, event_order, session_seconds, __tie_0, __tie_1, "
-        "__tie_2",
+        "__seq, event_time, __place, event_order, session_seconds, __tie_0, __tie_1, __tie_2",
         f"(event_time + to_minutes({offset_sql('event_time', zone)}))",
         sequence,
     )

@@ -22,7 +22,7 @@ from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.privacy import Privacy, hide_typed
 from cartcast.events.read import Source
-from cartcast.events.rules import Rule, event_type_sql, first_values, typed
+from cartcast.events.rules import Rule, as_it_is, event_type_sql, first_values, typed
 from cartcast.events.schema import COLUMNS
 from cartcast.events.sql import (
     identifier,
@@ -34,13 +34,19 @@ from cartcast.events.sql import (
 )
 from cartcast.events.values import Mapped
 
-__all__ = ["FILE_BITS", "MADE", "TYPED", "Stage", "Staged", "stage_source"]
+__all__ = ["FILE_BITS", "FROM_SOURCES", "MADE", "TYPED", "Stage", "Staged", "stage_source"]
 
 TYPED = "typed"
 """View of all rows: canonical columns, extras, then `__` columns of the contract."""
 
 MADE = ("utc_offset", "revenue")
 """Canonical columns that the contract makes; no source gives them."""
+
+FROM_SOURCES = (
+    "item_id", "category", "brand", "tax", "shipping", "discount", "session_seconds", "country",
+    "device", "channel", "campaign", "page", "color", "location", "photo",
+)  # fmt: skip
+"""Canonical columns that have a value only where a source gives one."""
 
 FILE_BITS = 40
 """A row's number in all sources is its source's number, then its place in as many bits."""
@@ -287,12 +293,20 @@ def _value(rules: Sequence[Rule]) -> str:
         for i, r in enumerate(rules)
         if r.value != "NULL"
     )
-    return f"substr(CASE rule {branches} END, 1, 200)" if branches else "CAST(NULL AS VARCHAR)"
+    return (
+        f"CASE WHEN rule IS NOT NULL THEN substr(CASE rule {branches} END, 1, 200) END"
+        if branches
+        else "CAST(NULL AS VARCHAR)"
+    )
 
 
 def _cells(source: Source, resolved: Resolved, mapped: Mapping[str, Mapped]) -> list[str]:
     """Return SQL of the cells as text (`t_`), of native values (`n_`), extras and flags."""
-    found = [f"{m.text} AS {identifier('t_' + target)}" for target, m in mapped.items()]
+    found = [
+        f"{m.native[0] if m.native and as_it_is(target, m) else m.text} "
+        f"AS {identifier('t_' + target)}"
+        for target, m in mapped.items()
+    ]
     found += [
         f"{m.native[0]} AS {identifier('n_' + target)}"
         for target, m in mapped.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cartcast.atomic import atomic_path
 from cartcast.events.engine import keeping_order
 from cartcast.events.lookup import look_up
 from cartcast.events.money import SOLD
-from cartcast.events.schema import METADATA_KEY, metadata_text
+from cartcast.events.schema import COLUMNS, METADATA_KEY, metadata_text
 from cartcast.events.sql import identifier, literal, place_literal
 from cartcast.events.zones import offset_sql
 
@@ -55,6 +55,7 @@ def canonical_sql(
     in_order: bool,
     orders_file: int | None,
     zone: str | None,
+    empty: Collection[str] = (),
 ) -> str:
     """Return SQL of the clean events: in time order, or session by session without a clock.
 
@@ -66,6 +67,7 @@ def canonical_sql(
         in_order: the rows lie in the order of their times already.
         orders_file: number of the orders table among the sources.
         zone: the shop's zone.
+        empty: columns that no row has a value in; they are not sorted with the others.
     """
     made = {
         "utc_offset": "CASE WHEN r.event_time IS NOT NULL THEN "
@@ -82,12 +84,9 @@ def canonical_sql(
             f" LEFT JOIN (SELECT seq, revenue AS __revenue, repeat AS __repeat FROM {SOLD}) m "
             "ON m.seq = {}.__seq"
         )
-    selected = ", ".join(
-        f"{made.get(name) or f'r.{identifier(name)}'} AS {identifier(name)}"
-        for name in metadata["columns"]
-    )
+    columns = {n: made.get(n) or f"r.{identifier(n)}" for n in metadata["columns"]}
     if in_order:
-        return f"SELECT {selected} FROM {look_up(con, rows)} r"
+        return f"SELECT {_listed(columns)} FROM {look_up(con, rows)} r"
     source = f"{rows} r {joins.format('r', 'r')}"
     # An equal key named twice is sorted by twice.
     keys = dict.fromkeys(["event_time", *sequence.split(", ")])
@@ -100,4 +99,11 @@ def canonical_sql(
             "WINDOW visit AS (PARTITION BY session_id)) r"
         )
         order = "ORDER BY __day, __first, r.session_id, __position"
-    return f"SELECT {selected} FROM {source} {order}"
+    held = {n: sql for n, sql in columns.items() if n not in empty}
+    nulls = {n: f"CAST(NULL AS {COLUMNS[n].type})" for n in empty}
+    told = {n: nulls.get(n) or identifier(n) for n in columns}
+    return f"SELECT {_listed(told)} FROM (SELECT {_listed(held)} FROM {source} {order})"
+
+
+def _listed(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} AS {identifier(name)}" for name, sql in columns.items())
