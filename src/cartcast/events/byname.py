@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from cartcast.errors import DataError
 from cartcast.events.ids import ID_NULLS
@@ -257,7 +258,8 @@ def _plausible(source: Source, target: str, column: str) -> bool:
 
 def _said(source: Source, column: str) -> list[str]:
     """Return values of a column in the sample, without words for nothing."""
-    return [v for v in source.values(column) if v.strip().lower() not in ID_NULLS][:_SAMPLE]
+    said = (v for v in source.values(column) if v.strip().lower() not in ID_NULLS)
+    return list(islice(said, _SAMPLE))
 
 
 def _known_words(source: Source, column: str) -> float:

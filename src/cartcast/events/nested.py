@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
+from itertools import islice
 from typing import Any, NamedTuple, TypeGuard
 
 import duckdb
@@ -23,6 +24,8 @@ __all__ = ["Cell", "flatten", "merged", "opened_text", "type_of"]
 _DEPTH = 8
 _DEEPEST = 40
 _NESTED = ("struct", "list", "array", "map", "union")
+_LOOKED_AT = 200
+"""Values of a column that tell whether it holds JSON or Python literals."""
 _MOST = 4000
 """Columns that one nested value may open into; more is data in the place of names."""
 
@@ -159,11 +162,11 @@ def structure_of(con: duckdb.DuckDBPyConnection, json: str, relation: str) -> An
     import json as codec
 
     rows = con.execute(
-        f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} "
-        # Sorted: the order of the columns must not depend on the engine's threads.
-        f"WHERE json_type({json}) IN ('OBJECT', 'ARRAY') ORDER BY 1"
+        # Sorted: the order of the columns must not depend on the engine's threads. Values that are
+        # neither objects nor lists are left out below: a filter would have each made twice.
+        f"SELECT DISTINCT CAST(json_structure({json}) AS VARCHAR) FROM {relation} ORDER BY 1"
     ).fetchall()
-    return merged(codec.loads(row[0]) for row in rows if row[0] is not None)
+    return merged(codec.loads(text) for (text,) in rows if text and text[0] in "{[")
 
 
 def opened_text(
@@ -177,8 +180,8 @@ def opened_text(
     added: list[str] = []
     later = _first_records(con, relation, cells, sample)
     for place, (name, cell) in enumerate(cells.items()):
-        values = [v for row in sample if len(row) > place and _says(v := row[place])]
-        values = values or later.get(name, [])
+        said = (v for row in sample if len(row) > place and _says(v := row[place]))
+        values = list(islice(said, _LOOKED_AT)) or later.get(name, [])
         form = _form(values) if cell.kind == "VARCHAR" else None
         if form is None:
             out[name] = cell
@@ -234,7 +237,7 @@ def _leaves(structure: Any) -> int:
 
 def _form(values: Sequence[str]) -> str | None:
     """Return `json` or `python` when all of a sample's texts are such objects or lists."""
-    texts = [t for v in values[:200] if (t := v.strip()).lower() not in ID_NULLS]
+    texts = [t for v in values if (t := v.strip()).lower() not in ID_NULLS]
     if not texts or not all(t[0] in "{[" for t in texts):
         return None
     if all(_loads(t) for t in texts):

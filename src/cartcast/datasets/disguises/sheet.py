@@ -125,15 +125,14 @@ def _csv(sheet: Sheet) -> str:
 
 def _cells(row: Row, columns: list[str], d: Dialect) -> list[str]:
     """Return the row's texts; equal rows take the same words for nothing."""
-    cells = [_cell(row.get(name), d) for name in columns]
+    values = map(row.get, columns)
+    cells = [v if v is None or type(v) is str else _cell(v, d) for v in values]
     first = zlib.crc32(repr(cells).encode()) if len(d.null) > 1 else 0
     words = (d.null[(first + n) % len(d.null)] for n in itertools.count())
     return [next(words) if cell is None else cell for cell in cells]
 
 
-def _cell(value: Any, d: Dialect) -> str | None:
-    if value is None:
-        return None
+def _cell(value: Any, d: Dialect) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
