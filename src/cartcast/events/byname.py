@@ -258,8 +258,10 @@ def _plausible(source: Source, target: str, column: str) -> bool:
 
 def _said(source: Source, column: str) -> list[str]:
     """Return values of a column in the sample, without words for nothing."""
-    said = (v for v in source.values(column) if v.strip().lower() not in ID_NULLS)
-    return list(islice(said, _SAMPLE))
+    if column not in source.said:
+        said = (v for v in source.values(column) if v.strip().lower() not in ID_NULLS)
+        source.said[column] = list(islice(said, _SAMPLE))
+    return source.said[column]
 
 
 def _known_words(source: Source, column: str) -> float:
