@@ -147,7 +147,9 @@ def listen(host: str, port: int, reuse: bool = False) -> socket.socket:
         UsageError: `reuse`, and the system cannot share a port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, for asyncio sends at once only on what says that it is TCP: else the second part of an
+    # answer waits for the client's delayed acknowledgement, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         if reuse:

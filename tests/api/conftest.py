@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import socket
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from cartcast import system
 from cartcast.access.keys import KeyFile, Keys
 from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
@@ -51,8 +51,7 @@ def make_live(store: Any = None, scorer: Any = None) -> Live:
 @contextmanager
 def run(service: Service) -> Iterator[str]:
     """Run the service in a thread; yield its URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener = system.listen("127.0.0.1", 0)
     config = uvicorn.Config(
         service, http=FastProtocol, log_level="critical", lifespan="on", loop="asyncio"
     )

@@ -208,7 +208,19 @@ def start_training(page, app) -> None:
     page.get_by_text("has begun").wait_for()
 
 
-def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page, rees46_file):
+def hold(project: Path) -> None:
+    """Stop the clock of all trainings under way: none may end before it is looked at."""
+    from cartcast.app import jobs
+    from cartcast.app.state import Project
+
+    for job in jobs.jobs(Project.open(project)):
+        if job.state in jobs.OPEN:
+            os.kill(jobs._process(job.folder)["pid"], signal.SIGSTOP)
+
+
+def test_two_trainings_outlive_their_pages_and_are_cancelled(
+    browser, app, page, project, rees46_file
+):
     open_part(page, app, "Data")
     page.locator("input[type=file]").first.set_input_files(str(rees46_file))
     page.get_by_role("button", name="Read and validate").click()
@@ -219,6 +231,7 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(browser, app, page,
         tab.set_default_timeout(120_000)
         start_training(tab, app)
         one.close()
+    hold(project)
     open_part(page, app, "Trainings")
     sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(2)
     for left in (1, 0):

@@ -154,19 +154,22 @@ def cells(written: Written, rows: list[Row]) -> Iterator[str]:
                 [r for r in found if r["order_id"] or r["event_type"] in ("purchase", "refund")]
                 for found in (told_rows, rows)
             )
-        told = Counter(_cell(row, name) for row in told_rows)
-        got = Counter(_cell(row, column) for row in chosen)
+        told, got = _counted(told_rows, name), _counted(chosen, column)
         if told != got:
             yield f"{name}: {len(told - got)} of {told.total()} differ, {example(told, got)}"
 
 
-def _cell(row: Row, name: str) -> tuple[Any, ...]:
-    value = row.get(name)
-    if isinstance(value, float):
-        value = round(value, 2)
-    if row["item_id"] is None and name in ("price", "quantity", "category", "brand"):
-        value = None
-    return (row["event_type"], row["item_id"], value)
+def _counted(rows: Iterable[Row], name: str) -> Counter[Any]:
+    """Count the cells of a column by type and item; money to the cent, nothing without an item."""
+    found: Counter[Any] = Counter()
+    cells = Counter((row["event_type"], row["item_id"], row.get(name)) for row in rows)
+    for (kind, item, value), count in cells.items():
+        if isinstance(value, float):
+            value = round(value, 2)
+        if item is None and name in ("price", "quantity", "category", "brand"):
+            value = None
+        found[kind, item, value] += count
+    return found
 
 
 def example(told: Counter[Any], got: Counter[Any]) -> str:

@@ -29,6 +29,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     first, later = table[table["event_time"] < cut], table[table["event_time"] >= cut]
     first.to_parquet(folder / "first.parquet")
     run = train(
-        folder / "first.parquet", models=("click_count",), run_dir=folder / "run", threads=1
-    )
+        folder / "first.parquet", models=("click_count",), run_dir=folder / "run", threads=1,
+        segments=3, backtest=False,
+    )  # fmt: skip
     return Watched(run.dir, first, later.reset_index(drop=True))

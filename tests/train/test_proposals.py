@@ -64,7 +64,7 @@ def test_a_run_keeps_the_set_with_its_reasons_and_scores(opaque, tmp_path):
     files, how, _ = opaque
     run = train(
         files.log, **how, features="auto", models=("logistic_regression",), anchors=CLICKS,
-        backtest=False, run_dir=tmp_path / "run",
+        backtest=False, segments=3, run_dir=tmp_path / "run",
     )  # fmt: skip
     told = run.data["features"]
     assert set(told["proposed"]["reasons"]) == set(told["names"])

@@ -16,6 +16,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from cartcast import events
+from cartcast.datasets import simulate
 from cartcast.errors import BlockedError, DataError, NotTrustedError, UsageError
 from cartcast.score import predict, predict_to
 from cartcast.train import Run, train
@@ -159,17 +160,19 @@ def test_an_existing_run_is_never_overwritten(run: Run, shop: Path) -> None:
     assert (run.dir / "run.json").read_bytes() == before
 
 
-def test_two_trainings_do_not_write_one_run(shop: Path, tmp_path: Path) -> None:
+def test_two_trainings_do_not_write_one_run(tmp_path: Path) -> None:
     """The second is refused while the first is under way, and the first is not harmed."""
     refused: list[str] = []
+    shop = simulate(sessions=900, seed=3).events
+    assert shop is not None
 
     def second(step: str, share: float | None) -> None:
         if not refused:
             with pytest.raises(UsageError, match="another training writes this run now") as caught:
-                train(shop, models=("prevalence",), run_dir=tmp_path / "run")
+                train(shop, models=("prevalence",), run_dir=tmp_path / "run", segments=3)
             refused.append(str(caught.value))
 
-    train(shop, models=("prevalence",), run_dir=tmp_path / "run", progress=second)
+    train(shop, models=("prevalence",), run_dir=tmp_path / "run", segments=3, progress=second)
     assert refused
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
 

@@ -33,6 +33,7 @@ def run(shop: Path) -> Run:
         seed=3,
         anchors=(1, 3, 6),
         refit=False,
+        segments=3,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from cartcast.errors import DataError
 from cartcast.events.ids import ID_NULLS
@@ -257,7 +258,10 @@ def _plausible(source: Source, target: str, column: str) -> bool:
 
 def _said(source: Source, column: str) -> list[str]:
     """Return values of a column in the sample, without words for nothing."""
-    return [v for v in source.values(column) if v.strip().lower() not in ID_NULLS][:_SAMPLE]
+    if column not in source.said:
+        said = (v for v in source.values(column) if v.strip().lower() not in ID_NULLS)
+        source.said[column] = list(islice(said, _SAMPLE))
+    return source.said[column]
 
 
 def _known_words(source: Source, column: str) -> float:

@@ -10,11 +10,14 @@ import ast
 import json
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["literal_to_json"]
 
 _LONGEST = 4_000_000
+_SHORT = 2_000
+"""Letters of a cell that is remembered: such cells repeat, and a column is read several times."""
 _CONSTRUCTORS = (
     "array",
     "Decimal",
@@ -26,6 +29,7 @@ _CONSTRUCTORS = (
     "float64",
     "str_",
 )
+_LISTS = (ast.List, ast.Tuple, ast.Set)
 _WORDS = {"nan": None, "NaN": None, "NaT": None, "inf": None, "None": None, "null": None,
           "true": True, "false": False, "NA": None}  # fmt: skip
 
@@ -42,6 +46,10 @@ def literal_to_json(text: str | None) -> str | None:
     """
     if text is None or len(text) > _LONGEST:
         return None
+    return _remembered(text) if len(text) <= _SHORT else _json(text)
+
+
+def _json(text: str) -> str | None:
     # numpy prints the elements of an array without commas between lines.
     plain = re.sub(r"\}\s*\n\s*\{", "}, {", text.strip())
     try:
@@ -51,18 +59,21 @@ def literal_to_json(text: str | None) -> str | None:
         return None
 
 
+_remembered = lru_cache(8192)(_json)
+
+
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Constant):
         value = node.value
         if isinstance(value, float) and not math.isfinite(value):
             return None
         return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return [_value(e) for e in node.elts]
     if isinstance(node, ast.Dict):
-        if any(k is None for k in node.keys):
+        if None in node.keys:
             raise ValueError("not a literal")
         return {str(_value(k)): _value(v) for k, v in zip(node.keys, node.values, strict=True) if k}
+    if isinstance(node, _LISTS):
+        return [_value(e) for e in node.elts]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
         value = _value(node.operand)
         return -value if isinstance(node.op, ast.USub) else value

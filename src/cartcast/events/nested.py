@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeGuard
 
 import duckdb
@@ -22,6 +23,8 @@ __all__ = ["Cell", "flatten", "opened_text"]
 
 _DEPTH = 8
 _NESTED = ("struct", "list", "array", "map", "union")
+_LOOKED_AT = 200
+"""Values of a column that tell whether it holds JSON or Python literals."""
 _MOST = 4000
 """Columns that one nested value may open into; more is data in the place of names."""
 
@@ -102,8 +105,8 @@ def opened_text(
     added: list[str] = []
     later = _first_records(con, relation, cells, sample, empty)
     for place, (name, cell) in enumerate(cells.items()):
-        values = [v for row in sample if len(row) > place and _says(v := row[place])]
-        values = values or later.get(name, [])
+        said = (v for row in sample if len(row) > place and _says(v := row[place]))
+        values = list(islice(said, _LOOKED_AT)) or later.get(name, [])
         form = _form(values) if cell.kind == "VARCHAR" else None
         if form is None:
             out[name] = cell
@@ -164,7 +167,7 @@ def _leaves(structure: Any) -> int:
 
 def _form(values: Sequence[str]) -> str | None:
     """Return `json` or `python` when all of a sample's texts are such objects or lists."""
-    texts = [t for v in values[:200] if (t := v.strip()).lower() not in ID_NULLS]
+    texts = [t for v in values if (t := v.strip()).lower() not in ID_NULLS]
     if not texts or not all(t[0] in "{[" for t in texts):
         return None
     if all(_loads(t) for t in texts):

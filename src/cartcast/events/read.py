@@ -55,6 +55,7 @@ class Source:
         encoding: of a text file when it is not UTF-8.
         path: the text file that is read, which may be an unpacked or UTF-8 copy.
         sample: up to 1,000 rows as text, for guesses.
+        said: column -> what a guess has looked up in the sample.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Source:
     encoding: str | None = None
     path: Path | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+    said: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def unrolled(self) -> bool:

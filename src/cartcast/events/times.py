@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -84,7 +84,7 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     if len(whole) >= share:
         units = {_unit(len(w)) for w in whole}
         return (units.pop(), ()) if len(units) == 1 else ("auto", ())
-    fitting = [(sum(_fits(t, f) for t in texts), f) for f in FORMATS]
+    fitting = [(_fitting(texts, f, share), f) for f in FORMATS]
     best = max(n for n, _ in fitting)
     if best < share:
         return "iso", ()
@@ -96,6 +96,16 @@ def _unit(digits: int) -> str:
     if digits <= 11:
         return "epoch_s"
     return "epoch_ms" if digits <= 14 else "epoch_us" if digits <= 17 else "auto"
+
+
+def _fitting(texts: Sequence[str], form: str, share: float) -> int:
+    """Return how many texts have the form; fewer once it is clear that the share is missed."""
+    fits = 0
+    for at, text in enumerate(texts):
+        fits += _fits(text, form)
+        if fits + len(texts) - 1 - at < share:
+            break
+    return fits
 
 
 def _fits(text: str, form: str) -> bool:

@@ -74,7 +74,11 @@ class Sheet:
     @property
     def columns(self) -> list[str]:
         """Names of all columns, in order of appearance."""
-        return list(dict.fromkeys(name for row in self.rows for name in row))
+        found: dict[str, None] = {}
+        for row in self.rows:
+            if not row.keys() <= found.keys():
+                found |= dict.fromkeys(row)
+        return list(found)
 
     def with_rows(self, rows: Iterable[Row], name: str | None = None) -> Sheet:
         """Return the sheet with other rows, and another name if given."""
@@ -125,15 +129,17 @@ def _csv(sheet: Sheet) -> str:
 
 def _cells(row: Row, columns: list[str], d: Dialect) -> list[str]:
     """Return the row's texts; equal rows take the same words for nothing."""
-    cells = [_cell(row.get(name), d) for name in columns]
+    values = map(row.get, columns)
+    cells = [v if v is None or type(v) is str else _cell(v, d) for v in values]
+    told = [cell for cell in cells if cell is not None]
+    if len(told) == len(cells):
+        return told
     first = zlib.crc32(repr(cells).encode()) if len(d.null) > 1 else 0
     words = (d.null[(first + n) % len(d.null)] for n in itertools.count())
     return [next(words) if cell is None else cell for cell in cells]
 
 
-def _cell(value: Any, d: Dialect) -> str | None:
-    if value is None:
-        return None
+def _cell(value: Any, d: Dialect) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
