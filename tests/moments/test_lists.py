@@ -12,6 +12,7 @@ import pytest
 from cartcast import events
 from cartcast.datasets import simulate
 from cartcast.errors import CartcastError, DataError, UsageError
+from cartcast.events import Privacy
 from cartcast.features import load_set
 from cartcast.live.model import load_scorer
 from cartcast.moments import Moment
@@ -21,6 +22,7 @@ from cartcast.moments.waits import Waits, waits_of
 from cartcast.runs.run import Run
 from cartcast.score import predict
 from cartcast.score.parts import unseen
+from cartcast.score.without import Without
 from cartcast.targets import Proxy, Purchase
 from cartcast.train import train
 
@@ -270,3 +272,36 @@ def test_what_cannot_be_asked_is_said(
 ) -> None:
     with pytest.raises(CartcastError, match=said):
         made(shop, tmp_path, **how)
+
+
+def test_who_opted_out_is_on_no_list(shop: Path, day: Run, tmp_path: Path) -> None:
+    told, _ = predict(shop, day.dir)
+    gone = list(told["visitor_id"][:3])
+    left, found = predict(shop, day.dir, without=gone)
+    assert set(left["visitor_id"]) == set(told["visitor_id"]) - set(gone)
+    assert [f.severity for f in found if f.code == "TL104"] == ["note"]
+    file = tmp_path / "out.csv"
+    file.write_text("\ufeffvisitor_id,why\n" + "".join(f"{v},asked\n" for v in gone))
+    again, _ = predict(shop, day.dir, without=file)
+    pd.testing.assert_frame_equal(again, left)
+    all_there, found = predict(shop, day.dir, without=["nobody"])
+    assert len(all_there) == len(told)
+    assert [f.severity for f in found if f.code == "TL104"] == ["warn"]
+    for bad in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(CartcastError, match="leave out|ids"):
+            predict(shop, day.dir, without=bad)
+
+
+def test_a_login_leaves_out_its_visitor(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "visitor_id,user_id,event_time,event_type\n"
+        "d1,ann@shop.example,2025-01-01T10:00:00Z,view_item\n"
+        "d2,,2025-01-01T10:00:00Z,view_item\n"
+    )
+    assert Without.of(["ann@shop.example"], None).visitors(events.load(log)) == {"d1"}
+    privacy = Privacy(("visitor_id",), b"a key of sixteen bytes or more")
+    hidden = events.load(log, privacy=privacy)
+    out = Without.of(["ann@shop.example"], privacy)
+    assert out.visitors(hidden) == {privacy.name("d1")}
+    assert out.count == 1

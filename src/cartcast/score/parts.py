@@ -25,6 +25,7 @@ from cartcast.moments.dates import Due
 from cartcast.moments.lists import listed
 from cartcast.moments.rows import replayed_at
 from cartcast.runs.run import Run
+from cartcast.score.without import Without
 
 __all__ = ["ScoreParts", "WriteParts"]
 
@@ -47,12 +48,14 @@ class ScoreParts:
         due: the lists that are wanted; None for the run's clicks of every session.
         end: of the log; None where it has no times.
         everything: every moment with its outcome where it is known, not lists.
+        without: who is left out of lists.
     """
 
     run: Run
     due: Due | None
     end: pd.Timestamp | None
     everything: bool = False
+    without: Without | None = None
 
     def __call__(self, part: Log) -> pd.DataFrame:
         """Return the scores of a part."""
@@ -67,6 +70,9 @@ class ScoreParts:
             known = _aligned(rows, run.features, partial(replayed_at, clicks=clicks), part)
         else:
             rows, known = listed(part, target, run.features, self.due)
+        if self.without is not None:
+            stay = ~rows["visitor_id"].isin(self.without.visitors(part))
+            rows, known = rows[stay].reset_index(drop=True), known[stay].reset_index(drop=True)
         table = pd.DataFrame(
             {
                 "session_id": rows["session_id"],

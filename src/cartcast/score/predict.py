@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,6 +25,7 @@ from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
 from cartcast.score.parts import ScoreParts, WriteParts
+from cartcast.score.without import Without
 from cartcast.score.write import write_table
 from cartcast.scratch import scratch
 
@@ -37,6 +38,7 @@ def predict(
     run: Path | str | Run,
     *,
     everything: bool = False,
+    without: Collection[str] | Path | str | None = None,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -51,6 +53,7 @@ def predict(
     that are still open, visitors whose session ended lately, or visitors seen lately, by the moment
     that the run learnt. A finding tells how such lists came out at earlier dates. With `everything`
     every moment of the kind is scored, with its `outcome` where the log shows it: for evaluation.
+    `without` holds ids of visitors or logins who are not to be contacted, or names a file of them.
 
     A run on a pseudonymised log scores logs pseudonymised with the same key, and replaces the ids
     of others with it; `privacy` does so for runs that are not. `rates` convert the log's money
@@ -68,10 +71,10 @@ def predict(
         return _table_scores(given[0], opened)
     how = _How(layout, orders, rates, privacy, engine, work)
     with _read(opened, given, progress or quiet, how) as log:
-        score = _asked(opened, log, everything)
+        score = _asked(opened, log, everything, without, privacy)
         tables = log.map_parts(score)
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
-        found = log.findings if everything else (*log.findings, _check(opened, log, score))
+        found = (*log.findings, *_said_of(opened, log, score))
     return _ordered(table, everything), found
 
 
@@ -81,6 +84,7 @@ def predict_to(
     out: Path | str,
     *,
     everything: bool = False,
+    without: Collection[str] | Path | str | None = None,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -104,8 +108,9 @@ def predict_to(
     how = _How(layout, orders, rates, privacy, engine, work)
     if out.suffix in (".csv", ".parquet"):
         table, findings = predict(
-            sources, run, everything=everything, progress=progress, **dataclasses.asdict(how)
-        )
+            sources, run, everything=everything, without=without, progress=progress,
+            **dataclasses.asdict(how),
+        )  # fmt: skip
         write_table(table, out)
         opened, rows = Run.open(run), len(table)
     elif engine != "spark":
@@ -116,10 +121,10 @@ def predict_to(
         opened, given = _opened(run, sources, progress, engine)
         with new_folder(out) as folder, _read(opened, given, progress or quiet, how) as log:
             assert folder is not None
-            score = _asked(opened, log, everything)
+            score = _asked(opened, log, everything, without, privacy)
             told = log.map_parts(WriteParts(score, folder))
             keep_only(folder, {name for name, _ in told})
-            findings = log.findings if everything else (*log.findings, _check(opened, log, score))
+            findings = (*log.findings, *_said_of(opened, log, score))
         rows = sum(n for _, n in told)
     listed = (
         opened.moment.describe() if opened.data["features"]["yaml"] and not everything else None
@@ -153,16 +158,19 @@ def _opened(
     return opened, given
 
 
-def _asked(run: Run, log: Log, everything: bool) -> ScoreParts:
+def _asked(
+    run: Run, log: Log, everything: bool, without: Any, privacy: Privacy | None
+) -> ScoreParts:
     """Return what scores the parts of a log.
 
     Raises:
         DataError: a list is asked of a log whose clock cannot tell who is still there.
     """
     moment, gap = run.moment, run.reading.sessions.gap
+    out = None if without is None else Without.of(without, run.reading.privacy(privacy))
     if everything and not moment.dated:
         timed = log.clock == "time" and log.summary.end is not None
-        return ScoreParts(run, None, pd.Timestamp(end_of(log)) if timed else None, True)
+        return ScoreParts(run, None, pd.Timestamp(end_of(log)) if timed else None, True, out)
     if not moment.dated and log.clock != "time":
         raise DataError(
             f"{log.path.name}: its clock does not tell the time of day, so nobody can say which "
@@ -170,7 +178,15 @@ def _asked(run: Run, log: Log, everything: bool) -> ScoreParts:
             "visitors need a run of `cartcast train --moment after` or `day`."
         )
     due = Due(moment, end_of(log), gap)
-    return ScoreParts(run, due if everything else due.now, pd.Timestamp(due.end), everything)
+    return ScoreParts(run, due if everything else due.now, pd.Timestamp(due.end), everything, out)
+
+
+def _said_of(run: Run, log: Log, score: ScoreParts) -> list[Finding]:
+    """Return what is to be said of a list: how others came out, and who was left out."""
+    found = [] if score.everything else [_check(run, log, score)]
+    if score.without is not None:
+        found.append(score.without.told(sum(map(len, log.map_parts(score.without.visitors)))))
+    return found
 
 
 def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
@@ -181,7 +197,7 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
     if score.due is not None and known is not None and since is not None:
         begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
         if due := score.due.checkable(begin, known):
-            tables = log.map_parts(replace(score, due=due, everything=True))
+            tables = log.map_parts(replace(score, due=due, everything=True, without=None))
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))
             check = check_of(rows, rows[_said(rows)], run.kind == "regressor") or check

@@ -24,6 +24,9 @@ def add(app: typer.Typer) -> None:
         everything: Annotated[
             bool, typer.Option("--everything", help="Every moment with its outcome, to evaluate.")
         ] = False,
+        without: Annotated[
+            Path | None, typer.Option(help="Who is not to be contacted: a file, an id a line.")
+        ] = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
         rates: shell.RatesFile = None,
@@ -40,6 +43,7 @@ def add(app: typer.Typer) -> None:
                 Run.open(model),
                 out,
                 everything=everything,
+                without=without,
                 layout=layout,
                 orders=orders,
                 rates=shell.project_rates(rates),
