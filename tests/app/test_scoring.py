@@ -55,7 +55,7 @@ def test_who_is_worth_acting_on():
             "probability": [0.1, 0.5, 0.3, None],
         }
     )
-    assert list(scoring.choose(table, capacity=2)["session_id"]) == ["b", "c"]
+    assert list(scoring.choose(table, "probability", capacity=2)["session_id"]) == ["b", "c"]
     paying = scoring.choose(table, cost=2.0, value=10.0)
     assert list(paying["session_id"]) == ["b", "c"]
     assert list(paying["gain_at_most"]) == pytest.approx([3.0, 1.0])

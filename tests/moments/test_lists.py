@@ -305,3 +305,15 @@ def test_a_login_leaves_out_its_visitor(tmp_path: Path) -> None:
     out = Without.of(["ann@shop.example"], privacy)
     assert out.visitors(hidden) == {privacy.name("d1")}
     assert out.count == 1
+
+
+def test_a_proxy_bears_its_name(shop: Path, tmp_path: Path) -> None:
+    run = made(shop, tmp_path, target="proxy:browsing:3", features="usual", anchors=[1, 2])
+    told, _ = predict(shop, run.dir)
+    assert "proxy_browsing" in told
+    assert "probability" not in told
+    every, _ = predict(shop, run.dir, everything=True)
+    left = cleaned(shop).groupby("session_id").size()
+    assert ((every["session_id"].map(left) - every["click"] >= 3) == every["outcome"])[
+        every["outcome"].notna()
+    ].all()

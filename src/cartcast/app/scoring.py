@@ -288,21 +288,21 @@ def reliability_at(run: Run, probability: float) -> Reliability | None:
 
 def choose(
     table: pd.DataFrame,
+    column: str = "probability",
     *,
     capacity: int | None = None,
     cost: float | None = None,
     value: float | None = None,
 ) -> pd.DataFrame:
-    """Return the rows worth acting on, best first; rows without a score are left out.
+    """Return the rows worth acting on, best by `column` first; rows without a score are left out.
 
     With `capacity` the highest scores; with `cost` and `value` (money per contact and per buyer)
     those that could pay if every buyer on the list bought because of the contact: whose
     `gain_at_most`, probability x value - cost, is above 0.
     """
-    column = "probability" if "probability" in table else "expected_revenue"
     ranked = table[table[column].notna()].sort_values(column, ascending=False, kind="stable")
-    if cost is not None and value is not None and column == "probability":
-        gain = ranked["probability"] * value - cost
+    if cost is not None and value is not None:
+        gain = ranked[column] * value - cost
         ranked = ranked.assign(gain_at_most=gain)[gain > 0]
     return ranked.head(capacity) if capacity is not None else ranked
 

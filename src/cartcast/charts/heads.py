@@ -23,7 +23,7 @@ __all__ = ["cell", "head", "unit_of"]
 _HEADS = {
     "average_order": "average order",
     "bin": "group",
-    "expected_gain": "expected gain",
+    "gain_at_most": "gain at most",
     "high": "interval to",
     "left": "from",
     "lift": "lift",
@@ -52,7 +52,7 @@ _PROPER = ("Brier", "F1", "PR ", "R²", "ROC", "Spearman")
 _UNITS = {
     "contacted": "share",
     "conversion": "share",
-    "expected_gain": "money",
+    "gain_at_most": "money",
     "expected_revenue": "money",
     "lift": "factor",
     "prevalence": "share",
@@ -94,6 +94,8 @@ def unit_of(column: Any) -> str:
     if name in SCORES:
         unit = SCORES[name].unit
         return unit if unit in ("money", "share", "factor") else "points"
+    if name.startswith("proxy_"):
+        return "share"
     return _UNITS.get(name) or _UNITS.get(plain, "")
 
 

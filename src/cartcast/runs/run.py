@@ -7,6 +7,7 @@ are, models and feature sets after their hashes and fingerprints were checked.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,6 +161,17 @@ class Run:
             raise NotTrustedError(
                 f"{self.dir}: its target {told.get('name')!r} is not written down; train again."
             ) from error
+
+    @property
+    def column(self) -> str:
+        """Name of the column of a list that holds what it is ordered by; a proxy says its name."""
+        if self.kind == "regressor":
+            return "expected_revenue"
+        return (
+            f"proxy_{re.sub(r'[^a-z0-9]+', '_', self.target.lower())}"
+            if self.proxy
+            else "probability"
+        )
 
     @property
     def asks(self) -> str:

@@ -95,7 +95,7 @@ class ScoreParts:
                 paid = rows["amount"].fillna(0.0).where(rows["outcome"].astype(bool), 0.0)
                 table["amount"] = paid.where(over)
         table["model"] = run.version
-        return table
+        return table.rename(columns={"probability": run.column})
 
 
 def said_of(

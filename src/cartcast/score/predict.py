@@ -75,7 +75,7 @@ def predict(
         tables = log.map_parts(score)
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
         found = (*log.findings, *_said_of(opened, log, score))
-    return _ordered(table, everything), found
+    return _ordered(table, opened.column, everything), found
 
 
 def predict_to(
@@ -200,19 +200,15 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
             tables = log.map_parts(replace(score, due=due, everything=True, without=None))
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))
-            check = check_of(rows, rows[_said(rows)], run.kind == "regressor") or check
+            check = check_of(rows, rows[run.column], run.kind == "regressor") or check
     return told(check, run.outcome.describe(), run.kind == "regressor")
 
 
-def _said(table: pd.DataFrame) -> str:
-    return "probability" if "probability" in table else "expected_revenue"
-
-
-def _ordered(table: pd.DataFrame, everything: bool) -> pd.DataFrame:
+def _ordered(table: pd.DataFrame, by: str, everything: bool) -> pd.DataFrame:
     if everything:
         return table.sort_values(["session_id", "as_of", "click"], ignore_index=True)
     return table.sort_values(
-        [_said(table), "session_id"], ascending=[False, True], na_position="last", ignore_index=True
+        [by, "session_id"], ascending=[False, True], na_position="last", ignore_index=True
     )
 
 

@@ -101,27 +101,30 @@ def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
     """Show scores, downloads, and the list of those worth acting on."""
     table = pd.read_parquet(done["path"])
     currency = view.run_currency
+    score = run.column
     ways = ["everybody", "the highest scores"]
-    if not run.proxy and "probability" in table:
+    if score == "probability":
         ways.append("where it could pay")
     by = st.radio("Target list", ways, horizontal=True, key="list", bind="query-params")
     chosen = table
     if by == "the highest scores":
         size = st.number_input("How many you can act on", 1, max(len(table), 1),
                                min(1000, max(len(table), 1)), key="capacity")  # fmt: skip
-        chosen = scoring.choose(table, capacity=int(size))
+        chosen = scoring.choose(table, score, capacity=int(size))
     elif by == "where it could pay":
         a, b = st.columns(2)
         unit = f" ({currency})" if currency else ""
         cost = a.number_input(f"Cost of a contact{unit}", 0.0, value=0.5, key="list_cost")
         value = b.number_input(f"Value of a buyer{unit}", 0.0, value=20.0, key="list_value")
-        chosen = scoring.choose(table, cost=cost, value=value)
+        chosen = scoring.choose(table, score, cost=cost, value=value)
         ui.note(
             "Gain at most: what is gained if every buyer on the list buys because of the contact. "
             "What a contact adds, only an experiment tells."
         )
     whom = run.moment.describe() if "as_of" in table else "rows scored"
-    mean = float(table["probability"].mean()) if "probability" in table and len(table) else None
+    mean = None
+    if run.kind == "classifier" and table[score].notna().any():
+        mean = float(table[score].mean())
     with top:
         ui.headline(
             predicted(len(table), whom, mean, None if by == "everybody" else len(chosen)),
