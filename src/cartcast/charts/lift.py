@@ -146,7 +146,7 @@ def profit(
         theme,
         height=320,
         x=axis("share contacted, best first", "share", range=[0, 1]),
-        y=axis("profit per session", "money", currency, tickformat=",.3~f"),
+        y=axis("profit at most, per session", "money", currency, tickformat=",.3~f"),
     )
     made.add_shape(type="line", x0=0, x1=1, y0=0, y1=0, line={"color": p.grey, "width": 1.2})
     _lines(made, table, "profit", "money", None, span, theme, currency, start=0.0)

@@ -95,11 +95,11 @@ def headline(e: Evidence) -> str:
         )
     reached, low, high = e.reached(TOP)
     share = span(reached, low, high, "share")
-    best = f"the {number(TOP, 'share')} of {moments(e)} scored highest"
+    best = f"the {number(TOP, 'share')} of {decisions(e)} scored highest"
     if e.run.kind == "regressor":
         text = f"{best[0].upper()}{best[1:]} bring {share} of the revenue"
     else:
-        text = f"{_rate(e)}; {best} {'come before' if _early(e) else 'hold'} {share} of {_what(e)}"
+        text = f"{_rate(e)}; {best} hold {share} of {_what(e)}"
     return start + text + _versus(e) + "."
 
 
@@ -115,6 +115,11 @@ def _early(e: Evidence) -> bool:
 def moments(e: Evidence) -> str:
     """Return what a test row is: a moment after a click, or a session of a ready table."""
     return "moments" if _early(e) else "rows"
+
+
+def decisions(e: Evidence) -> str:
+    """Return what is acted on once: sessions, whose moments are several, or rows."""
+    return "sessions" if _early(e) else "rows"
 
 
 def _rate(e: Evidence) -> str:
@@ -324,8 +329,9 @@ def _use(e: Evidence) -> list[str]:
     at = e.run.data.get("thresholds", {}).get("profit")
     if at and at.get("threshold") is not None:
         steps.append(
-            f"At the stated costs, contact from a probability of {number(at['threshold'], 'share')}"
-            f" on: {number(at.get('contacted'), 'share')} of the sessions."
+            "At the stated costs, and if every contacted buyer buys because of the contact, it "
+            f"pays from a probability of {number(at['threshold'], 'share')} on: for at most "
+            f"{number(at.get('contacted'), 'share')} of the {decisions(e)}."
         )
     if e.outside > MOST_OUTSIDE:
         steps.append("Calibrate on newer data before using the probabilities as such.")

@@ -111,9 +111,8 @@ def _gain(e: Evidence) -> Block | None:
         return None
     half = mine.loc[mine["reached"] >= 0.5, "contacted"]
     words = f"Half of the {_those(e)} is found among the best {number(half.min(), 'share')} "
-    words += (
-        f"of the {answers.moments(e)}; the band is the 90 % interval of {in_words(e.run.champion)}."
-    )
+    champion = in_words(e.run.champion)
+    words += f"of the {answers.decisions(e)}; the band is the 90 % interval of {champion}."
     units = {
         "model": "words", "contacted": "share", "reached": "share", "lift": "factor",
         "precision": "share",

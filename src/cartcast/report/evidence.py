@@ -12,6 +12,7 @@ import pandas as pd
 from cartcast.evaluate import curves
 from cartcast.evaluate import revenue as money
 from cartcast.evaluate.intervals import Interval, compare
+from cartcast.evaluate.once import once
 from cartcast.runs.run import Run
 
 __all__ = ["Evidence"]
@@ -130,18 +131,28 @@ class Evidence:
 
     @cached_property
     def gain(self) -> pd.DataFrame:
-        """Gain and lift of the champion, with intervals, and of the best baseline."""
+        """Gain and lift of the champion, with intervals, and of the best baseline.
+
+        Of a run on clicks a session counts once, where it is scored highest.
+        """
         tables = []
         for model in (self.run.champion, self.best_baseline):
             said = None if model is None else self.said(model)
             if said is None:
                 continue
+            at = self._once(said, self.test)
             made = curves.gain(
-                self.label, said, self.weight, self.groups,
+                self.label[at], said[at], self.weight[at], self.groups[at],
                 draws=DRAWS if model == self.run.champion else 0,
             )  # fmt: skip
             tables.append(made.assign(model=model))
         return pd.concat(tables, ignore_index=True)
+
+    def _once(self, said: Any, table: pd.DataFrame) -> Any:
+        """Return the places of the rows that are decided on: one a session, of a run on clicks."""
+        if self.run.data.get("anchors"):
+            return once(said, table["session_id"])
+        return np.arange(len(table))
 
     def reached(self, share: float) -> tuple[Any, Any, Any]:
         """Return (value, low, high): share of outcomes among the champion's best share."""
@@ -224,13 +235,14 @@ class Evidence:
         if self.run.kind != "classifier" or column not in t or not (t["amount"] > 0).any():
             return pd.DataFrame()
         ranks = {"expected revenue": f"r__{self.revenue_model}", "probability alone": column}
-        tables = [
-            curves.gain(
-                t["amount"], t[said], t["weight"], groups_of(t),
-                draws=DRAWS if said != column else 0,
-            ).assign(model=name)
-            for name, said in ranks.items()
-        ]  # fmt: skip
+        tables = []
+        for name, said in ranks.items():
+            rows = t.iloc[self._once(t[said], t)]
+            draws = DRAWS if said != column else 0
+            found = curves.gain(
+                rows["amount"], rows[said], rows["weight"], groups_of(rows), draws=draws
+            )
+            tables.append(found.assign(model=name))
         return pd.concat(tables, ignore_index=True)
 
     @cached_property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError
 from cartcast.evaluate import scores, slices, thresholds
+from cartcast.evaluate.once import once
 from cartcast.findings import Finding
 from cartcast.train.fit import Fitted
 from cartcast.train.options import Options
@@ -28,6 +29,11 @@ def thresholds_of(fitted: Fitted, train: Part, options: Options) -> dict[str, An
     judged = np.isfinite(fitted.held)
     y, p, w = train.label[judged], fitted.held[judged], train.weight[judged]
     chosen = {"f1": thresholds.best_f1(y, p, w).as_dict()}
+    if train.keys["click"].notna().any():
+        # Whoever acts on a session acts once, however many of its moments are scored.
+        places = once(p, train.keys["session_id"].to_numpy()[judged])
+        judged = np.flatnonzero(judged)[places]
+        y, p, w = train.label[judged], fitted.held[judged], train.weight[judged]
     if options.capacity is not None:
         count = min(float(options.capacity), float(w.sum()))
         chosen["capacity"] = thresholds.capacity(y, p, w, count=count).as_dict()

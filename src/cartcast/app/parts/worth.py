@@ -9,6 +9,7 @@ from cartcast.app import ui
 from cartcast.charts import lift, reliability, revenue
 from cartcast.charts.theme import number
 from cartcast.evaluate import curves
+from cartcast.evaluate.once import once
 from cartcast.evaluate.revenue import deciles
 from cartcast.runs.run import Run
 
@@ -59,10 +60,14 @@ def show_lift(view: ui.View, run: Run) -> None:
     if test["label"].sum() == 0:
         ui.note("Nobody buys in the test part: nothing can be reached.")
         return
+    if run.data.get("anchors"):
+        # A session is acted on once, however many of its moments are scored.
+        test = test.iloc[once(test["p"], test["session_id"])]
+    whom = "sessions" if run.data.get("anchors") else "rows"
     table = curves.gain(test["label"], test["p"], test["weight"], test["who"], draws=100)
     best = table.iloc[int((table["contacted"] - 0.1).abs().argmin())]
     ui.note(
-        f"The best tenth of the sessions holds {number(best['reached'], 'share')} of the buyers "
+        f"The best tenth of the {whom} holds {number(best['reached'], 'share')} of the buyers "
         f"({number(best['reached_low'], 'share')} to {number(best['reached_high'], 'share')}), "
         f"{number(best['lift'], 'factor')} as many as at random."
     )
@@ -92,8 +97,10 @@ def show_lift(view: ui.View, run: Run) -> None:
         top = money.iloc[int(money["profit"].argmax())]
         if top["profit"] > 0:
             ui.note(
-                f"Best: contact {number(top['contacted'], 'share')} of the sessions, for "
-                f"{number(top['profit'] * 1000, 'money', currency)} per 1,000 sessions."
+                f"If every contacted buyer buys because of the contact, it pays to contact "
+                f"{number(top['contacted'], 'share')} of the {whom}, for at most "
+                f"{number(top['profit'] * 1000, 'money', currency)} per 1,000 of them. What a "
+                "contact adds, only an experiment tells."
             )
         else:
             ui.note("At these costs no contact pays.")
