@@ -221,8 +221,8 @@ def _none_left(log: Log, target: Target | Proxy, due: Due, censored: int) -> str
         days = (pd.Timestamp(due.end) - begin) / pd.Timedelta(days=1)
         return (
             f"the log is {days:.1f} days long, and what {target.name} asks is known {horizon} "
-            f"after a row only, so all {censored:,} rows are too young; give a longer log or a shorter "
-            "horizon."
+            f"after a row only, so all {censored:,} rows are too young; give a longer log or a "
+            "shorter horizon."
         )
     return (
         f"no list would have held anybody ({due.moment.describe()}); visitors need a "
