@@ -42,7 +42,7 @@ class Page(NamedTuple):
             URL, the key, and what the visitor does.
         after: script after it.
         elsewhere: what hosts of the tool other than the one changed answer, by a part of the path.
-        stay: seconds before the page is left.
+        stays: whether the page is left only when all has come; else once the library has begun.
     """
 
     package: str
@@ -51,7 +51,7 @@ class Page(NamedTuple):
     before: str
     after: str
     elsewhere: dict[str, str] = {}  # noqa: RUF012 - a constant
-    stay: float = 0.2
+    stays: bool = False
 
 
 POSTHOG = Page(
@@ -156,6 +156,7 @@ SEGMENT = Page(
     say("track", "Order Completed", {order_id: "o-2", revenue: 5});""",
     "",
     {"/settings": json.dumps({"integrations": {"Segment.io": {"apiKey": "KEY"}}, "plan": {}})},
+    stays=True,
 )  # fmt: skip
 PAGES = {
     "segment": SEGMENT,
@@ -187,6 +188,14 @@ def _html(page: Page, url: str, key: str, shop: Any) -> str:
     )
 
 
+def _until(tab: Any, true: Callable[[], bool]) -> None:
+    """Wait until something is true, a minute at most."""
+    for _ in range(600):
+        if true():
+            return
+        tab.wait_for_timeout(100)
+
+
 def drive(
     page: Page, url: str, key: str, shop: Any, enough: Callable[[], bool], seen: Any = None
 ) -> None:
@@ -194,11 +203,13 @@ def drive(
     from playwright.sync_api import sync_playwright
 
     html = _html(page, url, key, shop)
+    asked = set()
 
     def fulfil(route: Any) -> None:
         address = urlsplit(route.request.url)
         name = address.path.lstrip("/")
-        told = [text for part, text in page.elsewhere.items() if part in address.path]
+        parts = [part for part in page.elsewhere if part in address.path]
+        told = [page.elsewhere[part] for part in parts]
         if name in page.scripts:
             body = script(name, page.scripts[name])
             route.fulfill(body=body, content_type="text/javascript; charset=utf-8")
@@ -207,6 +218,7 @@ def drive(
             route.fulfill(
                 body=told[0].replace("KEY", key), content_type="application/json", headers=cross
             )
+            asked.update(parts)
         elif address.hostname == urlsplit(ORIGIN).hostname and name in ("p", "next"):
             route.fulfill(body=html if name == "p" else "<p>", content_type="text/html")
         else:
@@ -220,11 +232,11 @@ def drive(
             if seen is not None:
                 seen(tab)
             tab.goto(f"{ORIGIN}/p?utm_campaign=spring&utm_medium=cpc")
-            tab.wait_for_timeout(1000 * page.stay)
+            _until(tab, lambda: asked >= set(page.elsewhere))
+            tab.wait_for_load_state("networkidle")
+            if page.stays:
+                _until(tab, enough)
             tab.goto(f"{ORIGIN}/next")
-            for _ in range(600):
-                if enough():
-                    break
-                tab.wait_for_timeout(100)
+            _until(tab, enough)
         finally:
             browser.close()

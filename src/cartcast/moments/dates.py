@@ -67,7 +67,7 @@ def end_of(log: Log) -> datetime:
     """
     if log.clock not in ("time", "day") or log.summary.end is None:
         raise DataError(
-            f"{log.path.name}: the log has no times, so nobody can tell who was there last and "
+            "the log has no times, so nobody can tell who was there last and "
             "which session is over; lists and moments by the day need times."
         )
     return datetime.fromisoformat(log.summary.end).replace(tzinfo=None)
@@ -215,16 +215,16 @@ def settled_dates(
 
 
 def _none_left(log: Log, target: Target | Proxy, due: Due, censored: int) -> str:
-    name, horizon = log.path.name, target.horizon
+    horizon = target.horizon
     if censored:
         begin = pd.Timestamp(str(log.summary.start)).tz_localize(None)
         days = (pd.Timestamp(due.end) - begin) / pd.Timedelta(days=1)
         return (
-            f"{name}: {days:.1f} days long, and what {target.name} asks is known {horizon} after a "
-            f"row only, so all {censored:,} rows are too young; give a longer log or a shorter "
-            "horizon."
+            f"the log is {days:.1f} days long, and what {target.name} asks is known {horizon} "
+            f"after a row only, so all {censored:,} rows are too young; give a longer log or a "
+            "shorter horizon."
         )
     return (
-        f"{name}: no list would have held anybody ({due.moment.describe()}); visitors need a "
+        f"no list would have held anybody ({due.moment.describe()}); visitors need a "
         "visitor_id to be found again."
     )

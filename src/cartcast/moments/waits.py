@@ -40,8 +40,8 @@ class Waits:
         share: share of the clicks with the outcome ahead.
 
     >>> waits = Waits((0.0, 600.0), (1.0, 0.1), (1.0, 0.7), 0.02)
-    >>> waits.probability(0.5, 0.0), round(float(waits.probability(0.5, 600.0)), 3)
-    (0.5, 0.125)
+    >>> [round(float(waits.probability(0.5, silent)), 3) for silent in (0.0, 600.0)]
+    [0.5, 0.125]
     """
 
     seconds: tuple[float, ...]

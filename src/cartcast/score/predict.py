@@ -173,7 +173,7 @@ def _asked(
         return ScoreParts(run, None, pd.Timestamp(end_of(log)) if timed else None, True, out)
     if not moment.dated and log.clock != "time":
         raise DataError(
-            f"{log.path.name}: its clock does not tell the time of day, so nobody can say which "
+            "the log's clock does not tell the time of day, so nobody can say which "
             "sessions are still open. `--everything` scores every moment, for evaluation; lists of "
             "visitors need a run of `cartcast train --moment after` or `day`."
         )
