@@ -142,7 +142,8 @@ class Evidence:
                 continue
             at = self._once(said, self.test)
             made = curves.gain(
-                self.label[at], said[at], self.weight[at], self.groups[at],
+                self.label[at], said[at], self.weight[at],
+                None if self.groups is None else self.groups[at],
                 draws=DRAWS if model == self.run.champion else 0,
             )  # fmt: skip
             tables.append(made.assign(model=model))
