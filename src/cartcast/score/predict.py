@@ -181,7 +181,7 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
     if score.due is not None and known is not None and since is not None:
         begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
         if due := score.due.checkable(begin, known):
-            tables = log.map_parts(replace(score, due=due, everything=True))
+            tables = log.map_parts(replace(score, due=due, everything=True, segments=False))
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))
             check = check_of(rows, rows[_said(rows)], run.kind == "regressor") or check
