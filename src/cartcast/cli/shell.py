@@ -79,9 +79,10 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or os.environ.get("CARTCAST_DEBUG") == "1"
     words = [w for w in words if w != "--debug"]
+    stopped = threading.Event()
     try:
         _refuse_unreadable(words)
-        with _ended_in_order(), _flushed():
+        with _ended_in_order(stopped), _flushed():
             status = app(args=words, prog_name="cartcast", standalone_mode=True)
     except CartcastError as error:
         if debug:
@@ -125,8 +126,8 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         if debug:
             raise
         line = " ".join(str(error).split())[:300]
-        if type(error) is RuntimeError and line == "Query interrupted":
-            # The engine turns Ctrl-C into an error of its own.
+        if stopped.is_set():
+            # The engine and the compiler turn Ctrl-C into errors of their own.
             _complain("interrupted; nothing half-written was kept.")
             status = 130
         else:
@@ -173,17 +174,43 @@ def _flushed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let a request to end be one that cleans up; servers have a handling of their own."""
+def _ended_in_order(stopped: threading.Event) -> Iterator[None]:
+    """Let a request to end be one that cleans up; servers have a handling of their own.
+
+    `stopped` is set when Ctrl-C came.
+    """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    told = sys.unraisablehook
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        raise KeyboardInterrupt
+
+    def unraised(seen: Any) -> None:
+        # Callbacks of compiled code and finalizers swallow what rises in them: ask once more.
+        if isinstance(seen.exc_value, KeyboardInterrupt):
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        elif not stopped.is_set():
+            told(seen)
+        # What is half-built when Ctrl-C comes may fail to be taken down: nothing to tell.
+
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, stop)
+        sys.unraisablehook = unraised
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if ours:
+            # Once stopped they stay: what is half-built is taken down after this.
+            again = stopped.is_set()
+            signal.signal(signal.SIGINT, signal.SIG_IGN if again else signal.default_int_handler)
+            sys.unraisablehook = unraised if again else told
 
 
 def _complain(message: str) -> None:

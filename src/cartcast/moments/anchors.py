@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import duckdb
+import numpy as np
 import pandas as pd
 
 from cartcast.errors import DataError, did_you_mean
@@ -22,8 +23,8 @@ from cartcast.events.sql import read_parquet
 from cartcast.findings import Finding, declare, finding
 from cartcast.targets import Proxy, Target
 
-__all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "drawn", "find_anchors", "labelled",
-           "outcomes_of", "require_outcome", "settled"]  # fmt: skip
+__all__ = ["MD102", "PURCHASES", "SESSIONS_OVER", "Anchors", "after_outcome", "drawn",
+           "find_anchors", "labelled", "outcomes_of", "require_outcome", "settled"]  # fmt: skip
 
 PURCHASES = """
     SELECT session_id, visitor_id, event_order, event_time, revenue AS amount
@@ -139,6 +140,12 @@ def outcomes_of(
     return _proxy(con, part, target) if isinstance(target, Proxy) else _outcome(con, target)
 
 
+def after_outcome(table: pd.DataFrame) -> pd.Series:
+    """Return which rows lie at or after their session's first outcome."""
+    found: pd.Series = table["event_order"] >= table["first_order"].astype("float64").fillna(np.inf)
+    return found
+
+
 def drawn(share: float, seed: int) -> str:
     """Return SQL that is true for about a share of the values of `visitor`, always the same."""
     return f"hash(visitor, {seed}) <= {int(share * (2**64 - 1))}::UBIGINT"
@@ -252,7 +259,7 @@ def settled(
 
 def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: float) -> Anchors:
     """Drop rows at or after the first outcome and censored rows; add label, weight, known time."""
-    late = table["event_order"] >= table["first_order"].astype("float64").fillna(float("inf"))
+    late = after_outcome(table)
     known, censored, findings = _known(table, target, log, session_gap)
     begun = _begun_before(table, log, session_gap) & ~late & ~censored
     table = table.assign(known_time=known)

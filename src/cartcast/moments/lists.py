@@ -17,9 +17,10 @@ from cartcast.evaluate.share import Clusters, share
 from cartcast.events import Log
 from cartcast.features import FeatureSet
 from cartcast.findings import Finding, declare, finding
+from cartcast.moments.anchors import after_outcome
 from cartcast.moments.dates import Due, dated
 from cartcast.moments.moment import SO_FAR
-from cartcast.moments.rows import replayed_at
+from cartcast.moments.rows import known_at
 from cartcast.targets import Proxy, Target
 
 __all__ = ["Check", "check_of", "listed", "told"]
@@ -54,19 +55,9 @@ def listed(
     """
     found = dated(part, target, due, draw)
     if not due.moment.dated:
-        had = found["event_order"] >= found["first_order"].astype("float64").fillna(np.inf)
-        found = found[~had].reset_index(drop=True)
-    keys = ["session_id", "event_order"]
-    if due.last == 0:
-        # What a visitor did last ends a session: one row of features a session will do.
-        replayed, keys = features.replay(part, at="end").to_pandas(), ["session_id"]
-    else:
-        replayed = replayed_at(features, part, found).to_pandas()
-    place = found[keys].merge(
-        replayed[keys].assign(place=np.arange(len(replayed))), on=keys, how="left",
-        validate="many_to_one", sort=False,
-    )["place"]  # fmt: skip
-    known = replayed[list(features.names)].take(place.to_numpy()).reset_index(drop=True)
+        found = found[~after_outcome(found)].reset_index(drop=True)
+    # What a visitor did last ends a session.
+    known = known_at(features, part, found, "end" if due.last == 0 else None)
     if due.moment.dated:
         known = known.assign(**{name: found[name] for name in SO_FAR})
     return found, known

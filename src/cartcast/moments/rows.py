@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cartcast.features import FeatureSet
     from cartcast.targets import Proxy, Target
 
-__all__ = ["from_log", "replayed_at"]
+__all__ = ["from_log", "known_at"]
 
 
 def from_log(
@@ -130,6 +130,29 @@ def replayed_at(
         if pa.types.is_dictionary(field.type):
             made = made.set_column(at, field.name, made.column(at).cast(pa.string()))
     return made
+
+
+def known_at(
+    features: FeatureSet,
+    part: Log,
+    rows: pd.DataFrame,
+    at: Sequence[int] | Literal["end"] | None = None,
+) -> pd.DataFrame:
+    """Return the features as known at `rows` (session_id, event_order), row by row.
+
+    `at` says that all of them are among these clicks, or are the last events of their sessions,
+    which is faster.
+    """
+    if at == "end":
+        replayed, keys = features.replay(part, at="end").to_pandas(), ["session_id"]
+    else:
+        keys = ["session_id", "event_order"]
+        replayed = replayed_at(features, part, rows, at).to_pandas()
+    place = rows[keys].merge(
+        replayed[keys].assign(place=np.arange(len(replayed))), on=keys, how="left",
+        validate="many_to_one", sort=False,
+    )["place"]  # fmt: skip
+    return replayed[list(features.names)].take(place.to_numpy()).reset_index(drop=True)
 
 
 def _key(session: NDArray[Any], order: NDArray[Any]) -> NDArray[np.int64]:

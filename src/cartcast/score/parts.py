@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cartcast.events import Log
-from cartcast.features import FeatureSet
 from cartcast.features.words import in_words
-from cartcast.moments.anchors import labelled
+from cartcast.moments.anchors import after_outcome, labelled
 from cartcast.moments.dates import Due
 from cartcast.moments.lists import listed
-from cartcast.moments.rows import replayed_at
+from cartcast.moments.rows import known_at
 from cartcast.runs.run import Run
 from cartcast.score.without import Without
 
@@ -48,6 +46,7 @@ class ScoreParts:
         due: the lists that are wanted; None for the run's clicks of every session.
         end: of the log; None where it has no times.
         everything: every moment with its outcome where it is known, not lists.
+        segments: whether a row says its segment.
         without: who is left out of lists.
     """
 
@@ -55,19 +54,21 @@ class ScoreParts:
     due: Due | None
     end: pd.Timestamp | None
     everything: bool = False
+    segments: bool = True
     without: Without | None = None
 
     def __call__(self, part: Log) -> pd.DataFrame:
         """Return the scores of a part."""
         run, target = self.run, self.run.outcome
         assert run.features is not None
+        # Where the rows are tells the quickest way to what was known then.
+        at: Any = "end" if self.due is not None and self.due.last == 0 else None
         if self.due is None:
+            at = run.moment.clicks
             rows = labelled(part, target, run.moment.clicks)
-            late = rows["event_order"] >= rows["first_order"].astype("float64").fillna(np.inf)
-            rows = rows[~late].reset_index(drop=True)
+            rows = rows[~after_outcome(rows)].reset_index(drop=True)
             rows["event_time"] = rows["anchor_time"]
-            clicks = list(run.moment.clicks)
-            known = _aligned(rows, run.features, partial(replayed_at, clicks=clicks), part)
+            known = known_at(run.features, part, rows, at)
         else:
             rows, known = listed(part, target, run.features, self.due)
         if self.without is not None:
@@ -83,9 +84,8 @@ class ScoreParts:
                 **said_of(run, part, rows, known, self.due),
             }
         )
-        if run.behaviour is not None and "segments" in run.models:
-            behaved = _aligned(rows, run.behaviour, replayed_at, part)
-            table["segment"] = run.segment_names(behaved)
+        if self.segments and run.behaviour is not None and "segments" in run.models:
+            table["segment"] = run.segment_names(known_at(run.behaviour, part, rows, at))
         if self.everything:
             over = pd.Series(True, index=rows.index)
             if self.end is not None and run.horizon is not None:
@@ -142,13 +142,6 @@ def unseen(ranges: dict[str, list[float]], X: pd.DataFrame) -> pd.Series:
                 f"{in_words(name)} is {values[at]:g}; the model learnt from {low:g} to {high:g}"
             )
     return pd.Series(reasons, index=X.index, dtype=object)
-
-
-def _aligned(rows: pd.DataFrame, features: FeatureSet, replayed: Any, part: Log) -> pd.DataFrame:
-    """Return features as known at rows, row by row."""
-    keys = ["session_id", "event_order"]
-    found = replayed(features, part, rows).to_pandas()
-    return rows[keys].merge(found, on=keys, how="left", validate="many_to_one", sort=False)
 
 
 class WriteParts:

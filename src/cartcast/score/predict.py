@@ -197,7 +197,8 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
     if score.due is not None and known is not None and since is not None:
         begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
         if due := score.due.checkable(begin, known):
-            tables = log.map_parts(replace(score, due=due, everything=True, without=None))
+            every = replace(score, due=due, everything=True, segments=False, without=None)
+            tables = log.map_parts(every)
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))
             check = check_of(rows, rows[run.column], run.kind == "regressor") or check
