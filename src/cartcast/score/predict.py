@@ -170,7 +170,8 @@ def _asked(
     out = None if without is None else Without.of(without, run.reading.privacy(privacy))
     if everything and not moment.dated:
         timed = log.clock == "time" and log.summary.end is not None
-        return ScoreParts(run, None, pd.Timestamp(end_of(log)) if timed else None, True, out)
+        end = pd.Timestamp(end_of(log)) if timed else None
+        return ScoreParts(run, None, end, everything=True, without=out)
     if not moment.dated and log.clock != "time":
         raise DataError(
             "the log's clock does not tell the time of day, so nobody can say which "
@@ -178,7 +179,8 @@ def _asked(
             "visitors need a run of `cartcast train --moment after` or `day`."
         )
     due = Due(moment, end_of(log), gap)
-    return ScoreParts(run, due if everything else due.now, pd.Timestamp(due.end), everything, out)
+    end = pd.Timestamp(due.end)
+    return ScoreParts(run, due if everything else due.now, end, everything, without=out)
 
 
 def _said_of(run: Run, log: Log, score: ScoreParts) -> list[Finding]:
