@@ -14,6 +14,7 @@ from cartcast.events.nested import flatten
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
+from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
@@ -86,6 +87,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         _by_words(source, taken, columns, reasons)
     if not _WHEN & columns.keys():
         _by_times(source, taken, columns, reasons)
+    _hours(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     _require(source, by_name, columns)
@@ -129,6 +131,25 @@ def _by_times(
     if len(found) == 1:
         columns["event_time"] = Value(columns=(found[0],))
         reasons["event_time"] = f"column {found[0]!r} is the only one that holds times"
+        taken.add(found[0])
+
+
+def _hours(
+    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Join to a day the only column that holds hours, whatever it is called."""
+    value = columns.get("event_time")
+    if value is None or any(re.search(r"\d:\d\d", v) for v in _said(source, value.columns[0])):
+        return
+
+    def told(column: str) -> bool:
+        values = _said(source, column)
+        return sum(bool(_HOUR.fullmatch(v.strip())) for v in values) > 0.8 * len(values) > 0
+
+    found = [c for c in source.columns if c not in taken and told(c)]
+    if len(found) == 1:
+        columns["event_time"] = Value(columns=(value.columns[0], found[0]), joined=True)
+        reasons["event_time"] = f"{value.columns[0]!r} holds the day, {found[0]!r} the hour"
         taken.add(found[0])
 
 
@@ -244,9 +265,16 @@ def _plausible(source: Source, target: str, column: str) -> bool:
     if not values:
         return True
     if target in (*NUMBER_COLUMNS, "session_seconds"):
-        return sum(bool(re.fullmatch(_NUMBER, v.strip())) for v in values) > 0.8 * len(values)
+        texts = [bare(v, sign_of_sample(values)) for v in values]
+        return sum(bool(re.fullmatch(_NUMBER, t.strip())) for t in texts) > 0.8 * len(values)
+    if target == "order_id":
+        # A mere yes or no tells that there was an order, not which.
+        return len(set(values)) > 2 or not {v.strip().lower() for v in values} <= _YES_OR_NO
     if target == "event_order":
-        return sum(v.strip().isdigit() for v in values) > 0.8 * len(values)
+        # Every row has a place; a number that only some have is an order's.
+        told = sum(bool(v.strip()) for v in source.values(column))
+        digits = sum(v.strip().isdigit() for v in values)
+        return digits > 0.8 * len(values) and told > 0.8 * len(source.sample)
     if target == "event_time":
         form, ambiguous = find_format(values)
         return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
@@ -281,6 +309,8 @@ def _plain(word: str) -> str:
     return re.sub("[_-]", " ", word.strip().lower())
 
 
+_HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\d\d)?")
+_YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
 _WORDS = {_plain(word): kind for word, kind in EVENT_WORDS.items()}
 _CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")

@@ -125,9 +125,11 @@ def _link(paths: Paths, target: str, value: Value, told: bool) -> Link:
                     return text
         return None
 
+    between = " " if target == "event_time" else "-"
+
     def joined(found: Found) -> str | None:
         parts = [text for k in places if (text := read(found.get(k))) is not None]
-        return "-".join(parts) if len(parts) == len(places) else None
+        return between.join(parts) if len(parts) == len(places) else None
 
     text = _narrowed(paths, joined if value.joined else first, value)
     return Link(places, value.columns or ("",), text, value.divide)
@@ -135,7 +137,8 @@ def _link(paths: Paths, target: str, value: Value, told: bool) -> Link:
 
 def _narrowed(paths: Paths, read: _Text, value: Value) -> _Text:
     """Return a reader of a text under the conditions on its value."""
-    if (value.pattern, value.unlike, value.says, value.constant) == (None, None, None, None):
+    conditions = (value.pattern, value.without, value.unlike, value.says, value.constant)
+    if not any(c is not None for c in conditions):
         return read
     fits = re.compile(value.pattern).fullmatch if value.pattern is not None else None
     groups = re.compile(value.pattern or "").groups
@@ -143,6 +146,8 @@ def _narrowed(paths: Paths, read: _Text, value: Value) -> _Text:
 
     def narrowed(found: Found) -> str | None:
         text = read(found)
+        if text is not None and value.without is not None:
+            text = text.replace(value.without, "").strip() or None
         if text is not None and fits is not None:
             match = fits(text)
             text = None if match is None else (match[1] or None) if groups else text

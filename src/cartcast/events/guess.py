@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from cartcast.errors import DataError
 from cartcast.events.builtin import LAYOUTS
 from cartcast.events.byname import layout_by_names
-from cartcast.events.layouts import Layout
+from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
 from cartcast.events.times import find_format
@@ -71,7 +71,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             )
         else:
             used = ", ".join(
-                f"{t}={v.columns[0] if v.columns else v.constant or '+'.join(v.parts)}"
+                f"{t}={_named(v)}"
                 for t, v in layout.columns.items()
             )
             findings.append(
@@ -84,6 +84,12 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             )
     source, layout = _fit(source, layout)
     return source, with_times(source, layout), findings
+
+
+def _named(value: Value) -> str:
+    if value.joined or value.parts:
+        return "+".join(value.columns or value.parts)
+    return value.columns[0] if value.columns else str(value.constant)
 
 
 def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
@@ -120,6 +126,10 @@ def with_times(source: Source, layout: Layout) -> Layout:
     if column is None:
         return layout
     values = source.values(column)
+    if value.joined and (after := _first_present(source, value.columns[1:])):
+        places = [source.columns.index(c) for c in (column, after)]
+        values = [" ".join(row[p] for p in places) for row in source.sample if len(row) > max(places)
+                  and all(row[p] for p in places)]  # fmt: skip
     form, ambiguous = find_format(values)
     if form is None:
         raise DataError(

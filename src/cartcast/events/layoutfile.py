@@ -23,7 +23,7 @@ _LISTS = ("header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
          "refund")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
-               "says", "pattern", "unlike", "joined", "one", "otherwise")  # fmt: skip
+               "says", "pattern", "without", "unlike", "joined", "one", "otherwise")  # fmt: skip
 
 
 def read_layout(path: Path) -> Layout:
@@ -154,6 +154,7 @@ def _value(given: Any, where: str) -> Value:
         nulls=_texts(given.get("nulls")),
         says=_text(given.get("says")),
         pattern=pattern,
+        without=_text(given.get("without")),
         unlike=_text(given.get("unlike")),
         joined=bool(given.get("joined", False)),
         one=_text(given.get("one")),

@@ -32,8 +32,10 @@ class Value:
         says: a word that the columns say by being there, whatever they hold.
         pattern: a regular expression for the whole value, which is null where it does not fit; a
             group in it is the value.
+        without: a text that is taken out of the value, such as the sign of a currency.
         unlike: column whose value stands for nothing here (the device's id, for a login).
-        joined: the columns make the value together, not the first that is not null.
+        joined: the columns make the value together (of a time: day, then hour), not the first
+            that is not null.
         one: field of the records (`hits.order`): the value is of the whole record list, and holds
             only where the records name one such thing.
         otherwise: where the value comes from when this one is null.
@@ -48,6 +50,7 @@ class Value:
     nulls: tuple[str, ...] = ()
     says: str | None = None
     pattern: str | None = None
+    without: str | None = None
     unlike: str | None = None
     joined: bool = False
     one: str | None = None

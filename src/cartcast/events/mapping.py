@@ -15,6 +15,7 @@ from cartcast.events.numbers import NUMBER_COLUMNS, mark_of_sample
 from cartcast.events.read import Source
 from cartcast.events.references import element_of, references
 from cartcast.events.schema import COLUMNS
+from cartcast.events.signs import bare, without_signs
 from cartcast.events.sql import bound, snake_case
 from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
 
@@ -114,6 +115,7 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
         DataError: a required column is missing or ambiguous.
     """
     by_name = {c.lower(): c for c in source.columns}
+    layout = without_signs(layout, source)
     mark, sure = _mark(layout, source, by_name)
     mapped: dict[str, Mapped] = {}
     parts: tuple[str, ...] = ()
@@ -175,15 +177,15 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
     if layout.decimal is not None:
         return layout.decimal, True
     columns = {
-        by_name[c.lower()]
+        by_name[c.lower()]: layout.columns[target].without
         for target in NUMBER_COLUMNS
         if target in layout.columns
         for c in layout.columns[target].references
         if c.lower() in by_name
     }
     texts = [
-        v
-        for c in columns
+        bare(v, sign)
+        for c, sign in columns.items()
         if source.cells[c].kind == "VARCHAR" and not in_record(source.cells[c])
         for v in source.values(c)
     ]

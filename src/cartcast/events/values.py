@@ -131,7 +131,8 @@ def _link(
         if len(found) < len(value.columns):
             return None
         # Null where any part is: half a name is none.
-        plain = "(" + " || '-' || ".join(texts) + ")"
+        between = " || ' ' || " if target == "event_time" else " || '-' || "
+        plain = f"({between.join(texts)})"
     text = _narrowed(source, plain, value)
     if value.constant is not None:
         text = f"coalesce({text}, {literal(value.constant)})"
@@ -148,6 +149,8 @@ def _link(
 
 def _narrowed(source: Source, text: str, value: Value) -> str:
     """Return SQL of a text under the conditions on its value."""
+    if value.without is not None:
+        text = f"nullif(trim(replace({text}, {literal(value.without)}, '')), '')"
     if value.pattern is not None:
         form = literal(value.pattern)
         text = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from cartcast.events.languages import COLUMNS_ABROAD, EVENTS_ABROAD
+
 __all__ = ["AMOUNT_WORDS", "COLUMN_WORDS", "CURRENCIES", "EVENT_WORDS"]
 
-EVENT_WORDS: dict[str, str] = {
+_EVENTS: dict[str, str] = {
     "page_view": "page_view",
     "pageview": "page_view",
     "page": "page_view",
@@ -83,9 +85,11 @@ EVENT_WORDS: dict[str, str] = {
     "order refunded": "refund",
     "order_refunded": "refund",
 }
+
+EVENT_WORDS: dict[str, str] = {**EVENTS_ABROAD, **_EVENTS}
 """Words (lower case) of GA4, Segment, Snowplow and common shops -> canonical event type."""
 
-COLUMN_WORDS: dict[str, tuple[str, ...]] = {
+_COLUMNS: dict[str, tuple[str, ...]] = {
     "visitor_id": (
         "visitor_id",
         "visitor",
@@ -332,6 +336,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "orderid",
         "transaction_id",
         "transactionid",
+        "transaction",
         "order_number",
         "order_no",
         "increment_id",
@@ -342,6 +347,9 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "invoice_no",
         "invoiceno",
         "receipt_id",
+        "order_ref",
+        "order_reference",
+        "order",
     ),
     "session_seconds": ("session_seconds", "seconds_in_session", "session_time"),
     "known_time": ("known_time", "ingested_at", "loaded_at"),
@@ -398,12 +406,17 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
         "hit_id",
     ),
 }
+
+COLUMN_WORDS: dict[str, tuple[str, ...]] = {
+    **{target: (*names, *COLUMNS_ABROAD.get(target, ())) for target, names in _COLUMNS.items()},
+    "price": (*_COLUMNS["price"], *COLUMNS_ABROAD["price"], *COLUMNS_ABROAD["amount"]),
+}
 """Canonical column -> names seen in shops (snake case), the most telling first."""
 
 AMOUNT_WORDS: dict[str, tuple[str, ...]] = {
     "price": ("price", "unit_price", "unitprice", "item_price", "product_price", "sale_price",
-              "price_per_unit"),
-    "order_value": ("amount", "value"),
+              "price_per_unit", *COLUMNS_ABROAD["price"]),
+    "order_value": ("amount", "value", *COLUMNS_ABROAD["amount"]),
 }  # fmt: skip
 """What the name of a column of money says, when it stands alone: the log itself decides."""
 
