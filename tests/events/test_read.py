@@ -6,8 +6,11 @@ import gzip
 import io
 import json
 import os
+import sys
 import zipfile
+from datetime import datetime
 
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -222,3 +225,94 @@ def test_names_cannot_break_out_of_statements(write, as_csv, rows, tmp_path):
     log = events.load(write(text, 'it\'s "odd".csv'))
     assert log.summary.events == 60
     assert any("drop_table_stage" in c for c in log.columns)
+
+
+RECORDS = [
+    {"visitor_id": f"v{k % 5}", "timestamp": f"2024-05-03T10:{k:02d}:00Z", "event": "view",
+     "item_id": f"i{k}"} for k in range(40)
+]  # fmt: skip
+ANSWERS = {
+    "data": lambda r: json.dumps({"data": r}),
+    "results, over lines": lambda r: json.dumps({"count": 40, "next": None, "results": r}, indent=1),
+    "after": lambda r: json.dumps({"events": r, "has_more": False, "links": {"next": ["u"]}}),
+    "pages, one a line": lambda r: "\n".join(
+        json.dumps({"data": r[k : k + 10], "page": k}) for k in range(0, 40, 10)
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+def test_the_answer_of_an_api_is_the_list_in_it(tmp_path, form):
+    (tmp_path / "lines.json").write_text("".join(json.dumps(r) + "\n" for r in RECORDS))
+    (tmp_path / "answer.json").write_text(ANSWERS[form](RECORDS))
+    found = [
+        events.load(tmp_path / f"{n}.json").table().to_pylist()
+        for n in ("lines", "answer")
+    ]
+    assert found[0] == found[1] and len(found[0]) == 40
+
+
+def test_a_session_with_its_events_is_no_answer(tmp_path):
+    one = {"session": 7, "events": [{"aid": 1, "ts": 1659304800000, "type": "clicks"},
+                                    {"aid": 2, "ts": 1659304900000, "type": "orders"}]}  # fmt: skip
+    (tmp_path / "a.json").write_text(json.dumps(one))
+    log = events.load(tmp_path / "a.json")
+    assert (log.layout, log.summary.sessions) == ("otto", 1)
+
+
+def book(path, sheets) -> None:
+    """Write a workbook with the usual library for it, which is none of the reader's parts."""
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for title, rows in sheets.items():
+        sheet = made.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    made.save(path)
+
+
+def as_cells(kind: str) -> list[list]:
+    """Return RECORDS as a person has them in a sheet: times, days beside hours, or texts."""
+    rows: list[list] = [["visitor_id", "event", "item_id", "price", "order_id"]]
+    rows[0] += {"days": ["Date", "Time"]}.get(kind, ["timestamp"])
+    for k, one in enumerate(RECORDS):
+        at = datetime.fromisoformat(one["timestamp"]).replace(tzinfo=None)
+        when = {"days": [at.date(), at.time()], "texts": [at.strftime("%d.%m.%Y %H:%M:%S")]}
+        order = 1000 + k if k % 9 == 8 else None
+        event = "purchase" if order else one["event"]
+        rows.append([one["visitor_id"], event, one["item_id"], 3.5, order, *when.get(kind, [at])])
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["times", "days", "texts"])
+def test_a_sheet_is_read_as_the_same_rows_in_a_text_file(tmp_path, kind):
+    cells = as_cells("times")
+    text = "\n".join(",".join("" if c is None else str(c) for c in row) for row in cells)
+    (tmp_path / "a.csv").write_text(text + "\n")
+    book(tmp_path / "a.xlsx", {"About us": [], "Klicks": as_cells(kind)})
+    truth, got = events.load(tmp_path / "a.csv"), events.load(tmp_path / "a.xlsx")
+    assert truth.summary.revenue == 4 * 3.5
+    assert got.table().select(KEYS).equals(truth.table().select(KEYS))
+    assert set(got.table(["order_id"])["order_id"].to_pylist()) == {None, "1008", "1017", "1026", "1035"}
+
+
+def test_what_is_no_single_sheet_is_told(tmp_path):
+    rows = as_cells("times")
+    book(tmp_path / "two.xlsx", {"May": rows, "June": rows})
+    with pytest.raises(DataError, match=r"2 sheets with rows \('May', 'June'\)"):
+        events.load(tmp_path / "two.xlsx")
+    book(tmp_path / "none.xlsx", {"May": []})
+    with pytest.raises(DataError, match="no sheet with rows"):
+        events.load(tmp_path / "none.xlsx")
+    (tmp_path / "cut.xlsx").write_bytes((tmp_path / "two.xlsx").read_bytes()[:900])
+    (tmp_path / "text.xlsx").write_text("a,b\n1,2\n")
+    for name in ("cut.xlsx", "text.xlsx"):
+        with pytest.raises(DataError, match="damaged workbook"):
+            events.load(tmp_path / name)
+
+
+def test_without_its_library_a_workbook_is_named(tmp_path, monkeypatch):
+    book(tmp_path / "a.xlsx", {"May": as_cells("times")})
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(UsageError, match=r"save its sheet as CSV, or pip install"):
+        events.load(tmp_path / "a.xlsx")

@@ -13,23 +13,23 @@ from cartcast.atomic import atomic_path
 from cartcast.config import PROJECT_FILE, STATE_FOLDER
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.events import packed
+from cartcast.events.read import UPLOADS, kind_of_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "SUFFIXES",
     "parquet_bytes",
     "project_files",
+    "require_known",
     "resolve_inside",
     "safe_name",
     "save_upload",
     "uploads",
 ]
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".zip", ".jsonl", ".jsonl.gz")
-"""Endings of files that can be a log or a ready table."""
-
+_KINDS = ("csv", "json", "parquet", "workbook", "zip")
+"""Kinds of files that can be a log or a ready table."""
 _UNPACKED = 20
 """How many times the upload limit a packed file may unpack to."""
 
@@ -52,17 +52,10 @@ def safe_name(name: str) -> str:
     return cleaned[-80:] or "upload"
 
 
-def suffix_of(name: str) -> str:
-    """Return the known ending of a file name.
-
-    Raises:
-        UsageError: it is none of `SUFFIXES`.
-    """
-    lower = name.lower()
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if lower.endswith(suffix):
-            return suffix
-    raise UsageError(f"{safe_name(name)}: unknown kind of file; use {', '.join(SUFFIXES)}.")
+def require_known(name: str) -> None:
+    """Raise UsageError where a file's name says that nothing here reads it."""
+    if kind_of_name(name) not in _KINDS:
+        raise UsageError(f"{safe_name(name)}: unknown kind of file; use {', '.join(UPLOADS)}.")
 
 
 def uploads(folder: Path) -> Path:
@@ -78,7 +71,7 @@ def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int
         DataError: empty, larger than the limit, or an archive that unpacks to far more.
         StorageError: the disk is full.
     """
-    suffix_of(name)
+    require_known(name)
     limit = limit_megabytes * 1_000_000
     shown = safe_name(name)
     content.seek(0, io.SEEK_END)
@@ -95,7 +88,7 @@ def save_upload(folder: Path, name: str, content: BinaryIO, limit_megabytes: int
     content.seek(0)
     if form is None and shown.lower().endswith(".zip"):
         raise DataError(f"{shown}: not a whole zip file; export it again.")
-    if form is not None:
+    if form is not None and kind_of_name(shown) != "workbook":
         packed.measure(content, shown, shown, limit * _UNPACKED)
     content.seek(0)
     digest = hashlib.sha256()
@@ -116,7 +109,9 @@ def project_files(folder: Path, most: int = 200) -> list[str]:
         parts = path.relative_to(folder).parts
         if any(p.startswith(".") for p in parts) or not path.is_file():
             continue
-        if path.name != PROJECT_FILE and path.name.lower().endswith(SUFFIXES):
+        # Texts and JSON documents are rather notes and settings.
+        told = not path.name.lower().endswith((".txt", ".json")) and kind_of_name(path.name)
+        if path.name != PROJECT_FILE and told in _KINDS:
             found.append(str(path.relative_to(folder)))
         if len(found) >= most:
             break

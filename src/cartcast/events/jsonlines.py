@@ -1,8 +1,12 @@
-"""JSON lines, and JSON files that hold one list: nested objects become columns `a.b`."""
+"""JSON lines, and JSON files that hold one list, bare or in an answer of an API.
+
+Nested objects become columns `a.b`.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -19,7 +23,17 @@ from cartcast.events.tables import sampled
 __all__ = ["open_json"]
 
 _LARGEST_LINE = 16_777_216
+_LARGEST_ANSWER = 1 << 29
 _MOST_KEYS = 5_000
+_LISTS = ("data", "events", "results", "records", "rows", "orders", "result")
+"""Keys under which APIs answer with a list of records."""
+_ABOUT = frozenset(
+    "next previous prev count total page pages per_page page_size limit offset has_more hasmore "
+    "next_cursor cursor links meta metadata pagination paging status success ok message error "
+    "errors code object url took next_page".split()
+)
+"""Keys beside such a list, which speak of the answer and not of a record."""
+_KEY = re.compile(r'[{,]\s*"([^"\\]+)"\s*:\s*')
 
 
 def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path) -> Source:
@@ -77,6 +91,15 @@ def open_json(con: duckdb.DuckDBPyConnection, path: Path, shown: str, work: Path
 
 def _lines(path: Path, text: str) -> str:
     """Return SQL of the objects of a file, each as the text `line`."""
+    if (key := _listed_in(text)) is not None:
+        listed = literal(f"$.{key}")
+        size = min(max(path.stat().st_size + 1, _LARGEST_LINE), _LARGEST_ANSWER)
+        return (
+            "(SELECT CAST(unnest(CASE WHEN json_type(json, "
+            f"{listed}) = 'ARRAY' THEN json_extract(json, {literal(f'$.{key}[*]')}) ELSE [json] END"
+            f") AS VARCHAR) AS line FROM read_json_objects({file_literal(path)}, "
+            f"format = 'unstructured', hive_partitioning = false, maximum_object_size = {size}))"
+        )
     whole = "auto" if text[0] == "[" else None
     if whole is None and not _is_object(text.split("\n", 1)[0]) and text[0] == "{":
         # The first line is no object: objects span lines.
@@ -95,6 +118,31 @@ def _lines(path: Path, text: str) -> str:
         f"compression = '{compression}', max_line_size = {_LARGEST_LINE}, "
         f"buffer_size = {2 * _LARGEST_LINE}))"
     )
+
+
+def _listed_in(text: str) -> str | None:
+    """Return the key of the list of records, where a text begins as the answer of an API.
+
+    >>> _listed_in('{"count": 2, "next": null, "results": [{"id": 1}, {"id": 2}]}')
+    'results'
+    >>> _listed_in('{"session": 1, "events": [{"type": "clicks"}]}')
+    """
+    if text[0] != "{":
+        return None
+    decoder, at, found = json.JSONDecoder(), 0, None
+    while match := _KEY.match(text, at):
+        key, at = match[1], match.end()
+        if found is None and key in _LISTS and re.match(r"\[\s*\{", text[at:]):
+            found = key
+        elif key.lower() not in _ABOUT:
+            return None
+        try:
+            _, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            # The head of a long file ends within a value.
+            return found
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return found
 
 
 def _is_object(line: str) -> bool:

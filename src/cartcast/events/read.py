@@ -16,10 +16,12 @@ from cartcast.events import packed, sniff
 from cartcast.events.feeds import names_beside, only_hits
 from cartcast.events.nested import Cell
 from cartcast.events.sql import identifier, read_parquet
+from cartcast.events.workbook import WORKBOOK_SUFFIXES, sheet_as_csv
 
 __all__ = [
     "CSV_SUFFIXES",
     "JSON_SUFFIXES",
+    "UPLOADS",
     "Source",
     "expand",
     "kind_of_name",
@@ -29,6 +31,9 @@ __all__ = [
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".psv", ".tab")
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+UPLOADS = (*CSV_SUFFIXES, *JSON_SUFFIXES, *PARQUET_SUFFIXES, *WORKBOOK_SUFFIXES, ".gz", ".zip",
+           ".bz2", ".xz", ".zst")  # fmt: skip
+"""What a page offers to take, by the end of its name."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ def expand(source: Any) -> Iterator[Any]:
         )
         found = only_hits(found)
         if not found:
-            raise NotFoundError(f"{path}: the folder holds no CSV, JSON or Parquet file.")
+            raise NotFoundError(f"{path}: the folder holds no CSV, JSON, Parquet or Excel file.")
         yield from found
     elif path.is_file():
         yield path
@@ -179,6 +184,8 @@ def kind_of_name(name: str) -> str:
         return "json"
     if last in PARQUET_SUFFIXES:
         return "parquet"
+    if last in WORKBOOK_SUFFIXES:
+        return "workbook"
     if last == ".zip":
         return "zip"
     if last in (".duckdb", ".db", ".sqlite", ".sqlite3"):
@@ -225,6 +232,11 @@ def open_source(
         raise NotFoundError(f"{path}: cannot be read (permission); check its owner and mode.")
     path, name, shown = _opened(path, work)
     kind = kind_of_name(name)
+    if kind == "workbook":
+        from cartcast.events.csvfile import open_csv
+
+        sheet, shown = sheet_as_csv(path, shown, work)
+        return open_csv(con, sheet, shown, work, ",", header, skip)
     with path.open("rb") as file:
         magic = file.read(16)
     if magic[:4] == b"PAR1" or kind == "parquet":
@@ -250,7 +262,7 @@ def _opened(path: Path, work: Path) -> tuple[Path, str, str]:
     with path.open("rb") as file:
         head = file.read(512)
     form = packed.form_of(head)
-    if form is None:
+    if form is None or kind_of_name(path.name) == "workbook":
         return path, path.name, str(path)
     if form == "gzip":
         inner = sniff.head(path, 512)

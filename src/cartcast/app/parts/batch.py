@@ -15,6 +15,7 @@ from cartcast.app.parts.said import proxy, using
 from cartcast.atomic import atomic_path
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
+from cartcast.events.read import UPLOADS
 from cartcast.findings import Finding
 from cartcast.runs.run import Run
 from cartcast.score import predict
@@ -30,7 +31,7 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
     what = "a log" if is_log else "a ready table"
     a, b = st.columns(2, gap="large")
     upload = a.file_uploader(
-        f"Upload {what} to score", type=["csv", "tsv", "gz", "parquet", "zip", "jsonl"],
+        f"Upload {what} to score", type=[s[1:] for s in UPLOADS],
         key="batch_upload", disabled=not allowed,
         max_upload_size=view.project.settings.upload_megabytes,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import streamlit as st
 from cartcast.app import actions, files, ui, warehouse
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
+from cartcast.events.read import UPLOADS
 
 LAYOUTS = ("guess", "eshop-2008", "ga4", "segment", "snowplow", "retailrocket", "rees46",
            "yoochoose")  # fmt: skip
@@ -43,8 +44,8 @@ def bring(view: ui.View) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         upload = st.file_uploader(
-            f"Upload a log (CSV, Parquet, gzip or zip, up to {limit} MB)",
-            type=["csv", "tsv", "gz", "parquet", "zip", "jsonl"],
+            f"Upload a log (CSV, Excel, JSON or Parquet, also packed; up to {limit} MB)",
+            type=[suffix[1:] for suffix in UPLOADS],
             key="upload",
             max_upload_size=limit,
         )
