@@ -233,7 +233,9 @@ RECORDS = [
 ]  # fmt: skip
 ANSWERS = {
     "data": lambda r: json.dumps({"data": r}),
-    "results, over lines": lambda r: json.dumps({"count": 40, "next": None, "results": r}, indent=1),
+    "results, over lines": lambda r: json.dumps(
+        {"count": 40, "next": None, "results": r}, indent=1
+    ),
     "after": lambda r: json.dumps({"events": r, "has_more": False, "links": {"next": ["u"]}}),
     "pages, one a line": lambda r: "\n".join(
         json.dumps({"data": r[k : k + 10], "page": k}) for k in range(0, 40, 10)
@@ -245,11 +247,9 @@ ANSWERS = {
 def test_the_answer_of_an_api_is_the_list_in_it(tmp_path, form):
     (tmp_path / "lines.json").write_text("".join(json.dumps(r) + "\n" for r in RECORDS))
     (tmp_path / "answer.json").write_text(ANSWERS[form](RECORDS))
-    found = [
-        events.load(tmp_path / f"{n}.json").table().to_pylist()
-        for n in ("lines", "answer")
-    ]
-    assert found[0] == found[1] and len(found[0]) == 40
+    found = [events.load(tmp_path / f"{n}.json").table().to_pylist() for n in ("lines", "answer")]
+    assert found[0] == found[1]
+    assert len(found[0]) == 40
 
 
 def test_a_session_with_its_events_is_no_answer(tmp_path):
@@ -293,7 +293,8 @@ def test_a_sheet_is_read_as_the_same_rows_in_a_text_file(tmp_path, kind):
     truth, got = events.load(tmp_path / "a.csv"), events.load(tmp_path / "a.xlsx")
     assert truth.summary.revenue == 4 * 3.5
     assert got.table().select(KEYS).equals(truth.table().select(KEYS))
-    assert set(got.table(["order_id"])["order_id"].to_pylist()) == {None, "1008", "1017", "1026", "1035"}
+    orders = got.table(["order_id"])["order_id"].drop_null().to_pylist()
+    assert orders == ["1008", "1017", "1026", "1035"]
 
 
 def test_what_is_no_single_sheet_is_told(tmp_path):

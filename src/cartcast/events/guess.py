@@ -70,10 +70,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
                 )
             )
         else:
-            used = ", ".join(
-                f"{t}={_named(v)}"
-                for t, v in layout.columns.items()
-            )
+            used = ", ".join(f"{t}={_named(v)}" for t, v in layout.columns.items())
             findings.append(
                 finding(
                     GENERIC,
@@ -128,8 +125,8 @@ def with_times(source: Source, layout: Layout) -> Layout:
     values = source.values(column)
     if value.joined and (after := _first_present(source, value.columns[1:])):
         places = [source.columns.index(c) for c in (column, after)]
-        values = [" ".join(row[p] for p in places) for row in source.sample if len(row) > max(places)
-                  and all(row[p] for p in places)]  # fmt: skip
+        cells = ([row[p] for p in places] for row in source.sample if len(row) > max(places))
+        values = [" ".join(map(str, both)) for both in cells if all(both)]
     form, ambiguous = find_format(values)
     if form is None:
         raise DataError(

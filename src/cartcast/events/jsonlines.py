@@ -27,11 +27,12 @@ _LARGEST_ANSWER = 1 << 29
 _MOST_KEYS = 5_000
 _LISTS = ("data", "events", "results", "records", "rows", "orders", "result")
 """Keys under which APIs answer with a list of records."""
-_ABOUT = frozenset(
-    "next previous prev count total page pages per_page page_size limit offset has_more hasmore "
-    "next_cursor cursor links meta metadata pagination paging status success ok message error "
-    "errors code object url took next_page".split()
-)
+_ABOUT = frozenset((
+    "next", "next_cursor", "next_page", "previous", "prev", "cursor", "links", "has_more",
+    "hasmore", "count", "total", "limit", "offset", "page", "pages", "page_size", "per_page",
+    "pagination", "paging", "meta", "metadata", "status", "success", "ok", "code", "message",
+    "error", "errors", "object", "url", "took",
+))  # fmt: skip
 """Keys beside such a list, which speak of the answer and not of a record."""
 _KEY = re.compile(r'[{,]\s*"([^"\\]+)"\s*:\s*')
 

@@ -37,7 +37,9 @@ def sheet_as_csv(path: Path, shown: str, work: Path) -> tuple[Path, str]:
     except calamine.PasswordError as error:
         raise DataError(f"{shown}: a password protects it; save it without one.") from error
     except (calamine.CalamineError, zipfile.BadZipFile, OSError, ValueError) as error:
-        raise DataError(f"{shown}: a damaged workbook ({error}); save it anew, or as CSV.") from error
+        raise DataError(
+            f"{shown}: a damaged workbook ({error}); save it again, or as CSV."
+        ) from error
     if len(sheets) != 1:
         names = ", ".join(repr(s.name) for s in sheets)
         found = f"{len(sheets)} sheets with rows ({names})" if sheets else "no sheet with rows"
