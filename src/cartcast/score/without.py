@@ -54,7 +54,7 @@ class Without:
         return {str(row[0]) for row in told if row[0] is not None}
 
     def told(self, visitors: int) -> Finding:
-        """Return what to say where the log holds so many `visitors` of these ids."""
+        """Return what to say where `visitors` of the log bear one of these ids."""
         text = f"{self.count:,} ids are left out; {visitors:,} visitors of the log bear one."
         return finding(LEFT_OUT, text, severity="note" if visitors else "warn")
 
