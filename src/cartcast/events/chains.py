@@ -96,8 +96,9 @@ class Chain(NamedTuple):
 
 def chain(paths: Paths, target: str, value: Value) -> Chain:
     """Return the chain of a column's value, its references added to the paths."""
-    told = len(value.chain) > 1
-    links = [_link(paths, target, v, told or len(v.columns) > 1) for v in value.chain]
+    links = [
+        _link(paths, target, v, v.otherwise is not None or len(v.columns) > 1) for v in value.chain
+    ]
     if any(link.constant is not None for link in value.chain):
         return Chain(links, -1)
     return Chain(links, sum({1 << slot for link in links for slot in link.slots}))

@@ -68,8 +68,11 @@ def bare(text: str, sign: str | None) -> str:
 def without_signs(layout: Layout, source: Source) -> Layout:
     """Return the layout with the signs that the source's money bears, to be taken out.
 
-    A sign of one currency tells the currency where the layout has no other word for it.
+    A sign of one currency tells the currency where the layout has no other word for it. Records
+    of a tracker are left as they are: one of a stream must mean what it means in a file.
     """
+    if source.kind == "json":
+        return layout
     changed: dict[str, Value] = {}
     by_name = {c.lower(): c for c in source.columns}
     for target in set(NUMBER_COLUMNS) & layout.columns.keys():
