@@ -119,8 +119,9 @@ def simulated(seed: int, shop: Shop | Missions | None = None) -> Table | None:
         simulate(sessions=(600, 1000, 1500, 2500)[seed % 4], seed=seed, out=file, shop=shop)
         made = from_log(load(file), Purchase(), load_set("default"), DEFAULTS.anchors)
         part = split_by_time(made.table, DEFAULTS.split, by_clock=True).part
+    whole = pd.concat([made.table, made.values], axis=1)
     columns = [*made.features, "label", *(v for v in ROLES.values() if v not in made.features)]
-    train, test = (made.table.loc[part == side, columns] for side in ("train", "test"))
+    train, test = (whole.loc[part == side, columns] for side in ("train", "test"))
     if min(t["label"].sum() for t in (train, test)) < 1:
         return None
     table = Table(f"{'second' if shop else 'first'} {seed}", train, test, ROLES)

@@ -33,8 +33,8 @@ def _simulated_rows(shop: Missions | None) -> tuple[pd.DataFrame, list[str]]:
         return from_log(log, Purchase(), load_set("default"), (1, 3, 5))
 
     rows = simulated(40_000, 2, shop, made)
-    names = [c for c in rows.features if pd.api.types.is_float_dtype(rows.table[c])][:12]
-    return rows.table, names
+    names = [c for c in rows.features if pd.api.types.is_float_dtype(rows.values[c])][:12]
+    return pd.concat([rows.table, rows.values], axis=1), names
 
 
 def _made_up_rows() -> tuple[pd.DataFrame, list[str]]:

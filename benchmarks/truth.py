@@ -59,7 +59,7 @@ def compare(sessions: int, seed: int, names: list[str], shared: bool) -> list[di
         known = pd.read_parquet(folder / "truth.parquet")
     if shared:
         weight = 1.0 / rows.table.groupby("session_id")["click"].transform("size")
-        rows = Rows(rows.table.assign(weight=weight), rows.features, rows.categorical)
+        rows = Rows(rows.table.assign(weight=weight), rows.values, rows.categorical)
     train, test = parts_of(rows, split_by_time(rows.table, (0.4, 0.4, 0.2), by_clock=True))
     plan = Plan("classifier", Recipe(rows.categorical, threads=2), ordered=True)
     keys = ["session_id", "event_order"]

@@ -119,6 +119,7 @@ def test_the_moments_of_a_log_serve_any_model(log: cartcast.Log) -> None:
         log.path, "purchase", {"clicks": Count(), "price": Mean("price")}, (3, 1)
     )
     pd.testing.assert_frame_equal(rows.table, again.table)
+    pd.testing.assert_frame_equal(rows.X, again.X)
     assert list(rows.X) == ["clicks", "price"]
     assert set(rows.y) == {0.0, 1.0}
     assert (rows.X["clicks"] == rows.table["click"]).all()
@@ -127,7 +128,9 @@ def test_the_moments_of_a_log_serve_any_model(log: cartcast.Log) -> None:
     assert (figures > 0.8).all()
     assert "LK507" in {
         f.code
-        for f in cartcast.audit(dataclasses.replace(rows, features=(*rows.features, "visitor_id")))
+        for f in cartcast.audit(
+            dataclasses.replace(rows, values=rows.X.assign(who=rows.table["visitor_id"]))
+        )
     }
     assert repr(rows).startswith(f"Rows({len(rows):,} rows, 2 features")
 

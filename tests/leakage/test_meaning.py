@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cartcast.leakage import AuditInput, audit
+
 FAMILIES = ("meaning",)
 
 
@@ -82,3 +84,17 @@ def test_constant_columns(find, shop) -> None:
     flat = {"train": shop.train.assign(a=1, b=None), "test": shop.test.assign(a=1, b=None)}
     assert find(**flat, add=("a", "b"))["LK510"].evidence["columns"] == ["a", "b"]
     assert "LK510" not in find()
+
+
+def test_a_copy_of_the_group_names_it_whatever_it_is_called() -> None:
+    draw = np.random.default_rng(2)
+    who = draw.integers(0, 90, 600)
+    table = pd.DataFrame({
+        "visitor": who, "account": np.array([f"u{7 * k % 91}" for k in range(90)])[who],
+        "code": draw.permutation(900)[:90][who], "visits": draw.poisson(3, 90)[who],
+        "worth": draw.normal(size=90)[who], "y": draw.integers(0, 2, 600),
+    })  # fmt: skip
+    names = ["account", "code", "visits", "worth"]
+    given = AuditInput(train=table, target="y", features=names, visitor="visitor")
+    found = [f.evidence["column"] for f in audit(given) if f.code == "LK507"]
+    assert found == ["account", "code"]

@@ -12,6 +12,7 @@ import pytest
 from cartcast.errors import DataError, UsageError
 from cartcast.models.checks import check_table
 from cartcast.rows import Rows, from_table, read_as_trained
+from cartcast.rows.rows import KEYS
 from cartcast.score import predict
 from cartcast.train import train
 
@@ -167,3 +168,24 @@ def test_a_run_from_before_meanings_is_read_by_its_kinds() -> None:
     X, _ = read_as_trained({"a": ["True", "2"], "b": [1.0, 2.0]}, older)
     assert X["a"].tolist() == [1.0, 2.0]
     assert X["b"].tolist() == ["1", "2"]
+
+
+def test_features_may_be_called_like_our_own_columns(tmp_path: Path) -> None:
+    """An amount, a weight, a position: the same table under other names gives the same model."""
+    draw = np.random.default_rng(3)
+    names = [*KEYS, "part", "probability", "segment", "row", "p", "y"]
+    values = pd.DataFrame(draw.normal(size=(400, len(names))).round(3), columns=names)
+    chance = 1 / (1 + np.exp(-2 * values["amount"] - values["label"]))
+    values["who"] = draw.integers(0, 150, 400)
+    values["bought"] = (draw.random(400) < chance).astype(int)
+    plain = values.rename(columns={name: f"x_{name}" for name in names})
+    runs = []
+    for number, frame in enumerate((values, plain)):
+        run = train(rows=frame, target="bought", group="who", run_dir=tmp_path / str(number),
+                    models=["logistic_regression"])  # fmt: skip
+        runs.append((run, predict(frame.drop(columns="bought"), run.dir)[0]))
+    (own, first), (other, second) = runs
+    pd.testing.assert_series_equal(first["probability"], second["probability"])
+    assert {f.code for f in own.findings} == {f.code for f in other.findings}
+    renamed = other.test.rename(columns=lambda name: name.removeprefix("x_"))
+    assert list(own.test) == list(renamed)

@@ -62,7 +62,7 @@ def test_ordinary_rows_are_not_blamed() -> None:
 
 def test_rows_too_young_for_their_label() -> None:
     made = rows()
-    (found,) = check_labels(Rows(made.table, made.features, made.categorical, {"censored": 600}))
+    (found,) = check_labels(Rows(made.table, made.values, made.categorical, {"censored": 600}))
     assert (found.code, found.count) == ("MD135", 600)
 
 

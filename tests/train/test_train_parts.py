@@ -14,6 +14,7 @@ from cartcast.errors import DataError
 from cartcast.events import Log, load
 from cartcast.features import load_set
 from cartcast.moments import from_log
+from cartcast.rows import Rows
 from cartcast.runs.counts import recorded
 from cartcast.targets import parse_target
 from cartcast.train import segments, train
@@ -46,24 +47,29 @@ def test_rows_are_those_of_one_part(target: str, whole: Log, parts: Log) -> None
     asked = parse_target(target, {})
     one, many = (from_log(log, asked, FEATURES, (1, 2, 3)) for log in (whole, parts))
     assert_frame_equal(one.table, many.table)
+    assert_frame_equal(one.values, many.values)
     assert (one.dropped, one.findings) == (many.dropped, many.findings)
+
+
+def together(rows: Rows) -> pd.DataFrame:
+    return pd.concat([rows.table, rows.values], axis=1)
 
 
 @pytest.mark.parametrize("of", ["whole", "parts"])
 def test_whole_visitors_are_drawn(whole: Log, parts: Log, of: str) -> None:
     """Which are drawn is known before a row is made, and is another share of another seed."""
     target = parse_target("purchase", {})
-    everything = from_log(whole, target, FEATURES, (1, 2)).table
+    everything = together(from_log(whole, target, FEATURES, (1, 2)))
     log = {"whole": whole, "parts": parts}[of]
     drawn = [from_log(log, target, FEATURES, (1, 2), most_rows=500, seed=s) for s in (1, 1, 2)]
-    assert_frame_equal(drawn[0].table, drawn[1].table)
+    assert_frame_equal(together(drawn[0]), together(drawn[1]))
     kept, others = (set(d.table["visitor_id"]) for d in drawn[1:])
     assert kept != others
     # Of these visitors nothing is missing but what a shorter horizon may take or give.
     known = [*FEATURES.names, "label", "amount"]
     key = ["session_id", "event_order"]
     expected = everything[everything["visitor_id"].isin(kept)].set_index(key)[known]
-    found = drawn[0].table.set_index(key)[known]
+    found = together(drawn[0]).set_index(key)[known]
     both = expected.index.intersection(found.index)
     assert len(both) > 0.95 * len(expected)
     assert_frame_equal(expected.loc[both], found.loc[both])

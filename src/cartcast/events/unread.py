@@ -38,7 +38,8 @@ ASSUMED = declare(
     "warn",
     "Every row is taken as the same kind of event",
     "No column holds words for events, so views and purchases cannot be told apart.",
-    "Name the column under `event_type:` in a layout, or state `every_event:`.",
+    "Name the column under `event_type:` in a layout, or state `every_event:`. A table "
+    "with one row a session or visitor is no log: `cartcast train --rows FILE --target COLUMN`.",
 )
 
 _MATTERS = {

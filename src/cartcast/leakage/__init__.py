@@ -26,7 +26,7 @@ from cartcast.leakage.given import AuditInput, HasLineage
 from cartcast.leakage.performance import too_good
 from cartcast.leakage.report import as_dict, in_words, markdown
 from cartcast.leakage.run import Asked, Examination, examine
-from cartcast.leakage.sources import audit
+from cartcast.leakage.sources import audit, of_rows
 from cartcast.leakage.tables import examine_tables
 
 __all__ = [
@@ -42,5 +42,6 @@ __all__ = [
     "examine_tables",
     "in_words",
     "markdown",
+    "of_rows",
     "too_good",
 ]

@@ -158,12 +158,14 @@ def censoring(prep: Prepared) -> Iterator[Finding]:
 
 @check("meaning", "Is an id used as a feature?", LK507, needs=("features",))
 def ids(prep: Prepared) -> Iterator[Finding]:
-    """Look for words or whole numbers that name a row, and for the group's own column."""
+    """Look for words or whole numbers that name a row, and for the group's own column or a copy."""
     rows = len(prep.train)
+    owners = {"session": prep.given.session, "visitor": prep.given.visitor}
     for name in prep.features:
         column = prep.train.table[name].dropna()
-        if name in (prep.given.session, prep.given.visitor):
-            text = f"{name!r} names the {'session' if name == prep.given.session else 'visitor'}."
+        owner = next((o for o, c in owners.items() if c and _stands_for(prep, name, c)), None)
+        if owner is not None:
+            text = f"{name!r} names the {owner}."
             yield finding(LK507, text, column=name, distinct=int(column.nunique()))
             continue
         if rows < 50 or len(column) < 0.5 * rows or pd.api.types.is_bool_dtype(column):
@@ -173,6 +175,23 @@ def ids(prep: Prepared) -> Iterator[Finding]:
         if why:
             text = f"{name!r} has {distinct:,} values in {len(column):,} rows: {why}."
             yield finding(LK507, text, column=name, distinct=distinct, rows=len(column))
+
+
+def _stands_for(prep: Prepared, name: str, owner: str) -> bool:
+    """Return whether a feature is the owner's column, or has one value for each of its values."""
+    if name == owner:
+        return True
+    both = prep.train.table[[name, owner]].dropna()
+    if len(both) < max(50, 0.5 * len(prep.train)):
+        return False
+    column = both[name]
+    if pd.api.types.is_float_dtype(column) and bool((np.floor(column) != column).any()):
+        return False
+    count = int(column.nunique())
+    # Where each row has its own owner, many honest numbers have a value for each.
+    if count < 20 or count > 0.9 * len(both) or count != both[owner].nunique():
+        return False
+    return len(both.drop_duplicates()) == count
 
 
 def _names_rows(name: str, column: pd.Series, distinct: int) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from cartcast.config import DEFAULTS
 from cartcast.errors import UsageError, did_you_mean
@@ -17,9 +19,10 @@ from cartcast.rows import Rows
 
 if TYPE_CHECKING:
     from cartcast.features import FeatureSet
+    from cartcast.splits import Split
     from cartcast.targets import Proxy, Target
 
-__all__ = ["audit"]
+__all__ = ["audit", "of_rows"]
 
 _OF_TABLES = ("test", "split", "group", "visitor", "time", "click", "drop", "predictions",
               "baseline", "proxy", "seed")  # fmt: skip
@@ -66,23 +69,39 @@ def audit(
     if isinstance(given, Log):
         return run.audit(_of_log(given, target, features, clicks), families)
     if isinstance(given, Rows):
-        known = {str(name) for name in given.table if given.table[name].notna().any()}
-        moments = AuditInput(
-            train=given.table,
-            target="label",
-            features=given.features,
-            session="session_id",
-            visitor="visitor_id" if "visitor_id" in known else None,
-            time="anchor_time" if "anchor_time" in known else None,
-            click="click" if "click" in known else None,
-        )
-        return run.audit(moments, families)
+        keys = {"visitor": "visitor_id", "time": "anchor_time", "click": "click"}
+        known = {role: key for role, key in keys.items() if given.table[key].notna().any()}
+        return run.audit(of_rows(given, {"session": "session_id", **known}), families)
     if not isinstance(target, str):
         raise UsageError(f"which column is the target? Give its name, got {target!r}.")
     from cartcast.leakage.tables import examine_tables
 
     names = None if features is None else [str(n) for n in features]
     return list(examine_tables(given, target, features=names, families=families, **roles).findings)
+
+
+def of_rows(
+    rows: Rows, roles: Mapping[str, str], split: Split | None = None, **more: Any
+) -> AuditInput:
+    """Return what the checks are given of rows, of those that a split has in a part.
+
+    `roles` name key columns: `visitor`, `time` ...; `more` are other attributes.
+    """
+    keys = rows.table
+    if split is not None:
+        keys = keys.assign(part=split.part, weight=split.weight)
+    # A feature may be called like a key: an amount, a weight, a position.
+    named = {name: _other_than(name, rows.features) for name in map(str, keys)}
+    table = pd.concat([keys.rename(columns=named), rows.values], axis=1)
+    if split is not None:
+        table = table[table[named["part"]].notna()]
+        more |= {"split": named["part"], "weight": named["weight"]}
+    given = {role: named[key] for role, key in roles.items()}
+    return AuditInput(train=table, target=named["label"], features=rows.features, **more | given)
+
+
+def _other_than(name: str, taken: Sequence[str]) -> str:
+    return _other_than(f"{name}_", taken) if name in taken else name
 
 
 def _of_log(log: Log, target: Any, features: Any, clicks: Sequence[int]) -> AuditInput:
@@ -97,17 +116,11 @@ def _of_log(log: Log, target: Any, features: Any, clicks: Sequence[int]) -> Audi
     rows = table(log, asked, chosen, clicks)
     timed = log.clock in ("time", "day")
     split = split_by_time(rows.table, DEFAULTS.split, timed)
-    parts = rows.table.assign(part=split.part, weight=split.weight)
-    return AuditInput(
-        train=parts[parts["part"].notna()],
-        target="label",
-        split="part",
-        features=rows.features,
-        session="session_id",
-        visitor="visitor_id",
-        time="anchor_time" if timed else None,
-        click="click",
-        weight="weight",
+    roles = {"session": "session_id", "visitor": "visitor_id", "click": "click"}
+    return of_rows(
+        rows,
+        {**roles, "time": "anchor_time"} if timed else roles,
+        split,
         lineage={name: feature.lineage for name, feature in chosen.items()},
         reads=asked.reads,
         kind=asked.kind,

@@ -76,6 +76,12 @@ def require_outcome(log: Log, target: Target | Proxy) -> None:
     possible = [n for n in ("add_to_cart", "begin_checkout") if types.get(n, 0) > 0]
     names = {"add_to_cart": "add_to_cart", "begin_checkout": "checkout"}
     observed = "".join(f" --target {names[n]} (observed in this log);" for n in possible)
+    if log.summary.events == log.summary.sessions and len(types) == 1:
+        raise DataError(
+            f"the log has no {target.event_type} event, and no session has more than one. A table "
+            "with one row a session or visitor is no log: `cartcast train --rows FILE --target "
+            "COLUMN` learns from it."
+        )
     raise DataError(
         f"the log has no {target.event_type} event, so {target.name} cannot be "
         f"learned from it. Give the outcomes with --orders FILE, or choose:{observed} "

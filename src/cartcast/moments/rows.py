@@ -74,17 +74,19 @@ def from_log(
         placed, on=["session_id", "event_order"], how="left", validate="many_to_one", sort=False
     )["place"]
     del placed
-    columns = {name: anchors.table[name] for name in anchors.table.columns}
+    columns: dict[str, pd.Series] = {}
     at = pa.array(place, from_pandas=True, type=pa.int64())
     for name in features.names:
         column = replayed.column(name).take(at).to_pandas().rename(name)
         columns |= plain(column.to_frame(), [name])
         # A column is let go once it is placed: the table is never there twice.
         replayed = replayed.drop_columns([name])
-    names = (*features.names, *(SO_FAR if moment.dated else ()))
-    table = pd.DataFrame(columns, copy=False)
+    so_far = [*SO_FAR] if moment.dated else []
+    columns |= {name: anchors.table[name] for name in so_far}
+    table, values = anchors.table.drop(columns=so_far), pd.DataFrame(columns, copy=False)
     notes = (sampled(len(table), moments, "moments", share, "visitors"),) if draw else ()
-    return Rows(table, names, strings(table, names), anchors.dropped, (*anchors.findings, *notes))
+    words = strings(values, (*features.names, *so_far))
+    return Rows(table, values, words, anchors.dropped, (*anchors.findings, *notes))
 
 
 def _count(part: Log, target: Target | Proxy, moment: Moment, due: Due | None) -> int:

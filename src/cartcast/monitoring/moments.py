@@ -180,7 +180,7 @@ def _score(run: Run, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, p
     rows = from_log(
         log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS
     )
-    X = run.typed(rows.table)
+    X = run.typed(rows.X)
     read = None
     if run.reads_events:
         from cartcast.models.sequence import prefixes

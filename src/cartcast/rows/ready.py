@@ -82,10 +82,12 @@ def from_table(
         }
     )
     values = pd.DataFrame({name: columns[name].values for name in features})
-    table, notes = sample(pd.concat([keys, values], axis=1), most_rows, seed)
+    kept, notes = sample(keys, most_rows, seed)
+    if kept is not None:
+        keys, values = (t[kept].reset_index(drop=True) for t in (keys, values))
     return Rows(
-        table,
-        features,
+        keys,
+        values,
         tuple(name for name in features if columns[name].meaning.kind == "word"),
         {},
         (*outcome.findings, *nulled(columns), *_dates(dates), *notes),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cartcast import findings as f
 from cartcast.errors import DataError
@@ -48,9 +49,9 @@ class Rows:
     """A training table.
 
     Attributes:
-        table: key columns, then features; one row a moment (or a row of the ready table).
-        features: names of the feature columns, in order.
-        categorical: which of them are strings.
+        table: the key columns; one row a moment (or a row of the ready table).
+        values: the feature columns, row by row beside `table`, whatever they are called.
+        categorical: which features are strings.
         dropped: rows dropped on the way, by reason.
         findings: what a reader must know about the rows.
         meanings: how each feature column of a ready table was read; later tables are read so.
@@ -58,7 +59,7 @@ class Rows:
     """
 
     table: pd.DataFrame
-    features: tuple[str, ...]
+    values: pd.DataFrame
     categorical: tuple[str, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
@@ -66,9 +67,14 @@ class Rows:
     positive: str | None = None
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return tuple(self.values.columns)
+
+    @property
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
-        """The feature columns only."""
-        return self.table[list(self.features)]
+        """The features."""
+        return self.values
 
     @property
     def y(self) -> pd.Series:
@@ -92,7 +98,7 @@ class Rows:
         return f"Rows({len(self.table):,} rows, {len(self.features)} features{words})"
 
     def _repr_html_(self) -> str:
-        head = self.table.head(10).to_html(max_cols=20, border=0)
+        head = pd.concat([self.table, self.values], axis=1).head(10).to_html(max_cols=20, border=0)
         return f"<p>{self!r}</p>{head}"
 
 
@@ -141,15 +147,15 @@ def strings(table: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
 
 def sample(
     table: pd.DataFrame, most_rows: int, seed: int
-) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
-    """Keep whole sessions at random until about `most_rows` rows are left."""
+) -> tuple[NDArray[np.bool_] | None, tuple[Finding, ...]]:
+    """Return which rows are kept, None for all: whole sessions at random, about `most_rows`."""
     if len(table) <= most_rows:
-        return table, ()
+        return None, ()
     sessions = table["session_id"].drop_duplicates()
     share = most_rows / len(table)
     kept = sessions.sample(frac=share, random_state=seed)
-    found = table[table["session_id"].isin(set(kept))].reset_index(drop=True)
-    return found, (sampled(len(found), len(table), "rows", share, "sessions"),)
+    found = table["session_id"].isin(set(kept)).to_numpy()
+    return found, (sampled(int(found.sum()), len(table), "rows", share, "sessions"),)
 
 
 def sampled(used: int, rows: int, said: str, share: float, of: str) -> Finding:

@@ -81,6 +81,6 @@ def _said(task: Task, champion: Fitted, rows: pd.DataFrame, known: pd.DataFrame)
         from cartcast.models.sequence import prefixes
 
         events = prefixes(task.log, rows[["session_id", "event_order"]])
-    table = Rows(X, task.rows.features, task.rows.categorical, {})
+    table = Rows(rows, X, task.rows.categorical)
     part = Part(table, np.arange(len(X)), np.ones(len(X)), events)
     return says(champion.model, champion.declaration, part)

@@ -12,6 +12,7 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
+from cartcast.leakage import audit, of_rows
 from cartcast.moments import SO_FAR, from_log, with_horizon
 from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
@@ -25,7 +26,7 @@ from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
 from cartcast.train.proposals import Proposed, propose_features
-from cartcast.train.task import Part, Task, audit_rows, parts_of
+from cartcast.train.task import Part, Task, parts_of
 
 __all__ = ["train_log"]
 
@@ -165,15 +166,16 @@ def _with_events(task: Task, names: Sequence[str], options: Options, budget: Bud
 
 
 def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -> list[Finding]:
-    table = task.rows.table.assign(part=task.split.part, weight=task.split.weight)
     clock = log.clock
-    return audit_rows(
-        table[table["part"].notna()],
-        task.rows.features,
-        session="session_id",
-        visitor="visitor_id",
-        time="anchor_time" if clock in ("time", "day") else None,
-        click="click" if task.rows.table["click"].notna().any() else None,
+    roles = {"session": "session_id", "visitor": "visitor_id"}
+    if clock in ("time", "day"):
+        roles["time"] = "anchor_time"
+    if task.rows.table["click"].notna().any():
+        roles["click"] = "click"
+    given = of_rows(
+        task.rows,
+        roles,
+        task.split,
         lineage={
             **{name: feature.lineage for name, feature in features.features.items()},
             **{name: lineage for name, (_, lineage) in SO_FAR.items()},
@@ -186,3 +188,4 @@ def _audit(task: Task, log: Log, target: Target | Proxy, features: FeatureSet) -
         data_end=log.summary.end if clock == "time" else None,
         dropped={**task.rows.dropped, **task.split.dropped},
     )
+    return audit(given)

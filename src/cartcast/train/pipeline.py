@@ -51,7 +51,7 @@ def carry_out(
         UsageError: the budget is too small for any model.
         StorageError: the run folder cannot be written.
     """
-    key = options.fingerprint(_data_key(task.rows.table), task.fingerprint)
+    key = options.fingerprint(_data_key(task.rows), task.fingerprint)
     budget.checkpoint = checkpoint = Checkpoint(run_dir, key)
     found = [*task.findings, *_checked(task, options), *check_labels(task.rows)]
     models, plan = fit_candidates(task, options, names, budget, checkpoint)
@@ -207,8 +207,9 @@ def _cost(champion: Fitted, models: Sequence[Fitted], plan: Plan) -> float:
     return sum(float(m.facts["seconds"]) for m in models if m.name in parts)
 
 
-def _data_key(table: pd.DataFrame) -> str:
-    return str(int(pd.util.hash_pandas_object(table, index=False).sum()))
+def _data_key(rows: Rows) -> str:
+    hashes = [pd.util.hash_pandas_object(t, index=False) for t in (rows.table, rows.values)]
+    return str(int((hashes[0] * np.uint64(31) + hashes[1]).sum()))
 
 
 def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
@@ -250,7 +251,7 @@ def _ranges(rows: Rows) -> dict[str, list[float]]:
     """Return the least and the greatest finite value of each feature that is a number."""
     found = {}
     for name in set(rows.features) - set(rows.categorical):
-        values = rows.table[name].to_numpy(dtype=np.float64)
+        values = rows.values[name].to_numpy(dtype=np.float64)
         values = values[np.isfinite(values)]
         if len(values):
             found[name] = [float(values.min()), float(values.max())]

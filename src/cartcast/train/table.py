@@ -9,6 +9,7 @@ import pandas as pd
 
 from cartcast.errors import DataError, UsageError
 from cartcast.findings import require_unblocked, waive
+from cartcast.leakage import audit, of_rows
 from cartcast.rows import Rows, from_table
 from cartcast.runs.run import Run
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
@@ -17,7 +18,7 @@ from cartcast.train.candidates import model_names
 from cartcast.train.fit import DECLARATIONS
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
-from cartcast.train.task import Task, audit_rows, part_of, parts_of
+from cartcast.train.task import Task, part_of, parts_of
 
 __all__ = ["train_rows"]
 
@@ -118,13 +119,8 @@ def _enough(label: pd.Series, folds: int) -> None:
 
 
 def _audit(rows: Rows, split: Split, options: Options) -> list[Any]:
-    table = rows.table.assign(part=split.part)
-    return audit_rows(
-        table[table["part"].notna()],
-        rows.features,
-        visitor="visitor_id" if options.group else None,
-        time="anchor_time" if options.time else None,
-    )
+    given = {"visitor": ("visitor_id", options.group), "time": ("anchor_time", options.time)}
+    return audit(of_rows(rows, {role: key for role, (key, is_so) in given.items() if is_so}, split))
 
 
 def _summary(rows: Rows, kind: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -16,14 +16,13 @@ from cartcast.errors import DataError, UsageError
 from cartcast.events import Log
 from cartcast.features import FeatureSet
 from cartcast.findings import Finding
-from cartcast.leakage import AuditInput, audit
 from cartcast.models.declaration import Declaration
 from cartcast.rows import KEYS, Rows
 from cartcast.runs.reading import Reading
 from cartcast.splits import Split
 from cartcast.targets import Proxy, Target
 
-__all__ = ["Part", "Task", "audit_rows", "part_of", "parts_of"]
+__all__ = ["Part", "Task", "part_of", "parts_of"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class Part:
     @property
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
         """Features: float64 columns (NaN: null) and string columns (None: null)."""
-        table = self.rows.table
-        columns = {name: table[name].take(self.index) for name in self.rows.features}
+        values = self.rows.values
+        columns = {name: values[name].take(self.index) for name in values}
         return pd.DataFrame(columns, copy=False).reset_index(drop=True)
 
     @cached_property
@@ -189,11 +188,3 @@ def _only_late(rows: Rows, train: Part) -> str:
     if train.label.any() or found.isna().all():
         return ""
     return f" The outcome appears from {found.min():%Y-%m-%d} on only."
-
-
-def audit_rows(table: pd.DataFrame, features: Sequence[str], **roles: Any) -> list[Finding]:
-    """Return the findings on rows with a column `part` (train, validation, test) and `label`."""
-    given = AuditInput(
-        train=table, target="label", split="part", features=list(features), weight="weight", **roles
-    )
-    return audit(given)
