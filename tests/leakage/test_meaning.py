@@ -90,7 +90,7 @@ def test_a_copy_of_the_group_names_it_whatever_it_is_called() -> None:
     draw = np.random.default_rng(2)
     who = draw.integers(0, 90, 600)
     table = pd.DataFrame({
-        "visitor": who, "account": np.array([f"u{7 * k % 91}" for k in range(90)])[who],
+        "visitor": who, "account": np.array([f"u{11 * k % 97}" for k in range(90)])[who],
         "code": draw.permutation(900)[:90][who], "visits": draw.poisson(3, 90)[who],
         "worth": draw.normal(size=90)[who], "y": draw.integers(0, 2, 600),
     })  # fmt: skip
