@@ -199,3 +199,34 @@ def test_nested_and_mixed_columns_are_read() -> None:
     assert read["s.p"].tolist()[:2] == [1.0, 2.0]
     assert read_table({"a": [1, 2]})["a"].tolist() == [1, 2]
     assert list(read_table(np.eye(2)).columns) == ["x0", "x1"]
+
+
+@pytest.mark.parametrize(
+    ("form", "sign"),
+    [
+        (lambda v: f"${v:,.2f}", "$"),
+        (lambda v: f"{v:.2f} €".replace(".", ","), "€"),
+        (lambda v: f"CHF {v:.2f}", "CHF"),
+        (lambda v: f"{v:.2f} %", "%"),
+        (lambda v: f"{v:.2f}%", "%"),
+        (lambda v: f"-£{v:,.2f}", "£"),
+    ],
+)
+def test_numbers_with_a_sign_are_numbers(form: Any, sign: str) -> None:
+    values = [1234.5, 0.25, 17.0, 3.75] * 5
+    read = read_column(pa.array([*map(form, values), None, "n/a"]))
+    truth = np.array(values) * (-1 if form(1.0).startswith("-") else 1)
+    assert (read.meaning.kind, read.meaning.sign) == ("number", sign)
+    assert read.values[:20].tolist() == truth.tolist()
+    assert read.values[20:].isna().all()
+    again = Meaning.from_dict(read.meaning.as_dict())
+    assert again == read.meaning
+    later = read_column(pa.array([form(9.5), None]), again)
+    assert abs(later.values[0]) == 9.5
+    with pytest.raises(DataError, match="a number as in training"):
+        read_column(pa.array(["¥9.50"]), again)
+
+
+def test_two_signs_are_words() -> None:
+    assert read_column(pa.array(["$3", "€4"] * 9)).meaning.kind == "word"
+    assert read_column(pa.array(["3 kg", "4 kg"] * 9)).meaning.kind == "word"

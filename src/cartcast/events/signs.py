@@ -32,22 +32,24 @@ _SIGNED = re.compile(
 )
 
 
-def sign_of_sample(values: Iterable[str]) -> str | None:
+def sign_of_sample(values: Iterable[str], also: str = "") -> str | None:
     """Return the one sign with which amounts are written; None without one, or of several.
+
+    `also` is one more that counts, such as `%`.
 
     >>> sign_of_sample(["$3.50", "-$1,200.00", "7"]), sign_of_sample(["12,50 €", "EUR 3"])
     ('$', None)
     """
-    found = Counter(s for v in values if (s := _sign(v.strip())))
+    found = Counter(s for v in values if (s := _sign(v.strip(), also)))
     return next(iter(found)) if len(found) == 1 else None
 
 
-def _sign(text: str) -> str | None:
+def _sign(text: str, also: str) -> str | None:
     if text[:1].isdigit() and text[-1:].isdigit():
         return None
     match = _SIGNED.fullmatch(text)
     signs = [s for s in match.groups() if s] if match else []
-    return signs[0] if len(signs) == 1 and _is_sign(signs[0]) else None
+    return signs[0] if len(signs) == 1 and (signs[0] == also or _is_sign(signs[0])) else None
 
 
 def _is_sign(text: str) -> bool:

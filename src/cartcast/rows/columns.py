@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import duckdb
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError
 from cartcast.events.numbers import mark_of_sample, number_sql
+from cartcast.events.signs import sign_of_sample
 from cartcast.events.times import find_format, time_sql
 
 __all__ = ["HOLLOW", "Arrow", "Column", "Meaning", "decoded", "is_text", "read_column", "words_of"]
@@ -74,20 +75,24 @@ class Meaning:
             of thousands), `truth` (true and false) or `span` (times of day and durations, in
             seconds); of times `iso` or a `strptime` format.
         nulls: words of its own that are read as null, beside `HOLLOW`.
+        sign: what is written beside its numbers: the sign of a currency, or `%`.
     """
 
     kind: Kind
     form: str = ""
     nulls: tuple[str, ...] = ()
+    sign: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        return {"kind": self.kind, "form": self.form, "nulls": list(self.nulls)}
+        plain = {"kind": self.kind, "form": self.form, "nulls": list(self.nulls)}
+        return plain | ({"sign": self.sign} if self.sign else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Meaning:
         """Read back what `as_dict` wrote."""
-        return cls(data["kind"], data.get("form", ""), tuple(data.get("nulls", ())))
+        nulls = tuple(data.get("nulls", ()))
+        return cls(data["kind"], data.get("form", ""), nulls, data.get("sign", ""))
 
 
 @dataclass(frozen=True)
@@ -259,15 +264,17 @@ def _of_text(texts: Arrow, known: Meaning | None) -> Column:
     silent = _isin(small, _SILENT)
     if known is not None:
         nulls = _isin(small, HOLLOW) | _isin(words, known.nulls)
-        found = _known(words, known)
+        found = _known(_bare(words, known.sign), known)
         wrong = ~(found.fits | nulls)
         if wrong.any():
             raise _unfit(known, texts, pa.array(np.append(wrong, False)[codes]))
         return _column(found, words, codes, counts, silent, known)
     hollow = _isin(small, HOLLOW)
     total = int(counts.sum())
-    for read in (_plain, _truth, _iso, _span, _marked, _dated):
-        found = read(words, hollow)
+    sign = sign_of_sample(words[:10_000].to_pylist(), also="%") or ""
+    shown = _bare(words, sign)
+    for read in (_plain, _marked) if sign else (_plain, _truth, _iso, _span, _marked, _dated):
+        found = read(shown, hollow)
         good = int(counts[found.fits].sum())
         empty = int(counts[hollow & ~found.fits].sum())
         odd = total - good - empty
@@ -276,9 +283,14 @@ def _of_text(texts: Arrow, known: Meaning | None) -> Column:
             if found.meaning.kind == "number" and _too_long(words, found):
                 break
             own = words.filter(pa.array(~found.fits & ~hollow)).to_pylist()
-            meaning = Meaning(found.meaning.kind, found.meaning.form, tuple(sorted(own)))
+            meaning = replace(found.meaning, nulls=tuple(sorted(own)), sign=sign)
             return _column(found, words, codes, counts, silent, meaning)
     return Column(Meaning("word"), words_of(texts))
+
+
+def _bare(words: Arrow, sign: str) -> Arrow:
+    """Return words without a sign."""
+    return pc.utf8_trim_whitespace(pc.replace_substring(words, sign, "")) if sign else words
 
 
 def _column(
