@@ -8,6 +8,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from cartcast import events
 from cartcast.errors import CartcastError, DataError, DefinitionError, NotFoundError, UsageError
@@ -557,3 +558,28 @@ def test_a_time_of_no_usual_form_is_named(write):
     rows = "".join(f"u{i % 9},1/{i + 1} {i}h,view\n" for i in range(20))
     with pytest.raises(DataError, match="'Time' is called like a time, but '1/1 0h'"):
         events.load(write("User ID,Time,Event\n" + rows))
+
+
+def test_a_file_in_an_unknown_language_gets_a_draft_to_fill(tmp_path):
+    path = tmp_path / "se.csv"
+    path.write_text(
+        "tid;bes\u00f6kare;h\u00e4ndelse;vara;pris\n2024-03-01 10:00;1;titta;a;3,5\n"
+        "2024-03-01 10:01;1;k\u00f6p;a;3,5\n2024-03-01 10:02;1;\x1b[31mtitta;b;1,0\n"
+    )
+    draft = events.propose(path).yaml
+    assert "\x1b" not in draft
+    assert '#   pris: "3,5", "1,0"' in draft
+    assert yaml.safe_load(draft)["events"] is None
+    filled = draft
+    for name, column in (
+        ("visitor_id", "bes\u00f6kare"),
+        ("event_time", "tid"),
+        ("event_type", "h\u00e4ndelse"),
+        ("item_id", "vara"),
+        ("price", "pris"),
+    ):
+        filled = filled.replace(f"  {name}:  #", f"  {name}: {column}  #")
+    filled = filled.replace("  # own word: purchase", "  k\u00f6p: purchase")
+    (tmp_path / "own.yaml").write_text(filled, encoding="utf-8")
+    log = events.load(path, layout=tmp_path / "own.yaml")
+    assert (log.summary.revenue, log.summary.event_types["purchase"]) == (3.5, 1)

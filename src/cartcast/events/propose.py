@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import unrolled
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.references import matching, references
-from cartcast.events.schema import COLUMNS
+from cartcast.events.schema import COLUMNS, EVENT_TYPES
 from cartcast.scratch import scratch
 
 __all__ = ["Proposal", "propose"]
@@ -80,7 +82,10 @@ def _proposal(source: Source, found: Guess, layout: Layout) -> Proposal:
     items = tuple(i for i in layout.items if any(references(rows, c) for c in i.columns))
     shown = replace(layout, columns=columns, items=items)
     notes = {t: found.reasons.get(t, "") for t in columns}
-    lines = [f"# {source.name}", f"# layout {layout.name}, confidence {found.confidence:.0%}"]
+    lines = [
+        f"# {_shown(source.name)}",
+        f"# layout {layout.name}, confidence {found.confidence:.0%}",
+    ]
     if "" in found.reasons:
         lines.append(f"# because {found.reasons['']}")
     if "every_event" in found.reasons:
@@ -88,7 +93,7 @@ def _proposal(source: Source, found: Guess, layout: Layout) -> Proposal:
     lines += [f"# also possible: {n} ({c:.0%})" for n, c in found.others.items()]
     unused = [c for c in source.columns if not _used(c, shown)]
     if unused:
-        lines.append(f"# kept under their own names: {', '.join(unused)}")
+        lines.append(f"# kept under their own names: {_shown(', '.join(unused))}")
     if layout.name in LAYOUTS:
         lines.append(f"# as it is: --layout {layout.name}; changed: save this as a .yaml file")
         shown = replace(shown, name=f"my-{layout.name}")
@@ -121,14 +126,30 @@ def _used(column: str, layout: Layout) -> bool:
     return any(map(meant, (*lists, *layout.ties, *layout.event, *named)))
 
 
+def _examples(source: Source, column: str) -> str:
+    """Return the most frequent values of a column in the sample, as JSON would write them."""
+    counts = Counter(v.strip() for v in source.values(column) if v.strip())
+    told = ", ".join(json.dumps(v[:40], ensure_ascii=False) for v, _ in counts.most_common(4))
+    return f"{told}{' ...' if len(counts) > 4 else ''}" or "nothing"
+
+
+def _shown(text: str) -> str:
+    """Return a text on one line, what does not print written out."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
 def _unknown(source: Source, why: str) -> Proposal:
     lines = [
-        f"# {why}",
-        f"# columns of {source.name}: {', '.join(source.columns)}",
-        "# Fill in the source's column for each name that it has; leave the others empty.",
+        f"# {_shown(why)}",
+        f"# columns of {_shown(source.name)}, with values of its first rows:",
+        *(f"#   {_shown(c)}: {_examples(source, c)}" for c in source.columns),
+        "# Fill in the source's column for each name that it has; leave the others empty. Words for",
+        "# events that are not known go under `events:`, each with what it means.",
         "name: my-layout",
         "columns:",
         *(f"  {name}:  # {c.meaning}" for name, c in COLUMNS.items()),
+        "events:",
+        *(f"  # own word: {kind}" for kind in EVENT_TYPES if kind != "other"),
     ]
     if not source.has_header:
         header = ", ".join(f"{c}" for c in source.columns)
