@@ -58,12 +58,53 @@ FORMATS: tuple[str, ...] = (
     "%b %d, %Y %I:%M:%S %p",
     "%a %b %d %H:%M:%S %Y",
     "%a, %d %b %Y %H:%M:%S GMT",
+    "%a, %d %b %Y %H:%M:%S %z",
+    # As browsers write a time for people, and spreadsheets and databases a day.
+    "%d/%m/%Y, %H:%M:%S",
+    "%m/%d/%Y, %H:%M:%S",
+    "%d/%m/%Y, %I:%M:%S %p",
+    "%m/%d/%Y, %I:%M:%S %p",
+    "%d.%m.%Y, %H:%M:%S",
+    "%d.%m.%Y, %H:%M",
+    "%d/%m/%Y %I:%M:%S%p",
+    "%m/%d/%Y %I:%M:%S%p",
+    "%Y%m%dT%H%M%SZ",
+    "%Y.%m.%d %H:%M:%S",
+    "%Y.%m.%d %H:%M",
+    "%d/%b/%Y %H:%M:%S",
+    "%d-%b-%Y %H:%M:%S",
+    "%d-%b-%Y %H:%M",
+    "%d-%b-%y %H:%M:%S",
+    "%d-%b-%y %H:%M",
+    "%d %b %Y %H:%M",
+    "%d %B %Y %H:%M:%S",
+    "%d %B %Y %H:%M",
+    "%b %d, %Y %H:%M",
+    "%b %d, %Y, %I:%M %p",
+    "%B %d, %Y %H:%M:%S",
+    "%B %d, %Y %H:%M",
+    "%B %d, %Y, %I:%M:%S %p",
+    "%B %d, %Y, %I:%M %p",
+    "%B %d, %Y %I:%M:%S %p",
+    "%B %d, %Y %I:%M %p",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
 )
 """Forms tried, in this order, when times are neither ISO 8601 nor epochs."""
 
+_OF_UTC = ("GMT", "Z", "UTC")
+"""How forms end that are in UTC, whatever the shop's zone is."""
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?"
 _EPOCH = r"\d{9,19}(\.\d+)?"
+
+
+_STAMPS = {"%Y%m%d%H%M%S": r"(19|20)\d{12}", "%Y%m%d%H%M": r"(19|20)\d{10}"}
+"""Digits that are a time as written; as milliseconds since 1970 they would be of no shop's time."""
 
 
 def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ...]]:
@@ -71,6 +112,8 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
 
     >>> find_format(["2019-10-01 00:00:00 UTC"]), find_format(["1569888000000"])
     (('iso', ()), ('epoch_ms', ()))
+    >>> find_format(["20191001120000"])
+    ('%Y%m%d%H%M%S', ())
     >>> find_format(["03/04/2020 10:00"])
     (None, ('%d/%m/%Y %H:%M', '%m/%d/%Y %H:%M'))
     """
@@ -80,6 +123,9 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     share = 0.8 * len(texts)
     if sum(bool(re.fullmatch(_ISO, t)) for t in texts) >= share:
         return "iso", ()
+    for form, stamp in _STAMPS.items():
+        if sum(bool(re.fullmatch(stamp, t)) and _fits(t, form) for t in texts) >= share:
+            return form, ()
     whole = [t.split(".")[0] for t in texts if re.fullmatch(_EPOCH, t)]
     if len(whole) >= share:
         units = {_unit(len(w)) for w in whole}
@@ -88,8 +134,17 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     best = max(n for n, _ in fitting)
     if best < share:
         return "iso", ()
-    forms = [f for n, f in fitting if n == best]
+    forms = _unlike([f for n, f in fitting if n == best], texts)
     return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
+
+
+def _unlike(forms: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return the first of those forms that read every text alike: May is short and long."""
+    found: dict[tuple[datetime, ...], str] = {}
+    for form in forms:
+        read = tuple(datetime.strptime(t, form) for t in texts if _fits(t, form))
+        found.setdefault(read, form)
+    return list(found.values())
 
 
 def _unit(digits: int) -> str:
@@ -172,6 +227,8 @@ def time_sql(text: str, form: str, zone: str | None, kind: str = "kind") -> Time
     parsed = f"try_strptime({text}, {literal(form)})"
     if "%z" in form.lower():
         return TimeSql("NULL", f"timezone('UTC', CAST({parsed} AS TIMESTAMPTZ))", "2", none)
+    if form.endswith(_OF_UTC):
+        return TimeSql("NULL", parsed, "1", none)
     return TimeSql("NULL", to_utc_sql(parsed, zone), "0", parsed)
 
 
@@ -258,7 +315,8 @@ def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | N
     if when is None:
         return None
     if when.tzinfo is None:
-        when = when.replace(tzinfo=ZoneInfo(zone) if zone else UTC)
+        own = ZoneInfo(zone) if zone and not form.endswith(_OF_UTC) else UTC
+        when = when.replace(tzinfo=own)
     return (when - _START) // _MICROSECOND
 
 
