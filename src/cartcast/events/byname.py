@@ -269,6 +269,8 @@ def _plausible(source: Source, target: str, column: str) -> bool:
         return sum(bool(re.fullmatch(_NUMBER, t.strip())) for t in texts) > 0.8 * len(values)
     if target == "order_id":
         # A mere yes or no tells that there was an order, not which.
+        if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):
+            return False
         return len(set(values)) > 2 or not {v.strip().lower() for v in values} <= _YES_OR_NO
     if target == "event_order":
         # Every row has a place; a number that only some have is an order's.

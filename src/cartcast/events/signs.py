@@ -33,15 +33,17 @@ _SIGNED = re.compile(
 
 
 def sign_of_sample(values: Iterable[str], also: str = "") -> str | None:
-    """Return the one sign with which amounts are written; None without one, or of several.
+    """Return the one sign with which most amounts are written; None without one, or of several.
 
-    `also` is one more that counts, such as `%`.
+    A sign that few bear is a fault of theirs. `also` is one more that counts, such as `%`.
 
     >>> sign_of_sample(["$3.50", "-$1,200.00", "7"]), sign_of_sample(["12,50 €", "EUR 3"])
     ('$', None)
     """
-    found = Counter(s for v in values if (s := _sign(v.strip(), also)))
-    return next(iter(found)) if len(found) == 1 else None
+    found = Counter(_sign(v.strip(), also) for v in values if any(c.isdigit() for c in v))
+    plain = found.pop(None, 0)
+    sign, count = next(iter(found.items()), (None, 0))
+    return sign if len(found) == 1 and count >= plain else None
 
 
 def _sign(text: str, also: str) -> str | None:
