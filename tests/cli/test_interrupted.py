@@ -81,3 +81,34 @@ def test_a_place_that_takes_no_more_bytes_is_named(tmp_path, log, verb):
     assert "cannot be written" in said.splitlines()[-1]
     assert "Traceback" not in said
     assert left(tmp_path) == []
+
+
+SWALLOWED = """
+import os, signal, time, typer
+from cartcast.cli import shell
+app = typer.Typer()
+class Half:
+    def __del__(self):
+        if not done:
+            done.append(os.kill(os.getpid(), signal.SIGINT))
+            time.sleep(1)
+        raise AttributeError("half-built")
+done = []
+@app.command()
+def work():
+    left = Half()
+    Half()
+    time.sleep(100)
+shell.run(app)
+"""
+
+
+def test_an_interrupt_that_a_finalizer_swallows_is_asked_again():
+    """Compiled code and finalizers let nothing rise: the verb would go on as if none had come."""
+    made = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert made.returncode == 130
+    assert made.stderr.splitlines() == [
+        "cartcast: error: interrupted; nothing half-written was kept."
+    ]

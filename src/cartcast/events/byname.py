@@ -265,8 +265,9 @@ def _plausible(source: Source, target: str, column: str) -> bool:
     if not values:
         return True
     if target in (*NUMBER_COLUMNS, "session_seconds"):
-        texts = [bare(v, sign_of_sample(values)) for v in values]
-        return sum(bool(re.fullmatch(_NUMBER, t.strip())) for t in texts) > 0.8 * len(values)
+        sign = sign_of_sample(values)
+        texts = (bare(v, sign).strip() for v in values)
+        return sum(bool(re.fullmatch(_NUMBER, t)) for t in texts) > 0.8 * len(values)
     if target == "order_id":
         # A mere yes or no tells that there was an order, not which.
         if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):

@@ -262,7 +262,7 @@ def _opened(path: Path, work: Path) -> tuple[Path, str, str]:
     with path.open("rb") as file:
         head = file.read(512)
     form = packed.form_of(head)
-    if form is None or kind_of_name(path.name) == "workbook":
+    if form is None or (form == "zip" and kind_of_name(path.name) == "workbook"):
         return path, path.name, str(path)
     if form == "gzip":
         inner = sniff.head(path, 512)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cartcast.events.layouts import Layout, Value
-from cartcast.events.nested import Cell
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.words import CURRENCIES
@@ -82,7 +81,7 @@ def without_signs(layout: Layout, source: Source) -> Layout:
     for target in set(NUMBER_COLUMNS) & layout.columns.keys():
         value = layout.columns[target]
         names = [by_name[r.lower()] for r in value.references if r.lower() in by_name]
-        texts = (v for n in names if _is_text(source.cells[n]) for v in source.values(n))
+        texts = (v for n in names if source.cells[n].kind == "VARCHAR" for v in source.values(n))
         if value.without is None and (sign := sign_of_sample(texts)):
             changed[target] = _chained(value, sign)
     if not changed:
@@ -92,10 +91,6 @@ def without_signs(layout: Layout, source: Source) -> Layout:
     if layout.currency or "currency" in layout.columns or code not in CURRENCIES:
         code = layout.currency
     return replace(layout, columns={**layout.columns, **changed}, currency=code)
-
-
-def _is_text(cell: Cell) -> bool:
-    return cell.kind == "VARCHAR"
 
 
 def _chained(value: Value, sign: str) -> Value:

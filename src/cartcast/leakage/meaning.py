@@ -181,7 +181,12 @@ def _stands_for(prep: Prepared, name: str, owner: str) -> bool:
     """Return whether a feature is the owner's column, or has one value for each of its values."""
     if name == owner:
         return True
-    both = prep.train.table[[name, owner]].dropna()
+    both = prep.train.table[[name, owner]]
+    # One value for each holds of some rows, too; few features get past these.
+    some = both.head(1000).dropna()
+    if not some[name].nunique() == some[owner].nunique() == len(some.drop_duplicates()):
+        return False
+    both = both.dropna()
     if len(both) < max(50, 0.5 * len(prep.train)):
         return False
     column = both[name]
