@@ -19,6 +19,7 @@ from cartcast.events import COLUMNS, Log
 from cartcast.events.sql import file_literal, read_parquet
 from cartcast.features import FeatureSet, load_set
 from cartcast.features.candidates import Candidates, propose
+from cartcast.features.profile import NOT_FEATURES
 from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
 from cartcast.moments import Moment, from_log
@@ -120,7 +121,7 @@ def _usual_shop(log: Log) -> bool:
     """Return whether a log has views and carts, no word of its own, and no column of its own."""
     words = log.summary.event_types
     told = {"view_item", "add_to_cart"} <= words.keys() and "other" not in words
-    return told and set(log.filled()) <= set(COLUMNS)
+    return told and {*log.filled()} - NOT_FEATURES <= {*COLUMNS, "event_id"}
 
 
 def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
