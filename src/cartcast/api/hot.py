@@ -10,6 +10,7 @@ import msgspec
 from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
 from cartcast.api.trackers import GIF, Hot, Request
+from cartcast.live.arms import Assign
 from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
 from cartcast.live.protocols import Context
@@ -20,6 +21,7 @@ __all__ = [
     "Request",
     "ScoreBody",
     "Scores",
+    "answer_assign",
     "answer_events",
     "answer_scores",
     "in_turn",
@@ -42,6 +44,7 @@ class Scores(msgspec.Struct):
     scores: list[dict[str, float | str | None]]
 
 
+_ASSIGN = msgspec.json.Decoder(Assign)
 _SCORE_BODY = msgspec.json.Decoder(ScoreBody)
 
 _TURN: Final = 50
@@ -66,6 +69,10 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
+    arms = live.running if wanted and _flag(query, "arms") else None
+    expose = wanted and _flag(query, "expose")
+    if expose and arms is None:
+        raise Problem(422, "expose needs arms=true", field="expose", rule="needs arms=true")
     answers = await live.ingest(
         parsed.events,
         every=wanted and _flag(query, "every"),
@@ -74,6 +81,8 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         scores=request.scores,
         own=request.own,
     )
+    if arms is not None:
+        await arms.tell(parsed.events, answers, expose)
     if hot.reply is not None:
         return hot.reply(request, len(answers), len(parsed.problems))
     if request.pixel:
@@ -106,6 +115,20 @@ def _refuse_single(answer: Answer) -> None:
     if answer.status == "too_late":
         rule = "must lie within the late window of the session's newest event"
         raise Problem(422, f"event_time {rule}", field="event_time", rule=rule)
+
+
+async def answer_assign(live: Live, request: Request) -> bytes:
+    """Tell the arms of an id.
+
+    Raises:
+        Problem: what is wrong with the body, 404 without experiments, or 503.
+    """
+    running = live.running
+    try:
+        asked = _ASSIGN.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise from_decoding(error) from error
+    return _encode(await running.assign(asked))
 
 
 async def answer_scores(live: Live, request: Request, served: Served) -> bytes:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import uvicorn
 
@@ -28,7 +28,10 @@ from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.service import Live, Store
 from cartcast.live.state import MOST_MEMORY, MemoryStore
 
-__all__ = ["Plan", "make_store", "serve"]
+if TYPE_CHECKING:
+    from cartcast.live.experiments import Experiments
+
+__all__ = ["Plan", "make_experiments", "make_store", "serve"]
 
 logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 5
@@ -58,6 +61,7 @@ class Plan:
         workers: processes; more than one need Redis.
         tls_cert, tls_key: files, or None.
         log_level: `debug`, `info`, `warning` or `error`.
+        experiments: files and folders of plans whose arms are told.
         served: limits.
     """
 
@@ -78,6 +82,7 @@ class Plan:
     tls_cert: str | None = None
     tls_key: str | None = None
     log_level: str = "info"
+    experiments: tuple[str, ...] = ()
     served: Served = field(default_factory=Served)
 
 
@@ -122,6 +127,23 @@ def make_store(plan: Plan, scorer: ModelScorer) -> Store:
     raise UsageError(f"--state must be memory or redis://..., got {plan.state!r}.")
 
 
+def make_experiments(plan: Plan) -> Experiments | None:
+    """Return the experiments that the plan names, None without any.
+
+    Raises:
+        NotFoundError, DefinitionError: a plan is not there, or declared wrongly.
+        StorageError: the record of exposures cannot be opened.
+    """
+    if not plan.experiments:
+        return None
+    from cartcast.experiments.exposures import FILE, ExposureFile
+    from cartcast.live.experiments import Experiments
+
+    kept = plan.state_dir is not None and plan.durability != "none"
+    path = Path(plan.state_dir or "") / FILE if kept else None
+    return Experiments(plan.experiments, ExposureFile(path, plan.durability))
+
+
 def resolve(plan: Plan) -> Path:
     """Return the run folder that the plan's model names now."""
     from cartcast.runs.registry import resolve_run
@@ -141,7 +163,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
     run_dir = resolve(plan)
     scorer = load_scorer(run_dir)
     warm(scorer)
-    live = Live(scorer, make_store(plan, scorer))
+    live = Live(scorer, make_store(plan, scorer), make_experiments(plan))
     await live.store.open()
     try:
         keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
@@ -168,7 +190,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
         await _Server(config).serve(sockets=[listener])
     finally:
-        await live.store.close()
+        await live.close()
 
 
 def _spare_garbage_collection() -> None:
@@ -221,6 +243,10 @@ def _several(plan: Plan, announce: Callable[[str], None]) -> None:
     import multiprocessing
 
     resolve(plan)
+    if plan.experiments:
+        from cartcast.experiments.plan import read_plans
+
+        read_plans(plan.experiments)
     listener = system.listen(plan.host, plan.port, reuse=True)
     port = listener.getsockname()[1]
     context = multiprocessing.get_context("spawn")
