@@ -71,11 +71,7 @@ def items(
 
 def _settings(project: Path, settings: Settings) -> Iterator[Item]:
     named = (settings.layout, settings.features, settings.rates)
-    plans = [
-        p
-        for w in map(Path, settings.experiments)
-        for p in ([w] if w.is_file() else w.glob("*.y*ml"))
-    ]
+    plans = (str(p) for w in map(Path, settings.experiments) for p in (w, *w.glob("*.y*ml")))
     for word in (PROJECT_FILE, *(w for w in named if isinstance(w, str)), *plans):
         path = (project / word).resolve()
         if path.is_file() and path.is_relative_to(project.resolve()):

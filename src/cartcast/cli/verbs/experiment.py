@@ -99,7 +99,12 @@ def assign(
 
         typer.echo(declared.allocation.assign_sql(identifier(column)))
     elif unit is not None:
-        got = declared.allocation.assign(unit)
+        from cartcast.events.ids import text_reader
+
+        meant = text_reader("visitor_id")(unit)
+        if meant is None:
+            raise UsageError(f"--unit must be an id of somebody, got {unit!r}.")
+        got = declared.allocation.assign(meant)
         print_json(vars(got)) if json else typer.echo(
             f"{got.unit}: {got.arm or 'none'} ({got.reason})"
         )
