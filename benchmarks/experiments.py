@@ -217,10 +217,12 @@ def assignment(units: int) -> dict[str, float]:
     out = {}
 
     def timed(name: str, count: int, run: Callable[[], object]) -> None:
-        began = time.perf_counter()
-        run()
-        seconds = time.perf_counter() - began
+        # Of one live the processor's time counts: who else uses the machine is not the point.
         live = name.startswith("microseconds")
+        clock = time.process_time if live else time.perf_counter
+        began = clock()
+        run()
+        seconds = clock() - began
         out[name] = seconds / count * 1e6 if live else count / seconds
 
     plain.assign_many(ids[:10])

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +96,7 @@ class Experiments:
             own = event.extra or {}
             units = {plan.unit for plan in self.plans.values()} - {"session_id"}
             ids = {name: getattr(event, name, own.get(name)) for name in units}
-            arms, new = self._look_up({**ids, "session_id": answer.session_id})
+            arms, new = self._look_up(_plain({**ids, "session_id": answer.session_id}))
             answer.arms = {key: one.arm for key, one in arms.items()}
             rows += new
             if place % _TURN == _TURN - 1:
@@ -106,14 +106,13 @@ class Experiments:
 
     def look(self, ids: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the arms of all running experiments for ids by name; nobody is exposed."""
-        return {key: one.arm for key, one in self._look_up(ids)[0].items()}
+        return {key: one.arm for key, one in self._look_up(_plain(ids))[0].items()}
 
     def _look_up(
-        self, ids: Mapping[str, Any], named: Sequence[str] | None = None
+        self, ids: Mapping[str, str], named: Sequence[str] | None = None
     ) -> tuple[dict[str, Arm], list[Exposure]]:
         """Return arms by experiment, and the exposures that would be new."""
         now, found, new = self._clock(), {}, []
-        plain = {name: text for name, v in ids.items() if (text := _meaning(v)) is not None}
         known: dict[str, Mapping[str, Kept]] = {}
         for key in self.plans if named is None else named:
             plan = self.plans[key]
@@ -121,13 +120,15 @@ class Experiments:
                 if named is not None:
                     found[key] = Arm(None, closed)
                 continue
-            unit = plain.get(plan.unit) or plain.get("unit")
+            unit = ids.get(plan.unit) or ids.get("unit")
             if unit is None:
                 found[key] = Arm(None, "no unit")
                 continue
             if unit not in known:
-                with _disk():
+                try:
                     known[unit] = self.record.kept(unit)
+                except sqlite3.Error as error:
+                    raise _refused(error) from error
             given = plan.allocation.assign(unit, known[unit].get(key))
             found[key] = Arm(given.arm, given.reason, unit)
             if given.arm is not None and given.reason != "kept":
@@ -141,9 +142,8 @@ class Experiments:
             detail = f"{field} {rule}, got {key[:80]!r}.{did_you_mean(key[:80], self.plans)}"
             raise Problem(422, detail, field=field, rule=rule)
         if plan.unit not in ids and "unit" not in ids:
-            rule = (
-                f"needs {plan.unit if plan.unit in PERSON_COLUMNS else 'unit'}, the id it divides"
-            )
+            unit = plan.unit if plan.unit in PERSON_COLUMNS else "unit"
+            rule = f"needs {unit}, the id it divides by"
             raise Problem(422, f"{field}: {key} {rule}", field=field, rule=rule)
 
     async def _write(self, arms: Mapping[str, Arm], rows: Sequence[Exposure]) -> None:
@@ -165,8 +165,10 @@ class Experiments:
         async with self._lock:
             rows, self._waiting, self._next = self._waiting, [], None
             loop = asyncio.get_running_loop()
-            with _disk():
+            try:
                 await loop.run_in_executor(self._thread, self.record.add, rows)
+            except sqlite3.Error as error:
+                raise _refused(error) from error
 
     async def watch(self) -> None:
         """Take up changed plans; what is wrong with them is logged, and the old ones stay."""
@@ -185,24 +187,26 @@ class Experiments:
 
     async def close(self) -> None:
         """Finish what is being written and let go of the record."""
+        if self._next is not None:
+            await asyncio.gather(self._next, return_exceptions=True)
         async with self._lock:
             self._thread.shutdown()
             self.record.close()
 
 
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    """Refuse with 503 while the record of exposures cannot be used."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        logger.warning("the record of exposures cannot be used: %s", error)
-        raise Problem(
-            503,
-            "exposures cannot be kept now; nobody was told an arm",
-            rule="every exposure that is acknowledged is on disk",
-            headers={"Retry-After": "2"},
-        ) from error
+def _refused(error: sqlite3.Error) -> Problem:
+    logger.warning("the record of exposures cannot be used: %s", error)
+    return Problem(
+        503,
+        "exposures cannot be kept now; nobody was told an arm",
+        rule="every exposure that is acknowledged is on disk",
+        headers={"Retry-After": "2"},
+    )
+
+
+def _plain(ids: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ids that mean somebody, as a log has them."""
+    return {name: text for name, v in ids.items() if (text := _meaning(v)) is not None}
 
 
 def _require_meaning(name: str, value: str) -> str:
