@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
-from cartcast.errors import StorageError, UsageError
+from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
 from cartcast.runs.registry import Registry
@@ -291,6 +291,8 @@ def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
     assert "--durability" in refuse(durability="maybe")
     assert "shared sessions" in refuse(workers=2)
     assert "--state must be" in refuse(state="mongo")
+    with pytest.raises(NotFoundError, match=r"none\.yaml: no such plan"):
+        serve(Plan("champion", str(project), experiments=("none.yaml",)), lambda _: None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

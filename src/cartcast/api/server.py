@@ -92,6 +92,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the plan would be unsafe, or does not fit together.
         NotFoundError, NotTrustedError: the model is not there, or not as recorded.
+        NotFoundError, DefinitionError: a plan of experiments is not there, or declared wrongly.
         StorageError: the port is taken, or the state cannot be opened.
     """
     has_keys = bool(plan.keys and KeyFile(Path(plan.keys)).read())
@@ -100,6 +101,10 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         raise UsageError("--tls-cert and --tls-key must be given together.")
     if plan.durability not in ("fsync", "write", "none"):
         raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
+    if plan.experiments:
+        from cartcast.experiments.plan import read_plans
+
+        read_plans(plan.experiments)
     configure(plan.log_level)
     if plan.workers > 1:
         if plan.state == "memory":
@@ -243,10 +248,6 @@ def _several(plan: Plan, announce: Callable[[str], None]) -> None:
     import multiprocessing
 
     resolve(plan)
-    if plan.experiments:
-        from cartcast.experiments.plan import read_plans
-
-        read_plans(plan.experiments)
     listener = system.listen(plan.host, plan.port, reuse=True)
     port = listener.getsockname()[1]
     context = multiprocessing.get_context("spawn")
