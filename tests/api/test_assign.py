@@ -17,7 +17,7 @@ import yaml
 from cartcast.access.keys import KeyFile, Keys
 from cartcast.errors import DefinitionError, NotFoundError
 from cartcast.experiments import read_plan
-from cartcast.experiments.exposures import FILE, ExposureFile, read_exposures
+from cartcast.experiments.exposures import FILE, Exposure, ExposureFile, read_exposures
 from cartcast.experiments.plan import read_plans
 from cartcast.forget.databases import clean_database
 from cartcast.forget.person import Person
@@ -159,6 +159,10 @@ def test_arms_come_with_scores_where_they_are_asked_for(ask: Any, tmp_path: Path
     ]
     assert found[0]["arms"]["free"] == arms["free"]
     assert "arms" not in found[1]
+    scored = ask("/v1/score?arms=1", sessions=[[event]]).json()["scores"]
+    assert scored[0]["arms"] == arms
+    assert ask("/v1/score?arms=1", rows=[{"clicks": 1}]).json()["field"] == "arms"
+    assert "cartcast_exposures_total" in httpx.get(answer.url.join("/metrics")).text
 
 
 def test_keys_and_a_service_without_experiments(
@@ -236,9 +240,17 @@ def test_changed_plans_are_taken_up_and_broken_ones_are_not(
         asyncio.run(run())
 
 
-def test_a_forgotten_unit_leaves_the_record(tmp_path: Path) -> None:
-    from cartcast.experiments.exposures import Exposure
+def test_several_workers_write_each_unit_once(tmp_path: Path) -> None:
+    files = [ExposureFile(tmp_path / FILE) for _ in range(2)]
+    rows = [Exposure(f"v-{i}", "free", 0, "free", i) for i in range(100)]
+    assert [file.add(rows[k:]) for file, k in zip(files, (50, 0), strict=True)] == [50, 50]
+    assert len(files[0].kept("v-1")) == 1
+    assert len(exposed(tmp_path, "free")) == 100
+    for file in files:
+        file.close()
 
+
+def test_a_forgotten_unit_leaves_the_record(tmp_path: Path) -> None:
     file = ExposureFile(tmp_path / FILE)  # stays open, as of a running service
     file.add([Exposure(f"visitor-{i}", "free", 0, "free", i) for i in range(3)])
     names = frozenset({"visitor-1", "visitor-2"})
@@ -274,7 +286,6 @@ def test_exposures_of_real_libraries(
 
 
 def test_analyze_reads_the_folder_of_the_service(tmp_path: Path) -> None:
-    from cartcast.experiments.exposures import Exposure
     from cartcast.experiments.measure import measure
     from cartcast.experiments.run import units_of
     from cartcast.experiments.simulate import World, simulate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -41,7 +41,7 @@ class Scores(msgspec.Struct):
     """Scores in the order of the body."""
 
     model: str
-    scores: list[dict[str, float | str | None]]
+    scores: list[dict[str, float | str | dict[str, str | None] | None]]
 
 
 _ASSIGN = msgspec.json.Decoder(Assign)
@@ -146,7 +146,10 @@ async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     if not 1 <= asked <= served.max_events:
         rule = f"must hold 1 to {served.max_events} entries, events of sessions counted"
         raise Problem(422, f"{name} {rule}, got {asked}", field=name, rule=rule)
-    scores = []
+    arms = live.running if _flag(request.query, "arms") else None
+    if arms is not None and body.rows is not None:
+        raise Problem(422, "arms needs sessions: a row names nobody", field="arms", rule="sessions")
+    scores: list[Any] = []
     for index, row in enumerate(body.rows or ()):
         if index % _TURN == _TURN - 1:
             await asyncio.sleep(0)
@@ -159,7 +162,10 @@ async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     for index, events in enumerate(body.sessions or ()):
         if index % _TURN == _TURN - 1:
             await asyncio.sleep(0)
+        ids = arms.ids_of(events[-1]) if arms is not None and events else {}
         scores.append(_score_session(scorer, events, where, f"sessions[{index}]"))
+        if arms is not None:
+            scores[-1]["arms"] = arms.look(ids)
     return _encode(Scores(scorer.version, scores))
 
 

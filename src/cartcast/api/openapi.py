@@ -186,9 +186,11 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
                 {"type": "integer", "minimum": 0, "maximum": 10},
                 "return that many reasons",
             ),
-            _parameter("arms", {"type": "boolean"}, "return the arms of running experiments"),
+            _ARMS,
             _parameter("expose", {"type": "boolean"}, "with arms: they count as seen"),
         ]
+    if path == "/v1/score":
+        operation["parameters"] = [_ARMS]
     return operation
 
 
@@ -205,3 +207,6 @@ def _pixel(path: str, hot: Hot) -> dict[str, Any]:
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_ARMS = _parameter("arms", {"type": "boolean"}, "return the arms of running experiments")

@@ -76,7 +76,8 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
-            text = exposition([*live.metrics.collect(), *live.store.collect()])
+            own = live.experiments.collect() if live.experiments is not None else ()
+            text = exposition([*live.metrics.collect(), *live.store.collect(), *own])
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models", summary="The model in use", tags=["models"])

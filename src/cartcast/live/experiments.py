@@ -11,10 +11,13 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily
 
 from cartcast.errors import CartcastError, did_you_mean
 from cartcast.events.ids import PERSON_COLUMNS, text_reader
@@ -58,6 +61,7 @@ class Experiments:
         self._seen = _stamps(self._paths)
         self.plans = read_plans(paths)
         self.record = record
+        self.written = 0
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cartcast-exposures")
         self._lock = asyncio.Lock()
@@ -93,16 +97,19 @@ class Experiments:
         for place, (event, answer) in enumerate(zip(events, answers, strict=True)):
             if answer.model is None:
                 continue
-            own = event.extra or {}
-            units = {plan.unit for plan in self.plans.values()} - {"session_id"}
-            ids = {name: getattr(event, name, own.get(name)) for name in units}
-            arms, new = self._look_up(_plain({**ids, "session_id": answer.session_id}))
+            ids = self.ids_of(event) | {"session_id": answer.session_id}
+            arms, new = self._look_up(_plain(ids))
             answer.arms = {key: one.arm for key, one in arms.items()}
             rows += new
             if place % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
         if expose:
             await self._write({}, rows)
+
+    def ids_of(self, event: Event) -> dict[str, Any]:
+        """Return the ids in an event by which experiments divide."""
+        own = event.extra or {}
+        return {p.unit: getattr(event, p.unit, own.get(p.unit)) for p in self.plans.values()}
 
     def look(self, ids: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the arms of all running experiments for ids by name; nobody is exposed."""
@@ -166,7 +173,7 @@ class Experiments:
             rows, self._waiting, self._next = self._waiting, [], None
             loop = asyncio.get_running_loop()
             try:
-                await loop.run_in_executor(self._thread, self.record.add, rows)
+                self.written += await loop.run_in_executor(self._thread, self.record.add, rows)
             except sqlite3.Error as error:
                 raise _refused(error) from error
 
@@ -184,6 +191,11 @@ class Experiments:
                 logger.info("took up %d experiments", len(self.plans))
             except CartcastError as error:
                 logger.warning("the plans are not taken up: %s", error)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what Prometheus may know."""
+        what = "Units that saw an arm for the first time."
+        yield CounterMetricFamily("cartcast_exposures", what, self.written)
 
     async def close(self) -> None:
         """Finish what is being written and let go of the record."""
