@@ -51,7 +51,6 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
 
     A value is made text once, however many rows hold it; two values may be the same text.
     """
-    levels: list[str]
     if is_number(column) and not pd.api.types.is_bool_dtype(column):
         codes, found = pd.factorize(column.to_numpy(dtype=float, na_value=np.nan))
         levels = [format(v + 0.0, ".15g") for v in found]
@@ -62,7 +61,8 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
         # Among values of several kinds 1, 1.0 and True would be taken for one.
         null = column.isna().to_numpy()
         codes, found = np.full(len(column), -1), column.to_numpy(dtype=object)[~null]
-        codes[~null], levels = pd.factorize(np.asarray([str(v) for v in found], dtype=object))
+        codes[~null], texts = pd.factorize(np.asarray([str(v) for v in found], dtype=object))
+        levels = list(texts)
     return codes, np.asarray(levels, dtype=object)
 
 
