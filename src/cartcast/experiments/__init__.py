@@ -12,7 +12,7 @@ from cartcast.experiments.allocation import Allocation, Assigned, Holdout, Kept,
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
 from cartcast.experiments.bayes import Prior
-from cartcast.experiments.decision import Decision, Journal, decide
+from cartcast.experiments.decision import Decision, Journal, Since, decide, since
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
 from cartcast.experiments.measure import Measured, effect_over_time, measure
@@ -21,7 +21,7 @@ from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan, plan_from, read_plan
 from cartcast.experiments.quantities import Quantity
 from cartcast.experiments.results import Analysis, Comparison
-from cartcast.experiments.run import look, units_of
+from cartcast.experiments.run import look, past_of, table_of, units_of
 from cartcast.experiments.statistics import analyze_statistics
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Quantile",
     "Quantity",
     "Ratio",
+    "Since",
     "analyze",
     "analyze_statistics",
     "assign_file",
@@ -54,7 +55,10 @@ __all__ = [
     "effect_over_time",
     "look",
     "measure",
+    "past_of",
     "plan_from",
     "read_plan",
+    "since",
+    "table_of",
     "units_of",
 ]

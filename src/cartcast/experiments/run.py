@@ -10,13 +10,13 @@ from typing import Any
 from cartcast.errors import UsageError
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
-from cartcast.experiments.measure import measure
+from cartcast.experiments.measure import Measured, measure
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis
 from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
-__all__ = ["look", "units_of"]
+__all__ = ["look", "past_of", "table_of", "units_of"]
 
 
 def units_of(
@@ -24,10 +24,14 @@ def units_of(
 ) -> tuple[Any, tuple[Finding, ...]]:
     """Return the table of units, measured from a log where the plan declares quantities.
 
+    What `measure` made of the log before is taken as it is.
+
     Raises:
         UsageError: exposures are given, but the plan declares no quantities.
         DataError: the log or table cannot be read.
     """
+    if isinstance(source, Measured):
+        return source.units, source.findings
     if not plan.quantities:
         if exposures is not None:
             raise UsageError(
@@ -35,12 +39,32 @@ def units_of(
                 "source is a ready table of units."
             )
         return source, ()
-    given = None
-    if exposures is not None:
-        with open_units(exposures) as table:
-            given = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
-    measured = measure(source, plan, given)
+    measured = measure(source, plan, None if exposures is None else table_of(exposures))
     return measured.units, measured.findings
+
+
+def table_of(path: Path | str) -> Any:
+    """Return a file of exposures or of units as an Arrow table.
+
+    Raises:
+        NotFoundError, UsageError, DataError: it is not there, or cannot be read.
+    """
+    with open_units(path) as table:
+        return table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+
+
+def past_of(log: Any, plan: Plan) -> Measured:
+    """Return what all units of a log did, as if the experiment had run over its whole time.
+
+    Args:
+        log: a clean log from before the experiment.
+        plan: the experiment; its times, coverage, layer and holdout do not count.
+
+    Raises:
+        DefinitionError, DataError: see `measure`.
+    """
+    everybody = replace(plan.allocation, coverage=1.0, layer=None, holdout=None)
+    return measure(log, replace(plan, allocation=everybody, start=None, end=None))
 
 
 def look(
@@ -55,7 +79,8 @@ def look(
     """Return the analysis of an experiment, and record in `journal` that it was looked at.
 
     Args:
-        source: a clean log where the plan declares quantities, else a table of units.
+        source: a clean log where the plan declares quantities, or what `measure` made of it; else
+            a table of units.
         plan: the experiment's plan.
         exposures: file with `unit, arm, exposed`; without, arms come from the hash.
         journal: where looks are kept; those before this one count.

@@ -42,6 +42,7 @@ from cartcast.monitoring.send import SendError, send
 from cartcast.monitoring.store import Store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
+from cartcast.targets import parse_target
 
 __all__ = ["Look", "check", "open_store"]
 
@@ -170,8 +171,20 @@ def check(
     calibration = calibrated(window)
     currency = run.currency
     named = [d.feature for d in drift if d.named]
+    bought = _of_purchases(run)
+    outcomes = "purchases" if bought else f"outcomes ({run.data['target']['describe']})"
     notices = [
-        *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
+        # Of a proxy, or of another event than the purchase, no money is known.
+        *page_notices(
+            days,
+            crossings,
+            known,
+            plan,
+            feed if bought else None,
+            named,
+            blocks(days, plan),
+            outcomes,
+        ),
         *reading_notices(found.findings, found.matured),
     ]
     if found.counts:
@@ -189,10 +202,16 @@ def check(
         [a for a in store.alarms() if a.state != "resolved"],
         (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
     )  # fmt: skip
+    store.keep_look(run.id, look.as_dict(), at)
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
         write_text(path, exposition(collect(look)))
     return look
+
+
+def _of_purchases(run: Run) -> bool:
+    asked = str(run.data["target"]["asked"])
+    return not run.proxy and parse_target(asked, {}).reads.event_types == {"purchase"}
 
 
 def _evidence(
