@@ -41,6 +41,14 @@ PAGES = {
     "performance-calibration": "performance?view=Calibration",
     "performance-lift": "performance?view=Lift%20and%20profit",
     "performance-slices": "performance?view=Slices",
+    "experiments": "experiments",
+    "experiments-design": "experiments?experiment_part=Design",
+    "experiments-new": "experiments?experiment_part=New%20plan",
+    "experiments-record": "experiments?experiment_part=Record",
+    "monitoring": "monitoring",
+    "monitoring-risk": "monitoring?watch=Risk",
+    "monitoring-calibration": "monitoring?watch=Calibration",
+    "monitoring-feed": "monitoring?watch=Feed",
     "live": "live",
     "training": "training",
     "training-train": "training?part=Train",
@@ -115,6 +123,19 @@ def clicks(page: Any) -> None:
             settle(page)
 
 
+def look(page: Any) -> None:
+    """Look at the results of an experiment, where there is one."""
+    button = page.get_by_role("button", name="Look at the results")
+    if button.count():
+        button.click()
+        page.wait_for_selector("[data-testid=stMetric]", timeout=120_000)
+        settle(page)
+
+
+ACTS = {"predictions": clicks, "experiments": look}
+"""What is done on a page before its picture is taken."""
+
+
 def take(page: Any, url: str, name: str, path: Path, act: Callable[[Any], None] | None) -> None:
     """Take one picture, as tall as the page."""
     size = page.viewport_size
@@ -180,7 +201,7 @@ def main() -> int:
                 prepare(page, url)
                 for name in told.only:
                     path = told.out / f"{name}-{size}-{theme}.png"
-                    take(page, url, name, path, clicks if name == "predictions" else None)
+                    take(page, url, name, path, ACTS.get(name))
                     print(path.name, flush=True)
                 context.close()
         browser.close()

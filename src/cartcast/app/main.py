@@ -76,10 +76,10 @@ def main() -> None:
         return
     # Not in a folder named `pages`: there the framework would run the file itself, without a menu,
     # if it is the first that is asked for.
-    pages = [
-        st.Page(f"views/{name}.py", title=title, icon=icon, default=name == "dashboard")
-        for name, (title, icon) in ui.PAGES.items()
-    ]
+    pages: dict[str, list[Any]] = {}
+    for name, (group, title, icon) in ui.PAGES.items():
+        page = st.Page(f"views/{name}.py", title=title, icon=icon, default=name == "dashboard")
+        pages.setdefault(group, []).append(page)
     chosen = st.navigation(pages)
     with ui.boundary():
         menu(admitted[0])

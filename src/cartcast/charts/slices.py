@@ -17,11 +17,13 @@ def slices(
     label: str,
     unit: str = "share",
     overall: float | None = None,
+    named: str | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """Draw `value` with `low`, `high` of each `slice` under its `slice_by`, with its `n`.
 
-    A slice whose interval leaves out the whole is accented; the others are grey.
+    A slice whose interval leaves out the whole is accented; the others are grey. `named` is what
+    stands at the line of the whole, where that is not the value of all.
     """
     p = PALETTES[theme]
     rows: list[str] = []
@@ -53,5 +55,5 @@ def slices(
     whole_at = [overall] if overall is not None else None
     made.update_xaxes(range=list(span_of(table["value"], table["low"], table["high"], whole_at)))
     if overall is not None:
-        whole(made, overall, f"all {number(overall, unit)}", theme)
+        whole(made, overall, named or f"all {number(overall, unit)}", theme)
     return made

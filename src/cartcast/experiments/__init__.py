@@ -15,6 +15,7 @@ from cartcast.experiments.bayes import Prior
 from cartcast.experiments.decision import Decision, Journal, Since, decide, since
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
+from cartcast.experiments.draft import OUTCOMES, draft, outcomes
 from cartcast.experiments.measure import Measured, effect_over_time, measure
 from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from cartcast.experiments.moments import Moments
@@ -25,6 +26,7 @@ from cartcast.experiments.run import look, past_of, table_of, units_of
 from cartcast.experiments.statistics import analyze_statistics
 
 __all__ = [
+    "OUTCOMES",
     "Allocation",
     "Analysis",
     "Assigned",
@@ -52,9 +54,11 @@ __all__ = [
     "assign_file",
     "decide",
     "design",
+    "draft",
     "effect_over_time",
     "look",
     "measure",
+    "outcomes",
     "past_of",
     "plan_from",
     "read_plan",

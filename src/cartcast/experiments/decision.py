@@ -239,15 +239,16 @@ def _span(*ends: float | None) -> tuple[float, float, float] | None:
 class Journal:
     """The looks at an experiment and its decisions, one JSON line each, oldest first."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, who: str | None = None) -> None:
         self.path = path
+        self.who = who
 
     @classmethod
-    def of(cls, project: Path, plan: Plan) -> Journal:
-        """Return the journal that a project keeps of an experiment."""
+    def of(cls, project: Path, plan: Plan, who: str | None = None) -> Journal:
+        """Return the journal that a project keeps of an experiment; `who` adds to it."""
         # The key is anybody's word: as a file name it must lead nowhere else.
         name = quote(plan.allocation.key, safe=" ")
-        return cls(project / STATE_FOLDER / "experiments" / f"{name}.jsonl")
+        return cls(project / STATE_FOLDER / "experiments" / f"{name}.jsonl", who)
 
     @property
     def looked(self) -> int:
@@ -271,7 +272,8 @@ class Journal:
     def add(self, kind: Literal["look", "decision"], entry: Mapping[str, Any]) -> None:
         """Append an entry with the present time."""
         stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        kept = [*self.entries(), {"kind": kind, "at": stamp, **plain(entry)}]
+        by = {"who": self.who} if self.who else {}
+        kept = [*self.entries(), {"kind": kind, "at": stamp, **by, **plain(entry)}]
         write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
 
     def looks(self) -> tuple[float, ...]:

@@ -51,7 +51,7 @@ class Measured:
     def weeks(self) -> float:
         """Weeks from the first exposure to the last; at least a day."""
         low, high = (fold(self.units["exposed"]).as_py() for fold in (pc.min, pc.max))
-        return max((high - low).total_seconds() / _DAY, 1.0) / 7
+        return float(max((high - low).total_seconds() / _DAY, 1.0) / 7)
 
     @property
     def units_a_month(self) -> float:

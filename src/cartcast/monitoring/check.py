@@ -44,7 +44,7 @@ from cartcast.progress import Progress
 from cartcast.runs.run import Run
 from cartcast.targets import parse_target
 
-__all__ = ["Look", "check", "open_store"]
+__all__ = ["STATE_FILE", "Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
 STATE_FILE = "monitor.db"
@@ -211,7 +211,7 @@ def check(
 
 def _of_purchases(run: Run) -> bool:
     asked = str(run.data["target"]["asked"])
-    return not run.proxy and parse_target(asked, {}).reads.event_types == {"purchase"}
+    return not run.proxy and parse_target(asked, {}).reads.event_types == frozenset({"purchase"})
 
 
 def _evidence(

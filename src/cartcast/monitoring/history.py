@@ -16,7 +16,7 @@ from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.store import Store
 
 __all__ = [
-    "arrays", "blocks", "kept_days", "kept_hours", "keep_days", "keep_feed", "keep_shifts",
+    "arrays", "blocks", "keep_days", "keep_feed", "keep_shifts", "kept_days", "kept_hours",
     "losses",
 ]  # fmt: skip
 

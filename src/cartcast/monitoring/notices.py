@@ -56,9 +56,9 @@ def page_notices(
 
 def _said(process: Process, value: float, level: float, margin: float, outcomes: str) -> str:
     if process.center:
-        what = "revenue" if "revenue" in process.name else outcomes
+        what = "revenue was" if "revenue" in process.name else f"{outcomes} were"
         return (
-            f"{what} were {value:.0%} of those expected; the run's own level is {level:.0%}, and "
+            f"{what} {value:.0%} of what was expected; the run's own level is {level:.0%}, and "
             f"{margin:.0%} {'above' if process.above else 'below'} it is accepted."
         )
     what = "log loss" if process.name == "log_loss" else "Brier score"

@@ -1,0 +1,330 @@
+"""What an experiment says: whether to trust it, its effect in money, what to do; and the record."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from cartcast import experiments
+from cartcast.app import actions, files, headlines, ui
+from cartcast.app.state import Data
+from cartcast.charts import slices, trend
+from cartcast.charts.theme import number
+from cartcast.errors import CartcastError
+from cartcast.experiments import Analysis, Comparison, Decision, Journal, Mean, Measured, Plan
+from cartcast.features.words import in_words
+
+_HASH = "the arms of the plan's hash"
+_MOST_DAYS = 14
+
+
+class Looked(NamedTuple):
+    """One look, kept for the session: a page drawn again is no other look."""
+
+    what: tuple[str, ...]
+    analysis: Analysis
+    units_a_month: float
+
+
+def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
+    """Look at the experiment, and say what to do."""
+    journal = Journal.of(view.project.folder, plan)
+    with top.container():
+        ui.headline(headlines.tested(plan), _about(plan, journal))
+    goals = [name for name, m in plan.metrics.items() if m.margin is None]
+    arms = list(plan.allocation.arms[1:])
+    a, b, c, d = st.columns([1, 1, 1.4, 1], vertical_alignment="bottom")
+    metric = a.selectbox("Judged by", goals, key="judged_by", format_func=in_words)
+    arm = b.selectbox("Arm", ["the best", *arms] if len(arms) > 1 else arms, key="judged_arm")
+    found = [_HASH, *files.project_files(view.project.folder)]
+    exposures = c.selectbox("Exposures (unit, arm, exposed)", found, key="exposures")
+    what = (repr(plan), data.key, exposures)
+    held = _held(what)
+    if d.button(
+        "Look at the results" if held is None else "Look again", key="look",
+        type="primary" if held is None else "secondary", disabled=not view.may("experiment"),
+    ):  # fmt: skip
+        held = _look(view, data, plan, what)
+        if held is not None:
+            st.rerun()
+    if held is None:
+        ui.note(
+            "Each look at a test that still runs is another chance of a false alarm. So looks are "
+            "counted, and the interval that is told holds for them."
+        )
+        return
+    if not goals:
+        ui.note("The plan has guardrails only: name a metric without a margin to decide by.")
+        return
+    decision = experiments.decide(
+        held.analysis, plan, metric, None if arm == "the best" else arm, looks=journal.looked,
+        units_a_month=held.units_a_month if metric in plan.money else None,
+    )  # fmt: skip
+    with top.container():
+        ui.headline(
+            headlines.of_decision(decision, held.analysis.control), _tested(held.analysis, decision)
+        )
+    _draw(view, data, plan, held.analysis, decision, exposures)
+
+
+def _held(what: tuple[str, ...]) -> Looked | None:
+    held = st.session_state.get("looked")
+    return held if isinstance(held, Looked) and held.what == what else None
+
+
+def _look(view: ui.View, data: Data, plan: Plan, what: tuple[str, ...]) -> Looked | None:
+    try:
+        with st.spinner("Measuring what each unit did …"):
+            measured = _measure(view, data, plan, what[2])
+        analysis = actions.look(view.project, view.person, plan, measured)
+    except CartcastError as error:
+        st.error(ui.plain(ui.local(error)), icon=":material/error:")
+        facts = data.log.summary
+        ui.note(
+            f"The loaded log covers {(facts.start or '?')[:10]} to {(facts.end or '?')[:10]}, the "
+            f"experiment {_day(plan.start)} to {_day(plan.end)}. Load a log of that time, or "
+            "choose the file of exposures."
+        )
+        return None
+    made = Looked(what, analysis, measured.units_a_month)
+    st.session_state["looked"] = made
+    return made
+
+
+def _draw(
+    view: ui.View, data: Data, plan: Plan, analysis: Analysis, decision: Decision, exposures: str
+) -> None:
+    trust(plan, analysis, decision)
+    _figures(view, analysis, decision)
+    st.markdown(ui.plain(f"{decision.reason} What would change this: {decision.would_change}"))
+    _keep(view, plan, analysis, decision)
+    whole = [c for c in analysis.comparisons if c.segment is None]
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Every metric and arm", anchor=False)
+        _compared(view, whole, "metrics")
+    with right:
+        st.subheader("The effect by day since the exposure", anchor=False)
+        with ui.boundary():
+            _by_day(view, data, plan, decision, exposures)
+    ui.table(_table(whole), view, "experiment", shares=("change", "low", "high"))
+    parts = [c for c in analysis.comparisons if c.segment is not None]
+    if parts:
+        st.subheader("By segment, drawn towards each other", anchor=False)
+        ui.table(_table(parts), view, "experiment_segments", shares=("change", "low", "high"))
+    rest = [f for f in analysis.findings if f.severity != "block"]
+    ui.findings(rest, title="What you should know before you trust this")
+
+
+def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
+    """Say whether the data can be trusted, then what the guardrails say."""
+    blocking = [f for f in analysis.findings if f.severity == "block" and not f.waived]
+    ratio = analysis.sample_ratio
+    units = ", ".join(f"{arm} {number(n)}" for arm, n in ratio.units.items())
+    if blocking:
+        ui.findings(blocking)
+    else:
+        p = "" if ratio.p_value is None else f" (p = {ratio.p_value:.2g})"
+        st.success(ui.plain(f"The arms hold the shares they were meant to: {units}{p}."))
+    for c in analysis.comparisons:
+        margin = plan.metrics[c.metric].margin
+        if margin is None or c.segment is not None or c.arm != decision.arm:
+            continue
+        held = c.guardrail is not None and c.guardrail.excludes_null
+        told = headlines.guardrail(c, margin, plan.metrics[c.metric].better)
+        (st.success if held else st.warning)(ui.plain(told))
+
+
+def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
+    chosen = analysis.get(decision.metric, decision.arm)
+    level = f"{analysis.level:.0%} interval"
+    effect = decision.effect
+    between = (
+        f"{headlines.signed(effect.low)} to {headlines.signed(effect.high)}" if effect else level
+    )
+    told = [(
+        f"Change in {in_words(decision.metric)}", headlines.signed(effect.value if effect else None), between
+    )]  # fmt: skip
+    if decision.money is not None:
+        value, low, high = (number(x, "money", view.currency) for x in decision.money)
+        told.append(("In money a month", value, f"{low} to {high}"))
+    chance = chosen.posterior.chance_better if chosen.posterior else None
+    told.append(("Chance to be better", number(chance, "share"), "under the plan's prior"))
+    times = f"{decision.looks} time{'' if decision.looks == 1 else 's'}"
+    share = (
+        "" if analysis.progress is None else f"{number(analysis.progress, 'share')} of the units"
+    )
+    told.append(("Looked at", times, share or "each look counts"))
+    ui.figures(told, width=230)
+    if decision.money is not None:
+        ui.note(
+            "Money: if all units that come in a month, at the pace so far, were in this arm "
+            "instead of the control."
+        )
+
+
+def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> None:
+    with st.container(horizontal=True):
+        if view.may("experiment") and st.button("Record this decision", icon=":material/gavel:"):
+            actions.record(view.project, view.person, plan, decision)
+            st.success("Recorded; see it under Record.")
+        if view.may("export"):
+            name = f"{files.safe_name(decision.experiment)}.md"
+
+            def made() -> str:
+                view.project.access.require(view.person, "export", name)
+                return decision.markdown(analysis)
+
+            st.download_button(
+                "Markdown", made, file_name=name, mime="text/markdown", key="export_decision",
+                icon=":material/download:", on_click="ignore",
+            )  # fmt: skip
+
+
+def _compared(view: ui.View, found: list[Comparison], key: str) -> None:
+    table = pd.DataFrame(
+        [
+            (in_words(c.metric), c.arm, r.value, r.low, r.high, c.units)
+            for c in found
+            if (r := c.difference.relative) is not None
+        ],
+        columns=["slice_by", "slice", "value", "low", "high", "n"],
+    )
+    if table.empty:
+        ui.note("No metric has a relative effect yet; see the findings.")
+        return
+    drawn = slices.slices(
+        table, label="change against the control", overall=0.0, named="no difference",
+        theme=view.theme,
+    )  # fmt: skip
+    ui.chart(drawn, key, "relative change of each metric and arm, with its interval")
+    ui.note("Intervals of the fixed test, valid once, at the planned end.")
+
+
+def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures: str) -> None:
+    metric = plan.metrics[decision.metric]
+    quantity = plan.quantities.get(metric.value) if isinstance(metric, Mean) else None
+    if not isinstance(metric, Mean) or quantity is None or quantity.kind not in ("count", "sum"):
+        ui.note("Only counts and sums have a value by day; choose such a metric to see it.")
+        return
+    days = int(min(quantity.end / 86_400, _MOST_DAYS)) or 1
+    measured = _measure(view, data, plan, exposures)
+    found = experiments.effect_over_time(
+        str(data.log.path), plan, measured, metric.value, decision.arm, days
+    )
+    table = pd.DataFrame(
+        [
+            (e.day, a.value, a.low, a.high)
+            for e in found
+            if (a := e.difference.absolute) is not None
+        ],
+        columns=["time", "value", "low", "high"],
+    )
+    if table.empty:
+        ui.note("No day since the exposure has been seen whole yet.")
+        return
+    money = decision.metric in plan.money
+    drawn = trend.trend(
+        table, label=f"difference in {in_words(decision.metric)} a unit", theme=view.theme,
+        unit="money" if money else "points", currency=view.currency if money else None,
+        across="whole days since the exposure", null=0.0,
+    )  # fmt: skip
+    ui.chart(drawn, "by_day", "the difference on each day since the exposure")
+    ui.note("A lift that falls from day to day is novelty; one that rises has not arrived yet.")
+
+
+def _table(found: list[Comparison]) -> pd.DataFrame:
+    rows = []
+    for c in found:
+        r = c.difference.relative
+        row: dict[str, Any] = {}
+        if c.segment is not None:
+            row["segment"] = f"{in_words(c.segment[0])} {c.segment[1]}"
+        row |= {
+            "metric": in_words(c.metric), "arm": c.arm, "units": c.units,
+            "control": c.difference.control, "value": c.difference.treatment,
+            "change": r and r.value, "low": r and r.low, "high": r and r.high,
+        }  # fmt: skip
+        if c.segment is not None and c.shrunk is not None:
+            row["difference, shrunk"] = c.shrunk.value
+        rows.append({**row, "p, corrected": c.adjusted})
+    return pd.DataFrame(rows)
+
+
+def show_record(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
+    """Show the looks and decisions so far, and what became of them."""
+    journal = Journal.of(view.project.folder, plan)
+    entries = journal.entries()
+    made = [e for e in entries if e["kind"] == "decision"]
+    with top.container():
+        ui.headline(headlines.of_record(plan, entries), "Kept with the project, for everybody.")
+    held = st.session_state.get("looked")
+    now = held.analysis if isinstance(held, Looked) and held.what[0] == repr(plan) else None
+    rows = []
+    for e in made:
+        later = experiments.since(e, now) if now is not None else None
+        effect = e.get("effect") or {}
+        rows.append(
+            {
+                "at": e["at"][:16].replace("T", " "), "who": e.get("who"), "decision": e["action"],
+                "arm": e["arm"], "metric": in_words(e["metric"]), "looks": e["looks"],
+                "change then": effect.get("value"), "from": effect.get("low"),
+                "to": effect.get("high"), "change now": later and later.now and later.now[0],
+                "holds": {True: "yes", False: "no", None: None}[later.holds if later else None],
+            }
+        )  # fmt: skip
+    if rows:
+        ui.table(
+            pd.DataFrame(rows[::-1]), view, "decisions",
+            shares=("change then", "from", "to", "change now"),
+        )  # fmt: skip
+        if now is None:
+            ui.note("Look at the results again, and each decision is compared with what they say.")
+    looks = [
+        {"at": e["at"][:16].replace("T", " "), "who": e.get("who"), "share of the units":
+         e.get("progress"), "units": sum((e.get("units") or {}).values())}
+        for e in entries if e["kind"] == "look"
+    ]  # fmt: skip
+    if looks:
+        st.subheader("Looks", anchor=False)
+        ui.table(pd.DataFrame(looks[::-1]), view, "looks", shares=("share of the units",))
+
+
+def _about(plan: Plan, journal: Journal) -> str:
+    looked = journal.looked
+    times = "not looked at yet" if not looked else f"looked at {looked} times"
+    times = times.replace("1 times", "once") if looked == 1 else times
+    return f"From {_day(plan.start)} to {_day(plan.end)}; {times}."
+
+
+def _tested(analysis: Analysis, decision: Decision) -> str:
+    ratio = analysis.sample_ratio.units
+    times = "once" if decision.looks == 1 else f"{decision.looks} times"
+    return (
+        f"{decision.experiment}: {decision.arm} was tested against {analysis.control} on "
+        f"{number(sum(ratio.values()))} units, judged by {in_words(decision.metric)}. "
+        f"You looked {times}."
+    )
+
+
+def _day(moment: Any) -> str:
+    return "any day" if moment is None else headlines.day(moment.isoformat())
+
+
+def _measure(view: ui.View, data: Data, plan: Plan, exposures: str) -> Measured:
+    path = None
+    if exposures != _HASH:
+        path = files.resolve_inside(view.project.folder, exposures)
+    stamps = tuple(p.stat().st_mtime for p in (data.log.path, path) if p is not None)
+    found: Measured = _measured(repr(plan), str(data.log.path), path and str(path), stamps, plan)
+    return found
+
+
+def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) -> Measured:
+    given = None if exposures is None else experiments.table_of(exposures)
+    return experiments.measure(log, _plan, given)
+
+
+_measured = st.cache_resource(_units, max_entries=4, show_spinner=False)
