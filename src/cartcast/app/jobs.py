@@ -221,8 +221,8 @@ def remove(project: Project, person: Person, name: str) -> None:
     """
     import shutil
 
+    project.access.require(person, "delete", f"record of job {name}")
     job = get(project, name)
-    project.access.require(person, "delete", f"record of {job.kind} {name}")
     if job.state in OPEN:
         raise UsageError(f"{name} is not over; cancel it first.")
     shutil.rmtree(job.folder)

@@ -53,7 +53,12 @@ def slices(
     )  # fmt: skip
     made.update_yaxes(dividercolor=p.grid)
     whole_at = [overall] if overall is not None else None
-    made.update_xaxes(range=list(span_of(table["value"], table["low"], table["high"], whole_at)))
+    left, right = span_of(table["value"], table["low"], table["high"], whole_at)
+    made.update_xaxes(range=[left, right])
     if overall is not None:
         whole(made, overall, named or f"all {number(overall, unit)}", theme)
+        # Beside an edge the words would be cut on a phone.
+        at = (overall - left) / (right - left)
+        side = "left" if at < 0.15 else "right" if at > 0.85 else "center"
+        made.layout.annotations[-1].xanchor = side
     return made

@@ -12,7 +12,7 @@ from cartcast.experiments.allocation import Allocation, Assigned, Holdout, Kept,
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
 from cartcast.experiments.bayes import Prior
-from cartcast.experiments.decision import Decision, Journal, Since, decide, since
+from cartcast.experiments.decision import Decision, Journal, Since, decide, relative_of, since
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
 from cartcast.experiments.draft import OUTCOMES, draft, outcomes
@@ -62,6 +62,7 @@ __all__ = [
     "past_of",
     "plan_from",
     "read_plan",
+    "relative_of",
     "since",
     "table_of",
     "units_of",

@@ -22,7 +22,7 @@ from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis, Comparison
 from cartcast.plaindata import plain
 
-__all__ = ["Action", "Decision", "Journal", "Since", "decide", "since"]
+__all__ = ["Action", "Decision", "Journal", "Since", "decide", "relative_of", "since"]
 
 Action = Literal["fix the test", "wait", "roll out", "keep the control"]
 
@@ -72,15 +72,15 @@ class Decision:
         lines += [f"Looked at {self.looks} time{'s' if self.looks > 1 else ''}.", ""]
         lines += ["| metric | arm | control | arm's | relative | interval | p, corrected |",
                   "|---|---|---|---|---|---|---|"]  # fmt: skip
-        lines += [_row(c) for c in analysis.comparisons if c.segment is None]
+        lines += [_row(analysis, c) for c in analysis.comparisons if c.segment is None]
         if analysis.findings:
             lines += ["", "## Findings", ""]
             lines += [f"- {f.code} ({f.severity}): {f.message}" for f in analysis.findings]
         return "\n".join(lines) + "\n"
 
 
-def _row(c: Comparison) -> str:
-    d, r = c.difference, c.difference.relative
+def _row(analysis: Analysis, c: Comparison) -> str:
+    d, r = c.difference, relative_of(analysis, c)
     effect = ["", ""] if r is None else [f"{r.value:+.2%}", f"{r.low:+.2%} to {r.high:+.2%}"]
     p = "" if c.adjusted is None else f"{c.adjusted:.3g}"
     cells = [c.metric, c.arm, f"{d.control:.5g}", f"{d.treatment:.5g}", *effect, p]
@@ -130,7 +130,7 @@ def decide(
     if units_a_month is not None and used is not None:
         money = (used.value * units_a_month, used.low * units_a_month, used.high * units_a_month)
     return Decision(
-        analysis.experiment, metric, c.arm, action, reason, _relative(analysis, c), money, change,
+        analysis.experiment, metric, c.arm, action, reason, relative_of(analysis, c), money, change,
         looks,
     )  # fmt: skip
 
@@ -139,17 +139,22 @@ def _finished(analysis: Analysis) -> bool:
     return not any(f.code in ("XP108", "XP109") for f in analysis.findings)
 
 
-def _relative(analysis: Analysis, c: Comparison) -> Estimate | None:
-    return c.difference.relative if _finished(analysis) else c.always_valid_relative
+def relative_of(analysis: Analysis, c: Comparison) -> Estimate | None:
+    """Return the relative effect with the interval that holds for how the test was looked at."""
+    return _holding(analysis, c.difference.relative, c.always_valid_relative)
 
 
 def _used(analysis: Analysis, c: Comparison) -> Estimate | None:
-    """Return the interval that holds for the way in which the test was looked at."""
-    fixed = c.difference.absolute
+    return _holding(analysis, c.difference.absolute, c.always_valid)
+
+
+def _holding(
+    analysis: Analysis, fixed: Estimate | None, always: Estimate | None
+) -> Estimate | None:
     if fixed is not None and analysis.look is not None:
         half = analysis.look.bound * fixed.error
         return replace(fixed, low=fixed.value - half, high=fixed.value + half)
-    return fixed if _finished(analysis) else c.always_valid
+    return fixed if _finished(analysis) else always
 
 
 def _proven(analysis: Analysis, c: Comparison, used: Estimate) -> bool:
@@ -226,7 +231,7 @@ def since(entry: Mapping[str, Any], analysis: Analysis) -> Since:
         c for c in analysis.comparisons
         if (c.metric, c.arm, c.segment) == (entry.get("metric"), entry.get("arm"), None)
     ]  # fmt: skip
-    r = _relative(analysis, found[0]) if found else None
+    r = relative_of(analysis, found[0]) if found else None
     now = None if r is None else _span(r.value, r.low, r.high)
     return Since(then, now, then[1] <= now[0] <= then[2] if then and now else None)
 
@@ -254,6 +259,11 @@ class Journal:
     def looked(self) -> int:
         """How many times the experiment was looked at."""
         return sum(e["kind"] == "look" for e in self.entries())
+
+    def looked_below(self, units: int) -> int:
+        """Return at how many counts of units below `units` it was looked at."""
+        seen = {sum(e["units"].values()) for e in self.entries() if e["kind"] == "look"}
+        return sum(n < units for n in seen)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return all entries.

@@ -13,6 +13,7 @@ from cartcast.experiments.decision import Journal
 from cartcast.experiments.measure import Measured, measure
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis
+from cartcast.experiments.soundness import peeked
 from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
@@ -100,6 +101,11 @@ def look(
         memory=memory,
     )
     if journal is not None:
+        # Without an expected number no look has a share; that the units grew says as much.
+        if plan.expected_units is None and (
+            early := journal.looked_below(sum(analysis.sample_ratio.units.values()))
+        ):
+            found = (*found, peeked(early))
         journal.add("look", {"progress": analysis.progress,
                              "units": dict(analysis.sample_ratio.units)})  # fmt: skip
     return replace(analysis, findings=tuple(by_severity([*found, *analysis.findings])))

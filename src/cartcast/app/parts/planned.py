@@ -57,21 +57,30 @@ def _twentieth(data: Data) -> int:
 
 
 def _draw(
-    view: ui.View, data: Data, plan: Plan, metric: str, asked: dict[str, float], top: Any
+    view: ui.View,
+    data: Data,
+    plan: Plan,
+    metric: str,
+    asked: dict[str, float],
+    top: Any = None,
 ) -> Design:
     with st.spinner("Counting what the past says …"):
         path, changed = str(data.log.path), data.log.path.stat().st_mtime
         d: Design = _designed(repr(plan), path, changed, metric, tuple(asked.items()), plan)
-    with top.container():
-        ui.headline(verdict(d, plan), about(d, view.currency))
+    if top is None:
+        st.subheader(ui.plain(verdict(d, plan)), anchor=False)
+        ui.note(about(d, view.currency))
+    else:
+        with top.container():
+            ui.headline(verdict(d, plan), about(d, view.currency))
     ui.findings(d.findings)
     change = number(d.relative, "share")
     told = [
         ("Whole weeks", number(d.weeks), f"{number(d.needed)} in two arms"),
         ("Power", number(d.power, "share"), f"to find {change}"),
         ("Smallest found", number(d.detectable / d.baseline, "share"), "with 80 % power"),
-        ("Weeks, planned looks", number(d.looks_weeks), "at most"),
-        ("Weeks, looked at daily", number(d.always_valid_weeks), "always valid"),
+        ("Weeks with looks", number(d.looks_weeks), "planned; at most"),
+        ("Weeks, any look", number(d.always_valid_weeks), "looked at daily"),
         ("Noise explained", number(d.explained, "share"), "by what was before"),
     ]
     if d.false_alarms is not None and d.drawn_power is not None:
@@ -107,7 +116,7 @@ def about(d: Design, currency: str | None) -> str:
     )
 
 
-def show_new(view: ui.View, data: Data, top: Any) -> None:
+def show_new(view: ui.View, data: Data) -> None:
     """Bring a plan, or make one from this log."""
     if not view.may("experiment"):
         ui.note("Your role can look, but not plan experiments; ask an analyst.")
@@ -126,10 +135,10 @@ def show_new(view: ui.View, data: Data, top: Any) -> None:
         ui.note("This log records no purchase, cart or checkout to judge an experiment by.")
         return
     with ui.boundary():
-        _form(view, data, judged, top)
+        _form(view, data, judged)
 
 
-def _form(view: ui.View, data: Data, judged: tuple[str, ...], top: Any) -> None:
+def _form(view: ui.View, data: Data, judged: tuple[str, ...]) -> None:
     a, b, c = st.columns(3)
     key = a.text_input("Name", "my-test", key="new_name")
     outcome = b.selectbox("Judged by", judged, format_func=_JUDGED.get, key="new_outcome")
@@ -152,7 +161,7 @@ def _form(view: ui.View, data: Data, judged: tuple[str, ...], top: Any) -> None:
     }  # fmt: skip
     split = shared(arms, shares)
     plan = experiments.plan_from(experiments.draft(key, split, outcome, **told))
-    made = _draw(view, data, plan, outcome, asked, top)
+    made = _draw(view, data, plan, outcome, asked)
     units = round(made.units_a_week * made.weeks)
     whole = experiments.draft(key, split, outcome, weeks=made.weeks, units=units, **told)
     text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)

@@ -58,6 +58,11 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     if not goals:
         ui.note("The plan has guardrails only: name a metric without a margin to decide by.")
         return
+    if not any(c.metric == metric and c.segment is None for c in held.analysis.comparisons):
+        with top.container():
+            ui.headline("Fix the test: there is nothing to compare.", _about(plan, journal))
+        ui.findings(held.analysis.findings)
+        return
     decision = experiments.decide(
         held.analysis, plan, metric, None if arm == "the best" else arm, looks=journal.looked,
         units_a_month=held.units_a_month if metric in plan.money else None,
@@ -97,25 +102,43 @@ def _draw(
     view: ui.View, data: Data, plan: Plan, analysis: Analysis, decision: Decision, exposures: str
 ) -> None:
     trust(plan, analysis, decision)
-    _figures(view, analysis, decision)
+    if analysis.trusted:
+        _figures(view, analysis, decision)
     st.markdown(ui.plain(f"{decision.reason} What would change this: {decision.would_change}"))
     _keep(view, plan, analysis, decision)
-    whole = [c for c in analysis.comparisons if c.segment is None]
+    if analysis.trusted:
+        _pictures(view, data, plan, analysis, decision, exposures)
+        _tables(view, analysis)
+    else:
+        with st.expander("The figures, which cannot be trusted"):
+            _tables(view, analysis)
+    # The guardrails of the only arm are told above.
+    told = {"XP112"} if len(plan.allocation.arms) == 2 else set()
+    rest = [f for f in analysis.findings if f.severity != "block" and f.code not in told]
+    ui.findings(rest, title="What you should know before you trust this")
+
+
+def _pictures(
+    view: ui.View, data: Data, plan: Plan, analysis: Analysis, decision: Decision, exposures: str
+) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Every metric and arm", anchor=False)
-        _compared(view, whole, "metrics")
+        _compared(view, analysis)
     with right:
         st.subheader("The effect by day since the exposure", anchor=False)
         with ui.boundary():
             _by_day(view, data, plan, decision, exposures)
-    ui.table(_table(whole), view, "experiment", shares=("change", "low", "high"))
+
+
+def _tables(view: ui.View, analysis: Analysis) -> None:
+    shares = ("change", "low", "high")
+    whole = [c for c in analysis.comparisons if c.segment is None]
+    ui.table(_table(analysis, whole), view, "experiment", shares=shares)
     parts = [c for c in analysis.comparisons if c.segment is not None]
     if parts:
-        st.subheader("By segment, drawn towards each other", anchor=False)
-        ui.table(_table(parts), view, "experiment_segments", shares=("change", "low", "high"))
-    rest = [f for f in analysis.findings if f.severity != "block"]
-    ui.findings(rest, title="What you should know before you trust this")
+        st.subheader("By segment", anchor=False)
+        ui.table(_table(analysis, parts), view, "experiment_segments", shares=shares)
 
 
 def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
@@ -127,7 +150,11 @@ def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
         ui.findings(blocking)
     else:
         p = "" if ratio.p_value is None else f" (p = {ratio.p_value:.2g})"
-        st.success(ui.plain(f"The arms hold the shares they were meant to: {units}{p}."))
+        st.success(
+            ui.plain(
+                f"The data can be trusted: the arms hold the shares they were meant to: {units}{p}."
+            )
+        )
     for c in analysis.comparisons:
         margin = plan.metrics[c.metric].margin
         if margin is None or c.segment is not None or c.arm != decision.arm:
@@ -139,30 +166,33 @@ def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
 
 def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
     chosen = analysis.get(decision.metric, decision.arm)
-    level = f"{analysis.level:.0%} interval"
-    effect = decision.effect
-    between = (
-        f"{headlines.signed(effect.low)} to {headlines.signed(effect.high)}" if effect else level
-    )
-    told = [(
-        f"Change in {in_words(decision.metric)}", headlines.signed(effect.value if effect else None), between
-    )]  # fmt: skip
+    told: list[tuple[str, str, str | None]] = []
+    name = f"Change in {in_words(decision.metric)}"
+    if (e := decision.effect) is None:
+        told.append((name, "–", "no interval"))
+    else:
+        ends = f"{headlines.signed(e.low)} to {headlines.signed(e.high)}"
+        told.append((name, headlines.signed(e.value), ends))
     if decision.money is not None:
         value, low, high = (number(x, "money", view.currency) for x in decision.money)
         told.append(("In money a month", value, f"{low} to {high}"))
     chance = chosen.posterior.chance_better if chosen.posterior else None
     told.append(("Chance to be better", number(chance, "share"), "under the plan's prior"))
     times = f"{decision.looks} time{'' if decision.looks == 1 else 's'}"
-    share = (
-        "" if analysis.progress is None else f"{number(analysis.progress, 'share')} of the units"
-    )
-    told.append(("Looked at", times, share or "each look counts"))
-    ui.figures(told, width=230)
+    share = number(analysis.progress, "share")
+    under = "each look counts" if analysis.progress is None else f"{share} of the units"
+    told.append(("Looked at", times, under))
+    ui.figures(told)
     if decision.money is not None:
         ui.note(
             "Money: if all units that come in a month, at the pace so far, were in this arm "
             "instead of the control."
         )
+
+
+def level(analysis: Analysis) -> str:
+    """Return the confidence of the intervals."""
+    return number(analysis.level, "share")
 
 
 def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> None:
@@ -183,12 +213,13 @@ def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> 
             )  # fmt: skip
 
 
-def _compared(view: ui.View, found: list[Comparison], key: str) -> None:
+def _compared(view: ui.View, analysis: Analysis) -> None:
     table = pd.DataFrame(
         [
             (in_words(c.metric), c.arm, r.value, r.low, r.high, c.units)
-            for c in found
-            if (r := c.difference.relative) is not None
+            for c in analysis.comparisons
+            if c.segment is None
+            if (r := experiments.relative_of(analysis, c)) is not None
         ],
         columns=["slice_by", "slice", "value", "low", "high", "n"],
     )
@@ -199,8 +230,10 @@ def _compared(view: ui.View, found: list[Comparison], key: str) -> None:
         table, label="change against the control", overall=0.0, named="no difference",
         theme=view.theme,
     )  # fmt: skip
-    ui.chart(drawn, key, "relative change of each metric and arm, with its interval")
-    ui.note("Intervals of the fixed test, valid once, at the planned end.")
+    ui.chart(drawn, "compared", "relative change of each metric and arm, with its interval")
+    early = any(f.code in ("XP108", "XP109") for f in analysis.findings)
+    kind = "hold at the planned looks" if analysis.look else "hold at every look" if early else ""
+    ui.note(f"Intervals {kind or 'of the fixed test, read once, at its end'}: {level(analysis)}.")
 
 
 def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures: str) -> None:
@@ -235,10 +268,10 @@ def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures
     ui.note("A lift that falls from day to day is novelty; one that rises has not arrived yet.")
 
 
-def _table(found: list[Comparison]) -> pd.DataFrame:
+def _table(analysis: Analysis, found: list[Comparison]) -> pd.DataFrame:
     rows = []
     for c in found:
-        r = c.difference.relative
+        r = experiments.relative_of(analysis, c)
         row: dict[str, Any] = {}
         if c.segment is not None:
             row["segment"] = f"{in_words(c.segment[0])} {c.segment[1]}"
@@ -249,7 +282,9 @@ def _table(found: list[Comparison]) -> pd.DataFrame:
         }  # fmt: skip
         if c.segment is not None and c.shrunk is not None:
             row["difference, shrunk"] = c.shrunk.value
-        rows.append({**row, "p, corrected": c.adjusted})
+        p = c.adjusted
+        told = None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+        rows.append({**row, "p, corrected": told})
     return pd.DataFrame(rows)
 
 

@@ -18,7 +18,7 @@ from cartcast.monitoring.history import kept_days, kept_hours, losses
 from cartcast.runs.run import Run
 
 _LOSSES = {"log loss": "log_loss", "Brier score": "brier"}
-_HOURS = 14 * 24
+_HOURS = 7 * 24
 """Hours of the feed that are drawn."""
 
 
@@ -39,7 +39,7 @@ def figures(run: Run, told: dict[str, Any]) -> None:
     if estimate:
         ends = f"{number(estimate['low'], 'points')} to {number(estimate['high'], 'points')}"
         rows.append(("Log loss to come", number(estimate["value"], "points"), ends))
-    ui.figures(rows, width=190)
+    ui.figures(rows)
     if estimate:
         ui.note(f"To come: {estimate['label']}.")
 
@@ -91,7 +91,7 @@ def show_calibration(view: ui.View, store: Store, run: Run, told: dict[str, Any]
     if len(known):
         numbers = known.astype({"value": float, "low": float, "high": float})
         drawn = slices.slices(
-            numbers, label="outcomes over those expected, 28 days", unit="factor", overall=1.0,
+            numbers, label="times the expected, 28 days", unit="factor", overall=1.0,
             named="as expected", theme=view.theme,
         )  # fmt: skip
         ui.chart(drawn, "calibration", "outcomes over those expected by click and segment")

@@ -29,7 +29,7 @@ def show(view: ui.View) -> None:
                 "No experiment yet: bring its plan, or make one from this log.",
                 "A plan says before the start what is compared, with whom, and for how long.",
             )
-        show_new(view, view.data, top)
+        show_new(view, view.data)
         return
     state = st.session_state
     wanted = state.pop("wanted_plan", None)
@@ -46,7 +46,7 @@ def show(view: ui.View) -> None:
     if part == "New plan":
         with top.container():
             ui.headline("Plan a new experiment from this log.")
-        show_new(view, view.data, top)
+        show_new(view, view.data)
         return
     try:
         plan = plans.read(known[title])

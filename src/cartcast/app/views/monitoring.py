@@ -77,7 +77,8 @@ def choose(view: ui.View) -> Run:
         return view.run
     own = [title for title, e in held.items() if e.run_id == view.run.id]
     place = list(held).index(own[0]) if own else 0
-    title = st.selectbox("Watched", list(held), index=place, key="watched", bind="query-params")
+    left, _ = st.columns([1, 2])
+    title = left.selectbox("Watched", list(held), index=place, key="watched", bind="query-params")
     return Run.open(held[title].path)
 
 
