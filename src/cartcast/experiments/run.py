@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import UsageError
+from cartcast.experiments.allocation import Allocation
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
 from cartcast.experiments.measure import Measured, measure
@@ -64,7 +65,8 @@ def past_of(log: Any, plan: Plan) -> Measured:
     Raises:
         DefinitionError, DataError: see `measure`.
     """
-    everybody = replace(plan.allocation, coverage=1.0, layer=None, holdout=None)
+    # Made anew: a copy would keep the ranges that coverage has cut.
+    everybody = Allocation(plan.allocation.key, plan.allocation.arms)
     return measure(log, replace(plan, allocation=everybody, start=None, end=None))
 
 
