@@ -53,7 +53,7 @@ def fill(store: Store) -> None:
         "risk": RISK, "calibration": [{"by": "click", "value": 1, **PART},
                                       {"by": "segment", "value": ODD, **PART}],
         "estimate": {"value": 0.3, "low": 0.2, "high": 0.4, "label": "an estimate"},
-        "drift": [DRIFT],
+        "drift": [DRIFT], "rows": {"events": 970, "rejects": 20, "doubled": 10},
         "findings": [finding(codes.CALIBRATION, f"does not hold for {ODD}").as_dict()],
     }  # fmt: skip
     store.keep_look(RUN, told, datetime(2026, 4, 6, 8, tzinfo=UTC))
@@ -114,6 +114,9 @@ def test_every_part_is_drawn(open_page, watched: Project, part: str) -> None:
     at = sound(open_page(watch=part))
     if part == "Calibration":
         assert at.dataframe[0].value["value"].tolist() == ["1", ODD]
+    if part == "Feed":
+        told = "Of 1,000 rows of the newest log, 2.0 % were rejected and 1.0 % came twice."
+        assert told in words(at.caption)
     if part == "Drift":
         assert at.dataframe[0].value["moved"].tolist() == ["yes"]
 

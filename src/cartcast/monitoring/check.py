@@ -72,6 +72,7 @@ class Look:
         findings: what else a reader must know.
         sent: ways by which alarms were sent.
         problem: why sending failed, or None; the alarms stay unsent and are tried again.
+        rows: of the log, by what became of them: events, rejects, doubled.
     """
 
     run: str
@@ -87,6 +88,7 @@ class Look:
     findings: tuple[Finding, ...] = ()
     sent: list[str] = field(default_factory=list)
     problem: str | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -106,6 +108,7 @@ class Look:
             "findings": [f.as_dict() for f in self.findings],
             "sent": self.sent,
             "problem": self.problem,
+            "rows": dict(self.rows),
         }
 
 
@@ -200,7 +203,7 @@ def check(
         run.version, days, known, _evidence(crossings, known, plan), _risk(days),
         _estimate(days, test, found), calibration.table, drift, opened,
         [a for a in store.alarms() if a.state != "resolved"],
-        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
+        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem, found.counts,
     )  # fmt: skip
     store.keep_look(run.id, look.as_dict(), at)
     if project is not None:

@@ -222,7 +222,7 @@ class Store:
             )
 
     def newest_look(self, run: str) -> tuple[str, dict[str, Any]] | None:
-        """Return when a run was looked at last, and what was said; None if it never was."""
+        """Return when a run was looked at last, and what the look said; None if it never was."""
         with self.transaction() as con:
             row = con.execute("SELECT at, told FROM looks WHERE run = ?", (run,)).fetchone()
         return None if row is None else (row[0], json.loads(row[1]))

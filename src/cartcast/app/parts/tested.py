@@ -177,7 +177,7 @@ def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
         value, low, high = (number(x, "money", view.currency) for x in decision.money)
         told.append(("In money a month", value, f"{low} to {high}"))
     chance = chosen.posterior.chance_better if chosen.posterior else None
-    told.append(("Chance to be better", number(chance, "share"), "under the plan's prior"))
+    told.append(("Chance to be better", number(chance, "share"), "by the prior"))
     times = f"{decision.looks} time{'' if decision.looks == 1 else 's'}"
     share = number(analysis.progress, "share")
     under = "each look counts" if analysis.progress is None else f"{share} of the units"

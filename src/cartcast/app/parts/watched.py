@@ -91,10 +91,11 @@ def show_calibration(view: ui.View, store: Store, run: Run, told: dict[str, Any]
     if len(known):
         numbers = known.astype({"value": float, "low": float, "high": float})
         drawn = slices.slices(
-            numbers, label="times the expected, 28 days", unit="factor", overall=1.0,
+            numbers, label="times the expected", unit="factor", overall=1.0,
             named="as expected", theme=view.theme,
         )  # fmt: skip
         ui.chart(drawn, "calibration", "outcomes over those expected by click and segment")
+        ui.note("Outcomes of the last 28 days over those expected, with the moments behind each.")
     hidden = [c for c in table.columns if c.startswith("revenue") and run.proxy]
     ui.table(
         table.drop(columns=hidden), view, "watched_calibration", currency=view.run_currency,
@@ -117,10 +118,17 @@ def show_feed(view: ui.View, store: Store, run: Run, told: dict[str, Any]) -> No
         ui.note("What is usual is known after three weeks.")
     _lines(view, last, pairs, "events an hour", "count", "feed")
     ui.note("Usual: the median of the same hour of the same weekday in the eight weeks before.")
+    rows = told.get("rows") or {}
+    if total := sum(rows.values()):
+        shares = [number(rows[name] / total, "share") for name in ("rejects", "doubled")]
+        ui.note(
+            f"Of {number(total)} rows of the newest log, {shares[0]} were rejected and {shares[1]} "
+            "came twice."
+        )
     days = store.rows("feed", run.id)
-    rows = [{"day": day, **values} for day, values in list(days.items())[-28:]]
-    if rows:
-        table = pd.DataFrame(rows[::-1])
+    listed = [{"day": day, **values} for day, values in list(days.items())[-28:]]
+    if listed:
+        table = pd.DataFrame(listed[::-1])
         kept = [c for c in ("day", "sessions", "events", "carts", "buying", "doubled", "late",
                             "unseen", "fast") if c in table.columns]  # fmt: skip
         ui.table(table[kept], view, "feed_days", height=260)
