@@ -109,16 +109,15 @@ def test_the_gravest_alarm_is_the_headline_with_day_and_money(open_page, watched
     assert {m.label: m.value for m in at.metric}["Revenue"] == "70 %"
 
 
-@pytest.mark.parametrize("part", ["Risk", "Calibration", "Feed", "Drift", "Checks"])
-def test_every_part_is_drawn(open_page, watched: Project, part: str) -> None:
-    at = sound(open_page(watch=part))
-    if part == "Calibration":
-        assert at.dataframe[0].value["value"].tolist() == ["1", ODD]
-    if part == "Feed":
-        told = "Of 1,000 rows of the newest log, 2.0 % were rejected and 1.0 % came twice."
-        assert told in words(at.caption)
-    if part == "Drift":
-        assert at.dataframe[0].value["moved"].tolist() == ["yes"]
+def test_every_part_is_drawn(open_page, watched: Project) -> None:
+    drawn = {
+        p: sound(open_page(watch=p)) for p in ("Risk", "Calibration", "Feed", "Drift", "Checks")
+    }
+    told = "Of 1,000 rows of the newest log, 2.0 % were rejected and 1.0 % came twice."
+    assert told in words(drawn["Feed"].caption)
+    assert drawn["Calibration"].dataframe[0].value["value"].tolist() == ["1", ODD]
+    assert drawn["Drift"].dataframe[0].value["moved"].tolist() == ["yes"]
+    assert [b.label for b in drawn["Checks"].button] == ["Check on the loaded log"]
 
 
 def test_an_alarm_is_acknowledged_then_resolved_by_name(open_page, watched: Project) -> None:

@@ -262,7 +262,7 @@ class Journal:
 
     def looked_below(self, units: int) -> int:
         """Return at how many counts of units below `units` it was looked at."""
-        seen = {sum(e["units"].values()) for e in self.entries() if e["kind"] == "look"}
+        seen = {sum(e.get("units", {}).values()) for e in self.entries() if e["kind"] == "look"}
         return sum(n < units for n in seen)
 
     def entries(self) -> list[dict[str, Any]]:

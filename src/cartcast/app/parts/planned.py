@@ -168,7 +168,7 @@ def _form(view: ui.View, data: Data, judged: tuple[str, ...]) -> None:
     with st.expander("The plan as a file"):
         st.code(text, language="yaml")
     if st.button("Keep this plan", type="primary"):
-        _keep(view, key, text)
+        _keep(view, f"{key}.yaml", text)
 
 
 def _keep(view: ui.View, name: str, text: str) -> None:

@@ -14,10 +14,12 @@ from cartcast.charts import slices, trend
 from cartcast.charts.theme import number
 from cartcast.errors import CartcastError
 from cartcast.experiments import Analysis, Comparison, Decision, Journal, Mean, Measured, Plan
+from cartcast.experiments.measure import DayEffect
 from cartcast.features.words import in_words
 
 _HASH = "the arms of the plan's hash"
 _MOST_DAYS = 14
+_WHO = {"visitor_id": "visitors", "user_id": "users", "session_id": "sessions"}
 
 
 class Looked(NamedTuple):
@@ -69,7 +71,8 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     )  # fmt: skip
     with top.container():
         ui.headline(
-            headlines.of_decision(decision, held.analysis.control), _tested(held.analysis, decision)
+            headlines.of_decision(decision, held.analysis.control),
+            _tested(held.analysis, decision, plan),
         )
     _draw(view, data, plan, held.analysis, decision, exposures)
 
@@ -243,10 +246,7 @@ def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures
         ui.note("Only counts and sums have a value by day; choose such a metric to see it.")
         return
     days = int(min(quantity.end / 86_400, _MOST_DAYS)) or 1
-    measured = _measure(view, data, plan, exposures)
-    found = experiments.effect_over_time(
-        str(data.log.path), plan, measured, metric.value, decision.arm, days
-    )
+    found = _effects(*_place(view, data, plan, exposures), metric.value, decision.arm, days, plan)
     table = pd.DataFrame(
         [
             (e.day, a.value, a.low, a.high)
@@ -329,17 +329,16 @@ def show_record(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
 
 def _about(plan: Plan, journal: Journal) -> str:
     looked = journal.looked
-    times = "not looked at yet" if not looked else f"looked at {looked} times"
-    times = times.replace("1 times", "once") if looked == 1 else times
+    times = {0: "not looked at yet", 1: "looked at once"}.get(looked, f"looked at {looked} times")
     return f"From {_day(plan.start)} to {_day(plan.end)}; {times}."
 
 
-def _tested(analysis: Analysis, decision: Decision) -> str:
-    ratio = analysis.sample_ratio.units
+def _tested(analysis: Analysis, decision: Decision, plan: Plan) -> str:
+    units = sum(analysis.sample_ratio.units.values())
     times = "once" if decision.looks == 1 else f"{decision.looks} times"
     return (
         f"{decision.experiment}: {decision.arm} was tested against {analysis.control} on "
-        f"{number(sum(ratio.values()))} units, judged by {in_words(decision.metric)}. "
+        f"{number(units)} {_WHO.get(plan.unit, 'units')}, judged by {in_words(decision.metric)}. "
         f"You looked {times}."
     )
 
@@ -349,12 +348,17 @@ def _day(moment: Any) -> str:
 
 
 def _measure(view: ui.View, data: Data, plan: Plan, exposures: str) -> Measured:
+    found: Measured = _measured(*_place(view, data, plan, exposures), plan)
+    return found
+
+
+def _place(view: ui.View, data: Data, plan: Plan, exposures: str) -> tuple[Any, ...]:
+    """Return what decides a measurement: the plan, the files, and when they were written."""
     path = None
     if exposures != _HASH:
         path = files.resolve_inside(view.project.folder, exposures)
     stamps = tuple(p.stat().st_mtime for p in (data.log.path, path) if p is not None)
-    found: Measured = _measured(repr(plan), str(data.log.path), path and str(path), stamps, plan)
-    return found
+    return repr(plan), str(data.log.path), path and str(path), stamps
 
 
 def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) -> Measured:
@@ -363,3 +367,14 @@ def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) 
 
 
 _measured = st.cache_resource(_units, max_entries=4, show_spinner=False)
+
+
+def _over_time(
+    key: str, log: str, exposures: str | None, stamps: Any, quantity: str, arm: str, days: int,
+    _plan: Plan,
+) -> tuple[DayEffect, ...]:  # fmt: skip
+    measured = _measured(key, log, exposures, stamps, _plan)
+    return experiments.effect_over_time(log, _plan, measured, quantity, arm, days)
+
+
+_effects = st.cache_data(_over_time, max_entries=50, show_spinner=False)
