@@ -2,7 +2,7 @@
 
     python scripts/screenshots.py [--project DIR] [--out DIR] [--only NAME ...]
 
-All go to `build/screenshots`; the six that the documentation shows are made small and put into
+All go to `build/screenshots`; the seven that the documentation shows are made small and put into
 `docs/images`. Without a project the demo is made first. Nothing but the app itself is asked for
 anything.
 """
@@ -54,9 +54,34 @@ PAGES = {
     "training-train": "training?part=Train",
 }
 TALLEST = 2600
-SHOWN = ("dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training")
+SHOWN = (
+    "dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training",
+    "experiments",
+)  # fmt: skip
 """Shown in README and documentation, on a laptop in the light theme."""
 SHOWN_SIZE = (1100, 900)
+
+
+def tested(folder: Path) -> Path:
+    """Make a project whose log holds an experiment with a known lift; return its folder."""
+    import pyarrow.parquet as pq
+    import yaml
+
+    from cartcast.experiments import Allocation, draft
+    from cartcast.experiments.simulate import START, World, simulate
+
+    arms = {"control": 0.5, "free": 0.5}
+    world = World(visitors=6000, lift=0.25, chance=0.2, sessions_a_day=0.4, days_before=28, days=28)
+    made = simulate(world, Allocation("free-shipping", tuple(arms)), seed=1)
+    plan = draft(
+        "free-shipping", arms, "revenue", start=START.date(), weeks=3, units=5700, margin=0.05
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pq.write_table(made.log, folder / "log.parquet")
+    (folder / "free-shipping.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    (folder / "cartcast.yaml").write_text("sources: [log.parquet]\ncurrency: EUR\n")
+    return folder
 
 
 @contextmanager
@@ -189,8 +214,23 @@ def main() -> int:
 
     told.out.mkdir(parents=True, exist_ok=True)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with served(told.project) as url, sync_playwright() as p:
+    # The demo's shop runs no experiment: those pages show a simulated one.
+    of_tests = [n for n in told.only if n.startswith("experiments")]
+    rest = [n for n in told.only if n not in of_tests]
+    with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=flags)
+        if rest:
+            pictures(browser, told.project, rest, told)
+        if of_tests:
+            pictures(browser, tested(told.out.parent / "tested"), of_tests, told)
+        browser.close()
+    show(told.out, ROOT / "docs" / "images")
+    return 0
+
+
+def pictures(browser: Any, project: Path, names: list[str], told: argparse.Namespace) -> None:
+    """Take the pictures of one project's pages."""
+    with served(project) as url:
         for theme in told.themes:
             for size in told.sizes:
                 wide, high = SIZES[size]
@@ -199,14 +239,11 @@ def main() -> int:
                 )
                 page = context.new_page()
                 prepare(page, url)
-                for name in told.only:
+                for name in names:
                     path = told.out / f"{name}-{size}-{theme}.png"
                     take(page, url, name, path, ACTS.get(name))
                     print(path.name, flush=True)
                 context.close()
-        browser.close()
-    show(told.out, ROOT / "docs" / "images")
-    return 0
 
 
 if __name__ == "__main__":

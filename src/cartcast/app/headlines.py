@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIONS",
+    "chance",
     "dashboard",
     "day",
     "guardrail",
@@ -190,6 +191,17 @@ def signed(change: float | None) -> str:
         return "–"
     sign = "+" if change > 0 else "−" if change < 0 else ""
     return sign + number(abs(change), "share")
+
+
+def chance(p: float | None) -> str:
+    """Return a chance; what is all but sure is not called sure.
+
+    >>> chance(0.987), chance(0.99999), chance(0.0)
+    ('99 %', 'over 99.9 %', 'under 0.1 %')
+    """
+    if p is not None and not 0.001 <= p <= 0.999:
+        return "over 99.9 %" if p > 0.5 else "under 0.1 %"
+    return number(p, "share")
 
 
 def tested(plan: Plan) -> str:

@@ -1,24 +1,20 @@
-"""What an experiment says: whether to trust it, its effect in money, what to do; and the record."""
+"""What an experiment says: whether to trust it, its effect in money, and what to do."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import pandas as pd
 import streamlit as st
 
 from cartcast import experiments
 from cartcast.app import actions, files, headlines, ui
+from cartcast.app.parts.compared import HASH, measured_of, pictures, tables
 from cartcast.app.state import Data
-from cartcast.charts import slices, trend
 from cartcast.charts.theme import number
 from cartcast.errors import CartcastError
-from cartcast.experiments import Analysis, Comparison, Decision, Journal, Mean, Measured, Plan
-from cartcast.experiments.measure import DayEffect
+from cartcast.experiments import Analysis, Decision, Journal, Plan
 from cartcast.features.words import in_words
 
-_HASH = "the arms of the plan's hash"
-_MOST_DAYS = 14
 _WHO = {"visitor_id": "visitors", "user_id": "users", "session_id": "sessions"}
 
 
@@ -40,7 +36,7 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     a, b, c, d = st.columns([1, 1, 1.4, 1], vertical_alignment="bottom")
     metric = a.selectbox("Judged by", goals, key="judged_by", format_func=in_words)
     arm = b.selectbox("Arm", ["the best", *arms] if len(arms) > 1 else arms, key="judged_arm")
-    found = [_HASH, *files.project_files(view.project.folder)]
+    found = [HASH, *files.project_files(view.project.folder)]
     exposures = c.selectbox("Exposures (unit, arm, exposed)", found, key="exposures")
     what = (repr(plan), data.key, exposures)
     held = _held(what)
@@ -85,7 +81,7 @@ def _held(what: tuple[str, ...]) -> Looked | None:
 def _look(view: ui.View, data: Data, plan: Plan, what: tuple[str, ...]) -> Looked | None:
     try:
         with st.spinner("Measuring what each unit did …"):
-            measured = _measure(view, data, plan, what[2])
+            measured = measured_of(view, data, plan, what[2])
         analysis = actions.look(view.project, view.person, plan, measured)
     except CartcastError as error:
         st.error(ui.plain(ui.local(error)), icon=":material/error:")
@@ -110,38 +106,15 @@ def _draw(
     st.markdown(ui.plain(f"{decision.reason} What would change this: {decision.would_change}"))
     _keep(view, plan, analysis, decision)
     if analysis.trusted:
-        _pictures(view, data, plan, analysis, decision, exposures)
-        _tables(view, analysis)
+        pictures(view, data, plan, analysis, decision, exposures)
+        tables(view, analysis)
     else:
         with st.expander("The figures, which cannot be trusted"):
-            _tables(view, analysis)
+            tables(view, analysis)
     # The guardrails of the only arm are told above.
     told = {"XP112"} if len(plan.allocation.arms) == 2 else set()
     rest = [f for f in analysis.findings if f.severity != "block" and f.code not in told]
     ui.findings(rest, title="What you should know before you trust this")
-
-
-def _pictures(
-    view: ui.View, data: Data, plan: Plan, analysis: Analysis, decision: Decision, exposures: str
-) -> None:
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader("Every metric and arm", anchor=False)
-        _compared(view, analysis)
-    with right:
-        st.subheader("The effect by day since the exposure", anchor=False)
-        with ui.boundary():
-            _by_day(view, data, plan, decision, exposures)
-
-
-def _tables(view: ui.View, analysis: Analysis) -> None:
-    shares = ("change", "low", "high")
-    whole = [c for c in analysis.comparisons if c.segment is None]
-    ui.table(_table(analysis, whole), view, "experiment", shares=shares)
-    parts = [c for c in analysis.comparisons if c.segment is not None]
-    if parts:
-        st.subheader("By segment", anchor=False)
-        ui.table(_table(analysis, parts), view, "experiment_segments", shares=shares)
 
 
 def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
@@ -151,13 +124,10 @@ def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
     units = ", ".join(f"{arm} {number(n)}" for arm, n in ratio.units.items())
     if blocking:
         ui.findings(blocking)
-    else:
-        p = "" if ratio.p_value is None else f" (p = {ratio.p_value:.2g})"
-        st.success(
-            ui.plain(
-                f"The data can be trusted: the arms hold the shares they were meant to: {units}{p}."
-            )
-        )
+        return
+    p = "" if ratio.p_value is None else f" (p = {ratio.p_value:.2g})"
+    told = f"The data can be trusted: the arms hold the shares they were meant to: {units}{p}."
+    st.success(ui.plain(told))
     for c in analysis.comparisons:
         margin = plan.metrics[c.metric].margin
         if margin is None or c.segment is not None or c.arm != decision.arm:
@@ -179,8 +149,8 @@ def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
     if decision.money is not None:
         value, low, high = (number(x, "money", view.currency) for x in decision.money)
         told.append(("In money a month", value, f"{low} to {high}"))
-    chance = chosen.posterior.chance_better if chosen.posterior else None
-    told.append(("Chance to be better", number(chance, "share"), "by the prior"))
+    better = chosen.posterior.chance_better if chosen.posterior else None
+    told.append(("Chance to be better", headlines.chance(better), "by the prior"))
     times = f"{decision.looks} time{'' if decision.looks == 1 else 's'}"
     share = number(analysis.progress, "share")
     under = "each look counts" if analysis.progress is None else f"{share} of the units"
@@ -191,11 +161,6 @@ def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
             "Money: if all units that come in a month, at the pace so far, were in this arm "
             "instead of the control."
         )
-
-
-def level(analysis: Analysis) -> str:
-    """Return the confidence of the intervals."""
-    return number(analysis.level, "share")
 
 
 def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> None:
@@ -216,117 +181,6 @@ def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> 
             )  # fmt: skip
 
 
-def _compared(view: ui.View, analysis: Analysis) -> None:
-    table = pd.DataFrame(
-        [
-            (in_words(c.metric), c.arm, r.value, r.low, r.high, c.units)
-            for c in analysis.comparisons
-            if c.segment is None
-            if (r := experiments.relative_of(analysis, c)) is not None
-        ],
-        columns=["slice_by", "slice", "value", "low", "high", "n"],
-    )
-    if table.empty:
-        ui.note("No metric has a relative effect yet; see the findings.")
-        return
-    drawn = slices.slices(
-        table, label="change against the control", overall=0.0, named="no difference",
-        theme=view.theme,
-    )  # fmt: skip
-    ui.chart(drawn, "compared", "relative change of each metric and arm, with its interval")
-    early = any(f.code in ("XP108", "XP109") for f in analysis.findings)
-    kind = "hold at the planned looks" if analysis.look else "hold at every look" if early else ""
-    ui.note(f"Intervals {kind or 'of the fixed test, read once, at its end'}: {level(analysis)}.")
-
-
-def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures: str) -> None:
-    metric = plan.metrics[decision.metric]
-    quantity = plan.quantities.get(metric.value) if isinstance(metric, Mean) else None
-    if not isinstance(metric, Mean) or quantity is None or quantity.kind not in ("count", "sum"):
-        ui.note("Only counts and sums have a value by day; choose such a metric to see it.")
-        return
-    days = int(min(quantity.end / 86_400, _MOST_DAYS)) or 1
-    found = _effects(*_place(view, data, plan, exposures), metric.value, decision.arm, days, plan)
-    table = pd.DataFrame(
-        [
-            (e.day, a.value, a.low, a.high)
-            for e in found
-            if (a := e.difference.absolute) is not None
-        ],
-        columns=["time", "value", "low", "high"],
-    )
-    if table.empty:
-        ui.note("No day since the exposure has been seen whole yet.")
-        return
-    money = decision.metric in plan.money
-    drawn = trend.trend(
-        table, label=f"difference in {in_words(decision.metric)} a unit", theme=view.theme,
-        unit="money" if money else "points", currency=view.currency if money else None,
-        across="whole days since the exposure", null=0.0,
-    )  # fmt: skip
-    ui.chart(drawn, "by_day", "the difference on each day since the exposure")
-    ui.note("A lift that falls from day to day is novelty; one that rises has not arrived yet.")
-
-
-def _table(analysis: Analysis, found: list[Comparison]) -> pd.DataFrame:
-    rows = []
-    for c in found:
-        r = experiments.relative_of(analysis, c)
-        row: dict[str, Any] = {}
-        if c.segment is not None:
-            row["segment"] = f"{in_words(c.segment[0])} {c.segment[1]}"
-        row |= {
-            "metric": in_words(c.metric), "arm": c.arm, "units": c.units,
-            "control": c.difference.control, "value": c.difference.treatment,
-            "change": r and r.value, "low": r and r.low, "high": r and r.high,
-        }  # fmt: skip
-        if c.segment is not None and c.shrunk is not None:
-            row["difference, shrunk"] = c.shrunk.value
-        p = c.adjusted
-        told = None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-        rows.append({**row, "p, corrected": told})
-    return pd.DataFrame(rows)
-
-
-def show_record(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
-    """Show the looks and decisions so far, and what became of them."""
-    journal = Journal.of(view.project.folder, plan)
-    entries = journal.entries()
-    made = [e for e in entries if e["kind"] == "decision"]
-    with top.container():
-        ui.headline(headlines.of_record(plan, entries), "Kept with the project, for everybody.")
-    held = st.session_state.get("looked")
-    now = held.analysis if isinstance(held, Looked) and held.what[0] == repr(plan) else None
-    rows = []
-    for e in made:
-        later = experiments.since(e, now) if now is not None else None
-        effect = e.get("effect") or {}
-        rows.append(
-            {
-                "at": e["at"][:16].replace("T", " "), "who": e.get("who"), "decision": e["action"],
-                "arm": e["arm"], "metric": in_words(e["metric"]), "looks": e["looks"],
-                "change then": effect.get("value"), "from": effect.get("low"),
-                "to": effect.get("high"), "change now": later and later.now and later.now[0],
-                "holds": {True: "yes", False: "no", None: None}[later.holds if later else None],
-            }
-        )  # fmt: skip
-    if rows:
-        ui.table(
-            pd.DataFrame(rows[::-1]), view, "decisions",
-            shares=("change then", "from", "to", "change now"),
-        )  # fmt: skip
-        if now is None:
-            ui.note("Look at the results again, and each decision is compared with what they say.")
-    looks = [
-        {"at": e["at"][:16].replace("T", " "), "who": e.get("who"), "share of the units":
-         e.get("progress"), "units": sum((e.get("units") or {}).values())}
-        for e in entries if e["kind"] == "look"
-    ]  # fmt: skip
-    if looks:
-        st.subheader("Looks", anchor=False)
-        ui.table(pd.DataFrame(looks[::-1]), view, "looks", shares=("share of the units",))
-
-
 def _about(plan: Plan, journal: Journal) -> str:
     looked = journal.looked
     times = {0: "not looked at yet", 1: "looked at once"}.get(looked, f"looked at {looked} times")
@@ -345,36 +199,3 @@ def _tested(analysis: Analysis, decision: Decision, plan: Plan) -> str:
 
 def _day(moment: Any) -> str:
     return "any day" if moment is None else headlines.day(moment.isoformat())
-
-
-def _measure(view: ui.View, data: Data, plan: Plan, exposures: str) -> Measured:
-    found: Measured = _measured(*_place(view, data, plan, exposures), plan)
-    return found
-
-
-def _place(view: ui.View, data: Data, plan: Plan, exposures: str) -> tuple[Any, ...]:
-    """Return what decides a measurement: the plan, the files, and when they were written."""
-    path = None
-    if exposures != _HASH:
-        path = files.resolve_inside(view.project.folder, exposures)
-    stamps = tuple(p.stat().st_mtime for p in (data.log.path, path) if p is not None)
-    return repr(plan), str(data.log.path), path and str(path), stamps
-
-
-def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) -> Measured:
-    given = None if exposures is None else experiments.table_of(exposures)
-    return experiments.measure(log, _plan, given)
-
-
-_measured = st.cache_resource(_units, max_entries=4, show_spinner=False)
-
-
-def _over_time(
-    key: str, log: str, exposures: str | None, stamps: Any, quantity: str, arm: str, days: int,
-    _plan: Plan,
-) -> tuple[DayEffect, ...]:  # fmt: skip
-    measured = _measured(key, log, exposures, stamps, _plan)
-    return experiments.effect_over_time(log, _plan, measured, quantity, arm, days)
-
-
-_effects = st.cache_data(_over_time, max_entries=50, show_spinner=False)

@@ -6,7 +6,8 @@ import streamlit as st
 
 from cartcast.app import plans, ui
 from cartcast.app.parts.planned import show_design, show_new
-from cartcast.app.parts.tested import show_record, show_results
+from cartcast.app.parts.recorded import show_record
+from cartcast.app.parts.tested import show_results
 from cartcast.errors import CartcastError
 
 PARTS = ("Results", "Design", "Record", "New plan")
