@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"sessions"},
     {"system"},
     {"arguments"},
-    {"config", "atomic", "numbers", "scratch", "spreadsheet", "yamlfile"},
+    {"config", "atomic", "numbers", "plaindata", "scratch", "spreadsheet", "yamlfile"},
     {"access"},
     {"evaluate"},
     {"events", "datasets"},

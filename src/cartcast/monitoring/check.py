@@ -42,8 +42,9 @@ from cartcast.monitoring.send import SendError, send
 from cartcast.monitoring.store import Store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
+from cartcast.targets import parse_target
 
-__all__ = ["Look", "check", "open_store"]
+__all__ = ["STATE_FILE", "Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
 STATE_FILE = "monitor.db"
@@ -71,6 +72,7 @@ class Look:
         findings: what else a reader must know.
         sent: ways by which alarms were sent.
         problem: why sending failed, or None; the alarms stay unsent and are tried again.
+        rows: of the log, by what became of them: events, rejects, doubled.
     """
 
     run: str
@@ -86,6 +88,7 @@ class Look:
     findings: tuple[Finding, ...] = ()
     sent: list[str] = field(default_factory=list)
     problem: str | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -105,6 +108,7 @@ class Look:
             "findings": [f.as_dict() for f in self.findings],
             "sent": self.sent,
             "problem": self.problem,
+            "rows": dict(self.rows),
         }
 
 
@@ -170,8 +174,20 @@ def check(
     calibration = calibrated(window)
     currency = run.currency
     named = [d.feature for d in drift if d.named]
+    bought = _of_purchases(run)
+    outcomes = "purchases" if bought else f"outcomes ({run.data['target']['describe']})"
     notices = [
-        *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
+        # Of a proxy, or of another event than the purchase, no money is known.
+        *page_notices(
+            days,
+            crossings,
+            known,
+            plan,
+            feed if bought else None,
+            named,
+            blocks(days, plan),
+            outcomes,
+        ),
         *reading_notices(found.findings, found.matured),
     ]
     if found.counts:
@@ -187,12 +203,18 @@ def check(
         run.version, days, known, _evidence(crossings, known, plan), _risk(days),
         _estimate(days, test, found), calibration.table, drift, opened,
         [a for a in store.alarms() if a.state != "resolved"],
-        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
+        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem, found.counts,
     )  # fmt: skip
+    store.keep_look(run.id, look.as_dict(), at)
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
         write_text(path, exposition(collect(look)))
     return look
+
+
+def _of_purchases(run: Run) -> bool:
+    asked = str(run.data["target"]["asked"])
+    return not run.proxy and parse_target(asked, {}).reads.event_types == frozenset({"purchase"})
 
 
 def _evidence(

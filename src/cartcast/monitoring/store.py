@@ -23,6 +23,7 @@ from cartcast.atomic import touch
 from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.findings import CATALOGUE
 from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
+from cartcast.plaindata import plain
 
 __all__ = ["Store"]
 
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY, run TEXT, code TE
     currency TEXT, message TEXT, look TEXT, silenced INTEGER, sent TEXT);
 CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, code TEXT, begin TEXT,
     until TEXT, who TEXT, why TEXT);
+CREATE TABLE IF NOT EXISTS looks (run TEXT PRIMARY KEY, at TEXT, told TEXT);
 CREATE TABLE IF NOT EXISTS history (at TEXT, who TEXT, alarm INTEGER, what TEXT, why TEXT);
 """
 
@@ -165,7 +167,7 @@ class Store:
         """
         now = at or _now()
         if not why.strip():
-            raise UsageError("a silence needs a reason: --why TEXT; it is kept.")
+            raise UsageError("a silence needs a reason, which is kept.")
         if code != "*" and code not in CATALOGUE:
             known = ", ".join(c for c in sorted(CATALOGUE) if c.startswith("MO"))
             raise UsageError(f"unknown finding code {code!r}. Known: {known}, or * for all.")
@@ -211,6 +213,28 @@ class Store:
             ).fetchall()
         return {day: json.loads(text) for day, text in found}
 
+    def keep_look(self, run: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
+        """Keep what the newest look at a run said, in place of the one before."""
+        with self.transaction() as con:
+            con.execute(
+                "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)",
+                (run, _text(at or _now()), json.dumps(plain(told), allow_nan=False)),
+            )
+
+    def newest_look(self, run: str) -> tuple[str, dict[str, Any]] | None:
+        """Return when a run was looked at last, and what the look said; None if it never was."""
+        with self.transaction() as con:
+            row = con.execute("SELECT at, told FROM looks WHERE run = ?", (run,)).fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def hours(self, run: str) -> dict[str, float]:
+        """Return the events of each hour that is kept."""
+        with self.transaction() as con:
+            found = con.execute(
+                "SELECT hour, events FROM hours WHERE run = ? ORDER BY hour", (run,)
+            )
+            return dict(found.fetchall())
+
     def keep_hours(self, run: str, hours: Mapping[str, float]) -> dict[str, float]:
         """Keep the events of each hour, the larger count of two; return all that are kept."""
         with self.transaction() as con:
@@ -219,10 +243,7 @@ class Store:
                 "events = max(events, excluded.events)",
                 [(run, hour, count) for hour, count in hours.items()],
             )
-            found = con.execute(
-                "SELECT hour, events FROM hours WHERE run = ? ORDER BY hour", (run,)
-            )
-            return dict(found.fetchall())
+        return self.hours(run)
 
     def bins(self, run: str, made: Any) -> Any:
         """Return the bins of a run's features; those `made` now, when there are none yet."""
