@@ -112,6 +112,7 @@ class Activation:
     opt_outs: Path | None = None
 
     def __post_init__(self) -> None:
+        names_in(self.when)
         if not self.caps:
             raise DefinitionError(
                 f"{self.key}: needs at_most, how often somebody is contacted, "

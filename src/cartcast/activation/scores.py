@@ -21,6 +21,7 @@ __all__ = ["Scores", "open_scores"]
 _KEYS = ("visitor_id", "user_id", "session_id")
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
             "UINTEGER", "UBIGINT", "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
+_CANDIDATES = ["NULL", "BIGINT", "DOUBLE", "TIMESTAMP", "TIMESTAMPTZ", "DATE", "VARCHAR"]
 # What `cartcast.spreadsheet` puts in front of a cell that would be a formula.
 _NEUTRAL = r"^'['\s]*[=+\-@]"
 
@@ -159,16 +160,23 @@ def _table(
             wanted.append(f"{made} AS {quoted}")
     con.execute(f"CREATE TEMP TABLE {name} AS SELECT {', '.join(wanted or ['1'])} FROM {rows}")
     for column in [c for c in used - set(_KEYS) if csv and kinds.get(c) == "text"]:
-        # A column of CSV without any value has no kind.
-        held = con.execute(f"SELECT count({identifier(column)}) FROM {name}").fetchall()
-        if not held[0][0]:
-            kinds[column] = None
+        # Without any value a column of CSV has no kind; "yes" stays a word, "true" is none.
+        quoted = identifier(column)
+        held, truths = con.execute(
+            f"SELECT count({quoted}), count_if(lower({quoted}) IN ('true', 'false')) FROM {name}"
+        ).fetchall()[0]
+        if held and held == truths:
+            con.execute(f"ALTER TABLE {name} ALTER {quoted} TYPE BOOLEAN")
+        kinds[column] = None if not held else "truth" if held == truths else "text"
     return kinds
 
 
 def _csv(con: duckdb.DuckDBPyConnection, path: Path, activation: Activation) -> str:
     """Return SQL that reads a CSV file; ids and addresses keep their zeros and signs."""
-    reading = f"read_csv({file_literal(path)}, hive_partitioning = false, sample_size = -1"
+    reading = (
+        f"read_csv({file_literal(path)}, hive_partitioning = false, sample_size = -1, "
+        f"auto_type_candidates = {_CANDIDATES}"
+    )
     held = {str(r[0]) for r in con.execute(f"DESCRIBE SELECT * FROM {reading})").fetchall()}
     told = activation.audience
     texts = {*_KEYS, activation.unit, *((told.email, told.phone) if told else ())} & held
