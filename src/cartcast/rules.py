@@ -1,8 +1,8 @@
 """Rules: small boolean expressions over named columns, as SQL or of one row, by their syntax tree.
 
 Only comparisons, `and`, `or`, `not`, arithmetic, names and numbers or strings are allowed, so a
-rule can never run code or reach another table. A value that is not known makes what is said of it
-not known, as in SQL.
+rule can never run code or reach another table. What depends on a value that is not known is not
+known, as in SQL.
 """
 
 from __future__ import annotations

@@ -99,12 +99,12 @@ def worlds(seed: int, n: int) -> list[dict]:
 
 RULES = {
     "probability < 0.4 and carts > 0": lambda r: r["p"] < 0.4 and r["c"] > 0,
-    "not (probability >= 0.4) and (uplift > 2 or carts == 3)": lambda r: r["p"] < 0.4
-    and (r["u"] > 2 or r["c"] == 3),
-    "0.1 < probability * 2 <= 0.8 and uplift / carts != 2": lambda r: 0.1 < 2 * r["p"] <= 0.8
-    and r["c"] > 0
-    and r["u"] == r["u"]
-    and r["u"] / r["c"] != 2,
+    "not (probability >= 0.4) and (uplift > 2 or carts == 3)": lambda r: (
+        r["p"] < 0.4 and (r["u"] > 2 or r["c"] == 3)
+    ),
+    "0.1 < probability * 2 <= 0.8 and uplift / carts != 2": lambda r: (
+        0.1 < 2 * r["p"] <= 0.8 and r["c"] > 0 and r["u"] == r["u"] and r["u"] / r["c"] != 2
+    ),
 }
 
 
@@ -159,6 +159,14 @@ def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox, tmp_pa
     before = outbox.states("rescue")
     activate(found, rows, outbox, at=AT, dry_run=True)
     assert outbox.states("rescue") == before
+
+
+def test_a_list_is_taken_in_whole_or_not_at_all(make, outbox, tmp_path) -> None:
+    rows = [score(i) for i in range(30)] + [score(99, as_of=AT.replace(tzinfo=None) + DAY)]
+    with pytest.raises(DataError, match="after the decision"):
+        activate(make(), pa.Table.from_pylist(rows), outbox, at=AT)
+    assert outbox.states("rescue") == {}
+    assert outbox.write_exposures("rescue", tmp_path / "e.parquet") == 0
 
 
 def test_columns_of_other_tables_by_unit_and_by_session(make, outbox, tmp_path) -> None:

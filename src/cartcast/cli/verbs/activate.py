@@ -106,7 +106,8 @@ def _opt_outs(path: Path | None) -> frozenset[str] | None:
 def _folder() -> Path:
     from cartcast.config import STATE_FOLDER, find_project
 
-    return (find_project() or Path.cwd()) / STATE_FOLDER / "activation"
+    folder = (find_project() or Path.cwd()) / STATE_FOLDER / "activation"
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _file(name: str) -> str:
