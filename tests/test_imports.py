@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"sessions"},
     {"system"},
     {"arguments"},
-    {"config", "atomic", "numbers", "scratch", "spreadsheet", "webhook", "yamlfile"},
+    {"config", "atomic", "numbers", "scratch", "spreadsheet", "statefile", "webhook", "yamlfile"},
     {"access"},
     {"evaluate"},
     {"events", "datasets"},

@@ -80,6 +80,7 @@ def _too_deep(rule: str) -> DefinitionError:
     )
 
 
+@lru_cache(maxsize=256)
 def names_in(rule: str) -> tuple[str, ...]:
     """Return the column names that a rule uses, in order of first use.
 
@@ -154,7 +155,12 @@ def require_kinds(rule: str, kinds: Mapping[str, str | None]) -> None:
     Raises:
         DefinitionError: it is not, with the part that does not fit.
     """
-    if _kind(_parse(rule), rule, kinds) not in ("truth", None):
+    _require_kinds(rule, tuple(kinds.items()))
+
+
+@lru_cache(maxsize=1024)  # of scores, one after the other
+def _require_kinds(rule: str, kinds: tuple[tuple[str, str | None], ...]) -> None:
+    if _kind(_parse(rule), rule, dict(kinds)) not in ("truth", None):
         raise DefinitionError(
             f"rule {rule[:200]!r}: must be true or false, as in `a > 1 and b < 2`."
         )

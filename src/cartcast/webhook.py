@@ -19,6 +19,7 @@ import http.client
 import ipaddress
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -41,7 +42,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 3600.0
 _TIMEOUT = 10.0
 _DEADLINE = 30.0
 """Seconds that one post takes at most, however slowly its answer drips."""
-_OLDEST = 300
+_OLDEST, _DAY = 300, 86_400
 _AGAIN = {0, 408, 425, 429, 500, 502, 503, 504}
 _CHANCE = secrets.SystemRandom()
 _WRAPPING = [ipaddress.ip_network(n) for n in ("64:ff9b::/96", "::/96")]
@@ -59,7 +60,8 @@ def _key(secret: str) -> bytes:
         if not secret:
             raise UsageError(f"the variable {name} with the webhook's secret is not set.")
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        text = secret.removeprefix("whsec_")
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if not secret.startswith("whsec_") or len(key) < 24:
@@ -251,13 +253,14 @@ def _ended(connection: _Pinned) -> Iterator[None]:
 
 
 def _wait(told: str | None, now: float) -> float | None:
-    """Return the seconds of a `Retry-After`, which is a number or a date; None for neither."""
+    """Return the seconds of a `Retry-After`, number or date, at most a day; None for neither."""
     if told is None:
         return None
-    if told.strip().isdecimal():
-        return float(min(int(told.strip()[:9]), 10**8))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(email.utils.parsedate_to_datetime(told).timestamp() - now, 0.0)
+    if re.fullmatch(r"\s*[0-9]+\s*", told):
+        return float(min(int(told.strip()[:9]), _DAY))
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        wait = email.utils.parsedate_to_datetime(told).timestamp() - now
+        return min(max(wait, 0.0), float(_DAY))
     return None
 
 

@@ -84,6 +84,13 @@ def test_pauses_double_and_part_of_them_is_chance() -> None:
         assert 0.9 * whole < max(rests) <= whole
 
 
+def test_retry_after_in_every_form() -> None:
+    told = {"7": 7, " 7 ": 7, "99999999999999": 86_400, "-7": None, "7.5": None, "soon": None, "": None,
+            "Thu, 01 Jan 1970 00:01:40 GMT": 90, "Wed, 31 Dec 1969 23:00:00 GMT": 0,
+            "Fri, 31 Dec 9999 23:59:59 GMT": 86_400, "٧": None}  # fmt: skip
+    assert {text: webhook._wait(text, now=10.0) for text in told} == told
+
+
 @pytest.mark.parametrize("date", [False, True])
 def test_retry_after_is_obeyed_for_all_messages(make, outbox, receiver, date) -> None:
     wanted, clock = fill(make(), outbox), Clock()

@@ -250,3 +250,19 @@ def test_scores_that_do_not_fit(make, outbox, rows, change, says) -> None:
     with pytest.raises((DataError, DefinitionError), match=says):
         activate(found, pa.table(rows), outbox, at=AT)
     assert outbox.states("rescue") == {}
+
+
+def test_odd_values_get_a_line_or_are_sent_as_text(make, outbox) -> None:
+    named = make(send=["name"], at_most={"times": 1, "within": "999999999999w"})
+    assign = named.experiment.allocation.assign
+    mailed = [f"v-{i}" for i in range(20) if assign(f"v-{i}").arm == "mailed"]
+    for at in (dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31)):
+        row = score(visitor_id=mailed.pop(), carts=2**70, name=dt.timedelta(1), as_of=None)
+        assert activate_one(named, row, outbox, at=at).reason == "contact"
+    with pytest.raises(DataError, match="UTF-8"):
+        activate_one(named, score(visitor_id="\ud800", name=""), outbox, at=AT)
+    with pytest.raises(DataError, match="at most"):
+        long = score(visitor_id=mailed.pop(), name="x" * 300_000)
+        activate_one(named, long, outbox, at=AT)
+    with pytest.raises(DataError, match="cannot be asked or sent"):
+        activate(named, pa.Table.from_pylist([score(1, name=[1, 2])]), outbox, at=AT)

@@ -18,7 +18,7 @@ from cartcast.activation.plan import Activation
 from cartcast.errors import DataError
 from cartcast.rules import truth
 
-__all__ = ["Contact", "Verdict", "identity", "judge", "message"]
+__all__ = ["Contact", "Verdict", "identity", "judge", "message", "unit_of"]
 
 Reason = Literal[
     "contact", "holdout", "no id", "rule", "old score", "no consent", "opted out", "no address",
@@ -84,7 +84,7 @@ def judge(
         DataError: the score is of a later moment, or its time or id cannot be read.
     """
     row = {"probability": score["p_buy"], **score} if "p_buy" in score else score
-    unit, at = _unit(activation, row), _utc(at)
+    unit, at = unit_of(activation, row), _utc(at)
     told = identity(activation, unit, row)
 
     def left(reason: Reason) -> Verdict:
@@ -139,22 +139,25 @@ def message(
     }
 
 
-def _unit(activation: Activation, row: Mapping[str, Any]) -> str:
+def unit_of(activation: Activation, row: Mapping[str, Any]) -> str:
+    """Return the id that is hashed; empty where there is none."""
     value = row.get(activation.unit)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(f"{activation.unit}: ids are texts or whole numbers, got {value!r}.")
-    return str(value)
+    try:
+        return str(value).encode().decode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{activation.unit}: {value!r} is no text in UTF-8.") from error
 
 
 def _capped(activation: Activation, contacts: Iterable[Contact], own: str, at: dt.datetime) -> bool:
     # The message of this very score, made before, does not stand in its own way.
     made = [c for c in contacts if c.identity != own]
     for cap in activation.caps:
-        edge = at - dt.timedelta(seconds=cap.within)
         counted = [c for c in made if cap.across or c.activation == activation.key]
-        if sum(_utc(c.at) > edge for c in counted) >= cap.times:
+        if sum((at - _utc(c.at)).total_seconds() < cap.within for c in counted) >= cap.times:
             return True
     return False
 
@@ -185,4 +188,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dt.date):
         return value.isoformat()
     value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cartcast import statefile
 from cartcast.activation.judge import Contact, Verdict
 from cartcast.atomic import atomic_path, file_mode, touch, write_text
-from cartcast.errors import StorageError
+from cartcast.errors import DataError, StorageError
+from cartcast.webhook import LARGEST
 
 __all__ = ["Letter", "Outbox"]
 
@@ -72,32 +74,11 @@ class Outbox:
         Raises:
             StorageError: the file cannot be opened or written, or is of a later version.
         """
-        try:
-            touch(self.path)
-            con = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self.path}: the outbox cannot be opened ({error}).") from error
-        try:
-            con.execute("PRAGMA synchronous = FULL")
-            con.execute("BEGIN IMMEDIATE")
-            version = con.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
-                raise StorageError(
-                    f"{self.path}: written by a later version of Cartcast (outbox {version}, this "
-                    f"knows {_VERSION}); update Cartcast."
-                )
-            if version < _VERSION:
-                for statement in _TABLES.split(";"):
-                    con.execute(statement)
-                con.execute(f"PRAGMA user_version = {_VERSION}")
+        with (
+            contextlib.closing(statefile.connect(self.path)) as con,
+            statefile.transaction(con, self.path, _TABLES, _VERSION),
+        ):
             yield con
-            con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: the outbox refused ({error}).") from error
-        finally:
-            if con.in_transaction:
-                con.execute("ROLLBACK")
-            con.close()
 
     @contextlib.contextmanager
     def only_sender(self) -> Iterator[None]:
@@ -117,19 +98,19 @@ class Outbox:
             raise StorageError(f"{self.path}: another process is sending; let it end.") from error
 
     def contacts(
-        self, con: sqlite3.Connection, since: dt.datetime, unit: str | None = None
+        self, con: sqlite3.Connection, at: dt.datetime, within: float, unit: str | None = None
     ) -> dict[str, list[Contact]]:
-        """Return the contacts since a moment, of one unit or of all, by unit.
+        """Return the contacts within seconds before a moment, of one unit or of all, by unit.
 
         A message that was not delivered counts: it may still be sent again.
         """
         sql = "SELECT unit, id, activation, at FROM messages WHERE at > ? AND state <> 'withdrawn'"
         found: dict[str, list[Contact]] = {}
-        parameters = [_seconds(since), *([unit] if unit is not None else [])]
-        for of, identity, activation, at in con.execute(
+        parameters = [_seconds(at) - within, *([unit] if unit is not None else [])]
+        for of, identity, activation, made in con.execute(
             sql + (" AND unit = ?" if unit is not None else ""), parameters
         ):
-            found.setdefault(of, []).append(Contact(identity, activation, _moment(at)))
+            found.setdefault(of, []).append(Contact(identity, activation, _moment(made)))
         return found
 
     def keep(
@@ -147,6 +128,11 @@ class Outbox:
         if verdict.reason != "contact":
             return False
         text = None if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False)
+        if text is not None and len(text) > LARGEST:
+            raise DataError(
+                f"{verdict.unit}: a message has at most {LARGEST:,} bytes, got {len(text):,}; "
+                "send fewer columns."
+            )
         done = con.execute(
             "INSERT OR IGNORE INTO messages (id, activation, unit, arm, at, state, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",

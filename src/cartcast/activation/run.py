@@ -11,7 +11,7 @@ from typing import Any
 
 from cartcast.activation import codes
 from cartcast.activation.audience import require_name, write_audience
-from cartcast.activation.judge import Verdict, judge, message
+from cartcast.activation.judge import Verdict, judge, message, unit_of
 from cartcast.activation.outbox import Outbox
 from cartcast.activation.plan import Activation
 from cartcast.activation.scores import open_scores
@@ -80,11 +80,11 @@ def activate(
     arms = dict.fromkeys(activation.experiment.allocation.arms, 0)
     chosen: list[tuple[Verdict, Mapping[str, Any]]] = []
     new, files = 0, {}
-    longest = dt.timedelta(seconds=max(cap.within for cap in activation.caps))
+    longest = max(cap.within for cap in activation.caps)
     with open_scores(activation, scores, tables) as opened, outbox.transaction() as con:
-        known = outbox.contacts(con, at - longest)
+        known = outbox.contacts(con, at, longest)
         for row in opened.fitting():
-            unit = str(row[activation.unit])
+            unit = unit_of(activation, row)
             verdict = judge(activation, row, at=at, contacts=known.get(unit, ()),
                             opted_out=unit in (opt_outs or ()))  # fmt: skip
             reasons[verdict.reason] += 1
@@ -120,9 +120,9 @@ def activate_one(
         StorageError: the outbox cannot be written.
     """
     at = at or dt.datetime.now(dt.UTC)
-    longest = dt.timedelta(seconds=max(cap.within for cap in activation.caps))
+    longest = max(cap.within for cap in activation.caps)
     with outbox.transaction() as con:
-        known = outbox.contacts(con, at - longest, str(score.get(activation.unit)))
+        known = outbox.contacts(con, at, longest, unit_of(activation, score))
         contacts = [c for made in known.values() for c in made]
         verdict = judge(activation, score, at=at, contacts=contacts, opted_out=opted_out)
         _keep(activation, outbox, con, verdict, score, at)

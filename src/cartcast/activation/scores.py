@@ -117,6 +117,8 @@ def _columns(
             raise DataError(f"{name}: several tables have this column; leave it in one of them.")
         kinds[name] = given[homes[0]][name]
         wanted.append(f"t{homes[0]}.{identifier(name)} AS {identifier(name)}")
+        if kinds[name] not in ("number", "text", "truth", "time", None):
+            raise DataError(f"{name}: a column of {kinds[name]} cannot be asked or sent.")
     return {activation.unit: given[0][activation.unit], **kinds}, wanted
 
 

@@ -69,8 +69,10 @@ def add(app: typer.Typer) -> None:
         if dry_run:
             _show(told, None, None, json)
             return
+        # Before anything is sent: who is told of is exposed, whatever stops the sending.
+        written = _write_exposures(found, outbox, exposures)
         done = _deliver(found, outbox, gone or (), patience, again)
-        _show(told, done, _write_exposures(found, outbox, exposures), json)
+        _show(told, done, written, json)
         if done is not None and (done.waiting or done.dead):
             raise typer.Exit(1)
 
