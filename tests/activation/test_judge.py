@@ -81,6 +81,15 @@ def test_who_is_in_the_global_holdout_is_in_no_arm(receiver) -> None:
     assert all(said[i].arm is None for i in out)
 
 
+def test_outside_of_the_experiment_nothing_would_be_measured(receiver) -> None:
+    dated = {**EXPERIMENT, "start": "2026-03-02T08:00", "end": "2026-03-03"}
+    found = activation_from("rescue", plan(receiver.url, fresh="9d"), {"rescue": dated})
+    assert judge(found, score(), at=AT).arm
+    for at, says in ((AT - DAY / 24, "starts at"), (AT + DAY, "ended at 2026-03-03")):
+        with pytest.raises(DataError, match=says):
+            judge(found, score(), at=at)
+
+
 def worlds(seed: int, n: int) -> list[dict]:
     """Scores with nulls and odd values."""
     draw = random.Random(seed)

@@ -81,10 +81,12 @@ def judge(
 
     Raises:
         DefinitionError: the rule or consent does not fit the score.
-        DataError: the score is of a later moment, or its time or id cannot be read.
+        DataError: the score is of a later moment, its time or id cannot be read, or the experiment
+            does not run at that moment, so that nothing would be measured.
     """
     row = {"probability": score["p_buy"], **score} if "p_buy" in score else score
     unit, at = unit_of(activation, row), _utc(at)
+    _require_running(activation, at)
     told = identity(activation, unit, row)
 
     def left(reason: Reason) -> Verdict:
@@ -150,6 +152,17 @@ def unit_of(activation: Activation, row: Mapping[str, Any]) -> str:
         return str(value).encode().decode()
     except UnicodeEncodeError as error:
         raise DataError(f"{activation.unit}: {value!r} is no text in UTF-8.") from error
+
+
+def _require_running(activation: Activation, at: dt.datetime) -> None:
+    plan = activation.experiment
+    early = plan.start if plan.start and at < _utc(plan.start) else None
+    late = plan.end if plan.end and at >= _utc(plan.end) else None
+    if edge := early or late:
+        raise DataError(
+            f"{plan.allocation.key} {'starts' if early else 'ended'} at {edge:%Y-%m-%d %H:%M}; what "
+            f"is decided at {at:%Y-%m-%d %H:%M} (UTC) would not be measured."
+        )
 
 
 def _capped(activation: Activation, contacts: Iterable[Contact], own: str, at: dt.datetime) -> bool:
