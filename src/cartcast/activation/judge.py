@@ -160,8 +160,8 @@ def _require_running(activation: Activation, at: dt.datetime) -> None:
     late = plan.end if plan.end and at >= _utc(plan.end) else None
     if edge := early or late:
         raise DataError(
-            f"{plan.allocation.key} {'starts' if early else 'ended'} at {edge:%Y-%m-%d %H:%M}; what "
-            f"is decided at {at:%Y-%m-%d %H:%M} (UTC) would not be measured."
+            f"{plan.allocation.key} {'starts' if early else 'ended'} at {edge:%Y-%m-%d %H:%M}; "
+            f"what is decided at {at:%Y-%m-%d %H:%M} (UTC) would not be measured."
         )
 
 
