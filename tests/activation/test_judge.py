@@ -275,3 +275,19 @@ def test_odd_values_get_a_line_or_are_sent_as_text(make, outbox) -> None:
         activate_one(named, long, outbox, at=AT)
     with pytest.raises(DataError, match="cannot be asked or sent"):
         activate(named, pa.Table.from_pylist([score(1, name=[1, 2])]), outbox, at=AT)
+
+
+@pytest.mark.parametrize("kind", ["csv", "arrow", "parquet"])
+def test_a_column_without_any_value_is_not_known(make, outbox, tmp_path, kind) -> None:
+    found = make(when="probability < 0.4 and not (uplift - 1 > 2 or why == 'x')", send=[])
+    table = pa.Table.from_pylist([score(i, uplift=None, why=None) for i in range(3)])
+    source = table if kind == "arrow" else tmp_path / f"s.{kind}"
+    if kind == "csv":
+        table.to_pandas().to_csv(source, index=False)
+    elif kind == "parquet":
+        pq.write_table(table, source)
+    assert activate(found, source, outbox, at=AT).reasons == {"rule": 3}
+    bare = table.drop_columns(["as_of"])
+    done = activate(make(when="probability < 0.4 or uplift > 2"), bare, outbox, at=AT)
+    assert sum(done.arms.values()) == 3
+    assert "AC106" in {f.code for f in done.findings}

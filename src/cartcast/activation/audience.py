@@ -16,7 +16,7 @@ from cartcast.atomic import atomic_path, write_text
 from cartcast.errors import UsageError
 from cartcast.spreadsheet import write_csv
 
-__all__ = ["require_name", "write_audience"]
+__all__ = ["file_name", "require_name", "write_audience"]
 
 Chosen = Sequence[tuple[Verdict, Mapping[str, Any]]]
 _HEADINGS = {"google": ("Email", "Phone"), "meta": ("email", "phone")}
@@ -59,7 +59,9 @@ def write_audience(
         text = json.dumps({"activation": activation.key, "people": people}, indent=1)
         write_text(out, text + "\n")
         return dict.fromkeys(arms, out)
-    files = {a: out if len(arms) == 1 else out.with_stem(f"{out.stem}-{_safe(a)}") for a in arms}
+    files = {
+        a: out if len(arms) == 1 else out.with_stem(f"{out.stem}-{file_name(a)}") for a in arms
+    }
     if len(set(files.values())) < len(arms):
         raise UsageError(f"{activation.key}: arms of different names would share a file.")
     for arm, path in files.items():
@@ -86,5 +88,6 @@ def _write_hashed(activation: Activation, rows: Sequence[Mapping[str, Any]], pat
         write_csv(table, temporary)
 
 
-def _safe(arm: str) -> str:
-    return re.sub(r"[^\w-]", "_", arm)
+def file_name(word: str) -> str:
+    """Return a word of the plan as a part of a file's name."""
+    return re.sub(r"[^\w-]", "_", word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cartcast.findings import declare
 
-__all__ = ["ENDPOINT_OFF", "NOBODY", "NO_CONSENT", "NO_OPT_OUTS", "UNDELIVERED"]
+__all__ = ["ENDPOINT_OFF", "NOBODY", "NO_AGE", "NO_CONSENT", "NO_OPT_OUTS", "UNDELIVERED"]
 
 NO_CONSENT = declare(
     "AC101", "note", "Nobody was asked for consent",
@@ -30,4 +30,9 @@ ENDPOINT_OFF = declare(
     "AC105", "warn", "The receiver wants no more messages",
     "It answered 410 Gone, which switches an endpoint off until somebody switches it on.",
     "Correct the url in the plan, or call with --again if the receiver is back.",
+)  # fmt: skip
+NO_AGE = declare(
+    "AC106", "warn", "The scores do not tell their age",
+    "Without as_of an old list looks like a new one: it may name those who have bought since.",
+    "Keep the column as_of that `cartcast predict` writes.",
 )  # fmt: skip

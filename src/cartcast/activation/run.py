@@ -99,10 +99,9 @@ def activate(
         if activation.audience is not None and out is not None and not dry_run:
             # Before the commit: a list that was killed in between is taken in again, and the same.
             files = write_audience(activation, chosen, out, at)
-        units, rows = opened.units, opened.rows
-    found = _findings(activation, opt_outs, reasons)
+    found = _findings(activation, opt_outs, reasons, opened.dated)
     counted = {reason: n for reason, n in reasons.items() if n}
-    return Activated(activation.key, rows, units, counted, arms, new, files, found)
+    return Activated(activation.key, opened.rows, opened.units, counted, arms, new, files, found)
 
 
 def activate_one(
@@ -140,13 +139,18 @@ def _keep(
 
 
 def _findings(
-    activation: Activation, opt_outs: Collection[str] | None, reasons: Mapping[str, int]
+    activation: Activation,
+    opt_outs: Collection[str] | None,
+    reasons: Mapping[str, int],
+    dated: bool,
 ) -> tuple[Finding, ...]:
     found = []
     if activation.no_consent:
         found.append(finding(codes.NO_CONSENT, f"no consent is needed: {activation.no_consent}"))
     if opt_outs is None:
         found.append(finding(codes.NO_OPT_OUTS, "nobody can have opted out: no list was given."))
+    if not dated:
+        found.append(finding(codes.NO_AGE, "the scores have no as_of: how old they are is open."))
     if not reasons.get("contact"):
         told = ", ".join(f"{r} {n:,}" for r, n in reasons.items() if n) or "no scores"
         found.append(finding(codes.NOBODY, f"nobody is contacted: {told}."))

@@ -33,12 +33,14 @@ class Scores:
     Attributes:
         rows: of the file.
         units: with an id, each counted once, by its newest score.
+        dated: whether the scores tell their moment (`as_of`).
         connection: the engine that holds them as `judged`.
         when: the rule as SQL.
     """
 
     rows: int
     units: int
+    dated: bool
     connection: duckdb.DuckDBPyConnection
     when: str
 
@@ -74,7 +76,7 @@ def open_scores(
             )
         if own[activation.unit] != "text":
             raise DataError(f"{activation.unit}: ids are texts or whole numbers.")
-        joins = "".join(_join(con, i, own, given[i], unit) for i in range(1, len(given)))
+        joins = "".join(_join(con, i, given, activation.unit) for i in range(1, len(given)))
         kinds, wanted = _columns(activation, given)
         rules = [activation.when, *([activation.consent] if activation.consent else [])]
         for rule in rules:
@@ -92,7 +94,10 @@ def open_scores(
             f"WHERE t0.{unit} IS NOT NULL QUALIFY row_number() OVER (PARTITION BY t0.{unit} "
             f"ORDER BY {', '.join(order) or '1'}) = 1"
         )
-        yield Scores(int(rows), int(units), con, to_sql(activation.when))
+        # A column without any value has no type that an engine could compare.
+        asked = all(kinds[n] for n in names_in(activation.when))
+        when = to_sql(activation.when) if asked else "TRUE"
+        yield Scores(int(rows), int(units), "as_of" in own, con, when)
     except duckdb.Error as error:
         raise translate(error, "the scores") from error
     finally:
@@ -125,7 +130,7 @@ def _columns(
 def _table(
     con: duckdb.DuckDBPyConnection, name: str, source: Any, activation: Activation
 ) -> dict[str, str | None]:
-    """Make a view of a table with plain kinds; return the kind of each column."""
+    """Copy what is used of a table, in plain kinds; return the kind of each column."""
     csv = False
     if isinstance(source, str | Path):
         path = Path(source)
@@ -161,15 +166,18 @@ def _table(
         if column in used:
             wanted.append(f"{made} AS {quoted}")
     con.execute(f"CREATE TEMP TABLE {name} AS SELECT {', '.join(wanted or ['1'])} FROM {rows}")
-    for column in [c for c in used - set(_KEYS) if csv and kinds.get(c) == "text"]:
-        # Without any value a column of CSV has no kind; "yes" stays a word, "true" is none.
+    for column in (used & kinds.keys()) - {*_KEYS, activation.unit}:
+        # What has no value has no kind. In CSV "yes" stays a word; "true" is none.
         quoted = identifier(column)
         held, truths = con.execute(
-            f"SELECT count({quoted}), count_if(lower({quoted}) IN ('true', 'false')) FROM {name}"
+            f"SELECT count({quoted}), "
+            f"count_if(lower(CAST({quoted} AS VARCHAR)) IN ('true', 'false')) FROM {name}"
         ).fetchall()[0]
-        if held and held == truths:
+        if not held:
+            kinds[column] = None
+        elif csv and held == truths:
             con.execute(f"ALTER TABLE {name} ALTER {quoted} TYPE BOOLEAN")
-        kinds[column] = None if not held else "truth" if held == truths else "text"
+            kinds[column] = "truth"
     return kinds
 
 
@@ -187,18 +195,16 @@ def _csv(con: duckdb.DuckDBPyConnection, path: Path, activation: Activation) -> 
 
 
 def _join(
-    con: duckdb.DuckDBPyConnection, at: int, own: dict[str, str | None],
-    other: dict[str, str | None], unit: str,
-) -> str:  # fmt: skip
+    con: duckdb.DuckDBPyConnection, at: int, given: Sequence[dict[str, str | None]], unit: str
+) -> str:
     """Return SQL that joins a table beside the scores."""
-    name = unit[1:-1].replace('""', '"')
-    key = next((k for k in (name, "session_id") if k in own and k in other), None)
+    key = next((k for k in (unit, "session_id") if k in given[0] and k in given[at]), None)
     if key is None:
-        raise DataError(f"a table beside the scores needs the column {name!r} or 'session_id'.")
+        raise DataError(f"a table beside the scores needs the column {unit!r} or 'session_id'.")
     quoted = identifier(key)
-    twice = con.execute(f"SELECT count({quoted}) - count(DISTINCT {quoted}) FROM t{at}").fetchall()[
-        0
-    ][0]
+    (twice,) = con.execute(
+        f"SELECT count({quoted}) - count(DISTINCT {quoted}) FROM t{at}"
+    ).fetchall()[0]
     if twice:
         raise DataError(f"{twice} rows of a table repeat a {key}; it must have one row for each.")
     return f" LEFT JOIN t{at} ON t{at}.{quoted} = t0.{quoted}"

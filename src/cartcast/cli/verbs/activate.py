@@ -81,6 +81,7 @@ def _deliver(
     found: Activation, outbox: Outbox, gone: Any, patience: float, again: bool
 ) -> Delivered | None:
     from cartcast.activation import deliver
+    from cartcast.activation.audience import file_name
 
     if found.webhook is None:
         return None
@@ -88,13 +89,15 @@ def _deliver(
         outbox.revive(found.key)
         outbox.switch(found.webhook.url, None)
     done = deliver(found, outbox, opt_outs=gone, patience=patience)
-    outbox.write_dead(found.key, _folder() / f"{_file(found.key)}.dead.jsonl")
+    outbox.write_dead(found.key, _folder() / f"{file_name(found.key)}.dead.jsonl")
     return done
 
 
 def _write_exposures(found: Activation, outbox: Outbox, path: Path | None) -> Path:
+    from cartcast.activation.audience import file_name
+
     key = found.experiment.allocation.key
-    path = path or _folder() / f"{_file(key)}.exposures.parquet"
+    path = path or _folder() / f"{file_name(key)}.exposures.parquet"
     outbox.write_exposures(key, path)
     return path
 
@@ -110,12 +113,6 @@ def _folder() -> Path:
 
     folder = (find_project() or Path.cwd()) / STATE_FOLDER / "activation"
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def _file(name: str) -> str:
-    import re
-
-    return re.sub(r"[^\w-]", "_", name)
 
 
 def _moment(text: str | None) -> dt.datetime | None:
@@ -137,10 +134,8 @@ def _show(
 
     findings = [*(told.findings if told else ()), *_troubles(done)]
     if json:
-        list_ = None if told is None else {**vars(told), "findings": None}
         shell.print_json({
-            **{k: v for k, v in (list_ or {}).items() if k != "findings"},
-            "delivered": asdict(done) if done else None,
+            **(vars(told) if told else {}), "delivered": asdict(done) if done else None,
             "exposures": None if exposures is None else str(exposures), "findings": findings,
         })  # fmt: skip
         return
