@@ -100,7 +100,9 @@ def test_retry_after_is_obeyed_for_all_messages(make, outbox, receiver, date) ->
     done = deliver(make(), outbox, sleep=clock.sleep, clock=clock)
     assert done.sent == len(wanted)
     assert clock() - started >= 29
-    assert len(receiver.seen) == len(wanted) + 1
+    first, *others = [int(h["webhook-timestamp"]) for h, _ in receiver.seen]
+    assert len(others) == len(wanted)
+    assert min(others) >= first + 29
     receiver.answers[:] = [(503, {"retry-after": "90000"})]
     activate_one(
         make(), score(999, visitor_id=wanted[0]), Outbox(outbox.path.with_name("b.db")), at=AT

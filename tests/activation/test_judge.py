@@ -159,6 +159,8 @@ def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox, tmp_pa
     assert first.messages == first.arms["mailed"] > 20
     assert activate(found, rows, outbox, at=AT + DAY / 2).messages == 0
     newer = [score(i, as_of=AT.replace(tzinfo=None) + DAY) for i in range(50)]
+    rare = activate(make(), pa.Table.from_pylist(newer), outbox, at=AT + DAY)
+    assert rare.reasons == {"contacted lately": first.messages, "holdout": first.arms["held"]}
     assert activate(found, pa.Table.from_pylist(newer), outbox, at=AT + DAY).messages
     assert outbox.write_exposures("rescue", tmp_path / "e.parquet") == 50
     exposed = pq.read_table(tmp_path / "e.parquet")["exposed"].to_pylist()
@@ -176,6 +178,12 @@ def test_a_list_is_taken_in_whole_or_not_at_all(make, outbox, tmp_path) -> None:
         activate(make(), pa.Table.from_pylist(rows), outbox, at=AT)
     assert outbox.states("rescue") == {}
     assert outbox.write_exposures("rescue", tmp_path / "e.parquet") == 0
+
+
+def test_an_empty_list(make, outbox) -> None:
+    done = activate(make(), pa.Table.from_pylist([score()]).slice(0, 0), outbox, at=AT)
+    assert (done.units, done.reasons) == (0, {})
+    assert "AC103" in {f.code for f in done.findings}
 
 
 def test_columns_of_other_tables_by_unit_and_by_session(make, outbox, tmp_path) -> None:

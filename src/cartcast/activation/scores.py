@@ -45,7 +45,11 @@ class Scores:
     when: str
 
     def fitting(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows that the rule may hold for, by id; `judge` has the last word."""
+        """Yield the rows that the rule may hold for, by id; `judge` has the last word.
+
+        The engine takes what is no number for a large one. That decides parts which are open to
+        `judge`, so it lets more rows pass, never fewer.
+        """
         found = self.connection.execute(f"SELECT * FROM judged WHERE {self.when} ORDER BY 1")
         for batch in found.to_arrow_reader(10_000):
             yield from batch.to_pylist()
@@ -152,8 +156,7 @@ def _table(
         if column in (*_KEYS, activation.unit) and whole:
             kinds[column], made = "text", f"CAST({quoted} AS VARCHAR)"
         elif kind.split("(")[0] in _NUMBERS:
-            number = f"CAST({quoted} AS DOUBLE)"
-            kinds[column], made = "number", f"CASE WHEN isfinite({number}) THEN {number} END"
+            kinds[column], made = "number", f"CAST({quoted} AS DOUBLE)"
         elif kind.startswith(("TIMESTAMP", "DATE")):
             kinds[column], made = "time", f"CAST({quoted} AS TIMESTAMP)"
         elif kind in ("VARCHAR", "UUID") or kind.startswith("ENUM"):
