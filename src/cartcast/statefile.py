@@ -47,7 +47,8 @@ def transaction(
             )
         for statement in tables.split(";"):
             con.execute(statement)
-        con.execute(f"PRAGMA user_version = {version}")
+        if found < version:  # a transaction that only reads then writes nothing to the disk
+            con.execute(f"PRAGMA user_version = {version}")
         yield
         con.execute("COMMIT")
     except sqlite3.Error as error:

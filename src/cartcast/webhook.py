@@ -28,6 +28,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -219,19 +220,24 @@ class Endpoint:
             return Answer(0, type(error).__name__)
 
 
-class _Pinned(http.client.HTTPSConnection):
+class _Pinned(http.client.HTTPConnection):
     """A connection to an address that was checked, under the certificate of its name."""
 
     def __init__(self, host: str, port: int, address: str, secure: bool) -> None:
         super().__init__(host, port, timeout=_TIMEOUT)
         self.address, self.secure = address, secure
+        self.default_port = 443 if secure else 80  # left out of the header Host
 
     def connect(self) -> None:
-        plain = socket.create_connection((self.address, self.port), _TIMEOUT)
-        self.sock = plain
+        self.sock = socket.create_connection((self.address, self.port), _TIMEOUT)
         if self.secure:
-            context = ssl.create_default_context()
-            self.sock = context.wrap_socket(plain, server_hostname=self.host)
+            self.sock = _certificates().wrap_socket(self.sock, server_hostname=self.host)
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    # To read the system's takes longer than to post a message.
+    return ssl.create_default_context()
 
 
 @contextlib.contextmanager
