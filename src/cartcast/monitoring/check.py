@@ -38,11 +38,12 @@ from cartcast.monitoring.notices import (
 )
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
-from cartcast.monitoring.send import SendError, send
+from cartcast.monitoring.send import send
 from cartcast.monitoring.store import Store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
 from cartcast.targets import parse_target
+from cartcast.webhook import SendError
 
 __all__ = ["STATE_FILE", "Look", "check", "open_store"]
 

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cartcast.atomic import touch
-from cartcast.errors import NotFoundError, StorageError, UsageError
+from cartcast import statefile
+from cartcast.errors import NotFoundError, UsageError
 from cartcast.findings import CATALOGUE
 from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
 from cartcast.plaindata import plain
@@ -77,40 +77,16 @@ class Store:
         Raises:
             StorageError: the file cannot be opened or written, or is of a later version.
         """
-        con = self._connect()
+        if self.path is not None:
+            con = statefile.connect(self.path)
+        else:
+            con = self._memory = self._memory or sqlite3.connect(":memory:", isolation_level=None)
         try:
-            con.execute("BEGIN IMMEDIATE")
-            version = con.execute("PRAGMA user_version").fetchone()[0]
-            if version > _SCHEMA:
-                raise StorageError(
-                    f"{self.path}: written by a later version of Cartcast (state {version}, this "
-                    f"knows {_SCHEMA}); update Cartcast."
-                )
-            for statement in _TABLES.split(";"):
-                con.execute(statement)
-            con.execute(f"PRAGMA user_version = {_SCHEMA}")
-            yield con
-            con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: the state refused ({error}).") from error
+            with statefile.transaction(con, self.path, _TABLES, _SCHEMA):
+                yield con
         finally:
-            if con.in_transaction:
-                con.execute("ROLLBACK")
             if con is not self._memory:
                 con.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        if self.path is None:
-            if self._memory is None:
-                self._memory = sqlite3.connect(":memory:", isolation_level=None)
-            return self._memory
-        try:
-            touch(self.path)
-            con = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            con.execute("PRAGMA synchronous = FULL")
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self.path}: the state cannot be opened ({error}).") from error
-        return con
 
     def notice(
         self, run: str, notices: Sequence[Notice], currency: str | None, at: datetime | None = None
