@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -156,22 +156,19 @@ def atomic_path(path: Path | str, *, secret: bool = False) -> Iterator[Path]:
         StorageError: the disk is full or the folder is not writable.
     """
     path = Path(path)
-    with _blame(path):
-        make_folder(path.parent)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}-", suffix="".join(path.suffixes), dir=path.parent.absolute()
-        )
-        os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path, path.stem, "".join(path.suffixes))
     try:
         with _blame(path):
+            make_folder(path.parent)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             yield temporary
             system.sync_file(temporary)
             os.chmod(temporary, file_mode(path, secret=secret))
             os.replace(temporary, path)
             system.sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -184,13 +181,13 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         StorageError: the disk is full, the place is not writable, or `path` exists.
     """
     path = Path(path)
-    with _blame(path):
-        make_folder(path.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent.absolute()))
+    temporary = _beside(path, path.name)
     root = _state_root(path)
     modes = (0o2770, 0o660) if root is not None and _shared(root) else (0o700, 0o600)
     try:
         with _blame(path):
+            make_folder(path.parent)
+            temporary.mkdir(mode=0o700)
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
@@ -202,6 +199,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             system.sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path, stem: str, suffix: str = "") -> Path:
+    """Return a hidden name beside a path that nobody has.
+
+    It is known before anything is made, so that an interrupt at any moment leaves nothing.
+    """
+    return path.parent.absolute() / f".{stem}-{secrets.token_hex(4)}{suffix}"
 
 
 def write_bytes(path: Path | str, data: bytes) -> None:
