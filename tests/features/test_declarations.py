@@ -132,8 +132,8 @@ def test_wrong_declarations_are_refused_by_name(name):
 
 
 def test_unknown_sets():
-    with pytest.raises(UsageError, match="Did you mean 'default'"):
-        F.load_set("defalt")
+    with pytest.raises(UsageError, match="Did you mean 'shop'"):
+        F.load_set("shpo")
     with pytest.raises(NotFoundError):
         F.load_set("mine.yaml")
 
