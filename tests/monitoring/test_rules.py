@@ -16,7 +16,7 @@ from cartcast.live.metrics import Metrics, exposition
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.check import Look
 from cartcast.monitoring.estimate import LossEstimate
-from cartcast.monitoring.exposition import collect
+from cartcast.monitoring.exposition import collect, told
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
@@ -26,7 +26,7 @@ HOSTILE = 'r"1\\m\n} 7 # ü'
 
 def look() -> Look:
     alarm = Alarm(1, "r", "MO101", "x", "page", "open", "", "", "", 1, None, None, "m")
-    risk = {"log_loss": 0.2, "log_loss_expected": 0.2}
+    risk = {"log_loss": 0.2, "log_loss_expected": 0.2, "brier": None, "purchases": 0.9}
     return Look(
         HOSTILE, pd.DataFrame({"day": [pd.Timestamp("2026-03-02")]}), {},
         {"purchases_down": 1.5, "brier": float("-inf"), "threshold": 7.7}, risk,
@@ -34,10 +34,14 @@ def look() -> Look:
     )  # fmt: skip
 
 
+def exposed():
+    return collect({HOSTILE: told(look())}, look().alarms)
+
+
 def test_the_text_says_what_the_look_says() -> None:
     read = {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(exposition(collect(look())))
+        for family in text_string_to_metric_families(exposition(exposed()))
         for sample in family.samples
     }
     run = ("run", HOSTILE)
@@ -46,6 +50,7 @@ def test_the_text_says_what_the_look_says() -> None:
         (f"{name}evidence", ("process", "purchases_down"), run): 1.5,
         (f"{name}threshold", run): 7.7,
         **{(f"{name}loss", ("kind", k), run): 0.2 for k in ("realised", "expected", "estimated")},
+        (f"{name}realised_share", ("of", "purchases"), run): 0.9,
         (f"{name}newest_day_seconds", run): pd.Timestamp("2026-03-03").timestamp(),
         **{
             (f"{name}alarms", ("severity", severity), ("state", state)): float(
@@ -59,10 +64,10 @@ def test_the_text_says_what_the_look_says() -> None:
 
 def test_rules_read_what_there_is() -> None:
     rules = yaml.safe_load((FOLDER / "cartcast.rules.yml").read_text())["groups"][0]["rules"]
-    told = exposition([*collect(look()), *Metrics().collect()])
+    text = exposition([*exposed(), *Metrics().collect()])
     for rule in rules:
         for name in re.findall(r"cartcast_[a-z_]+", rule["expr"]):
-            assert f"# TYPE {name} " in told, name
+            assert f"# TYPE {name} " in text, name
     tested = yaml.safe_load((FOLDER / "cartcast.rules.test.yml").read_text())
     names = {t["alertname"] for case in tested["tests"] for t in case["alert_rule_test"]}
     assert names <= {r["alert"] for r in rules}

@@ -76,13 +76,18 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
-            text = exposition([*live.metrics.collect(), *live.store.collect()])
+            loop = asyncio.get_running_loop()
+            told = [*live.metrics.collect(), *live.store.collect()]
+            for gauge in live.gauges:
+                told += await loop.run_in_executor(None, gauge)
+            text = exposition(told)
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models", summary="The model in use", tags=["models"])
     async def models() -> dict[str, Any]:
         champion = live.scorer.describe()
-        return {"champion": champion, "refused": live.refused_model}
+        shadow = live.shadow and live.shadow.version
+        return {"champion": champion, "refused": live.refused_model, "shadow": shadow}
 
     @app.get("/v1/status", summary="What the service did in the last ten minutes", tags=["health"])
     async def status() -> dict[str, Any]:

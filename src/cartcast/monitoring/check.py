@@ -25,7 +25,7 @@ from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
-from cartcast.monitoring.exposition import collect
+from cartcast.monitoring.exposition import STATE_FILE, collect, told
 from cartcast.monitoring.feed import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
@@ -46,7 +46,6 @@ from cartcast.runs.run import Run
 __all__ = ["Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
-STATE_FILE = "monitor.db"
 METRICS_FILE = "monitor.prom"
 _WINDOW = 28
 _DOUBT = 0.10
@@ -189,9 +188,10 @@ def check(
         [a for a in store.alarms() if a.state != "resolved"],
         (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
     )  # fmt: skip
+    store.keep_look(look.run, told(look), at)
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
-        write_text(path, exposition(collect(look)))
+        write_text(path, exposition(collect({look.run: told(look)}, look.alarms)))
     return look
 
 

@@ -26,13 +26,18 @@ from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
 
 __all__ = ["Store"]
 
-_SCHEMA = 1
+Kept = Literal["days", "feed", "shifts", "pairs"]
+_KEPT: dict[Kept, str] = {"days": "sums", "feed": "told", "shifts": "counts", "pairs": "sums"}
+
+_SCHEMA = 2
 _TABLES = """
 CREATE TABLE IF NOT EXISTS days (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
 CREATE TABLE IF NOT EXISTS feed (run TEXT, day TEXT, told TEXT, PRIMARY KEY (run, day));
 CREATE TABLE IF NOT EXISTS hours (run TEXT, hour TEXT, events REAL, PRIMARY KEY (run, hour));
 CREATE TABLE IF NOT EXISTS bins (run TEXT PRIMARY KEY, bins TEXT);
 CREATE TABLE IF NOT EXISTS shifts (run TEXT, day TEXT, counts TEXT, PRIMARY KEY (run, day));
+CREATE TABLE IF NOT EXISTS pairs (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
+CREATE TABLE IF NOT EXISTS looks (run TEXT PRIMARY KEY, at TEXT, told TEXT);
 CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY, run TEXT, code TEXT, subject TEXT,
     severity TEXT, state TEXT, opened TEXT, since TEXT, through TEXT, times INTEGER, money REAL,
     currency TEXT, message TEXT, look TEXT, silenced INTEGER, sent TEXT);
@@ -84,9 +89,10 @@ class Store:
                     f"{self.path}: written by a later version of Cartcast (state {version}, this "
                     f"knows {_SCHEMA}); update Cartcast."
                 )
-            for statement in _TABLES.split(";"):
-                con.execute(statement)
-            con.execute(f"PRAGMA user_version = {_SCHEMA}")
+            if version < _SCHEMA:
+                for statement in _TABLES.split(";"):
+                    con.execute(statement)
+                con.execute(f"PRAGMA user_version = {_SCHEMA}")
             yield con
             con.execute("COMMIT")
         except sqlite3.Error as error:
@@ -191,25 +197,37 @@ class Store:
                 "SELECT at, who, what, why FROM history WHERE alarm = ? ORDER BY rowid", (number,)
             ).fetchall()
 
-    def keep_rows(
-        self, table: Literal["days", "feed", "shifts"], run: str, rows: Mapping[str, Any]
-    ) -> None:
+    def keep_rows(self, table: Kept, run: str, rows: Mapping[str, Any]) -> None:
         """Keep what days told; a day that is known stays as it was first told."""
-        column = {"days": "sums", "feed": "told", "shifts": "counts"}[table]
+        column = _KEPT[table]
         with self.transaction() as con:
             con.executemany(
                 f"INSERT OR IGNORE INTO {table} (run, day, {column}) VALUES (?, ?, ?)",
                 [(run, day, json.dumps(value)) for day, value in rows.items()],
             )
 
-    def rows(self, table: Literal["days", "feed", "shifts"], run: str) -> dict[str, Any]:
+    def rows(self, table: Kept, run: str) -> dict[str, Any]:
         """Return what is kept of each day, in order."""
-        column = {"days": "sums", "feed": "told", "shifts": "counts"}[table]
+        column = _KEPT[table]
         with self.transaction() as con:
             found = con.execute(
                 f"SELECT day, {column} FROM {table} WHERE run = ? ORDER BY day", (run,)
             ).fetchall()
         return {day: json.loads(text) for day, text in found}
+
+    def keep_look(self, run: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
+        """Keep what the newest look at a run said."""
+        with self.transaction() as con:
+            con.execute(
+                "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)",
+                (run, _text(at or _now()), json.dumps(told)),
+            )
+
+    def looks(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Return the time of the newest look at each run, and what it said."""
+        with self.transaction() as con:
+            found = con.execute("SELECT run, at, told FROM looks ORDER BY run").fetchall()
+        return {run: (at, json.loads(told)) for run, at, told in found}
 
     def keep_hours(self, run: str, hours: Mapping[str, float]) -> dict[str, float]:
         """Keep the events of each hour, the larger count of two; return all that are kept."""
