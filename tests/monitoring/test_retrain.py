@@ -20,9 +20,10 @@ from sklearn.metrics import brier_score_loss, log_loss
 from cartcast.cli import main
 from cartcast.datasets import Shop, simulate
 from cartcast.errors import DataError, NotFoundError, UsageError
+from cartcast.live.metrics import exposition
 from cartcast.live.record import Scored, ScoreRecord
+from cartcast.live.watched import WatchedRuns
 from cartcast.monitoring import Plan, Retrained, Store, open_store, retrain
-from cartcast.monitoring import retrain as module
 from cartcast.monitoring.alarms import Alarm, Notice
 from cartcast.monitoring.compare import Comparison, compare
 from cartcast.monitoring.moments import moments_in
@@ -118,7 +119,8 @@ def test_the_challenger_has_the_settings_of_the_champion(promoted: Promoted, wat
         assert challenger.data[name] == champion.data[name], name
     assert challenger.data["reading"] == {**champion.data["reading"], "zone": "UTC"}
     assert challenger.data["features"]["fingerprint"] == champion.data["features"]["fingerprint"]
-    assert Options.from_run(challenger) == Options.from_run(champion)
+    # UTC is what a log without a zone is read by.
+    assert Options.from_run(challenger) == replace(Options.from_run(champion), zone="UTC")
     older = replace(champion, data={k: v for k, v in champion.data.items() if k != "options"})
     asked = Options.from_run(older)
     assert (asked.target, asked.models, asked.seed) == ("purchase", ("click_count",), 42)
@@ -321,4 +323,31 @@ def test_bad_words_of_the_verb(
     ):
         assert status(words) == code, words
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
-    assert callable(module)
+
+
+def test_the_service_tells_what_the_watch_said(promoted: Promoted, watched) -> None:
+    gauges = WatchedRuns(promoted.project)
+    version = Run.open(Registry(promoted.project).get("champion").path).version
+    store = open_store(promoted.project)
+    day = pd.Timestamp("2025-06-10")
+    look = {"evidence": {"brier": 1.0, "threshold": 7.7}, "log_loss": 0.2, "purchases": None,
+            "log_loss_expected": 0.3, "estimated": None, "newest": day.timestamp()}  # fmt: skip
+    at = pd.Timestamp("2025-06-12", tz="UTC").to_pydatetime()
+    for run in (version, "nobody/any"):
+        store.keep_look(run, look, at)
+    store.notice(version.partition("/")[0], [Notice("MO101", "x", "page", day, day, "m")], None)
+    told = exposition(gauges.collect())
+    label = f'run="{version}"'
+    assert f'cartcast_monitor_loss{{kind="realised",{label}}} 0.2' in told
+    assert f'cartcast_monitor_loss{{kind="expected",{label}}} 0.3' in told
+    for alias in ("champion", "challenger"):
+        assert f'run_info{{alias="{alias}",{label},target="purchase"}} 1.0' in told
+    assert f"cartcast_monitor_last_look_seconds{{{label}}} 1.7496864e+09" in told
+    assert 'cartcast_monitor_alarms{severity="page",state="open"} 1.0' in told
+    # A run that holds no alias is not watched any more; before the first look there is nothing.
+    assert "nobody" not in told
+    assert WatchedRuns(promoted.project / "elsewhere").collect() == []
+    assert not (promoted.project / "elsewhere").exists()
+    assert store.path is not None
+    store.path.write_bytes(b"no database, but as long as the head of one would be" * 40)
+    assert gauges.collect() == []

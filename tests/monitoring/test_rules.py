@@ -16,7 +16,7 @@ from cartcast.live.metrics import Metrics, exposition
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.check import Look
 from cartcast.monitoring.estimate import LossEstimate
-from cartcast.monitoring.exposition import collect, told
+from cartcast.monitoring.exposition import collect
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
 
@@ -34,14 +34,10 @@ def look() -> Look:
     )  # fmt: skip
 
 
-def exposed():
-    return collect({HOSTILE: told(look())}, look().alarms)
-
-
 def test_the_text_says_what_the_look_says() -> None:
     read = {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(exposition(exposed()))
+        for family in text_string_to_metric_families(exposition(collect(look())))
         for sample in family.samples
     }
     run = ("run", HOSTILE)
@@ -64,10 +60,10 @@ def test_the_text_says_what_the_look_says() -> None:
 
 def test_rules_read_what_there_is() -> None:
     rules = yaml.safe_load((FOLDER / "cartcast.rules.yml").read_text())["groups"][0]["rules"]
-    text = exposition([*exposed(), *Metrics().collect()])
+    told = exposition([*collect(look()), *Metrics().collect()])
     for rule in rules:
         for name in re.findall(r"cartcast_[a-z_]+", rule["expr"]):
-            assert f"# TYPE {name} " in text, name
+            assert f"# TYPE {name} " in told, name
     tested = yaml.safe_load((FOLDER / "cartcast.rules.test.yml").read_text())
     names = {t["alertname"] for case in tested["tests"] for t in case["alert_rule_test"]}
     assert names <= {r["alert"] for r in rules}

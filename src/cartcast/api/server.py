@@ -28,7 +28,7 @@ from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.record import ScoreRecord
 from cartcast.live.service import Live, Store
 from cartcast.live.state import MOST_MEMORY, MemoryStore
-from cartcast.monitoring.exposition import WatchedRuns
+from cartcast.live.watched import WatchedRuns
 
 __all__ = ["Plan", "make_store", "serve"]
 

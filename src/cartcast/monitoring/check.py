@@ -18,6 +18,7 @@ from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
 from cartcast.live.metrics import exposition
+from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.calibration import calibrated
@@ -25,7 +26,7 @@ from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
-from cartcast.monitoring.exposition import STATE_FILE, collect, told
+from cartcast.monitoring.exposition import collect, told
 from cartcast.monitoring.feed import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
@@ -191,7 +192,7 @@ def check(
     store.keep_look(look.run, told(look), at)
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
-        write_text(path, exposition(collect({look.run: told(look)}, look.alarms)))
+        write_text(path, exposition(collect(look)))
     return look
 
 

@@ -223,12 +223,6 @@ class Store:
                 (run, _text(at or _now()), json.dumps(told)),
             )
 
-    def looks(self) -> dict[str, tuple[str, dict[str, Any]]]:
-        """Return the time of the newest look at each run, and what it said."""
-        with self.transaction() as con:
-            found = con.execute("SELECT run, at, told FROM looks ORDER BY run").fetchall()
-        return {run: (at, json.loads(told)) for run, at, told in found}
-
     def keep_hours(self, run: str, hours: Mapping[str, float]) -> dict[str, float]:
         """Keep the events of each hour, the larger count of two; return all that are kept."""
         with self.transaction() as con:
