@@ -89,6 +89,7 @@ def test_a_changed_world_promotes_and_says_why(promoted: Promoted, watched) -> N
     assert "proven better" in given.reason
     assert f"{found.moments:,} moments" in given.reason
     assert f"settings of {done.before}" in taken.reason
+    assert "in place of" in done.steps[-1]
     assert "rollback" in done.steps[-1]
 
 
@@ -223,7 +224,7 @@ def test_recorded_scores_of_both_compare_alike(promoted: Promoted, watched, tmp_
     registry = Registry(promoted.project)
     champion = Run.open(watched.run).loaded()
     challenger = Run.open(registry.get(promoted.done.challenger).path).loaded()
-    log = champion.read(promoted.log)
+    log = champion.read(promoted.late)
     one, other = (moments_in(run, log).table for run in (champion, challenger))
     both = one.merge(other[["session_id", "click", "probability"]], on=["session_id", "click"])
     record = ScoreRecord(tmp_path, 10**9)

@@ -77,12 +77,11 @@ class Comparison:
             return f"no moment yet whose outcome is known, from {self.since:%Y-%m-%d} on"
         one, two = self.log_loss, self.brier
         return (
-            f"{self.moments:,} moments of {self.visitors:,} visitors from {self.since:%Y-%m-%d} to "
+            f"{self.moments:,} moments of {self.visitors:,} visitors, {self.since:%Y-%m-%d} to "
             f"{self.through - _DAY:%Y-%m-%d}: log loss {one.challenger:.4f} against "
             f"{one.champion:.4f} (gain {one.low:+.4f} to {one.high:+.4f} at every look), Brier "
-            f"{two.challenger:.4f} against {two.champion:.4f}; evidence {_told(one.better)} for "
-            f"and {_told(max(one.worse, two.worse))} against it, {1 / (1 - self.level):.0f} is "
-            "proof"
+            f"{two.challenger:.4f} against {two.champion:.4f}; evidence {_told(one.better)} for, "
+            f"{_told(max(one.worse, two.worse))} against; proof is {1 / (1 - self.level):.0f}"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Retraining: a challenger by the champion's own settings, compared, and promoted when proven.
 
 The registry is the only memory of who holds which alias, so a process that is killed between two
-steps leaves the last good state, and the next call goes on from there: the run that holds the alias
-`challenger`, never was champion and is not it now, is the one that is compared. A challenger that
-is given up leaves its alias to the champion, which is to say to nobody.
+steps leaves the last good state, and the next call continues from there: the run that is compared
+is the one that holds the alias `challenger` and never was champion. A challenger that is dropped
+leaves its alias to the champion, which means to nobody.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Retrained:
         champion: run id of the champion after the call.
         before: run id of the champion before it.
         challenger: run id of the challenger that was trained or compared last.
-        decision: `promoted`, `proven` (it would be, and `--promote never` was said), `dropped`
+        decision: `promoted`, `proven` (it would be, but for `--promote never`), `dropped`
             (a challenger was proven worse, or stayed undecided too long) or `waiting`.
         trained: whether a challenger was trained.
         steps: what was done and why, in words, in order.
@@ -226,29 +226,25 @@ class _Job:
         doubted = {c.code for c in DOUBTED}
         doubts = [a for a in own if a.code in doubted and a.state == "open"]
         decision, why = decide(found, pages, doubts, self.plan)
-        evidence = f"{why}: {found.describe()}"
+        evidence = f"{why}; {found.describe()}"
+        now, new, held = self.champion.id, challenger.id, self.champion.id
         said = {"promote": "promoted", "drop": "dropped", "wait": "waiting"}[decision]
-        now = self.champion.id
         if decision == "promote" and not self.promote:
             said = "proven"
-            self.steps.append(f"{challenger.id} would be promoted, {evidence}; --promote never")
+            self.steps.append(f"{new} would be champion, but for --promote never: {evidence}")
         elif decision == "promote":
-            self.registry.promote(
-                challenger.id, "champion", f"retrain: {evidence}", instead_of=self.champion.id
-            )
-            now = challenger.id
+            self.registry.promote(new, "champion", f"retrain: {evidence}", instead_of=held)
+            now = new
+            back = f"`cartcast models rollback --target {self.entry.target}`"
             self.steps.append(
-                f"{challenger.id} is champion instead of {self.champion.id}, {evidence}; "
-                f"`cartcast models rollback --target {self.entry.target}` takes it back"
+                f"{new} is champion in place of {held} ({back} undoes it): {evidence}"
             )
         elif decision == "drop":
-            self.registry.promote(
-                self.champion.id, "challenger",
-                f"retrain: {challenger.id} is given up, {evidence}", instead_of=challenger.id,
-            )  # fmt: skip
-            self.steps.append(f"{challenger.id} is given up, {evidence}")
+            reason = f"retrain: {new} is dropped, {evidence}"
+            self.registry.promote(held, "challenger", reason, instead_of=new)
+            self.steps.append(f"{new} is dropped: {evidence}")
         else:
-            self.steps.append(f"{challenger.id} waits, {evidence}{self._outlook(found)}")
+            self.steps.append(f"{new} stays challenger: {evidence}{self._outlook(found)}")
         return Retrained(
             self.entry.target, now, self.champion.id, challenger.id, said, False, self.steps, found
         )
@@ -258,7 +254,9 @@ class _Job:
         if not found.needed or not found.days:
             return ""
         days = found.needed * found.days / found.moments
-        return f"; about {found.needed:,} more moments ({days:,.0f} days) if it goes on like this"
+        return (
+            f"; about {found.needed:,} more moments ({days:,.0f} days) if the gain stays like this"
+        )
 
     def train(
         self, log: Log, hold: pd.Timedelta | None, work: Path, progress: Progress | None
@@ -266,12 +264,13 @@ class _Job:
         """Train by the champion's own settings, register the run as challenger, and return it."""
         part = log if hold is None else _before(log, hold, work, self.champion.reading.sessions)
         where = self.folder / STATE_FOLDER / "runs" / new_run_id(self.entry.target)
-        reason = f"retrain: by the settings of {self.champion.id}, on data to {part.summary.end}"
+        end = (part.summary.end or "its end")[:16].replace("T", " ")
+        reason = f"retrain: by the settings of {self.champion.id}, on data to {end}"
         run = train_as(
             Options.from_run(self.champion), where, part, registry=self.registry, reason=reason,
             progress=progress,
         )  # fmt: skip
-        self.steps.append(f"{run.id} is trained and challenger: {reason.removeprefix('retrain: ')}")
+        self.steps.append(f"{run.id} is trained, {reason.removeprefix('retrain: ')}")
         return run.loaded()
 
 
