@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from cartcast.live.record import Scored, ScoreRecord
+from cartcast.live.record import ScoreRecord
 from cartcast.monitoring.paired import block_sums, log_evidence
 
 DAYS = 90
@@ -82,7 +82,7 @@ def main() -> None:
         record = ScoreRecord(Path(folder), 10**9)
         begin = time.perf_counter()
         for k in range(100_000):
-            record.add(Scored(1_780_000_000_000_000 + k, "session", "visitor", 3, 0.05, "run/m"))
+            record.add(1_780_000_000_000_000 + k, "session", "visitor", 3, 0.05, "run/m")
         added = time.perf_counter()
         record.flush()
         wrote = time.perf_counter()

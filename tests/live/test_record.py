@@ -14,7 +14,7 @@ from cartcast.errors import NotFoundError, NotTrustedError
 from cartcast.live import record as module
 from cartcast.live.event import Event
 from cartcast.live.metrics import exposition
-from cartcast.live.record import Scored, ScoreRecord, read_record
+from cartcast.live.record import ScoreRecord, read_record
 from cartcast.live.service import Live
 from cartcast.live.session import Rules
 from cartcast.live.state import MemoryStore
@@ -23,8 +23,8 @@ from cartcast.monitoring.moments import read_scored
 T0 = 1_780_000_000_000_000
 
 
-def one(number: int) -> Scored:
-    return Scored(T0 + number, f"s{number}", f"visitor {number} ü", 1, 0.5, "run/model")
+def put(record: ScoreRecord, number: int) -> None:
+    record.add(T0 + number, f"s{number}", f"visitor {number} ü", 1, 0.5, "run/model")
 
 
 def live_of(scorer: Any, folder: Path) -> Live:
@@ -92,7 +92,7 @@ def test_the_oldest_files_go_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
     record = ScoreRecord(tmp_path, 20_000)
     for begin in range(0, 2_000, 50):
         for number in range(begin, begin + 50):
-            record.add(one(number))
+            put(record, number)
         record.flush()
         assert sum(f.stat().st_size for f in tmp_path.iterdir()) <= 20_000 + 10_000
     found = read_record(tmp_path)
@@ -113,7 +113,7 @@ def test_a_disk_that_refuses_costs_scores_only(
     record = ScoreRecord(tmp_path / "taken" / "scores", 1_000)
     monkeypatch.setattr(module, "WAITING", 3)
     for number in range(5):
-        record.add(one(number))
+        put(record, number)
     record.flush()
     assert (record.recorded, record.lost) == (0, 5)
 
@@ -126,10 +126,10 @@ def test_it_writes_by_itself_and_at_the_end(
 
     async def served() -> None:
         task = asyncio.ensure_future(record.keep())
-        record.add(one(1))
+        put(record, 1)
         while not record.recorded:
             await asyncio.sleep(0.01)
-        record.add(one(2))
+        put(record, 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -21,7 +21,7 @@ from cartcast.cli import main
 from cartcast.datasets import Shop, simulate
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.live.metrics import exposition
-from cartcast.live.record import Scored, ScoreRecord
+from cartcast.live.record import ScoreRecord
 from cartcast.live.watched import WatchedRuns
 from cartcast.monitoring import Plan, Retrained, Store, open_store, retrain
 from cartcast.monitoring.alarms import Alarm, Notice
@@ -225,8 +225,8 @@ def test_recorded_scores_of_both_compare_alike(promoted: Promoted, watched, tmp_
         # A service names sessions its own way where events come without a name.
         name = f"live {row.session_id}" if row.click == 1 else row.session_id
         record.add(
-            Scored(int(time), name, row.visitor_id, row.click, row.probability_x,
-                   champion.version, row.probability_y, challenger.version)
+            int(time), name, str(row.visitor_id), row.click, row.probability_x, champion.version,
+            row.probability_y, challenger.version,
         )  # fmt: skip
     record.flush()
     found = compare(Store(None), champion, challenger, log, scored=tmp_path)

@@ -15,7 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,7 @@ from prometheus_client.core import CounterMetricFamily
 from cartcast.atomic import make_folder, opener
 from cartcast.errors import DataError, NotFoundError
 
-__all__ = ["ScoreRecord", "Scored", "read_record"]
+__all__ = ["ScoreRecord", "read_record"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ WAITING: Final = 200_000
 PART: Final = 32_000_000
 """Bytes at which a file is closed, or an eighth of the folder's bound."""
 
+_DAY_ZERO: Final = datetime(1970, 1, 1)
 _COLUMNS: Final = {
     "anchor_time": "TIMESTAMP", "session_id": "VARCHAR", "visitor_id": "VARCHAR", "click": "BIGINT",
     "probability": "DOUBLE", "model": "VARCHAR", "challenger_probability": "DOUBLE",
@@ -46,13 +47,10 @@ _COLUMNS: Final = {
 }  # fmt: skip
 
 
-class Scored(msgspec.Struct, array_like=False):
-    """One score: `anchor_time` is the click's own (UTC), of the session as it stood then.
+class _Scored(msgspec.Struct, omit_defaults=True):
+    """One line of the record."""
 
-    `challenger_probability` is what the model in the shadow said, which nobody was told.
-    """
-
-    anchor_time: int | str
+    anchor_time: datetime
     session_id: str
     visitor_id: str | None
     click: int
@@ -75,16 +73,33 @@ class ScoreRecord:
         self.most_bytes = most_bytes
         self.recorded = self.lost = 0
         self._part = max(min(PART, most_bytes // 8), 1)
-        self._waiting: list[Scored] = []
+        self._waiting: list[_Scored] = []
         self._file: Path | None = None
         self._encode = msgspec.json.Encoder().encode_lines
 
-    def add(self, scored: Scored) -> None:
-        """Note a score; it is written within a second."""
+    def add(
+        self, micros: int, session_id: str, visitor_id: str | None, click: int, probability: float,
+        model: str, challenger_probability: float | None = None, challenger: str | None = None,
+    ) -> None:  # fmt: skip
+        """Note a score, to be written within a second.
+
+        Args:
+            micros: the click's own time (UTC, since 1970).
+            session_id: as the service calls it.
+            visitor_id: device, else login.
+            click: number of the click in its session.
+            probability: what was told.
+            model: run and model that said it.
+            challenger_probability: what the model in the shadow said, which nobody was told.
+            challenger: run and model in the shadow.
+        """
         if len(self._waiting) >= WAITING:
             self.lost += 1
-        else:
-            self._waiting.append(scored)
+            return
+        self._waiting.append(
+            _Scored(_DAY_ZERO + timedelta(microseconds=micros), session_id, visitor_id, click,
+                    probability, model, challenger_probability, challenger)
+        )  # fmt: skip
 
     async def keep(self) -> None:
         """Write what waits every second until cancelled, and once more then."""
@@ -100,9 +115,6 @@ class ScoreRecord:
         taken, self._waiting = self._waiting, []
         if not taken:
             return
-        for one in taken:
-            moment = datetime.fromtimestamp(int(one.anchor_time) / 1e6, UTC)
-            one.anchor_time = moment.replace(tzinfo=None).isoformat()
         try:
             path = self._place()
             # Opened for each write: what was cleaned or moved meanwhile is not written to blindly.

@@ -17,7 +17,7 @@ from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
 from cartcast.live.own import is_own
 from cartcast.live.recent import Recent
-from cartcast.live.record import Scored, ScoreRecord
+from cartcast.live.record import ScoreRecord
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
 from cartcast.live.sessions import Outcome, visitor_of
@@ -209,8 +209,8 @@ class Live:
                 logger.exception("model %s leaves the shadow", self.shadow.version)
                 self.shadow = None
         self.record.add(
-            Scored(session.last_time, session.id, visitor_of(event), session.clicks, p,
-                   self.scorer.version, said, shadow)
+            session.last_time, session.id, visitor_of(event), session.clicks, p,
+            self.scorer.version, said, shadow,
         )  # fmt: skip
 
     def take_shadow(self, scorer: Scorer | None) -> None:

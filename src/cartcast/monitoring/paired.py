@@ -140,8 +140,8 @@ def _staked(most: Floats, begins: NDArray[np.bool_]) -> Floats:
 def log_evidence(total: ArrayLike, square: ArrayLike) -> Floats:
     """Return the natural logarithm of the evidence for a positive gain, from S and V.
 
-    >>> log_evidence(60.0, 100.0).round(2), log_evidence(0.0, 0.0).round(2)
-    (np.float64(8.96), np.float64(0.0))
+    >>> log_evidence([0.0, 60.0, -60.0], [0.0, 100.0, 100.0]).round(2).tolist()
+    [0.0, 8.59, -2.2]
     """
     s, v = np.asarray(total, dtype=np.float64), np.asarray(square, dtype=np.float64)
     bets = np.asarray(BETS)
