@@ -1,6 +1,6 @@
 """How often is a challenger promoted that is no better, and how soon one that is?
 
-    python benchmarks/retraining.py [--streams 1000] [--visitors 1000]
+    python benchmarks/retraining.py [--streams 300] [--visitors 1000]
 
 Draws streams of two models' scores over 90 days (`cartcast.monitoring.paired`), looked at every
 day. The odds of visitors are normal on their logarithm (mean -3.8, deviation 1); each has one to
@@ -46,7 +46,7 @@ def worlds(z: np.ndarray, noise: np.ndarray, other: np.ndarray) -> dict[str, Sai
 
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--streams", type=int, default=1_000)
+    asked.add_argument("--streams", type=int, default=300)
     asked.add_argument("--visitors", type=int, default=1_000)
     a = asked.parse_args()
     n = DAYS * a.visitors
