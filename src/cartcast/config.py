@@ -88,7 +88,7 @@ class Settings:
     max_reject_share: float = 0.01
     target: str = "purchase"
     targets: Mapping[str, Any] = field(default_factory=dict)
-    features: str = "default"
+    features: str = "auto"
     moment: str = "during"
     horizon: str | None = None
     every: float | None = None

@@ -29,7 +29,7 @@ session_gap: 30m          # a new session starts after this time without an even
 zone: null                # the shop's clock, such as Europe/Berlin; null is the layout's, else UTC
 target: purchase          # or purchase:7d, revenue, add_to_cart, checkout, proxy:NAME
 moment: during            # when you act on a score: during a session, after it, or on a day
-features: default         # or usual, or the path of a YAML declaration
+features: auto            # what the log holds; or shop, usual, the path of a YAML declaration
 anchors: [1, 2, 3, 5, 8, 13, 21]   # clicks after which a training row is written
 models: {models}         # or names, or all
 split: [0.4, 0.4, 0.2]    # shares of the sessions, in time order: train, judged by folds, test

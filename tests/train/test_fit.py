@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
+from cartcast.models.calibrate import Calibrated
 from cartcast.models.fitting import Recipe
 from cartcast.rows import from_table
 from cartcast.score import predict
@@ -166,11 +167,18 @@ def test_what_is_saved_was_fitted_to_all_rows_and_its_figures_were_not(tmp_path:
     assert (said["refitted"], said["rows"]) == (True, 400)
     assert said["judged_rows"] == run.data["split"]["parts"]["train"]["rows"] == 320
     scored, _ = predict(source, run.dir)
-    plan = Plan("classifier", Recipe((), threads=1))
-    expected = fit_one("logistic_regression", part(source), plan)
-    np.testing.assert_allclose(
-        scored["probability"], says(expected.model, expected.declaration, part(source)), rtol=1e-6
-    )
+    # The curve is learnt from what was said of rows before they were seen: by folds of train, and
+    # of test by the judged model.
+    plan, rows = Plan("classifier", Recipe((), threads=1)), part(source)
+    tested = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")["session_id"]
+    test = rows.keys["session_id"].isin(tested).to_numpy()
+    judge = fit_one("logistic_regression", rows.take(~test), plan)
+    raw = np.empty(400)
+    raw[~test] = judge.raw
+    raw[test] = says(judge.model.estimator, judge.declaration, rows.take(test))
+    whole = fit_one("logistic_regression", rows, plan).model.estimator.predict_proba(rows.X)[:, 1]
+    curve = Calibrated(None).fit_curve(raw, rows.label)
+    np.testing.assert_allclose(scored["probability"], curve.curve(whole), rtol=1e-6)
     judged = pd.read_parquet(run.dir / "predictions.parquet").query("part == 'test'")
     seen = scored["probability"].to_numpy()[part(source).label == 1]
     assert not np.isin(judged["p__logistic_regression"], seen).any()

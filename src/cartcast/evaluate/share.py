@@ -69,8 +69,8 @@ class Clusters(NamedTuple):
     @classmethod
     def of(cls, y_obs: Array, weights: Array, groups: Codes) -> Clusters:
         """Return the sums of rows, shapes (n,); `y_obs` is 0/1."""
-        _, codes = np.unique(groups, return_inverse=True)
-        n, x = summed(codes, weights), summed(codes, weights * y_obs)
+        seen = np.bincount(groups) > 0
+        n, x = summed(groups, weights)[seen], summed(groups, weights * y_obs)[seen]
         total = float(n.sum())
         rows = float(ratio(total**2, float(weights @ weights)))
         return cls(len(n), total, float(x.sum()), float(n @ n), float(x @ x), float(n @ x), rows)
@@ -111,8 +111,7 @@ def effective_count(weights: Array, groups: Codes) -> float:
     >>> effective_count(np.ones(6), np.array([0, 0, 0, 1, 1, 1]))
     2.0
     """
-    _, codes = np.unique(groups, return_inverse=True)
-    mass = summed(codes, weights)
+    mass = summed(groups, weights)
     return float(mass.sum() ** 2 / (mass @ mass)) if mass.sum() > 0 else 0.0
 
 

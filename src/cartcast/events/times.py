@@ -71,6 +71,20 @@ FORMATS: tuple[str, ...] = (
     "%Y%m%dT%H%M%SZ",
     "%Y.%m.%d %H:%M:%S",
     "%Y.%m.%d %H:%M",
+    # As tills, mainframes and some countries write an hour.
+    "%Y-%m-%d %H.%M.%S",
+    "%Y-%m-%d-%H.%M.%S.%f",
+    "%d/%m/%Y %H.%M.%S",
+    "%d/%m/%Y %H.%M",
+    "%d.%m.%Y %H.%M.%S",
+    "%d.%m.%Y %H.%M",
+    "%d-%m-%Y %H.%M.%S",
+    "%d-%m-%Y %H.%M",
+    "%d/%m/%Y %Hh%M",
+    "%d/%m/%Y à %Hh%M",
+    "%d/%m/%Y à %H:%M",
+    "%d/%m/%Y %Hh%Mm%Ss",
+    "%a %b %d %Y %H:%M:%S GMT%z (Coordinated Universal Time)",
     "%d/%b/%Y %H:%M:%S",
     "%d-%b-%Y %H:%M:%S",
     "%d-%b-%Y %H:%M",
@@ -99,7 +113,7 @@ FORMATS: tuple[str, ...] = (
 _OF_UTC = ("GMT", "Z", "UTC")
 """How forms end that are in UTC, whatever the shop's zone is."""
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ].*)?"
+_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ](?!\d\d\.\d\d\.).*)?"
 _EPOCH = r"\d{9,19}(\.\d+)?"
 
 

@@ -38,7 +38,7 @@ from cartcast.features.conditions import (
 from cartcast.features.declared import Lineage
 from cartcast.features.expressions import AboveAverage, Expression, Gap, Negated, Times
 from cartcast.features.featureset import FeatureSet
-from cartcast.features.library import SETS, default, load_set, usual
+from cartcast.features.library import SETS, default, load_set, shop, usual
 from cartcast.features.reductions import (
     Count,
     First,
@@ -131,6 +131,7 @@ __all__ = [
     "default",
     "load_set",
     "program",
+    "shop",
     "usual",
 ]
 

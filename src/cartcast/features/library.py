@@ -1,4 +1,4 @@
-"""The feature sets that come with Cartcast: `usual` and `default`."""
+"""The feature sets that come with Cartcast: `usual` and `shop`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from cartcast.features.visitor import (
     EarlierSessions,
 )
 
-__all__ = ["SETS", "default", "load_set", "usual"]
+__all__ = ["SETS", "default", "load_set", "shop", "usual"]
 
 
 def _is(event_type: str) -> Condition:
@@ -88,7 +88,7 @@ def _usual() -> FeatureSet:
     )
 
 
-def _default() -> FeatureSet:
+def _shop() -> FeatureSet:
     features: dict[str, Feature] = {
         "clicks": Count(where=_BROWSING),
         "seconds_in_session": SecondsInSession(),
@@ -149,14 +149,18 @@ def _default() -> FeatureSet:
 usual: FeatureSet = _usual()
 """What notebooks on the e-shop log usually compute, one row per session, nulls where undefined."""
 
-default: FeatureSet = _default()
+shop: FeatureSet = _shop()
 """What a conversion model may know at a click: no purchase of the session itself is read."""
 
-SETS: dict[str, FeatureSet] = {"usual": usual, "default": default}
+default: FeatureSet = shop
+"""The name of `shop` in versions before features were proposed from the log."""
+
+SETS: dict[str, FeatureSet] = {"usual": usual, "shop": shop}
+_RENAMED = {"default": "shop"}
 
 
 def load_set(name: str | Path | FeatureSet | Mapping[str, Feature]) -> FeatureSet:
-    """Return `usual`, `default`, the set of a YAML file, or the set that was given.
+    """Return `usual`, `shop` (`default` of old), the set of a YAML file, or the set that was given.
 
     Raises:
         UsageError: no set has this name and it is no YAML file.
@@ -172,8 +176,9 @@ def load_set(name: str | Path | FeatureSet | Mapping[str, Feature]) -> FeatureSe
         raise UsageError(
             f"features must be the name of a set, a YAML file or a FeatureSet, got {name!r}."
         )
-    if str(name) in SETS:
-        return SETS[str(name)]
+    called = _RENAMED.get(str(name), str(name))
+    if called in SETS:
+        return SETS[called]
     if Path(name).suffix.lower() in (".yaml", ".yml"):
         return FeatureSet.from_yaml(name)
     raise UsageError(

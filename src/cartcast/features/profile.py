@@ -14,7 +14,7 @@ from cartcast.events import Log
 from cartcast.events.schema import Clock
 from cartcast.events.sql import identifier
 
-__all__ = ["ColumnProfile", "LogProfile", "Role", "profile_log"]
+__all__ = ["NOT_FEATURES", "ColumnProfile", "LogProfile", "Role", "profile_log"]
 
 Role = Literal["constant", "words", "codes", "many", "number"]
 """How a column is used: the same for a whole session; few words; few whole numbers; many words, of
@@ -36,7 +36,7 @@ _ID = 0.9
 _SCALES = (2, 10, 40)
 """Time scales, as multiples of the log's middle pause between clicks."""
 
-_NOT_FEATURES = frozenset({
+NOT_FEATURES = frozenset({
     "visitor_id", "user_id", "session_id", "event_time", "utc_offset", "event_order",
     "session_seconds", "known_time", "order_id", "from_orders", "repeat_purchase", "currency",
     # Known of a purchase only, which is the outcome.
@@ -166,7 +166,7 @@ def _round(x: float) -> float:
 def _columns(
     con: duckdb.DuckDBPyConnection, types: Mapping[str, str], word: str
 ) -> tuple[tuple[ColumnProfile, ...], dict[str, str]]:
-    asked = [c for c in types if c not in _NOT_FEATURES]
+    asked = [c for c in types if c not in NOT_FEATURES]
     found: list[ColumnProfile] = []
     left_out: dict[str, str] = {}
     for column in asked:

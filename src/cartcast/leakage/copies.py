@@ -227,8 +227,8 @@ def telling_copies(prep: Prepared) -> Telling:
 
 def _rarity(keys: NDArray[Any], looked: Ints, own: Ints) -> Floats:
     """Return log2(n / (1 + rows outside the twin group with the value)) for the rows looked at."""
-    _, place, count = np.unique(keys, return_inverse=True, return_counts=True)
-    return np.asarray(np.log2(len(keys) / (1 + count[place][looked] - own)))
+    place = pd.factorize(keys, use_na_sentinel=False)[0]
+    return np.asarray(np.log2(len(keys) / (1 + np.bincount(place)[place[looked]] - own)))
 
 
 def _follows(both: pd.DataFrame, word: str, name: str, looked: Ints) -> bool:

@@ -37,6 +37,8 @@ LK209 = declare(
 
 _MOST_KEYS = 40
 _LEAST_GROUPS = 20
+_GLANCE = 2000
+"""Rows by which most columns are told to be no value of a group, before all are looked at."""
 _STEADY = 0.5
 """Share of a column's variance that lies between groups, from which it is a value of the group."""
 
@@ -57,10 +59,10 @@ class Told(NamedTuple):
     error: float
 
 
-def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Floats) -> Told | None:
+def told_by_group(x: Floats, y: Floats, groups: Ints, block: Ints, judged: Floats) -> Told | None:
     """Return what a column tells of labels through a group; None where it is no value of it.
 
-    Shapes (n,); rows of one `apart` (a session) are no pair; `judged` is 1 for
+    Shapes (n,); rows of one `block` (a session within its group) are no pair; `judged` is 1 for
     the rows whose label is to be told. If the labels of a group are independent given what its
     rows have in common, then so they are given that and the value x: what is left of the labels
     without x, r = y - b x, has cov(r_i, r_j) >= 0 for two rows of a group. A value that was made
@@ -78,7 +80,6 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     >>> honest.left > -4 * honest.error, made.left < -4 * made.error
     (True, True)
     """
-    _, block = np.unique(groups * (int(apart.max()) + 1) + apart, return_inverse=True)
     size = np.bincount(groups)[groups]
     partners = (size - np.bincount(block)[block]).astype(float)
     use = (partners > 0) & (judged > 0)
@@ -95,7 +96,7 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
         sums = np.bincount(groups, v)[groups] - np.bincount(block, v)[block]
         return np.asarray(sums[use] / partners[use])
 
-    at, kind = np.unique(groups[use], return_inverse=True)[1], like[use]
+    at, kind = _dense(groups[use]), like[use]
     count = np.bincount(at).astype(float)
 
     def mean(products: Floats) -> tuple[float, float]:
@@ -118,6 +119,11 @@ def told_by_group(x: Floats, y: Floats, groups: Ints, apart: Ints, judged: Float
     if error <= 0 or common < -3 * common_error or here < -2 * here_error - 1e-6 * steady:
         return None
     return Told(mean(own_y * x_rest)[0], common, left, error)
+
+
+def _dense(codes: Ints) -> Ints:
+    """Return codes from 0 on without holes, in the same order."""
+    return np.asarray(np.cumsum(np.bincount(codes) > 0)[codes] - 1)
 
 
 def exact_means(x: Floats, y: Floats) -> bool:
@@ -149,6 +155,9 @@ def equals_means(x: Floats, y: Floats, groups: Ints) -> bool:
 
     x = (sum + a p) / (n + a) with p the mean of all labels and one a >= 0 for all groups.
     """
+    head = np.argsort(groups[:_GLANCE], kind="stable")
+    if (np.abs(np.diff(x[head]))[np.diff(groups[head]) == 0] > 1e-9).any():
+        return False
     size = np.maximum(np.bincount(groups), 1)
     total, value = np.bincount(groups, y), np.bincount(groups, x) / size
     if np.ptp(x - value[groups]) > 1e-9:
@@ -222,14 +231,14 @@ def encoded_from_labels(prep: Prepared) -> Iterator[Finding]:
         worst: tuple[float, str, Told] | None = None
         ranks = np.asarray(pd.Series(values).rank(pct=True), dtype=np.float64)
         for key, groups in keys.items():
-            if key == name or not _of_group(prep, key, values, groups):
+            if key == name or not _of_group(prep, key, values):
                 continue
-            apart = _apart(prep, key)
+            block = _blocks(prep)[key]
             owner = key in (prep.given.visitor, prep.given.session)
             # An encoding fitted on training rows alone is honest in the test; a life has no split.
             rows = np.ones(len(y)) if owner else judged
             for form in (values, ranks):
-                told = told_by_group(form, centred, groups, apart, rows)
+                told = told_by_group(form, centred, groups, block, rows)
                 if told is None or told.left > -z * told.error:
                     continue
                 if worst is None or told.left / told.error < worst[0]:
@@ -257,42 +266,58 @@ def _equals(prep: Prepared, name: str, values: Floats, y: Floats, judged: Floats
     train = judged == 0
     for key, groups in _keys(prep, fewest=3).items():
         if key != name and equals_means(values, y, groups):
-            ours = np.unique(groups[train], return_inverse=True)[1]
+            ours = _dense(groups[train])
             if not equals_means(values[train], y[train], ours):
                 return key
     return None
 
 
-def _of_group(prep: Prepared, key: str, values: Floats, groups: Ints) -> bool:
+def _of_group(prep: Prepared, key: str, values: Floats) -> bool:
     """Whether a column may be a value of a group: the same in its rows, or that with noise.
 
     A count or a mean so far follows its group as well, and tells later rows of earlier ones as it
     may: it does not change by noise. It moves less from one row to the next than over many.
     """
-    frame = pd.Series(values).groupby(groups)
-    spread = (frame.max() - frame.min()).to_numpy()[np.bincount(groups) > 1]
-    if (spread > 1e-9 * np.ptp(values)).mean() <= 0.01:
+    order, begin, size = _ordered(prep)[key]
+    v = values[order]
+    spread = np.maximum.reduceat(v, begin) - np.minimum.reduceat(v, begin)
+    if (spread[size > 1] > 1e-9 * np.ptp(values)).mean() <= 0.01:
         return True
     if key in (prep.given.visitor, prep.given.session):
         return False
-    both = _pooled(prep)[0]
-    times = None if prep.given.time is None else as_times(both[prep.given.time])
-    order = np.lexsort((np.arange(len(values)) if times is None else times.to_numpy(), groups))
-    v, g = values[order], groups[order]
-    step = np.diff(v)[g[1:] == g[:-1]]
-    inside = v - (np.bincount(g, v) / np.maximum(np.bincount(g), 1))[g]
-    n = np.bincount(g)[g]
+    step = np.delete(np.diff(v), begin[1:] - 1)
+    inside = v - np.repeat(np.add.reduceat(v, begin) / size, size)
+    n = np.repeat(size, size)
     free = float((inside[n > 1] ** 2 * (n / np.maximum(n - 1, 1))[n > 1]).mean())
     return bool(len(step) > 0 and (step**2).mean() > 1.6 * free)
 
 
-def _apart(prep: Prepared, key: str) -> Ints:
-    """Return what of a group is one observation: the session, where that is known."""
+@once
+def _ordered(prep: Prepared) -> dict[str, tuple[Ints, Ints, Ints]]:
+    """Return by key its rows group by group in order of time, where each begins, and their sizes."""
     both = _pooled(prep)[0]
-    session = prep.given.session
-    if session is None or session == key or session not in both:
-        return np.arange(len(both))
-    return pd.factorize(both[session], use_na_sentinel=False)[0].astype(np.int64)
+    times = None if prep.given.time is None else as_times(both[prep.given.time])
+    at = np.arange(len(both)) if times is None else times.to_numpy()
+    found = {}
+    for key, groups in _keys(prep).items():
+        size = np.bincount(groups)
+        found[key] = (np.lexsort((at, groups)), np.cumsum(size) - size, size)
+    return found
+
+
+@once
+def _blocks(prep: Prepared) -> dict[str, Ints]:
+    """Return by key what of a group is one observation: the session, where that is known."""
+    both, session = _pooled(prep)[0], prep.given.session
+    alone = np.arange(len(both))
+    if session is None or session not in both:
+        return dict.fromkeys(_all_keys(prep), alone)
+    codes = pd.factorize(both[session], use_na_sentinel=False)[0].astype(np.int64)
+    most = int(codes.max()) + 1
+    return {
+        key: alone if key == session else pd.factorize(groups * most + codes)[0]
+        for key, groups in _all_keys(prep).items()
+    }
 
 
 def _known(prep: Prepared, name: str, key: str, told: Told) -> Finding:
@@ -314,14 +339,14 @@ def lifetime_totals(prep: Prepared) -> Iterator[Finding]:
     for key in owners:
         groups = _keys(prep)[key]
         size = np.bincount(groups)
-        several = (size > 1)[groups]
+        several = np.flatnonzero((size > 1)[groups])
         if (size > 1).sum() < _LEAST_GROUPS or len(np.unique(size)) < 2:
             continue
         made = {name: _totals(values, groups) for name, values in numbers.items()}
         block = key == prep.given.visitor
         for name, values in numbers.items():
             for source, totals in made.items():
-                words = (w for w, t in totals.items() if _equal(values[several], t[several]))
+                words = (w for w, t in totals.items() if _equal(values, t, several))
                 word = None if source == name else next(words, None)
                 if word is None:
                     continue
@@ -332,8 +357,8 @@ def lifetime_totals(prep: Prepared) -> Iterator[Finding]:
                 break
 
 
-def _equal(a: Floats, b: Floats) -> bool:
-    return bool(np.allclose(a[:50], b[:50], rtol=1e-6) and np.allclose(a, b, rtol=1e-6))
+def _equal(a: Floats, b: Floats, rows: Ints) -> bool:
+    return all(np.allclose(a[at], b[at], rtol=1e-6) for at in (rows[:50], rows))
 
 
 def _totals(values: Floats, groups: Ints) -> dict[str, Floats]:

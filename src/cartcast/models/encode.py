@@ -42,15 +42,28 @@ def levels_of(column: pd.Series) -> NDArray[np.object_]:
     >>> levels_of(pd.Series([1.0, None, 2.5])).tolist()
     ['1', None, '2.5']
     """
-    null = column.isna().to_numpy()
-    out = np.empty(len(column), dtype=object)
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        floats = column.to_numpy(dtype=float, na_value=np.nan)
-        out[:] = [None if n else format(v, ".15g") for v, n in zip(floats, null, strict=True)]
+    codes, levels = _coded(column)
+    return np.append(levels, None)[codes]
+
+
+def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    """Return the place of each value among the levels, -1 where null, and the levels.
+
+    A value is made text once, however many rows hold it; two values may be the same text.
+    """
+    levels: list[str]
+    if is_number(column) and not pd.api.types.is_bool_dtype(column):
+        codes, found = pd.factorize(column.to_numpy(dtype=float, na_value=np.nan))
+        levels = [format(v + 0.0, ".15g") for v in found]
+    elif pd.api.types.infer_dtype(column, skipna=True) in ("string", "boolean", "empty"):
+        codes, found = pd.factorize(column)
+        levels = [str(v) for v in found]
     else:
-        values = column.to_numpy(dtype=object)
-        out[:] = [None if n else str(v) for v, n in zip(values, null, strict=True)]
-    return out
+        # Among values of several kinds 1, 1.0 and True would be taken for one.
+        null = column.isna().to_numpy()
+        codes, found = np.full(len(column), -1), column.to_numpy(dtype=object)[~null]
+        codes[~null], levels = pd.factorize(np.asarray([str(v) for v in found], dtype=object))
+    return codes, np.asarray(levels, dtype=object)
 
 
 def is_number(column: pd.Series) -> bool:
@@ -133,16 +146,17 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.spread_[name] = float(scaled.std()) or 1.0
 
     def _fit_category(self, name: str, column: pd.Series) -> None:
-        values = levels_of(column)
-        null = np.asarray([v is None for v in values], dtype=bool)
-        counts = pd.Series(values[~null], dtype=object).value_counts()
+        codes, levels = _coded(column)
+        null = codes < 0
+        counted = np.bincount(codes[~null], minlength=len(levels))
+        counts = pd.Series(counted, index=levels).groupby(level=0).sum()
         if not len(counts):
             self.dropped_[name] = "all null"
             return
         if len(counts) == 1 and not null.any():
             self.dropped_[name] = "constant"
             return
-        floor = min(self.min_rows, max(1, len(values) // 10))
+        floor = min(self.min_rows, max(1, len(codes) // 10))
         ordered = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
         kept = [str(v) for v, n in ordered if n >= floor][: self.max_levels]
         if not kept and not null.any():
@@ -183,11 +197,11 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _one_hot(
         self, out: NDArray[np.float64], at: int, name: str, levels: list[str], column: pd.Series
     ) -> int:
-        values = levels_of(column)
+        codes, seen = _coded(column)
         other = len(levels) if self.has_other_[name] else -1
         null = len(levels) + self.has_other_[name] if self.has_null_[name] else -1
-        codes = pd.Index(levels, dtype=object).get_indexer(pd.Index(values, dtype=object))
-        codes = np.where(codes < 0, np.where(pd.isna(values), null, other), codes)
+        places = pd.Index(levels, dtype=object).get_indexer(pd.Index(seen, dtype=object))
+        codes = np.append(np.where(places < 0, other, places), null)[codes]
         rows = np.flatnonzero(codes >= 0)
         out[rows, at + codes[rows]] = 1.0
         return at + len(levels) + self.has_other_[name] + self.has_null_[name]

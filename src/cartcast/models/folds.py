@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from cartcast.errors import DataError, UsageError
+from cartcast.evaluate.arrays import codes_of
 
 __all__ = ["Fold", "forward_folds", "inner_folds"]
 
@@ -43,7 +44,7 @@ def forward_folds(
     cuts = np.unique(np.clip(np.searchsorted(passed, wanted), 0, len(moments) - 2))
     edges = [*(int(c) + 1 for c in cuts), len(moments)]
     # Numbers, because numpy compares arrays of strings one by one with one another.
-    visitor = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    visitor = None if groups is None else codes_of(groups, len(codes))
     out: list[Fold] = []
     for begin, end in itertools.pairwise(edges):
         judge = np.flatnonzero((codes >= begin) & (codes < end))

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.errors import DataError
+from cartcast.evaluate.arrays import codes_of
 from cartcast.models.folds import Fold
 from cartcast.models.table import row_weights
 
@@ -103,7 +104,7 @@ def choose(
     if not finite:
         raise DataError("no model has a finite loss on the validation rows.")
     best = min(finite, key=lambda n: (finite[n], simplicity[n], n))
-    _, codes = np.unique(np.arange(rows) if groups is None else groups, return_inverse=True)
+    codes = codes_of(groups, rows)
     found = []
     for name in finite:
         gap = table[name] - table[best]

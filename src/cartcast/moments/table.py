@@ -28,7 +28,7 @@ __all__ = ["table"]
 def table(
     log: Log | Path | str | Any,
     target: Target | Proxy | str = "purchase",
-    features: FeatureSet | Mapping[str, Feature] | Path | str = "default",
+    features: FeatureSet | Mapping[str, Feature] | Path | str = "shop",
     clicks: Moment | Sequence[int] | int | str = DEFAULTS.anchors,
     *,
     session_gap: float = DEFAULTS.session_gap,
@@ -40,7 +40,7 @@ def table(
     Args:
         log: what `load` returned, or anything that it reads.
         target: such as `Purchase()`, `Revenue(horizon="7d")`, or its word: `revenue:7d`.
-        features: a `FeatureSet`, the name of one (`default`, `usual`), or a YAML file.
+        features: a `FeatureSet`, the name of one (`shop`, `usual`), or a YAML file.
         clicks: after which a row is written, where a session reaches it; or another moment, as
             `Moment("day")` or its word.
         session_gap: seconds without an event after which a session ends.

@@ -106,7 +106,7 @@ def train(
             `proxy:browsing`); of a ready table: a column, or the values themselves.
         targets: proxies declared by name.
         models: names of models; `default` or `all` stand for lists.
-        features: a `FeatureSet`, `default`, `usual`, `auto`, or a YAML declaration.
+        features: `auto` (from the log), `shop`, `usual`, a `FeatureSet`, or a YAML declaration.
         moment: when somebody acts on a score: `during` a session, `after` it, or on a `day`.
         horizon: how long an outcome counts, such as `7d`; else that of the target.
         every: seconds (or `1d`) from one list to the next.

@@ -25,7 +25,7 @@ __all__ = ["Gap", "backtest", "paired_gap", "periods_of"]
 Floats = NDArray[np.float64]
 WEEK = pd.Timedelta(days=7)
 MOST_CUTS = 6
-MOST_ROWS = 50_000
+MOST_ROWS = 30_000
 """A fit of the backtest takes a sample of the visitors beyond this many rows."""
 LEAST_ROWS = 200
 LEAST_POSITIVES = 20

@@ -3,13 +3,14 @@
 Training, the folds of a cross-validation, the members of a blend, the backtest and the refit differ
 in their rows and in nothing else. Some rows are held out in turn, later ones where there is a
 time; what models of the others say of them calibrates the model, weighs the members of a blend and
-chooses the champion. The model itself is fitted to all rows: none is lost to validation.
+chooses the champion. The model itself is fitted to all rows: none is lost to validation. For the
+refit the judged model and its folds have said this already, of the test rows too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,12 +150,17 @@ def plan_of(task: Task, options: Any, params: Mapping[str, Mapping[str, Any]]) -
 
 
 def fit_one(
-    name: str, rows: Part, plan: Plan, others: Mapping[str, Fitted] | None = None
+    name: str,
+    rows: Part,
+    plan: Plan,
+    others: Mapping[str, Fitted] | None = None,
+    unseen: Mapping[str, Floats] | None = None,
 ) -> Fitted:
     """Fit a model to all `rows`, calibrated and judged by folds inside them.
 
     `others` are models fitted to the same rows by the same plan: an ensemble takes its members
-    from them.
+    from them. `unseen` is, by model, what earlier ones said of rows that they had not seen (NaN
+    elsewhere): where it is known, no folds are fitted again.
 
     Raises:
         DataError: one class, too few rows, no usable feature.
@@ -162,7 +168,10 @@ def fit_one(
     begin = time.perf_counter()
     declaration = DECLARATIONS[plan.kind][name]
     if members := plan.members(name):
-        model, raw = _ensemble(members, rows, plan, dict(others or {}))
+        fitted = [(others or {}).get(n) or fit_one(n, rows, plan, unseen=unseen) for n in members]
+        model, raw = _ensemble(fitted, rows)
+    elif unseen is not None and name in unseen:
+        model, raw = _fitted(declaration, rows, plan), unseen[name]
     else:
         model, raw = _single(declaration, rows, plan)
     held, method = raw, "none"
@@ -217,11 +226,8 @@ def _fitted(declaration: Declaration, rows: Part, plan: Plan) -> Any:
     )
 
 
-def _ensemble(
-    names: tuple[str, ...], rows: Part, plan: Plan, others: dict[str, Fitted]
-) -> tuple[Stack, Floats]:
+def _ensemble(members: Sequence[Fitted], rows: Part) -> tuple[Stack, Floats]:
     """Blend members by weights for the rows that they had not seen."""
-    members = [others[n] if n in others else fit_one(n, rows, plan) for n in names]
     odds = np.column_stack([logit(m.raw) for m in members])
     judged = np.isfinite(odds).all(axis=1)
     label, weight = rows.label, rows.weight
@@ -232,8 +238,8 @@ def _ensemble(
 
     raw = _apart(odds, rows, judged, learn)
     shares, offset = blend_weights(odds[judged], label[judged], weight[judged])
-    models = [m.model.estimator for m in members]
-    return Stack.of(tuple(zip(names, models, strict=True)), shares, offset), raw
+    parts = tuple((m.name, m.model.estimator) for m in members)
+    return Stack.of(parts, shares, offset), raw
 
 
 def _curve(raw: Floats, rows: Part, at: Any, method: str) -> Calibrated:

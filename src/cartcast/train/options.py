@@ -49,7 +49,7 @@ class Options:
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
         models: model names; `default` or `all` stand for lists.
-        features: `default`, `usual`, `auto` (proposed from the log itself), a YAML declaration, or
+        features: `auto` (proposed from the log itself), `shop`, `usual`, a YAML declaration, or
             a `FeatureSet`.
         moment, horizon, every, seen, anchors: when somebody acts on a score; see `Moment`.
         split: shares of the sessions for train, validation, test.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cartcast import __version__
 from cartcast.findings import require_unblocked, waive
+from cartcast.models.calibrate import Calibrated
 from cartcast.models.checks import check_table
 from cartcast.models.folds import inner_folds
 from cartcast.report import write_card, write_report
@@ -173,18 +174,51 @@ def _refitted(
     if task.folds is not None or not options.refit:
         return champion, revenue, nothing
     rows = sampled(task.everything, champion.facts.get("share", 1.0))[0]
-    seconds = _cost(champion, models, plan) + budget.seconds["revenue"]
+    # One of the fits that judging took, of the largest number of rows.
+    seconds = 0.5 * (_cost(champion, models, plan) + budget.seconds["revenue"])
     if not budget.allows("refit", 1.2 * seconds * len(rows) / judged, keep=0.05 * budget.left):
         return champion, revenue, nothing
     assert budget.checkpoint is not None
-    final = budget.checkpoint.model("refit", lambda: fit_one(champion.name, rows, plan))
-    kept = fit_revenue(rows, final, plan)
+    said, given = _unseen(task, champion, models, revenue, plan)
+    known = {name: values[rows.index] for name, values in said.items()}
+    final = budget.checkpoint.model(
+        "refit", lambda: fit_one(champion.name, rows, plan, unseen=known)
+    )
+    kept = fit_revenue(rows, final, plan, None if given is None else given[rows.index])
     if set(kept.models) != set(revenue.models):
         kept = revenue
     return final, kept, {
         "rows": len(rows), "judged_rows": judged, "refitted": True,
         "calibration": final.facts["calibration"],
     }  # fmt: skip
+
+
+def _unseen(
+    task: Task, champion: Fitted, models: Sequence[Fitted], revenue: Revenue, plan: Plan
+) -> tuple[Said, Floats | None]:
+    """Return, for each row of the table, what models said that had not seen it; NaN elsewhere.
+
+    Before calibration, of the champion and its members; and the amount given purchase. Folds
+    judged rows of train, the models of all train rows those of test.
+    """
+
+    def joined(train: Floats, test: Floats) -> Floats:
+        out = np.full(len(task.rows.table), np.nan)
+        out[task.train.index], out[task.test.index] = train, test
+        return out
+
+    said = {}
+    for m in models:
+        if m.name not in plan.members(champion.name) and m.name != champion.name:
+            continue
+        if plan.members(m.name):
+            continue
+        model = m.model.estimator if isinstance(m.model, Calibrated) else m.model
+        said[m.name] = joined(m.raw, says(model, m.declaration, task.test))
+    if "amount" not in revenue.models:
+        return said, None
+    amount = revenue.models["amount"].predict_given_purchase(task.test.X)
+    return said, joined(revenue.given, amount)
 
 
 def _backtest(

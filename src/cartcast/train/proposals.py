@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 
 from cartcast.errors import DataError
-from cartcast.events import Log
+from cartcast.events import COLUMNS, Log
 from cartcast.events.sql import file_literal, read_parquet
 from cartcast.features import FeatureSet, load_set
 from cartcast.features.candidates import Candidates, propose
+from cartcast.features.profile import NOT_FEATURES
 from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
 from cartcast.moments import Moment, from_log
@@ -36,6 +37,7 @@ MARGIN = 0.95
 FOLDS = 3
 LEAST = 30
 """Rows with the outcome below which nothing is screened."""
+_USUAL = "a measure that is usual for shops"
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,18 @@ def propose_features(
 ) -> Proposed:
     """Return the features to train with.
 
-    `train` is the share of the sessions, from the first on, that training will see.
+    A log of a shop's usual words and columns has those of `shop`: what else its columns hold was
+    measured to bring nothing there. `train` is the share of the sessions, from the first on, that
+    training will see.
 
     Raises:
         DataError: the log has no outcome of this kind.
     """
+    if _usual_shop(log):
+        why = "the log has the words and columns of a usual shop, and no other"
+        known = load_set("shop")
+        facts = {"proposed": 0, "screened": False, "why": why}
+        return Proposed(known, dict.fromkeys(known.names, _USUAL), {}, facts)
     with scratch() as folder:
         past = _past(log, train * MARGIN, seed, folder)
         base, offered = _base(past), propose(past)
@@ -106,6 +115,13 @@ def propose_features(
         "log_loss_of_shop_features": found.loss_of_base,
     }
     return Proposed(kept, _reasons(kept, why), offered.left_out, facts)
+
+
+def _usual_shop(log: Log) -> bool:
+    """Return whether a log has views and carts, no word of its own, and no column of its own."""
+    words = log.summary.event_types
+    told = {"view_item", "add_to_cart"} <= words.keys() and "other" not in words
+    return told and {*log.filled()} - NOT_FEATURES <= {*COLUMNS, "event_id"}
 
 
 def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
@@ -145,7 +161,7 @@ def _past(log: Log, share: float, seed: int, folder: Path) -> Log:
 
 def _base(log: Log) -> FeatureSet:
     """Return the features of the `shop` set whose columns have a value in the log."""
-    shop = load_set("default")
+    shop = load_set("shop")
     filled = {*log.filled(), "session_seconds"}
     kept = [n for n, f in shop.features.items() if f.lineage.columns <= filled]
     return shop.only(kept)
@@ -155,7 +171,7 @@ def _joined(base: FeatureSet, offered: Candidates) -> tuple[FeatureSet, dict[str
     """Return the base and what it does not hold already, with reasons."""
     known = {repr(f) for f in base.features.values()}
     pairs = dict(base.features)
-    why = dict.fromkeys(base.names, "a measure that is usual for shops")
+    why = dict.fromkeys(base.names, _USUAL)
     for name, feature in offered.features.features.items():
         if repr(feature) in known:
             continue

@@ -72,11 +72,14 @@ class Revenue:
         )  # fmt: skip
 
 
-def fit_revenue(rows: Part, champion: Fitted, plan: Plan) -> Revenue:
+def fit_revenue(
+    rows: Part, champion: Fitted, plan: Plan, unseen: Floats | None = None
+) -> Revenue:
     """Fit the amount given purchase to the buyers among `rows`, and its interval.
 
     `champion` was fitted to the same rows. The interval is calibrated on what models of the other
-    rows said, in the folds of the champion. Nothing is fitted where there is no money.
+    rows said, in the folds of the champion; `unseen` is that, where it is known already. Nothing
+    is fitted where there is no money.
     """
     classify = plan.kind == "classifier"
     if not classify and champion.name != "hurdle":
@@ -84,14 +87,16 @@ def fit_revenue(rows: Part, champion: Fitted, plan: Plan) -> Revenue:
     money = bool(np.isfinite(rows.amount).all() and (rows.amount > 0).any())
     if classify and not money:
         return Revenue()
-    folds = plan.folds(rows, champion.declaration)
+    folds = plan.folds(rows, champion.declaration) if unseen is None else []
     judged = np.isfinite(champion.held) & (rows.amount > 0)
-    buyers = min(_buyers(rows.take(judged)), *(_buyers(rows.take(fit)) for fit, _ in folds[:1]))
+    judged &= unseen is None or np.isfinite(unseen)
+    parts = [judged, *(fit for fit, _ in folds[:1])]
+    buyers = min(_buyers(rows.take(part)) for part in parts)
     if buyers < LEAST_BUYERS:
         text = f"{buyers} independent buyers in a part, {LEAST_BUYERS} are needed."
         few = (finding(FEW_BUYERS, text, count=buyers),) if classify else ()
         return Revenue({} if classify else {"model": champion.name}, findings=few)
-    given = np.full(len(rows), np.nan)
+    given = np.full(len(rows), np.nan) if unseen is None else unseen
     for fit, held in folds:
         given[held] = _amounts(rows.take(fit), plan).predict_given_purchase(rows.take(held).X)
     amount = _amounts(rows, plan).with_classifier(champion.model) if classify else champion.model

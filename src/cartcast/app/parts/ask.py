@@ -81,7 +81,7 @@ def train_log(view: ui.View) -> None:
             ", ".join(map(str, view.project.settings.anchors)),
             key="anchors",
         )
-        features = e.selectbox("Feature set", ["default", "usual"], key="features")
+        features = e.selectbox("Feature set", ["auto", "shop", "usual"], key="features")
         waivers = st.text_input(
             "Waive findings (CODE=reason; separate by ;). They stay on the card.",
             key="waivers",

@@ -27,7 +27,7 @@ def add(app: typer.Typer) -> None:
         out: Annotated[Path | None, typer.Option(help="Parquet file to write.")] = None,
         set_: Annotated[
             str, typer.Option("--set", help="usual, default, or a YAML file of your own.")
-        ] = "default",
+        ] = "shop",
         at_clicks: Annotated[
             str, typer.Option(help="end (finished sessions), all (every click), or 1,2,3.")
         ] = "end",

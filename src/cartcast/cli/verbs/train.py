@@ -47,7 +47,7 @@ def add(app: typer.Typer) -> None:
         ] = None,
         run_dir: Annotated[Path | None, typer.Option(help="Folder of the run; new.")] = None,
         features: Annotated[
-            str | None, typer.Option("--set", help="Feature set: default, usual, auto, or a YAML.")
+            str | None, typer.Option("--set", help="Feature set: auto, shop, usual, or a YAML.")
         ] = None,
         moment: Annotated[
             str | None,

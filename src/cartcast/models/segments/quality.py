@@ -21,7 +21,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-SILHOUETTE_ROWS = 10_000
+SILHOUETTE_ROWS = 4_000
 """The silhouette compares all pairs; beyond this many sessions it is taken on a sample."""
 
 STABLE = 0.9
