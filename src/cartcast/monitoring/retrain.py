@@ -160,7 +160,6 @@ def retrain(
             rates=rates or settings.rates or None, privacy=privacy_from(settings.privacy),
         )  # fmt: skip
         challenger = None if fresh else job.challenger()
-        done: Retrained | None = None
         if challenger is not None:
             (progress or quiet)("comparing", None)
             done = job.judge(challenger, log, scored)
