@@ -83,3 +83,16 @@ def test_proxies_are_declared_by_name(tmp_path: Path) -> None:
     (tmp_path / "cartcast.yaml").write_text("targets:\n  keen:\n    at_least: 3\n")
     declared = read_settings(tmp_path).targets
     assert parse_target("proxy:keen", dict(declared)) == Proxy("keen", at_least=3)
+
+
+def test_plans_of_experiments_lie_beside_the_settings_and_are_backed_up(tmp_path: Path) -> None:
+    from cartcast.backup.contents import items
+
+    (tmp_path / "cartcast.yaml").write_text("experiments: [shop.yaml, plans]\n")
+    (tmp_path / "plans").mkdir()
+    for name in ("shop.yaml", "plans/more.yml"):
+        (tmp_path / name).write_text("{}\n")
+    settings = read_settings(tmp_path)
+    assert settings.experiments == (str(tmp_path / "shop.yaml"), str(tmp_path / "plans"))
+    kept = {item.name for item in items(tmp_path, settings, {}, ())}
+    assert kept == {"cartcast.yaml", "shop.yaml", "plans/more.yml"}

@@ -72,6 +72,7 @@ class Settings:
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
         live: URL of the live service that the app's page Live looks at.
+        experiments: files and folders of plans whose arms the live service tells.
         monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
             docs/monitoring.md.
         backup: `to` (folder), `every` (a duration, which `cartcast doctor` holds you to), `keep`
@@ -107,6 +108,7 @@ class Settings:
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
     live: str | None = None
+    experiments: tuple[str, ...] = ()
     monitoring: Mapping[str, Any] = field(default_factory=dict)
     backup: Mapping[str, Any] = field(default_factory=dict)
 
@@ -180,6 +182,8 @@ def read_settings(folder: Path) -> Settings:
     settings = settings_from(data, str(path))
     if isinstance(settings.rates, str):
         settings = dataclasses.replace(settings, rates=str(folder / settings.rates))
+    plans = tuple(str(folder / path) for path in settings.experiments)
+    settings = dataclasses.replace(settings, experiments=plans)
     if settings.layout is not None and (folder / settings.layout).is_file():
         settings = dataclasses.replace(settings, layout=str(folder / settings.layout))
     return settings
@@ -201,7 +205,8 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     for name in ("session_gap", "budget", "every", "seen"):
         if name in values and values[name] != math.inf:
             values[name] = parse_duration(values[name])
-    for name in ("sources", "session_breaks", "anchors", "models", "split", "warehouses"):
+    for name in ("sources", "session_breaks", "anchors", "models", "split", "warehouses",
+                 "experiments"):  # fmt: skip
         if name in values:
             value = values[name]
             values[name] = tuple(value) if isinstance(value, list | tuple) else (value,)

@@ -22,7 +22,8 @@ from typer.testing import CliRunner
 
 from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
-from cartcast.errors import StorageError, UsageError
+from cartcast.errors import NotFoundError, StorageError, UsageError
+from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
 from cartcast.live.record import read_record
 from cartcast.runs.registry import Registry
@@ -282,6 +283,39 @@ def test_without_redis_all_are_answered_and_sigterm_ends_the_server(
         database.wait()
 
 
+@pytest.mark.slow
+def test_kill_9_loses_no_exposure_and_logs_none_twice(running: Any, tmp_path: Path) -> None:
+    plan = tmp_path / "free.yaml"
+    plan.write_text("key: free\nunit: visitor_id\narms: [a, b]\nmetrics: {m: {mean: x}}\n")
+    server = running("--state-dir", str(tmp_path / "state"), "--experiments", str(plan))
+    told: dict[str, str] = {}
+
+    def send(first: int) -> None:
+        with httpx.Client(base_url=server.url) as http, contextlib.suppress(httpx.TransportError):
+            for i in range(first, 10_000, 4):
+                answer = http.post("/v1/assign", json={"visitor_id": f"visitor-{i}"}).json()
+                arm = answer["arms"]["free"]["arm"]
+                assert told.setdefault(f"visitor-{i}", arm) == arm
+
+    for restart in (False, True):
+        if restart:
+            server.start()
+        before = len(told)
+        threads = [threading.Thread(target=send, args=(k,)) for k in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(told) < before + 100 and any(t.is_alive() for t in threads):
+            time.sleep(0.01)
+        server.stop(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+        assert len(told) >= before + 100
+    kept = read_exposures([tmp_path / "state"], "free").to_pylist()
+    arms = {row["unit"]: row["arm"] for row in kept}
+    assert len(arms) == len(kept)  # each once
+    assert {unit: arms.get(unit) for unit in told} == told  # and all that was told
+
+
 def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
     def refuse(**plan: Any) -> str:
         with pytest.raises(UsageError) as caught:
@@ -293,6 +327,8 @@ def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
     assert "--durability" in refuse(durability="maybe")
     assert "shared sessions" in refuse(workers=2)
     assert "--state must be" in refuse(state="mongo")
+    with pytest.raises(NotFoundError, match=r"none\.yaml: no such plan"):
+        serve(Plan("champion", str(project), experiments=("none.yaml",)), lambda _: None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

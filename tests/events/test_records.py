@@ -187,6 +187,60 @@ def test_the_layouts_of_trackers(name: str, seed: int, tmp_path: Path) -> None:
     agree(LAYOUTS[name], records_of(LAYOUTS[name], seed), tmp_path)
 
 
+AT = "2026-05-04T10:15:00Z"
+EXPOSURES: dict[str, list[tuple[dict[str, Any], str | None, str | None]]] = {
+    "posthog": [
+        ({"$feature_flag": "free", "$feature_flag_response": "test"}, "free", "test"),
+        ({"$feature_flag": "free", "$feature_flag_response": False}, "free", "false"),
+        ({"experiment_id": "free", "variation_id": 1}, "free", "1"),
+        ({"variation_id": "of a product"}, None, None),
+    ],
+    "segment": [
+        ({"experiment_id": 7, "experiment_name": "Free", "variation_name": "B"}, "7", "B"),
+        ({"experimentId": "free", "variationId": 0}, "free", "0"),
+        ({"experiment_name": "Free"}, "Free", None),
+        ({"variation_id": "of a product"}, None, None),
+    ],
+    "mixpanel": [({"Experiment name": "free", "Variant name": "b"}, "free", "b")],
+    "amplitude": [
+        ({"flag_key": "free", "variant": "on"}, "free", "on"),
+        ({"experimentId": "free", "variantId": "1"}, "free", "1"),
+        ({"variant": "red"}, None, None),
+    ],
+    "ga4": [
+        ({"experiment_id": "free", "variation_id": 1}, "free", "1"),
+        ({"exp_variant_string": "TOOL-free-shipping-B"}, "free-shipping", "B"),
+        ({"exp_variant_string": "TOOL-free"}, None, None),
+    ],
+    "cartcast": [({"experiment": "free", "arm": "b"}, "free", "b"), ({"arm": "own"}, None, "own")],
+}  # fmt: skip
+EXPOSURES["rudderstack"] = EXPOSURES["segment"]
+
+
+def exposure(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of a tool with these properties, as the tool exports it."""
+    pairs = [{"key": k, "value": {"string_value": str(v)}} for k, v in told.items()]
+    known: dict[str, dict[str, Any]] = {
+        "posthog": {"event": "x", "distinct_id": "v", "timestamp": AT, "properties": told},
+        "mixpanel": {"event": "x", "properties": {"time": 1777888800, "$device_id": "v", **told}},
+        "amplitude": {"event_type": "x", "device_id": "v", "event_time": AT,
+                      "event_properties": told},
+        "ga4": {"event_name": "x", "user_pseudo_id": "v", "event_timestamp": 1777888800000000,
+                "event_params": pairs},
+        "cartcast": {"event_type": "x", "visitor_id": "v", "event_time": AT, **told},
+    }  # fmt: skip
+    call = {"event": "x", "anonymousId": "v", "timestamp": AT, "properties": told}
+    return known.get(name, call)
+
+
+@pytest.mark.parametrize("name", EXPOSURES)
+def test_exposures_of_other_tools(name: str, tmp_path: Path) -> None:
+    records = [exposure(name, told) for told, _, _ in EXPOSURES[name]]
+    agree(LAYOUTS[name], records, tmp_path)
+    found = [(r.get("experiment"), r.get("arm")) for r in by_record(LAYOUTS[name], records)]
+    assert found == [(experiment, arm) for _, experiment, arm in EXPOSURES[name]]
+
+
 OWN: dict[str, Any] = {
     "conditions": {
         "columns": {

@@ -21,6 +21,7 @@ from cartcast.experiments.allocation import (
     arm_ranges,
     choose,
 )
+from cartcast.experiments.assign_spark import assign_spark
 from cartcast.experiments.hashing import bucket, bucket_sql, buckets
 
 HASHES = [
@@ -241,3 +242,47 @@ def test_bad_allocations_are_refused(change, message) -> None:
     for bad in (lambda: Layer("l", 0.5, 0.5), lambda: Holdout("h", 1.0)):
         with pytest.raises(DefinitionError):
             bad()
+
+
+MEANT = ["v-1", "7", "Größe", "\U0001f600", "x" * 80, "guest", None, ""]
+
+
+def everything() -> Allocation:
+    return Allocation(
+        "all", ("a", "b", "c"), (0.2, 0.3, 0.5), coverage=0.8, layer=Layer("page", 0.1, 0.9),
+        holdout=Holdout("all", 0.2),
+    )  # fmt: skip
+
+
+def test_arms_in_bulk_and_as_a_function_of_duckdb() -> None:
+    a = everything()
+    units = [*MEANT, *(f"visitor-{i}" for i in range(300))]
+    expected = [a.assign(unit).arm if unit else None for unit in units]
+    assert {*a.arms, None} == set(expected)
+    assert a.arms_of(units).to_pylist() == expected
+    table = pa.table({"unit": pa.array(units)})
+    with duckdb.connect() as con:
+        con.register("units", table)
+        con.create_function(
+            "arm_of", a.arms_of, ["VARCHAR"], "VARCHAR", type="arrow", null_handling="special"
+        )
+        found = con.execute(f"SELECT arm_of(unit), {a.assign_sql('unit')} FROM units").fetchall()
+    assert found == [(arm, arm) for arm in expected]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.xdist_group("spark")
+@pytest.mark.filterwarnings("ignore")
+def test_arms_on_spark(spark) -> None:
+    a = everything()
+    units = [*MEANT, *(f"visitor-{i}" for i in range(300))]
+    frame = spark.createDataFrame([(u, i) for i, u in enumerate(units)], "unit string, n long")
+    rows = assign_spark(frame.repartition(3), a, "unit").orderBy("n").collect()
+    assert [row["arm"] for row in rows] == [a.assign(u).arm if u else None for u in units]
+    numbers = assign_spark(frame, a, "n", "seen").orderBy("n").collect()
+    assert [row["seen"] for row in numbers] == [a.assign(str(i)).arm for i in range(len(units))]
+    with pytest.raises(DataError, match="Did you mean 'unit'"):
+        assign_spark(frame, a, "units")
+    with pytest.raises(DataError, match="already"):
+        assign_spark(frame, a, "unit", "n")

@@ -228,3 +228,30 @@ def test_what_cannot_be_measured() -> None:
         measure(made.log, plan(unit="user"), made.exposures)
     with pytest.raises(UsageError, match="shares must lie"):
         World(doubled=2.0)
+
+
+def test_exposures_that_stand_in_the_log_are_read() -> None:
+    made = simulate(World(visitors=300, other_arm=0.05), seed=5)
+    told = made.exposures
+    size = told.num_rows
+    nothing = {n: pa.nulls(size, made.log.schema.field(n).type) for n in made.log.column_names}
+    seen = {
+        **nothing, "visitor_id": told["unit"], "event_time": told["exposed"],
+        "session_id": told["unit"], "event_order": pa.array([10**6] * size, pa.int64()),
+        "event_type": pa.array(["other"] * size),
+    }  # fmt: skip
+    rows = pa.table(seen).select(made.log.column_names).cast(made.log.schema)
+    rows = rows.append_column("experiment", pa.array(["simulated"] * size))
+    log = pa.concat_tables(
+        [made.log, rows.append_column("arm", told["arm"])], promote_options="default"
+    )
+    given = measure(made.log, plan(), told)
+    read = measure(log, plan())
+    names = ["unit", "arm", "exposed", "orders", "money", "orders_before"]
+    assert read.units.select(names).to_pylist() == given.units.select(names).to_pylist()
+    assert [f.code for f in read.findings if f.code not in {g.code for g in given.findings}] == [
+        "XP130"
+    ]
+    # Another experiment's exposures are not this one's: the hash decides.
+    other = measure(log, plan(key="another"))
+    assert "XP130" not in {f.code for f in other.findings}

@@ -61,6 +61,13 @@ def test_assign_agrees_with_itself(call, shop: Path) -> None:
     found = duckdb.sql(f"SELECT DISTINCT visitor_id, {sql} FROM 'log.parquet'").fetchall()
     assert dict(found) == rows
     assert call("experiment", "assign", "shop.yaml")[0] == 2
+    status, _, said = call("experiment", "assign", "shop.yaml", "--unit", "guest")
+    assert (status, "got 'guest'" in said) == (2, True)
+    Path("odd.csv").write_text("visitor_id\nguest\n(not set)\nv0000001\n 7 \n")
+    assert call("experiment", "assign", "shop.yaml", "odd.csv", "--out", "odd.parquet")[0] == 0
+    assert set(pq.read_table("odd.parquet")["unit"].to_pylist()) == {"v0000001", "7"}
+    Path("odd.csv").write_text("visitor_id\nguest\n")
+    assert call("experiment", "assign", "shop.yaml", "odd.csv", "--out", "odd.parquet")[0] == 3
     assert call("experiment", "assign", "shop.yaml", "log.parquet", "--out", "a.txt")[0] == 2
 
 

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from cartcast.access.keys import Key, Keys
 from cartcast.api import routes
 from cartcast.api.connection import Connections
-from cartcast.api.hot import Request, answer_events, answer_scores
+from cartcast.api.hot import Request, answer_assign, answer_events, answer_scores
 from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
@@ -102,12 +102,14 @@ class Service(FastAPI):
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
         if self._opens:
             await self.live.store.open()
+        plans = self.live.experiments
+        watching = (plans.watch,) if plans is not None else ()
         try:
-            async with routes.running((*self._background, self.live.recent.watch)):
+            async with routes.running((*self._background, self.live.recent.watch, *watching)):
                 yield
         finally:
             if self._opens:
-                await self.live.store.close()
+                await self.live.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
@@ -232,6 +234,8 @@ class Service(FastAPI):
         request = Request(body, query, scores, pixel, own)
         if hot.scope == "score":
             return await answer_scores(self.live, request, self.served)
+        if hot.assigns:
+            return await answer_assign(self.live, request)
         return await answer_events(self.live, request, hot, self.served)
 
     async def _signed(

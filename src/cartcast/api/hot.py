@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from cartcast.api.lane import HEAVY, in_turn
 from cartcast.api.settings import Served
 from cartcast.api.trackers import GIF, Hot, Request
+from cartcast.live.arms import Assign
 from cartcast.live.event import Event, check
 from cartcast.live.problems import Problem, from_decoding
 from cartcast.live.protocols import Context
@@ -20,6 +21,7 @@ __all__ = [
     "Request",
     "ScoreBody",
     "Scores",
+    "answer_assign",
     "answer_events",
     "answer_scores",
     "in_turn",
@@ -39,9 +41,10 @@ class Scores(msgspec.Struct):
     """Scores in the order of the body."""
 
     model: str
-    scores: list[dict[str, float | str | None]]
+    scores: list[dict[str, float | str | dict[str, str | None] | None]]
 
 
+_ASSIGN = msgspec.json.Decoder(Assign)
 _SCORE_BODY = msgspec.json.Decoder(ScoreBody)
 
 _TURN: Final = 50
@@ -66,6 +69,10 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     live.leads.put_right(parsed.events, where.received)
     query = request.query
     wanted = bool(query) and request.scores
+    arms = live.running if wanted and _flag(query, "arms") else None
+    expose = wanted and _flag(query, "expose")
+    if expose and arms is None:
+        raise Problem(422, "expose needs arms=true", field="expose", rule="needs arms=true")
     answers = await live.ingest(
         parsed.events,
         every=wanted and _flag(query, "every"),
@@ -74,6 +81,8 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
         scores=request.scores,
         own=request.own,
     )
+    if arms is not None:
+        await arms.tell(parsed.events, answers, expose)
     if hot.reply is not None:
         return hot.reply(request, len(answers), len(parsed.problems))
     if request.pixel:
@@ -108,6 +117,20 @@ def _refuse_single(answer: Answer) -> None:
         raise Problem(422, f"event_time {rule}", field="event_time", rule=rule)
 
 
+async def answer_assign(live: Live, request: Request) -> bytes:
+    """Tell the arms of an id.
+
+    Raises:
+        Problem: what is wrong with the body, 404 without experiments, or 503.
+    """
+    running = live.running
+    try:
+        asked = _ASSIGN.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise from_decoding(error) from error
+    return _encode(await running.assign(asked))
+
+
 async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     """Score rows or finished sessions without keeping anything.
 
@@ -123,7 +146,10 @@ async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     if not 1 <= asked <= served.max_events:
         rule = f"must hold 1 to {served.max_events} entries, events of sessions counted"
         raise Problem(422, f"{name} {rule}, got {asked}", field=name, rule=rule)
-    scores = []
+    arms = live.running if _flag(request.query, "arms") else None
+    if arms is not None and body.rows is not None:
+        raise Problem(422, "arms needs sessions: a row names nobody", field="arms", rule="sessions")
+    scores: list[Any] = []
     for index, row in enumerate(body.rows or ()):
         if index % _TURN == _TURN - 1:
             await asyncio.sleep(0)
@@ -136,7 +162,10 @@ async def answer_scores(live: Live, request: Request, served: Served) -> bytes:
     for index, events in enumerate(body.sessions or ()):
         if index % _TURN == _TURN - 1:
             await asyncio.sleep(0)
+        ids = arms.ids_of(events[-1]) if arms is not None and events else {}
         scores.append(_score_session(scorer, events, where, f"sessions[{index}]"))
+        if arms is not None:
+            scores[-1]["arms"] = arms.look(ids)
     return _encode(Scores(scorer.version, scores))
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from cartcast.api.hot import ScoreBody, Scores
 from cartcast.api.trackers import Hot
+from cartcast.live.arms import Arms, Assign
 from cartcast.live.event import Event
 from cartcast.live.problems import CONTENT_TYPE
 from cartcast.live.protocols import segment
@@ -92,13 +93,20 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
             },
         }
     },
+    "/v1/assign": {
+        "all": {"summary": "All that run", "value": {"visitor_id": "v-1"}},
+        "one": {
+            "summary": "One, looking ahead",
+            "value": {"unit": "v-1", "experiments": ["free-shipping"], "expose": False},
+        },
+    },
     "/v1/score": {"session": {"summary": "A finished session", "value": {"sessions": [[_EVENT]]}}},
 }
 
 
 def describe(document: dict[str, Any], routes: Mapping[str, Hot], secured: bool) -> dict[str, Any]:
     """Return `document` with the hot routes, problems, examples and keys added."""
-    types = [Event, Batch, Answer, Answers, ScoreBody, Scores]
+    types = [Event, Batch, Answer, Answers, ScoreBody, Scores, Assign, Arms]
     references, schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -139,14 +147,20 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
         body: Any = {"anyOf": [by_type[Event], by_type[Batch]]}
     elif path == "/v1/score":
         body = by_type[ScoreBody]
+    elif hot.assigns:
+        body = by_type[Assign]
     else:
         body = {"type": "object"}
     segments = hot.protocol is segment.parse
     examples = _EXAMPLES["segment"] if segments else _EXAMPLES.get(path, {})
-    answer = (
-        by_type[Scores] if path == "/v1/score" else {"anyOf": [by_type[Answers], by_type[Answer]]}
+    answer = {"/v1/score": by_type[Scores], "/v1/assign": by_type[Arms]}.get(
+        path, {"anyOf": [by_type[Answers], by_type[Answer]]}
     )
-    tag = "score" if path == "/v1/score" else "events" if path == "/v1/events" else "trackers"
+    tag = (
+        path.removeprefix("/v1/")
+        if path in ("/v1/score", "/v1/assign", "/v1/events")
+        else "trackers"
+    )
     operation: dict[str, Any] = {
         "summary": hot.title,
         "tags": [tag],
@@ -160,7 +174,7 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
                 "description": "taken, and durable as the server was told",
                 "content": {"application/json": {"schema": answer}},
             },
-            **_refusals(*_REFUSALS),
+            **_refusals(*_REFUSALS, *(("404",) if hot.assigns else ())),
         },
     }
     if path == "/v1/events":
@@ -172,7 +186,11 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
                 {"type": "integer", "minimum": 0, "maximum": 10},
                 "return that many reasons",
             ),
+            _ARMS,
+            _parameter("expose", {"type": "boolean"}, "with arms: they count as seen"),
         ]
+    if path == "/v1/score":
+        operation["parameters"] = [_ARMS]
     return operation
 
 
@@ -189,3 +207,6 @@ def _pixel(path: str, hot: Hot) -> dict[str, Any]:
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+_ARMS = _parameter("arms", {"type": "boolean"}, "return the arms of running experiments")

@@ -77,7 +77,8 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
         )
         async def metrics() -> PlainTextResponse:
             loop = asyncio.get_running_loop()
-            told = [*live.metrics.collect(), *live.store.collect()]
+            own = live.experiments.collect() if live.experiments is not None else ()
+            told = [*live.metrics.collect(), *live.store.collect(), *own]
             for gauge in live.gauges:
                 told += await loop.run_in_executor(None, gauge)
             text = exposition(told)
@@ -118,15 +119,16 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
     async def session_of(
         visitor_id: str | None = Query(None, min_length=1, max_length=256),
         user_id: str | None = Query(None, min_length=1, max_length=256),
+        arms: bool = False,
     ) -> dict[str, Any]:
         if (visitor_id is None) == (user_id is None):
             raise Problem(422, "visitor_id: give visitor_id or user_id", field="visitor_id")
         event = Event("other", visitor_id=visitor_id, user_id=user_id)
-        return _view(live, await live.store.find_visitor(event))
+        return _view(live, await live.store.find_visitor(event), arms)
 
     @app.get("/v1/sessions/{session_id}", summary="One open session", tags=["sessions"])
-    async def session(session_id: str) -> dict[str, Any]:
-        return _view(live, await live.store.find(session_id))
+    async def session(session_id: str, arms: bool = False) -> dict[str, Any]:
+        return _view(live, await live.store.find(session_id), arms)
 
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -153,9 +155,11 @@ def _status(live: Live) -> dict[str, Any]:
     }
 
 
-def _view(live: Live, session: Session | None) -> dict[str, Any]:
+def _view(live: Live, session: Session | None, arms: bool) -> dict[str, Any]:
     if session is None:
         raise Problem(404, "no open session of this name; sessions are kept until they expire")
+    kinds = {"v": "visitor_id", "u": "user_id", "s": "session_id"}
+    ids = {"session_id": session.id, **{kinds[key[0]]: key[1:] for key in session.keys}}
     score = live.scorer.score(session.state)
     return {
         "session_id": session.id,
@@ -167,6 +171,7 @@ def _view(live: Live, session: Session | None) -> dict[str, Any]:
         "segment": score.segment,
         "model": live.scorer.version,
         "features": live.scorer.values(session.state),
+        **({"arms": live.running.look(ids)} if arms else {}),
     }
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import uvicorn
 
@@ -30,7 +30,10 @@ from cartcast.live.service import Live, Store
 from cartcast.live.state import MOST_MEMORY, MemoryStore
 from cartcast.live.watched import WatchedRuns
 
-__all__ = ["Plan", "make_store", "serve"]
+if TYPE_CHECKING:
+    from cartcast.live.experiments import Experiments
+
+__all__ = ["Plan", "make_experiments", "make_store", "serve"]
 
 logger = logging.getLogger(__name__)
 GRACE_SECONDS: Final = 5
@@ -63,6 +66,7 @@ class Plan:
         workers: processes; more than one need Redis.
         tls_cert, tls_key: files, or None.
         log_level: `debug`, `info`, `warning` or `error`.
+        experiments: files and folders of plans whose arms are told.
         served: limits.
     """
 
@@ -86,6 +90,7 @@ class Plan:
     tls_cert: str | None = None
     tls_key: str | None = None
     log_level: str = "info"
+    experiments: tuple[str, ...] = ()
     served: Served = field(default_factory=Served)
 
 
@@ -95,6 +100,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the plan would be unsafe, or does not fit together.
         NotFoundError, NotTrustedError: the model is not there, or not as recorded.
+        NotFoundError, DefinitionError: a plan of experiments is not there, or declared wrongly.
         StorageError: the port is taken, or the state cannot be opened.
     """
     has_keys = bool(plan.keys and KeyFile(Path(plan.keys)).read())
@@ -105,6 +111,10 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
     if plan.shadow and not plan.most_record:
         raise UsageError("--shadow is for the record of scores, and there is none: --record 1GB.")
+    if plan.experiments:
+        from cartcast.experiments.plan import read_plans
+
+        read_plans(plan.experiments)
     configure(plan.log_level)
     if plan.workers > 1:
         if plan.state == "memory":
@@ -132,6 +142,23 @@ def make_store(plan: Plan, scorer: ModelScorer) -> Store:
     raise UsageError(f"--state must be memory or redis://..., got {plan.state!r}.")
 
 
+def make_experiments(plan: Plan) -> Experiments | None:
+    """Return the experiments that the plan names, None without any.
+
+    Raises:
+        NotFoundError, DefinitionError: a plan is not there, or declared wrongly.
+        StorageError: the record of exposures cannot be opened.
+    """
+    if not plan.experiments:
+        return None
+    from cartcast.experiments.exposures import FILE, ExposureFile
+    from cartcast.live.experiments import Experiments
+
+    kept = plan.state_dir is not None and plan.durability != "none"
+    path = Path(plan.state_dir or "") / FILE if kept else None
+    return Experiments(plan.experiments, ExposureFile(path, plan.durability))
+
+
 def resolve(plan: Plan, name: str | None = None) -> Path:
     """Return the run folder that the plan's model, or `name`, names now."""
     from cartcast.runs.registry import resolve_run
@@ -151,7 +178,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
     run_dir = resolve(plan)
     scorer = load_scorer(run_dir)
     warm(scorer)
-    live = Live(scorer, make_store(plan, scorer))
+    live = Live(scorer, make_store(plan, scorer), make_experiments(plan))
     await live.store.open()
     try:
         keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
@@ -178,7 +205,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         announce(f"serving {scorer.version} on {scheme}://{host}:{port}")
         await _Server(config).serve(sockets=[listener])
     finally:
-        await live.store.close()
+        await live.close()
 
 
 def _recorded(plan: Plan, live: Live) -> Iterator[Callable[[], Any]]:

@@ -52,6 +52,7 @@ class Hot(NamedTuple):
         reply: what the tool's own server would answer: (request, taken, set aside) -> body.
         secret: by which bodies are signed; then there is no key.
         tool: whose trackers send here, for people.
+        assigns: answers with the arms of experiments.
     """
 
     scope: str
@@ -62,6 +63,7 @@ class Hot(NamedTuple):
     reply: Callable[[Request, int, int], bytes] | None = None
     secret: str | None = None
     tool: str = "Cartcast"
+    assigns: bool = False
 
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -132,7 +134,7 @@ _FLAGS = Hot(
 )  # fmt: skip
 
 _TOOLS: Final[dict[str, str]] = {
-    "/v1/events": "Cartcast", "/v1/score": "Cartcast",
+    "/v1/events": "Cartcast", "/v1/score": "Cartcast", "/v1/assign": "Cartcast",
     "/mp/collect": "GA4", "/com.snowplowanalytics": "Snowplow", "/i/v0/e": "PostHog",
     "/import": "Mixpanel", "/batch": "PostHog or Amplitude", "/capture": "PostHog",
     "/engage": "Mixpanel", "/e": "PostHog", "/flags": "PostHog", "/decide": "PostHog",
@@ -195,6 +197,9 @@ _ROUTES: Final[dict[str, Hot]] = {
     **dict.fromkeys(("/import", "/import/"), _IMPORT),
     **dict.fromkeys(("/engage", "/engage/", "/groups", "/groups/"), _PEOPLE),
     **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
+    "/v1/assign": Hot(
+        "ingest", None, "Tell the arms of an id, and note that they were seen", assigns=True
+    ),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }  # fmt: skip
 HOT: Final = {path: hot._replace(tool=_tool_of(path)) for path, hot in _ROUTES.items()}

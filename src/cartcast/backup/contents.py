@@ -71,7 +71,8 @@ def items(
 
 def _settings(project: Path, settings: Settings) -> Iterator[Item]:
     named = (settings.layout, settings.features, settings.rates)
-    for word in (PROJECT_FILE, *(w for w in named if isinstance(w, str))):
+    plans = (str(p) for w in map(Path, settings.experiments) for p in (w, *w.glob("*.y*ml")))
+    for word in (PROJECT_FILE, *(w for w in named if isinstance(w, str)), *plans):
         path = (project / word).resolve()
         if path.is_file() and path.is_relative_to(project.resolve()):
             yield Item(path.relative_to(project.resolve()).as_posix(), path, "file")

@@ -133,6 +133,12 @@ class Layout:
     variants: tuple[Layout, ...] = ()
     signature: tuple[str, ...] = ()
 
+    @property
+    def arm_of_experiment(self) -> bool:
+        """Whether a row without an experiment has no arm: a variation may be one of a product."""
+        arm = self.columns.get("arm")
+        return arm is not None and "experiment" in self.columns and "arm" not in arm.columns
+
 
 @dataclass(frozen=True)
 class ItemList:

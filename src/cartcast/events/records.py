@@ -145,6 +145,8 @@ class Records:
                 text = links.text(found)
                 if text is not None:
                     row[target] = text
+        if "arm" in row and "experiment" not in row and self.layout.arm_of_experiment:
+            del row["arm"]
         if self.layout.session_per_visitor and "session_id" in row and "visitor_id" in row:
             row["session_id"] = f"{row['visitor_id']}-{row['session_id']}"
         row["event_time"] = self._time(found, "event_time", self.layout.time_format)

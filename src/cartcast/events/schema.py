@@ -87,6 +87,8 @@ COLUMNS: dict[str, Column] = {
         Column("color", "VARCHAR", "", "colour of the item"),
         Column("location", "VARCHAR", "", "position of the item on the page"),
         Column("photo", "VARCHAR", "", "kind of photograph of the item"),
+        Column("experiment", "VARCHAR", "", "an exposure: the experiment that was seen"),
+        Column("arm", "VARCHAR", "", "an exposure: the arm that was seen"),
     )
 }
 """Every canonical column by name. A clean log has all of them, null where the source has none,

@@ -45,6 +45,7 @@ MADE = ("utc_offset", "revenue")
 FROM_SOURCES = (
     "item_id", "category", "brand", "tax", "shipping", "discount", "session_seconds", "country",
     "device", "channel", "campaign", "page", "color", "location", "photo",
+    "experiment", "arm",
 )  # fmt: skip
 """Canonical columns that have a value only where a source gives one."""
 
@@ -339,6 +340,8 @@ def _selected(
         if name in MADE:
             continue
         sql = f"v_{name}" if name in values else f"t_{name}" if name in mapped else None
+        if name == "arm" and sql is not None and resolved.layout.arm_of_experiment:
+            sql = f"if(t_experiment IS NULL, NULL, {sql})" if "experiment" in mapped else None
         if name in _DERIVED and sql is not None:
             derived = "v_event_time" if name == "known_time" else _DERIVED[name]
             sql = f"coalesce({sql}, {derived})"

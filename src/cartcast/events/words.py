@@ -396,6 +396,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "color": ("color", "colour", "item_color"),
     "location": ("location", "item_position", "placement"),
     "photo": ("photo", "model_photography", "image_type"),
+    "experiment": ("experiment", "experiment_id", "experiment_key", "experiment_name"),
+    "arm": ("arm", "experiment_arm", "experiment_variant", "experiment_variation"),
     "event_id": (
         "event_id",
         "eventid",

@@ -11,14 +11,16 @@ from __future__ import annotations
 from cartcast.experiments.allocation import Allocation, Assigned, Holdout, Kept, Layer
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
+from cartcast.experiments.assign_spark import assign_spark
 from cartcast.experiments.bayes import Prior
 from cartcast.experiments.decision import Decision, Journal, decide
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
+from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import Measured, effect_over_time, measure
 from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from cartcast.experiments.moments import Moments
-from cartcast.experiments.plan import Plan, plan_from, read_plan
+from cartcast.experiments.plan import Plan, plan_from, read_plan, read_plans
 from cartcast.experiments.quantities import Quantity
 from cartcast.experiments.results import Analysis, Comparison
 from cartcast.experiments.run import look, units_of
@@ -49,12 +51,15 @@ __all__ = [
     "analyze",
     "analyze_statistics",
     "assign_file",
+    "assign_spark",
     "decide",
     "design",
     "effect_over_time",
     "look",
     "measure",
     "plan_from",
+    "read_exposures",
     "read_plan",
+    "read_plans",
     "units_of",
 ]

@@ -236,6 +236,23 @@ class Allocation:
             out[buckets(self.holdout.seed, units) < self.holdout.share] = -1
         return out
 
+    def arms_of(self, units: Any) -> Any:
+        """Return the arm of each unit as an Arrow array, null for those that take no part.
+
+        As a function of DuckDB: `con.create_function("arm_of", a.arms_of, ["VARCHAR"], "VARCHAR",
+        type="arrow", null_handling="special")`.
+
+        Raises:
+            DataError: the ids are neither texts nor whole numbers.
+
+        >>> Allocation("free-shipping", ("control", "free")).arms_of(["visitor-7", ""]).to_pylist()
+        ['free', None]
+        """
+        import pyarrow as pa
+
+        place = self.assign_many(units)
+        return pa.array(self.arms, pa.string()).take(pa.array(place, pa.int64(), mask=place < 0))
+
     def assign_sql(self, column: str) -> str:
         """Return a DuckDB expression for the arm of the ids in the expression `column`.
 

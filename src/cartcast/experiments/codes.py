@@ -14,6 +14,7 @@ __all__ = [
     "FEW_UNITS",
     "GUARDRAIL",
     "IN_TWO_ARMS",
+    "LOGGED",
     "NOT_WORTH_IT",
     "NO_EVENTS",
     "NO_PRE_PERIOD",
@@ -155,4 +156,11 @@ CANNOT_TELL_APART = declare(
     "The interval of their difference holds zero: the data do not say that choosing whom to treat "
     "is worth more than the simpler policy.",
     "Take the simpler one, or collect more randomised data.",
+)
+LOGGED = declare(
+    "XP130",
+    "note",
+    "exposures were read from the log",
+    "Events of the log name the experiment and the arm that was seen; units count from the first.",
+    "Give --exposures where another record of who saw what is the right one.",
 )

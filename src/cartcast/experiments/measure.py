@@ -53,8 +53,9 @@ def measure(log: Any, plan: Plan, exposures: Any = None) -> Measured:
     Args:
         log: a clean log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
         plan: the experiment, with `quantities` for the columns of its metrics.
-        exposures: Arrow table or data frame with `unit, arm, exposed`. Without one, every unit is
-            exposed at its first event from the plan's start on, in the arm of its hash.
+        exposures: Arrow table or data frame with `unit, arm, exposed`. Without one, they are the
+            log's own events that name the experiment; without those, every unit is exposed at its
+            first event from the plan's start on, in the arm of its hash.
 
     Raises:
         DefinitionError: the plan has no quantities.
@@ -83,8 +84,11 @@ def measure(log: Any, plan: Plan, exposures: Any = None) -> Measured:
 
 def _expose(source: Source, plan: Plan, unit: str, exposures: Any) -> list[Finding]:
     """Make `exposed`: unit, arm, exposed, and the segments as they were then."""
-    con = source.connection
-    if exposures is None:
+    con, found = source.connection, []
+    if exposures is None and (logged := _logged(source, plan, unit)):
+        text = f"{logged} events of the log say who saw which arm."
+        found.append(finding(codes.LOGGED, text, count=logged))
+    elif exposures is None:
         con.execute(
             f"CREATE TEMP TABLE seen AS SELECT CAST({unit} AS VARCHAR) AS unit, "
             f"min(event_time) AS exposed FROM events WHERE {unit} IS NOT NULL"
@@ -92,22 +96,21 @@ def _expose(source: Source, plan: Plan, unit: str, exposures: Any) -> list[Findi
             + " GROUP BY 1"
         )
         ids = con.execute("SELECT unit FROM seen ORDER BY unit").to_arrow_table()
-        names: list[str | None] = [*plan.allocation.arms, None]  # -1, no part, is the last
-        given = [names[i] for i in plan.allocation.assign_many(ids["unit"])]
-        con.register("assigned", ids.append_column("arm", pa.array(given, pa.string())))
-        con.execute("CREATE TEMP TABLE raw AS SELECT unit, arm, exposed FROM seen JOIN assigned "
-                    "USING (unit) WHERE arm IS NOT NULL")  # fmt: skip
+        con.register("assigned", ids.append_column("arm", plan.allocation.arms_of(ids["unit"])))
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE raw AS SELECT unit, arm, exposed FROM seen "
+            "JOIN assigned USING (unit) WHERE arm IS NOT NULL"
+        )
     else:
         con.register("given", exposures)
         have = {c[0] for c in con.execute("DESCRIBE given").fetchall()}
         if missing := [c for c in EXPOSURE if c not in have]:
             raise DataError(f"the exposures lack {', '.join(missing)}; they need {EXPOSURE}.")
         con.execute(
-            "CREATE TEMP TABLE raw AS SELECT CAST(unit AS VARCHAR) AS unit, "
+            "CREATE OR REPLACE TEMP TABLE raw AS SELECT CAST(unit AS VARCHAR) AS unit, "
             "CAST(arm AS VARCHAR) AS arm, CAST(exposed AS TIMESTAMP) AS exposed FROM given "
             "WHERE unit IS NOT NULL AND arm IS NOT NULL AND exposed IS NOT NULL"
         )
-    found = []
     if plan.start:
         early = source.row(f"SELECT count(*) FROM raw WHERE exposed < {_stamp(plan)}")[0]
         con.execute(f"DELETE FROM raw WHERE exposed < {_stamp(plan)}")
@@ -129,6 +132,19 @@ def _expose(source: Source, plan: Plan, unit: str, exposures: Any) -> list[Findi
     if not source.row("SELECT count(*) FROM exposed")[0]:
         raise DataError(f"{plan.allocation.key}: nobody was exposed in this log.")
     return found
+
+
+def _logged(source: Source, plan: Plan, unit: str) -> int:
+    """Make `raw` of the log's events that name the experiment; return how many there are."""
+    if not {"experiment", "arm"} <= set(source.columns):
+        return 0
+    source.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE raw AS SELECT CAST({unit} AS VARCHAR) AS unit, "
+        "CAST(arm AS VARCHAR) AS arm, CAST(event_time AS TIMESTAMP) AS exposed FROM events "
+        f"WHERE CAST(experiment AS VARCHAR) = {literal(plan.allocation.key)} "
+        f"AND arm IS NOT NULL AND {unit} IS NOT NULL AND event_time IS NOT NULL"
+    )
+    return int(source.row("SELECT count(*) FROM raw")[0])
 
 
 def _naive(moment: Any) -> Any:

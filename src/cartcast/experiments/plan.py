@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Rat
 from cartcast.experiments.quantities import Quantity
 from cartcast.yamlfile import read_yaml
 
-__all__ = ["Plan", "plan_from", "read_plan"]
+__all__ = ["Plan", "plan_from", "read_plan", "read_plans"]
 
 _SCOPES = ("metric", "arm", "segment")
 _REFUSED = {
@@ -127,6 +128,48 @@ def read_plan(path: Path | str, name: str | None = None) -> Plan:
     return plan_from(data)
 
 
+def read_plans(paths: Iterable[Path | str]) -> dict[str, Plan]:
+    """Read all plans of files and folders (`*.yaml`, `*.yml`), by the experiment's key.
+
+    Raises:
+        NotFoundError: a file or folder is not there.
+        DefinitionError: one is no plan, a key comes twice, or two share units of one layer.
+    """
+    found: dict[str, Plan] = {}
+    for path in map(Path, paths):
+        inside = sorted(p for p in path.glob("*") if p.suffix in (".yaml", ".yml"))
+        if path.is_dir() and not inside:
+            raise NotFoundError(f"{path}: no plan (*.yaml) in this folder.")
+        for file in inside or [path]:
+            if not file.is_file():
+                raise NotFoundError(f"{file}: no such plan.")
+            data = read_yaml(file)
+            named = data.get("experiments") if isinstance(data, dict) else None
+            for key in named if isinstance(named, dict) else (None,):
+                plan = read_plan(file, key)
+                if plan.allocation.key in found:
+                    raise DefinitionError(f"{file}: {plan.allocation.key!r} is declared twice.")
+                found[plan.allocation.key] = plan
+    for a, b in itertools.combinations(found.values(), 2):
+        _check_apart(a, b)
+    return found
+
+
+def _check_apart(a: Plan, b: Plan) -> None:
+    """Refuse two experiments of one layer that would share units at the same time."""
+    one, other = a.allocation.layer, b.allocation.layer
+    if one is None or other is None or one.name != other.name or a.unit != b.unit:
+        return
+    low, high = max(one.start, other.start), min(one.end, other.end)
+    begin = max(filter(None, (a.start, b.start)), default=None)
+    end = min(filter(None, (a.end, b.end)), default=None)
+    if low < high and (begin is None or end is None or begin < end):
+        raise DefinitionError(
+            f"{a.allocation.key} and {b.allocation.key} overlap in layer {one.name!r} from {low:g} "
+            f"to {high:g}: a unit there would be in both."
+        )
+
+
 def plan_from(data: Mapping[str, Any]) -> Plan:
     """Return a plan from plain data.
 
@@ -142,7 +185,7 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
     known = {
         "key", "arms", "coverage", "layer", "holdout", "seed", "hash_version", "design", "metrics",
         "quantities", "unit", "cluster", "start", "end", "expected_units", "looks", "level",
-        "correction", "scope", "prior", "segments",
+        "correction", "scope", "prior", "segments", "version", "blocked_below",
     }  # fmt: skip
     for name in data:
         if name not in known:
@@ -182,7 +225,7 @@ def _allocation(key: str, data: Mapping[str, Any]) -> Allocation:
         layer=Layer(**data["layer"]) if "layer" in data else None,
         holdout=Holdout(**data["holdout"]) if "holdout" in data else None,
         seed=str(data.get("seed", "")),
-        hash_version=data.get("hash_version", 2),
+        **{n: data[n] for n in ("hash_version", "version", "blocked_below") if n in data},
     )
 
 

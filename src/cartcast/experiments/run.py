@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,17 @@ from typing import Any
 from cartcast.errors import UsageError
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
+from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import measure
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis
-from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
 __all__ = ["look", "units_of"]
 
 
 def units_of(
-    source: Any, plan: Plan, exposures: Path | str | None = None
+    source: Any, plan: Plan, exposures: Path | str | Sequence[Path | str] | None = None
 ) -> tuple[Any, tuple[Finding, ...]]:
     """Return the table of units, measured from a log where the plan declares quantities.
 
@@ -37,8 +38,8 @@ def units_of(
         return source, ()
     given = None
     if exposures is not None:
-        with open_units(exposures) as table:
-            given = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+        paths = [exposures] if isinstance(exposures, Path | str) else exposures
+        given = read_exposures(paths, plan.allocation.key, plan.allocation.version)
     measured = measure(source, plan, given)
     return measured.units, measured.findings
 
@@ -47,7 +48,7 @@ def look(
     source: Any,
     plan: Plan,
     *,
-    exposures: Path | str | None = None,
+    exposures: Path | str | Sequence[Path | str] | None = None,
     journal: Journal | None = None,
     now: dt.datetime | None = None,
     memory: str | int | None = None,
@@ -57,7 +58,8 @@ def look(
     Args:
         source: a clean log where the plan declares quantities, else a table of units.
         plan: the experiment's plan.
-        exposures: file with `unit, arm, exposed`; without, arms come from the hash.
+        exposures: files with `unit, arm, exposed`, or folders of the live service; without, see
+            `measure`.
         journal: where looks are kept; those before this one count.
         now: present time, against the plan's end.
         memory: limit of the engine, such as `2GB`.

@@ -49,6 +49,8 @@ def clean_database(path: Path, person: Person) -> int:
             con.execute("COMMIT")
             if gone:
                 con.execute("VACUUM")
+                # A log of pages that a running service leaves beside the file holds them, too.
+                con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return gone
     except sqlite3.Error as error:
         raise StorageError(f"{path}: the database refused ({error}); repeat.") from error

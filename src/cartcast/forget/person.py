@@ -8,8 +8,9 @@ from pathlib import Path
 
 __all__ = ["PEOPLE", "Person"]
 
-PEOPLE = ("visitor_id", "user_id", "visitor")
-"""Columns of our tables that name a person; the last is the app's table of sessions."""
+PEOPLE = ("visitor_id", "user_id", "visitor", "unit")
+"""Columns of our tables that name a person; the last are the app's table of sessions, and the id
+that experiments divide by."""
 
 
 @dataclass

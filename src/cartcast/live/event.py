@@ -73,6 +73,9 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     location: Text | None = None
     photo: Text | None = None
     extra: Annotated[dict[Name, float | Text | None], Meta(max_length=MAX_EXTRA)] | None = None
+    # At the end: snapshots hold events as lists of their fields.
+    experiment: Text | None = None
+    arm: Text | None = None
 
 
 def now_micros() -> int:

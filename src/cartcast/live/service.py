@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from prometheus_client import Metric
@@ -16,11 +16,15 @@ from cartcast.live.clocks import Clock, Leads, age_micros
 from cartcast.live.event import Event
 from cartcast.live.metrics import Metrics
 from cartcast.live.own import is_own
+from cartcast.live.problems import Problem
 from cartcast.live.recent import Recent
 from cartcast.live.record import ScoreRecord
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
 from cartcast.live.sessions import Outcome, visitor_of
+
+if TYPE_CHECKING:
+    from cartcast.live.experiments import Experiments
 
 __all__ = ["TURN", "Answer", "Answers", "Live", "Render", "Store", "render_in_turn"]
 
@@ -43,6 +47,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     model: str | None = None
     features: dict[str, float | str | None] | None = None
     reasons: list[dict[str, Any]] | None = None
+    arms: dict[str, str | None] | None = None
 
 
 class Answers(msgspec.Struct, omit_defaults=True):
@@ -136,15 +141,19 @@ class Live:
     Args:
         scorer: the model.
         store: where sessions are kept.
+        experiments: whose arms are told, or None.
 
     Attributes:
         record: keeps each score that was told; None keeps none.
         shadow: a challenger, scored beside for the record and told to nobody.
     """
 
-    def __init__(self, scorer: Scorer, store: Store) -> None:
+    def __init__(
+        self, scorer: Scorer, store: Store, experiments: Experiments | None = None
+    ) -> None:
         self.scorer = scorer
         self.store = store
+        self.experiments = experiments
         self.metrics = Metrics()
         self.recent = Recent(self.metrics)
         self.clock = Clock()
@@ -155,6 +164,18 @@ class Live:
         """What else a scrape is told; asked beside the loop."""
         self.refused_model: str | None = None
         self.started = self.taken_up = time.time()
+
+    @property
+    def running(self) -> Experiments:
+        """The experiments.
+
+        Raises:
+            Problem: 404, when the service has none.
+        """
+        if self.experiments is None:
+            detail = "no experiment runs here; start the service with --experiments PLAN.yaml"
+            raise Problem(404, detail, rule="--experiments")
+        return self.experiments
 
     async def ingest(
         self,
@@ -227,6 +248,12 @@ class Live:
                 "can be its shadow."
             )
         self.shadow = scorer
+
+    async def close(self) -> None:
+        """Make everything durable and let go."""
+        await self.store.close()
+        if self.experiments is not None:
+            await self.experiments.close()
 
     def take(self, scorer: Scorer) -> None:
         """Use a new champion from the next event on; no request is lost.

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 _PLAN = typer.Argument(help="YAML plan of the experiment.")
 _SOURCE = typer.Argument(help="Clean log, or a table of units when the plan has no quantities.")
-_EXPOSURES = typer.Option(help="File with unit, arm, exposed; without it, the hash decides.")
+_EXPOSURES = typer.Option(
+    help="Folder of the live service, or file with unit, arm, exposed; repeat. Without it, the "
+    "log's own events say who saw what, else the hash."
+)
 _NAME = typer.Option("--name", help="Name of the experiment, if the plan has several.")
 _JSON = typer.Option("--json", help="Print one JSON document.")
 _JOURNAL = typer.Option(help="File of looks and decisions; default .cartcast/experiments/.")
@@ -96,7 +99,12 @@ def assign(
 
         typer.echo(declared.allocation.assign_sql(identifier(column)))
     elif unit is not None:
-        got = declared.allocation.assign(unit)
+        from cartcast.events.ids import text_reader
+
+        meant = text_reader("visitor_id")(unit)
+        if meant is None:
+            raise UsageError(f"--unit must be an id of somebody, got {unit!r}.")
+        got = declared.allocation.assign(meant)
         print_json(vars(got)) if json else typer.echo(
             f"{got.unit}: {got.arm or 'none'} ({got.reason})"
         )
@@ -116,7 +124,7 @@ def analyze(
     plan: Annotated[
         Path | None, typer.Option(help="YAML plan; without one, cumulative statistics.")
     ] = None,
-    exposures: Annotated[Path | None, _EXPOSURES] = None,
+    exposures: Annotated[list[Path] | None, _EXPOSURES] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,
     name: Annotated[str | None, _NAME] = None,
     json: Annotated[bool, _JSON] = False,
@@ -149,7 +157,7 @@ def decide(
     units_a_month: Annotated[
         float | None, typer.Option(help="Units a month, for a metric of money per unit.")
     ] = None,
-    exposures: Annotated[Path | None, _EXPOSURES] = None,
+    exposures: Annotated[list[Path] | None, _EXPOSURES] = None,
     out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,
     name: Annotated[str | None, _NAME] = None,

@@ -66,6 +66,12 @@ def add(app: typer.Typer) -> None:
             list[str] | None,
             typer.Option("--webhook", help="NAME=LAYOUT: take JSON at /v1/webhook/NAME; repeat."),
         ] = None,
+        experiments: Annotated[
+            list[Path] | None,
+            typer.Option(
+                "--experiments", help="Plan, or folder of plans, whose arms are told; repeat."
+            ),
+        ] = None,
         max_connections: Annotated[
             int, typer.Option("--max-connections", min=1, help="Open connections in all.")
         ] = 800,
@@ -125,6 +131,7 @@ def add(app: typer.Typer) -> None:
                 tls_cert=str(tls_cert) if tls_cert else None,
                 tls_key=str(tls_key) if tls_key else None,
                 log_level=log_level,
+                experiments=tuple(map(str, experiments or ())) or _experiments(project),
                 served=served(
                     max_body=parse_size(max_body),
                     rate=rate,
@@ -145,6 +152,12 @@ def _keys(given: Path | None, usual: Path) -> str | None:
     if given is not None:
         return str(given)
     return str(usual) if usual.is_file() else None
+
+
+def _experiments(project: str | None) -> tuple[str, ...]:
+    from cartcast.config import read_settings
+
+    return read_settings(Path(project)).experiments if project else ()
 
 
 def _webhooks(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

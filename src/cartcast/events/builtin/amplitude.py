@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cartcast.events.builtin.segment import SPEC_WORDS, spec_columns, spec_items
+from cartcast.events.builtin.segment import (
+    SPEC_WORDS,
+    spec_columns,
+    spec_exposures,
+    spec_items,
+)
 from cartcast.events.layouts import Layout, Value, first_of
 
 __all__ = ["LAYOUTS"]
@@ -12,6 +17,7 @@ _AMPLITUDE = Layout(
     title="Amplitude raw export, event properties by the e-commerce spec",
     columns={
         **spec_columns("event_properties."),
+        **spec_exposures("event_properties.", ["flag_key"], ["variant", "variantId", "variant_id"]),
         "visitor_id": first_of("device_id"),
         "user_id": first_of("user_id"),
         # A session's id is its start; -1 stands for none.

@@ -8,6 +8,19 @@ from cartcast.events.layouts import ItemList, Layout, Value, first_of
 
 __all__ = ["LAYOUTS", "MEASUREMENT"]
 
+
+def _exposure(*names: str, variant: str) -> Value:
+    """Return parameters of an exposure, else a part of Google's own: tool-experiment-variant.
+
+    https://developers.google.com/analytics/devguides/collection/ga4/integration.
+    """
+    told = Value(
+        columns=("event_params[exp_variant_string]", "exp_variant_string"), pattern=variant
+    )
+    columns = (*(f"event_params[{n}]" for n in names), *names)
+    return Value(columns=columns, otherwise=told)
+
+
 _GA4 = Layout(
     name="ga4",
     title="Google Analytics 4, BigQuery export (nested or flattened)",
@@ -45,6 +58,14 @@ _GA4 = Layout(
         "channel": first_of("traffic_source.medium", "traffic_source_medium", "medium"),
         "campaign": first_of("traffic_source.name", "traffic_source_name", "campaign"),
         "page": first_of("event_params[page_location]", "page_location"),
+        "experiment": _exposure("experiment_id", "experiment_name", variant=r"[^-]+-(.+)-[^-]+"),
+        "arm": _exposure(
+            "variation_id",
+            "variant_id",
+            "variation_name",
+            "variant_name",
+            variant=r"[^-]+-.+-([^-]+)",
+        ),
     },
     time_format="epoch_us",
     session_per_visitor=True,

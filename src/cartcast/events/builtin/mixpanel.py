@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cartcast.events.builtin.segment import SPEC_WORDS, spec_columns, spec_items
+from cartcast.events.builtin.segment import (
+    SPEC_WORDS,
+    spec_columns,
+    spec_exposures,
+    spec_items,
+)
 from cartcast.events.layouts import Layout, Value, first_of
 
 __all__ = ["LAYOUTS"]
@@ -12,6 +17,7 @@ _MIXPANEL = Layout(
     title="Mixpanel raw export, properties by the e-commerce spec; it has no sessions",
     columns={
         **spec_columns("properties."),
+        **spec_exposures("properties.", ["Experiment name"], ["Variant name"]),
         "visitor_id": first_of("properties.$device_id"),
         # Until the login the distinct id is `$device:` and the device's.
         "user_id": Value(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cartcast.events.builtin.segment import SPEC_WORDS, spec_columns, spec_items
+from cartcast.events.builtin.segment import (
+    SPEC_WORDS,
+    spec_columns,
+    spec_exposures,
+    spec_items,
+)
 from cartcast.events.layouts import Layout, Value, first_of
 
 __all__ = ["LAYOUTS"]
@@ -12,6 +17,7 @@ _POSTHOG = Layout(
     title="PostHog events (batch export or API), properties by the e-commerce spec",
     columns={
         **spec_columns("properties."),
+        **spec_exposures("properties.", ["$feature_flag"], ["$feature_flag_response"]),
         "visitor_id": first_of("properties.$device_id"),
         # The distinct id is the device's until the login, then the user's.
         "user_id": Value(

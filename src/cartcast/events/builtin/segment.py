@@ -6,11 +6,12 @@ PostHog, Amplitude and Mixpanel recommend as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cartcast.events.layouts import ItemList, Layout, Value, first_of
 
-__all__ = ["LAYOUTS", "SPEC_WORDS", "spec_columns", "spec_items"]
+__all__ = ["LAYOUTS", "SPEC_WORDS", "spec_columns", "spec_exposures", "spec_items"]
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "item_id": ("product_id", "sku"),
@@ -24,8 +25,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "discount": ("discount",),
     "currency": ("currency",),
     "order_id": ("order_id",),
+    "experiment": ("experiment_id", "experimentId", "experiment_name", "experimentName"),
+    "arm": ("variation_id", "variationId", "variation_name", "variationName"),
 }
-"""Canonical column -> properties of the spec, the most telling first."""
+"""Canonical column -> properties of the spec, the most telling first.
+
+Exposures are those of `Experiment Viewed`, and of GrowthBook's callback for each tool:
+https://segment.com/docs/connections/spec/ab-testing/, https://docs.growthbook.io/lib/js.
+"""
 
 SPEC_WORDS = {
     "product clicked": "view_item",
@@ -48,6 +55,18 @@ def spec_columns(*prefixes: str) -> dict[str, Value]:
         target: first_of(*(f"{prefix}{name}" for prefix in prefixes for name in names))
         for target, names in _NAMES.items()
     }
+
+
+def spec_exposures(
+    prefix: str, experiment: Sequence[str] = (), arm: Sequence[str] = ()
+) -> dict[str, Value]:
+    """Return `experiment` and `arm`: a tool's own properties, then those of the spec.
+
+    >>> spec_exposures("p.", ["$flag"], ["$answer"])["arm"].columns[:2]
+    ('p.$answer', 'p.variation_id')
+    """
+    own = {"experiment": experiment, "arm": arm}
+    return {t: first_of(*(f"{prefix}{n}" for n in (*own[t], *_NAMES[t]))) for t in own}
 
 
 def spec_items(*columns: str) -> tuple[ItemList, ...]:
