@@ -281,17 +281,29 @@ def test_what_is_decided(found: Comparison, pages, doubts, said: str) -> None:
     assert decide(found, pages, doubts, Plan())[0] == said
 
 
-def test_a_doubted_feed_holds_the_promotion(promoted: Promoted, watched, tmp_path: Path) -> None:
+def test_a_page_promotes_and_a_doubted_feed_holds(
+    promoted: Promoted, watched, tmp_path: Path
+) -> None:
     challenger = Registry(promoted.project).get(promoted.done.challenger).path
     project = project_of(tmp_path / "shop", watched.run, challenger)
+    # Nothing is proven as surely as that, so that only the page can decide.
+    (project / "cartcast.yaml").write_text("monitoring: {promotion: 1.0e-9}\n")
     day = pd.Timestamp("2025-06-10")
     store = open_store(project)
-    store.notice(
-        promoted.done.before, [Notice("MO114", "carts", "ticket", day, day, "half the carts")], None
-    )
+    found = [
+        Notice("MO101", "purchases_down", "page", day, day, "fewer purchases"),
+        Notice("MO114", "carts", "ticket", day, day, "half the carts"),
+    ]
+    store.notice(promoted.done.before, found, None)
     held = retrain("champion", promoted.late, project=project)
     assert held.decision == "waiting"
+    assert held.comparison is not None
+    assert not held.comparison.better
     assert "in doubt" in held.steps[-1]
+    ticket = next(a.number for a in store.alarms() if a.severity == "ticket")
+    store.change(ticket, "acknowledged")
+    assert retrain("champion", promoted.late, project=project).decision == "promoted"
+    assert "proven bad" in Registry(project).promotions()[0].reason
 
 
 def status(words: list[str]) -> int:

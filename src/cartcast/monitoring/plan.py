@@ -55,6 +55,11 @@ class Plan:
                     raise UsageError(f"monitoring: {f.name} must hold `name: value` lines.")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise UsageError(f"monitoring: {f.name} must be a positive number, got {value!r}.")
+        if self.promotion < 1e-9:
+            raise UsageError(
+                f"monitoring: promotion must be at least 1e-9, got {self.promotion}: no evidence "
+                "proves more."
+            )
         for name in ("purchases_down", "revenue_down", "promotion"):
             if getattr(self, name) >= 1:
                 raise UsageError(f"monitoring: {name} must be below 1, got {getattr(self, name)}.")
