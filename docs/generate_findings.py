@@ -30,6 +30,7 @@ FAMILIES = {
     "SC": "Scoring: is the log like the training log?",
     "SG": "Segments",
     "XP": "Experiments",
+    "AC": "Activation",
     "MO": "Monitoring",
     "OP": "Operations: what `cartcast doctor` finds",
 }

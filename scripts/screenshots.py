@@ -2,7 +2,7 @@
 
     python scripts/screenshots.py [--project DIR] [--out DIR] [--only NAME ...]
 
-All go to `build/screenshots`; the six that the documentation shows are made small and put into
+All go to `build/screenshots`; the seven that the documentation shows are made small and put into
 `docs/images`. Without a project the demo is made first. Nothing but the app itself is asked for
 anything.
 """
@@ -41,14 +41,47 @@ PAGES = {
     "performance-calibration": "performance?view=Calibration",
     "performance-lift": "performance?view=Lift%20and%20profit",
     "performance-slices": "performance?view=Slices",
+    "experiments": "experiments",
+    "experiments-design": "experiments?experiment_part=Design",
+    "experiments-new": "experiments?experiment_part=New%20plan",
+    "experiments-record": "experiments?experiment_part=Record",
+    "monitoring": "monitoring",
+    "monitoring-risk": "monitoring?watch=Risk",
+    "monitoring-calibration": "monitoring?watch=Calibration",
+    "monitoring-feed": "monitoring?watch=Feed",
     "live": "live",
     "training": "training",
     "training-train": "training?part=Train",
 }
 TALLEST = 2600
-SHOWN = ("dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training")
+SHOWN = (
+    "dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training",
+    "experiments",
+)  # fmt: skip
 """Shown in README and documentation, on a laptop in the light theme."""
 SHOWN_SIZE = (1100, 900)
+
+
+def tested(folder: Path) -> Path:
+    """Make a project whose log holds an experiment with a known lift; return its folder."""
+    import pyarrow.parquet as pq
+    import yaml
+
+    from cartcast.experiments import Allocation, draft
+    from cartcast.experiments.simulate import START, World, simulate
+
+    arms = {"control": 0.5, "free": 0.5}
+    world = World(visitors=6000, lift=0.25, chance=0.2, sessions_a_day=0.4, days_before=28, days=28)
+    made = simulate(world, Allocation("free-shipping", tuple(arms)), seed=1)
+    plan = draft(
+        "free-shipping", arms, "revenue", start=START.date(), weeks=3, units=5700, margin=0.05
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pq.write_table(made.log, folder / "log.parquet")
+    (folder / "free-shipping.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    (folder / "cartcast.yaml").write_text("sources: [log.parquet]\ncurrency: EUR\n")
+    return folder
 
 
 @contextmanager
@@ -115,6 +148,19 @@ def clicks(page: Any) -> None:
             settle(page)
 
 
+def look(page: Any) -> None:
+    """Look at the results of an experiment, where there is one."""
+    button = page.get_by_role("button", name="Look at the results")
+    if button.count():
+        button.click()
+        page.wait_for_selector("[data-testid=stMetric]", timeout=120_000)
+        settle(page)
+
+
+ACTS = {"predictions": clicks, "experiments": look}
+"""What is done on a page before its picture is taken."""
+
+
 def take(page: Any, url: str, name: str, path: Path, act: Callable[[Any], None] | None) -> None:
     """Take one picture, as tall as the page."""
     size = page.viewport_size
@@ -168,8 +214,23 @@ def main() -> int:
 
     told.out.mkdir(parents=True, exist_ok=True)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with served(told.project) as url, sync_playwright() as p:
+    # The demo's shop runs no experiment: those pages show a simulated one.
+    of_tests = [n for n in told.only if n.startswith("experiments")]
+    rest = [n for n in told.only if n not in of_tests]
+    with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=flags)
+        if rest:
+            pictures(browser, told.project, rest, told)
+        if of_tests:
+            pictures(browser, tested(told.out.parent / "tested"), of_tests, told)
+        browser.close()
+    show(told.out, ROOT / "docs" / "images")
+    return 0
+
+
+def pictures(browser: Any, project: Path, names: list[str], told: argparse.Namespace) -> None:
+    """Take the pictures of one project's pages."""
+    with served(project) as url:
         for theme in told.themes:
             for size in told.sizes:
                 wide, high = SIZES[size]
@@ -178,14 +239,11 @@ def main() -> int:
                 )
                 page = context.new_page()
                 prepare(page, url)
-                for name in told.only:
+                for name in names:
                     path = told.out / f"{name}-{size}-{theme}.png"
-                    take(page, url, name, path, clicks if name == "predictions" else None)
+                    take(page, url, name, path, ACTS.get(name))
                     print(path.name, flush=True)
                 context.close()
-        browser.close()
-    show(told.out, ROOT / "docs" / "images")
-    return 0
 
 
 if __name__ == "__main__":

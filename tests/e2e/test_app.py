@@ -241,7 +241,10 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(
     sync_api.expect(ended).to_have_count(2)
 
 
-@pytest.mark.parametrize("path", ["", "analysis", "training", "performance", "predictions"])
+@pytest.mark.parametrize(
+    "path",
+    ["", "analysis", "training", "performance", "predictions", "experiments", "monitoring"],
+)
 def test_readable_on_a_phone(browser, app, ready, path):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
     phone = context.new_page()
@@ -253,7 +256,9 @@ def test_readable_on_a_phone(browser, app, ready, path):
     context.close()
 
 
-@pytest.mark.parametrize("path", ["", "analysis", "training", "performance"])
+@pytest.mark.parametrize(
+    "path", ["", "analysis", "training", "performance", "experiments", "monitoring"]
+)
 def test_axe_finds_no_serious_fault(page, app, ready, path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page.goto(f"{app}/{path}")
@@ -446,3 +451,61 @@ def test_a_batch_equals_the_command_line(desk, simulated, entry, tmp_path):
         desk.get_by_role("button", name="CSV", exact=False).last.click()
     mine = pd.read_csv(io.BytesIO(Path(got.value.path()).read_bytes()))
     pd.testing.assert_frame_equal(mine, pd.read_csv(out), check_exact=True)
+
+
+def test_an_experiment_from_the_look_to_the_record(desk, simulated):
+    import yaml
+
+    from cartcast.experiments import draft
+
+    url, project = simulated
+    log = project.get_data(None).log.summary
+    plan = draft("shipping", {"control": 0.5, "free": 0.5}, "revenue")
+    plan |= {"start": log.start[:10], "end": log.end[:10]}
+    (project.folder / "shipping.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    desk.goto(f"{url}/experiments")
+    title(desk, "shipping: free against control, judged by revenue.")
+    for times in ("once", "2 times"):
+        desk.get_by_role("button", name=re.compile("Look (at the results|again)")).click()
+        desk.get_by_text(f"You looked {times}").wait_for()
+    title(desk, "revenue changes by ")
+    sync_api.expect(desk.locator("[data-testid=stPlotlyChart]")).to_have_count(2)
+    desk.get_by_role("button", name="Record this decision").click()
+    desk.get_by_text("Recorded; see it under Record.").wait_for()
+    desk.get_by_role("radio", name="Record", exact=True).click()
+    title(desk, re.compile("shipping: .*, decided on"))
+    # Drawing the page anew, and going back to the results, was no further look.
+    desk.get_by_role("radio", name="Results", exact=True).click()
+    desk.get_by_text("You looked 2 times").wait_for()
+    settled(desk)
+    kept = (project.state / "experiments" / "shipping.jsonl").read_text().splitlines()
+    assert len(kept) == 3
+    with desk.expect_download() as got:
+        desk.get_by_role("button", name="Markdown").click()
+    assert "Looked at 2 times." in Path(got.value.path()).read_text()
+
+
+def test_an_alarm_is_handled_where_it_is_read(desk, simulated, entry):
+    from cartcast.monitoring import open_store
+    from cartcast.monitoring.alarms import Notice
+
+    url, project = simulated
+    store = open_store(project.folder)
+    risk = dict.fromkeys(
+        ("log_loss", "log_loss_expected", "brier", "brier_expected", "purchases", "revenue"), 0.5
+    )
+    told = {"days": 9, "last_day": "2026-03-09", "risk": risk, "estimate": None, "drift": [],
+            "calibration": [], "findings": []}  # fmt: skip
+    store.keep_look(entry.run_id, told)
+    day = pd.Timestamp("2026-03-02")
+    store.notice(
+        entry.run_id, [Notice("MO101", "down", "page", day, day, "purchases were 80%.")], "EUR"
+    )
+    desk.goto(f"{url}/monitoring")
+    title(desk, "Since 2 March 2026: purchases were 80%.")
+    settled(desk)
+    desk.get_by_role("textbox", name="Reason; it is kept").first.fill("checkout")
+    desk.get_by_role("button", name="Resolve").click()
+    title(desk, "No alarm: 9 days are watched")
+    assert store.alarms()[0].state == "resolved"
+    assert store.history(1)[-1][3] == "checkout"

@@ -101,6 +101,11 @@ def test_design_from_the_past(call, shop: Path) -> None:
     again = call("experiment", "design", "shop.yaml", "log.parquet", "--metric", "revenue",
                  "--weeks", "2", "--worth", "2000", "--json")  # fmt: skip
     assert json.loads(again[1])["worth"] == pytest.approx(2000)
+    # A log says itself how long it is, and the plan's start lies after the past.
+    Path("later.yaml").write_text(yaml.safe_dump({"key": "later", **PLAN, "start": "2031-03-02"}))
+    words = ("design", "later.yaml", "log.parquet", "--metric", "revenue", "--relative", "0.3")
+    told = json.loads(call("experiment", *words, "--json")[1])
+    assert told["units_a_week"] * 3.5 < 3000 < told["units_a_week"] * 4.5
 
 
 def test_statistics_without_a_plan(call, asos_file: Path) -> None:

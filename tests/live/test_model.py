@@ -23,6 +23,8 @@ from cartcast.live.state import MemoryStore
 from cartcast.models.persist import load_all
 from cartcast.rows import typed
 
+TARGET = {"name": "purchase", "kind": "observed"}
+
 
 def test_scores_equal_the_python_model(small_run: Path) -> None:
     scorer = load_scorer(small_run)
@@ -59,6 +61,28 @@ def test_the_state_travels_as_bytes_and_copies_are_apart(small_run: Path) -> Non
     reasons = scorer.reasons(state, 3)
     assert len(reasons) == 3
     assert abs(reasons[0].effect) >= abs(reasons[2].effect) > 0
+
+
+def test_after_the_outcome_there_is_a_reason_and_no_probability(small_run: Path) -> None:
+    """No row of training lies at or after the outcome (`moments.anchors`)."""
+    scorer = load_scorer(small_run)
+    before, bought, later = (
+        Event(kind, 1_700_100_000_000_000 + n * 10**7, "v", item_id="i", price=5.0)
+        for n, kind in enumerate(("add_to_cart", "purchase", "view_item"))
+    )
+    state = scorer.step(scorer.start(), before)
+    assert scorer.score(state).p_buy is not None
+    unmoved = scorer.copy(state)
+    for event in (bought, later):
+        state = scorer.step(state, event)
+        for kept in (state, scorer.copy(state), scorer.unpack(scorer.pack(state)),
+                     scorer.load(scorer.dump(state))):  # fmt: skip
+            said = scorer.score(kept)
+            assert (said.p_buy, said.revenue) == (None, None)
+            assert said.why is not None
+            assert "after purchase" in said.why
+    assert scorer.score(unmoved).p_buy is not None
+    assert scorer.score(scorer.load(scorer.dump(unmoved))).why is None
 
 
 def test_states_and_models_of_other_features_are_refused(
@@ -195,7 +219,7 @@ def test_an_own_column_that_cannot_be_read_is_refused_before_anything_changes() 
     from cartcast.features import FeatureSet, Sum
     from cartcast.live.model import ModelScorer
 
-    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c"}
+    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c", "target": TARGET}
     scorer = ModelScorer(run, FeatureSet(w=Sum("weight")), None, None, None, {})
     scorer.check(Event("view_item", 10**15, "v", extra={"weight": 2.0, "other": "x"}))
     with pytest.raises(Problem) as caught:
@@ -214,7 +238,7 @@ def test_a_champion_with_other_segments_leaves_the_states_of_the_old_ones_alone(
         def name(self, row: Any) -> str:
             return "some"
 
-    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c"}
+    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c", "target": TARGET}
     features = FeatureSet(n=Count(), price=Mean("price"))
     small = FeatureSet(n=Count())
     large = FeatureSet(items=NUnique("item_id"), tops=Count(where=Eq("category", "tops")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -59,9 +60,16 @@ def test_a_stream_of_files_ends_in_the_batch_table_across_a_restart(
     pq.write_table(whole.slice(600, 300), folder / "0600.parquet")
     run()
     assert 0 < seen < len(truth) == len(found)
+    events = whole.to_pandas()
+    purchases = events[events["event_type"] == "purchase"]
+    bought = purchases.groupby("session_id")["event_order"].min().to_dict()
     for row in truth.to_dict("records"):
         live = found[row["session_id"], row["click"]]
         for name in features.names:
             value = None if row[name] is None or row[name] != row[name] else row[name]
             assert live[name] == (pytest.approx(value, abs=1e-9) if value is not None else None)
-        assert 0 <= live["p_buy"] <= 1
+        if row["event_order"] >= bought.get(row["session_id"], np.inf):
+            assert live["p_buy"] is None
+        else:
+            assert 0 <= live["p_buy"] <= 1
+    assert bought

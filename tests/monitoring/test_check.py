@@ -209,3 +209,21 @@ def test_the_verb(
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
     monkeypatch.chdir(tmp_path.parent)
     assert status(["monitor", "alarms"]) == 5
+
+
+def test_the_job_of_the_app_does_what_the_verb_does(watched, clean, tmp_path: Path) -> None:
+    from cartcast.app import worker
+
+    watched.later.to_parquet(tmp_path / "later.parquet")
+    folder = tmp_path / ".cartcast" / "app" / "jobs" / "one"
+    folder.mkdir(parents=True)
+    asked = {"kind": "watch", "project": str(tmp_path), "run_dir": str(watched.run),
+             "sources": [str(tmp_path / "later.parquet")]}  # fmt: skip
+    (folder / "request.json").write_text(json.dumps(asked))
+    assert worker.work(folder) == 0
+    assert json.loads((folder / "status.json").read_text())["state"] == "done"
+    kept = open_store(tmp_path).newest_look(Path(watched.run).name)
+    assert kept is not None
+    for name, value in clean.risk.items():
+        assert kept[1]["risk"][name] == pytest.approx(value)
+    assert kept[1]["days"] == len(clean.days)

@@ -149,3 +149,21 @@ def test_impossible_moments_are_refused(change: dict[str, float], says: str) -> 
         days_of(table.assign(**change))
     with pytest.raises(DataError, match="without time"):
         days_of(table.drop(columns="time"))
+
+
+def test_losses_over_a_week_are_those_of_its_moments() -> None:
+    from cartcast.monitoring.history import losses
+
+    rng = np.random.default_rng(4)
+    days = pd.DataFrame(rng.random((12, len(COLUMNS))), columns=list(COLUMNS))
+    days.insert(0, "day", pd.date_range("2026-03-02", periods=12))
+    days.loc[3, list(COLUMNS)] = np.nan
+    found = losses(days)
+    assert found["day"].tolist() == days["day"].tolist()[6:]
+    for k, row in enumerate(found.to_dict("records")):
+        week = days.iloc[k : k + 7].dropna()
+        assert row["log_loss"] == pytest.approx(week["log_loss"].sum() / week["moments"].sum())
+        assert row["brier_expected"] == pytest.approx(
+            week["brier_expected"].sum() / week["moments"].sum()
+        )
+        assert row["realised"] == pytest.approx(week["realised"].sum() / 7)

@@ -143,3 +143,19 @@ def test_a_small_shop_shows_in_a_week_what_no_day_can() -> None:
     assert found[:150].sum() <= 3
     assert found[150].mean() < 0.6
     assert found[150:160].any(axis=0).mean() > 0.9
+
+
+def test_what_is_usual_is_the_median_of_the_hours_of_that_weekday() -> None:
+    from cartcast.monitoring.feed import usual_hours
+
+    times = pd.date_range("2026-01-05", periods=24 * 7 * 10, freq="h")
+    hours = pd.DataFrame(
+        {"hour": times, "events": np.random.default_rng(2).poisson(30, len(times))}
+    )
+    found = usual_hours(hours)
+    assert np.isnan(found[: 24 * 21]).all()
+    for t in (24 * 21, 24 * 30 + 5, len(times) - 1):
+        alike = hours[(hours["hour"].dt.day_of_week == times[t].day_of_week)
+                      & (hours["hour"].dt.hour == times[t].hour)
+                      & (hours["hour"] < times[t])]  # fmt: skip
+        assert found[t] == alike["events"].tail(8).median()

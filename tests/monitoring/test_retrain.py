@@ -331,12 +331,15 @@ def test_the_service_tells_what_the_watch_said(promoted: Promoted, watched) -> N
     version = Run.open(Registry(promoted.project).get("champion").path).version
     store = open_store(promoted.project)
     day = pd.Timestamp("2025-06-10")
-    look = {"evidence": {"brier": 1.0, "threshold": 7.7}, "log_loss": 0.2, "purchases": None,
-            "log_loss_expected": 0.3, "estimated": None, "newest": day.timestamp()}  # fmt: skip
+    risk = {"log_loss": 0.2, "log_loss_expected": 0.3, "brier": None, "brier_expected": None,
+            "purchases": None, "revenue": None}  # fmt: skip
+    look = {"run": version, "evidence": {"brier": 1.0, "threshold": 7.7}, "risk": risk,
+            "estimate": None, "last_day": day}  # fmt: skip
     at = pd.Timestamp("2025-06-12", tz="UTC").to_pydatetime()
-    for run in (version, "nobody/any"):
-        store.keep_look(run, look, at)
-    store.notice(version.partition("/")[0], [Notice("MO101", "x", "page", day, day, "m")], None)
+    run_id = version.partition("/")[0]
+    for run, says in ((run_id, version), ("nobody", "nobody/any")):
+        store.keep_look(run, look | {"run": says}, at)
+    store.notice(run_id, [Notice("MO101", "x", "page", day, day, "m")], None)
     told = exposition(gauges.collect())
     label = f'run="{version}"'
     assert f'cartcast_monitor_loss{{kind="realised",{label}}} 0.2' in told

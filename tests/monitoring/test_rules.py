@@ -26,7 +26,10 @@ HOSTILE = 'r"1\\m\n} 7 # ü'
 
 def look() -> Look:
     alarm = Alarm(1, "r", "MO101", "x", "page", "open", "", "", "", 1, None, None, "m")
-    risk = {"log_loss": 0.2, "log_loss_expected": 0.2, "brier": None, "purchases": 0.9}
+    risk = {
+        "log_loss": 0.2, "log_loss_expected": 0.2, "brier": None, "brier_expected": None,
+        "purchases": 0.9, "revenue": None,
+    }  # fmt: skip
     return Look(
         HOSTILE, pd.DataFrame({"day": [pd.Timestamp("2026-03-02")]}), {},
         {"purchases_down": 1.5, "brier": float("-inf"), "threshold": 7.7}, risk,

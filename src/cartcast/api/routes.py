@@ -169,6 +169,7 @@ def _view(live: Live, session: Session | None, arms: bool) -> dict[str, Any]:
         "p_buy": score.p_buy,
         "revenue": score.revenue,
         "segment": score.segment,
+        "why": score.why,
         "model": live.scorer.version,
         "features": live.scorer.values(session.state),
         **({"arms": live.running.look(ids)} if arms else {}),

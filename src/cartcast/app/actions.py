@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from cartcast.app import files, warehouse
+from cartcast.app import files, plans, warehouse
 from cartcast.app.access import Person
 from cartcast.app.state import Data, Progress, Project, shown
 from cartcast.runs.registry import Entry
 from cartcast.runs.run import Run
 
+if TYPE_CHECKING:
+    from cartcast.experiments import Analysis, Decision, Measured, Plan
+    from cartcast.monitoring import Alarm, Silence
+    from cartcast.monitoring.alarms import State
+
 __all__ = [
     "add_upload",
+    "change_alarm",
     "delete_data",
+    "keep_plan",
+    "look",
     "pick_file",
     "pick_table",
     "promote",
     "read_log",
+    "record",
     "rollback",
+    "silence",
 ]
 
 
@@ -127,3 +138,68 @@ def rollback(project: Project, person: Person, alias: str, target: str) -> Entry
     """
     project.access.require(person, "rollback", f"{target}/{alias}")
     return project.registry.rollback(alias, target, person.name)
+
+
+def keep_plan(project: Project, person: Person, name: str, text: str) -> plans.Place:
+    """Keep the plan of an experiment.
+
+    Raises:
+        RefusedError: the person may not.
+        DataError, DefinitionError, UsageError: it is no plan, or its name is taken.
+    """
+    project.access.require(person, "experiment", f"plan {files.safe_name(name)}")
+    return plans.keep(project, name, text)
+
+
+def look(project: Project, person: Person, plan: Plan, measured: Measured) -> Analysis:
+    """Look at an experiment; that somebody looked is kept, since each look may mislead.
+
+    Raises:
+        RefusedError: the person may not.
+        DataError: the units cannot be analysed.
+    """
+    from cartcast import experiments
+
+    project.access.require(person, "experiment", f"look at {plan.allocation.key}")
+    journal = experiments.Journal.of(project.folder, plan, person.name)
+    return experiments.look(measured, plan, journal=journal)
+
+
+def record(project: Project, person: Person, plan: Plan, decision: Decision) -> None:
+    """Keep a decision beside the looks before it.
+
+    Raises:
+        RefusedError: the person may not.
+    """
+    from cartcast.experiments import Journal
+
+    detail = f"decision on {decision.experiment}: {decision.action} {decision.arm}"
+    project.access.require(person, "experiment", detail)
+    Journal.of(project.folder, plan, person.name).add("decision", decision.as_dict())
+
+
+def change_alarm(project: Project, person: Person, number: int, state: State, why: str) -> Alarm:
+    """Acknowledge or resolve an alarm.
+
+    Raises:
+        RefusedError: the person may not.
+        NotFoundError, UsageError: there is no such alarm, or it is resolved.
+    """
+    from cartcast.monitoring import open_store
+
+    project.access.require(person, "alarm", f"{number} {state}: {why}")
+    return open_store(project.folder).change(number, state, why, person.name)
+
+
+def silence(project: Project, person: Person, code: str, hours: float, why: str) -> Silence:
+    """Hold back the sending of a kind of alarm for some hours; it is still raised and kept.
+
+    Raises:
+        RefusedError: the person may not.
+        UsageError: there is no reason.
+    """
+    from cartcast.monitoring import open_store
+
+    project.access.require(person, "silence", f"{code} for {hours:g} hours: {why}")
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    return open_store(project.folder).silence(code, until, why, person.name)

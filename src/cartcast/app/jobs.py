@@ -1,8 +1,8 @@
-"""Training jobs: processes of their own that outlive the browser, with a log and a status.
+"""Long work, a training or a check of a run: processes that outlive the browser, with a status.
 
 A job is a folder in `.cartcast/app/jobs/`: `request.json` (what was asked, by whom),
-`status.json` (what it is doing, written atomically by the worker), `log.txt`. The run itself
-goes to `.cartcast/runs/`, whole or not at all.
+`status.json` (what it is doing, written atomically by the worker), `log.txt`. The run of a
+training goes to `.cartcast/runs/`, whole or not at all; what a check finds, to the watch's state.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cartcast.app.state import Project
 from cartcast.atomic import opener, write_text
 from cartcast.errors import NotFoundError, StorageError, UsageError
 
-__all__ = ["OPEN", "Job", "JobState", "cancel", "get", "jobs", "remove", "start"]
+__all__ = ["OPEN", "Job", "JobState", "cancel", "get", "jobs", "remove", "start", "watch"]
 
 JobState = Literal["waiting", "running", "done", "failed", "cancelled", "stopped"]
 OPEN: tuple[JobState, ...] = ("waiting", "running")
@@ -38,24 +38,26 @@ _PROCESSES: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Job:
-    """One training that was asked for.
+    """One training or check that was asked for.
 
     Attributes:
         id: name of its folder.
+        kind: `train`, or `watch` for a check.
         folder: where its files are.
         who: name of the person who asked.
         created: ISO 8601 UTC.
-        target: what is to be predicted.
+        target: what is to be predicted; of a check, the run.
         options: what was asked, as for `cartcast.train.train`.
         state: see `JobState`.
         message: what it is doing, or why it ended.
         share: how far it is, 0 to 1; None when unknown.
-        run_dir: folder of the run, there when the state is `done`.
+        run_dir: folder of the run; of a training, there when the state is `done`.
         findings: of a training that the audit stopped.
         seconds: since it began, or that it took.
     """
 
     id: str
+    kind: str
     folder: Path
     who: str
     created: str
@@ -105,17 +107,42 @@ def start(
         Options.from_settings(project.settings, **asked)
     except TypeError as error:
         raise UsageError(f"training has no such option: {error}.") from error
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-    folder = project.state / "app" / "jobs" / name
-    request = {
-        "who": person.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "project": str(project.folder),
+    name = _name()
+    request: dict[str, Any] = {
+        "kind": "train",
         "target": target,
         "sources": list(sources),
         "rows": rows,
         "options": asked,
         "run_dir": str(project.state / "runs" / name),
+    }
+    return _launch(project, person, name, request)
+
+
+def watch(project: Project, person: Person, run_dir: Path, sources: Sequence[str]) -> Job:
+    """Start a check of a run on `sources` in a process of its own.
+
+    Raises:
+        RefusedError: the person may not.
+        StorageError: the process cannot be started.
+    """
+    project.access.require(person, "watch", f"{run_dir.name} on {', '.join(sources)}")
+    request: dict[str, Any] = {"kind": "watch", "target": run_dir.name, "sources": list(sources),
+               "rows": None, "options": {}, "run_dir": str(run_dir)}  # fmt: skip
+    return _launch(project, person, _name(), request)
+
+
+def _name() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _launch(project: Project, person: Person, name: str, request: Mapping[str, Any]) -> Job:
+    folder = project.state / "app" / "jobs" / name
+    request = {
+        **request,
+        "who": person.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "project": str(project.folder),
     }
     write_text(folder / "request.json", json.dumps(request, indent=1))
     write_text(
@@ -133,7 +160,7 @@ def start(
                 start_new_session=True,
             )
     except OSError as error:
-        raise StorageError(f"the training process cannot be started ({error}).") from error
+        raise StorageError(f"the process cannot be started ({error}).") from error
     _PROCESSES[process.pid] = process
     write_text(
         folder / "process.json",
@@ -142,10 +169,10 @@ def start(
     return get(project, name)
 
 
-def jobs(project: Project) -> list[Job]:
-    """Return all jobs, newest first."""
+def jobs(project: Project, kind: str = "train") -> list[Job]:
+    """Return all jobs of a kind, newest first."""
     found = sorted(project.state.glob("app/jobs/*/request.json"), reverse=True)
-    return [_read(path.parent) for path in found]
+    return [job for path in found if (job := _read(path.parent)).kind == kind]
 
 
 def get(project: Project, name: str) -> Job:
@@ -156,7 +183,7 @@ def get(project: Project, name: str) -> Job:
     """
     folder = project.state / "app" / "jobs" / Path(name).name
     if not (folder / "request.json").is_file():
-        raise NotFoundError(f"no training {name!r} here; it may have been deleted.")
+        raise NotFoundError(f"no job {name!r} here; it may have been deleted.")
     return _read(folder)
 
 
@@ -194,10 +221,10 @@ def remove(project: Project, person: Person, name: str) -> None:
     """
     import shutil
 
-    project.access.require(person, "delete", f"training {name}")
+    project.access.require(person, "delete", f"record of job {name}")
     job = get(project, name)
     if job.state in OPEN:
-        raise UsageError(f"training {name} is not over; cancel it first.")
+        raise UsageError(f"{name} is not over; cancel it first.")
     shutil.rmtree(job.folder)
 
 
@@ -215,6 +242,7 @@ def _read(folder: Path) -> Job:
     seconds = (ended - told["started"]) if ended and told else 0.0
     return Job(
         id=folder.name,
+        kind=request.get("kind", "train"),
         folder=folder,
         who=request["who"],
         created=request["created"],

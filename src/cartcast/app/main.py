@@ -32,6 +32,15 @@ def menu(project: Project) -> None:
             st.button("Sign out", on_click=st.logout)
 
 
+def draw_groups(pages: dict[str, list[Any]]) -> None:
+    """Draw the pages in the sidebar, each under its group."""
+    with st.sidebar, st.container(gap="xxsmall", key="pages"):
+        for group, listed in pages.items():
+            st.caption(group)
+            for page in listed:
+                st.page_link(page)
+
+
 def choose_data(every: list[Data]) -> None:
     """Offer the logs of the project; who looks keeps the same log, whatever others bring in."""
     state = st.session_state
@@ -76,11 +85,13 @@ def main() -> None:
         return
     # Not in a folder named `pages`: there the framework would run the file itself, without a menu,
     # if it is the first that is asked for.
-    pages = [
-        st.Page(f"views/{name}.py", title=title, icon=icon, default=name == "dashboard")
-        for name, (title, icon) in ui.PAGES.items()
-    ]
-    chosen = st.navigation(pages)
+    pages: dict[str, list[Any]] = {}
+    for name, (group, title, icon) in ui.PAGES.items():
+        page = st.Page(f"views/{name}.py", title=title, icon=icon, default=name == "dashboard")
+        pages.setdefault(group, []).append(page)
+    # The framework's own list of groups is no list to a screen reader: it is drawn here.
+    chosen = st.navigation(pages, position="hidden")
+    draw_groups(pages)
     with ui.boundary():
         menu(admitted[0])
     chosen.run()

@@ -52,16 +52,18 @@ __all__ = [
     "written",
 ]
 
-PAGES: dict[str, tuple[str, str]] = {
-    "dashboard": ("Dashboard", ":material/monitoring:"),
-    "analysis": ("Data analysis", ":material/query_stats:"),
-    "predictions": ("Predictions", ":material/target:"),
-    "segments": ("Segments", ":material/group_work:"),
-    "performance": ("Model performance", ":material/verified:"),
-    "live": ("Live", ":material/sensors:"),
-    "training": ("Data and training", ":material/model_training:"),
+PAGES: dict[str, tuple[str, str, str]] = {
+    "dashboard": ("Understand", "Dashboard", ":material/monitoring:"),
+    "analysis": ("Understand", "Data analysis", ":material/query_stats:"),
+    "segments": ("Understand", "Segments", ":material/group_work:"),
+    "predictions": ("Predict", "Predictions", ":material/target:"),
+    "performance": ("Predict", "Model performance", ":material/verified:"),
+    "training": ("Predict", "Data and training", ":material/model_training:"),
+    "experiments": ("Decide", "Experiments", ":material/science:"),
+    "monitoring": ("Watch", "Monitoring", ":material/monitor_heart:"),
+    "live": ("Watch", "Live", ":material/sensors:"),
 }
-"""Pages by file name: title and icon, in the order of the menu."""
+"""Pages by file name, which is their address: group, title and icon, in the order of the menu."""
 
 MOST_WRITTEN = 20_000
 """Cells of a table that are written here; a table with more is formatted in the browser."""

@@ -1,4 +1,4 @@
-"""The process that trains for the app: `python -m cartcast.app.worker JOB_FOLDER`."""
+"""The process that does a job of the app, a training or a check: `cartcast.app.worker FOLDER`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cartcast.errors import BlockedError, CartcastError
 __all__ = ["main", "work"]
 
 AT_ONCE = 2
-"""Trainings that run at the same time; further ones wait, so that the machine stays usable."""
+"""Jobs that run at the same time; further ones wait, so that the machine stays usable."""
 
 
 class _CancelledError(BaseException):
@@ -53,7 +53,7 @@ def work(folder: Path) -> int:
 
     try:
         with _slot(folder, request["project"]):
-            _train(request, progress)
+            _KINDS[request.get("kind", "train")](request, progress)
     except BlockedError as error:
         findings = [f.as_dict() for f in error.findings]
         return _fail(folder, error, error.exit_status, findings=json.loads(_dump(findings)))
@@ -64,7 +64,7 @@ def work(folder: Path) -> int:
         _status(folder, "cancelled", "cancelled", ended=time.time())
         return 130
     except MemoryError:
-        return _fail(folder, "out of memory; train on fewer rows or fewer models.", 1)
+        return _fail(folder, "out of memory; use fewer rows or fewer models.", 1)
     except Exception as error:  # noqa: BLE001  the page must hear of it, and there is no caller
         import traceback
 
@@ -97,6 +97,31 @@ def _train(request: dict[str, Any], progress: Any) -> None:
         Registry(project).add(run.dir)
 
 
+def _watch(request: dict[str, Any], progress: Any) -> None:
+    from cartcast import events, monitoring
+    from cartcast.config import DEFAULTS, read_settings
+
+    project = Path(request["project"])
+    settings = read_settings(project) if (project / PROJECT_FILE).is_file() else DEFAULTS
+    look = monitoring.check(
+        Path(request["run_dir"]),
+        request["sources"],
+        project=project,
+        plan=monitoring.plan_from(settings.monitoring),
+        rates=settings.rates or None,
+        privacy=events.privacy_from(settings.privacy),
+        targets=settings.targets,
+        progress=progress,
+    )
+    for alarm in look.opened:
+        _say(f"alarm {alarm.number}: {alarm.code} {alarm.message}")
+    if look.problem:
+        _say(f"not sent: {look.problem} It is tried again at the next check.")
+
+
+_KINDS = {"train": _train, "watch": _watch}
+
+
 @contextlib.contextmanager
 def _slot(folder: Path, project: str) -> Iterator[None]:
     """Wait for one of the `AT_ONCE` places."""
@@ -113,7 +138,7 @@ def _slot(folder: Path, project: str) -> Iterator[None]:
             with contextlib.suppress(Timeout), lock.acquire(blocking=False):
                 yield
                 return
-        _status(folder, "waiting", "waiting for another training to end", 0.0)
+        _status(folder, "waiting", "waiting for another job to end", 0.0)
         time.sleep(0.5)
 
 

@@ -12,13 +12,14 @@ need (`from cartcast.charts import trend`), so that Plotly is loaded only when s
     theme.PALETTES["light"|"dark"]    -> Palette(paper, ink, muted, grid, grey, grey_soft, accent,
                                                  accent_soft, block, warn, series)
 
-    trend.trend(t, *, label, unit="count", currency=None, markers=None, theme="light")
+    trend.trend(t, *, label, unit="count", currency=None, markers=None, across=None, null=None,
+                theme="light")
         t: time, value [, low, high, series]; markers: [(time, text)]
     funnel.funnel(t, *, unit="sessions", theme="light")
         t: step, count, share [, low, high]; in order of the steps
     bars.bars(t, *, label, unit="share", currency=None, overall=None, subject=None, theme="light")
         t: name, value [, low, high, n]; horizontal, from zero; `overall` is a reference line
-    slices.slices(t, *, label, unit="share", overall=None, theme="light")
+    slices.slices(t, *, label, unit="share", overall=None, named=None, theme="light")
         t: slice_by, slice, value, low, high, n; dots with intervals, grouped by slice_by
     distribution.distribution(t, *, label, unit="count", log=False, theme="light")
         t: left, right, count [, series]; bars of a histogram

@@ -17,11 +17,13 @@ def slices(
     label: str,
     unit: str = "share",
     overall: float | None = None,
+    named: str | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """Draw `value` with `low`, `high` of each `slice` under its `slice_by`, with its `n`.
 
-    A slice whose interval leaves out the whole is accented; the others are grey.
+    A slice whose interval leaves out the whole is accented; the others are grey. `named` is what
+    stands at the line of the whole, where that is not the value of all.
     """
     p = PALETTES[theme]
     rows: list[str] = []
@@ -51,7 +53,12 @@ def slices(
     )  # fmt: skip
     made.update_yaxes(dividercolor=p.grid)
     whole_at = [overall] if overall is not None else None
-    made.update_xaxes(range=list(span_of(table["value"], table["low"], table["high"], whole_at)))
+    left, right = span_of(table["value"], table["low"], table["high"], whole_at)
+    made.update_xaxes(range=[left, right])
     if overall is not None:
-        whole(made, overall, f"all {number(overall, unit)}", theme)
+        whole(made, overall, named or f"all {number(overall, unit)}", theme)
+        # Beside an edge the words would be cut on a phone.
+        at = (overall - left) / (right - left)
+        side = "left" if at < 0.15 else "right" if at > 0.85 else "center"
+        made.layout.annotations[-1].xanchor = side
     return made

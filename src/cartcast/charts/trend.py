@@ -32,16 +32,20 @@ def trend(
     unit: str = "count",
     currency: str | None = None,
     markers: Sequence[tuple[Any, str]] | None = None,
+    across: str | None = None,
+    null: float | None = None,
     theme: Theme = "light",
 ) -> go.Figure:
     """Draw `value` over `time` with its interval; one line for each `series`, labelled directly.
 
-    `label` names the value with its unit; counts and money start at zero.
+    `label` names the value with its unit; counts and money start at zero. `across` is the title of
+    the other axis where it is no calendar; `null` is drawn as the line of no difference.
     """
     p = PALETTES[theme]
     low, high = column(table, "low"), column(table, "high")
     span = span_of(table["value"], low, high, zero=unit in ("count", "money", "share"))
-    made = figure(theme, x={}, y=axis(label, unit, currency, range=list(span)))
+    x = {"title": {"text": across}, "dtick": 1} if across else {}
+    made = figure(theme, x=x, y=axis(label, unit, currency, range=list(span)))
     named = "series" in table.columns
     parts = list(table.groupby("series", sort=False)) if named else [("", table)]
     ends = []
@@ -58,6 +62,8 @@ def trend(
         if len(parts) > 1 and len(part):
             ends.append((part["time"].iloc[-1], float(part["value"].iloc[-1]), words(name), colour))
     label_ends(made, ends, span)
+    if null is not None:
+        made.add_hline(y=null, line={"color": p.muted, "width": 1.2, "dash": "dot"})
     for when, what in markers or ():
         made.add_shape(
             type="line", x0=when, x1=when, y0=0, y1=1, yref="paper",

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cartcast.errors import CartcastError, UsageError
+from cartcast.plaindata import plain
 from cartcast.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ __all__ = [
     "Progress",
     "RatesFile",
     "Zone",
-    "plain",
     "print_json",
     "progress",
     "project_here",
@@ -215,29 +214,6 @@ def _ended_in_order(stopped: threading.Event) -> Iterator[None]:
 
 def _complain(message: str) -> None:
     typer.echo("cartcast: error: " + " ".join(message.split()), err=True)
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as JSON data: numpy and dates made plain, NaN and infinity made null.
-
-    >>> plain({"a": float("nan"), "b": (1, 2)})
-    {'a': None, 'b': [1, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Sequence | set | frozenset):
-        return [plain(v) for v in value]
-    if hasattr(value, "as_dict"):
-        return plain(value.as_dict())
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return str(value)
 
 
 def print_json(value: Any) -> None:

@@ -13,9 +13,10 @@ from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
 from cartcast.experiments.assign_spark import assign_spark
 from cartcast.experiments.bayes import Prior
-from cartcast.experiments.decision import Decision, Journal, decide
+from cartcast.experiments.decision import Decision, Journal, Since, decide, relative_of, since
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
+from cartcast.experiments.draft import OUTCOMES, draft, outcomes
 from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import Measured, effect_over_time, measure
 from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
@@ -23,10 +24,11 @@ from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan, plan_from, read_plan, read_plans
 from cartcast.experiments.quantities import Quantity
 from cartcast.experiments.results import Analysis, Comparison
-from cartcast.experiments.run import look, units_of
+from cartcast.experiments.run import look, past_of, table_of, units_of
 from cartcast.experiments.statistics import analyze_statistics
 
 __all__ = [
+    "OUTCOMES",
     "Allocation",
     "Analysis",
     "Assigned",
@@ -48,18 +50,25 @@ __all__ = [
     "Quantile",
     "Quantity",
     "Ratio",
+    "Since",
     "analyze",
     "analyze_statistics",
     "assign_file",
     "assign_spark",
     "decide",
     "design",
+    "draft",
     "effect_over_time",
     "look",
     "measure",
+    "outcomes",
+    "past_of",
     "plan_from",
     "read_exposures",
     "read_plan",
     "read_plans",
+    "relative_of",
+    "since",
+    "table_of",
     "units_of",
 ]

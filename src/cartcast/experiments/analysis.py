@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cartcast.experiments import codes
 from cartcast.experiments.bayes import posterior
 from cartcast.experiments.corrections import adjust_within
 from cartcast.experiments.difference import Difference, Estimate, Linear, compare
@@ -28,12 +27,13 @@ from cartcast.experiments.soundness import (
     check_comparison,
     check_exposures,
     check_history,
+    peeked,
     ratio_findings,
     ratio_of,
     still_running,
 )
 from cartcast.experiments.units import UnitTable, open_units
-from cartcast.findings import by_severity, finding
+from cartcast.findings import by_severity
 
 __all__ = ["analyze"]
 
@@ -78,8 +78,10 @@ def analyze(
     running = running or (done is not None and done < 1 - 1e-9)
     if running:
         found.append(still_running(done, look))
-    if information and not plan.looks:
-        found.append(finding(codes.PEEKED, f"looked at {len(information)} times before this one."))
+    # What was seen at the planned end, or since, is the end itself.
+    early = [t for t in information if t < min(done or 1.0, 1.0)]
+    if early and not plan.looks:
+        found.append(peeked(len(early)))
     for comparison, metric in made:
         found += check_comparison(comparison, metric, plan)
     comparisons = _corrected([c for c, _ in made], plan)

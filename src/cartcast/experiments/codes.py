@@ -69,7 +69,7 @@ FEW_UNITS = declare(
     "warn",
     "too few units for an interval",
     "With few units the normal approximation does not hold, and a p-value would mean nothing.",
-    "Wait for more units; `cartcast experiment design` says how many.",
+    "Wait for more units; the design says how many.",
 )
 NO_EVENTS = declare(
     "XP107",

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from cartcast.atomic import write_text
+from cartcast.config import STATE_FOLDER
 from cartcast.errors import DataError, UsageError
 from cartcast.experiments.difference import Estimate
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis, Comparison
+from cartcast.plaindata import plain
 
-__all__ = ["Action", "Decision", "Journal", "decide"]
+__all__ = ["Action", "Decision", "Journal", "Since", "decide", "relative_of", "since"]
 
 Action = Literal["fix the test", "wait", "roll out", "keep the control"]
 
@@ -69,15 +72,15 @@ class Decision:
         lines += [f"Looked at {self.looks} time{'s' if self.looks > 1 else ''}.", ""]
         lines += ["| metric | arm | control | arm's | relative | interval | p, corrected |",
                   "|---|---|---|---|---|---|---|"]  # fmt: skip
-        lines += [_row(c) for c in analysis.comparisons if c.segment is None]
+        lines += [_row(analysis, c) for c in analysis.comparisons if c.segment is None]
         if analysis.findings:
             lines += ["", "## Findings", ""]
             lines += [f"- {f.code} ({f.severity}): {f.message}" for f in analysis.findings]
         return "\n".join(lines) + "\n"
 
 
-def _row(c: Comparison) -> str:
-    d, r = c.difference, c.difference.relative
+def _row(analysis: Analysis, c: Comparison) -> str:
+    d, r = c.difference, relative_of(analysis, c)
     effect = ["", ""] if r is None else [f"{r.value:+.2%}", f"{r.low:+.2%} to {r.high:+.2%}"]
     p = "" if c.adjusted is None else f"{c.adjusted:.3g}"
     cells = [c.metric, c.arm, f"{d.control:.5g}", f"{d.treatment:.5g}", *effect, p]
@@ -126,23 +129,32 @@ def decide(
     money = None
     if units_a_month is not None and used is not None:
         money = (used.value * units_a_month, used.low * units_a_month, used.high * units_a_month)
-    relative = c.difference.relative if _finished(analysis) else c.always_valid_relative
     return Decision(
-        analysis.experiment, metric, c.arm, action, reason, relative, money, change, looks
-    )
+        analysis.experiment, metric, c.arm, action, reason, relative_of(analysis, c), money, change,
+        looks,
+    )  # fmt: skip
 
 
 def _finished(analysis: Analysis) -> bool:
     return not any(f.code in ("XP108", "XP109") for f in analysis.findings)
 
 
+def relative_of(analysis: Analysis, c: Comparison) -> Estimate | None:
+    """Return the relative effect with the interval that holds for how the test was looked at."""
+    return _holding(analysis, c.difference.relative, c.always_valid_relative)
+
+
 def _used(analysis: Analysis, c: Comparison) -> Estimate | None:
-    """Return the interval that holds for the way in which the test was looked at."""
-    fixed = c.difference.absolute
+    return _holding(analysis, c.difference.absolute, c.always_valid)
+
+
+def _holding(
+    analysis: Analysis, fixed: Estimate | None, always: Estimate | None
+) -> Estimate | None:
     if fixed is not None and analysis.look is not None:
         half = analysis.look.bound * fixed.error
         return replace(fixed, low=fixed.value - half, high=fixed.value + half)
-    return fixed if _finished(analysis) else c.always_valid
+    return fixed if _finished(analysis) else always
 
 
 def _proven(analysis: Analysis, c: Comparison, used: Estimate) -> bool:
@@ -196,11 +208,62 @@ def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Ac
     )
 
 
+@dataclass(frozen=True)
+class Since:
+    """A decision beside what the experiment says later.
+
+    Attributes:
+        then: relative effect by which it was decided: value, low, high; None where it had none.
+        now: the same by the later analysis.
+        holds: whether the later value lies within the interval of then; None where one is missing.
+    """
+
+    then: tuple[float, float, float] | None
+    now: tuple[float, float, float] | None
+    holds: bool | None
+
+
+def since(entry: Mapping[str, Any], analysis: Analysis) -> Since:
+    """Return what became of a decision of the journal by a later look at the same experiment."""
+    effect = entry.get("effect") or {}
+    then = _span(effect.get("value"), effect.get("low"), effect.get("high"))
+    found = [
+        c for c in analysis.comparisons
+        if (c.metric, c.arm, c.segment) == (entry.get("metric"), entry.get("arm"), None)
+    ]  # fmt: skip
+    r = relative_of(analysis, found[0]) if found else None
+    now = None if r is None else _span(r.value, r.low, r.high)
+    return Since(then, now, then[1] <= now[0] <= then[2] if then and now else None)
+
+
+def _span(*ends: float | None) -> tuple[float, float, float] | None:
+    value, low, high = ends
+    return None if value is None or low is None or high is None else (value, low, high)
+
+
 class Journal:
     """The looks at an experiment and its decisions, one JSON line each, oldest first."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, who: str | None = None) -> None:
         self.path = path
+        self.who = who
+
+    @classmethod
+    def of(cls, project: Path, plan: Plan, who: str | None = None) -> Journal:
+        """Return the journal that a project keeps of an experiment; `who` adds to it."""
+        # The key is anybody's word: as a file name it must lead nowhere else.
+        name = quote(plan.allocation.key, safe=" ")
+        return cls(project / STATE_FOLDER / "experiments" / f"{name}.jsonl", who)
+
+    @property
+    def looked(self) -> int:
+        """How many times the experiment was looked at."""
+        return sum(e["kind"] == "look" for e in self.entries())
+
+    def looked_below(self, units: int) -> int:
+        """Return at how many counts of units below `units` it was looked at."""
+        seen = {sum(e.get("units", {}).values()) for e in self.entries() if e["kind"] == "look"}
+        return sum(n < units for n in seen)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return all entries.
@@ -219,7 +282,8 @@ class Journal:
     def add(self, kind: Literal["look", "decision"], entry: Mapping[str, Any]) -> None:
         """Append an entry with the present time."""
         stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        kept = [*self.entries(), {"kind": kind, "at": stamp, **entry}]
+        by = {"who": self.who} if self.who else {}
+        kept = [*self.entries(), {"kind": kind, "at": stamp, **by, **plain(entry)}]
         write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
 
     def looks(self) -> tuple[float, ...]:

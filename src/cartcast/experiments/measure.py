@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cartcast.errors import DataError, DefinitionError
 from cartcast.events.engine import translate
@@ -45,6 +46,17 @@ class Measured:
     units: pa.Table
     findings: tuple[Finding, ...]
     days: pa.Table
+
+    @property
+    def weeks(self) -> float:
+        """Weeks from the first exposure to the last; at least a day."""
+        low, high = (fold(self.units["exposed"]).as_py() for fold in (pc.min, pc.max))
+        return float(max((high - low).total_seconds() / _DAY, 1.0) / 7)
+
+    @property
+    def units_a_month(self) -> float:
+        """Units that come in 30 days, at the pace of those measured."""
+        return self.units.num_rows / self.weeks * 30 / 7
 
 
 def measure(log: Any, plan: Plan, exposures: Any = None) -> Measured:
@@ -176,13 +188,16 @@ def _sum_up(source: Source, plan: Plan, unit: str) -> None:
     """Make `sums` (a row per unit) and `days` (per unit and day since exposure)."""
     extra = [c for c in ("price", "quantity") if c in source.columns]
     money = "price * coalesce(quantity, 1)" if len(extra) == 2 else "NULL::DOUBLE"
+    # A log of the contract says both: the money of a line, and which purchases came before.
+    added = "" if "revenue" in source.columns else f", {money} AS revenue"
+    once = " AND NOT coalesce(repeat_purchase, false)" * ("repeat_purchase" in source.columns)
     # Segments are read from all that came before the exposure.
     first = "-Infinity" if plan.segments else min(0.0, *(q.start for q in plan.quantities.values()))
     source.connection.execute(
         "CREATE TEMP VIEW joined AS SELECT x.unit, x.arm, "
-        "(epoch_us(e.event_time) - epoch_us(x.exposed)) / 1e6 AS since, e.*, "
-        f"{money} AS revenue FROM exposed x JOIN events e ON x.unit = CAST(e.{unit} AS VARCHAR) "
-        f"WHERE since >= '{first}'::DOUBLE"
+        "(epoch_us(e.event_time) - epoch_us(x.exposed)) / 1e6 AS since, e.*"
+        f"{added} FROM exposed x JOIN events e ON x.unit = CAST(e.{unit} AS VARCHAR) "
+        f"WHERE since >= '{first}'::DOUBLE{once}"
     )
     for name, q in plan.quantities.items():
         if q.column and q.column != "revenue":

@@ -26,6 +26,8 @@ _REFUSED = {
     "is not offered",
     "interleaving": "ranked lists that are mixed need an analysis by click, which is not offered",
 }
+AMOUNTS = ("revenue", "order_value", "line_value", "price")
+"""Columns of a log that hold money."""
 _KINDS: dict[str, tuple[type[Any], str]] = {
     "proportion": (Proportion, "value"),
     "mean": (Mean, "value"),
@@ -98,6 +100,18 @@ class Plan:
     def control(self) -> str:
         """The arm that the others are compared with."""
         return self.allocation.control
+
+    @property
+    def money(self) -> tuple[str, ...]:
+        """Metrics that are money per unit: means of a sum of the log's amounts."""
+        return tuple(
+            name
+            for name, m in self.metrics.items()
+            if isinstance(m, Mean)
+            and (q := self.quantities.get(m.value)) is not None
+            and q.kind == "sum"
+            and q.column in AMOUNTS
+        )
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns of the table of units that the metrics read, merged."""

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from cartcast.errors import UsageError
+from cartcast.experiments.allocation import Allocation
 from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
 from cartcast.experiments.exposures import read_exposures
-from cartcast.experiments.measure import measure
+from cartcast.experiments.measure import Measured, measure
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis
+from cartcast.experiments.soundness import peeked
+from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
-__all__ = ["look", "units_of"]
+__all__ = ["look", "past_of", "table_of", "units_of"]
 
 
 def units_of(
@@ -25,10 +28,14 @@ def units_of(
 ) -> tuple[Any, tuple[Finding, ...]]:
     """Return the table of units, measured from a log where the plan declares quantities.
 
+    What `measure` made of the log before is taken as it is.
+
     Raises:
         UsageError: exposures are given, but the plan declares no quantities.
         DataError: the log or table cannot be read.
     """
+    if isinstance(source, Measured):
+        return source.units, source.findings
     if not plan.quantities:
         if exposures is not None:
             raise UsageError(
@@ -44,6 +51,31 @@ def units_of(
     return measured.units, measured.findings
 
 
+def table_of(path: Path | str) -> Any:
+    """Return a file of exposures or of units as an Arrow table.
+
+    Raises:
+        NotFoundError, UsageError, DataError: it is not there, or cannot be read.
+    """
+    with open_units(path) as table:
+        return table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+
+
+def past_of(log: Any, plan: Plan) -> Measured:
+    """Return what all units of a log did, as if the experiment had run over its whole time.
+
+    Args:
+        log: a clean log from before the experiment.
+        plan: the experiment; its times, coverage, layer and holdout do not count.
+
+    Raises:
+        DefinitionError, DataError: see `measure`.
+    """
+    # Made anew: a copy would keep the ranges that coverage has cut.
+    everybody = Allocation(plan.allocation.key, plan.allocation.arms)
+    return measure(log, replace(plan, allocation=everybody, start=None, end=None))
+
+
 def look(
     source: Any,
     plan: Plan,
@@ -56,7 +88,8 @@ def look(
     """Return the analysis of an experiment, and record in `journal` that it was looked at.
 
     Args:
-        source: a clean log where the plan declares quantities, else a table of units.
+        source: a clean log where the plan declares quantities, or what `measure` made of it; else
+            a table of units.
         plan: the experiment's plan.
         exposures: files with `unit, arm, exposed`, or folders of the live service; without, see
             `measure`.
@@ -77,6 +110,11 @@ def look(
         memory=memory,
     )
     if journal is not None:
+        # Without an expected number no look has a share; that the units grew says as much.
+        if plan.expected_units is None and (
+            early := journal.looked_below(sum(analysis.sample_ratio.units.values()))
+        ):
+            found = (*found, peeked(early))
         journal.add("look", {"progress": analysis.progress,
                              "units": dict(analysis.sample_ratio.units)})  # fmt: skip
     return replace(analysis, findings=tuple(by_severity([*found, *analysis.findings])))

@@ -145,6 +145,12 @@ def still_running(done: float | None, look: Look | None) -> Finding:
     return finding(codes.STILL_RUNNING, f"the planned end is not reached{share}{how}.")
 
 
+def peeked(times: int) -> Finding:
+    """Return the finding of a test that was looked at with fewer units than now."""
+    how = "once" if times == 1 else f"{times} times"
+    return finding(codes.PEEKED, f"looked at {how} before, with fewer units.", count=times)
+
+
 def check_comparison(c: Comparison, metric: Metric, plan: Plan) -> Iterator[Finding]:
     """Yield what a reader of one comparison must know."""
     where = f"{c.metric}, {c.arm}" + (f", {c.segment[0]} = {c.segment[1]}" if c.segment else "")

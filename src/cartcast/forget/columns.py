@@ -27,7 +27,8 @@ def people_columns(path: Path) -> tuple[str, ...]:
 def _of_upload(path: Path, _changed: int, _size: int) -> tuple[str, ...]:
     from cartcast.events import propose
 
-    found = dict.fromkeys(PEOPLE)
+    # In a shop's file a unit is a measure.
+    found = dict.fromkeys(name for name in PEOPLE if name != "unit")
     with suppress(CartcastError):
         for name, words in propose(str(path)).columns.items():
             if name in PEOPLE:

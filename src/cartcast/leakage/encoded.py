@@ -294,7 +294,7 @@ def _of_group(prep: Prepared, key: str, values: Floats) -> bool:
 
 @once
 def _ordered(prep: Prepared) -> dict[str, tuple[Ints, Ints, Ints]]:
-    """Return by key its rows group by group in order of time, where each begins, and their sizes."""
+    """Return by key its rows group by group in time order, where each begins, and its size."""
     both = _pooled(prep)[0]
     times = None if prep.given.time is None else as_times(both[prep.given.time])
     at = np.arange(len(both)) if times is None else times.to_numpy()

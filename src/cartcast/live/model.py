@@ -29,6 +29,7 @@ from cartcast.models.exported import exported_of
 from cartcast.runs.foreign import reads_money
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
+from cartcast.targets import Target, parse_target
 
 __all__ = ["LiveState", "ModelScorer", "load_scorer"]
 
@@ -44,15 +45,19 @@ class LiveState:
     """The states of one session: the model's features, and the segments' own.
 
     `declared` is the fingerprint of the segments' feature set: a champion taken up later may have
-    the same features but other segments, and must not read this state as its own.
+    the same features but other segments, and must not read this state as its own. `over` says
+    that the outcome came: no row of training lies after it.
     """
 
-    __slots__ = ("declared", "model", "segment")
+    __slots__ = ("declared", "model", "over", "segment")
 
-    def __init__(self, model: FoldState, segment: FoldState | None, declared: str) -> None:
+    def __init__(
+        self, model: FoldState, segment: FoldState | None, declared: str, over: bool = False
+    ) -> None:
         self.model = model
         self.segment = segment
         self.declared = declared
+        self.over = over
 
 
 class ModelScorer:
@@ -90,6 +95,10 @@ class ModelScorer:
         self.rules = Rules(sessions, zone, late_window=min(Rules.late_window, sessions.gap / 2))
         self.run = run
         self._missing = dict(missing)
+        told = run["target"]
+        asked = told.get("asked", told["name"])
+        target = parse_target(asked) if told["kind"] == "observed" else None
+        self._outcome = target.event_type if isinstance(target, Target) else None
         self._fold = Fold(features, clock, zone)
         self.reads_history = bool(features.program.history)
         kinds = {n.removeprefix("@earlier:") for n in features.program.history if ":" in n}
@@ -121,6 +130,7 @@ class ModelScorer:
         """Fold one event, in place."""
         self._columns.read(event)
         self._fold.fold_read(state.model)
+        state.over = state.over or event.event_type == self._outcome
         if state.segment is not None:
             if state.declared != self._declared:
                 state.segment = None
@@ -168,17 +178,19 @@ class ModelScorer:
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
         segment = None if state.segment is None else state.segment.copy()
-        return LiveState(state.model.copy(), segment, state.declared)
+        return LiveState(state.model.copy(), segment, state.declared, state.over)
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
-        row = self._fold.row(state.model)
-        p = self._champion.probability(row)
         segment = None
         own = state.segment
         if own is not None and self._segments is not None and state.declared == self._declared:
             fold, model = self._segments
             segment = model.name(fold.row(own))
+        if state.over:
+            return Score(None, None, segment, f"after {self._outcome}: no model was asked there")
+        row = self._fold.row(state.model)
+        p = self._champion.probability(row)
         return Score(p, self._revenue(row, p), segment)
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
@@ -243,12 +255,13 @@ class ModelScorer:
                     list(part.texts.values()),
                 )
             )
-        plain.append((b"", bytes.fromhex(state.declared[:16]), None, []))
+        plain.append((bytes([state.over]), bytes.fromhex(state.declared[:16]), None, []))
         return msgspec.msgpack.encode(plain)
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
-        *parts, (_, mark, _, _) = _UNPACK(data)
+        *parts, (flag, mark, _, _) = _UNPACK(data)
+        over = bool(flag[0])
         folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
         states = [
             FoldState(
@@ -262,8 +275,8 @@ class ModelScorer:
             for fold, (words, pool, past, texts) in zip(folds, parts, strict=False)
         ]
         if len(states) > 1 and mark == bytes.fromhex(self._declared[:16]):
-            return LiveState(states[0], states[1], self._declared)
-        return LiveState(states[0], None, self._declared)
+            return LiveState(states[0], states[1], self._declared, over)
+        return LiveState(states[0], None, self._declared, over)
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
@@ -271,7 +284,8 @@ class ModelScorer:
         segment = None
         if len(parts) > 1 and self._segments is not None:
             segment = self._segments[0].features.dump(parts[1])
-        return msgspec.msgpack.encode((self.features.dump(state.model), segment))
+        held = (self.features.dump(state.model), segment)
+        return msgspec.msgpack.encode((*held, True) if state.over else held)
 
     def load(self, data: bytes) -> LiveState:
         """Return the states of bytes that `dump` made.
@@ -282,14 +296,14 @@ class ModelScorer:
         Raises:
             NotTrustedError: the bytes belong to another feature set.
         """
-        model, segment = msgspec.msgpack.decode(data)
+        model, segment, *over = msgspec.msgpack.decode(data)
         loaded = None
         if segment is not None and self._segments is not None:
             try:
                 loaded = self._segments[0].features.load(segment)
             except NotTrustedError:
                 loaded = None
-        return LiveState(self.features.load(model), loaded, self._declared)
+        return LiveState(self.features.load(model), loaded, self._declared, bool(over))
 
     def _parts(self, state: LiveState) -> list[FoldState]:
         """Return the states that this scorer can read, without texts that nothing needs."""

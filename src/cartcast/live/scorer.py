@@ -42,11 +42,13 @@ class Score(NamedTuple):
         p_buy: calibrated probability (0 to 1) of the target after this event, or None.
         revenue: expected revenue after this event, in the log's currency, or None.
         segment: name of the segment, or None when the run has none.
+        why: why there is no probability, or None.
     """
 
     p_buy: float | None
     revenue: float | None
     segment: str | None
+    why: str | None = None
 
 
 @runtime_checkable

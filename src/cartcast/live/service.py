@@ -44,6 +44,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     p_buy: float | None = None
     revenue: float | None = None
     segment: str | None = None
+    why: str | None = None
     model: str | None = None
     features: dict[str, float | str | None] | None = None
     reasons: list[dict[str, Any]] | None = None
@@ -292,7 +293,7 @@ class Live:
             if scores and session.id not in scored:
                 scored.add(session.id)
                 score = scorer.score(session.state)
-                answer.p_buy, answer.revenue, answer.segment = score
+                answer.p_buy, answer.revenue, answer.segment, answer.why = score
                 if answer.p_buy is not None:
                     self.recent.scored(answer.p_buy)
                     if self.record is not None:

@@ -172,7 +172,7 @@ def _rows(events: Sequence[Event], answers: Sequence[Answer]) -> tuple[list[Row]
             reason = {"detail": answer.status, "field": "event_time", "status": 422}
             letter = {"message": str(event.event_id), "reason": reason, "body": ""}
             refused.append(Row(f"{event.event_id}", letter))
-        if answer.p_buy is None and answer.features is None:
+        if answer.model is None:
             continue
         value: dict[str, Any] = {
             "session_id": answer.session_id,

@@ -108,7 +108,8 @@ class _Fold:
         def watch(session: Session, click: int, event: Event, at: Any) -> None:
             row: dict[str, Any] = {"session_id": session.id, "click": click}
             row |= {"arrival": counted[0], "event_id": event.event_id}
-            row |= scorer.score(at)._asdict()
+            score = scorer.score(at)
+            row |= {"p_buy": score.p_buy, "revenue": score.revenue, "segment": score.segment}
             if self.features:
                 row |= scorer.values(at)
             found.append(row)

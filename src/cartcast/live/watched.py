@@ -9,8 +9,8 @@ import contextlib
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +31,9 @@ _KINDS: Final = ("page", "ticket")
 
 
 def collect(
-    looks: Mapping[str, Mapping[str, Any]], alarms: Mapping[tuple[str, str], int]
+    looks: Iterable[Mapping[str, Any]], alarms: Mapping[tuple[str, str], int]
 ) -> Iterator[Metric]:
-    """Yield the metrics of what looks told by run, and of alarms counted by severity and state.
+    """Yield the metrics of looks as the state keeps them, and of alarms by severity and state.
 
     Rules for them are in `deploy/prometheus`.
     """
@@ -45,21 +45,25 @@ def collect(
     brier = _gauge("brier", "Mean Brier score of a moment over the last 28 days.", "kind")
     share = _gauge("realised_share", "Realised over expected, over the last 28 days.", "of")
     newest = _gauge("newest_day_seconds", "End of the newest day with known outcomes.")
-    for run, look in looks.items():
+    for look in looks:
+        run, risk = look["run"], look["risk"]
         for name, value in look["evidence"].items():
-            (threshold if name == "threshold" else evidence).add_metric(
-                [run] if name == "threshold" else [run, name], value
-            )
-        for family, kind, column in (
-            (losses, "realised", "log_loss"), (losses, "expected", "log_loss_expected"),
-            (losses, "estimated", "estimated"), (brier, "realised", "brier"),
-            (brier, "expected", "brier_expected"), (share, "purchases", "purchases"),
-            (share, "revenue", "revenue"),
+            if name == "threshold":
+                threshold.add_metric([run], value)
+            elif value is not None and value > float("-inf"):
+                evidence.add_metric([run, name], value)
+        estimated = look["estimate"] and look["estimate"]["value"]
+        for family, kind, value in (
+            (losses, "realised", risk["log_loss"]), (losses, "expected", risk["log_loss_expected"]),
+            (losses, "estimated", estimated), (brier, "realised", risk["brier"]),
+            (brier, "expected", risk["brier_expected"]), (share, "purchases", risk["purchases"]),
+            (share, "revenue", risk["revenue"]),
         ):  # fmt: skip
-            if look.get(column) is not None:
-                family.add_metric([run, kind], look[column])
-        if look["newest"] is not None:
-            newest.add_metric([run], look["newest"])
+            if value is not None:
+                family.add_metric([run, kind], value)
+        if look["last_day"] is not None:
+            day = datetime.fromisoformat(str(look["last_day"])).replace(tzinfo=UTC)
+            newest.add_metric([run], day.timestamp() + 86_400)
     yield from (evidence, threshold, losses, brier, share, newest)
     states = GaugeMetricFamily(
         "cartcast_monitor_alarms", "Alarms that are not resolved.", labels=["severity", "state"]
@@ -94,14 +98,14 @@ class WatchedRuns:
             return []
         info = _gauge("run_info", "Aliases that a watched run holds.", "target", "alias")
         last = _gauge("last_look_seconds", "Time of the newest look.")
-        shown = {}
-        for run, (at, look) in looks.items():
-            own = [key for key, run_id in held.items() if run_id == run.partition("/")[0]]
+        shown = []
+        for run_id, (at, look) in looks.items():
+            own = [key for key, holder in held.items() if holder == run_id]
             for target, alias in own:
-                info.add_metric([run, target, alias], 1)
+                info.add_metric([look["run"], target, alias], 1)
             if own:
-                last.add_metric([run], datetime.fromisoformat(at).timestamp())
-                shown[run] = look
+                last.add_metric([look["run"]], datetime.fromisoformat(at).timestamp())
+                shown.append(look)
         return [*collect(shown, alarms), info, last]
 
     def _read(self) -> tuple[dict[str, tuple[str, dict[str, Any]]], dict[tuple[str, str], int]]:

@@ -43,7 +43,7 @@ def levels_of(column: pd.Series) -> NDArray[np.object_]:
     ['1', None, '2.5']
     """
     codes, levels = _coded(column)
-    return np.append(levels, None)[codes]
+    return np.asarray([*levels, None], dtype=object)[codes]
 
 
 def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
@@ -51,19 +51,20 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
 
     A value is made text once, however many rows hold it; two values may be the same text.
     """
-    levels: list[str]
+    found: Any
     if is_number(column) and not pd.api.types.is_bool_dtype(column):
         codes, found = pd.factorize(column.to_numpy(dtype=float, na_value=np.nan))
-        levels = [format(v + 0.0, ".15g") for v in found]
+        found = [format(v + 0.0, ".15g") for v in found]
     elif pd.api.types.infer_dtype(column, skipna=True) in ("string", "boolean", "empty"):
         codes, found = pd.factorize(column)
-        levels = [str(v) for v in found]
+        found = [str(v) for v in found]
     else:
         # Among values of several kinds 1, 1.0 and True would be taken for one.
         null = column.isna().to_numpy()
-        codes, found = np.full(len(column), -1), column.to_numpy(dtype=object)[~null]
-        codes[~null], levels = pd.factorize(np.asarray([str(v) for v in found], dtype=object))
-    return codes, np.asarray(levels, dtype=object)
+        texts = [str(v) for v in column.to_numpy(dtype=object)[~null]]
+        codes = np.full(len(column), -1)
+        codes[~null], found = pd.factorize(np.asarray(texts, dtype=object))
+    return codes, np.asarray(found, dtype=object)
 
 
 def is_number(column: pd.Series) -> bool:
@@ -201,7 +202,7 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         other = len(levels) if self.has_other_[name] else -1
         null = len(levels) + self.has_other_[name] if self.has_null_[name] else -1
         places = pd.Index(levels, dtype=object).get_indexer(pd.Index(seen, dtype=object))
-        codes = np.append(np.where(places < 0, other, places), null)[codes]
+        codes = np.asarray([*np.where(places < 0, other, places), null])[codes]
         rows = np.flatnonzero(codes >= 0)
         out[rows, at + codes[rows]] = 1.0
         return at + len(levels) + self.has_other_[name] + self.has_null_[name]

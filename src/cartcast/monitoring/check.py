@@ -26,7 +26,7 @@ from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
-from cartcast.monitoring.exposition import collect, told
+from cartcast.monitoring.exposition import collect
 from cartcast.monitoring.feed import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
@@ -39,12 +39,14 @@ from cartcast.monitoring.notices import (
 )
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
-from cartcast.monitoring.send import SendError, send
+from cartcast.monitoring.send import send
 from cartcast.monitoring.store import Store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
+from cartcast.targets import parse_target
+from cartcast.webhook import SendError
 
-__all__ = ["Look", "check", "open_store"]
+__all__ = ["STATE_FILE", "Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
 METRICS_FILE = "monitor.prom"
@@ -71,6 +73,7 @@ class Look:
         findings: what else a reader must know.
         sent: ways by which alarms were sent.
         problem: why sending failed, or None; the alarms stay unsent and are tried again.
+        rows: of the log, by what became of them: events, rejects, doubled.
     """
 
     run: str
@@ -86,6 +89,7 @@ class Look:
     findings: tuple[Finding, ...] = ()
     sent: list[str] = field(default_factory=list)
     problem: str | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -105,6 +109,7 @@ class Look:
             "findings": [f.as_dict() for f in self.findings],
             "sent": self.sent,
             "problem": self.problem,
+            "rows": dict(self.rows),
         }
 
 
@@ -170,8 +175,20 @@ def check(
     calibration = calibrated(window)
     currency = run.currency
     named = [d.feature for d in drift if d.named]
+    bought = _of_purchases(run)
+    outcomes = "purchases" if bought else f"outcomes ({run.data['target']['describe']})"
     notices = [
-        *page_notices(days, crossings, known, plan, feed, named, blocks(days, plan)),
+        # Of a proxy, or of another event than the purchase, no money is known.
+        *page_notices(
+            days,
+            crossings,
+            known,
+            plan,
+            feed if bought else None,
+            named,
+            blocks(days, plan),
+            outcomes,
+        ),
         *reading_notices(found.findings, found.matured),
     ]
     if found.counts:
@@ -187,13 +204,18 @@ def check(
         run.version, days, known, _evidence(crossings, known, plan), _risk(days),
         _estimate(days, test, found), calibration.table, drift, opened,
         [a for a in store.alarms() if a.state != "resolved"],
-        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem,
+        (*_doubts(known), *calibration.findings, *drift_findings), sent, problem, found.counts,
     )  # fmt: skip
-    store.keep_look(look.run, told(look), at)
+    store.keep_look(run.id, look.as_dict(), at)
     if project is not None:
         path = project / STATE_FOLDER / METRICS_FILE
         write_text(path, exposition(collect(look)))
     return look
+
+
+def _of_purchases(run: Run) -> bool:
+    asked = str(run.data["target"]["asked"])
+    return not run.proxy and parse_target(asked, {}).reads.event_types == frozenset({"purchase"})
 
 
 def _evidence(

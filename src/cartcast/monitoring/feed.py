@@ -21,7 +21,7 @@ from cartcast.findings import Code
 from cartcast.monitoring import codes
 from cartcast.monitoring.plan import Plan
 
-__all__ = ["SIGNALS", "Feed", "Signal", "Unusual", "feed_of", "holes", "unusual"]
+__all__ = ["SIGNALS", "Feed", "Signal", "Unusual", "feed_of", "holes", "unusual", "usual_hours"]
 
 Floats = NDArray[np.float64]
 
@@ -190,12 +190,24 @@ def _noise(apart: Floats, chance: Floats) -> Floats:
     return out
 
 
+def usual_hours(hours: pd.DataFrame) -> Floats:
+    """Return what each hour usually holds; NaN before three weeks are known.
+
+    It is the median of the same hour of the same weekday in the eight weeks before.
+    """
+    count = hours["events"].to_numpy(dtype=np.float64)
+    week = _WEEK * 24
+    usual = np.full(len(count), np.nan)
+    for t in range(_LEAST * week, len(count)):
+        usual[t] = np.median(count[[t - week * k for k in range(1, _BACK + 1) if t >= week * k]])
+    return usual
+
+
 def holes(hours: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Return the hours with far fewer events than usual: hour, events, usual.
 
-    Usual is the median of the same hour of the same weekday in the eight weeks before, brought to
-    the level of the hours just before, so that a quiet holiday is no hole. An hour counts from
-    `plan.hours` usual events on.
+    What is usual is brought to the level of the hours just before, so that a quiet holiday is no
+    hole. An hour counts from `plan.hours` usual events on.
 
     >>> h = pd.DataFrame({"hour": pd.date_range("2026-01-05", periods=24 * 35, freq="h")})
     >>> h["events"] = 100 + h.hour.dt.hour
@@ -206,9 +218,7 @@ def holes(hours: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     count = hours["events"].to_numpy(dtype=np.float64)
     week = _WEEK * 24
     found: list[tuple[Any, float, float]] = []
-    usual = np.full(len(count), np.nan)
-    for t in range(_LEAST * week, len(count)):
-        usual[t] = np.median(count[[t - week * k for k in range(1, _BACK + 1) if t >= week * k]])
+    usual = usual_hours(hours)
     level = 1.0
     for t in range(_LEAST * week, len(count)):
         before = slice(max(_LEAST * week, t - 24), t)

@@ -15,7 +15,10 @@ from cartcast.monitoring.moments import Moments
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.store import Store
 
-__all__ = ["arrays", "blocks", "keep_days", "keep_feed", "keep_shifts"]
+__all__ = [
+    "arrays", "blocks", "keep_days", "keep_feed", "keep_shifts", "kept_days", "kept_hours",
+    "losses",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +37,11 @@ def keep_days(store: Store, run: str, found: Moments) -> pd.DataFrame:
         for row in made.to_dict("records")
     }
     store.keep_rows("days", run, rows)
+    return kept_days(store, run)
+
+
+def kept_days(store: Store, run: str) -> pd.DataFrame:
+    """Return the days that are kept of a run, gaps as empty rows: `day` and `COLUMNS`."""
     kept = store.rows("days", run)
     table = pd.DataFrame.from_dict(kept, orient="index", columns=list(COLUMNS), dtype=np.float64)
     table.insert(0, "day", pd.to_datetime(table.index))
@@ -42,6 +50,22 @@ def keep_days(store: Store, run: str, found: Moments) -> pd.DataFrame:
     # Days without a moment stay empty rows, so that a week is seven of them.
     every = pd.DataFrame({"day": pd.date_range(table["day"].min(), table["day"].max(), freq="D")})
     return every.merge(table, on="day", how="left")
+
+
+def losses(days: pd.DataFrame, window: int = 7) -> pd.DataFrame:
+    """Return realised against expected loss and outcomes, over `window` days up to each.
+
+    Returns:
+        day, log_loss, log_loss_expected, brier and brier_expected of a moment, realised and
+        expected outcomes a day; a window that is not whole, or holds no moment, is left out.
+    """
+    sums = days[list(COLUMNS)].fillna(0.0).rolling(window).sum()
+    out = pd.DataFrame({"day": days["day"]})
+    for name in ("log_loss", "log_loss_expected", "brier", "brier_expected"):
+        out[name] = sums[name] / sums["moments"]
+    for name in ("realised", "expected"):
+        out[name] = sums[name] / window
+    return out[sums["moments"] > 0].reset_index(drop=True)
 
 
 def blocks(days: pd.DataFrame, plan: Plan) -> dict[str, Floats]:
@@ -80,12 +104,17 @@ def keep_feed(store: Store, run: str, feed: Feed | None) -> Feed | None:
         h.isoformat(): float(n)
         for h, n in zip(feed.hours["hour"], feed.hours["events"], strict=True)
     }
-    all_hours = store.keep_hours(run, hours)
-    series = pd.Series(all_hours)
+    store.keep_hours(run, hours)
+    return Feed(days, kept_hours(store, run))
+
+
+def kept_hours(store: Store, run: str) -> pd.DataFrame:
+    """Return the hours that are kept of a run's feed: hour, events; those without any are 0."""
+    series = pd.Series(store.hours(run), dtype=np.float64)
     series.index = pd.to_datetime(series.index)
-    series = series.reindex(pd.date_range(series.index.min(), series.index.max(), freq="h"))
-    table = pd.DataFrame({"hour": series.index, "events": series.fillna(0.0).to_numpy()})
-    return Feed(days, table)
+    if len(series):
+        series = series.reindex(pd.date_range(series.index.min(), series.index.max(), freq="h"))
+    return pd.DataFrame({"hour": series.index, "events": series.fillna(0.0).to_numpy()})
 
 
 def keep_shifts(store: Store, run: str, found: Moments) -> dict[pd.Timestamp, Any]:

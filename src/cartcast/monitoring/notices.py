@@ -24,8 +24,12 @@ Floats = NDArray[np.float64]
 def page_notices(
     days: pd.DataFrame, crossings: Mapping[str, Crossings], known: Mapping[str, Level],
     plan: Plan, feed: Feed | None, drifted: Sequence[str], table: Mapping[str, Floats],
+    outcomes: str = "purchases",
 ) -> list[Notice]:  # fmt: skip
-    """Return a notice for each day on which a process raised its alarm."""
+    """Return a notice for each day on which a process raised its alarm.
+
+    `outcomes` are the target's in words; without a `feed` no alarm is given money.
+    """
     out = []
     for process in PROCESSES:
         found = crossings.get(process.name)
@@ -38,7 +42,7 @@ def page_notices(
             )
             since, through = days["day"].iloc[begin], days["day"].iloc[int(t)]
             level = known[process.name].value
-            said = _said(process, top / bottom, level, getattr(plan, process.margin))
+            said = _said(process, top / bottom, level, getattr(plan, process.margin), outcomes)
             look = [CATALOGUE[process.code.code].advice]
             if drifted:
                 look.append(f"features that moved: {', '.join(drifted[:5])}")
@@ -50,11 +54,11 @@ def page_notices(
     return out
 
 
-def _said(process: Process, value: float, level: float, margin: float) -> str:
+def _said(process: Process, value: float, level: float, margin: float, outcomes: str) -> str:
     if process.center:
-        what = "revenue" if "revenue" in process.name else "purchases"
+        what = "revenue was" if "revenue" in process.name else f"{outcomes} were"
         return (
-            f"{what} were {value:.0%} of those expected; the run's own level is {level:.0%}, and "
+            f"{what} {value:.0%} of what was expected; the run's own level is {level:.0%}, and "
             f"{margin:.0%} {'above' if process.above else 'below'} it is accepted."
         )
     what = "log loss" if process.name == "log_loss" else "Brier score"

@@ -19,17 +19,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from cartcast.atomic import touch
-from cartcast.errors import NotFoundError, StorageError, UsageError
+from cartcast import statefile
+from cartcast.errors import NotFoundError, UsageError
 from cartcast.findings import CATALOGUE
 from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
+from cartcast.plaindata import plain
 
 __all__ = ["Store"]
 
 Kept = Literal["days", "feed", "shifts", "pairs"]
 _KEPT: dict[Kept, str] = {"days": "sums", "feed": "told", "shifts": "counts", "pairs": "sums"}
 
-_SCHEMA = 2
+_SCHEMA = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS days (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
 CREATE TABLE IF NOT EXISTS feed (run TEXT, day TEXT, told TEXT, PRIMARY KEY (run, day));
@@ -37,12 +38,12 @@ CREATE TABLE IF NOT EXISTS hours (run TEXT, hour TEXT, events REAL, PRIMARY KEY 
 CREATE TABLE IF NOT EXISTS bins (run TEXT PRIMARY KEY, bins TEXT);
 CREATE TABLE IF NOT EXISTS shifts (run TEXT, day TEXT, counts TEXT, PRIMARY KEY (run, day));
 CREATE TABLE IF NOT EXISTS pairs (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
-CREATE TABLE IF NOT EXISTS looks (run TEXT PRIMARY KEY, at TEXT, told TEXT);
 CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY, run TEXT, code TEXT, subject TEXT,
     severity TEXT, state TEXT, opened TEXT, since TEXT, through TEXT, times INTEGER, money REAL,
     currency TEXT, message TEXT, look TEXT, silenced INTEGER, sent TEXT);
 CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, code TEXT, begin TEXT,
     until TEXT, who TEXT, why TEXT);
+CREATE TABLE IF NOT EXISTS looks (run TEXT PRIMARY KEY, at TEXT, told TEXT);
 CREATE TABLE IF NOT EXISTS history (at TEXT, who TEXT, alarm INTEGER, what TEXT, why TEXT);
 """
 
@@ -80,41 +81,16 @@ class Store:
         Raises:
             StorageError: the file cannot be opened or written, or is of a later version.
         """
-        con = self._connect()
+        if self.path is not None:
+            con = statefile.connect(self.path)
+        else:
+            con = self._memory = self._memory or sqlite3.connect(":memory:", isolation_level=None)
         try:
-            con.execute("BEGIN IMMEDIATE")
-            version = con.execute("PRAGMA user_version").fetchone()[0]
-            if version > _SCHEMA:
-                raise StorageError(
-                    f"{self.path}: written by a later version of Cartcast (state {version}, this "
-                    f"knows {_SCHEMA}); update Cartcast."
-                )
-            if version < _SCHEMA:
-                for statement in _TABLES.split(";"):
-                    con.execute(statement)
-                con.execute(f"PRAGMA user_version = {_SCHEMA}")
-            yield con
-            con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: the state refused ({error}).") from error
+            with statefile.transaction(con, self.path, _TABLES, _SCHEMA):
+                yield con
         finally:
-            if con.in_transaction:
-                con.execute("ROLLBACK")
             if con is not self._memory:
                 con.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        if self.path is None:
-            if self._memory is None:
-                self._memory = sqlite3.connect(":memory:", isolation_level=None)
-            return self._memory
-        try:
-            touch(self.path)
-            con = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            con.execute("PRAGMA synchronous = FULL")
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{self.path}: the state cannot be opened ({error}).") from error
-        return con
 
     def notice(
         self, run: str, notices: Sequence[Notice], currency: str | None, at: datetime | None = None
@@ -171,7 +147,7 @@ class Store:
         """
         now = at or _now()
         if not why.strip():
-            raise UsageError("a silence needs a reason: --why TEXT; it is kept.")
+            raise UsageError("a silence needs a reason, which is kept.")
         if code != "*" and code not in CATALOGUE:
             known = ", ".join(c for c in sorted(CATALOGUE) if c.startswith("MO"))
             raise UsageError(f"unknown finding code {code!r}. Known: {known}, or * for all.")
@@ -216,12 +192,26 @@ class Store:
         return {day: json.loads(text) for day, text in found}
 
     def keep_look(self, run: str, told: Mapping[str, Any], at: datetime | None = None) -> None:
-        """Keep what the newest look at a run said."""
+        """Keep what the newest look at a run said, in place of the one before."""
         with self.transaction() as con:
             con.execute(
                 "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)",
-                (run, _text(at or _now()), json.dumps(told)),
+                (run, _text(at or _now()), json.dumps(plain(told), allow_nan=False)),
             )
+
+    def newest_look(self, run: str) -> tuple[str, dict[str, Any]] | None:
+        """Return when a run was looked at last, and what the look said; None if it never was."""
+        with self.transaction() as con:
+            row = con.execute("SELECT at, told FROM looks WHERE run = ?", (run,)).fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def hours(self, run: str) -> dict[str, float]:
+        """Return the events of each hour that is kept."""
+        with self.transaction() as con:
+            found = con.execute(
+                "SELECT hour, events FROM hours WHERE run = ? ORDER BY hour", (run,)
+            )
+            return dict(found.fetchall())
 
     def keep_hours(self, run: str, hours: Mapping[str, float]) -> dict[str, float]:
         """Keep the events of each hour, the larger count of two; return all that are kept."""
@@ -231,10 +221,7 @@ class Store:
                 "events = max(events, excluded.events)",
                 [(run, hour, count) for hour, count in hours.items()],
             )
-            found = con.execute(
-                "SELECT hour, events FROM hours WHERE run = ? ORDER BY hour", (run,)
-            )
-            return dict(found.fetchall())
+        return self.hours(run)
 
     def bins(self, run: str, made: Any) -> Any:
         """Return the bins of a run's features; those `made` now, when there are none yet."""

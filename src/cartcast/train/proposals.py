@@ -80,9 +80,9 @@ def propose_features(
         DataError: the log has no outcome of this kind.
     """
     if _usual_shop(log):
-        why = "the log has the words and columns of a usual shop, and no other"
         known = load_set("shop")
-        facts = {"proposed": 0, "screened": False, "why": why}
+        because = "the log has the words and columns of a usual shop, and no other"
+        facts = {"proposed": 0, "screened": False, "why": because}
         return Proposed(known, dict.fromkeys(known.names, _USUAL), {}, facts)
     with scratch() as folder:
         past = _past(log, train * MARGIN, seed, folder)

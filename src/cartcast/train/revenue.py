@@ -72,9 +72,7 @@ class Revenue:
         )  # fmt: skip
 
 
-def fit_revenue(
-    rows: Part, champion: Fitted, plan: Plan, unseen: Floats | None = None
-) -> Revenue:
+def fit_revenue(rows: Part, champion: Fitted, plan: Plan, unseen: Floats | None = None) -> Revenue:
     """Fit the amount given purchase to the buyers among `rows`, and its interval.
 
     `champion` was fitted to the same rows. The interval is calibrated on what models of the other

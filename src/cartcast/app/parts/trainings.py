@@ -1,4 +1,4 @@
-"""The trainings: state, progress, log, what can be done."""
+"""Jobs, trainings or checks of a run: state, progress, log, what can be done."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ ICONS = {
 }
 
 
-def show_jobs(view: ui.View) -> None:
-    """List all trainings; what runs is refreshed by itself."""
-    every = jobs.jobs(view.project)
+def show_jobs(view: ui.View, kind: str = "train") -> None:
+    """List all jobs of a kind; what runs is refreshed by itself."""
+    every = jobs.jobs(view.project, kind)
     if not every:
-        ui.note("No training yet. Start one under Train.")
+        if kind == "train":
+            ui.note("No training yet. Start one under Train.")
         return
     busy = any(j.state in jobs.OPEN for j in every)
     draw = st.fragment(run_every=timedelta(seconds=1.0) if busy else None)(draw_jobs)
-    draw(view, busy)
+    draw(view, busy, kind)
 
 
-def draw_jobs(view: ui.View, busy: bool) -> None:
-    """Draw the trainings once."""
+def draw_jobs(view: ui.View, busy: bool, kind: str = "train") -> None:
+    """Draw the jobs once."""
     with ui.boundary():
-        every = jobs.jobs(view.project)
+        every = jobs.jobs(view.project, kind)
         if busy and not any(j.state in jobs.OPEN for j in every):
             # The last one ended: draw the whole page anew, the headline included.
             st.rerun()
@@ -42,7 +43,7 @@ def draw_jobs(view: ui.View, busy: bool) -> None:
 
 
 def draw_job(view: ui.View, job: jobs.Job) -> None:
-    """Draw one training: state, progress, log, what can be done."""
+    """Draw one job: state, progress, log, what can be done."""
     open_now = job.state in jobs.OPEN
     title = f"{ICONS[job.state]} {job.target} · {job.state} · {job.who} · {job.created[:16]}"
     with st.expander(ui.plain(title.replace("T", " ")), expanded=open_now or job.state == "failed"):
@@ -54,7 +55,8 @@ def draw_job(view: ui.View, job: jobs.Job) -> None:
                 st.rerun()
         elif job.state == "done":
             st.caption(f"Took {job.seconds:.0f} s.")
-            st.page_link("views/performance.py", label="See how good it is")
+            if job.kind == "train":
+                st.page_link("views/performance.py", label="See how good it is")
         else:
             (st.error if job.state in ("failed", "stopped") else st.info)(ui.plain(job.message))
             ui.findings([Finding.from_dict(f) for f in job.findings])

@@ -37,7 +37,9 @@ def design(
     plan: Annotated[Path, _PLAN],
     past: Annotated[str, typer.Argument(help="History: a clean log, or a table of units.")],
     metric: Annotated[str, typer.Option(help="Metric that decides.")],
-    weeks: Annotated[float, typer.Option(help="Weeks that the history covers.")],
+    weeks: Annotated[
+        float | None, typer.Option(help="Weeks that the history covers; a log says it itself.")
+    ] = None,
     relative: Annotated[
         float | None, typer.Option(help="Smallest relative effect that matters, such as 0.02.")
     ] = None,
@@ -49,12 +51,16 @@ def design(
 ) -> None:
     """Say how long a test must run, what it will see, and whether it is worth it."""
     from cartcast import experiments
-    from cartcast.experiments.units import open_units
+    from cartcast.errors import UsageError
 
     declared = _plan(plan, name)
-    units, _ = experiments.units_of(past, declared)
-    with open_units(units) as table:
-        rows = table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
+    if declared.quantities:
+        measured = experiments.past_of(past, declared)
+        rows, weeks = measured.units, weeks or measured.weeks
+    else:
+        rows = experiments.table_of(past)
+    if weeks is None:
+        raise UsageError("a table of units does not say how many --weeks it covers.")
     d = experiments.design(rows, declared, metric, weeks=weeks, relative=relative, worth=worth)
     if json:
         print_json(d.as_dict())
@@ -166,16 +172,14 @@ def decide(
     """Say what to do and why; the decision is kept with the looks before it."""
     from cartcast import experiments
     from cartcast.atomic import write_text
-    from cartcast.cli.shell import plain
 
     declared = _plan(plan, name)
     kept = _journal(journal, declared)
     found = experiments.look(source, declared, exposures=exposures, journal=kept)
-    looked = sum(e["kind"] == "look" for e in kept.entries())
     decision = experiments.decide(
-        found, declared, metric, arm, units_a_month=units_a_month, looks=looked
+        found, declared, metric, arm, units_a_month=units_a_month, looks=kept.looked
     )
-    kept.add("decision", plain(decision.as_dict()))
+    kept.add("decision", decision.as_dict())
     if out is not None:
         write_text(out, decision.markdown(found))
     if json:
@@ -191,11 +195,10 @@ def _plan(path: Path, name: str | None) -> Plan:
 
 
 def _journal(path: Path | None, plan: Plan) -> Journal:
-    from cartcast.config import STATE_FOLDER, find_project
+    from cartcast.config import find_project
     from cartcast.experiments import Journal
 
-    folder = (find_project() or Path.cwd()) / STATE_FOLDER / "experiments"
-    return Journal(path or folder / f"{plan.allocation.key}.jsonl")
+    return Journal(path) if path else Journal.of(find_project() or Path.cwd(), plan)
 
 
 def _pairs(pairs: Any, json: bool) -> None:

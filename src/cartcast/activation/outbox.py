@@ -1,0 +1,257 @@
+"""The outbox: exposures and messages in one SQLite file, written before anything is sent.
+
+A list is taken in by one transaction, whole or not at all. A message that a receiver took is never
+sent again. One that was under way when the process was killed may have been taken: it is sent
+again under the same id, by which a receiver knows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cartcast import statefile
+from cartcast.activation.judge import Contact, Verdict
+from cartcast.atomic import atomic_path, file_mode, touch, write_text
+from cartcast.errors import DataError, StorageError
+from cartcast.webhook import LARGEST
+
+__all__ = ["Letter", "Outbox"]
+
+State = Literal["due", "sent", "dead", "written", "withdrawn"]
+_VERSION = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS exposures (experiment TEXT, unit TEXT, arm TEXT, exposed REAL,
+    PRIMARY KEY (experiment, unit));
+CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, activation TEXT, unit TEXT, arm TEXT,
+    at REAL, state TEXT, body TEXT, tries INTEGER DEFAULT 0, next REAL DEFAULT 0, said TEXT);
+CREATE INDEX IF NOT EXISTS of_unit ON messages (unit);
+CREATE INDEX IF NOT EXISTS by_state ON messages (activation, state, next);
+CREATE TABLE IF NOT EXISTS endpoints (url TEXT PRIMARY KEY, off REAL);
+"""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message that waits.
+
+    Attributes:
+        identity: its id.
+        unit: to whom it is.
+        body: JSON text.
+        tries: how often it was posted.
+        due: moment of the next try, seconds since 1970.
+    """
+
+    identity: str
+    unit: str
+    body: str
+    tries: int
+    due: float
+
+
+class Outbox:
+    """Exposures, messages and switched-off endpoints of a project.
+
+    Args:
+        path: the SQLite file; made when it is not there.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection inside one transaction, whole or not at all.
+
+        Raises:
+            StorageError: the file cannot be opened or written, or is of a later version.
+        """
+        with (
+            contextlib.closing(statefile.connect(self.path)) as con,
+            statefile.transaction(con, self.path, _TABLES, _VERSION),
+        ):
+            yield con
+
+    @contextlib.contextmanager
+    def only_sender(self) -> Iterator[None]:
+        """Hold the right to send: two senders would post each message twice.
+
+        Raises:
+            StorageError: another process has it.
+        """
+        from filelock import FileLock, Timeout
+
+        touch(self.path)
+        lock = FileLock(f"{self.path}.lock", timeout=0, mode=file_mode(self.path))
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise StorageError(f"{self.path}: another process is sending; let it end.") from error
+
+    def contacts(
+        self, con: sqlite3.Connection, at: dt.datetime, within: float, unit: str | None = None
+    ) -> dict[str, list[Contact]]:
+        """Return the contacts within seconds before a moment, of one unit or of all, by unit.
+
+        A message that was not delivered counts: it may still be sent again.
+        """
+        sql = "SELECT unit, id, activation, at FROM messages WHERE at > ? AND state <> 'withdrawn'"
+        found: dict[str, list[Contact]] = {}
+        parameters = [_seconds(at) - within, *([unit] if unit is not None else [])]
+        for of, identity, activation, made in con.execute(
+            sql + (" AND unit = ?" if unit is not None else ""), parameters
+        ):
+            found.setdefault(of, []).append(Contact(identity, activation, _moment(made)))
+        return found
+
+    def keep(
+        self, con: sqlite3.Connection, activation: str, experiment: str, verdict: Verdict,
+        at: dt.datetime, body: Any = None,
+    ) -> bool:  # fmt: skip
+        """Keep a verdict: its exposure once, and its message unless it is kept; tell whether new.
+
+        Without a `body` the message counts as a contact and is not sent: it is in a file.
+        """
+        if verdict.arm is None:
+            return False
+        con.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?)",
+                    (experiment, verdict.unit, verdict.arm, _seconds(at)))  # fmt: skip
+        if verdict.reason != "contact":
+            return False
+        text = None if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False)
+        if text is not None and len(text) > LARGEST:
+            raise DataError(
+                f"{verdict.unit}: a message has at most {LARGEST:,} bytes, got {len(text):,}; "
+                "send fewer columns."
+            )
+        done = con.execute(
+            "INSERT OR IGNORE INTO messages (id, activation, unit, arm, at, state, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (verdict.identity, activation, verdict.unit, verdict.arm, _seconds(at),
+             "written" if text is None else "due", text),
+        )  # fmt: skip
+        return done.rowcount == 1
+
+    def next_letter(self, activation: str) -> Letter | None:
+        """Return the message that is due first, now or later; None when none waits."""
+        with self.transaction() as con:
+            row = con.execute(
+                "SELECT id, unit, body, tries, next FROM messages WHERE activation = ? AND "
+                "state = 'due' ORDER BY next, at, id LIMIT 1", (activation,)
+            ).fetchone()  # fmt: skip
+        return None if row is None else Letter(*row)
+
+    def settle(self, letter: Letter, state: State, said: str, due: float = 0.0) -> None:
+        """Keep what came of a try; the text of a message that was taken is not kept."""
+        with self.transaction() as con:
+            con.execute(
+                "UPDATE messages SET state = ?, said = ?, next = ?, tries = tries + 1, "
+                "body = CASE WHEN ? = 'sent' THEN NULL ELSE body END WHERE id = ?",
+                (state, said, due, state, letter.identity),
+            )
+
+    def hold(self, activation: str, until: float) -> None:
+        """Let no message of an activation be tried before a moment."""
+        with self.transaction() as con:
+            con.execute(
+                "UPDATE messages SET next = max(next, ?) WHERE activation = ? AND state = 'due'",
+                (until, activation),
+            )
+
+    def withdraw(self, activation: str, units: Collection[str]) -> int:
+        """Take back what waits for units that have opted out since; return how many."""
+        with self.transaction() as con:
+            waiting = con.execute(
+                "SELECT id, unit FROM messages WHERE activation = ? AND state IN ('due', 'dead')",
+                (activation,),
+            ).fetchall()
+            gone = [(identity,) for identity, unit in waiting if unit in units]
+            con.executemany(
+                "UPDATE messages SET state = 'withdrawn', body = NULL WHERE id = ?", gone
+            )
+        return len(gone)
+
+    def revive(self, activation: str) -> int:
+        """Make dead letters due again; return how many."""
+        with self.transaction() as con:
+            return con.execute(
+                "UPDATE messages SET state = 'due', tries = 0, next = 0 WHERE activation = ? "
+                "AND state = 'dead'", (activation,),
+            ).rowcount  # fmt: skip
+
+    def states(self, activation: str) -> dict[str, int]:
+        """Return the number of messages by state."""
+        with self.transaction() as con:
+            found = con.execute(
+                "SELECT state, count(*) FROM messages WHERE activation = ? GROUP BY 1",
+                (activation,),
+            ).fetchall()
+        return {str(state): int(n) for state, n in found}
+
+    def switch(self, url: str, off: float | None) -> None:
+        """Switch an endpoint off since a moment, or on with None; its URL is kept as a hash."""
+        with self.transaction() as con:
+            con.execute("DELETE FROM endpoints WHERE url = ?", (_name(url),))
+            if off is not None:
+                con.execute("INSERT INTO endpoints VALUES (?, ?)", (_name(url), off))
+
+    def off_since(self, url: str) -> dt.datetime | None:
+        """Return since when an endpoint is switched off; None while it is on."""
+        with self.transaction() as con:
+            row = con.execute("SELECT off FROM endpoints WHERE url = ?", (_name(url),)).fetchone()
+        return None if row is None else _moment(row[0])
+
+    def write_dead(self, activation: str, path: Path) -> int:
+        """Write the dead letters as JSON lines; return how many."""
+        with self.transaction() as con:
+            rows = con.execute(
+                "SELECT id, unit, arm, tries, said, body FROM messages WHERE activation = ? AND "
+                "state = 'dead' ORDER BY at, id", (activation,)
+            ).fetchall()  # fmt: skip
+        names = ("id", "unit", "arm", "tries", "said")
+        lines = [{**dict(zip(names, r, strict=False)), "body": json.loads(r[5])} for r in rows]
+        if lines or path.is_file():
+            write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        return len(lines)
+
+    def write_exposures(self, experiment: str, path: Path) -> int:
+        """Write `unit, arm, exposed` as Parquet, as `cartcast experiment analyze` reads it."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        with self.transaction() as con:
+            rows = con.execute(
+                "SELECT unit, arm, exposed FROM exposures WHERE experiment = ? ORDER BY unit",
+                (experiment,),
+            ).fetchall()
+        table = pa.table(
+            {
+                "unit": pa.array([r[0] for r in rows], pa.string()),
+                "arm": pa.array([r[1] for r in rows], pa.string()),
+                "exposed": pa.array([_moment(r[2]) for r in rows], pa.timestamp("us")),
+            }
+        )
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary)
+        return len(rows)
+
+
+def _name(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
+def _seconds(moment: dt.datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def _moment(seconds: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).replace(tzinfo=None)
