@@ -25,6 +25,7 @@ from cartcast.cli import app
 from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
+from cartcast.live.record import read_record
 from cartcast.runs.registry import Registry
 
 VIEW = {"visitor_id": "v", "event_type": "view_item", "price": 5.0}
@@ -136,6 +137,41 @@ def test_a_new_champion_is_taken_up_without_a_lost_request(project: Path, runnin
     said = server.errors.read_text()
     assert "took up model" in said
     assert "visitor" not in said
+
+
+@pytest.mark.slow
+def test_a_challenger_is_scored_in_the_shadow_and_recorded(project: Path, running: Any) -> None:
+    server = running("--record", "1MB", "--shadow", "challenger")
+    first, second = sorted(entry.run_id for entry in Registry(project).runs())
+
+    def shadow() -> str:
+        return httpx.get(server.url + "/v1/models").json()["shadow"] or ""
+
+    def until(name: str) -> None:
+        for _ in range(600):
+            if shadow().startswith(name):
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"{name} is not in the shadow")
+
+    until(second)
+    told = [httpx.post(server.url + "/v1/events", json=VIEW | {"visitor_id": "w"}).json()]
+    assert "challenger" not in str(told[0])
+    assert "cartcast_scores_lost_total 0.0" in httpx.get(server.url + "/metrics").text
+    registry = Registry(project)
+    try:
+        registry.promote(first, "challenger")
+        for _ in range(600):
+            if not shadow():
+                break
+            time.sleep(0.1)
+        told.append(httpx.post(server.url + "/v1/events", json=VIEW | {"visitor_id": "w"}).json())
+    finally:
+        registry.promote(second, "challenger")
+    assert server.stop() == 0
+    found = read_record(project / ".cartcast" / "scores")
+    assert found["probability"].tolist() == [one["p_buy"] for one in told]
+    assert found["challenger"].fillna("").tolist() == [f"{second}/lightgbm", ""]
 
 
 @pytest.mark.slow

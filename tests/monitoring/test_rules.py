@@ -26,7 +26,10 @@ HOSTILE = 'r"1\\m\n} 7 # ü'
 
 def look() -> Look:
     alarm = Alarm(1, "r", "MO101", "x", "page", "open", "", "", "", 1, None, None, "m")
-    risk = {"log_loss": 0.2, "log_loss_expected": 0.2}
+    risk = {
+        "log_loss": 0.2, "log_loss_expected": 0.2, "brier": None, "brier_expected": None,
+        "purchases": 0.9, "revenue": None,
+    }  # fmt: skip
     return Look(
         HOSTILE, pd.DataFrame({"day": [pd.Timestamp("2026-03-02")]}), {},
         {"purchases_down": 1.5, "brier": float("-inf"), "threshold": 7.7}, risk,
@@ -46,6 +49,7 @@ def test_the_text_says_what_the_look_says() -> None:
         (f"{name}evidence", ("process", "purchases_down"), run): 1.5,
         (f"{name}threshold", run): 7.7,
         **{(f"{name}loss", ("kind", k), run): 0.2 for k in ("realised", "expected", "estimated")},
+        (f"{name}realised_share", ("of", "purchases"), run): 0.9,
         (f"{name}newest_day_seconds", run): pd.Timestamp("2026-03-03").timestamp(),
         **{
             (f"{name}alarms", ("severity", severity), ("state", state)): float(

@@ -76,14 +76,19 @@ def add(app: FastAPI, live: Live, served: Served) -> None:
             response_class=PlainTextResponse,
         )
         async def metrics() -> PlainTextResponse:
+            loop = asyncio.get_running_loop()
             own = live.experiments.collect() if live.experiments is not None else ()
-            text = exposition([*live.metrics.collect(), *live.store.collect(), *own])
+            told = [*live.metrics.collect(), *live.store.collect(), *own]
+            for gauge in live.gauges:
+                told += await loop.run_in_executor(None, gauge)
+            text = exposition(told)
             return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models", summary="The model in use", tags=["models"])
     async def models() -> dict[str, Any]:
         champion = live.scorer.describe()
-        return {"champion": champion, "refused": live.refused_model}
+        shadow = live.shadow and live.shadow.version
+        return {"champion": champion, "refused": live.refused_model, "shadow": shadow}
 
     @app.get("/v1/status", summary="What the service did in the last ten minutes", tags=["health"])
     async def status() -> dict[str, Any]:

@@ -25,8 +25,10 @@ from cartcast.api.settings import Served, require_safe
 from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
+from cartcast.live.record import ScoreRecord
 from cartcast.live.service import Live, Store
 from cartcast.live.state import MOST_MEMORY, MemoryStore
+from cartcast.live.watched import WatchedRuns
 
 if TYPE_CHECKING:
     from cartcast.live.experiments import Experiments
@@ -55,6 +57,9 @@ class Plan:
         state_dir: folder of the log and snapshots of `memory`; None keeps nothing.
         durability: `fsync`, `write` or `none`.
         late_window, session_ttl: see `cartcast.live.session.Rules`.
+        record_dir: folder of the record of scores, or None.
+        most_record: bytes that it may hold; 0 keeps no record.
+        shadow: run folder, run id or alias of a model that is scored beside, for the record.
         most_memory: bytes that sessions and histories in memory may take.
         keys: file of keys, or None.
         open_to_all: serve other machines without keys.
@@ -75,6 +80,9 @@ class Plan:
     durability: Literal["fsync", "write", "none"] = "fsync"
     late_window: float = 120.0
     session_ttl: float = 14_400.0
+    record_dir: str | None = None
+    most_record: int = 0
+    shadow: str | None = None
     most_memory: int = MOST_MEMORY
     keys: str | None = None
     open_to_all: bool = False
@@ -101,6 +109,8 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         raise UsageError("--tls-cert and --tls-key must be given together.")
     if plan.durability not in ("fsync", "write", "none"):
         raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
+    if plan.shadow and not plan.most_record:
+        raise UsageError("--shadow is for the record of scores, and there is none: --record 1GB.")
     if plan.experiments:
         from cartcast.experiments.plan import read_plans
 
@@ -149,12 +159,12 @@ def make_experiments(plan: Plan) -> Experiments | None:
     return Experiments(plan.experiments, ExposureFile(path, plan.durability))
 
 
-def resolve(plan: Plan) -> Path:
-    """Return the run folder that the plan's model names now."""
+def resolve(plan: Plan, name: str | None = None) -> Path:
+    """Return the run folder that the plan's model, or `name`, names now."""
     from cartcast.runs.registry import resolve_run
 
     project = Path(plan.project) if plan.project else None
-    return resolve_run(plan.model, project, plan.catalogue)
+    return resolve_run(name or plan.model, project, plan.catalogue)
 
 
 def warm(scorer: ModelScorer) -> None:
@@ -172,8 +182,8 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
     await live.store.open()
     try:
         keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
-        watch = _watch(plan, live, run_dir)
-        service = Service(live, keys, plan.served, (watch,), opens=False)
+        background = [_watch(plan, live, run_dir), *_recorded(plan, live)]
+        service = Service(live, keys, plan.served, background, opens=False)
         config = uvicorn.Config(
             service,
             http=FastProtocol,
@@ -196,6 +206,16 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         await _Server(config).serve(sockets=[listener])
     finally:
         await live.close()
+
+
+def _recorded(plan: Plan, live: Live) -> Iterator[Callable[[], Any]]:
+    """Yield what runs beside for the record of scores; tell scrapes what the watch last said."""
+    if plan.project:
+        live.gauges.append(WatchedRuns(Path(plan.project), plan.catalogue).collect)
+    if plan.most_record and plan.record_dir:
+        live.record = ScoreRecord(Path(plan.record_dir), plan.most_record)
+        live.gauges.append(live.record.collect)
+        yield live.record.keep
 
 
 def _spare_garbage_collection() -> None:
@@ -227,8 +247,11 @@ def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
     async def watch() -> None:
         loop = asyncio.get_running_loop()
         current = run_dir
+        shadow: Path | None = None
         while True:
             await asyncio.sleep(CHAMPION_SECONDS)
+            if plan.shadow:
+                shadow = await _shadowed(plan, live, current, shadow)
             try:
                 named = await loop.run_in_executor(None, resolve, plan)
                 if named == current:
@@ -241,6 +264,26 @@ def _watch(plan: Plan, live: Live, run_dir: Path) -> Callable[[], Any]:
                 logger.warning("the model is not taken up: %s", error)
 
     return watch
+
+
+async def _shadowed(plan: Plan, live: Live, champion: Path, current: Path | None) -> Path | None:
+    """Take up the shadow when its alias moves; return the run whose turn it is."""
+    loop = asyncio.get_running_loop()
+    try:
+        named = await loop.run_in_executor(None, resolve, plan, plan.shadow)
+    except CartcastError:
+        # Often nobody holds the alias.
+        named = None
+    named = None if named == champion else named
+    if named == current:
+        return current
+    try:
+        scorer = None if named is None else await loop.run_in_executor(None, load_scorer, named)
+        live.take_shadow(scorer)
+        logger.info("in the shadow: %s", "nobody" if scorer is None else scorer.version)
+    except CartcastError as error:
+        logger.warning("the shadow is not taken up: %s", error)
+    return named
 
 
 def _several(plan: Plan, announce: Callable[[str], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -17,14 +18,17 @@ from cartcast.live.metrics import Metrics
 from cartcast.live.own import is_own
 from cartcast.live.problems import Problem
 from cartcast.live.recent import Recent
+from cartcast.live.record import ScoreRecord
 from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session
-from cartcast.live.sessions import Outcome
+from cartcast.live.sessions import Outcome, visitor_of
 
 if TYPE_CHECKING:
     from cartcast.live.experiments import Experiments
 
 __all__ = ["TURN", "Answer", "Answers", "Live", "Render", "Store", "render_in_turn"]
+
+logger = logging.getLogger(__name__)
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
@@ -59,6 +63,7 @@ class Answers(msgspec.Struct, omit_defaults=True):
 
 Render = Callable[[Sequence[Outcome], set[str]], list[Answer]]
 """Answers outcomes; sessions in the set have their score already, those scored are added."""
+_COUNTS: Final = frozenset({"accepted", "late_accepted"})
 TURN: Final = 200
 """Events that are folded, or answered, before others get their turn."""
 
@@ -138,6 +143,10 @@ class Live:
         scorer: the model.
         store: where sessions are kept.
         experiments: whose arms are told, or None.
+
+    Attributes:
+        record: keeps each score that was told; None keeps none.
+        shadow: a challenger, scored beside for the record and told to nobody.
     """
 
     def __init__(
@@ -150,6 +159,10 @@ class Live:
         self.recent = Recent(self.metrics)
         self.clock = Clock()
         self.leads = Leads()
+        self.record: ScoreRecord | None = None
+        self.shadow: Scorer | None = None
+        self.gauges: list[Callable[[], Iterable[Metric]]] = []
+        """What else a scrape is told; asked beside the loop."""
         self.refused_model: str | None = None
         self.started = self.taken_up = time.time()
 
@@ -202,6 +215,40 @@ class Live:
             if is_own(outcome.session, outcome.event):
                 score = self.scorer.score(outcome.session.state)
                 answer.p_buy, answer.segment = score.p_buy, score.segment
+                self._note(outcome, score.p_buy)
+
+    def _note(self, outcome: Outcome, p: float | None) -> None:
+        """Record a score that is told of an event that counts, and what the shadow says."""
+        status, session, event, _ = outcome
+        if self.record is None or p is None or status not in _COUNTS:
+            return
+        said = shadow = None
+        if self.shadow is not None:
+            try:
+                said, shadow = self.shadow.score(session.state).p_buy, self.shadow.version
+            except Exception:
+                # Nobody waits for the shadow: whatever ails it must not cost an answer.
+                logger.exception("model %s leaves the shadow", self.shadow.version)
+                self.shadow = None
+        self.record.add(
+            session.last_time, session.id, visitor_of(event), session.clicks, p,
+            self.scorer.version, said, shadow,
+        )  # fmt: skip
+
+    def take_shadow(self, scorer: Scorer | None) -> None:
+        """Score another model beside the champion; None scores none.
+
+        Raises:
+            NotTrustedError: it has another feature set than the states.
+        """
+        self.shadow = None
+        if scorer is not None and scorer.fingerprint != self.scorer.fingerprint:
+            raise NotTrustedError(
+                f"model {scorer.version}: its feature set is {scorer.fingerprint[:12]}, the "
+                f"champion's is {self.scorer.fingerprint[:12]}; only a model of the same features "
+                "can be its shadow."
+            )
+        self.shadow = scorer
 
     async def close(self) -> None:
         """Make everything durable and let go."""
@@ -249,6 +296,8 @@ class Live:
                 answer.p_buy, answer.revenue, answer.segment, answer.why = score
                 if answer.p_buy is not None:
                     self.recent.scored(answer.p_buy)
+                    if self.record is not None:
+                        self._note(outcome, answer.p_buy)
                 answer.model = scorer.version
                 if features:
                     answer.features = scorer.values(session.state)

@@ -18,6 +18,7 @@ from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
 from cartcast.live.metrics import exposition
+from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.calibration import calibrated
@@ -48,7 +49,6 @@ from cartcast.webhook import SendError
 __all__ = ["STATE_FILE", "Look", "check", "open_store"]
 
 Floats = NDArray[np.float64]
-STATE_FILE = "monitor.db"
 METRICS_FILE = "monitor.prom"
 _WINDOW = 28
 _DOUBT = 0.10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
+from cartcast.live.record import read_record
 from cartcast.moments import from_log
 from cartcast.moments.anchors import require_outcome
 from cartcast.monitoring.feed import Feed, feed_of
@@ -23,11 +24,38 @@ from cartcast.rows import read_table
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
 
-__all__ = ["Moments", "moments_of", "own_test", "read_scored", "rows_of"]
+__all__ = [
+    "Moments",
+    "local_times",
+    "moments_in",
+    "moments_of",
+    "own_test",
+    "read_scored",
+    "rows_of",
+]
 
 _ROWS = 50_000_000
 _TIMES = ("time", "as_of", "anchor_time", "last_event")
-_DAY = pd.Timedelta(days=1)
+# A live service names the sessions of events that come without one by a name of its own: such a
+# score is of the session of its visitor in which it falls.
+_NAMED = """
+CREATE TEMP TABLE scored AS
+WITH sessions AS (
+    SELECT session_id, any_value(visitor_id) AS visitor_id, min(event_time) AS begun,
+        max(event_time) AS ended
+    FROM events GROUP BY session_id
+), numbered AS (
+    SELECT *, row_number() OVER () AS place FROM scored_as
+), near AS (
+    SELECT n.*, v.session_id AS fallen, v.ended
+    FROM numbered AS n ASOF LEFT JOIN sessions AS v
+        ON n.visitor_id = v.visitor_id AND n.time >= v.begun
+)
+SELECT n.place, n.time, coalesce(s.session_id,
+        CASE WHEN n.time <= n.ended + to_microseconds($gap) THEN n.fallen END, n.session_id
+    ) AS session_id, coalesce(s.visitor_id, n.visitor_id) AS visitor_id
+FROM near AS n LEFT JOIN sessions AS s ON n.session_id = s.session_id
+"""
 
 
 @dataclass(frozen=True)
@@ -107,33 +135,48 @@ def moments_of(
             read as the run's own was.
     """
     say = progress or quiet
-    if run.features is None:
-        raise UsageError("this run is of a ready table; runs on logs can be watched.")
-    target = parse_target(run.data["target"]["asked"], dict(targets or {}))
     with tempfile.TemporaryDirectory(prefix="cartcast-") as work:
         say("reading", None)
         log = run.read(
             *sources, folder=work, layout=layout, orders=orders, rates=rates, privacy=privacy
         )
-        _begin, end = _span(log)
-        trained = pd.Timestamp(run.data["split"]["parts"]["test"]["end"])
-        if end <= trained:
-            raise DataError(
-                f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
-                f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
-            )
-        require_outcome(log, target)
-        gap = run.reading.sessions.gap
-        seconds = target.seconds if isinstance(target, Target) else None
-        until = end - pd.Timedelta(seconds=seconds or gap)
         say("scoring", None)
-        features = None
-        if scored is None:
-            table, features = _score(run, log, target, gap)
-        else:
-            table = _outcomes(read_scored(scored), log, target, until)
+        found = moments_in(run, log, scored=scored, targets=targets)
         feed = feed_of(log, run.data)
-        counts = rows_of(vars(log.summary))
+    return replace(found, feed=feed, findings=log.findings, counts=rows_of(vars(log.summary)))
+
+
+def moments_in(
+    run: Run,
+    log: Log,
+    *,
+    scored: Path | str | None = None,
+    targets: Mapping[str, Any] | None = None,
+    segments: bool = True,
+) -> Moments:
+    """Return the moments of a log that was read as the run's own was; see `moments_of`.
+
+    Without `segments` nobody's segment is asked for.
+    """
+    if run.features is None:
+        raise UsageError("this run is of a ready table; runs on logs can be watched.")
+    target = parse_target(run.data["target"]["asked"], dict(targets or {}))
+    _begin, end = _span(log)
+    trained = pd.Timestamp(run.data["split"]["parts"]["test"]["end"])
+    if end <= trained:
+        raise DataError(
+            f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
+            f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
+        )
+    require_outcome(log, target)
+    gap = run.reading.sessions.gap
+    seconds = target.seconds if isinstance(target, Target) else None
+    until = end - pd.Timedelta(seconds=seconds or gap)
+    features = None
+    if scored is None:
+        table, features = _score(run, log, target, gap, segments)
+    else:
+        table = _outcomes(read_scored(scored, run), log, target, until, gap)
     # What the model was trained on says nothing of how it does on new visitors.
     new = table["time"] > trained
     table = table[new].reset_index(drop=True)
@@ -144,12 +187,12 @@ def moments_of(
             f"the log holds no moment to score after {trained:%Y-%m-%d %H:%M}, where the run's own "
             "data ends: there is nothing new to watch. Give a later log."
         )
-    table["time"] = _local(table["time"], log.zone)
-    matured = _local(pd.Series([until]), log.zone).iloc[0].floor("D")
-    return Moments(table, features, feed, matured, log.findings, counts)
+    table["time"] = local_times(table["time"], log.zone)
+    matured = local_times(pd.Series([until]), log.zone).iloc[0].floor("D")
+    return Moments(table, features, None, matured)
 
 
-def _local(times: pd.Series, zone: str | None) -> pd.Series:
+def local_times(times: pd.Series, zone: str | None) -> pd.Series:
     """Return UTC times by the shop's own clock, whose days are the days that are watched."""
     if zone is None:
         return times
@@ -175,7 +218,9 @@ def _span(log: Log) -> tuple[pd.Timestamp, pd.Timestamp]:
     return pd.Timestamp(row[0]), pd.Timestamp(row[1])
 
 
-def _score(run: Run, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _score(
+    run: Run, log: Log, target: Any, gap: float, segments: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     assert run.features is not None
     rows = from_log(
         log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS
@@ -195,7 +240,7 @@ def _score(run: Run, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, p
         probability=said["probability"],
         **{k: said[k] for k in ("expected_revenue",) if k in said},
     )
-    if run.behaviour is not None and "segments" in run.models:
+    if segments and run.behaviour is not None and "segments" in run.models:
         # The segment as known at the moment: that of the ended session knows of the purchase.
         then = run.behaviour.replay(log, at=list(run.data["anchors"])).to_pandas()
         then["segment"] = run.segment_names(then)
@@ -205,19 +250,28 @@ def _score(run: Run, log: Log, target: Any, gap: float) -> tuple[pd.DataFrame, p
     return table, X
 
 
-def read_scored(source: Path | str | Any) -> pd.DataFrame:
+def read_scored(source: Path | str | Any, run: Run | None = None) -> pd.DataFrame:
     """Return scores that were kept, as moments: visitor, session, time and probability.
 
+    A folder is what a live service recorded. Where scores say their model, those of `run` are
+    taken.
+
     Raises:
-        DataError: a column is missing, or a time is none.
+        DataError: a column is missing, a time is none, or no score is of that run.
     """
-    raw = read_table(source)
+    recorded = isinstance(source, str | Path) and Path(source).is_dir()
+    raw = read_record(Path(source)) if recorded else read_table(source)
     time = next((c for c in _TIMES if c in raw.columns), None)
     missing = [c for c in ("session_id", "probability") if c not in raw.columns]
     if time is None:
         missing.append("time (or as_of, anchor_time, last_event)")
     if missing or time is None:
         raise DataError(f"{source}: scores need the columns {', '.join(missing)}.")
+    if run is not None and "model" in raw.columns:
+        own = raw["model"].isin([run.version, run.id])
+        if not own.any():
+            raise DataError(f"{source}: none of its {len(raw):,} scores is of {run.version}.")
+        raw = raw[own].reset_index(drop=True)
     table = raw.rename(columns={time: "time"})
     table["time"] = pd.to_datetime(table["time"], errors="coerce")
     if table["time"].isna().any():
@@ -228,7 +282,9 @@ def read_scored(source: Path | str | Any) -> pd.DataFrame:
     return table
 
 
-def _outcomes(scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp) -> pd.DataFrame:
+def _outcomes(
+    scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp, gap: float
+) -> pd.DataFrame:
     """Join the outcomes of a log to scores: did the event follow, in the session or in time?"""
     if not isinstance(target, Target):
         raise UsageError("kept scores of a proxy cannot be joined; let the run score the log.")
@@ -240,11 +296,10 @@ def _outcomes(scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp) 
     money = "revenue" if target.event_type == "purchase" else "price"
     sql = (
         "WITH o AS (SELECT * FROM events WHERE event_type = $kind"
-        f"{' AND NOT repeat_purchase' if target.event_type == 'purchase' else ''}), "
-        "s AS (SELECT *, row_number() OVER () AS place FROM scored) "
+        f"{' AND NOT repeat_purchase' if target.event_type == 'purchase' else ''}) "
         "SELECT s.place, count(o.session_id) > 0 AS label, "
         f"coalesce(sum(o.{money}), 0) AS amount "
-        f"FROM s LEFT JOIN o ON {within} GROUP BY s.place ORDER BY s.place"
+        f"FROM scored AS s LEFT JOIN o ON {within} GROUP BY s.place ORDER BY s.place"
     )
     values: dict[str, Any] = {"kind": target.event_type}
     if target.seconds is not None:
@@ -253,12 +308,16 @@ def _outcomes(scored: pd.DataFrame, log: Log, target: Any, until: pd.Timestamp) 
         {"session_id": object, "visitor_id": object}
     )
     with log.connect() as con:
-        con.register("scored", keys)
+        con.register("scored_as", keys)
+        con.execute(_NAMED, {"gap": int(gap * 1e6)})
+        named = con.execute("SELECT session_id, visitor_id FROM scored ORDER BY place").df()
         joined = con.execute(sql, values).df()
         ended = con.execute(
             "SELECT session_id, max(event_time) AS ended FROM events GROUP BY 1"
         ).df()
     table = scored.assign(
+        session_id=named["session_id"].to_numpy(),
+        visitor_id=named["visitor_id"].to_numpy(),
         label=np.asarray(joined["label"], dtype=np.float64),
         amount=np.asarray(joined["amount"], dtype=np.float64),
     )

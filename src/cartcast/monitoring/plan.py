@@ -27,6 +27,8 @@ class Plan:
             as a share of the loss expected.
         least_expected: expected purchases that make a block; smaller days are put together.
         hours: events of the same hour of weekdays past from which on an hour is judged.
+        promotion: probability with which a challenger that is no better is ever promoted.
+        patience: days of matured moments after which an undecided challenger makes room.
         webhook: `url`, `secret` (or `$NAME` of a variable), `allow_private`.
         email: `host`, `port`, `sender`, `to`, `user`, `password`, `tls`.
     """
@@ -40,6 +42,8 @@ class Plan:
     loss: float = 0.03
     least_expected: float = 20.0
     hours: float = 20.0
+    promotion: float = 0.05
+    patience: float = 28.0
     webhook: Mapping[str, Any] = field(default_factory=dict)
     email: Mapping[str, Any] = field(default_factory=dict)
 
@@ -51,7 +55,12 @@ class Plan:
                     raise UsageError(f"monitoring: {f.name} must hold `name: value` lines.")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise UsageError(f"monitoring: {f.name} must be a positive number, got {value!r}.")
-        for name in ("purchases_down", "revenue_down"):
+        if self.promotion < 1e-9:
+            raise UsageError(
+                f"monitoring: promotion must be at least 1e-9, got {self.promotion}: no evidence "
+                "proves more."
+            )
+        for name in ("purchases_down", "revenue_down", "promotion"):
             if getattr(self, name) >= 1:
                 raise UsageError(f"monitoring: {name} must be below 1, got {getattr(self, name)}.")
 

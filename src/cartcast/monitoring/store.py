@@ -27,6 +27,9 @@ from cartcast.plaindata import plain
 
 __all__ = ["Store"]
 
+Kept = Literal["days", "feed", "shifts", "pairs"]
+_KEPT: dict[Kept, str] = {"days": "sums", "feed": "told", "shifts": "counts", "pairs": "sums"}
+
 _SCHEMA = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS days (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
@@ -34,6 +37,7 @@ CREATE TABLE IF NOT EXISTS feed (run TEXT, day TEXT, told TEXT, PRIMARY KEY (run
 CREATE TABLE IF NOT EXISTS hours (run TEXT, hour TEXT, events REAL, PRIMARY KEY (run, hour));
 CREATE TABLE IF NOT EXISTS bins (run TEXT PRIMARY KEY, bins TEXT);
 CREATE TABLE IF NOT EXISTS shifts (run TEXT, day TEXT, counts TEXT, PRIMARY KEY (run, day));
+CREATE TABLE IF NOT EXISTS pairs (run TEXT, day TEXT, sums TEXT, PRIMARY KEY (run, day));
 CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY, run TEXT, code TEXT, subject TEXT,
     severity TEXT, state TEXT, opened TEXT, since TEXT, through TEXT, times INTEGER, money REAL,
     currency TEXT, message TEXT, look TEXT, silenced INTEGER, sent TEXT);
@@ -169,20 +173,18 @@ class Store:
                 "SELECT at, who, what, why FROM history WHERE alarm = ? ORDER BY rowid", (number,)
             ).fetchall()
 
-    def keep_rows(
-        self, table: Literal["days", "feed", "shifts"], run: str, rows: Mapping[str, Any]
-    ) -> None:
+    def keep_rows(self, table: Kept, run: str, rows: Mapping[str, Any]) -> None:
         """Keep what days told; a day that is known stays as it was first told."""
-        column = {"days": "sums", "feed": "told", "shifts": "counts"}[table]
+        column = _KEPT[table]
         with self.transaction() as con:
             con.executemany(
                 f"INSERT OR IGNORE INTO {table} (run, day, {column}) VALUES (?, ?, ?)",
                 [(run, day, json.dumps(value)) for day, value in rows.items()],
             )
 
-    def rows(self, table: Literal["days", "feed", "shifts"], run: str) -> dict[str, Any]:
+    def rows(self, table: Kept, run: str) -> dict[str, Any]:
         """Return what is kept of each day, in order."""
-        column = {"days": "sums", "feed": "told", "shifts": "counts"}[table]
+        column = _KEPT[table]
         with self.transaction() as con:
             found = con.execute(
                 f"SELECT day, {column} FROM {table} WHERE run = ? ORDER BY day", (run,)

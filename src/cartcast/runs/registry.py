@@ -27,9 +27,10 @@ from cartcast.errors import (
     did_you_mean,
 )
 
-__all__ = ["ALIASES", "Entry", "Promotion", "Registry", "resolve_run"]
+__all__ = ["ALIASES", "REGISTERED", "Entry", "Promotion", "Registry", "resolve_run"]
 
 ALIASES = ("champion", "challenger")
+REGISTERED = "registered after training"
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, path TEXT NOT NULL, "
@@ -152,7 +153,7 @@ class Registry:
                     "run's id is the name of its folder; give another --run-dir."
                 )
 
-    def add(self, run_dir: Path) -> Entry:
+    def add(self, run_dir: Path, reason: str = REGISTERED) -> Entry:
         """Register a finished run; the first run of a target becomes its champion."""
         from cartcast.runs.run import Run
 
@@ -187,7 +188,7 @@ class Registry:
                 "SELECT 1 FROM promotions WHERE target = ? AND alias = 'champion'", (entry.target,)
             )
             alias = "challenger" if held else "champion"
-            _promote(sql, entry, alias, "registered after training", _who())
+            _promote(sql, entry, alias, reason, _who())
         return entry
 
     def runs(self) -> list[Entry]:
@@ -239,12 +240,15 @@ class Registry:
         return runs[run_id]
 
     def promote(
-        self, name: str, alias: str = "champion", reason: str = "", who: str | None = None
-    ) -> Entry:
+        self, name: str, alias: str = "champion", reason: str = "", who: str | None = None,
+        instead_of: str | None = None,
+    ) -> Entry:  # fmt: skip
         """Give an alias to a run, after checking that its model is the recorded one.
 
+        With `instead_of`, a run id, only if that run holds the alias at this moment.
+
         Raises:
-            UsageError: unknown alias.
+            UsageError: unknown alias, or another run holds it.
             NotFoundError, NotTrustedError: the run is not there, or not as recorded.
         """
         if alias not in ALIASES:
@@ -252,6 +256,16 @@ class Registry:
         entry = self.get(name)
         self.verify(entry)
         with self._open() as sql:
+            held = sql(
+                "SELECT run_id FROM promotions WHERE target = ? AND alias = ? "
+                "ORDER BY number DESC LIMIT 1",
+                (entry.target, alias),
+            )
+            if instead_of is not None and held and held[0][0] != instead_of:
+                raise UsageError(
+                    f"{entry.target}/{alias} was given to {held[0][0]} meanwhile, by somebody "
+                    "else; nothing is changed."
+                )
             _promote(sql, entry, alias, reason, who or _who())
         return entry
 

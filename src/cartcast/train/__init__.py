@@ -29,7 +29,7 @@ from cartcast.config import (
 from cartcast.errors import StorageError, UsageError
 from cartcast.features import Feature, FeatureSet
 from cartcast.moments import Moment
-from cartcast.runs.registry import Registry
+from cartcast.runs.registry import REGISTERED, Registry
 from cartcast.runs.run import Run
 from cartcast.runs.write import new_run_id
 from cartcast.targets import Proxy, Target
@@ -37,7 +37,7 @@ from cartcast.train.arguments import changes_of, is_column, sources_of, table_wi
 from cartcast.train.budget import Budget
 from cartcast.train.options import Options
 
-__all__ = ["Options", "Run", "train"]
+__all__ = ["Options", "Run", "train", "train_as"]
 
 
 def train(
@@ -173,6 +173,27 @@ def train(
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
     where = _new_folder(folder, options.target) if run_dir is None else Path(run_dir)
     registry = Registry(folder, settings.catalogue) if folder is not None else None
+    return train_as(
+        options, where, *sources, rows=rows, registry=registry, progress=progress, clock=clock,
+        engine=engine,
+    )  # fmt: skip
+
+
+def train_as(
+    options: Options,
+    where: Path,
+    *sources: Any,
+    rows: Any = None,
+    registry: Registry | None = None,
+    reason: str = REGISTERED,
+    progress: Callable[[str, float | None], None] | None = None,
+    clock: Callable[[], float] = clocks.perf_counter,
+    engine: str = "duckdb",
+) -> Run:
+    """Train by whole options, whatever a project says, into the folder `where`; see `train`.
+
+    `reason` is what the registry, if there is one, keeps of why the run has its alias.
+    """
     if registry is not None:
         registry.require_free(where)
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -192,7 +213,7 @@ def train(
 
             run = train_log(sources, options, where, within, engine)
     if registry is not None:
-        registry.add(run.dir)
+        registry.add(run.dir, reason)
     return run
 
 

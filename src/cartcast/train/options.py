@@ -8,12 +8,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartcast.config import DEFAULTS, Settings, parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.features import FeatureSet
 from cartcast.moments import Moment
+
+if TYPE_CHECKING:
+    from cartcast.events.layouts import Layout
+    from cartcast.events.rates import Rates
+    from cartcast.runs.run import Run
 
 __all__ = ["FAMILIES", "Options"]
 
@@ -24,6 +29,11 @@ FAMILIES = {
     "hdbscan": "hdbscan",
 }
 """The families of segments that can be asked for, and their names in `cartcast.models.segments`."""
+
+_APART = (
+    "features", "layout", "orders", "session_gap", "session_breaks", "zone", "rates",
+    "max_reject_share", "privacy", "threads",
+)  # fmt: skip
 
 LEAST_BUDGET = 5.0
 DEFAULT_BUDGET = 600.0
@@ -80,12 +90,12 @@ class Options:
     seen: float = DEFAULTS.seen
     anchors: tuple[int, ...] = DEFAULTS.anchors
     split: tuple[float, float, float] = DEFAULTS.split
-    layout: str | None = None
+    layout: str | Layout | None = None
     orders: str | None = None
     session_gap: float = DEFAULTS.session_gap
     session_breaks: tuple[str, ...] = ()
     zone: str | None = None
-    rates: Mapping[str, Any] | str = field(default_factory=dict)
+    rates: Mapping[str, Any] | str | Rates = field(default_factory=dict)
     max_reject_share: float = DEFAULTS.max_reject_share
     drop: tuple[str, ...] = ()
     group: str | None = None
@@ -160,6 +170,42 @@ class Options:
         if budget is not None:
             values = {"tune": math.isfinite(budget), "budget": float(budget), **values}
         return cls(**values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as `run.json` keeps it; features and reading stand there apart."""
+        told = dataclasses.asdict(dataclasses.replace(self, features="", layout=None, rates={}))
+        return {k: v for k, v in told.items() if k not in _APART}
+
+    @classmethod
+    def from_run(cls, run: Run) -> Options:
+        """Return the options of a run on a log, for a training on a log that `run.read` gave.
+
+        A run from before options were kept says its target, moment, models and seed.
+
+        Raises:
+            UsageError: the run is of a ready table.
+        """
+        if run.features is None:
+            raise UsageError(f"run {run.id} is of a ready table; a run on a log is trained again.")
+        moment, reading = run.moment, run.reading
+        told = run.data.get("options") or {
+            "target": run.data["target"]["asked"],
+            "models": [n for n in run.data["models"] if n not in run.baselines] or [run.champion],
+            "moment": moment.kind, "anchors": moment.clicks, "every": moment.every,
+            "seen": moment.seen, "seed": run.data["seed"],
+        }  # fmt: skip
+        known = {f.name for f in dataclasses.fields(cls)}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in told.items() if k in known
+        }
+        if "budget" in values and values["budget"] is None:
+            values["budget"] = math.inf
+        return cls(
+            **values, features=run.features, layout=reading.layout,
+            session_gap=reading.sessions.gap, session_breaks=reading.sessions.breaks,
+            zone=reading.zone, rates=reading.rates or {},
+            max_reject_share=reading.max_reject_share,
+        )  # fmt: skip
 
     def fingerprint(self, *parts: str) -> str:
         """Return a hash of the options and `parts`, for the resumption of interrupted work."""

@@ -254,6 +254,7 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "cartcast": __version__,
         "seed": options.seed,
+        "options": options.as_dict(),
         "source": {**task.source, "fingerprint": key},
         "reading": task.reading and task.reading.as_dict(),
         "data": task.data,

@@ -81,6 +81,14 @@ def add(app: typer.Typer) -> None:
         max_memory: Annotated[
             str, typer.Option("--max-memory", help="Memory for sessions and histories.")
         ] = "2GB",
+        record: Annotated[
+            str | None,
+            typer.Option("--record", help="Keep the scores told, up to this size, as 1GB."),
+        ] = None,
+        shadow: Annotated[
+            str | None,
+            typer.Option("--shadow", help="Run or alias scored beside, for the record only."),
+        ] = None,
         no_docs: Annotated[bool, typer.Option("--no-docs", help="Switch /docs off.")] = False,
         no_metrics: Annotated[
             bool, typer.Option("--no-metrics", help="Switch /metrics off.")
@@ -114,6 +122,9 @@ def add(app: typer.Typer) -> None:
                 late_window=parse_duration(late_window),
                 session_ttl=parse_duration(session_ttl),
                 most_memory=parse_size(max_memory),
+                record_dir=str(home() / "scores") if record else None,
+                most_record=parse_size(record) if record else 0,
+                shadow=shadow,
                 keys=_keys(keys, home() / "keys.json"),
                 open_to_all=open_to_all,
                 workers=workers,
