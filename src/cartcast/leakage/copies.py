@@ -9,6 +9,7 @@ first does not foresee, were not drawn apart.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy import stats
 from cartcast.findings import Finding, Severity, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import as_numbers
-from cartcast.leakage.prepared import Floats, Ints, Part, Prepared, once
+from cartcast.leakage.prepared import Floats, Ints, Part, Prepared, once, prepare
 
 __all__ = ["Excess", "Telling", "row_keys", "telling_copies", "too_many_twins"]
 
@@ -61,6 +62,9 @@ _BEYOND = 0.05
 
 _BEYOND_DRIFT = 0.08
 """The same where the test lies later: rows get more alike, or less."""
+
+_DOUBT, _OFTEN = 0.05, 2.0
+"""Chance, and times as often as within training, from which a log's rows are copies."""
 
 _KINDS = 20
 """Kinds of rows from which it is no accident that all occur an even number of times."""
@@ -304,7 +308,9 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
             f"training holds each of them exactly {often}; of rows alike by nature "
             f"that would be true of {excess.natural:,.0f} at most, others would occur more often"
         )
-    elif (copies := int((told := telling_copies(prep)).rows.sum())) >= max(_CHANCE, _FEW * of):
+    elif (copies := int((told := telling_copies(prep)).rows.sum())) >= max(
+        _CHANCE, _FEW * of
+    ) and not _walked_again(prep, told.rows):
         rows = copies
         all_copies = min(copies / max(told.share, 1e-9), int(twins.sum()))
         severity = "block" if all_copies > _SOME * of else "warn"
@@ -325,6 +331,48 @@ def copied_rows(prep: Prepared) -> Iterator[Finding]:
     yield finding(LK303, text, severity=severity, count=rows, across=round(rows / of, 4))
 
 
+def _later(prep: Prepared) -> NDArray[np.bool_]:
+    """Return the training rows that are to the others what the test is to training.
+
+    Those of the last groups, or of some where there is no clock.
+    """
+    assert prep.test is not None
+    n = len(prep.train)
+    groups = prep.groups(prep.train, np.arange(n))
+    times = prep.times(prep.train)
+    rank = np.random.default_rng(prep.given.seed).random(groups.max() + 1)
+    if times is not None:
+        rank = pd.Series(times).groupby(groups).min().rank(pct=True).reindex(range(len(rank)))
+    return np.asarray(np.asarray(rank)[groups] > 1 - len(prep.test) / (n + len(prep.test)))
+
+
+def _walked_again(prep: Prepared, copies: NDArray[np.bool_]) -> bool:
+    """Whether a log's sessions coincide within training as they do across the split.
+
+    A session's few events decide all of its features, however many and fine these are, and another
+    visitor may walk the same path. Rows of a table of one's own may have been doubled before the
+    split, in training too: of them this says nothing.
+    """
+    if not prep.given.lineage or prep.test is None:
+        return False
+    later = _later(prep)
+    if not 0 < later.sum() < len(later):
+        return False
+    table = prep.train.table
+    cut = prepare(replace(prep.given, train=table[~later], test=table[later], split=None))
+    assert cut.test is not None
+    within = telling_copies(cut).rows
+    counts, sizes = [], []
+    for part, rows in ((prep.test, copies), (cut.test, within)):
+        groups = prep.groups(part, np.arange(len(part)))
+        counts.append(len(np.unique(groups[rows])))
+        sizes.append(len(np.unique(groups)))
+    pairs = np.array([len(prep.test) * len(table), later.sum() * (~later).sum()], dtype=float)
+    chance = stats.binom.sf(counts[0] - 1, sum(counts), pairs[0] / pairs.sum())
+    often = counts[0] / sizes[0] > _OFTEN * counts[1] / sizes[1]
+    return not (chance < _DOUBT and often)
+
+
 def _beyond_control(prep: Prepared, cells: _Cells) -> tuple[float, float] | None:
     """Return the share of test rows with a twin and its control, where it lies well above it.
 
@@ -334,12 +382,8 @@ def _beyond_control(prep: Prepared, cells: _Cells) -> tuple[float, float] | None
     """
     assert prep.test is not None
     n = len(prep.train)
-    groups = prep.groups(prep.train, np.arange(n))
-    times = prep.times(prep.train)
-    rank = np.random.default_rng(prep.given.seed).random(groups.max() + 1)
-    if times is not None:
-        rank = pd.Series(times).groupby(groups).min().rank(pct=True).reindex(range(len(rank)))
-    later = np.asarray(rank)[groups] > 1 - len(prep.test) / (n + len(prep.test))
+    groups, times = prep.groups(prep.train, np.arange(n)), prep.times(prep.train)
+    later = _later(prep)
     if not 0 < later.sum() < n:
         return None
     twin = np.isin(cells.train[later], cells.train[~later])

@@ -112,7 +112,8 @@ def _of_log(log: Log, target: Any, features: Any, clicks: Sequence[int]) -> Audi
     from cartcast.targets import parse_target
 
     asked = parse_target(target or DEFAULTS.target)
-    chosen = load_set(features or DEFAULTS.features)
+    # What would be proposed from the log is known in a training only.
+    chosen = load_set(features or "shop")
     rows = table(log, asked, chosen, clicks)
     timed = log.clock in ("time", "day")
     split = split_by_time(rows.table, DEFAULTS.split, timed)

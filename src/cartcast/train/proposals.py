@@ -95,13 +95,16 @@ def propose_features(
         except DataError as error:
             facts = {"proposed": len(offered.features), "screened": False, "why": str(error)}
             return Proposed(base, _reasons(base, why), offered.left_out, facts)
+    # Those of the shop come first: of two that say the same, theirs stays.
+    telling = _telling(rows.X)
+    whole = whole.only(telling)
     found = screen(
-        rows.X,
+        rows.X[list(telling)],
         part.label > 0,
         folds,
-        base=base.names,
+        base=[n for n in base.names if n in whole.features],
         tells=_tells(whole, offered),
-        categorical=rows.categorical,
+        categorical=[c for c in rows.categorical if c in whole.features],
         groups=part.groups,
         seed=seed,
     )
@@ -179,6 +182,15 @@ def _joined(base: FeatureSet, offered: Candidates) -> tuple[FeatureSet, dict[str
         pairs[own] = feature
         why[own] = offered.reasons[name]
     return FeatureSet.of(pairs.items()), why
+
+
+def _telling(X: pd.DataFrame) -> list[str]:
+    """Return the columns that vary, each kind of values once; all where none varies."""
+    found: dict[int, str] = {}
+    for name in map(str, X):
+        if X[name].nunique(dropna=False) > 1:
+            found.setdefault(hash(pd.util.hash_array(X[name].to_numpy()).tobytes()), name)
+    return list(found.values()) or [str(c) for c in X]
 
 
 def _tells(whole: FeatureSet, offered: Candidates) -> dict[str, str]:
