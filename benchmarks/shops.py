@@ -1,7 +1,7 @@
 """What the two simulated shops are like, and how near a model comes to the truth on each form.
 
     python benchmarks/shops.py [--sessions 50000] [--seed 3] [--docs docs/simulator.md]
-    python benchmarks/shops.py --gap [--sessions 50000] [--model lightgbm] [--set default]
+    python benchmarks/shops.py --gap [--sessions 50000] [--model lightgbm] [--set shop]
                                  [--forms named,codes,bare,pages]
 
 The first prints (or writes into the page) figures of each shop: CPU seconds to simulate it with its
