@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--gap", action="store_true", help="Train on each shop and form.")
     parser.add_argument("--model", default="lightgbm")
-    parser.add_argument("--set", default="default", help="Feature set.")
+    parser.add_argument("--set", default="shop", help="Feature set.")
     parser.add_argument("--forms", default=",".join(("named", *FORMS)))
     parser.add_argument("--docs", type=Path, help="Write the figures into this page.")
     given = parser.parse_args()
