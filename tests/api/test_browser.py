@@ -87,7 +87,9 @@ def test_segments_browser_library_by_changing_its_host(
     assert {path for path, _ in sent} == SENT
     assert {status for _, status in sent} == {200}
     # As in a file of the same calls: the identify is an event too, of the kind `other`.
-    assert live.metrics.events == {"accepted": 4}
+    # Requests of one page may cross on the way: then one comes late, and is put in its place.
+    events = live.metrics.events
+    assert events["accepted"] + events["late_accepted"] == events.total() == 4
     sessions = live.store.sessions.index  # type: ignore[attr-defined]
     assert len({id(s) for s in sessions.values()}) == 1
     session = sessions["uann"]

@@ -19,7 +19,7 @@ CLICKS = (1, 3, 5, 10)
 def opaque(tmp_path_factory):
     """The shop in words that nobody knows, with the outcome in a table beside it."""
     folder = tmp_path_factory.mktemp("opaque")
-    made = simulate(sessions=2500, seed=9)
+    made = simulate(sessions=4000, seed=9)
     files = write_opaque(made, folder / "log.parquet", form="codes")
     how = {"layout": str(files.layout), "orders": str(files.orders)}
     return files, how, load(files.log, folder=folder / "clean", **how)
@@ -70,5 +70,5 @@ def test_a_run_keeps_the_set_with_its_reasons_and_scores(opaque, tmp_path):
     assert set(told["proposed"]["reasons"]) == set(told["names"])
     assert told["proposed"]["left_out"]
     scores, _ = predict(files.log, run.dir, everything=True, **how)
-    assert scores["session_id"].nunique() == 2500
+    assert scores["session_id"].nunique() == 4000
     assert scores["probability"].nunique() > 1000

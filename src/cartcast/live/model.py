@@ -95,10 +95,7 @@ class ModelScorer:
         self.rules = Rules(sessions, zone, late_window=min(Rules.late_window, sessions.gap / 2))
         self.run = run
         self._missing = dict(missing)
-        told = run["target"]
-        asked = told.get("asked", told["name"])
-        target = parse_target(asked) if told["kind"] == "observed" else None
-        self._outcome = target.event_type if isinstance(target, Target) else None
+        self._outcome = _outcome_of(run.get("target", {}))
         self._fold = Fold(features, clock, zone)
         self.reads_history = bool(features.program.history)
         kinds = {n.removeprefix("@earlier:") for n in features.program.history if ":" in n}
@@ -347,6 +344,15 @@ class ModelScorer:
                     )
                 real[k] = math.nan if value is None else value
         return Row(words, self._in_order)
+
+
+def _outcome_of(told: Mapping[str, Any]) -> str | None:
+    """Return the kind of event after which no row of training lies; None for a proxy."""
+    asked = told.get("asked", told.get("name"))
+    if asked is None or told.get("kind") == "proxy":
+        return None
+    target = parse_target(asked)
+    return target.event_type if isinstance(target, Target) else None
 
 
 def load_scorer(name: Path | str | Run) -> ModelScorer:
