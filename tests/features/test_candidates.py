@@ -53,6 +53,24 @@ def test_every_word_and_column_is_read_or_left_out_with_the_reason(log, offered)
     assert not outcome & set(offered.left_out)
 
 
+def test_a_number_of_the_whole_session_may_be_its_total_and_is_not_read(tmp_path):
+    """As visits of some exports hold their pages and transactions: no click knows them yet."""
+    draw = random.Random(3)
+    lines = ["visitor_id,session_id,event_time,event_type,pages,pages_as_text,browser\n"]
+    for s in range(120):
+        count, browser = draw.randint(1, 9), draw.choice(["fox", "owl"])
+        lines += [
+            f'v{s},s{s},2025-03-{1 + s // 8:02d} 10:{k:02d}:00,view_item,{count},"{count}.0",{browser}\n'
+            for k in range(count)
+        ]
+    (tmp_path / "log.csv").write_text("".join(lines))
+    own = propose(load(tmp_path / "log.csv", folder=tmp_path / "clean"))
+    assert "browser" in own.features.lineage.columns
+    for column in ("pages", "pages_as_text"):
+        assert "may be a total" in own.left_out[column]
+        assert column not in own.features.lineage.columns
+
+
 def test_scales_are_those_of_the_log(tmp_path, log):
     """The same log ten times slower gets scales ten times as long."""
     table = log.table().to_pandas()

@@ -121,6 +121,8 @@ WRONG = {
     "twice": (lambda: F.FeatureSet.of([("a", F.Count())] * 2), "'a' is declared twice"),
     "taken": (lambda: F.FeatureSet.of([*F.usual.items(), ("country", F.Count())]), "'country' is declared twice"),
     "unknown name": (lambda: F.usual.only(["contry"]), "Did you mean 'country'"),
+    "nothing to drop": (lambda: F.usual.without(["prise"]), "Did you mean 'price'"),
+    "all dropped": (lambda: F.usual.without(F.usual.names), "no feature is left"),
 }  # fmt: skip
 
 

@@ -105,6 +105,30 @@ class FeatureSet:
                 raise DefinitionError(f"unknown feature {name!r}.{did_you_mean(name, self.names)}")
         return self.of((name, self.features[name]) for name in wanted)
 
+    def without(self, names: Iterable[str]) -> FeatureSet:
+        """Return the set without these features, and without those that read these columns.
+
+        Raises:
+            DefinitionError: a name is neither, or nothing is left.
+
+        >>> from cartcast.features import usual
+        >>> len(usual.names), len(usual.without(["price", "month"]).names)
+        (19, 11)
+        """
+        left = self.features
+        for name in names:
+            kept = {n: f for n, f in left.items() if n != name and name not in f.lineage.columns}
+            if len(kept) == len(left) and name not in self.features:
+                known = sorted({*self.names, *self.lineage.columns})
+                raise DefinitionError(
+                    f"nothing to drop: {name!r} is no feature, and no feature reads such a column."
+                    f"{did_you_mean(name, known)}"
+                )
+            left = kept
+        if not left:
+            raise DefinitionError("no feature is left; drop fewer.")
+        return self.of(left.items())
+
     @property
     def features(self) -> Mapping[str, Feature]:
         """Features by name."""

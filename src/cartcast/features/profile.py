@@ -11,7 +11,7 @@ import duckdb
 
 from cartcast.errors import DataError
 from cartcast.events import Log
-from cartcast.events.schema import Clock
+from cartcast.events.schema import COLUMNS, Clock
 from cartcast.events.sql import identifier
 
 __all__ = ["NOT_FEATURES", "ColumnProfile", "LogProfile", "Role", "profile_log"]
@@ -215,6 +215,11 @@ def _column(
         return "has the same value everywhere"
     varying = _varying(con, column)
     share = filled / rows
+    if varying < 0.01 and name not in COLUMNS and _counts(con, column, text):
+        return (
+            "is a number that stays the same for a whole session, and so may be a total of it that "
+            "is known at its end only"
+        )
     if distinct > _ID * filled and (text or kind.startswith(_WHOLE)):
         return f"is an id: {distinct:,} values in {filled:,} events"
     if varying < 0.01:
@@ -240,6 +245,17 @@ def _constant(
     if text and distinct > max(FEW, _ID * sessions / 10):
         return f"is an id of visits: {distinct:,} values in {sessions:,} sessions"
     return ColumnProfile(name, "constant", text, filled, (), (), "the same for a whole session")
+
+
+def _counts(con: duckdb.DuckDBPyConnection, column: str, text: bool) -> bool:
+    """Return whether all values of a column are numbers, be they written as text."""
+    if not text:
+        return True
+    row = con.execute(
+        f"SELECT bool_and(TRY_CAST({column} AS DOUBLE) IS NOT NULL) FROM seen "
+        f"WHERE {column} IS NOT NULL"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _varying(con: duckdb.DuckDBPyConnection, column: str) -> float:

@@ -120,7 +120,7 @@ def train(
         zone: the shop's clock, such as Europe/Berlin.
         rates: what each currency is worth in one of them.
         max_reject_share: share of rejected rows above which the log is refused.
-        drop: columns of a ready table to leave out.
+        drop: columns to leave out; of a log features, too.
         group: its column that names the visitor.
         time: its column that holds the moment of the row.
         folds: number of folds to cross-validate it with; None is one split.

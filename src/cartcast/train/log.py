@@ -65,9 +65,10 @@ def train_log(
             with budget("proposing features"):
                 proposed = propose_features(
                     log, target, moment, train=sum(options.split[:2]),
-                    session_gap=reading.sessions.gap, seed=options.seed,
+                    session_gap=reading.sessions.gap, seed=options.seed, drop=options.drop,
                 )  # fmt: skip
         features = chosen or proposed.features  # type: ignore[union-attr]
+        features = features.without(options.drop) if chosen is not None else features
         task = _task(log, reading, target, features, options, budget, sources)
         task = replace(task, proposed=proposed.as_dict() if proposed else None)
         task = _with_events(task, names, options, budget)

@@ -55,7 +55,8 @@ class Options:
         split: shares of the sessions for train, validation, test.
         layout, orders, session_gap, session_breaks, zone, rates, max_reject_share: as for
             `events.load`.
-        drop, group, time, folds: for ready tables: columns left out, the visitor, the moment,
+        drop: columns (of a log: or features) left out.
+        group, time, folds: for ready tables: the visitor, the moment,
             and the number of cross-validation folds (None: one split).
         positive: the value of a ready table's target that counts as the outcome (None: what its
             words say, else the greater or the rarer one; a finding tells).

@@ -7,7 +7,7 @@ show on later rows that they are worth more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,18 +69,19 @@ def propose_features(
     train: float,
     session_gap: float,
     seed: int,
+    drop: Sequence[str] = (),
 ) -> Proposed:
     """Return the features to train with.
 
     A log of a shop's usual words and columns has those of `shop`: what else its columns hold was
     measured to bring nothing there. `train` is the share of the sessions, from the first on, that
-    training will see.
+    training will see; `drop` names features and columns to leave out.
 
     Raises:
         DataError: the log has no outcome of this kind.
     """
     if _usual_shop(log):
-        known = load_set("shop")
+        known = load_set("shop").without(drop)
         because = "the log has the words and columns of a usual shop, and no other"
         facts = {"proposed": 0, "screened": False, "why": because}
         return Proposed(known, dict.fromkeys(known.names, _USUAL), {}, facts)
@@ -88,6 +89,8 @@ def propose_features(
         past = _past(log, train * MARGIN, seed, folder)
         base, offered = _base(past), propose(past)
         whole, why = _joined(base, offered)
+        whole = whole.without(drop)
+        base = whole.only([n for n in base.names if n in whole.features] or whole.names)
         try:
             rows = from_log(past, target, whole, moment, session_gap=session_gap, seed=seed)
             part = part_of(rows, pd.Series(True, index=rows.table.index))

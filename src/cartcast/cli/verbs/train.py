@@ -63,7 +63,9 @@ def add(app: typer.Typer) -> None:
         at_clicks: Annotated[
             str | None, typer.Option(help="Clicks at which rows are written, such as 1,2,3,5.")
         ] = None,
-        drop: Annotated[str | None, typer.Option(help="Columns of --rows to leave out.")] = None,
+        drop: Annotated[
+            str | None, typer.Option(help="Columns, or features of a log, to leave out.")
+        ] = None,
         group: Annotated[str | None, typer.Option(help="Column of --rows: the visitor.")] = None,
         time: Annotated[str | None, typer.Option(help="Column of --rows: the moment.")] = None,
         folds: Annotated[int | None, typer.Option(help="Cross-validate --rows.")] = None,
