@@ -215,7 +215,7 @@ def _column(
         return "has the same value everywhere"
     varying = _varying(con, column)
     share = filled / rows
-    if varying < 0.01 and name not in COLUMNS and _counts(con, column, text):
+    if varying < 0.01 and name not in COLUMNS and _numeric(con, column, text):
         return (
             "is a number that stays the same for a whole session, and so may be a total of it that "
             "is known at its end only"
@@ -247,7 +247,7 @@ def _constant(
     return ColumnProfile(name, "constant", text, filled, (), (), "the same for a whole session")
 
 
-def _counts(con: duckdb.DuckDBPyConnection, column: str, text: bool) -> bool:
+def _numeric(con: duckdb.DuckDBPyConnection, column: str, text: bool) -> bool:
     """Return whether all values of a column are numbers, be they written as text."""
     if not text:
         return True

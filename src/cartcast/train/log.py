@@ -51,7 +51,9 @@ def train_log(
     target = with_horizon(target, moment, options.horizon)
     privacy = events.privacy_from(options.privacy)
     names = model_names(options.models, "regressor" if target.money else "classifier")
-    chosen = None if options.features == "auto" else load_set(options.features)
+    chosen = None
+    if options.features != "auto":
+        chosen = load_set(options.features).without(options.drop)
     reading = Reading.from_settings(options)
     # What Spark cleans lies on the disk that its machines share, as the run must.
     with scratch(run_dir.parent if engine == "spark" else None) as work:
@@ -68,7 +70,6 @@ def train_log(
                     session_gap=reading.sessions.gap, seed=options.seed, drop=options.drop,
                 )  # fmt: skip
         features = chosen or proposed.features  # type: ignore[union-attr]
-        features = features.without(options.drop) if chosen is not None else features
         task = _task(log, reading, target, features, options, budget, sources)
         task = replace(task, proposed=proposed.as_dict() if proposed else None)
         task = _with_events(task, names, options, budget)

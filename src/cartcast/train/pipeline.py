@@ -207,12 +207,8 @@ def _unseen(
         out[task.train.index], out[task.test.index] = train, test
         return out
 
-    said = {}
-    for m in models:
-        if m.name not in plan.members(champion.name) and m.name != champion.name:
-            continue
-        if plan.members(m.name):
-            continue
+    said, wanted = {}, plan.members(champion.name) or (champion.name,)
+    for m in (m for m in models if m.name in wanted):
         model = m.model.estimator if isinstance(m.model, Calibrated) else m.model
         said[m.name] = joined(m.raw, says(model, m.declaration, task.test))
     if "amount" not in revenue.models:
