@@ -16,6 +16,7 @@ from typing import Any, Literal
 from cartcast.activation.address import email_of, phone_of
 from cartcast.activation.plan import Activation
 from cartcast.errors import DataError
+from cartcast.plaindata import plain
 from cartcast.rules import truth
 
 __all__ = ["Contact", "Verdict", "identity", "judge", "message", "unit_of"]
@@ -136,7 +137,7 @@ def message(
             "arm": verdict.arm,
             "unit": verdict.unit,
             "unit_column": activation.unit,
-            "values": {c: _plain(score.get(c)) for c in activation.send},
+            "values": {c: plain(score.get(c)) for c in activation.send},
         },
     }
 
@@ -195,12 +196,3 @@ def _moment(value: Any) -> dt.datetime | None:
         return _utc(dt.datetime.fromisoformat(value) if isinstance(value, str) else value)
     except (ValueError, AttributeError) as error:
         raise DataError(f"as_of must be a moment, got {value!r}.") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value if isinstance(value, str | int | float | None) else str(value)

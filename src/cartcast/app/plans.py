@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +41,8 @@ def places(project: Project) -> dict[str, Place]:
     YAML files that hold no experiment are passed over; one that holds a wrong plan is listed, and
     `read` says what is wrong.
     """
-    own = [
-        path
-        for path in sorted(project.folder.rglob("*.y*ml"))
-        if path.suffix in (".yaml", ".yml")
-        and not any(p.startswith(".") for p in path.relative_to(project.folder).parts)
-    ]
     found: dict[str, Place] = {}
-    for path in [*sorted(_folder(project).glob("*.yaml")), *own[:_MOST]]:
+    for path in [*sorted(_folder(project).glob("*.yaml")), *islice(_own(project.folder), _MOST)]:
         try:
             names = _names(read_yaml(path))
         except CartcastError:
@@ -98,6 +94,15 @@ def keep(project: Project, name: str, text: str) -> Place:
         raise UsageError(f"{path.stem}: another plan goes by that name; choose another name.")
     write_text(path, text)
     return Place(path, names[0])
+
+
+def _own(folder: Path) -> Iterator[Path]:
+    """Yield the YAML files of a project; hidden folders, its state among them, are not entered."""
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (
+            Path(place, n) for n in sorted(names) if n[0] != "." and n.endswith((".yaml", ".yml"))
+        )
 
 
 def _folder(project: Project) -> Path:
