@@ -10,7 +10,7 @@ from pathlib import Path
 from cartcast.atomic import touch
 from cartcast.errors import StorageError
 
-__all__ = ["connect", "transaction"]
+__all__ = ["connect", "reading", "transaction"]
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -26,6 +26,16 @@ def connect(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"{path}: the state cannot be opened ({error}).") from error
     return con
+
+
+def reading(path: Path, timeout: float = 5.0) -> contextlib.closing[sqlite3.Connection]:
+    """Open an SQLite file to read only, for a `with`; nothing is locked, made or written.
+
+    Raises:
+        sqlite3.Error: it is not there, or no database.
+    """
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return contextlib.closing(sqlite3.connect(uri, uri=True, timeout=timeout))
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from typing import Literal
 from cartcast.backup.livelog import STATE_FILE, is_live
 from cartcast.config import PROJECT_FILE, STATE_FOLDER, Settings
 from cartcast.errors import StorageError
+from cartcast.statefile import reading
 
 __all__ = ["CATALOGUE", "KEYS", "Item", "items", "sqlite_copy"]
 
@@ -114,7 +115,7 @@ def sqlite_copy(path: Path, to: Path) -> None:
     """
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con,
+            reading(path) as con,
             contextlib.closing(sqlite3.connect(to)) as copy,
         ):
             con.backup(copy)

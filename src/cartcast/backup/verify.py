@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sqlite3
 import tempfile
@@ -22,6 +21,7 @@ from cartcast.live.snapshot import newest_snapshot, read_snapshot
 from cartcast.progress import Progress
 from cartcast.runs.registry import Registry
 from cartcast.runs.write import versions
+from cartcast.statefile import reading
 
 __all__ = ["Verified", "verify"]
 
@@ -142,7 +142,7 @@ class _Check:
 
     def _database(self, path: Path, name: str) -> None:
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con:
+            with reading(path) as con:
                 said = con.execute("PRAGMA integrity_check").fetchone()[0]
         except sqlite3.Error as error:
             said = str(error)

@@ -18,6 +18,7 @@ from cartcast.errors import CartcastError
 from cartcast.findings import Finding, finding
 from cartcast.forget.places import databases, live_states
 from cartcast.live.snapshot import newest_snapshot, read_snapshot
+from cartcast.statefile import reading
 
 __all__ = ["damaged_databases", "damaged_states", "leftovers", "locks", "modes"]
 
@@ -113,7 +114,7 @@ def damaged_databases(project: Path) -> Iterator[Finding]:
     catalogue = project / STATE_FOLDER / "catalogue.db"
     for path in (*databases(project), *([catalogue] if catalogue.is_file() else [])):
         try:
-            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as con:
+            with reading(path) as con:
                 said = str(con.execute("PRAGMA quick_check").fetchone()[0])
         except sqlite3.Error as error:
             said = str(error)

@@ -18,6 +18,7 @@ from cartcast.atomic import make_folder, touch
 from cartcast.errors import NotFoundError, StorageError
 from cartcast.experiments.allocation import Kept
 from cartcast.experiments.units import open_units
+from cartcast.statefile import reading
 
 __all__ = ["FILE", "Exposure", "ExposureFile", "read_exposures"]
 
@@ -162,9 +163,7 @@ def _rows(path: Path, experiment: str, version: int | None) -> Iterator[Any]:
     if not path.is_file():
         raise NotFoundError(f"{path}: no such record of exposures.")
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ) as con:
+        with reading(path) as con:
             yield from con.execute(
                 "SELECT unit, arm, exposed FROM exposures WHERE experiment = ? "
                 "AND version = coalesce(?, version) ORDER BY exposed, unit",

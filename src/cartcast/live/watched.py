@@ -5,7 +5,6 @@ A service reads the state of `cartcast monitor` at each scrape, and loads nothin
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import sqlite3
@@ -20,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import CartcastError
 from cartcast.runs.registry import Registry
+from cartcast.statefile import reading
 
 __all__ = ["STATE_FILE", "WatchedRuns", "collect"]
 
@@ -110,8 +110,7 @@ class WatchedRuns:
 
     def _read(self) -> tuple[dict[str, tuple[str, dict[str, Any]]], dict[tuple[str, str], int]]:
         """Return the newest look at each run, and alarms counted; nothing is locked or written."""
-        uri = f"{self._state.absolute().as_uri()}?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1)) as con:
+        with reading(self._state, timeout=1) as con:
             looks = con.execute("SELECT run, at, told FROM looks ORDER BY run").fetchall()
             counts = con.execute("SELECT severity, state, count(*) FROM alarms GROUP BY 1, 2")
             alarms = {(severity, state): n for severity, state, n in counts.fetchall()}
