@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from cartcast.app import files, plans, warehouse
+from cartcast.app import files, layouts, plans, warehouse
 from cartcast.app.access import Person
 from cartcast.app.state import Data, Progress, Project, shown
 from cartcast.runs.registry import Entry
 from cartcast.runs.run import Run
 
 if TYPE_CHECKING:
+    from cartcast.events.draft import Draft
+    from cartcast.events.layouts import Layout
     from cartcast.experiments import Analysis, Decision, Measured, Plan
     from cartcast.monitoring import Alarm, Silence
     from cartcast.monitoring.alarms import State
@@ -23,6 +25,8 @@ __all__ = [
     "add_upload",
     "change_alarm",
     "delete_data",
+    "draft_of",
+    "keep_layout",
     "keep_plan",
     "look",
     "pick_file",
@@ -98,6 +102,34 @@ def read_log(
     finally:
         if project.settings.privacy:
             _forget_uploads(project, sources)
+
+
+def draft_of(project: Project, person: Person, sources: Sequence[str]) -> Draft:
+    """Return what the columns of the first source are taken for.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        DataError, NotFoundError: it is empty, no table, or not there.
+    """
+    from cartcast.events.draft import draft
+
+    project.access.require(person, "upload", f"look at the columns of {shown(sources[0])}")
+    try:
+        return draft(sources[0], project.state)
+    finally:
+        if project.settings.privacy:
+            _forget_uploads(project, sources)
+
+
+def keep_layout(project: Project, person: Person, name: str, layout: Layout) -> str:
+    """Keep a layout in the project and return its path.
+
+    Raises:
+        RefusedError: the person may not bring data in.
+        UsageError: another layout goes by that name.
+    """
+    project.access.require(person, "upload", f"layout {files.safe_name(name)}")
+    return layouts.keep(project, name, layout)
 
 
 def _forget_uploads(project: Project, sources: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -207,13 +207,13 @@ def shown(source: str) -> str:
     return f"{parts.hostname or ''}{parts.path} {table}".strip()
 
 
-def _key(sources: Sequence[str], *settings: Any) -> str:
+def _key(sources: Sequence[str], how: Mapping[str, Any], *settings: Any) -> str:
     """Hash what decides a clean log: the files as they are now, and the settings.
 
     A server does not tell whether a table has changed: it is read again each time.
     """
-    told: list[Any] = [list(settings)]
-    for source in sources:
+    told: list[Any] = [how, list(settings)]
+    for source in [*sources, *filter(None, how.values())]:
         path = Path(source.partition("::")[0])
         if "://" in source:
             told.append([shown(source), datetime.now(UTC).isoformat()])

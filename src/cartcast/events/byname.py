@@ -19,7 +19,7 @@ from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
 
-__all__ = ["layout_by_names", "named"]
+__all__ = ["layout_by_names", "named", "require_who_and_when"]
 
 _SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
 """Names that mean a column for sure, besides its canonical one."""
@@ -62,8 +62,7 @@ def _bare(column: str) -> str:
 def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     """Return the layout that the names and the sample speak for, and why (by canonical column).
 
-    Raises:
-        DataError: there is no column for who or when.
+    It may lack who or when: `require_who_and_when` says so.
     """
     by_name = named(source.columns)
     columns: dict[str, Value] = {}
@@ -90,7 +89,6 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     _hours(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
-    _require(source, by_name, columns)
     every_event = _every_event(source, columns, reasons)
     found = Layout(
         name="guessed",
@@ -224,12 +222,13 @@ def _nests(source: Source, fine: str, coarse: str) -> bool:
     return len(pairs) == len(first) > len(second) > 1
 
 
-def _require(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
-    needed = ({"session_id", "visitor_id"} & set(columns), _WHEN & columns.keys())
+def require_who_and_when(source: Source, layout: Layout) -> None:
+    """Raise DataError where a layout by names has no column for who or when."""
+    needed = ({"session_id", "visitor_id"} & set(layout.columns), _WHEN & layout.columns.keys())
     if all(needed):
         return
     what = "a visitor or session" if not needed[0] else "a time or order"
-    hint = _near_miss(source, by_name, needed)
+    hint = _near_miss(source, named(source.columns), needed)
     raise DataError(
         f"{source.name}: no column looks like {what} among "
         f"{', '.join(source.columns[:10])}.{hint} Write a layout "

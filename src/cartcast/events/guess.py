@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from cartcast.errors import DataError
 from cartcast.events.builtin import LAYOUTS
-from cartcast.events.byname import layout_by_names
+from cartcast.events.byname import layout_by_names, require_who_and_when
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
@@ -166,6 +166,7 @@ def guess(source: Source) -> Guess:
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
     by_names, reasons = layout_by_names(source)
+    require_who_and_when(source, by_names)
     telling = ("event_time", "event_type", "item_id", "price")
     confidence = round((2 + sum(t in by_names.columns for t in telling)) / 8, 2)
     return Guess(by_names, confidence, reasons, others)

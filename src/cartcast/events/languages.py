@@ -17,7 +17,8 @@ _EVENTS = {
     "view_item_list": "Kategorie, Kategorieansicht, Produktliste; catégorie, liste de produits; "
     "categoría, lista de productos; categoria, lista prodotti; categorie, productlijst; "
     "lista de produtos; kategoria, lista produktów",
-    "view_item": "Produktansicht, Artikelansicht, Produkt angesehen, Artikel angesehen, Ansicht; "
+    "view_item": "Produktansicht, Artikelansicht, Produkt angesehen, Artikel angesehen, Ansicht, "
+    "angesehen, betrachtet; vu, consulté; visto; bekeken; wyświetlono; "
     "vue produit, produit vu, consultation produit, fiche produit; producto visto, ver producto, "
     "vista de producto; prodotto visto, visualizzazione prodotto; product bekeken, "
     "productweergave; produto visto, ver produto, visualização de produto; "
@@ -25,13 +26,15 @@ _EVENTS = {
     "search": "Suche, Suchanfrage; recherche; búsqueda, buscar; ricerca; zoeken, zoekopdracht; "
     "busca, pesquisa; wyszukiwanie, szukaj",
     "add_to_cart": "Warenkorb, in den Warenkorb, in den Warenkorb gelegt, "
-    "zum Warenkorb hinzugefügt; panier, ajout panier, ajout au panier, ajouter au panier, "
+    "zum Warenkorb hinzugefügt, hinzugefügt, hineingelegt; ajouté; añadido, agregado; aggiunto; "
+    "toegevoegd; adicionado; dodano; panier, ajout panier, ajout au panier, ajouter au panier, "
     "ajouté au panier; carrito, añadir al carrito, añadido al carrito, agregar al carrito, "
     "agregado al carrito; carrello, aggiungi al carrello, aggiunta al carrello, "
     "aggiunto al carrello; winkelwagen, winkelmand, in winkelwagen, toevoegen aan winkelwagen, "
     "toegevoegd aan winkelwagen; carrinho, adicionar ao carrinho, adicionado ao carrinho; "
     "koszyk, do koszyka, dodaj do koszyka, dodano do koszyka, dodanie do koszyka",
-    "remove_from_cart": "aus dem Warenkorb entfernt, aus Warenkorb entfernt; retrait panier, "
+    "remove_from_cart": "entfernt; retiré, supprimé; eliminado, quitado; rimosso; verwijderd; "
+    "removido; usunięto; aus dem Warenkorb entfernt, aus Warenkorb entfernt; retrait panier, "
     "retrait du panier, retiré du panier, suppression panier; eliminar del carrito, "
     "eliminado del carrito, quitar del carrito; rimuovi dal carrello, rimosso dal carrello; "
     "uit winkelwagen verwijderd, verwijderd uit winkelwagen; remover do carrinho, "
@@ -88,11 +91,12 @@ _COLUMNS = {
     "shipping": "Versandkosten, Versand; frais de port, frais de livraison; gastos de envío, "
     "coste de envío; spese di spedizione; verzendkosten; frete; koszt dostawy",
     "discount": "Rabatt; remise; descuento; sconto; korting; desconto; rabat",
-    "quantity": "Menge, Anzahl, Stückzahl; quantité, qté; cantidad, unidades; quantità; aantal, "
-    "hoeveelheid; quantidade, qtd, qtde; ilość",
+    "quantity": "Menge, Anzahl, Stückzahl, Stück, Stk; quantité, qté; cantidad, unidades; "
+    "quantità; aantal, hoeveelheid; quantidade, qtd, qtde; ilość",
     "currency": "Währung; devise; moneda, divisa; valuta; moeda; waluta",
     "order_id": "Bestellnummer, Bestell-Nr, Bestellnr, Bestell-ID, Bestellung, Auftragsnummer, "
-    "Auftrag, Rechnungsnummer; numéro commande, numéro de commande, num commande, id commande, "
+    "Auftragsnr, Auftrag, Rechnungsnummer, Rechnungsnr, Belegnummer, Belegnr, Beleg; "
+    "numéro commande, numéro de commande, num commande, id commande, "
     "référence commande, commande; número pedido, número de pedido, num pedido, id pedido, "
     "pedido; numero ordine, id ordine, ordine; bestelnummer, ordernummer, bestelling id, "
     "bestelling; numer zamówienia, id zamówienia, zamówienie",

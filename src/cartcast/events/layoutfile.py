@@ -17,8 +17,9 @@ __all__ = ["from_mapping", "read_layout", "to_yaml"]
 
 _CLOCKS = ("time", "day", "session", "order")
 _UNITS = ("s", "ms", "us")
+_AMOUNTS = ("price", "line_value", "order_value")
 _PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator",
-          "decimal", "skip")  # fmt: skip
+          "decimal", "skip", "amount")  # fmt: skip
 _LISTS = ("header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
          "refund")  # fmt: skip
@@ -68,6 +69,8 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         _one_of(str(data["every_event"]), EVENT_TYPES, f"{where}, every_event", "event type")
     clock = str(data.get("clock") or "time")
     _one_of(clock, _CLOCKS, f"{where}, clock", "clock")
+    if data.get("amount"):
+        _one_of(str(data["amount"]), _AMOUNTS, f"{where}, amount", "meaning of an amount")
     _text_rules(data, where)
     return Layout(
         name=str(data.get("name") or Path(where).stem),
@@ -82,6 +85,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         separator=data.get("separator"),
         decimal=data.get("decimal"),
         skip=data.get("skip"),
+        amount=str(data.get("amount") or ""),
         session_per_visitor=bool(data.get("session_per_visitor", False)),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
         refund=_value(data["refund"], f"{where}, refund") if data.get("refund") else None,

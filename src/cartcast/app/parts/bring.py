@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
-from cartcast.app import actions, files, ui, warehouse
+from cartcast.app import actions, files, layouts, ui, warehouse
+from cartcast.app.parts.mapped import Drafted
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
 from cartcast.events.read import UPLOADS
-
-LAYOUTS = ("guess", "eshop-2008", "ga4", "segment", "snowplow", "retailrocket", "rees46",
-           "yoochoose")  # fmt: skip
 
 
 class Choice(NamedTuple):
@@ -49,7 +48,8 @@ def bring(view: ui.View) -> None:
             key="upload",
             max_upload_size=limit,
         )
-        layout = st.selectbox("Layout", LAYOUTS, key="layout")
+        known = {"guess": None, **layouts.known(view.project)}
+        layout = known[st.selectbox("Layout", list(known), key="layout")]
     with right:
         names = files.project_files(view.project.folder)
         named = [str(s) for s in view.project.settings.sources]
@@ -64,8 +64,15 @@ def bring(view: ui.View) -> None:
         database, table = choose_table(view)
     lenient = st.checkbox("Continue even if more rows are rejected than allowed", key="lenient")
     choice = Choice(upload, picked, database, table)
-    if st.button("Read and validate", type="primary", disabled=not choice.made):
-        read(view, choice, None if layout == "guess" else layout, lenient)
+    with st.container(horizontal=True):
+        reading = st.button("Read and validate", type="primary", disabled=not choice.made)
+        looking = st.button("Look at the columns", disabled=not choice.made)
+    if reading:
+        read(view, choice, layout, lenient)
+    if looking:
+        with ui.boundary(), st.spinner("Reading the first rows …"):
+            look(view, choice.name, *paths_of(view, choice))
+            st.rerun()
 
 
 def choose_table(view: ui.View) -> tuple[str | None, str | None]:
@@ -113,9 +120,19 @@ def paths_of(view: ui.View, choice: Choice) -> tuple[list[str], str | None]:
     return [actions.pick_table(project, person, str(choice.database), str(choice.table))], None
 
 
+def look(view: ui.View, name: str, sources: Sequence[str], orders: str | None) -> None:
+    """Turn to what the columns of a source mean."""
+    told = actions.draft_of(view.project, view.person, sources)
+    kept = all("://" in s or Path(s).exists() for s in sources)
+    drafted = Drafted(tuple(sources), orders, name, told, kept)
+    st.session_state.update({"drafted": drafted, "wanted_part": "Columns"})
+
+
 def read(view: ui.View, choice: Choice, layout: str | None, lenient: bool) -> None:
     """Clean what was chosen; what is refused is shown with its name, below the status."""
     refused: CartcastError | None = None
+    paths: list[str] = []
+    orders: str | None = None
     with st.status("Reading …") as status:
         try:
             paths, orders = paths_of(view, choice)
@@ -131,10 +148,20 @@ def read(view: ui.View, choice: Choice, layout: str | None, lenient: bool) -> No
         ui.refused(choice.name, refused)
         if isinstance(refused, RejectedError):
             offer_rejects(view, refused.log.rejects, "rejects")
+        if paths and all("://" in p or Path(p).exists() for p in paths):
+            st.button(
+                "Say what its columns mean", key="say_columns",
+                on_click=_turn, args=(view, choice.name, paths, orders),
+            )  # fmt: skip
         return
     # The new log becomes the one that is looked at.
     st.session_state["wanted"] = data.key
     st.rerun()
+
+
+def _turn(view: ui.View, name: str, sources: Sequence[str], orders: str | None) -> None:
+    with ui.boundary():
+        look(view, name, sources, orders)
 
 
 def offer_rejects(view: ui.View, path: Path | None, name: str) -> None:

@@ -7,6 +7,7 @@ import streamlit as st
 from cartcast.app import jobs, ui
 from cartcast.app.parts.ask import show_train
 from cartcast.app.parts.bring import bring
+from cartcast.app.parts.mapped import show_columns
 from cartcast.app.parts.people import show_people
 from cartcast.app.parts.trainings import show_jobs
 from cartcast.app.parts.validation import report
@@ -16,17 +17,24 @@ from cartcast.charts.theme import number
 def show(view: ui.View) -> None:
     """Draw the page."""
     top = st.container()
-    parts = ["Data", "Train", "Trainings"] + (["People"] if view.may("people") else [])
+    parts = ["Data", "Columns", "Train", "Trainings"] + (["People"] if view.may("people") else [])
+    if wanted := st.session_state.pop("wanted_part", None):
+        st.session_state["part"] = wanted
     part = st.segmented_control(
-        "Part", parts, default="Data", required=True, key="part", bind="query-params",
-        label_visibility="collapsed",
+        "Part", parts, default=None if wanted else "Data", required=True, key="part",
+        bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
-    with top:
-        ui.headline(*answer(view))
+    if part != "Columns":
+        with top:
+            ui.headline(*answer(view))
     with ui.boundary():
-        {"Data": show_data, "Train": show_train, "Trainings": show_jobs, "People": show_people}[
-            part or "Data"
-        ](view)
+        {
+            "Data": show_data,
+            "Columns": lambda view: show_columns(view, top),
+            "Train": show_train,
+            "Trainings": show_jobs,
+            "People": show_people,
+        }[part or "Data"](view)
 
 
 def answer(view: ui.View) -> tuple[str, str | None]:
