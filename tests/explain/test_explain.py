@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cartcast.errors import UsageError
-from cartcast.explain import by_click, contributions, describe, effect, importance
+from cartcast.explain import by_click, contributions, describe, effect, importance, in_points
 from cartcast.explain.phrases import phrase, sentence
 from cartcast.explain.predict import log_odds
 from cartcast.features import default, usual
@@ -155,6 +155,27 @@ def test_a_calibrated_booster_is_explained_before_its_curve(fitted):
     found = contributions(calibrate(made["lightgbm"], X, y), X[:5])
     assert found.scale == "log-odds before calibration"
     pd.testing.assert_frame_equal(found.values, contributions(made["lightgbm"], X[:5]).values)
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "logistic_regression", "calibrated"])
+def test_points_of_probability_sum_to_the_probability(fitted, name):
+    X, y, made = fitted
+    model = calibrate(made["lightgbm"], X, y) if name == "calibrated" else made[name]
+    rows, background = X[:40], X[200:500]
+    found = in_points(model, rows, background)
+    p = model.predict_proba(rows)[:, 1]
+    told = found.values.sum(axis=1) + found.base
+    scores = contributions(model, rows, background)
+    moved = scores.values.sum(axis=1)
+    # A row whose score is the usual one within the draws' own error may be told by the slope.
+    away = np.abs(moved) > 0.05
+    np.testing.assert_allclose(told[away], p[away], atol=1e-9)
+    assert np.array_equal(np.sign(found.values), np.sign(scores.values))
+    if name == "calibrated":
+        usual = model.curve(1 / (1 + np.exp(-scores.base)))
+        np.testing.assert_allclose(found.base, usual, atol=0.01)
+    else:
+        np.testing.assert_allclose(found.base, 1 / (1 + np.exp(-scores.base)))
 
 
 def test_sampled_contributions_are_exact_for_a_straight_line():

@@ -81,14 +81,15 @@ class Reliability(NamedTuple):
 
 
 class Why(NamedTuple):
-    """Why a score is what it is: a sentence, the table behind it, and what it is measured in.
+    """Why a score is what it is: a sentence, the table behind it, and what it is held against.
 
-    `table` has feature, text, contribution; strongest first.
+    `table` has feature, text, contribution; strongest first. With those left out they sum from
+    `usual`, what the model says of the usual session, to the score.
     """
 
     sentence: str
     table: pd.DataFrame
-    scale: str
+    usual: float
 
 
 class Change(NamedTuple):
@@ -225,7 +226,7 @@ def _background_path(kept: Path) -> Path:
 
 def why(run: Run, data: Data | None, folder: Path, row: Mapping[str, Any]) -> Why | None:
     """Return why the champion says what it says of one row; None without data to compare with."""
-    from cartcast.explain import contributions, describe
+    from cartcast.explain import contributions, describe, in_points
     from cartcast.explain.phrases import sentence
 
     run.require_features()
@@ -236,7 +237,10 @@ def why(run: Run, data: Data | None, folder: Path, row: Mapping[str, Any]) -> Wh
         return None
     X = run.typed(pd.DataFrame([{n: row.get(n) for n in run.data["features"]["names"]}]))
     background = run.typed(pd.read_parquet(path))
-    found = contributions(run.models["champion"], X, background, task=run.kind)
+    if run.kind == "classifier":
+        found = in_points(run.models["champion"], X, background)
+    else:
+        found = contributions(run.models["champion"], X, background, task=run.kind)
     values = {str(c): None if pd.isna(v) else v for c, v in X.iloc[0].items()}
     added = {str(c): float(v) for c, v in found.values.iloc[0].items()}
     table = describe(
@@ -244,7 +248,7 @@ def why(run: Run, data: Data | None, folder: Path, row: Mapping[str, Any]) -> Wh
         currency=run.currency, top=6,
     )  # fmt: skip
     outcome = "the probability" if run.kind == "classifier" else "the expected revenue"
-    return Why(sentence(table, outcome), table, found.scale)
+    return Why(sentence(table, outcome), table, float(found.base[0]))
 
 
 def _range(table: pd.DataFrame, name: str, unit: str) -> FeatureRange:

@@ -70,9 +70,12 @@ def contributions(
     made = figure(
         theme,
         height=80 + 28 * max(len(names), 1),
-        x=axis("change of the score", "", nticks=5, zeroline=True, zerolinecolor=p.muted),
+        x=axis(
+            "change of the probability" if unit == "share" else "change of the score",
+            unit if unit == "share" else "", nticks=5, zeroline=True, zerolinecolor=p.muted,
+        ),
         y={"autorange": "reversed", "type": "category", "showgrid": False},
-    )
+    )  # fmt: skip
     made.add_bar(
         x=table["contribution"], y=names, orientation="h",
         marker={"color": [p.accent if c > 0 else p.grey for c in table["contribution"]]},

@@ -2,7 +2,7 @@
 
 Boosters tell it themselves, fast and exactly for their trees; for any other model Shapley values
 are sampled against background rows. Either way the contributions of a row and the base sum to the
-row's score.
+row's score. People are told them as points of probability.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from cartcast.errors import UsageError
 from cartcast.evaluate.arrays import Array, Codes, Task
 from cartcast.explain.predict import log_odds, says
 
-__all__ = ["Contributions", "contributions"]
+__all__ = ["Contributions", "contributions", "in_points"]
 
 DRAWS = 64
 """Sampled orders of the features for each row, each used forwards and backwards."""
+
+_STILL = 1e-9
+"""A score that moves less from the average row's is at it."""
 
 
 class Contributions(NamedTuple):
@@ -33,7 +36,7 @@ class Contributions(NamedTuple):
     base: Array
     """Shape (rows,): score of the average row."""
     scale: str
-    """`log-odds`, `log-odds before calibration` or `amount`."""
+    """`log-odds`, `log-odds before calibration`, `probability` or `amount`."""
     method: str
     """`tree` (exact, from the library) or `sampled`."""
 
@@ -69,6 +72,32 @@ def contributions(
             f"{type(inner).__name__} has no contributions of its own; give background rows."
         )
     return _sampled(model, X, background, task, seed)
+
+
+def in_points(model: Any, X: pd.DataFrame, background: pd.DataFrame) -> Contributions:
+    """Return a classifier's contributions as points of probability, shape (rows, features).
+
+    The score is a probability on another scale, so the contributions are drawn out by one factor
+    a row: their signs and their order stay, and with the probability of the average row they sum
+    to that of the row. It is read off the background rows, 100 or more.
+    """
+    found = contributions(model, X, background)
+    p = np.asarray(says(model, X, "classifier"), float)
+    moved = found.values.sum(axis=1).to_numpy()
+    if found.scale == "log-odds before calibration":
+        # What comes after the score never falls, so rows tell what it makes of the base.
+        rows = pd.concat([background, X], ignore_index=True)
+        told = contributions(model, rows)
+        scores = told.values.sum(axis=1).to_numpy() + told.base
+        order = np.argsort(scores, kind="stable")
+        after = np.maximum.accumulate(np.asarray(says(model, rows, "classifier"), float)[order])
+        usual = np.interp(found.base, scores[order], after)
+    else:
+        usual = 1 / (1 + np.exp(-found.base))
+    still = (np.abs(moved) < _STILL) | ((p - usual) * moved <= 0)
+    # The slope of the logistic curve, where there is nothing to draw out.
+    factor = np.where(still, p * (1 - p), (p - usual) / np.where(still, 1.0, moved))
+    return Contributions(found.values.mul(factor, axis=0), usual, "probability", found.method)
 
 
 def _native(model: Any, X: pd.DataFrame) -> tuple[pd.DataFrame, Array] | None:

@@ -12,7 +12,7 @@ import pandas as pd
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.evaluate.arrays import Task
 from cartcast.events.rates import Rates
-from cartcast.explain import contributions, describe
+from cartcast.explain import contributions, describe, in_points
 from cartcast.explain.phrases import sentence
 from cartcast.explain.predict import says
 from cartcast.progress import Progress
@@ -103,7 +103,11 @@ def explain_sessions(
     background = X.sample(min(BACKGROUND, len(X)), random_state=0)
     if progress is not None:
         progress("explaining", None)
-    found = contributions(opened.models["champion"], X.loc[chosen], background, task=task)
+    champion = opened.models["champion"]
+    if task == "classifier":
+        found = in_points(champion, X.loc[chosen], background)
+    else:
+        found = contributions(champion, X.loc[chosen], background, task=task)
     return [_reasons(k, X, ids, said, found, opened, top) for k in chosen]
 
 

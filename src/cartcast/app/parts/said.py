@@ -79,10 +79,12 @@ def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     else:
         st.write(ui.plain(reasons.sentence))
         if len(reasons.table):
-            ui.chart(
-                importance.contributions(reasons.table, theme=view.theme), "why", reasons.sentence
-            )
-            ui.note(f"Against the usual session; measured in {reasons.scale}.")
+            unit = "share" if run.kind == "classifier" else "money"
+            drawn = importance.contributions(reasons.table, unit=unit, theme=view.theme)
+            ui.chart(drawn, "why", reasons.sentence)
+            usual = number(reasons.usual, unit, view.run_currency)
+            measured = "in percentage points, " if unit == "share" else ""
+            ui.note(f"The strongest reasons, {measured}against the usual session ({usual}).")
     st.subheader("What would change it", anchor=False)
     known = scoring.ranges(run, view.data, view.project.state / "app" / "ranges")
     changes = scoring.what_would_change(run, row, known)
