@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 import cartcast.app
+from cartcast.app import headlines
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.ui import PAGES, plain
 from cartcast.errors import CartcastError, DataError
+from cartcast.insights import Slice, compare
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -62,6 +64,20 @@ def test_a_project_with_sources_offers_to_read_them(open_page):
     at = sound(at.button[0].click().run())
     assert "of sessions buy" in at.title[0].value
     assert {m.label for m in at.metric} >= {"Conversion", "Sessions", "Revenue"}
+
+
+def test_the_dashboard_holds_one_slice_against_another(open_page, with_data):
+    data = with_data.data()[0]
+    at = sound(open_page("dashboard", device="mobile", against="device: desktop"))
+    (told,) = (c.value for c in at.caption if "Compared with" in c.value)
+    slices = (Slice(values={"device": d}) for d in ("mobile", "desktop"))
+    found = compare(data.log, *slices)
+    assert told.replace("\\", "") == headlines.differences(found, "device: desktop")
+    plain = sound(open_page("dashboard", device="mobile"))
+    assert [m.value for m in at.metric] == [m.value for m in plain.metric]
+    # The whole log has no period before it.
+    at = sound(open_page("dashboard", against="the period before"))
+    assert any("Choose a period first" in c.value for c in at.caption)
 
 
 def test_dashboard_filters_change_the_answer(open_page, with_data):

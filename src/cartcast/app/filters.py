@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import duckdb
 import streamlit as st
 
+from cartcast.app import ui
 from cartcast.app.state import Data
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.insights.sessions import CONTEXT
 from cartcast.insights.source import Slice
 
-__all__ = ["ALL", "UNKNOWN", "choices", "insight", "period", "row"]
+__all__ = ["ALL", "UNKNOWN", "choices", "held_against", "insight", "period", "row"]
 
 ALL = "all"
 UNKNOWN = "unknown"
@@ -47,10 +48,11 @@ def _insight(name: str, folder: str, changed: float, where: Slice, arguments: An
     from cartcast import insights
 
     function = getattr(insights, name)
+    slices = {"here" if "there" in dict(arguments) else "where": where}
     return function(
         f"{folder}/events.parquet",
-        where=where,
         sessions=f"{folder}/sessions.parquet",
+        **slices,
         **dict(arguments),
     )
 
@@ -109,3 +111,34 @@ def row(data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
         if word != ALL:
             values[name] = None if word == UNKNOWN else word
     return Slice(start, end, values), list(columns[dated + len(every) : len(wanted)])
+
+
+_BEFORE = "the period before"
+
+
+def held_against(data: Data, where: Slice, place: Any) -> tuple[Slice | None, str]:
+    """Ask what a slice is held against; return that slice, and what to call it.
+
+    The period before is as long, with the same values; a value is put in place of the slice's own.
+    """
+    every = [f"{name}: {word}" for name, words in choices(data).items() for word in words]
+    days = period(data)
+    options = ["nothing", *([_BEFORE] if days and days[0] < days[1] else []), *every]
+    chosen = place.selectbox(
+        "Compare with", options, key="against", bind="query-params", persist_state="session"
+    )
+    if chosen == "nothing":
+        return None, ""
+    if chosen != _BEFORE:
+        name, _, word = chosen.partition(": ")
+        values = {**where.values, name: None if word == UNKNOWN else word}
+        return Slice(where.start, where.end, values), chosen
+    if where.start is None or where.end is None:
+        ui.note("Choose a period first: the one before it must lie in the log, too.")
+        return None, ""
+    length = (where.end - where.start) + timedelta(days=1)
+    before = Slice(where.start - length, where.start - timedelta(days=1), where.values)
+    if days and before.start is not None and before.start < days[0]:
+        ui.note(f"The log begins on {days[0]:%d %B %Y}: it has no whole period before this one.")
+        return None, ""
+    return before, _BEFORE

@@ -11,6 +11,7 @@ from cartcast.charts.theme import number, words
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.features.words import event_words, in_words
 from cartcast.insights.cohorts import Cohorts
+from cartcast.insights.compare import Difference
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import END, START, Paths
@@ -67,6 +68,44 @@ def dashboard(o: Overview) -> str:
     if worst is None or worst[2] == 0:
         return start + "."
     return f"{start}; most are lost between {event_words(worst[0])} and {event_words(worst[1])}."
+
+
+def difference(d: Difference) -> str:
+    """Return how a figure differs from what it is held against.
+
+    >>> difference(Difference("revenue", 110.0, 100.0, 0.1, -0.02, 0.23))
+    '+10 %, by chance?'
+    >>> difference(Difference("conversion", 0.05, 0.03, 0.02, 0.01, 0.03))
+    '+2.0 points'
+    """
+    if d.change is None:
+        return "nothing to compare"
+    return f"{_percent(d.change)}{_unit(d)}{'' if d.sure else ', by chance?'}"
+
+
+def differences(found: Mapping[str, Difference], name: str) -> str:
+    """Return how all figures differ from what they are held against, with intervals.
+
+    >>> differences({"revenue": Difference("revenue", 110.0, 100.0, 0.1, -0.02, 0.23)}, "May")
+    'Compared with May: revenue +10 % (-2.0 to +23). Intervals: 95 %, over visitors.'
+    """
+    told = [
+        f"{in_words(d.measure)} {_percent(d.change)}{_unit(d)} "
+        f"({_percent(d.low)} to {_percent(d.high)})"
+        for d in found.values()
+        if d.change is not None and d.low is not None and d.high is not None
+    ]
+    if not told:
+        return f"There is nothing to compare in {name}."
+    return f"Compared with {name}: {', '.join(told)}. Intervals: 95 %, over visitors."
+
+
+def _percent(x: float) -> str:
+    return f"{100 * x:+.0f}" if abs(x) >= 0.0995 else f"{100 * x:+.1f}"
+
+
+def _unit(d: Difference) -> str:
+    return " points" if d.measure == "conversion" else " %"
 
 
 def of_funnel(f: Funnel) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cartcast.insights.breakdown import breakdown
 from cartcast.insights.cohorts import cohorts
+from cartcast.insights.compare import compare
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
@@ -19,6 +20,7 @@ __all__ = [
     "Slice",
     "breakdown",
     "cohorts",
+    "compare",
     "correlations",
     "distribution",
     "funnel",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +12,7 @@ from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
 from cartcast.findings import Finding
+from cartcast.insights.compare import Difference
 from cartcast.insights.overview import Overview
 
 
@@ -19,7 +22,7 @@ def show(view: ui.View) -> None:
         offer(view)
         return
     top = st.container()
-    where, extra = filters.row(view.data, extra=1)
+    where, extra = filters.row(view.data, extra=2)
     with st.spinner("Counting sessions …"):
         o = filters.insight("overview", view.data, where)
     with top:
@@ -28,7 +31,13 @@ def show(view: ui.View) -> None:
     if o.sessions == 0:
         ui.note("Choose a longer period or another value.")
         return
-    figures(view, o)
+    there, name = filters.held_against(view.data, where, extra[1])
+    against = {}
+    if there is not None:
+        against = filters.insight("compare", view.data, where, there=there)
+    figures(view, o, against)
+    if against:
+        ui.note(headlines.differences(against, name))
     measures = [m for m in frames.MEASURES if available(o, m)]
     if o.trend:
         with extra[0]:
@@ -108,31 +117,35 @@ def available(o: Overview, measure: str) -> bool:
     return measure in ("sessions", "visitors") or (o.revenue is not None and o.orders > 0)
 
 
-def figures(view: ui.View, o: Overview) -> None:
+def figures(view: ui.View, o: Overview, against: Mapping[str, Difference]) -> None:
     """Draw the five figures; what is unknown is a dash with its reason."""
     share = o.conversion
+    between = "no purchases recorded"
+    if share:
+        between = f"{number(share.low, 'share')} to {number(share.high, 'share')}"
     told = (
+        ("conversion", "Conversion", number(share.value, "share") if share else "–", between),
+        ("sessions", "Sessions", number(o.sessions), None),
+        ("visitors", "Visitors", number(o.visitors), None),
         (
-            "Conversion",
-            number(share.value, "share") if share else "–",
-            f"{number(share.low, 'share')} to {number(share.high, 'share')}"
-            if share
-            else "no purchases recorded",
-        ),
-        ("Sessions", number(o.sessions), None),
-        ("Visitors", number(o.visitors), None),
-        (
+            "revenue",
             "Revenue",
             number(o.revenue, "money", view.currency),
             None if o.revenue is not None else "no prices of purchases",
         ),
         (
+            "average_order",
             "Average order",
             number(o.average_order, "money", view.currency),
             f"{number(o.orders)} orders" if o.orders else None,
         ),
     )
-    ui.figures(told)
+    ui.figures(
+        [
+            (label, value, headlines.difference(against[key]) if key in against else under)
+            for key, label, value, under in told
+        ]
+    )
 
 
 def the_funnel(view: ui.View, o: Overview) -> None:
