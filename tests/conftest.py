@@ -116,8 +116,27 @@ _NEW = 0.2
 _took: dict[str, float] = {}
 
 
+_WHOLE = ("mcp", "monitoring", "train")
+"""Folders whose files share a trained run."""
+
+
+def _group(path: Path) -> str:
+    """Return which tests of `path` share a worker: fixtures of a file are then made once.
+
+    Workers that took turns at the tests of one file would each train the run that they look at.
+    """
+    place = path.relative_to(ROOT)
+    if place.parts[1] in _WHOLE:
+        return place.parts[1]
+    return "/".join(place.with_suffix("").parts[1:])
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what does not fit into `--budget`; the order of the others stays."""
+    """Keep files whole, and leave out what does not fit into `--budget`; the order stays."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(_group(item.path)))
     left = config.getoption("--budget")
     if left is None or config.cache is None:
         return
@@ -134,7 +153,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if not report.skipped:
-        _took[report.nodeid] = _took.get(report.nodeid, 0.0) + report.duration
+        name, _, group = report.nodeid.rpartition("@")
+        name = report.nodeid if not name or "]" in group else name
+        _took[name] = _took.get(name, 0.0) + report.duration
 
 
 def _skips(reporter: pytest.TerminalReporter) -> list[str]:

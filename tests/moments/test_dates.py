@@ -51,11 +51,14 @@ def slow(log: events.Log, moment: Moment, horizon: pd.Timedelta | None) -> pd.Da
     """Who would be on each list, by looking at the log as it was then."""
     every = log.table().to_pandas().sort_values(["event_time", "event_order"], kind="stable")
     end = pd.Timestamp(log.summary.end).tz_localize(None)
-    gap, out = pd.Timedelta(seconds=GAP), []
-    due = end
-    while due >= every["event_time"].min():
+    gap, step, out = pd.Timedelta(seconds=GAP), pd.Timedelta(seconds=moment.every), []
+    reach = {"during": gap, "after": gap + step, "day": pd.Timedelta(seconds=moment.seen)}
+    due, first = end, every["event_time"].min()
+    while due >= first:
         past = every[every["event_time"] <= due]
-        for visitor, own in past.groupby("visitor_id"):
+        # Who was idle for longer than the list reaches back is not on it.
+        recent = past.loc[past["event_time"] > due - reach[moment.kind], "visitor_id"]
+        for visitor, own in past[past["visitor_id"].isin(recent)].groupby("visitor_id"):
             # Of events at one time, the last of a session stands for it.
             newest = own.sort_values(["event_time", "event_order", "session_id"]).iloc[-1]
             session = own[own["session_id"] == newest["session_id"]]
@@ -63,7 +66,7 @@ def slow(log: events.Log, moment: Moment, horizon: pd.Timedelta | None) -> pd.Da
             idle = due - newest["event_time"]
             on_list = {
                 "during": idle < gap and not bought,
-                "after": gap <= idle < gap + pd.Timedelta(seconds=moment.every) and not bought,
+                "after": gap <= idle < gap + step and not bought,
                 "day": idle < pd.Timedelta(seconds=moment.seen),
             }[moment.kind]
             if not on_list:
@@ -95,7 +98,7 @@ def slow(log: events.Log, moment: Moment, horizon: pd.Timedelta | None) -> pd.Da
                     else np.nan,
                 }
             )
-        due -= pd.Timedelta(seconds=moment.every)
+        due -= step
     return pd.DataFrame(out).sort_values(["anchor_time", "session_id"], ignore_index=True)
 
 

@@ -122,8 +122,8 @@ def cases(seed: int = 0) -> Iterator[Case]:
     """Yield the product in few cases: each form with each accident, and pairs of accidents.
 
     The plain form has each accident alone; all others have several that fit in one case (look for
-    the guilty one with `product`). Each pair of accidents that fit comes together on one of the
-    main forms, drawn by `seed`.
+    the guilty one with `product`). Each pair of accidents that fit comes together in one of these,
+    or on one of the main forms, drawn by `seed`.
 
     >>> names = [case.name for case in cases()]
     >>> len(names) == len(set(names)) and len(names) < len(list(product()))
@@ -134,20 +134,25 @@ def cases(seed: int = 0) -> Iterator[Case]:
 
 def _cases(rng: random.Random) -> Iterator[Case]:
     yield from product(("plain",))
+    met: set[tuple[Accident, Accident]] = set()
     for form in FORMS.values():
         if form.name != "plain":
             yield Case(form)
             able = [a for a in ACCIDENTS.values() if a.can(form)]
-            yield from _packed(form, rng.sample(able, len(able)))
-    yield from _pairs(rng)
+            for case in _packed(form, rng.sample(able, len(able))):
+                met |= set(itertools.combinations(case.accidents, 2))
+                yield case
+    yield from _pairs(rng, met)
 
 
-def _pairs(rng: random.Random) -> Iterator[Case]:
-    """Yield cases on the main forms until each pair of accidents that fit was in one of them."""
+def _pairs(rng: random.Random, met: Iterable[tuple[Accident, Accident]]) -> Iterator[Case]:
+    """Yield cases on the main forms until each pair of accidents that fit is one of those met."""
     able = {n: [a for a in ACCIDENTS.values() if a.can(FORMS[n])] for n in _MAIN}
     open_: dict[tuple[Accident, Accident], None] = {}
     for accidents in able.values():
         open_ |= {p: None for p in itertools.combinations(accidents, 2) if p[0].fits(p[1])}
+    for pair in met:
+        open_.pop(pair, None)
     while open_:
         first = rng.choice(list(open_))
         form = rng.choice([n for n in _MAIN if set(first) <= set(able[n])])
