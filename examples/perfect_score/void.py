@@ -53,7 +53,7 @@ def both_sides(usual: Usual) -> dict[str, Any]:
     }
 
 
-def without_leaks(usual: Usual) -> list[dict[str, Any]]:
+def without_leaks(usual: Usual, trees: int = 100) -> list[dict[str, Any]]:
     """Return F1 as the leaky columns go; no SMOTE, inner split as usual, random forest."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import f1_score, roc_auc_score
@@ -65,7 +65,7 @@ def without_leaks(usual: Usual) -> list[dict[str, Any]]:
         parts = train_test_split(
             usual.train[left], usual.train["conversion"], test_size=0.2, random_state=SEED
         )
-        model = RandomForestClassifier(random_state=SEED, n_jobs=2).fit(parts[0], parts[2])
+        model = RandomForestClassifier(trees, random_state=SEED, n_jobs=2).fit(parts[0], parts[2])
         out.append(
             {
                 "without": what,
@@ -77,7 +77,7 @@ def without_leaks(usual: Usual) -> list[dict[str, Any]]:
     return out
 
 
-def smote_on_nothing(usual: Usual, share: float = 0.05) -> dict[str, Any]:
+def smote_on_nothing(usual: Usual, trees: int = 100, share: float = 0.05) -> dict[str, Any]:
     """Learn labels drawn by lot: honestly, and with SMOTE before the split.
 
     The rows are the sessions of the training table; `share` of them, drawn at random, are called
@@ -93,7 +93,7 @@ def smote_on_nothing(usual: Usual, share: float = 0.05) -> dict[str, Any]:
     out: dict[str, Any] = {"share": share, "rows": len(X)}
     for name, rows in (("honest", (X, y)), ("smote", SMOTE(random_state=SEED).fit_resample(X, y))):
         fit_X, judge_X, fit_y, judge_y = train_test_split(*rows, test_size=0.2, random_state=SEED)
-        model = RandomForestClassifier(random_state=SEED, n_jobs=2).fit(fit_X, fit_y)
+        model = RandomForestClassifier(trees, random_state=SEED, n_jobs=2).fit(fit_X, fit_y)
         out[name] = float(roc_auc_score(judge_y, model.predict_proba(judge_X)[:, 1]))
         if name == "smote":
             found = examine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx._transports.default
 import pytest
 import uvicorn
 
@@ -41,6 +43,15 @@ for _name in (
     "tracker_forms", "tracker_parity", "tracker_libraries", "tracker_browsers", "tracker_npm",
 ):  # fmt: skip
     _beside(f"cartcast_test_{_name}", HERE / f"{_name}.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> Iterator[None]:
+    """Read the trusted certificates once, not for each request: no request here is encrypted."""
+    place = httpx._transports.default
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "create_ssl_context", functools.cache(place.create_ssl_context))
+        yield
 
 
 def make_live(store: Any = None, scorer: Any = None) -> Live:

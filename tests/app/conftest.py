@@ -7,6 +7,7 @@ import json
 import random
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,17 @@ from cartcast.app.state import Project
 
 STEPS = ["view_item", "view_item", "view_item", "add_to_cart", "purchase"]
 ODD = "![x](http://evil.example/x.png)<script>alert(1)</script>"
+
+
+def sound(at: Any) -> Any:
+    """No traceback, no error; and nothing of the data became markup."""
+    assert not at.exception
+    assert not at.error, [e.value for e in at.error]
+    for element in (*at.title, *at.markdown, *at.caption, *at.warning, *at.info):
+        # Escaped: no Markdown image, link or tag is left.
+        assert "![x](" not in element.value
+        assert "<script>" not in element.value.replace("\\<", "")
+    return at
 
 
 def write_shop(path: Path, sessions: int = 120) -> None:
@@ -154,9 +166,9 @@ def trained(tmp_path_factory) -> Path:
     from cartcast.train import train
 
     made = tmp_path_factory.mktemp("trained")
-    simulate(sessions=2500, seed=3, out=made / "shop.parquet")
+    simulate(sessions=1500, seed=3, out=made / "shop.parquet")
     (made / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
     project = Project.open(made)
     project.read(project.source_paths())
-    train(project=made, models=("logistic_regression",), segments=3)
+    train(project=made, models=("logistic_regression",), segments=3, backtest=False)
     return made

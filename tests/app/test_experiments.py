@@ -21,6 +21,8 @@ from cartcast.experiments.simulate import START, World, simulate
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
+from .conftest import sound  # noqa: E402
+
 VIEW = Path(cartcast.app.__file__).parent / "views" / "experiments.py"
 KEY = "shipping"
 VIEWER = Person("https://id", "eve", "Eve", "viewer")
@@ -76,12 +78,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch, shop: Path):
         return at.run()
 
     return run
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception
-    assert not at.error, [e.value for e in at.error]
-    return at
 
 
 def said(at: AppTest) -> str:

@@ -24,6 +24,8 @@ from cartcast.monitoring.days import COLUMNS
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
+from .conftest import sound  # noqa: E402
+
 VIEW = Path(cartcast.app.__file__).parent / "views" / "monitoring.py"
 RUN = "run-1"
 ODD = "![x](http://evil.example/x.png)<script>"
@@ -84,15 +86,6 @@ def open_page(monkeypatch: pytest.MonkeyPatch, folder: Path):
 def watched(with_run: Project) -> Project:
     fill(open_store(with_run.folder))
     return with_run
-
-
-def sound(at: AppTest) -> AppTest:
-    assert not at.exception
-    assert not at.error, [e.value for e in at.error]
-    for element in (*at.title, *at.markdown, *at.caption, *at.warning, *at.info):
-        assert "![x](" not in element.value
-        assert "<script>" not in element.value.replace("\\<", "")
-    return at
 
 
 def words(elements: object) -> str:

@@ -17,6 +17,8 @@ from cartcast.insights import Slice, compare
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
+from .conftest import sound  # noqa: E402
+
 FOLDER = Path(cartcast.app.__file__).parent
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -35,17 +37,6 @@ def open_page(monkeypatch, folder):
         return at.run()
 
     return run
-
-
-def sound(at: AppTest) -> AppTest:
-    """No traceback, no error; and nothing of the data became markup."""
-    assert not at.exception
-    assert not at.error, [e.value for e in at.error]
-    for element in (*at.title, *at.markdown, *at.caption, *at.warning, *at.info):
-        # Escaped: no Markdown image, link or tag is left.
-        assert "![x](" not in element.value
-        assert "<script>" not in element.value.replace("\\<", "")
-    return at
 
 
 @pytest.mark.parametrize("name", PAGES)
