@@ -28,7 +28,7 @@ PROGRAMS ?= 10000
 checked: ## the features' tests and random programs, every access to memory checked
 	@$(PYTHON) scripts/bootstrap.py test
 	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs tests/features
-	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS)
+	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS) --jobs $(JOBS)
 
 test-fast: ## the quick tests, about 90 seconds; what they last took decides which
 	@$(PYTHON) scripts/bootstrap.py test

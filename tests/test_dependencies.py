@@ -60,7 +60,3 @@ def test_core_that_needs_an_extra_is_told_however_far_away(tmp_path: Path) -> No
         path.write_text(code)
     told = list(dependencies.leaks(source, {"pyyaml"}, HOMES))
     assert told == ["core code cannot be imported without shap: cartcast.one, cartcast.two"]
-
-
-def test_the_repository() -> None:
-    assert dependencies.check() == []

@@ -14,8 +14,11 @@ import pandas as pd
 import pytest
 
 from cartcast.app.state import Project
+from cartcast.events import Log
+from cartcast.runs.reading import Reading
 
 STEPS = ["view_item", "view_item", "view_item", "add_to_cart", "purchase"]
+SETTINGS = "sources: [shop.csv]\ncurrency: EUR\n"
 ODD = "![x](http://evil.example/x.png)<script>alert(1)</script>"
 
 
@@ -60,7 +63,7 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "shop"
     made.mkdir()
     write_shop(made / "shop.csv")
-    (made / "cartcast.yaml").write_text("sources: [shop.csv]\ncurrency: EUR\n")
+    (made / "cartcast.yaml").write_text(SETTINGS)
     return made
 
 
@@ -69,9 +72,21 @@ def project(folder: Path) -> Project:
     return Project.open(folder)
 
 
+@pytest.fixture(scope="session")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """The shop's log, cleaned once for all projects."""
+    made = tmp_path_factory.mktemp("clean")
+    write_shop(made / "shop.csv")
+    (made / "cartcast.yaml").write_text(SETTINGS)
+    reading = Reading.from_settings(Project.open(made).settings)
+    return reading.load(made / "shop.csv", folder=made)
+
+
 @pytest.fixture
-def with_data(project: Project) -> Project:
-    project.read(project.source_paths())
+def with_data(project: Project, clean: Log) -> Project:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Reading, "load", lambda *_, **__: clean)
+        project.read(project.source_paths())
     return project
 
 

@@ -1,6 +1,6 @@
 """Random feature sets over random logs, held to three truths at once.
 
-    python tests/features/fuzz.py [--programs 10000] [--seed 1] [--from 0]
+    python tests/features/fuzz.py [--programs 10000] [--seed 1] [--from 0] [--jobs 1]
 
 Every program is drawn from the whole algebra and every log has ties, nulls, odd texts and, now and
 then, huge counts. The replay after each click must equal the live fold bit for bit, states stored
@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import itertools
 import random
 import struct
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -293,18 +296,28 @@ def differing(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[
     ][:4]
 
 
+def checked(seed: int, numbers: range) -> float:
+    """Check cases; return the CPU seconds that it took."""
+    begin = time.process_time()
+    for number in numbers:
+        check(seed, number)
+    return time.process_time() - begin
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--programs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--from", type=int, default=0, dest="first")
+    parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     from cartcast.features.kernels.compiled import CHECKED
 
-    begin, cpu = time.perf_counter(), time.process_time()
-    for number in range(asked.first, asked.first + asked.programs):
-        check(asked.seed, number)
-    took, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    begin, end = time.perf_counter(), asked.first + asked.programs
+    parts = [range(k, min(k + 250, end)) for k in range(asked.first, end, 250)]
+    with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+        cpu = sum(pool.map(checked, itertools.repeat(asked.seed), parts))
+    took = time.perf_counter() - begin
     mode = "checked" if CHECKED else "raw"
     print(
         f"{asked.programs} programs and logs, seed {asked.seed}, {mode}: {took:.0f} s, {cpu:.0f} CPU s"
