@@ -116,7 +116,7 @@ _NEW = 0.2
 _took: dict[str, float] = {}
 
 
-_WHOLE = ("mcp", "monitoring", "train")
+_WHOLE = ("live", "mcp", "monitoring", "train")
 """Folders whose files share a trained run."""
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,16 +66,6 @@ def test_typos_are_answered() -> None:
     ):
         with pytest.raises(AttributeError, match=f"Did you mean '{near}'"):
             getattr(place, name)
-
-
-@pytest.mark.slow
-def test_a_type_checker_sees_the_names() -> None:
-    root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--follow-imports=silent", "tests/typed_calls.py"],
-        cwd=root, env={**os.environ, "MYPYPATH": str(root / "src")}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
 
 
 def test_every_option_of_train_is_a_named_parameter_with_a_word_on_it() -> None:

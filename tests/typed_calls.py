@@ -1,4 +1,4 @@
-"""What type checkers see of the public names; checked by test_public.py, never run."""
+"""What type checkers see of the public names; mypy checks it with the source, nothing runs it."""
 
 from __future__ import annotations
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from cartcast import features as F
 from cartcast.features.catalogue import markdown, rows
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("features", list(F.SETS.values()), ids=list(F.SETS))
