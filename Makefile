@@ -6,6 +6,8 @@ $(error Python 3.11 or newer is needed, and none was found)
 endif
 BIN := .venv/bin
 JOBS ?= 2
+# tests/conftest.py says which tests stay together, and orders them.
+SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast checked app lint docs bench screenshots locks clean
@@ -22,17 +24,17 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 
 test: ## run the tests; what needs an absent program skips with the reason
 	@$(PYTHON) scripts/bootstrap.py test
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs
+	@$(BIN)/python -m pytest $(SHARED) -rs
 
 PROGRAMS ?= 10000
 checked: ## the features' tests and random programs, every access to memory checked
 	@$(PYTHON) scripts/bootstrap.py test
-	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -rs tests/features
+	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest $(SHARED) -rs tests/features
 	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS) --jobs $(JOBS)
 
 test-fast: ## the quick tests, about 90 seconds; what they last took decides which
 	@$(PYTHON) scripts/bootstrap.py test
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --budget 140 \
+	@$(BIN)/python -m pytest $(SHARED) --budget 140 \
 		-m "not (slow or chromium or redis or postgres or spark)"
 
 app: ## open the web app on the demo project

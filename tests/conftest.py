@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ _NEW = 0.2
 _took: dict[str, float] = {}
 
 
+_SLOW = 30
+"""As how many others a test counts that is marked slow."""
 _WHOLE = ("live", "mcp", "monitoring", "train")
 """Folders whose files share a trained run."""
 
@@ -131,12 +134,26 @@ def _group(path: Path) -> str:
     return "/".join(place.with_suffix("").parts[1:])
 
 
+def _group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    assert mark is not None
+    return str(mark.args[0])
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep files whole, and leave out what does not fit into `--budget`; the order stays."""
+    """Keep files whole, and leave out what does not fit into `--budget`; the order stays.
+
+    Of several workers one would wait at the end for a long group: those with most to do go first.
+    """
+    to_do: Counter[str] = Counter()
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(_group(item.path)))
+        slow = item.get_closest_marker("slow") is not None
+        to_do[_group_of(item)] += _SLOW if slow else 1
+    if config.getoption("loadgroup", False):
+        items.sort(key=lambda item: -to_do[_group_of(item)])
     left = config.getoption("--budget")
     if left is None or config.cache is None:
         return

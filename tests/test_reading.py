@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cartcast.cli import app as cli
 from cartcast.datasets import simulate
-from cartcast.errors import DataError
+from cartcast.errors import DataError, UsageError
 from cartcast.insights.explain import explain_sessions
 from cartcast.live.event import Event
 from cartcast.live.model import ModelScorer, load_scorer
@@ -218,7 +218,8 @@ def test_predict_by_the_command_line_reads_as_the_run_did(evenings: tuple[Path, 
     assert len(table) == json.loads(done.output)["rows"]
     # Every session has a first click that is no purchase.
     assert table["session_id"].nunique() == (table["click"] == 1).sum() == wanted
-    assert len(explain_sessions(str(folder / "log.csv"), run.dir, count=wanted)) == wanted
+    with pytest.raises(UsageError, match=f"no session 'nobody' among {wanted:,}\\b"):
+        explain_sessions(str(folder / "log.csv"), run.dir, sessions=["nobody"])
     assert parity([str(folder / "log.csv")], run.dir).equal
 
 

@@ -155,13 +155,15 @@ def point_in_time(clicks: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def run_honest(clicks: pd.DataFrame, seeds: Sequence[int] = SEEDS) -> list[Honest]:
-    """Train, judge and audit both proxies."""
+def run_honest(clicks: pd.DataFrame, seeds: Sequence[int] = SEEDS, one_in: int = 1) -> list[Honest]:
+    """Train, judge and audit both proxies; of the sessions, the audit looks at one in `one_in`."""
     table = point_in_time(clicks)
-    return [judge(table, target, seeds) for target in TARGETS]
+    return [judge(table, target, seeds, one_in) for target in TARGETS]
 
 
-def judge(table: pd.DataFrame, target: Target, seeds: Sequence[int] = SEEDS) -> Honest:
+def judge(
+    table: pd.DataFrame, target: Target, seeds: Sequence[int] = SEEDS, one_in: int = 1
+) -> Honest:
     """Train on April to June, stop by July, judge August against the baselines."""
     if target.column == "reaches_sale":
         table = table[table["in_4"] == 0]
@@ -176,10 +178,11 @@ def judge(table: pd.DataFrame, target: Target, seeds: Sequence[int] = SEEDS) -> 
         "prevalence": np.full(len(test), train[target.column].mean()),
     }
     figures = {name: _figures(test, y_pred, target.column) for name, y_pred in scores.items()}
+    seen, told = train["session_id"] % one_in == 0, (test["session_id"] % one_in == 0).to_numpy()
     examination = examine(
         AuditInput(
-            train=train,
-            test=test,
+            train=train[seen],
+            test=test[told],
             target=target.column,
             features=columns,
             session="session_id",
@@ -188,8 +191,8 @@ def judge(table: pd.DataFrame, target: Target, seeds: Sequence[int] = SEEDS) -> 
             kind="proxy",
             describe=target.title,
             clock="day",
-            predictions=scores["model"],
-            baseline=scores["click count"],
+            predictions=scores["model"][told],
+            baseline=scores["click count"][told],
         )
     )
     return Honest(target, figures, _by_click(test, scores, target.column), examination, columns)

@@ -368,7 +368,7 @@ def simulated(tmp_path_factory):
     from cartcast.datasets import simulate
 
     folder = tmp_path_factory.mktemp("simulated")
-    simulate(sessions=1500, seed=2, out=folder / "shop.parquet")
+    simulate(sessions=3000, seed=2, out=folder / "shop.parquet")
     (folder / "cartcast.yaml").write_text("sources: [shop.parquet]\n")
     project = Project.open(folder)
     project.read(project.source_paths())
@@ -414,7 +414,7 @@ def test_a_training_is_watched_to_its_end(desk, simulated):
     title(desk, "Training purchase: ")
     done = desk.locator("summary").filter(has_text="done")
     done.first.wait_for(timeout=300_000)
-    title(desk, "events in 1,500 sessions")
+    title(desk, "events in 3,000 sessions")
     done.first.click()
     desk.get_by_role("link", name="See how good it is").click()
     title(desk, "ROC AUC 0.")
