@@ -119,41 +119,55 @@ _took: dict[str, float] = {}
 
 _SLOW = 30
 """As how many others a test counts that is marked slow."""
-_WHOLE = ("live", "mcp", "monitoring", "train")
-"""Folders whose files share a trained run."""
+_TOGETHER = {
+    "spark": ("events/test_spark", "experiments/test_assignment", "features/test_spark",
+              "live/test_structured"),
+    "browser": ("api/test_browser", "api/test_own", "e2e/"),
+    "guarded app": ("security/test_before_the_role", "security/test_uploads"),
+    "live": ("live/",), "mcp": ("mcp/",), "monitoring": ("monitoring/",), "train": ("train/",),
+}  # fmt: skip
+"""Files that share what is dear: an engine, a browser, a server, a trained run."""
 
 
-def _group(path: Path) -> str:
-    """Return which tests of `path` share a worker: fixtures of a file are then made once.
+def _group(nodeid: str) -> str:
+    """Return with which tests a test shares a worker: those of its file, or of several files.
 
     Workers that took turns at the tests of one file would each train the run that they look at.
     """
-    place = path.relative_to(ROOT)
-    if place.parts[1] in _WHOLE:
-        return place.parts[1]
-    return "/".join(place.with_suffix("").parts[1:])
+    path = nodeid.partition("::")[0]
+    for name, files in _TOGETHER.items():
+        if path.startswith(tuple(f"tests/{file}" for file in files)):
+            return name
+    return path
 
 
-def _group_of(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    assert mark is not None
-    return str(mark.args[0])
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give out whole groups; what xdist 3.8 does with marks has no effect since pytest 9."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    for file in (file for files in _TOGETHER.values() for file in files):
+        assert list((ROOT / "tests").glob(f"{file}*")), f"no test is named {file}"
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return Groups(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep files whole, and leave out what does not fit into `--budget`; the order stays.
+    """Leave out what does not fit into `--budget`; the order of the others stays.
 
     Of several workers one would wait at the end for a long group: those with most to do go first.
     """
-    to_do: Counter[str] = Counter()
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item.path)))
-        slow = item.get_closest_marker("slow") is not None
-        to_do[_group_of(item)] += _SLOW if slow else 1
     if config.getoption("loadgroup", False):
-        items.sort(key=lambda item: -to_do[_group_of(item)])
+        to_do: Counter[str] = Counter()
+        for item in items:
+            to_do[_group(item.nodeid)] += _SLOW if item.get_closest_marker("slow") else 1
+        items.sort(key=lambda item: -to_do[_group(item.nodeid)])
     left = config.getoption("--budget")
     if left is None or config.cache is None:
         return
@@ -170,9 +184,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if not report.skipped:
-        name, _, group = report.nodeid.rpartition("@")
-        name = report.nodeid if not name or "]" in group else name
-        _took[name] = _took.get(name, 0.0) + report.duration
+        _took[report.nodeid] = _took.get(report.nodeid, 0.0) + report.duration
 
 
 def _skips(reporter: pytest.TerminalReporter) -> list[str]:

@@ -44,7 +44,6 @@ SENT = {"/v1/p", "/v1/t", "/v1/i"}
 
 @pytest.mark.slow
 @pytest.mark.chromium
-@pytest.mark.xdist_group("browser")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here")
 def test_segments_browser_library_by_changing_its_host(
@@ -123,7 +122,6 @@ window.answers = (async () => [
 
 @pytest.mark.slow
 @pytest.mark.chromium
-@pytest.mark.xdist_group("browser")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here")
 def test_what_browser_libraries_ask_in_preflights_and_beacons(

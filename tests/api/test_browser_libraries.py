@@ -17,7 +17,6 @@ from cartcast.live.service import Live
 
 @pytest.mark.slow
 @pytest.mark.chromium
-@pytest.mark.xdist_group("browser")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("library", npm.BROWSERS, ids=lambda one: one.package)
 def test_browser_libraries(

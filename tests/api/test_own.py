@@ -117,7 +117,6 @@ REFUSALS = {
 
 @pytest.mark.slow
 @pytest.mark.chromium
-@pytest.mark.xdist_group("browser")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(browsers.CHROMIUM is None, reason="needs chromium, which is not installed here")
 def test_the_snippet_in_a_page(shop: Any) -> None:

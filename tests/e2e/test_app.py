@@ -27,7 +27,6 @@ CHROMIUM = os.environ.get("CARTCAST_CHROMIUM") or shutil.which("chromium")
 pytestmark = [
     pytest.mark.chromium,
     pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, which is not installed here"),
 ]

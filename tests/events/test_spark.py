@@ -14,7 +14,7 @@ from cartcast.datasets.disguises import product, write_case
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.events import RejectedError, load, open_log
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark"), pytest.mark.filterwarnings("ignore"),
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("ignore"),
               pytest.mark.usefixtures("spark")]  # fmt: skip
 
 

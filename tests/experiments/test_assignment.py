@@ -272,7 +272,6 @@ def test_arms_in_bulk_and_as_a_function_of_duckdb() -> None:
 
 @pytest.mark.spark
 @pytest.mark.slow
-@pytest.mark.xdist_group("spark")
 @pytest.mark.filterwarnings("ignore")
 def test_arms_on_spark(spark) -> None:
     a = everything()

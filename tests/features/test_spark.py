@@ -18,7 +18,6 @@ from test_replay import long_log
 pytestmark = [
     pytest.mark.spark,
     pytest.mark.slow,
-    pytest.mark.xdist_group("spark"),
     pytest.mark.filterwarnings("ignore"),
 ]
 KEYS = [("session_id", "ascending"), ("event_order", "ascending")]

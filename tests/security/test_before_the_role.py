@@ -7,7 +7,6 @@ from websockets.exceptions import InvalidStatus
 
 from .conftest import AUTH, serve, write_project
 
-pytestmark = pytest.mark.xdist_group("guarded")
 SECRETS = (b"secret-", b"30 events", b"guarded", b"pytest-")
 PATHS = ["/", "/training?part=People", "/analysis", "/performance?run=x", "/nowhere", "/segments/",
          "/media/abc.csv", "/_stcore/metrics", "/_stcore/host-config", "/_stcore/agent/schema",

@@ -8,7 +8,6 @@ import pytest
 
 from .conftest import LIMIT
 
-pytestmark = pytest.mark.xdist_group("guarded")
 MB = 1 << 20
 REFUSED_GROWTH = 24 * MB
 
