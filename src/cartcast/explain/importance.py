@@ -72,13 +72,11 @@ def importance(
     said = says(model, X, task)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(X)) for _ in range(repeats)]
-    # The model is asked once for all shuffles of a feature.
-    again = X.take(np.tile(np.arange(len(X)), repeats)).reset_index(drop=True)
     rows: list[tuple[Any, ...]] = []
     for k, name in enumerate(names):
         if progress is not None:
             progress(f"importance of {name}", k / len(names))
-        added, given, direction = _shuffled(model, again, name, orders, said, loss, task, w)
+        added, given, direction = _shuffled(model, X, name, orders, said, loss, task, w)
         # A row is in the sample twice: it gets a value, and gives its own. The mean is the same.
         both = added + given - np.average(given, weights=w)
         found = bootstrap(
@@ -149,7 +147,7 @@ def _loss(y: Array, w: Array, task: Task) -> Callable[[Array], Array]:
 
 def _shuffled(
     model: Any,
-    again: pd.DataFrame,
+    X: pd.DataFrame,
     name: str,
     orders: list[Codes],
     said: Array,
@@ -159,27 +157,29 @@ def _shuffled(
 ) -> tuple[Array, Array, str | None]:
     """Return the loss added to each row, the loss that its value adds to others, the direction.
 
-    `again` holds all rows once for each shuffle. Losses are averaged over the shuffles; the second
-    is per weight of the row that gives.
+    Losses are averaged over the shuffles; the second is per weight of the row that gives.
     """
-    n = len(said)
-    column = again[name].iloc[:n]
-    frame = again.copy(deep=False)
-    frame[name] = column.array.take(np.concatenate(orders))
-    added, given = np.zeros(n), np.zeros(n)
-    base, told = loss(said), says(model, frame, task)
+    column = X[name]
+    values = column.array
+    frame = X.copy(deep=False)
+    added, given = np.zeros(len(X)), np.zeros(len(X))
+    base = loss(said)
     moved: list[Array] = []
     shifted: list[Array] = []
     numeric = pd.api.types.is_numeric_dtype(column)
-    values = _floats(column) if numeric else None
-    for order, p in zip(orders, told.reshape(-1, n), strict=True):
+    for order in orders:
+        frame[name] = values.take(order)
+        p = says(model, frame, task)
         gap = (loss(p) - base) / len(orders)
         added += gap
         given[order] += weights * gap
-        if values is not None:
-            moved.append(values - values[order])
+        if numeric:
+            moved.append(
+                column.to_numpy(float, na_value=np.nan)
+                - frame[name].to_numpy(float, na_value=np.nan)
+            )
             shifted.append(said - p)
-    given = np.divide(given, weights, out=np.zeros(n), where=weights > 0)
+    given = np.divide(given, weights, out=np.zeros(len(X)), where=weights > 0)
     return added, given, _direction(moved, shifted) if numeric else None
 
 
