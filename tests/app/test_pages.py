@@ -12,7 +12,8 @@ from cartcast.app import headlines
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.ui import PAGES, plain
 from cartcast.errors import CartcastError, DataError
-from cartcast.insights import Slice, compare
+from cartcast.features.words import event_words
+from cartcast.insights import Slice, compare, list_sessions, overview
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -69,6 +70,16 @@ def test_the_dashboard_holds_one_slice_against_another(open_page, with_data):
     # The whole log has no period before it.
     at = sound(open_page("dashboard", against="the period before"))
     assert any("Choose a period first" in c.value for c in at.caption)
+
+
+def test_a_list_of_sessions_counts_what_was_asked(open_page, with_data):
+    funnel = overview(with_data.data()[0].log).funnel
+    step, count = funnel[-1]
+    at = sound(open_page("analysis", topic="Sessions", reached=f"reached {event_words(step)}"))
+    assert at.title[0].value.startswith(f"{count} sessions of ")
+    every = sound(open_page("analysis", topic="Sessions", did="cart", did_not="purchase"))
+    found = list_sessions(with_data.data()[0].log, did=["add_to_cart"], did_not=["purchase"])
+    assert every.title[0].value.startswith(f"{found.sessions} sessions of ")
 
 
 def test_dashboard_filters_change_the_answer(open_page, with_data):

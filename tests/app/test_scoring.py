@@ -6,6 +6,7 @@ import pytest
 
 from cartcast.app import scoring
 from cartcast.app.scoring import FeatureRange
+from cartcast.app.state import Project
 
 
 class Model:
@@ -72,3 +73,16 @@ def test_how_scores_like_this_one_turned_out(with_run):
     assert found.observed == pytest.approx(test.loc[inside, "label"].mean())
     assert found.low <= found.observed <= found.high
     assert scoring.reliability_at(run, 0.999).right < 1
+
+
+def test_the_scores_of_a_session_are_those_of_its_log(trained):
+    project = Project.open(trained)
+    run, data = project.run(), project.data()[0]
+    rows = run.features.replay(data.log).to_pandas()
+    again = data.log.table().to_pandas().groupby("visitor_id")["session_id"].nunique()
+    returning = data.log.table().to_pandas().query("visitor_id == @again.idxmax()")
+    session = returning.sort_values("event_time")["session_id"].iloc[-1]
+    own = rows[rows["session_id"] == session].sort_values("event_order")
+    said = scoring.score_clicks(run, data, session)
+    assert again.max() > 1
+    np.testing.assert_allclose(said["probability"], run.score(run.typed(own))["probability"])

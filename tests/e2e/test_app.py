@@ -159,6 +159,18 @@ def test_from_a_file_to_the_answer(page, app):
         title(page, words)
 
 
+def test_a_bar_leads_to_its_sessions(page, app, ready):
+    page.goto(f"{app}/?device=mobile")
+    title(page, "of sessions buy")
+    settled(page)
+    bar = page.locator(".st-key-funnel_chart_0 .bars .point path").first
+    bar.hover(force=True)
+    bar.click(force=True)
+    page.wait_for_url(re.compile("topic=Sessions"))
+    title(page, "sessions of")
+    sync_api.expect(page.get_by_label("Usual funnel")).to_have_value("reached product page")
+
+
 def test_the_state_of_a_view_is_in_its_address(page, app, browser, ready):
     page.goto(f"{app}/analysis")
     title(page, "reach")

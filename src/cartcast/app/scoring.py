@@ -30,6 +30,7 @@ __all__ = [
     "items",
     "ranges",
     "reliability_at",
+    "score_clicks",
     "score_row",
     "score_session",
     "what_would_change",
@@ -131,6 +132,23 @@ def score_session(run: Run, events: Sequence[Mapping[str, Any]]) -> list[Said]:
     if run.behaviour is not None and "segments" in run.models:
         names = list(run.segment_names(pd.DataFrame(_folded(run, run.behaviour, events))))
     return [_said(said, k, names[k]) for k in range(len(events))]
+
+
+def score_clicks(run: Run, data: Data, session: str) -> pd.DataFrame:
+    """Return what the run says after each event of a session of a log: event_order, probability.
+
+    The visitor's earlier sessions are known, as they were when the session was scored. After the
+    outcome, and where the run reads another kind of log, there is nothing.
+    """
+    from cartcast.insights.listing import visitor_events
+
+    empty = pd.DataFrame({"event_order": [], "probability": []})
+    if run.features is None or run.kind != "classifier" or run.reading.clock != data.log.clock:
+        return empty
+    replayed = run.features.replay(visitor_events(data.log.path, session)).to_pandas()
+    own = replayed[replayed["session_id"] == session].sort_values("event_order")
+    said = pd.Series(run.score(run.typed(own))["probability"], index=own.index)
+    return own[["event_order"]].assign(probability=said)
 
 
 def feature_row(run: Run, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -290,9 +290,25 @@ def empty(sentence: str, why: str, button: str | None = None, page: str = "train
         st.switch_page(f"views/{page}.py")
 
 
-def chart(figure: Any, key: str, alt: str) -> None:
-    """Show a Plotly figure of `cartcast.charts`; `alt` is its answer in words."""
-    st.plotly_chart(key=key, alt=alt, **look.show(figure))
+def chart(figure: Any, key: str, alt: str, on_click: Callable[[int], None] | None = None) -> None:
+    """Show a Plotly figure of `cartcast.charts`; `alt` is its answer in words.
+
+    `on_click` is called with the place of the mark that was clicked.
+    """
+    if on_click is None:
+        st.plotly_chart(key=key, alt=alt, **look.show(figure))
+        return
+    # A click stays chosen under its key: the next drawing takes another.
+    turn = f"{key}_turn"
+    number = st.session_state.setdefault(turn, 0)
+    chosen = st.plotly_chart(
+        key=f"{key}_{number}", alt=alt, on_select="rerun", selection_mode="points",
+        **look.show(figure),
+    )  # fmt: skip
+    points = chosen["selection"]["points"]
+    if points:
+        st.session_state[turn] = number + 1
+        on_click(int(points[0]["point_index"]))
 
 
 def table(

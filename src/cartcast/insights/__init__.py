@@ -11,6 +11,7 @@ from cartcast.insights.compare import compare
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
+from cartcast.insights.listing import list_sessions, timeline
 from cartcast.insights.overview import overview
 from cartcast.insights.paths import paths
 from cartcast.insights.sessions import write_sessions
@@ -25,7 +26,9 @@ __all__ = [
     "distribution",
     "funnel",
     "heat_map",
+    "list_sessions",
     "overview",
     "paths",
+    "timeline",
     "write_sessions",
 ]

@@ -9,6 +9,7 @@ import streamlit as st
 
 from cartcast.app import filters, frames, ui
 from cartcast.app.parts.columns import filled, split_columns
+from cartcast.app.parts.listed import open_sessions
 from cartcast.app.state import Data
 from cartcast.charts import bars, distribution, heatmap
 from cartcast.charts.theme import number
@@ -62,7 +63,13 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             overall=whole.conversion.value if sold else None,
             theme=view.theme,
         )
-        ui.chart(drawn, "breakdown", sentence)
+        words = filters.choices(data).get(column, [])
+
+        def turn(k: int) -> None:
+            if (value := table["name"][k]) in words:
+                open_sessions(**{column: value})
+
+        ui.chart(drawn, "breakdown", sentence, on_click=turn if words else None)
     told = pd.DataFrame(
         {
             column: ["unknown" if r.value is None else r.value for r in found.rows],

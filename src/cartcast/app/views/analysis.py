@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.parts.listed import show_sessions
 from cartcast.app.parts.spread import (
     show_breakdown,
     show_correlations,
@@ -13,7 +14,8 @@ from cartcast.app.parts.spread import (
 )
 from cartcast.app.parts.ways import show_cohorts, show_funnel, show_paths
 
-TOPICS = ("Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations")
+TOPICS = ("Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations",
+          "Sessions")  # fmt: skip
 
 
 def show(view: ui.View) -> None:
@@ -38,6 +40,7 @@ def show(view: ui.View) -> None:
         "Distributions": show_distribution,
         "Hours": show_hours,
         "Correlations": show_correlations,
+        "Sessions": show_sessions,
     }[topic or TOPICS[0]]
     # What this log cannot tell is explained in place of the chart; the controls stay.
     with ui.boundary():

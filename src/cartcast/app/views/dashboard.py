@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import filters, frames, headlines, ui
+from cartcast.app.parts.listed import open_sessions, reached
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
@@ -162,7 +163,11 @@ def the_funnel(view: ui.View, o: Overview) -> None:
             "share": [n / first if first else None for _, n in o.funnel],
         }
     )
-    ui.chart(funnel.funnel(table, theme=view.theme), "funnel_chart", headlines.dashboard(o))
+    ui.chart(
+        funnel.funnel(table, theme=view.theme), "funnel_chart", headlines.dashboard(o),
+        on_click=lambda k: open_sessions(reached=reached(o.funnel[k][0])),
+    )  # fmt: skip
+    ui.note("Click a bar to see its sessions.")
     bought = o.conversion.did if o.conversion else 0
     straight = o.funnel[-1][1]
     if o.funnel[-1][0] == "purchase" and bought > straight:
@@ -193,7 +198,13 @@ def leaving(view: ui.View, o: Overview) -> None:
         }
     ).head(8)
     drawn = bars.bars(table, label="share of sessions without a purchase", theme=view.theme)
-    ui.chart(drawn, "leaving_chart", "where sessions without a purchase end")
+    ends = [] if any(x.page for x in o.leaving) and alike else [x.event for x in o.leaving]
+    words = {event_words(kind): kind for kind in ends}
+    ui.chart(
+        drawn, "leaving_chart", "where sessions without a purchase end",
+        on_click=(lambda k: open_sessions(last=words[table["name"][k]], did_not="purchase"))
+        if words else None,
+    )  # fmt: skip
 
 
 ui.serve(show)

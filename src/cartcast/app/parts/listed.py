@@ -1,0 +1,107 @@
+"""The sessions behind a figure: a list, and what happened in the one that is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from cartcast.app import filters, scoring, ui
+from cartcast.app.parts.columns import event_types
+from cartcast.app.state import Data
+from cartcast.charts.theme import number
+from cartcast.features.words import event_words, in_words
+from cartcast.insights.listing import Listing
+from cartcast.insights.source import Slice
+
+__all__ = ["open_sessions", "reached", "show_sessions"]
+
+_HIDDEN = {"utc_offset", "known_time", "visitor_id", "event_id"}
+
+
+def open_sessions(**asked: Any) -> None:
+    """Turn to the sessions that a mark of a chart stands for; an address names events in words."""
+    kinds = ("did", "did_not", "last")
+    told = {k: event_words(v) if k in kinds else v for k, v in asked.items()}
+    # What was chosen there before would win over the address.
+    for name in ("did", "did_not", "reached", "left", "last"):
+        st.session_state.pop(name, None)
+    st.switch_page("views/analysis.py", query_params={"topic": "Sessions", **told})
+
+
+def reached(step: str) -> str:
+    """Return what the sessions are called that reached a step of the usual funnel."""
+    return f"reached {event_words(step)}"
+
+
+def show_sessions(view: ui.View, data: Data, top: Any) -> None:
+    """List the sessions that did, and did not do, what is asked; show one of them."""
+    kinds = event_types(data)
+    steps = [s for s, _ in filters.insight("overview", data, Slice()).funnel]
+    a, b, c, d = st.columns(4)
+    did = a.multiselect("Did", kinds, key="did", bind="query-params", format_func=event_words)
+    did_not = b.multiselect(
+        "Did not", kinds, key="did_not", bind="query-params", format_func=event_words
+    )
+    named = ["anything", *map(reached, steps)]
+    place = c.selectbox("Usual funnel", named, key="reached", bind="query-params")
+    ends = d.selectbox(
+        "Ends with", ["anything", *kinds], key="last", bind="query-params", format_func=event_words
+    )
+    where, _ = filters.row(data)
+    if ends != "anything":
+        where = Slice(where.start, where.end, {**where.values, "last_event": ends})
+    found: Listing = filters.insight(
+        "list_sessions", data, where, did=did, did_not=did_not, reached=named.index(place)
+    )
+    with top:
+        shown = f"The latest {number(len(found.rows))} are listed." if len(found.rows) else ""
+        ui.headline(
+            f"{number(found.sessions)} sessions of {number(found.visitors)} visitors.",
+            shown or None,
+        )
+    if found.rows.empty:
+        ui.note("No session is like that: choose fewer conditions.")
+        return
+    units = {"start": "", "last_event": "event", "seconds": "seconds", "revenue": "money"}
+    rows, settings = ui.written(found.rows, units, view.currency)
+    chosen = st.dataframe(
+        rows, hide_index=True, key="listed", on_select="rerun", selection_mode="single-row",
+        height=320, column_config=settings, placeholder="–",
+    )  # fmt: skip
+    ui.export(found.rows, view, "sessions")
+    picked = chosen["selection"]["rows"]
+    if picked:
+        one_session(view, data, str(found.rows["session_id"].iloc[picked[0]]))
+    else:
+        ui.note("Choose a row to see what happened in that session.")
+
+
+def one_session(view: ui.View, data: Data, session: str) -> None:
+    """Show the events of a session, with what the model says after each."""
+    from cartcast.insights import timeline
+
+    st.subheader(ui.plain(f"Session {session}"), anchor=False)
+    rows = timeline(data.log.path, session)
+    if view.run is not None:
+        said = scoring.score_clicks(view.run, data, session)
+        if len(said):
+            rows = rows.merge(said, on="event_order", how="left")
+            rows["probability"] = _until_outcome(rows, view.run.outcome)
+            ui.note(
+                f"After each event: the probability of {in_words(view.run.target)}, as known "
+                "then; none after the outcome."
+            )
+    order = ["event_order", "event_time", "event_type", "probability"]
+    first = [c for c in order if c in rows]
+    rest = [c for c in rows.columns if c not in {*first, *_HIDDEN}]
+    ui.table(rows[first + rest], view, "timeline", shares=("probability",),
+             units={"event_type": "event"})  # fmt: skip
+
+
+def _until_outcome(rows: pd.DataFrame, outcome: Any) -> pd.Series[Any]:
+    """Return the probabilities up to the outcome: after it there is nothing to foretell."""
+    kind = getattr(outcome, "event_type", "")
+    over = (rows["event_type"] == kind).cummax()
+    return rows["probability"].mask(over)

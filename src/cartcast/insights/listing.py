@@ -1,0 +1,132 @@
+"""The sessions behind a figure, and what happened in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cartcast.errors import UsageError, did_you_mean
+from cartcast.events.schema import METADATA_KEY, metadata_text
+from cartcast.insights.sessions import make_sessions
+from cartcast.insights.source import Slice, Source, opened
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Listing", "list_sessions", "timeline", "visitor_events"]
+
+_SHOWN = ("session_id", "visitor", "start", "events", "seconds", "carts", "purchases", "revenue",
+          "last_event")  # fmt: skip
+
+
+class Listing(NamedTuple):
+    """Sessions that fulfil a question.
+
+    Attributes:
+        sessions: how many there are.
+        visitors: their different visitors.
+        rows: the latest of them, one row each.
+    """
+
+    sessions: int
+    visitors: int
+    rows: pd.DataFrame
+
+
+def list_sessions(
+    log: Any,
+    *,
+    where: Slice | None = None,
+    did: Sequence[str] = (),
+    did_not: Sequence[str] = (),
+    reached: int = 0,
+    left: int | None = None,
+    most: int = 500,
+    sessions: Path | str | None = None,
+) -> Listing:
+    """Return the sessions of a slice that did and did not do certain things, the latest first.
+
+    Args:
+        log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
+        where: only the sessions of this slice; its values may be any column of the session table.
+        did: event types that the session has.
+        did_not: event types that it lacks.
+        reached: steps of the usual funnel that it reached, in order, at least.
+        left: steps that it reached, exactly.
+        most: rows to return.
+        sessions: session table written before (`write_sessions`); makes this fast.
+
+    Raises:
+        UsageError: a column or an event does not exist.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = (where or Slice()).condition(columns)
+        parts = [condition, "reach >= ?"]
+        parameters.append(reached)
+        if left is not None:
+            parts.append("reach = ?")
+            parameters.append(left)
+        for kinds, sign in ((did, ""), (did_not, "NOT ")):
+            for kind in kinds:
+                _require(source, kind)
+                parts.append(
+                    f"{sign}session_id IN (SELECT session_id FROM events WHERE event_type = ?)"
+                )
+                parameters.append(kind)
+        chosen = " AND ".join(parts)
+        count, visitors = source.row(
+            f"SELECT count(*), count(DISTINCT visitor) FROM sessions WHERE {chosen}", parameters
+        )
+        shown = [c for c in (*_SHOWN, "device", "channel", "country") if c in columns]
+        rows = source.connection.execute(
+            f"SELECT {', '.join(shown)} FROM sessions WHERE {chosen} "
+            "ORDER BY start DESC NULLS LAST, session_id LIMIT ?",
+            [*parameters, most],
+        ).df()
+        return Listing(count, visitors, rows.dropna(axis=1, how="all"))
+
+
+def timeline(log: Any, session: str) -> pd.DataFrame:
+    """Return the events of a session in order; columns that are empty there are left out.
+
+    Raises:
+        UsageError: the log has no such session.
+    """
+    with opened(log) as source:
+        rows = source.connection.execute(
+            "SELECT * EXCLUDE (session_id) FROM events WHERE session_id = ? ORDER BY event_order",
+            [session],
+        ).df()
+    if rows.empty:
+        raise UsageError(f"no session {session!r} in this log.")
+    return rows.dropna(axis=1, how="all")
+
+
+def visitor_events(log: Any, session: str) -> pa.Table:
+    """Return all that a session's visitor did until its end, as a log of its own.
+
+    That is what a model may know at each of the session's clicks.
+    """
+    with opened(log) as source:
+        timed = source.clock in ("time", "day")
+        known = "event_time" if timed else "NULL::TIMESTAMP"
+        order = "time" if source.clock == "time" else "session"
+        by = "event_time, session_id, event_order" if timed else "session_id, event_order"
+        table = source.connection.execute(
+            f"WITH own AS (SELECT any_value(visitor_id) AS who, max({known}) AS last FROM events "
+            "WHERE session_id = $session) SELECT events.* FROM events, own WHERE "
+            f"session_id = $session OR (visitor_id = who AND {known} <= last) ORDER BY {by}",
+            {"session": session},
+        ).to_arrow_table()
+        told = {"clock": source.clock, "order": order, "currency": source.currency}
+        return table.replace_schema_metadata({METADATA_KEY: metadata_text(told)})
+
+
+def _require(source: Source, kind: str) -> None:
+    seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
+    if kind not in seen:
+        raise UsageError(f"no {kind!r} event in this log.{did_you_mean(kind, seen)}")
