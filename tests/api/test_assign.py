@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import sqlite3
 from collections.abc import Callable
@@ -22,7 +23,10 @@ from cartcast.experiments.plan import read_plans
 from cartcast.forget.databases import clean_database
 from cartcast.forget.person import Person
 from cartcast.live.experiments import Experiments
+from cartcast.live.no_model import NoModel
 from cartcast.live.service import Live
+from cartcast.live.session import Rules
+from cartcast.live.state import MemoryStore
 
 METRICS = {"metrics": {"revenue": {"mean": "money"}}}
 PLANS: dict[str, Any] = {
@@ -128,6 +132,8 @@ def test_a_seen_arm_stays_when_weights_change(ask: Any, live: Live, tmp_path: Pa
         ({"visitor_id": 7}, "visitor_id", "Expected `str | null`"),
         ({"visitor_id": "v", "arm": "free"}, "arm", "unknown field"),
         ({"visitor_id": "v" * 300}, "visitor_id", "<= 256"),
+        ({"visitor_id": "v", "at": "2026-03-02T08:00:00"}, "at", "end it with Z"),
+        ({"visitor_id": "v", "at": "2090-01-01T00:00:00Z"}, "at", "at most 300 s in the future"),
     ],
 )
 def test_what_means_nothing_is_one_line(
@@ -163,6 +169,34 @@ def test_arms_come_with_scores_where_they_are_asked_for(ask: Any, tmp_path: Path
     assert scored[0]["arms"] == arms
     assert ask("/v1/score?arms=1", rows=[{"clicks": 1}]).json()["field"] == "arms"
     assert "cartcast_exposures_total" in httpx.get(answer.url.join("/metrics")).text
+
+
+def test_what_is_told_later_counts_from_when_it_was_seen(ask: Any, tmp_path: Path) -> None:
+    told = {"visitor_id": "v-1", "at": "2019-12-31T23:00:00Z"}
+    assert ask(**told, experiments=["later"]).json()["arms"]["later"]["reason"] == "not started"
+    # An experiment that is over now ran then.
+    assert ask(**told).json()["arms"]["past"]["exposed"]
+    assert ask(visitor_id="v-1", experiments=["past"]).json()["arms"]["past"]["reason"] == "ended"
+    (row,) = read_exposures([tmp_path], "past").to_pylist()
+    assert row["exposed"] == dt.datetime(2019, 12, 31, 23)
+
+
+def test_arms_need_no_model(serve: Callable[..., str], plans: Path, tmp_path: Path) -> None:
+    scorer = NoModel()
+    live = Live(scorer, MemoryStore(scorer, Rules(), durability="none"))
+    live.experiments = Experiments([plans], ExposureFile(tmp_path / FILE))
+    with httpx.Client(base_url=serve(live)) as http:
+        expected = read_plan(plans, "free").allocation.assign("v-1").arm
+        arms = http.post("/v1/assign", json={"visitor_id": "v-1"}).json()["arms"]
+        assert arms["free"]["arm"] == expected
+        event = {"visitor_id": "v-1", "event_type": "view_item", "price": 5.0}
+        answer = http.post("/v1/events?arms=1&features=1&reasons=2", json=event).json()
+        assert (answer["status"], answer["arms"]["free"]) == ("accepted", expected)
+        assert "without a model" in answer["why"]
+        refused = http.post("/v1/score", json={"rows": [{"clicks": 1}]}).json()
+        assert "without a model" in refused["detail"]
+        assert http.get("/v1/sessions?visitor_id=v-1").json()["p_buy"] is None
+        assert http.get("/v1/status").status_code == 200
 
 
 def test_keys_and_a_service_without_experiments(

@@ -319,7 +319,7 @@ def test_kill_9_loses_no_exposure_and_logs_none_twice(running: Any, tmp_path: Pa
 def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
     def refuse(**plan: Any) -> str:
         with pytest.raises(UsageError) as caught:
-            serve(Plan("champion", str(project), **plan), lambda _: None)
+            serve(Plan(**{"model": "champion", "project": str(project), **plan}), lambda _: None)
         return str(caught.value)
 
     assert "there are no keys" in refuse(host="0.0.0.0")
@@ -327,6 +327,7 @@ def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:
     assert "--durability" in refuse(durability="maybe")
     assert "shared sessions" in refuse(workers=2)
     assert "--state must be" in refuse(state="mongo")
+    assert "give --experiments" in refuse(model="none")
     with pytest.raises(NotFoundError, match=r"none\.yaml: no such plan"):
         serve(Plan("champion", str(project), experiments=("none.yaml",)), lambda _: None)
     with socket.socket() as taken:

@@ -99,6 +99,10 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
             "summary": "One, looking ahead",
             "value": {"unit": "v-1", "experiments": ["free-shipping"], "expose": False},
         },
+        "later": {
+            "summary": "Told later",
+            "value": {"visitor_id": "v-1", "at": "2026-03-02T08:00:00Z"},
+        },
     },
     "/v1/score": {"session": {"summary": "A finished session", "value": {"sessions": [[_EVENT]]}}},
 }

@@ -25,8 +25,11 @@ from cartcast.api.settings import Served, require_safe
 from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
+from cartcast.live.no_model import NONE, NoModel
 from cartcast.live.record import ScoreRecord
+from cartcast.live.scorer import Scorer
 from cartcast.live.service import Live, Store
+from cartcast.live.session import Rules
 from cartcast.live.state import MOST_MEMORY, MemoryStore
 from cartcast.live.watched import WatchedRuns
 
@@ -49,7 +52,7 @@ class Plan:
     """Everything a server is started with.
 
     Attributes:
-        model: run folder, run id or alias.
+        model: run folder, run id or alias; `none` tells arms without scores.
         project: project folder of the registry, or None.
         catalogue: URL of the registry's database, or None.
         host, port: address; port 0 takes a free one.
@@ -111,6 +114,10 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
     if plan.shadow and not plan.most_record:
         raise UsageError("--shadow is for the record of scores, and there is none: --record 1GB.")
+    if plan.model == NONE and (plan.most_record or not plan.experiments):
+        raise UsageError(
+            "--model none tells arms, without scores: give --experiments, and no --record."
+        )
     if plan.experiments:
         from cartcast.experiments.plan import read_plans
 
@@ -128,9 +135,10 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         _run(_one(plan, listener, announce))
 
 
-def make_store(plan: Plan, scorer: ModelScorer) -> Store:
+def make_store(plan: Plan, scorer: Scorer) -> Store:
     """Return the store that the plan names, not yet opened."""
-    rules = replace(scorer.rules, late_window=plan.late_window, session_ttl=plan.session_ttl)
+    trained = scorer.rules if isinstance(scorer, ModelScorer) else Rules()
+    rules = replace(trained, late_window=plan.late_window, session_ttl=plan.session_ttl)
     if plan.state == "memory":
         folder = Path(plan.state_dir) if plan.state_dir else None
         durability = plan.durability if folder else "none"
@@ -167,7 +175,7 @@ def resolve(plan: Plan, name: str | None = None) -> Path:
     return resolve_run(name or plan.model, project, plan.catalogue)
 
 
-def warm(scorer: ModelScorer) -> None:
+def warm(scorer: Scorer) -> None:
     """Fold and score once, so that the first visitor does not wait for compiled code."""
     state = scorer.step(scorer.start(), Event("page_view", now_micros(), "warm"))
     scorer.score(state)
@@ -175,14 +183,15 @@ def warm(scorer: ModelScorer) -> None:
 
 
 async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], None]) -> None:
-    run_dir = resolve(plan)
-    scorer = load_scorer(run_dir)
+    run_dir = None if plan.model == NONE else resolve(plan)
+    scorer: Scorer = NoModel() if run_dir is None else load_scorer(run_dir)
     warm(scorer)
     live = Live(scorer, make_store(plan, scorer), make_experiments(plan))
     await live.store.open()
     try:
         keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
-        background = [_watch(plan, live, run_dir), *_recorded(plan, live)]
+        watch = () if run_dir is None else (_watch(plan, live, run_dir),)
+        background = [*watch, *_recorded(plan, live)]
         service = Service(live, keys, plan.served, background, opens=False)
         config = uvicorn.Config(
             service,
@@ -290,7 +299,8 @@ def _several(plan: Plan, announce: Callable[[str], None]) -> None:
     """Start the workers on one port (SO_REUSEPORT), and stop them together."""
     import multiprocessing
 
-    resolve(plan)
+    if plan.model != NONE:
+        resolve(plan)
     listener = system.listen(plan.host, plan.port, reuse=True)
     port = listener.getsockname()[1]
     context = multiprocessing.get_context("spawn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +22,8 @@ class Assign(msgspec.Struct, forbid_unknown_fields=True):
     An experiment reads the id that its plan's `unit` names: `visitor_id`, `user_id`, `session_id`,
     or `unit` for any other, and where that one is not given. Without `experiments` all that run
     answer. With `expose` (the default) the arms count as seen; set it to false to look ahead.
+    `at` is when they were seen, as an event's time, where that is told later (a device that was
+    offline); the default is now. What is told first counts.
     """
 
     visitor_id: Id | None = None
@@ -29,6 +32,7 @@ class Assign(msgspec.Struct, forbid_unknown_fields=True):
     unit: Id | None = None
     experiments: Annotated[list[str], Meta(min_length=1, max_length=MOST_NAMED)] | None = None
     expose: bool = True
+    at: datetime | int | None = None
 
 
 class Arm(msgspec.Struct, omit_defaults=True):

@@ -17,7 +17,7 @@ from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.words import EVENT_WORDS
 from cartcast.live.problems import Problem
 
-__all__ = ["MAX_EXTRA", "MAX_ID", "MAX_TEXT", "Event", "check", "micros", "now_micros"]
+__all__ = ["MAX_EXTRA", "MAX_ID", "MAX_TEXT", "Event", "check", "micros", "moment", "now_micros"]
 
 MAX_ID = 256
 MAX_TEXT = 8192
@@ -111,17 +111,8 @@ def check(event: Event, received: int, max_ahead: int, where: str = "") -> Event
     if time is None:
         if event.session_id is None or event.event_order is None:
             event.event_time = received
-    elif isinstance(time, datetime):
-        if time.tzinfo is None:
-            raise _rule(where, "event_time", "must have a time zone (end it with Z)", time)
-        event.event_time = time = micros(time)
-    if isinstance(time, int):
-        if not MIN_MICROS <= time <= MAX_MICROS:
-            raise _rule(where, "event_time", "must be whole microseconds since 1970", time)
-        if time > received + max_ahead:
-            ahead = (time - received) / 1e6
-            rule = f"must lie at most {max_ahead / 1e6:g} s in the future"
-            raise _rule(where, "event_time", rule, f"{ahead:g} s")
+    else:
+        event.event_time = moment(time, received, max_ahead, f"{where}event_time")
     if event.visitor_id is None and event.session_id is None and event.user_id is None:
         raise Problem(
             422,
@@ -135,10 +126,28 @@ def check(event: Event, received: int, max_ahead: int, where: str = "") -> Event
     if event.extra:
         for name, value in event.extra.items():
             if isinstance(value, float) and not math.isfinite(value):
-                raise _rule(where, f"extra.{name}", "must be a finite number", value)
+                raise _rule(f"{where}extra.{name}", "must be a finite number", value)
     return event
 
 
-def _rule(where: str, field: str, rule: str, value: object) -> Problem:
-    name = where + field
-    return Problem(422, f"{name} {rule}, got {str(value)[:80]}", field=name, rule=rule)
+def moment(time: datetime | int, received: int, max_ahead: int, field: str) -> int:
+    """Return a time that a request names, in microseconds since 1970; arguments as for `check`.
+
+    Raises:
+        Problem: 422, naming the field and the rule.
+    """
+    if isinstance(time, datetime):
+        if time.tzinfo is None:
+            raise _rule(field, "must have a time zone (end it with Z)", time)
+        time = micros(time)
+    if not MIN_MICROS <= time <= MAX_MICROS:
+        raise _rule(field, "must be whole microseconds since 1970", time)
+    if time > received + max_ahead:
+        ahead = (time - received) / 1e6
+        rule = f"must lie at most {max_ahead / 1e6:g} s in the future"
+        raise _rule(field, rule, f"{ahead:g} s")
+    return time
+
+
+def _rule(field: str, rule: str, value: object) -> Problem:
+    return Problem(422, f"{field} {rule}, got {str(value)[:80]}", field=field, rule=rule)

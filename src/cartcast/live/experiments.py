@@ -25,7 +25,7 @@ from cartcast.experiments.allocation import Kept
 from cartcast.experiments.exposures import Exposure, ExposureFile
 from cartcast.experiments.plan import Plan, read_plans
 from cartcast.live.arms import Arm, Arms, Assign
-from cartcast.live.event import Event
+from cartcast.live.event import Event, moment
 from cartcast.live.problems import Problem
 from cartcast.live.service import Answer
 
@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 2.0
 """How often the plans' files are looked at."""
+MOST_AHEAD: Final = 300_000_000
+"""Microseconds by which a device's clock may be ahead where it names the moment itself."""
 _TURN: Final = 200
 _meaning = text_reader("visitor_id")
 
@@ -72,9 +74,11 @@ class Experiments:
         """Return the arms that a request asks for; exposures are durable when it returns.
 
         Raises:
-            Problem: 422 without an id, for one that means nothing, or for an unknown experiment;
-                503, when exposures cannot be written.
+            Problem: 422 without an id, for one that means nothing, for an unknown experiment, or
+                for a time that lies ahead; 503, when exposures cannot be written.
         """
+        now = self._clock()
+        at = now if asked.at is None else moment(asked.at, now, MOST_AHEAD, "at")
         given = {n: v for n in (*PERSON_COLUMNS, "unit") if (v := getattr(asked, n)) is not None}
         if not given:
             detail = f"unit: one of {', '.join(PERSON_COLUMNS)} and unit must be given"
@@ -82,7 +86,7 @@ class Experiments:
         ids = {name: _require_meaning(name, value) for name, value in given.items()}
         for place, key in enumerate(asked.experiments or ()):
             self._check_named(f"experiments[{place}]", key, ids)
-        arms, rows = self._look_up(ids, asked.experiments)
+        arms, rows = self._look_up(ids, at, asked.experiments)
         if asked.expose:
             await self._write(arms, rows)
         return Arms(arms)
@@ -98,7 +102,7 @@ class Experiments:
             if answer.model is None:
                 continue
             ids = self.ids_of(event) | {"session_id": answer.session_id}
-            arms, new = self._look_up(_plain(ids))
+            arms, new = self._look_up(_plain(ids), self._clock())
             answer.arms = {key: one.arm for key, one in arms.items()}
             rows += new
             if place % _TURN == _TURN - 1:
@@ -113,17 +117,19 @@ class Experiments:
 
     def look(self, ids: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the arms of all running experiments for ids by name; nobody is exposed."""
-        return {key: one.arm for key, one in self._look_up(_plain(ids))[0].items()}
+        arms, _ = self._look_up(_plain(ids), self._clock())
+        return {key: one.arm for key, one in arms.items()}
 
     def _look_up(
-        self, ids: Mapping[str, str], named: Sequence[str] | None = None
+        self, ids: Mapping[str, str], at: int, named: Sequence[str] | None = None
     ) -> tuple[dict[str, Arm], list[Exposure]]:
-        """Return arms by experiment, and the exposures that would be new."""
-        now, found, new = self._clock(), {}, []
+        """Return arms by experiment at a moment, and the exposures that would be new."""
+        found: dict[str, Arm] = {}
+        new = []
         known: dict[str, Mapping[str, Kept]] = {}
         for key in self.plans if named is None else named:
             plan = self.plans[key]
-            if (closed := _closed(plan, now)) is not None:
+            if (closed := _closed(plan, at)) is not None:
                 if named is not None:
                     found[key] = Arm(None, closed)
                 continue
@@ -139,7 +145,7 @@ class Experiments:
             given = plan.allocation.assign(unit, known[unit].get(key))
             found[key] = Arm(given.arm, given.reason, unit)
             if given.arm is not None and given.reason != "kept":
-                new.append(Exposure(unit, key, plan.allocation.version, given.arm, now))
+                new.append(Exposure(unit, key, plan.allocation.version, given.arm, at))
         return found, new
 
     def _check_named(self, field: str, key: str, ids: Mapping[str, str]) -> None:
@@ -234,11 +240,11 @@ def _require_meaning(name: str, value: str) -> str:
     return text
 
 
-def _closed(plan: Plan, now: int) -> str | None:
-    """Return why an experiment assigns nobody now, None when it runs."""
-    if plan.start is not None and now < plan.start.timestamp() * 1e6:
+def _closed(plan: Plan, at: int) -> str | None:
+    """Return why an experiment assigns nobody at a moment, None when it runs."""
+    if plan.start is not None and at < plan.start.timestamp() * 1e6:
         return "not started"
-    return "ended" if plan.end is not None and now >= plan.end.timestamp() * 1e6 else None
+    return "ended" if plan.end is not None and at >= plan.end.timestamp() * 1e6 else None
 
 
 def _stamps(paths: Iterable[Path]) -> dict[str, Any]:

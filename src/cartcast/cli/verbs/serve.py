@@ -17,7 +17,7 @@ def add(app: typer.Typer) -> None:
     @app.command()
     def serve(
         model: Annotated[
-            str, typer.Option("--model", help="Run folder, run id or alias.")
+            str, typer.Option("--model", help="Run folder, run id or alias; none: arms only.")
         ] = "champion",
         host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
         port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 8000,
