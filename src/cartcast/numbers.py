@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
-__all__ = ["SYMBOLS", "number"]
+__all__ = ["SYMBOLS", "day", "number"]
 
 SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "PLN": "zł", "INR": "₹"}
 """Signs of currencies; any other is written as its code, behind the amount."""
@@ -52,3 +53,13 @@ def number(
     shown = f"{x:,.0f}" if abs(x) >= 1000 or x == round(x) else f"{x:,.{min(_digits(x, 3), 3)}f}"
     suffix = {"count": "", "seconds": " s", "factor": " times", "": ""}.get(unit, f" {unit}")
     return shown.replace("-", "−") + suffix
+
+
+def day(iso: str) -> str:
+    """Return the day of a moment in words.
+
+    >>> day("2026-03-02T10:00:00+00:00")
+    '2 March 2026'
+    """
+    moment = datetime.fromisoformat(iso)
+    return f"{moment.day} {moment:%B %Y}"

@@ -492,8 +492,10 @@ def test_an_experiment_from_the_look_to_the_record(desk, simulated):
     kept = (project.state / "experiments" / "shipping.jsonl").read_text().splitlines()
     assert len(kept) == 3
     with desk.expect_download() as got:
-        desk.get_by_role("button", name="Markdown").click()
-    assert "Looked at 2 times." in Path(got.value.path()).read_text()
+        desk.get_by_role("button", name="The decision as a page").click()
+    page = Path(got.value.path()).read_text()
+    assert "You looked 2 times." in page
+    assert "within what was expected" in page
 
 
 def test_an_alarm_is_handled_where_it_is_read(desk, simulated, entry):

@@ -13,7 +13,9 @@ import yaml
 from cartcast.cli import main
 from cartcast.errors import DataError, UsageError
 from cartcast.experiments import Journal, analyze, decide, plan_from
+from cartcast.experiments.page import page
 from cartcast.experiments.simulate import World, simulate
+from cartcast.report import document
 
 PLAN = {
     "arms": ["control", "treatment"],
@@ -87,10 +89,17 @@ def test_analyze_decide_and_the_journal(call, shop: Path) -> None:
     assert decision["looks"] == 3
     assert decision["money"][0] == pytest.approx(1000 * effect["value"])
     page = Path("page.md").read_text()
-    assert "Looked at 3 times." in page
+    assert "You looked 3 times." in page
     assert "| revenue | treatment |" in page
+    # A log says itself how many units come in a month: 2,950 in two weeks.
+    words = (*words, "--metric", "revenue", "--json", "--out")
+    month = json.loads(call("experiment", "decide", *words, "page.html")[1])
+    assert 6_000 < month["money"][0] / effect["value"] < 7_000
+    assert "within what was expected" in Path("page.html").read_text()
+    status, _, said = call("experiment", "decide", *words, "page.pdf")
+    assert (status, ".html or .md" in said) == (2, True)
     kept = Journal(shop / ".cartcast" / "experiments" / "simulated.jsonl").entries()
-    assert [e["kind"] for e in kept] == ["look", "look", "look", "decision"]
+    assert [e["kind"] for e in kept] == ["look", "look", *["look", "decision"] * 2]
 
 
 def test_design_from_the_past(call, shop: Path) -> None:
@@ -106,6 +115,13 @@ def test_design_from_the_past(call, shop: Path) -> None:
     words = ("design", "later.yaml", "log.parquet", "--metric", "revenue", "--relative", "0.3")
     told = json.loads(call("experiment", *words, "--json")[1])
     assert told["units_a_week"] * 3.5 < 3000 < told["units_a_week"] * 4.5
+
+
+def test_design_says_what_to_type(call, shop: Path) -> None:
+    words = ("experiment", "design", "shop.yaml", "log.parquet", "--metric", "revenue")
+    for more in ((), ("--relative", "0.1", "--worth", "5")):
+        status, _, said = call(*words, *more)
+        assert (status, "--relative 0.02" in said, "--worth 5000" in said) == (2, True, True)
 
 
 def test_statistics_without_a_plan(call, asos_file: Path) -> None:
@@ -162,6 +178,43 @@ def test_decisions(frame, change, action: str) -> None:
     assert d.action == action
     assert d.reason
     assert d.would_change
+
+
+def test_the_page_puts_trust_and_guardrails_first_and_escapes_the_data() -> None:
+    told = {**GOALS, "arms": ["a", "<b>&"], "end": "2026-03-23"}
+    plan, frame = plan_from(told), units(0.3).replace({"arm": {"b": "<b>&"}})
+    analysis = analyze(frame, plan)
+    decision = decide(analysis, plan, "money", looks=9, units_a_month=1000)
+    record = [{"at": "2026-03-01T00:00:00+00:00", "action": "roll out", "metric": "money",
+               "arm": "<b>&", "effect": {"value": 0.9, "low": 0.8, "high": 1.0}}]  # fmt: skip
+    made = page(decision, analysis, plan, currency="EUR", record=record)
+    html = document.html(made)
+    assert "<b>" not in html
+    assert "&lt;b&gt;&amp;" in html
+    assert html.count("<circle") == 2
+    titles = [s.title for s in made.sections]
+    order = ["What was tested", "Can the data be trusted?", "Guardrails", "The effect",
+             "What to do"]  # fmt: skip
+    assert titles[:5] == order
+    text = document.plain_text(made)
+    assert "You looked 9 times." in text
+    assert "until 23 March 2026" in text
+    assert "Decided on 1 March 2026: roll out <b>&" in text
+    assert "outside of what was expected" in text
+    assert f"€{decision.money[0]:,.0f}" in text
+    broken = analyze(frame[(frame.arm == "a") | (frame.index % 4 == 1)], plan)
+    spoilt = page(decide(broken, plan, "money"), broken, plan)
+    assert "The effect" not in [s.title for s in spoilt.sections]
+    assert "XP101" in document.markdown(spoilt)
+
+
+def test_looks_of_another_version_are_other_looks(tmp_path: Path) -> None:
+    first, second = (Journal.of(tmp_path, plan_from({**GOALS, "version": v})) for v in (0, 1))
+    first.add("look", {"progress": 0.5, "units": {"a": 10}})
+    first.add("decision", {"action": "roll out"})
+    assert (first.looked, first.looks(), first.looked_below(20)) == (1, (0.5,), 1)
+    assert (second.looked, second.looks(), second.looked_below(20)) == (0, (), 0)
+    assert [e["action"] for e in second.decisions()] == ["roll out"]
 
 
 def test_a_decision_needs_a_goal(tmp_path: Path) -> None:

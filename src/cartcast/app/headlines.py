@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cartcast.charts.theme import number, words
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
-from cartcast.features.words import event_words, in_words
+from cartcast.features.words import event_words
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.compare import Difference
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import END, START, Paths
+from cartcast.numbers import day
 
 if TYPE_CHECKING:
-    from cartcast.experiments import Comparison, Decision, Plan
     from cartcast.monitoring import Alarm
 
 __all__ = [
-    "ACTIONS",
-    "chance",
     "dashboard",
-    "day",
-    "guardrail",
     "of_cohorts",
-    "of_decision",
     "of_funnel",
     "of_paths",
-    "of_record",
     "of_watch",
     "performance",
     "predicted",
     "segments",
-    "signed",
-    "tested",
 ]
-
-ACTIONS: Mapping[str, str] = {
-    "fix the test": "Fix the test",
-    "wait": "Wait",
-    "roll out": "Roll out {arm}",
-    "keep the control": "Keep {control}",
-}
-"""What to do about an experiment, by the decision's action."""
 
 
 def _worst(counts: Sequence[tuple[str, int]]) -> tuple[str, str, int] | None:
@@ -220,74 +203,6 @@ def predicted(rows: int, whom: str, mean: float | None, chosen: int | None) -> s
     return f"{text}; {number(chosen)} chosen." if chosen is not None else f"{text}."
 
 
-def signed(change: float | None) -> str:
-    """Return a relative change with its sign.
-
-    >>> signed(0.052), signed(-0.11), signed(None)
-    ('+5.2 %', '−11 %', '–')
-    """
-    if change is None:
-        return "–"
-    sign = "+" if change > 0 else "−" if change < 0 else ""
-    return sign + number(abs(change), "share")
-
-
-def chance(p: float | None) -> str:
-    """Return a chance; what is all but sure is not called sure.
-
-    >>> chance(0.987), chance(0.99999), chance(0.0)
-    ('99 %', 'over 99.9 %', 'under 0.1 %')
-    """
-    if p is not None and not 0.001 <= p <= 0.999:
-        return "over 99.9 %" if p > 0.5 else "under 0.1 %"
-    return number(p, "share")
-
-
-def tested(plan: Plan) -> str:
-    """Return what an experiment compares, as a sentence."""
-    *_, control = plan.allocation.arms[:1]
-    others = " and ".join(plan.allocation.arms[1:])
-    goals = [in_words(n) for n, m in plan.metrics.items() if m.margin is None]
-    return f"{plan.allocation.key}: {others} against {control}, judged by {' and '.join(goals)}."
-
-
-def of_decision(decision: Decision, control: str) -> str:
-    """Return what to do about an experiment and why, as a sentence."""
-    do = ACTIONS[decision.action].format(arm=decision.arm, control=control)
-    if decision.action == "fix the test":
-        return f"{do}: its data cannot be trusted."
-    effect = decision.effect
-    if effect is None:
-        return f"{do}: {in_words(decision.metric)} has no interval yet."
-    return (
-        f"{do}: {in_words(decision.metric)} changes by {signed(effect.value)} "
-        f"({signed(effect.low)} to {signed(effect.high)})."
-    )
-
-
-def guardrail(c: Comparison, margin: float, better: str) -> str:
-    """Return what a guardrail says, as a sentence."""
-    name, least = in_words(c.metric).capitalize(), number(margin, "share")
-    if c.guardrail is None:
-        return f"{name}: too few data to rule out a loss of {least}."
-    end = c.guardrail.low if better == "higher" else c.guardrail.high
-    kept = "is ruled out" if c.guardrail.excludes_null else "cannot be ruled out"
-    return f"{name}: a loss of {least} {kept}; the change may be {signed(end)} at worst."
-
-
-def of_record(plan: Plan, entries: Sequence[Mapping[str, Any]]) -> str:
-    """Return what was decided last, and how often an experiment was looked at."""
-    looks = sum(e["kind"] == "look" for e in entries)
-    made = [e for e in entries if e["kind"] == "decision"]
-    key = plan.allocation.key
-    seen = f"{looks} look{'' if looks == 1 else 's'}"
-    if not made:
-        return f"{key}: {seen}, no decision recorded yet."
-    last = made[-1]
-    do = ACTIONS[last["action"]].format(arm=last["arm"], control=plan.control)
-    return f"{key}: {do.lower()}, decided on {day(last['at'])} after {seen}."
-
-
 def of_watch(alarms: Sequence[Alarm], days: int) -> str:
     """Return what the watch over a run says, as a sentence."""
     still = [a for a in alarms if a.state != "resolved"]
@@ -298,13 +213,3 @@ def of_watch(alarms: Sequence[Alarm], days: int) -> str:
     others = len(still) - 1
     more = f"; {others} more alarm{'' if others == 1 else 's'}" if others else ""
     return f"Since {day(first.since)}: {what}{more}."
-
-
-def day(iso: str) -> str:
-    """Return the day of a moment in words.
-
-    >>> day("2026-03-02T10:00:00+00:00")
-    '2 March 2026'
-    """
-    moment = datetime.fromisoformat(iso)
-    return f"{moment.day} {moment:%B %Y}"

@@ -24,7 +24,7 @@ from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan, plan_from, read_plan, read_plans
 from cartcast.experiments.quantities import Quantity
 from cartcast.experiments.results import Analysis, Comparison
-from cartcast.experiments.run import look, past_of, table_of, units_of
+from cartcast.experiments.run import look, measured_of, past_of, table_of, units_of
 from cartcast.experiments.statistics import analyze_statistics
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "effect_over_time",
     "look",
     "measure",
+    "measured_of",
     "outcomes",
     "past_of",
     "plan_from",

@@ -1,4 +1,4 @@
-"""Decision: one page that says what was tested, whether to trust it, and what to do.
+"""Decision: what to do about an experiment, why, and what would change that.
 
 Guardrails come before goals, and an unsound test decides nothing. The record is kept, so that it
 can be compared with what happened afterwards.
@@ -20,9 +20,19 @@ from cartcast.errors import DataError, UsageError
 from cartcast.experiments.difference import Estimate
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis, Comparison
+from cartcast.features.words import in_words
 from cartcast.plaindata import plain
 
-__all__ = ["Action", "Decision", "Journal", "Since", "decide", "relative_of", "since"]
+__all__ = [
+    "Action",
+    "Decision",
+    "Journal",
+    "Since",
+    "decide",
+    "finished",
+    "relative_of",
+    "since",
+]
 
 Action = Literal["fix the test", "wait", "roll out", "keep the control"]
 
@@ -56,35 +66,6 @@ class Decision:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return asdict(self)
-
-    def markdown(self, analysis: Analysis) -> str:
-        """Return the page."""
-        lines = [
-            f"# {self.experiment}: {self.action}",
-            "",
-            f"{self.arm} against {analysis.control}, judged by {self.metric}. {self.reason}",
-            "",
-        ]
-        if self.money is not None:
-            value, low, high = self.money
-            lines += [f"In money a month: {value:,.0f} ({low:,.0f} to {high:,.0f}).", ""]
-        lines += [f"What would change this: {self.would_change}", ""]
-        lines += [f"Looked at {self.looks} time{'s' if self.looks > 1 else ''}.", ""]
-        lines += ["| metric | arm | control | arm's | relative | interval | p, corrected |",
-                  "|---|---|---|---|---|---|---|"]  # fmt: skip
-        lines += [_row(analysis, c) for c in analysis.comparisons if c.segment is None]
-        if analysis.findings:
-            lines += ["", "## Findings", ""]
-            lines += [f"- {f.code} ({f.severity}): {f.message}" for f in analysis.findings]
-        return "\n".join(lines) + "\n"
-
-
-def _row(analysis: Analysis, c: Comparison) -> str:
-    d, r = c.difference, relative_of(analysis, c)
-    effect = ["", ""] if r is None else [f"{r.value:+.2%}", f"{r.low:+.2%} to {r.high:+.2%}"]
-    p = "" if c.adjusted is None else f"{c.adjusted:.3g}"
-    cells = [c.metric, c.arm, f"{d.control:.5g}", f"{d.treatment:.5g}", *effect, p]
-    return f"| {' | '.join(cells)} |"
 
 
 def decide(
@@ -135,7 +116,8 @@ def decide(
     )  # fmt: skip
 
 
-def _finished(analysis: Analysis) -> bool:
+def finished(analysis: Analysis) -> bool:
+    """Whether it reached its planned end and was not looked at before."""
     return not any(f.code in ("XP108", "XP109") for f in analysis.findings)
 
 
@@ -154,11 +136,11 @@ def _holding(
     if fixed is not None and analysis.look is not None:
         half = analysis.look.bound * fixed.error
         return replace(fixed, low=fixed.value - half, high=fixed.value + half)
-    return fixed if _finished(analysis) else always
+    return fixed if finished(analysis) else always
 
 
 def _proven(analysis: Analysis, c: Comparison, used: Estimate) -> bool:
-    if analysis.look is not None or not _finished(analysis):
+    if analysis.look is not None or not finished(analysis):
         return used.excludes_null
     return c.adjusted is not None and c.adjusted < 1 - analysis.level
 
@@ -180,7 +162,7 @@ def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Ac
         if g.arm == c.arm and g.segment is None and plan.metrics[g.metric].margin is not None
         and (g.guardrail is None or not g.guardrail.excludes_null)
     ]  # fmt: skip
-    span = f"{used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
+    span = f"{in_words(c.metric)} {used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
     proven = _proven(analysis, c, used)
     if proven and sign * used.value < 0:
         return "keep the control", f"The arm is worse: {span}.", "a different arm."
@@ -242,28 +224,45 @@ def _span(*ends: float | None) -> tuple[float, float, float] | None:
 
 
 class Journal:
-    """The looks at an experiment and its decisions, one JSON line each, oldest first."""
+    """The looks at an experiment and its decisions, one JSON line each, oldest first.
 
-    def __init__(self, path: Path, who: str | None = None) -> None:
+    Args:
+        path: the file.
+        who: who adds to it.
+        version: of the plan; looks at another version were looks at other data.
+    """
+
+    def __init__(self, path: Path, who: str | None = None, version: int = 0) -> None:
         self.path = path
         self.who = who
+        self.version = version
 
     @classmethod
     def of(cls, project: Path, plan: Plan, who: str | None = None) -> Journal:
         """Return the journal that a project keeps of an experiment; `who` adds to it."""
         # The key is anybody's word: as a file name it must lead nowhere else.
         name = quote(plan.allocation.key, safe=" ")
-        return cls(project / STATE_FOLDER / "experiments" / f"{name}.jsonl", who)
+        return cls(
+            project / STATE_FOLDER / "experiments" / f"{name}.jsonl", who, plan.allocation.version
+        )
 
     @property
     def looked(self) -> int:
-        """How many times the experiment was looked at."""
-        return sum(e["kind"] == "look" for e in self.entries())
+        """How many times this version of the experiment was looked at."""
+        return len(self._looks())
 
     def looked_below(self, units: int) -> int:
         """Return at how many counts of units below `units` it was looked at."""
-        seen = {sum(e.get("units", {}).values()) for e in self.entries() if e["kind"] == "look"}
+        seen = {sum(e.get("units", {}).values()) for e in self._looks()}
         return sum(n < units for n in seen)
+
+    def _looks(self) -> list[dict[str, Any]]:
+        same = (e for e in self.entries() if e.get("version", 0) == self.version)
+        return [e for e in same if e["kind"] == "look"]
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return the decisions of all versions."""
+        return [e for e in self.entries() if e["kind"] == "decision"]
 
     def entries(self) -> list[dict[str, Any]]:
         """Return all entries.
@@ -283,14 +282,15 @@ class Journal:
         """Append an entry with the present time."""
         stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         by = {"who": self.who} if self.who else {}
-        kept = [*self.entries(), {"kind": kind, "at": stamp, **by, **plain(entry)}]
+        told = {"kind": kind, "at": stamp, "version": self.version, **by, **plain(entry)}
+        kept = [*self.entries(), told]
         write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
 
     def looks(self) -> tuple[float, ...]:
         """Return the progress at each look, increasing; looks at the same count are one."""
         out: list[float] = []
-        for e in self.entries():
+        for e in self._looks():
             progress = e.get("progress")
-            if e["kind"] == "look" and progress and (not out or progress > out[-1]):
+            if progress and (not out or progress > out[-1]):
                 out.append(float(progress))
         return tuple(out)

@@ -118,7 +118,10 @@ def design(
     if declared is None or isinstance(declared, Quantile):
         raise UsageError(f"design needs a mean, proportion or ratio of the plan, got {metric!r}.")
     if (relative is None) == (worth is None):
-        raise UsageError("the effect that matters is either relative or a worth in money.")
+        raise UsageError(
+            "the smallest effect that matters is given as one of relative=0.02 (a share) and "
+            "worth=5000 (money a month)."
+        )
     if not weeks > 0:
         raise UsageError(f"weeks must be positive, got {weeks}.")
     rows = {c: np.asarray(past[c], dtype=np.float64) for c in declared.needs}

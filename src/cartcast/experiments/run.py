@@ -20,7 +20,7 @@ from cartcast.experiments.soundness import peeked
 from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
-__all__ = ["look", "past_of", "table_of", "units_of"]
+__all__ = ["look", "measured_of", "past_of", "table_of", "units_of"]
 
 
 def units_of(
@@ -43,12 +43,23 @@ def units_of(
                 "source is a ready table of units."
             )
         return source, ()
+    measured = measured_of(source, plan, exposures)
+    return measured.units, measured.findings
+
+
+def measured_of(
+    log: Any, plan: Plan, exposures: Path | str | Sequence[Path | str] | None = None
+) -> Measured:
+    """Return what the units of a log did, with the exposures of files or live folders.
+
+    Raises:
+        DataError: the log or the exposures cannot be read; see `measure` and `read_exposures`.
+    """
     given = None
     if exposures is not None:
         paths = [exposures] if isinstance(exposures, Path | str) else exposures
         given = read_exposures(paths, plan.allocation.key, plan.allocation.version)
-    measured = measure(source, plan, given)
-    return measured.units, measured.findings
+    return measure(log, plan, given)
 
 
 def table_of(path: Path | str) -> Any:

@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Meta
 
 from cartcast import experiments
-from cartcast.config import STATE_FOLDER
 from cartcast.experiments.plan import Plan
 from cartcast.mcp.answer import Answer
 from cartcast.mcp.ask import Word
@@ -67,8 +66,7 @@ def experiment(desk: Desk, asked: Experiment) -> Answer:
     if source is None:
         source = desk.log()
     given = desk.inside(asked.exposures) if asked.exposures else None
-    kept = desk.folder / STATE_FOLDER / "experiments" / f"{plan.allocation.key}.jsonl"
-    journal = _Past(kept)
+    journal = _Past.of(desk.folder, plan)
     found = experiments.look(source, plan, exposures=given, journal=journal)
     counts = ", ".join(
         f"{a.quote(arm)} {a.figure(n, 'units', f'units of arm {a.quote(arm)}')}"
@@ -89,8 +87,7 @@ def experiment(desk: Desk, asked: Experiment) -> Answer:
         _compared(a, plan, c)
     if len(found.comparisons) > len(shown[:MOST_COMPARED]):
         a.say("Further segments are not shown: they are many, or hold few units.")
-    decided = [e for e in journal.entries() if e.get("kind") == "decision"]
-    if decided:
+    if decided := journal.decisions():
         told = decided[-1]
         a.say(f"Recorded decision: {a.quote(told.get('action'))}. {a.quote(told.get('reason'))}")
     a.findings(found.findings)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from cartcast.features.words import in_words
 from cartcast.findings import Finding
 from cartcast.report import answers
 from cartcast.report.blocks import Block, blocks
+from cartcast.report.document import environment, read_template
 from cartcast.report.evidence import Evidence
 from cartcast.runs.run import Run
 
-__all__ = ["environment", "read_template", "recolour", "write_report"]
+__all__ = ["recolour", "write_report"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _COLUMNS = {
     "classifier": ("roc_auc", "average_precision", "log_loss", "brier", "ece", "f1"),
     "regressor": ("spearman", "gini", "r2", "rmse", "mae", "bias"),
@@ -45,38 +44,6 @@ def write_report(run_dir: Path | str) -> Path:
     return path
 
 
-def environment() -> Any:
-    """Return the template environment: HTML is escaped, an unknown name is an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    made = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(("html", "html.j2"), default_for_string=True),
-        undefined=StrictUndefined,
-        finalize=_unbroken,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["ticked"] = _ticked
-    return made
-
-
-def _ticked(text: str) -> Any:
-    """Return escaped text with `words in backticks` as code."""
-    import re
-
-    from markupsafe import Markup, escape
-
-    shown = str(escape(_unbroken(text)))
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", shown))  # noqa: S704
-
-
-def _unbroken(value: Any) -> Any:
-    """Keep a number and its % sign on one line."""
-    plain = type(value) is str
-    return value.replace(" %", "\u00a0%") if plain else value
-
-
 def recolour() -> dict[str, str]:
     """Return the light colour of each role with the dark one, for the page's own script."""
     pairs: dict[str, str] = {}
@@ -87,12 +54,6 @@ def recolour() -> dict[str, str]:
             pairs[a] = b
             pairs[fade(a, 0)[:-2]] = fade(b, 0)[:-2]
     return pairs
-
-
-@cache
-def read_template(name: str) -> str:
-    """Return the text of a file beside the templates."""
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def render(run: Run) -> str:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cartcast.charts.theme import number
 from cartcast.evaluate.scores import SCORES
 from cartcast.features.words import in_words
 from cartcast.report import answers
+from cartcast.report.document import Section
 from cartcast.report.evidence import SHOWN, Evidence
 
-__all__ = ["Section", "sections"]
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section: paragraphs, then a list, then a table; each may be empty."""
-
-    title: str
-    paragraphs: Sequence[str] = ()
-    items: Sequence[str] = ()
-    heads: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = ()
+__all__ = ["sections"]
 
 
 def sections(e: Evidence) -> list[Section]:

@@ -11,8 +11,7 @@ from cartcast import experiments
 from cartcast.app import files, ui
 from cartcast.app.state import Data
 from cartcast.charts import slices, trend
-from cartcast.charts.theme import number
-from cartcast.experiments import Analysis, Comparison, Decision, Mean, Measured, Plan
+from cartcast.experiments import Analysis, Comparison, Decision, Mean, Measured, Plan, words
 from cartcast.experiments.measure import DayEffect
 from cartcast.features.words import in_words
 
@@ -64,11 +63,7 @@ def _compared(view: ui.View, analysis: Analysis) -> None:
         theme=view.theme,
     )  # fmt: skip
     ui.chart(drawn, "compared", "relative change of each metric and arm, with its interval")
-    early = any(f.code in ("XP108", "XP109") for f in analysis.findings)
-    kind = "of the fixed test, read once, at its end"
-    if analysis.look or early:
-        kind = "hold at the planned looks" if analysis.look else "hold at every look"
-    ui.note(f"Intervals {kind}: {number(analysis.level, 'share')}.")
+    ui.note(words.holds_when(analysis))
 
 
 def _by_day(view: ui.View, data: Data, plan: Plan, decision: Decision, exposures: str) -> None:

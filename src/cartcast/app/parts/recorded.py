@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from cartcast import experiments
-from cartcast.app import headlines, ui
+from cartcast.app import ui
 from cartcast.app.parts.tested import Looked
 from cartcast.app.state import Data
-from cartcast.experiments import Journal, Plan
+from cartcast.experiments import Journal, Plan, words
 from cartcast.features.words import in_words
 
 
@@ -21,7 +21,7 @@ def show_record(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     entries = journal.entries()
     made = [e for e in entries if e["kind"] == "decision"]
     with top.container():
-        ui.headline(headlines.of_record(plan, entries), "Kept with the project, for everybody.")
+        ui.headline(words.of_record(plan, entries), "Kept with the project, for everybody.")
     held = st.session_state.get("looked")
     now = held.analysis if isinstance(held, Looked) and held.what[0] == repr(plan) else None
     rows = []

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from cartcast import experiments
-from cartcast.app import actions, files, headlines, ui
+from cartcast.app import actions, files, ui
 from cartcast.app.parts.compared import HASH, measured_of, pictures, tables
 from cartcast.app.state import Data
 from cartcast.charts.theme import number
 from cartcast.errors import CartcastError
-from cartcast.experiments import Analysis, Decision, Journal, Plan
+from cartcast.experiments import Analysis, Decision, Journal, Plan, words
+from cartcast.experiments.page import page
 from cartcast.features.words import in_words
-
-_WHO = {"visitor_id": "visitors", "user_id": "users", "session_id": "sessions"}
+from cartcast.numbers import day
+from cartcast.report import document
 
 
 class Looked(NamedTuple):
@@ -30,7 +31,7 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     """Look at the experiment, and say what to do."""
     journal = Journal.of(view.project.folder, plan)
     with top.container():
-        ui.headline(headlines.tested(plan), _about(plan, journal))
+        ui.headline(words.tested(plan), _about(plan, journal))
     goals = [name for name, m in plan.metrics.items() if m.margin is None]
     arms = list(plan.allocation.arms[1:])
     a, b, c, d = st.columns([1, 1, 1.4, 1], vertical_alignment="bottom")
@@ -67,8 +68,8 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     )  # fmt: skip
     with top.container():
         ui.headline(
-            headlines.of_decision(decision, held.analysis.control),
-            _tested(held.analysis, decision, plan),
+            words.of_decision(decision, held.analysis.control),
+            f"{decision.experiment}: {words.asked(decision, held.analysis, plan)}",
         )
     _draw(view, data, plan, held.analysis, decision, exposures)
 
@@ -120,20 +121,16 @@ def _draw(
 def trust(plan: Plan, analysis: Analysis, decision: Decision) -> None:
     """Say whether the data can be trusted, then what the guardrails say."""
     blocking = [f for f in analysis.findings if f.severity == "block" and not f.waived]
-    ratio = analysis.sample_ratio
-    units = ", ".join(f"{arm} {number(n)}" for arm, n in ratio.units.items())
     if blocking:
         ui.findings(blocking)
         return
-    p = "" if ratio.p_value is None else f" (p = {ratio.p_value:.2g})"
-    told = f"The data can be trusted: the arms hold the shares they were meant to: {units}{p}."
-    st.success(ui.plain(told))
+    st.success(ui.plain(words.ratio(analysis)))
     for c in analysis.comparisons:
         margin = plan.metrics[c.metric].margin
         if margin is None or c.segment is not None or c.arm != decision.arm:
             continue
         held = c.guardrail is not None and c.guardrail.excludes_null
-        told = headlines.guardrail(c, margin, plan.metrics[c.metric].better)
+        told = words.guardrail(c, margin, plan.metrics[c.metric].better)
         (st.success if held else st.warning)(ui.plain(told))
 
 
@@ -144,17 +141,16 @@ def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
     if (e := decision.effect) is None:
         told.append((name, "–", "no interval"))
     else:
-        ends = f"{headlines.signed(e.low)} to {headlines.signed(e.high)}"
-        told.append((name, headlines.signed(e.value), ends))
+        ends = f"{words.signed(e.low)} to {words.signed(e.high)}"
+        told.append((name, words.signed(e.value), ends))
     if decision.money is not None:
         value, low, high = (number(x, "money", view.currency) for x in decision.money)
         told.append(("In money a month", value, f"{low} to {high}"))
     better = chosen.posterior.chance_better if chosen.posterior else None
-    told.append(("Chance to be better", headlines.chance(better), "by the prior"))
-    times = f"{decision.looks} time{'' if decision.looks == 1 else 's'}"
+    told.append(("Chance to be better", words.chance(better), "by the prior"))
     share = number(analysis.progress, "share")
     under = "each look counts" if analysis.progress is None else f"{share} of the units"
-    told.append(("Looked at", times, under))
+    told.append(("Looked at", words.times(decision.looks), under))
     ui.figures(told)
     if decision.money is not None:
         ui.note(
@@ -169,33 +165,25 @@ def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> 
             actions.record(view.project, view.person, plan, decision)
             st.success("Recorded; see it under Record.")
         if view.may("export"):
-            name = f"{files.safe_name(decision.experiment)}.md"
+            name = f"{files.safe_name(decision.experiment)}.html"
 
             def made() -> str:
                 view.project.access.require(view.person, "export", name)
-                return decision.markdown(analysis)
+                before = Journal.of(view.project.folder, plan).decisions()
+                told = page(decision, analysis, plan, currency=view.currency, record=before)
+                return document.html(told)
 
             st.download_button(
-                "Markdown", made, file_name=name, mime="text/markdown", key="export_decision",
-                icon=":material/download:", on_click="ignore",
+                "The decision as a page", made, file_name=name, mime="text/html",
+                key="export_decision", icon=":material/download:", on_click="ignore",
             )  # fmt: skip
 
 
 def _about(plan: Plan, journal: Journal) -> str:
     looked = journal.looked
-    times = {0: "not looked at yet", 1: "looked at once"}.get(looked, f"looked at {looked} times")
+    times = f"looked at {words.times(looked)}" if looked else "not looked at yet"
     return f"From {_day(plan.start)} to {_day(plan.end)}; {times}."
 
 
-def _tested(analysis: Analysis, decision: Decision, plan: Plan) -> str:
-    units = sum(analysis.sample_ratio.units.values())
-    times = "once" if decision.looks == 1 else f"{decision.looks} times"
-    return (
-        f"{decision.experiment}: {decision.arm} was tested against {analysis.control} on "
-        f"{number(units)} {_WHO.get(plan.unit, 'units')}, judged by {in_words(decision.metric)}. "
-        f"You looked {times}."
-    )
-
-
 def _day(moment: Any) -> str:
-    return "any day" if moment is None else headlines.day(moment.isoformat())
+    return "any day" if moment is None else day(moment.isoformat())

@@ -44,7 +44,7 @@ def design(
         float | None, typer.Option(help="Smallest relative effect that matters, such as 0.02.")
     ] = None,
     worth: Annotated[
-        float | None, typer.Option(help="Or: smallest amount per month that matters.")
+        float | None, typer.Option(help="Or: smallest amount of money a month that matters.")
     ] = None,
     name: Annotated[str | None, _NAME] = None,
     json: Annotated[bool, _JSON] = False,
@@ -53,6 +53,11 @@ def design(
     from cartcast import experiments
     from cartcast.errors import UsageError
 
+    if (relative is None) == (worth is None):
+        raise UsageError(
+            f"say which effect on {metric} matters: --relative 0.02 for 2 %, or --worth 5000 for "
+            "an amount of money a month; give one of them."
+        )
     declared = _plan(plan, name)
     if declared.quantities:
         measured = experiments.past_of(past, declared)
@@ -137,14 +142,14 @@ def analyze(
 ) -> None:
     """Compare the arms: a log or table of units by a plan, or a table of cumulative statistics."""
     from cartcast import experiments
+    from cartcast.experiments import words
 
     if plan is None:
         _pairs(experiments.analyze_statistics(source), json)
         return
     declared = _plan(plan, name)
-    found = experiments.look(
-        source, declared, exposures=exposures, journal=_journal(journal, declared)
-    )
+    kept = _journal(journal, declared)
+    found = experiments.look(source, declared, exposures=exposures, journal=kept)
     if json:
         print_json(found.as_dict())
         return
@@ -152,6 +157,9 @@ def analyze(
     typer.echo(f"{found.experiment}: {counts}")
     for c in found.comparisons:
         typer.echo(_line(c))
+    typer.echo(f"  looked {words.times(kept.looked)}")
+    for made in kept.decisions():
+        typer.echo(f"  {words.became(made, experiments.since(made, found), found.control)}")
     show_findings(found.findings)
 
 
@@ -161,10 +169,11 @@ def decide(
     metric: Annotated[str, typer.Option(help="Goal that decides.")],
     arm: Annotated[str | None, typer.Option(help="Arm; default: the best.")] = None,
     units_a_month: Annotated[
-        float | None, typer.Option(help="Units a month, for a metric of money per unit.")
+        float | None,
+        typer.Option(help="Units a month, for a metric of money per unit; a log says it itself."),
     ] = None,
     exposures: Annotated[list[Path] | None, _EXPOSURES] = None,
-    out: Annotated[Path | None, typer.Option(help="Markdown page to write.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page to write: .html or .md.")] = None,
     journal: Annotated[Path | None, _JOURNAL] = None,
     name: Annotated[str | None, _NAME] = None,
     json: Annotated[bool, _JSON] = False,
@@ -172,20 +181,32 @@ def decide(
     """Say what to do and why; the decision is kept with the looks before it."""
     from cartcast import experiments
     from cartcast.atomic import write_text
+    from cartcast.errors import UsageError
+    from cartcast.experiments.page import page
+    from cartcast.report import document
 
+    if out is not None and out.suffix not in (".html", ".md"):
+        raise UsageError(f"--out must end in .html or .md, got {str(out)!r}.")
     declared = _plan(plan, name)
     kept = _journal(journal, declared)
-    found = experiments.look(source, declared, exposures=exposures, journal=kept)
+    before, data = kept.decisions(), None
+    if declared.quantities:
+        data = experiments.measured_of(source, declared, exposures)
+        if units_a_month is None and metric in declared.money:
+            units_a_month = data.units_a_month
+        exposures = None
+    found = experiments.look(data or source, declared, exposures=exposures, journal=kept)
     decision = experiments.decide(
         found, declared, metric, arm, units_a_month=units_a_month, looks=kept.looked
     )
     kept.add("decision", decision.as_dict())
+    told = page(decision, found, declared, currency=_currency(), record=before)
     if out is not None:
-        write_text(out, decision.markdown(found))
+        write_text(out, document.html(told) if out.suffix == ".html" else document.markdown(told))
     if json:
         print_json({**decision.as_dict(), "findings": [f.as_dict() for f in found.findings]})
     else:
-        typer.echo(decision.markdown(found))
+        typer.echo(document.plain_text(told), nl=False)
 
 
 def _plan(path: Path, name: str | None) -> Plan:
@@ -199,6 +220,13 @@ def _journal(path: Path | None, plan: Plan) -> Journal:
     from cartcast.experiments import Journal
 
     return Journal(path) if path else Journal.of(find_project() or Path.cwd(), plan)
+
+
+def _currency() -> str | None:
+    from cartcast.config import find_project, read_settings
+
+    project = find_project()
+    return read_settings(project).currency if project else None
 
 
 def _pairs(pairs: Any, json: bool) -> None:
