@@ -191,16 +191,3 @@ def test_bad_words_get_one_line(call, receiver, words, status, says) -> None:
     assert (code, error.count("\n")) == (status, 1), error
     assert says in error
     assert not receiver.seen
-
-
-def test_the_page_runs_and_says_what_it_says(call) -> None:
-    text = (ROOT / "docs" / "activation.md").read_text(encoding="utf-8")
-    section = text.split("## From scores to a measured effect\n")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (declared,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
-    Path("shop.yaml").write_text(declared)
-    exec(code, {})
-    shown = re.findall(r"```console\n\$ cartcast (.*?)\n(.*?)```", section, re.DOTALL)
-    assert len(shown) == 2
-    for words, output in shown:
-        assert call(*words.split()) == (0, output, "")

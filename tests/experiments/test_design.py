@@ -95,7 +95,7 @@ def test_what_cannot_be_designed(past) -> None:
             "no room to differ",
         ),
         (lambda: design(past, plan, "high", weeks=1, relative=0.1), UsageError, "mean, proportion"),
-        (lambda: design(past, plan, "money", weeks=1), UsageError, "either relative or a worth"),
+        (lambda: design(past, plan, "money", weeks=1), UsageError, "one of relative=0.02"),
         (lambda: design(past, plan, "money", weeks=0, relative=0.1), UsageError, "weeks must be"),
         (lambda: design(past, plan, "money", weeks=1, relative=-1), UsageError, "positive"),
         (lambda: needed(0, 1, 1), UsageError, "needs an effect"),

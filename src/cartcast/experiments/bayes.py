@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from cartcast.errors import UsageError
 from cartcast.experiments.difference import Estimate, check_level
@@ -92,19 +92,19 @@ def posterior(
     deviation = (of_prior + of_data) ** -0.5
     mean = (of_prior * prior.mean + of_data * effect.value) * deviation**2
     z = mean / deviation
-    density = float(stats.norm.pdf(z)) * deviation
+    density = math.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) * deviation
     above, below = (
-        density + mean * float(stats.norm.cdf(z)),
-        density - mean * float(stats.norm.sf(z)),
+        density + mean * float(ndtr(z)),
+        density - mean * float(ndtr(-z)),
     )
-    half = float(stats.norm.isf((1 - level) / 2)) * deviation
+    half = -float(ndtri((1 - level) / 2)) * deviation
     return Posterior(
         prior=prior,
         mean=mean,
         deviation=deviation,
         low=mean - half,
         high=mean + half,
-        chance_better=float(stats.norm.cdf(z if higher else -z)),
+        chance_better=float(ndtr(z if higher else -z)),
         loss_if_shipped=below if higher else above,
         loss_if_kept=above if higher else below,
         level=level,

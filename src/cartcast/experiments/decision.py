@@ -20,7 +20,6 @@ from cartcast.errors import DataError, UsageError
 from cartcast.experiments.difference import Estimate
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis, Comparison
-from cartcast.features.words import in_words
 from cartcast.plaindata import plain
 
 __all__ = [
@@ -162,7 +161,7 @@ def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Ac
         if g.arm == c.arm and g.segment is None and plan.metrics[g.metric].margin is not None
         and (g.guardrail is None or not g.guardrail.excludes_null)
     ]  # fmt: skip
-    span = f"{in_words(c.metric)} {used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
+    span = f"{c.metric} {used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
     proven = _proven(analysis, c, used)
     if proven and sign * used.value < 0:
         return "keep the control", f"The arm is worse: {span}.", "a different arm."

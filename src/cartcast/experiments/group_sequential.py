@@ -13,8 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
 
 from cartcast.errors import UsageError
 
@@ -66,7 +65,7 @@ def spent(
     if spending == "power":
         return float(alpha * t**power)
     if spending == "obrien-fleming":
-        return float(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(t)))
+        return float(2 * ndtr(ndtri(alpha / 2) / np.sqrt(t)))
     if spending == "pocock":
         return float(alpha * np.log(1 + (np.e - 1) * t))
     raise UsageError(f"spending must be power, obrien-fleming or pocock, got {spending!r}.")
@@ -112,7 +111,7 @@ def looks(
         step = np.sqrt(t - before)
         z = _bound(density, step, np.sqrt(t), spent(t, alpha / sides, spending, power) - used)
         used += _beyond(density, step, z * np.sqrt(t))
-        out.append(Look(t, z, sides * float(stats.norm.sf(z)), sides * used))
+        out.append(Look(t, z, sides * float(ndtr(-z)), sides * used))
         density = _carry(density, step, np.sqrt(t), z, two_sided)
         before = t
     return tuple(out)
@@ -133,10 +132,12 @@ def _legendre(count: int) -> tuple[Floats, Floats]:
 
 def _beyond(density: _Density, step: float, limit: float) -> float:
     """Return the chance that the sum passes `limit` upwards in this step."""
-    return float(density.mass @ stats.norm.sf((limit - density.nodes) / step))
+    return float(density.mass @ ndtr((density.nodes - limit) / step))
 
 
 def _bound(density: _Density, step: float, scale: float, aim: float) -> float:
+    from scipy.optimize import brentq
+
     def excess(z: float) -> float:
         return _beyond(density, step, z * scale) - aim
 
@@ -152,5 +153,6 @@ def _carry(density: _Density, step: float, scale: float, z: float, two_sided: bo
     count = _BLOCK * int(np.ceil(max(4 * (high - low) / step, 1) / _BLOCK))
     nodes, weights = _legendre(min(count, _MOST))
     nodes = low + (high - low) * (nodes + 1) / 2
-    height = stats.norm.pdf((nodes[:, None] - density.nodes[None, :]) / step) / step
+    away = (nodes[:, None] - density.nodes[None, :]) / step
+    height = np.exp(-(away**2) / 2) / (np.sqrt(2 * np.pi) * step)
     return _Density(nodes, height @ density.mass * weights * (high - low) / 2)

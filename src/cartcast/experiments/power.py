@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from cartcast.errors import UsageError
@@ -86,6 +85,8 @@ def needed(
     >>> needed(0.02, 0.1 * 0.9, 0.12 * 0.88)  # from 10 % to 12 %
     7677
     """
+    from scipy.optimize import brentq
+
     if effect == 0 or not 0 < share < 1 or not alpha < wanted < 1:
         raise UsageError(
             "a sample size needs an effect, 0 < share < 1 and alpha < power < 1, got "
@@ -118,6 +119,8 @@ def detectable(
     Raises:
         UsageError: a parameter breaks its rule.
     """
+    from scipy.optimize import brentq
+
     error = math.sqrt(control / n_control + treatment / n_treatment)
     if not alpha < wanted < 1:
         raise UsageError(f"power must lie between alpha and 1, got {wanted}.")

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import gammaln
+from scipy.special import chdtrc, gammaln
 
 from cartcast.errors import DataError, UsageError
 
@@ -72,7 +71,7 @@ def chi_squared(units: Sequence[float], weights: Sequence[float]) -> float:
     if len(counts) < 2 or total == 0:
         return 1.0
     expected = total * shares
-    return float(stats.chi2.sf(((counts - expected) ** 2 / expected).sum(), len(counts) - 1))
+    return float(chdtrc(len(counts) - 1, ((counts - expected) ** 2 / expected).sum()))
 
 
 def sequential(daily: Sequence[Sequence[float]], weights: Sequence[float]) -> list[float]:

@@ -22,7 +22,7 @@ from cartcast.experiments.allocation import Allocation
 __all__ = ["START", "Simulated", "World", "simulate"]
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
-"""Start of every simulated experiment: a Monday."""
+"""Start of a simulated experiment where none is given: a Monday."""
 _DAY = 86_400
 Floats = NDArray[np.float64]
 
@@ -50,6 +50,7 @@ class World:
         new_id: share of visitors that get a new id at a login after the exposure, and with it
             another arm by chance.
         refunds: share of orders that are refunded after the end.
+        start: first moment of the experiment (UTC).
     """
 
     visitors: int = 2_000
@@ -69,6 +70,7 @@ class World:
     other_arm: float = 0.0
     new_id: float = 0.0
     refunds: float = 0.0
+    start: dt.datetime = START
 
     def __post_init__(self) -> None:
         if self.visitors < 1 or self.days < 1 or self.days_before < 0:
@@ -178,8 +180,8 @@ def _ids(
     return np.where(late, np.char.add("u", ids), ids)
 
 
-def _stamps(seconds: Floats) -> NDArray[np.datetime64]:
-    start = np.datetime64(START.replace(tzinfo=None), "us")
+def _stamps(world: World, seconds: Floats) -> NDArray[np.datetime64]:
+    start = np.datetime64(world.start.replace(tzinfo=None), "us")
     return np.asarray(start + (seconds * 1e6).astype("timedelta64[us]"))
 
 
@@ -205,7 +207,7 @@ def _log(
                 {
                     "visitor_id": ids[chosen],
                     "session_id": session[chosen],
-                    "event_time": _stamps(s["time"][chosen] + after),
+                    "event_time": _stamps(world, s["time"][chosen] + after),
                     "event_order": np.full(int(chosen.sum()), order),
                     "event_type": np.full(int(chosen.sum()), kind),
                     "price": pa.array(money, from_pandas=True),
@@ -238,7 +240,7 @@ def _exposures(
             {
                 "unit": v["id"][chosen],
                 "arm": np.array(v["arms"])[arm[chosen]],
-                "exposed": _stamps(exposed[chosen] + after),
+                "exposed": _stamps(world, exposed[chosen] + after),
             }
         )
         for chosen, arm, after in parts
@@ -252,7 +254,7 @@ def _exposures(
                 {
                     "unit": names[arms >= 0],
                     "arm": np.array(v["arms"])[arms[arms >= 0]],
-                    "exposed": _stamps(s["time"][fresh][at][arms >= 0]),
+                    "exposed": _stamps(world, s["time"][fresh][at][arms >= 0]),
                 }
             )
         )
