@@ -157,7 +157,19 @@ def look(page: Any) -> None:
         settle(page)
 
 
-ACTS = {"predictions": clicks, "experiments": look}
+def record(page: Any) -> None:
+    """Record a decision, and come back to the record."""
+    page.get_by_role("radio", name="Results", exact=True).click()
+    page.get_by_role("button", name="Look at the results").wait_for()
+    look(page)
+    page.get_by_role("button", name="Record this decision").click()
+    page.get_by_text("Recorded; see it under Record.").wait_for()
+    page.get_by_role("radio", name="Record", exact=True).click()
+    page.get_by_text("Looks", exact=True).wait_for()
+    settle(page)
+
+
+ACTS = {"predictions": clicks, "experiments": look, "experiments-record": record}
 """What is done on a page before its picture is taken."""
 
 
@@ -208,8 +220,6 @@ def main() -> int:
     if chromium is None:
         print("screenshots: error: needs chromium; install it, or set CARTCAST_CHROMIUM.")
         return 1
-    if not (told.project / "cartcast.yaml").is_file():
-        subprocess.run([sys.executable, "-m", "cartcast", "demo", str(told.project)], check=True)
     from playwright.sync_api import sync_playwright
 
     told.out.mkdir(parents=True, exist_ok=True)
@@ -217,6 +227,8 @@ def main() -> int:
     # The demo's shop runs no experiment: those pages show a simulated one.
     of_tests = [n for n in told.only if n.startswith("experiments")]
     rest = [n for n in told.only if n not in of_tests]
+    if rest and not (told.project / "cartcast.yaml").is_file():
+        subprocess.run([sys.executable, "-m", "cartcast", "demo", str(told.project)], check=True)
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=flags)
         if rest:

@@ -21,10 +21,6 @@ from cartcast.report.document import Document, Section
 __all__ = ["page"]
 
 _WIDE, _ROW = 460, 46
-_MONTH = (
-    "Money: if all units that come in a month, at the pace so far, were in this arm instead of "
-    "the control. What the arm itself costs is not in it."
-)
 
 
 def page(
@@ -88,7 +84,7 @@ def _effect(decision: Decision, analysis: Analysis, currency: str | None) -> Sec
     if decision.money is not None:
         value, low, high = (number(x, "money", currency) for x in decision.money)
         rows.append(("In money a month", value, f"{low} to {high}"))
-        told.append(_MONTH)
+        told.append(words.MONTH)
     better = c.posterior.chance_better if c.posterior else None
     rows.append(("Chance to be better", words.chance(better), "by the prior"))
     return Section("The effect", told, heads=("", "", "interval"), rows=rows,

@@ -13,6 +13,7 @@ from cartcast.numbers import day, number
 
 __all__ = [
     "ACTIONS",
+    "MONTH",
     "asked",
     "became",
     "chance",
@@ -35,6 +36,11 @@ ACTIONS: Mapping[str, str] = {
     "keep the control": "Keep {control}",
 }
 """What to do about an experiment, by the decision's action."""
+MONTH = (
+    "Money: if all units that come in a month, at the pace so far, were in this arm instead of "
+    "the control. What the arm itself costs is not in it."
+)
+"""What the money of a decision means."""
 
 
 def signed(change: float | None) -> str:

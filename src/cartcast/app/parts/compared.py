@@ -62,6 +62,8 @@ def _compared(view: ui.View, analysis: Analysis) -> None:
         table, label="change against the control", overall=0.0, named="no difference",
         theme=view.theme,
     )  # fmt: skip
+    # As tall as the chart beside it: few metrics left half of the row empty.
+    drawn.layout.height = max(drawn.layout.height, 320)
     ui.chart(drawn, "compared", "relative change of each metric and arm, with its interval")
     ui.note(words.holds_when(analysis))
 

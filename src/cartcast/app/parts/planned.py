@@ -108,7 +108,9 @@ def verdict(d: Design, plan: Plan) -> str:
 
 def about(d: Design, currency: str | None) -> str:
     """Return what the design was counted from."""
-    worth = "" if d.worth is None else f"; it is worth {number(d.worth, 'money', currency)} a month"
+    worth = ""
+    if d.worth is not None:
+        worth = f"; the change is worth {number(d.worth, 'money', currency)} a month"
     return (
         f"{in_words(d.metric).capitalize()} is {number(d.baseline)} a unit today, and "
         f"{number(d.units_a_week)} new units come in a week{worth}. "

@@ -153,10 +153,7 @@ def _figures(view: ui.View, analysis: Analysis, decision: Decision) -> None:
     told.append(("Looked at", words.times(decision.looks), under))
     ui.figures(told)
     if decision.money is not None:
-        ui.note(
-            "Money: if all units that come in a month, at the pace so far, were in this arm "
-            "instead of the control."
-        )
+        ui.note(words.MONTH)
 
 
 def _keep(view: ui.View, plan: Plan, analysis: Analysis, decision: Decision) -> None:
