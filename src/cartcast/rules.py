@@ -18,7 +18,7 @@ from typing import Any
 from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.sql import identifier
 
-__all__ = ["names_in", "require_kinds", "to_sql", "truth"]
+__all__ = ["names_in", "parts", "require_kinds", "to_sql", "truth"]
 
 _COMPARE: dict[type[ast.cmpop], str] = {
     ast.Gt: ">",
@@ -94,6 +94,18 @@ def names_in(rule: str) -> tuple[str, ...]:
     _sql(tree, rule)
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name)]
     return tuple(dict.fromkeys(n.id for n in sorted(names, key=lambda n: n.col_offset)))
+
+
+@lru_cache(maxsize=256)
+def parts(rule: str) -> tuple[str, ...]:
+    """Return the conditions that a rule joins by `and`; it is true where each of them is.
+
+    >>> parts("carts > 0 and probability < 0.4 and (a == 1 or b == 2)")
+    ('carts > 0', 'probability < 0.4', 'a == 1 or b == 2')
+    """
+    tree = _parse(rule)
+    joined = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
+    return tuple(map(ast.unparse, tree.values)) if joined else (rule.strip(),)  # type: ignore[attr-defined]
 
 
 def to_sql(rule: str) -> str:

@@ -151,6 +151,7 @@ class Endpoint:
         url: https, or http where private addresses are allowed; never with a password.
         secret: `whsec_...`, or `$NAME` of the variable that holds it.
         allow_private: whether addresses inside the network may be spoken to.
+        posts: whether this process posts there; one that only keeps messages needs no secret.
 
     Raises:
         UsageError: the URL or the secret is not usable.
@@ -159,6 +160,7 @@ class Endpoint:
     url: str
     secret: str = field(repr=False)
     allow_private: bool = False
+    posts: bool = True
 
     def __post_init__(self) -> None:
         try:
@@ -170,15 +172,16 @@ class Endpoint:
             raise UsageError(f"a webhook's url must be https://host/path, got {self.url!r}.")
         if url.scheme == "http" and not self.allow_private:
             raise UsageError("a webhook's url must be https; http is for private addresses.")
-        _key(self.secret)
+        if self.posts:
+            _key(self.secret)
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Endpoint:
+    def of(cls, settings: Mapping[str, Any], posts: bool = True) -> Endpoint:
         """Return the endpoint that a `webhook:` section of settings names."""
         allowed = settings.get("allow_private", False)
         if not isinstance(allowed, bool):
             raise UsageError(f"allow_private must be true or false, got {allowed!r}.")
-        return cls(str(settings.get("url", "")), str(settings.get("secret", "")), allowed)
+        return cls(str(settings.get("url", "")), str(settings.get("secret", "")), allowed, posts)
 
     @property
     def host(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cartcast.activation import Activation, Outbox, activation_from
+from cartcast.experiments import read_exposures
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of tests only, thirty-two bytes or more").decode()
 AT = dt.datetime(2026, 3, 2, 8, tzinfo=dt.UTC)
@@ -96,6 +97,12 @@ def outbox(tmp_path: Any) -> Outbox:
 def score(number: int = 0, **change: Any) -> dict[str, Any]:
     return {"visitor_id": f"v-{number}", "probability": 0.2, "carts": 1.0, "agreed": True,
             "as_of": AT.replace(tzinfo=None), **change}  # fmt: skip
+
+
+def exposed(outbox: Outbox, key: str = "rescue") -> list[dict[str, Any]]:
+    """Return the exposures that an outbox holds, as the analysis reads them."""
+    found: list[dict[str, Any]] = read_exposures([outbox.path], key).to_pylist()
+    return found
 
 
 class Clock:

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from cartcast.activation import activate, activation_from
+from cartcast.activation import Outbox, activate, activation_from
 from cartcast.activation.address import email_of, hashed, phone_of
 from cartcast.cli import main
 from cartcast.errors import UsageError
 from cartcast.forget import forget
 
-from .conftest import AT, EXPERIMENT, plan, score
+from .conftest import AT, EXPERIMENT, exposed, plan, score
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIL = [" Ann@Shop.Example ", "bob@shop.example", "not a mail", None, "=cmd@shop.example"]
@@ -142,7 +142,7 @@ def test_the_verb_sends_tells_and_goes_on(call, receiver) -> None:
     assert status == 0
     assert f"sent {told['arms']['mailed']}, waiting 0, dead 0" in out
     assert len(receiver.seen) == told["arms"]["mailed"] + 2
-    assert pq.read_table(".cartcast/activation/rescue.exposures.parquet").num_rows == 58
+    assert len(exposed(Outbox(".cartcast/activation/outbox.db"))) == 58
 
 
 def test_a_forgotten_person_is_in_no_file(call, receiver) -> None:
@@ -160,12 +160,11 @@ def test_a_forgotten_person_is_in_no_file(call, receiver) -> None:
     assert len(held) == told["arms"]["mailed"]
     who = max(held, key=len)
     done = forget(Path.cwd(), who)
-    assert len(done.removed) == 3
+    assert len(done.removed) == 2
     assert done.remains == ()
     for path in Path(".cartcast/activation").iterdir():
         assert not re.search(rf"{who}\b".encode(), path.read_bytes()), path
-    exposures = pq.read_table(".cartcast/activation/rescue.exposures.parquet")
-    assert exposures.num_rows == 59
+    assert len(exposed(Outbox(".cartcast/activation/outbox.db"))) == 59
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from cartcast.activation import Contact, activate, activate_one, activation_from
 from cartcast.errors import DataError, DefinitionError, NotFoundError, UsageError
 from cartcast.experiments import Allocation, Holdout
 
-from .conftest import AT, EXPERIMENT, plan, score
+from .conftest import AT, EXPERIMENT, exposed, plan, score
 
 DAY = dt.timedelta(days=1)
 
@@ -141,8 +141,7 @@ def test_a_list_is_judged_as_its_scores_are_one_by_one(make, outbox, tmp_path, r
         table.to_pandas().to_csv(source, index=False)
     done = activate(found, source, outbox, opt_outs=gone, at=AT)
     assert len(expected) > 15
-    outbox.write_exposures("rescue", tmp_path / "e.parquet")
-    exposures = pq.read_table(tmp_path / "e.parquet").to_pylist()
+    exposures = exposed(outbox)
     assert {e["unit"]: e["arm"] for e in exposures} == expected
     assert {e["exposed"] for e in exposures} == {AT.replace(tzinfo=None)}
     assert done.arms == {a: list(expected.values()).count(a) for a in ("held", "mailed")}
@@ -152,7 +151,7 @@ def test_a_list_is_judged_as_its_scores_are_one_by_one(make, outbox, tmp_path, r
     assert done.reasons == {k: list(one.values()).count(k) for k in set(one.values())}
 
 
-def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox, tmp_path) -> None:
+def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox) -> None:
     found = make(at_most={"times": 5, "within": "7d"})
     rows = pa.Table.from_pylist([score(i) for i in range(50)])
     first = activate(found, rows, outbox, at=AT)
@@ -162,9 +161,8 @@ def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox, tmp_pa
     rare = activate(make(), pa.Table.from_pylist(newer), outbox, at=AT + DAY)
     assert rare.reasons == {"contacted lately": first.messages, "holdout": first.arms["held"]}
     assert activate(found, pa.Table.from_pylist(newer), outbox, at=AT + DAY).messages
-    assert outbox.write_exposures("rescue", tmp_path / "e.parquet") == 50
-    exposed = pq.read_table(tmp_path / "e.parquet")["exposed"].to_pylist()
-    assert set(exposed) == {AT.replace(tzinfo=None)}
+    assert len(exposed(outbox)) == 50
+    assert {e["exposed"] for e in exposed(outbox)} == {AT.replace(tzinfo=None)}
     live = activate_one(found, newer[0], outbox, at=AT + DAY)
     assert live.arm
     before = outbox.states("rescue")
@@ -172,12 +170,13 @@ def test_a_unit_is_exposed_once_and_a_list_is_taken_in_once(make, outbox, tmp_pa
     assert outbox.states("rescue") == before
 
 
-def test_a_list_is_taken_in_whole_or_not_at_all(make, outbox, tmp_path) -> None:
+def test_a_list_is_taken_in_whole_or_not_at_all(make, outbox) -> None:
     rows = [score(i) for i in range(30)] + [score(99, as_of=AT.replace(tzinfo=None) + DAY)]
     with pytest.raises(DataError, match="after the decision"):
         activate(make(), pa.Table.from_pylist(rows), outbox, at=AT)
     assert outbox.states("rescue") == {}
-    assert outbox.write_exposures("rescue", tmp_path / "e.parquet") == 0
+    with outbox.looking() as con:
+        assert con.execute("SELECT count(*) FROM exposures").fetchone() == (0,)
 
 
 def test_an_empty_list(make, outbox) -> None:
@@ -199,8 +198,7 @@ def test_columns_of_other_tables_by_unit_and_by_session(make, outbox, tmp_path) 
     done = activate(found, tmp_path / "s.csv", outbox, tables=[carts, tmp_path / "p.csv"], at=AT)
     assert done.reasons.get("no consent") == 1
     assert done.reasons["rule"] == 1
-    outbox.write_exposures("rescue", tmp_path / "e.parquet")
-    assert pq.read_table(tmp_path / "e.parquet")["unit"].to_pylist() == ["-5", "007"]
+    assert [e["unit"] for e in exposed(outbox)] == ["-5", "007"]
     with pytest.raises(DataError, match="several tables"):
         activate(make(consent="agreed == 'yes'"), scores, outbox, tables=[carts, people], at=AT)
 
@@ -232,14 +230,18 @@ def test_the_newest_score_of_a_unit_counts(make, outbox) -> None:
         ({"at_most": {"within": "7d", "across": "some"}}, "across"),
         ({"fresh": "never"}, "duration"),
         ({"send": "probability"}, "list of columns"),
-        ({"webhook": None}, "one of webhook and audience"),
+        ({"webhook": None}, "one of webhook, audience and page"),
         ({"webhook": {"url": "https://a.example/", "secret": "whsec_abc"}}, "variable"),
         ({"webhook": {"url": "https://a.example/", "secret": "$NO_SUCH"}}, "NO_SUCH"),
         ({"webhook": {"url": "http://a.example/", "secret": "$SHOP_WEBHOOK"}}, "must be https"),
         ({"webhook": {"url": "https://a:99999/", "secret": "$SHOP_WEBHOOK"}}, "https://host/path"),
-        ({"audience": {"for": "mail", "email": "e"}}, "one of webhook and audience"),
+        ({"audience": {"for": "mail", "email": "e"}}, "one of webhook, audience and page"),
         ({"webhook": None, "audience": {"for": "fax", "email": "e"}}, "google, meta, mail"),
         ({"webhook": None, "audience": {"for": "mail"}}, "email or a phone"),
+        ({"page": {"text": "x"}}, "one of webhook, audience and page"),
+        ({"webhook": None, "page": "text"}, "name: value"),
+        ({"webhook": None, "page": {"a": float("nan")}}, "texts, numbers"),
+        ({"webhook": None, "page": {"a": "x" * 10_001}}, "at most 10,000 bytes"),
         ({"experiment": "nobody"}, "no experiment 'nobody'"),
         ({"holdout": 0.1}, "unknown word 'holdout'"),
         ({"without": 3}, "must be a text"),

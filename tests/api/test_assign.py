@@ -251,7 +251,7 @@ def test_plans_that_would_share_units_are_refused(tmp_path: Path) -> None:
 def test_changed_plans_are_taken_up_and_broken_ones_are_not(
     plans: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("cartcast.live.experiments.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("cartcast.live.changes.LOOK_SECONDS", 0.01)
 
     async def run() -> None:
         one = Experiments([plans], ExposureFile(None))

@@ -18,6 +18,7 @@ from cartcast.activation.plan import (
     Cap,
     activation_from,
     read_activation,
+    read_activations,
 )
 from cartcast.activation.run import Activated, activate, activate_one
 
@@ -36,4 +37,5 @@ __all__ = [
     "deliver",
     "judge",
     "read_activation",
+    "read_activations",
 ]

@@ -46,6 +46,7 @@ def deliver(
     *,
     opt_outs: Collection[str] = (),
     patience: float = 60.0,
+    stopped: Callable[[], bool] = lambda: False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.time,
 ) -> Delivered:
@@ -53,7 +54,7 @@ def deliver(
 
     Pauses between tries double from a second on, a part of them by chance, and are never shorter
     than the receiver's `Retry-After`, which holds for all messages. What is not due within
-    `patience` seconds waits for the next call. A refusal (4xx, or a redirect, which is not
+    `patience` seconds waits for the next call, and so does everything once `stopped` says so. A refusal (4xx, or a redirect, which is not
     followed) makes a dead letter at once, sixteen failures do; 410 switches the endpoint off.
 
     Raises:
@@ -66,7 +67,8 @@ def deliver(
         withdrawn = outbox.withdraw(activation.key, opt_outs)
         sent, said = 0, ""
         if outbox.off_since(activation.webhook.url) is None:
-            sent, said = _send(activation.key, activation.webhook, outbox, patience, sleep, clock)
+            sent, said = _send(activation.key, activation.webhook, outbox, patience, stopped, sleep,
+                               clock)  # fmt: skip
         states = outbox.states(activation.key)
         off = outbox.off_since(activation.webhook.url) is not None
     return Delivered(sent, states.get("due", 0), states.get("dead", 0), withdrawn, off, said)
@@ -74,11 +76,11 @@ def deliver(
 
 def _send(
     key: str, endpoint: Endpoint, outbox: Outbox, patience: float,
-    sleep: Callable[[float], None], clock: Callable[[], float],
+    stopped: Callable[[], bool], sleep: Callable[[float], None], clock: Callable[[], float],
 ) -> tuple[int, str]:  # fmt: skip
     end, sent, said, unanswered = clock() + patience, 0, "", 0
     while unanswered < _UNANSWERED and (letter := outbox.next_letter(key)) is not None:
-        if letter.due > end:
+        if letter.due > end or stopped():
             break
         if (rest := letter.due - clock()) > 0:
             sleep(rest)

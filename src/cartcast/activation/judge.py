@@ -1,6 +1,7 @@
 """The judgement of one score: whether its visitor is contacted, held out, or left alone, and why.
 
-Lists are judged by the same function, row by row, so that live and batch cannot differ. Everything
+Lists are judged by the same function, row by row, so that live and batch cannot differ, and so are
+the conditions that a live answer names. Everything
 that can exclude a visitor is asked before the arm, so that the holdout is like the contacted.
 """
 
@@ -9,25 +10,37 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cartcast.activation.address import email_of, phone_of
 from cartcast.activation.plan import Activation
 from cartcast.errors import DataError
+from cartcast.experiments.allocation import Kept
 from cartcast.plaindata import plain
-from cartcast.rules import truth
+from cartcast.rules import parts, truth
 
-__all__ = ["Contact", "Verdict", "identity", "judge", "message", "unit_of"]
+__all__ = [
+    "Condition",
+    "Contact",
+    "Reason",
+    "Verdict",
+    "capped",
+    "conditions",
+    "identity",
+    "judge",
+    "message",
+    "unit_of",
+]
 
 Reason = Literal[
     "contact", "holdout", "no id", "rule", "old score", "no consent", "opted out", "no address",
-    "contacted lately", "global holdout", "other experiment", "not covered",
+    "contacted lately", "global holdout", "other experiment", "not covered", "blocked",
 ]  # fmt: skip
 _OUTSIDE: dict[str, Reason] = {
     "holdout": "global holdout", "layer": "other experiment", "coverage": "not covered",
-    "no unit": "no id",
+    "no unit": "no id", "blocked": "blocked",
 }  # fmt: skip
 
 
@@ -44,6 +57,20 @@ class Contact:
     identity: str
     activation: str
     at: dt.datetime
+
+
+class Condition(NamedTuple):
+    """One condition of an activation, and whether it holds.
+
+    Attributes:
+        name: the part of the rule or consent as written, or what else is asked.
+        holds: None where it cannot be known; who is not known to fulfil it is left alone.
+        otherwise: why somebody is left alone where it does not hold.
+    """
+
+    name: str
+    holds: bool | None
+    otherwise: Reason
 
 
 @dataclass(frozen=True)
@@ -70,6 +97,8 @@ def judge(
     at: dt.datetime,
     contacts: Iterable[Contact] = (),
     opted_out: bool = False,
+    kept: Kept | None = None,
+    occasion: str | None = None,
 ) -> Verdict:
     """Return what is done about one score.
 
@@ -79,6 +108,8 @@ def judge(
         at: the moment of decision.
         contacts: those that the unit had, of all activations.
         opted_out: whether the unit asked not to be contacted.
+        kept: the arm that the unit was exposed to before; it stays when weights change.
+        occasion: what is one contact however often it is judged; default the score.
 
     Raises:
         DefinitionError: the rule or consent does not fit the score.
@@ -88,39 +119,55 @@ def judge(
     row = {"probability": score["p_buy"], **score} if "p_buy" in score else score
     unit, at = unit_of(activation, row), _utc(at)
     _require_running(activation, at)
-    told = identity(activation, unit, row)
-
-    def left(reason: Reason) -> Verdict:
-        return Verdict(unit, None, reason, told)
-
-    if not truth(activation.when, row):
-        return left("rule")
-    known = _moment(row.get("as_of"))
-    if known is not None and known > at:
-        raise DataError(f"the score is as of {known:%Y-%m-%d %H:%M}, after the decision at "
-                        f"{at:%Y-%m-%d %H:%M} (UTC).")  # fmt: skip
-    if known is not None and (at - known).total_seconds() > activation.fresh:
-        return left("old score")
-    if activation.consent is not None and not truth(activation.consent, row):
-        return left("no consent")
-    if opted_out:
-        return left("opted out")
-    if activation.audience is not None and not _reachable(activation, row):
-        return left("no address")
-    if _capped(activation, contacts, told, at):
-        return left("contacted lately")
-    given = activation.experiment.allocation.assign(unit)
+    told = identity(activation, unit, row, occasion)
+    for condition in conditions(activation, row, at, opted_out):
+        if not condition.holds:
+            return Verdict(unit, None, condition.otherwise, told)
+    if capped(activation, contacts, told, at):
+        return Verdict(unit, None, "contacted lately", told)
+    given = activation.experiment.allocation.assign(unit, kept)
     if given.arm is None:
-        return left(_OUTSIDE[given.reason])
+        return Verdict(unit, None, _OUTSIDE[given.reason], told)
     held = given.arm == activation.holdout
     return Verdict(unit, given.arm, "holdout" if held else "contact", told)
 
 
-def identity(activation: Activation, unit: str, row: Mapping[str, Any]) -> str:
-    """Return the message's id: of the activation, the unit, and the score's moment or values."""
-    values = {c: str(row.get(c)) for c in activation.needs()}
-    known = _moment(row.get("as_of"))
-    text = json.dumps([activation.key, unit, known.isoformat() if known else values])
+def conditions(
+    activation: Activation, row: Mapping[str, Any], at: dt.datetime, opted_out: bool = False
+) -> Iterator[Condition]:
+    """Yield what is asked before the caps and the arm, in this order.
+
+    Raises:
+        DefinitionError, DataError: as `judge`.
+    """
+    for part in parts(activation.when):
+        yield Condition(part, truth(part, row), "rule")
+    at, known = _utc(at), _moment(row.get("as_of"))
+    if known is not None:
+        if known > at:
+            raise DataError(f"the score is as of {known:%Y-%m-%d %H:%M}, after the decision at "
+                            f"{at:%Y-%m-%d %H:%M} (UTC).")  # fmt: skip
+        fresh = (at - known).total_seconds() <= activation.fresh
+        yield Condition("fresh", fresh, "old score")
+    for part in parts(activation.consent) if activation.consent is not None else ():
+        yield Condition(part, truth(part, row), "no consent")
+    yield Condition("not opted out", not opted_out, "opted out")
+    if activation.audience is not None:
+        yield Condition("an address", _reachable(activation, row), "no address")
+
+
+def identity(
+    activation: Activation, unit: str, row: Mapping[str, Any], occasion: str | None = None
+) -> str:
+    """Return the message's id: of the activation, the unit, and the occasion.
+
+    Without an occasion it is the score's moment or, where that is not known, its values.
+    """
+    what: Any = None if occasion is None else ["occasion", occasion]
+    if what is None:
+        known = _moment(row.get("as_of"))
+        what = known.isoformat() if known else {c: str(row.get(c)) for c in activation.needs()}
+    text = json.dumps([activation.key, unit, what])
     return "msg_" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -157,18 +204,20 @@ def unit_of(activation: Activation, row: Mapping[str, Any]) -> str:
 
 def _require_running(activation: Activation, at: dt.datetime) -> None:
     plan = activation.experiment
-    early = plan.start if plan.start and at < _utc(plan.start) else None
-    late = plan.end if plan.end and at >= _utc(plan.end) else None
-    if edge := early or late:
+    closed = plan.closed(at.replace(tzinfo=dt.UTC))
+    if closed is not None:
+        edge = plan.start if closed == "not started" else plan.end
         raise DataError(
-            f"{plan.allocation.key} {'starts' if early else 'ended'} at {edge:%Y-%m-%d %H:%M}; "
-            f"what is decided at {at:%Y-%m-%d %H:%M} (UTC) would not be measured."
+            f"{plan.allocation.key} {'ended' if closed == 'ended' else 'starts'} at "
+            f"{edge:%Y-%m-%d %H:%M}; what is decided at {at:%Y-%m-%d %H:%M} (UTC) would not be "
+            "measured."
         )
 
 
-def _capped(activation: Activation, contacts: Iterable[Contact], own: str, at: dt.datetime) -> bool:
+def capped(activation: Activation, contacts: Iterable[Contact], own: str, at: dt.datetime) -> bool:
+    """Return whether a unit was contacted as often as is allowed, its `own` message aside."""
     # The message of this very score, made before, does not stand in its own way.
-    made = [c for c in contacts if c.identity != own]
+    made, at = [c for c in contacts if c.identity != own], _utc(at)
     for cap in activation.caps:
         counted = [c for c in made if cap.across or c.activation == activation.key]
         if sum((at - _utc(c.at)).total_seconds() < cap.within for c in counted) >= cap.times:

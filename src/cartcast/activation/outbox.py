@@ -2,7 +2,8 @@
 
 A list is taken in by one transaction, whole or not at all. A message that a receiver took is never
 sent again. One that was under way when the process was killed may have been taken: it is sent
-again under the same id, by which a receiver knows it.
+again under the same id, by which a receiver knows it. Lists and the live service write to the same
+file, so that caps and arms hold across both.
 """
 
 from __future__ import annotations
@@ -12,29 +13,32 @@ import datetime as dt
 import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from cartcast import statefile
 from cartcast.activation.judge import Contact, Verdict
-from cartcast.atomic import atomic_path, file_mode, touch, write_text
+from cartcast.activation.plan import Activation
+from cartcast.atomic import file_mode, touch, write_text
 from cartcast.errors import DataError, StorageError
+from cartcast.experiments.exposures import TABLE, Exposure, add_exposures
 from cartcast.webhook import LARGEST
 
 __all__ = ["Letter", "Outbox"]
 
 State = Literal["due", "sent", "dead", "written", "withdrawn"]
-_VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS exposures (experiment TEXT, unit TEXT, arm TEXT, exposed REAL,
-    PRIMARY KEY (experiment, unit));
+_VERSION = 2
+_TABLES = f"""
+{TABLE};
 CREATE TABLE IF NOT EXISTS messages (id TEXT PRIMARY KEY, activation TEXT, unit TEXT, arm TEXT,
     at REAL, state TEXT, body TEXT, tries INTEGER DEFAULT 0, next REAL DEFAULT 0, said TEXT);
 CREATE INDEX IF NOT EXISTS of_unit ON messages (unit);
 CREATE INDEX IF NOT EXISTS by_state ON messages (activation, state, next);
 CREATE TABLE IF NOT EXISTS endpoints (url TEXT PRIMARY KEY, off REAL);
+CREATE TABLE IF NOT EXISTS reasons (activation TEXT, day TEXT, reason TEXT, times INTEGER,
+    PRIMARY KEY (activation, day, reason));
 """
 
 
@@ -81,6 +85,24 @@ class Outbox:
             yield con
 
     @contextlib.contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection that reads only; one without rows where there is no outbox yet.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        try:
+            if self.path.is_file() and self.path.stat().st_size:
+                with statefile.reading(self.path) as con:
+                    yield con
+                return
+            with contextlib.closing(sqlite3.connect(":memory:")) as con:
+                con.executescript(_TABLES)
+                yield con
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: the state cannot be read ({error}).") from error
+
+    @contextlib.contextmanager
     def only_sender(self) -> Iterator[None]:
         """Hold the right to send: two senders would post each message twice.
 
@@ -114,17 +136,20 @@ class Outbox:
         return found
 
     def keep(
-        self, con: sqlite3.Connection, activation: str, experiment: str, verdict: Verdict,
-        at: dt.datetime, body: Any = None,
+        self, con: sqlite3.Connection, activation: Activation, verdict: Verdict, at: dt.datetime,
+        body: Any = None,
     ) -> bool:  # fmt: skip
         """Keep a verdict: its exposure once, and its message unless it is kept; tell whether new.
 
-        Without a `body` the message counts as a contact and is not sent: it is in a file.
+        Without a `body` the message counts as a contact and is not sent: it is in a file, or shown.
         """
         if verdict.arm is None:
             return False
-        con.execute("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?)",
-                    (experiment, verdict.unit, verdict.arm, _seconds(at)))  # fmt: skip
+        allocation, moment = activation.experiment.allocation, round(_seconds(at) * 1e6)
+        add_exposures(
+            con,
+            [Exposure(verdict.unit, allocation.key, allocation.version, verdict.arm, moment)],
+        )
         if verdict.reason != "contact":
             return False
         text = None if body is None else json.dumps(body, separators=(",", ":"), allow_nan=False)
@@ -136,10 +161,21 @@ class Outbox:
         done = con.execute(
             "INSERT OR IGNORE INTO messages (id, activation, unit, arm, at, state, body) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (verdict.identity, activation, verdict.unit, verdict.arm, _seconds(at),
+            (verdict.identity, activation.key, verdict.unit, verdict.arm, _seconds(at),
              "written" if text is None else "due", text),
         )  # fmt: skip
         return done.rowcount == 1
+
+    def count(
+        self, con: sqlite3.Connection, activation: str, at: dt.datetime, reasons: Mapping[str, int]
+    ) -> None:
+        """Count what was decided, by day (UTC) and reason."""
+        day = dt.datetime.fromtimestamp(_seconds(at), dt.UTC).date().isoformat()
+        con.executemany(
+            "INSERT INTO reasons VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "times = times + excluded.times",
+            [(activation, day, reason, n) for reason, n in reasons.items() if n],
+        )
 
     def next_letter(self, activation: str) -> Letter | None:
         """Return the message that is due first, now or later; None when none waits."""
@@ -222,27 +258,6 @@ class Outbox:
         if lines or path.is_file():
             write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
         return len(lines)
-
-    def write_exposures(self, experiment: str, path: Path) -> int:
-        """Write `unit, arm, exposed` as Parquet, as `cartcast experiment analyze` reads it."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        with self.transaction() as con:
-            rows = con.execute(
-                "SELECT unit, arm, exposed FROM exposures WHERE experiment = ? ORDER BY unit",
-                (experiment,),
-            ).fetchall()
-        table = pa.table(
-            {
-                "unit": pa.array([r[0] for r in rows], pa.string()),
-                "arm": pa.array([r[1] for r in rows], pa.string()),
-                "exposed": pa.array([_moment(r[2]) for r in rows], pa.timestamp("us")),
-            }
-        )
-        with atomic_path(path) as temporary:
-            pq.write_table(table, temporary)
-        return len(rows)
 
 
 def _name(url: str) -> str:

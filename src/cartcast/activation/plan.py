@@ -7,6 +7,7 @@ others are and not contacted. So each activation names an experiment of the same
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,20 @@ from cartcast.rules import names_in
 from cartcast.webhook import Endpoint
 from cartcast.yamlfile import read_yaml
 
-__all__ = ["Activation", "Audience", "Cap", "activation_from", "read_activation"]
+__all__ = [
+    "Activation",
+    "Audience",
+    "Cap",
+    "activation_from",
+    "read_activation",
+    "read_activations",
+]
 
 FORMS = ("google", "meta", "mail")
+MOST = 100
+"""Activations of one file."""
+_LARGEST = 10_000
+"""Bytes of what a page is given, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ class Activation:
         send: columns that go along.
         webhook: where messages go, or None.
         audience: the file to write, or None.
+        page: what the visitor's page is given while it is there, or None.
         opt_outs: file of ids that are not contacted, or None.
 
     Raises:
@@ -109,6 +122,7 @@ class Activation:
     send: tuple[str, ...] = ()
     webhook: Endpoint | None = field(default=None)
     audience: Audience | None = None
+    page: Mapping[str, Any] | None = None
     opt_outs: Path | None = None
 
     def __post_init__(self) -> None:
@@ -125,8 +139,8 @@ class Activation:
                 f"{self.key}: needs consent, the rule that tells who agreed; where none is needed, "
                 "consent: {not_needed: the reason}."
             )
-        if (self.webhook is None) == (self.audience is None):
-            raise DefinitionError(f"{self.key}: needs one of webhook and audience.")
+        if sum(way is not None for way in (self.webhook, self.audience, self.page)) != 1:
+            raise DefinitionError(f"{self.key}: needs one of webhook, audience and page.")
 
     @property
     def holdout(self) -> str:
@@ -137,6 +151,11 @@ class Activation:
     def unit(self) -> str:
         """Column of the scores that holds the id, which is hashed."""
         return self.experiment.unit
+
+    @property
+    def memory(self) -> float:
+        """Seconds for which contacts count."""
+        return max(cap.within for cap in self.caps)
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns that are read, besides the unit's."""
@@ -155,31 +174,52 @@ def read_activation(path: Path | str, name: str | None = None) -> Activation:
         UsageError: the webhook's secret is not set.
     """
     path = Path(path)
+    found, experiments = _declared(path)
+    chosen = name or (next(iter(found)) if len(found) == 1 else None)
+    if chosen is None or chosen not in found:
+        told = f"no activation {chosen!r}" if chosen else "several activations; choose with --name"
+        raise NotFoundError(f"{path}: {told}.{did_you_mean(str(chosen), found)}")
+    return activation_from(chosen, found[chosen], experiments, folder=path.absolute().parent)
+
+
+def read_activations(path: Path | str, posts: bool = True) -> dict[str, Activation]:
+    """Read all activations of a YAML file, in its order, by name.
+
+    Where this process only keeps messages, and does not post them, the secrets need not be set.
+
+    Raises:
+        NotFoundError, DefinitionError, UsageError: as `read_activation`, or there are too many.
+    """
+    path = Path(path)
+    found, experiments = _declared(path)
+    if len(found) > MOST:
+        raise DefinitionError(f"{path}: at most {MOST} activations, got {len(found)}.")
+    folder = path.absolute().parent
+    return {k: activation_from(k, data, experiments, folder, posts) for k, data in found.items()}
+
+
+def _declared(path: Path) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return what a file declares under `activations:` and under `experiments:`."""
     if not path.is_file():
         raise NotFoundError(f"{path}: no such plan.")
     data = read_yaml(path)
     found = data.get("activations") if isinstance(data, dict) else None
     if not isinstance(found, dict) or not found:
         raise DefinitionError(f"{path}: must hold activations: with a name and a plan for each.")
-    chosen = name or (str(next(iter(found))) if len(found) == 1 else None)
-    if chosen is None or chosen not in found:
-        told = f"no activation {chosen!r}" if chosen else "several activations; choose with --name"
-        raise NotFoundError(f"{path}: {told}.{did_you_mean(str(chosen), map(str, found))}")
-    return activation_from(
-        chosen, found[chosen], data.get("experiments") or {}, folder=path.absolute().parent
-    )
+    return {str(key): one for key, one in found.items()}, data.get("experiments") or {}
 
 
 _KNOWN = ("experiment", "when", "consent", "at_most", "fresh", "send", "webhook", "audience",
-          "without")  # fmt: skip
+          "page", "without")  # fmt: skip
 
 
 def activation_from(
-    key: str, data: Mapping[str, Any], experiments: Mapping[str, Any], folder: Path | None = None
-) -> Activation:
+    key: str, data: Mapping[str, Any], experiments: Mapping[str, Any], folder: Path | None = None,
+    posts: bool = True,
+) -> Activation:  # fmt: skip
     """Return an activation from plain data and the experiments declared beside it.
 
-    `folder` is where files that it names lie.
+    `folder` is where files that it names lie; `posts` as in `read_activations`.
 
     Raises:
         NotFoundError, DefinitionError, UsageError: as `read_activation`.
@@ -210,22 +250,36 @@ def activation_from(
                    ([caps] if isinstance(caps, Mapping) else _list(f"{key}: at_most", caps))),
         fresh=parse_duration(data.get("fresh", "1d")),
         send=tuple(_text(f"{key}: send", s) for s in send),
-        webhook=_endpoint(key, data["webhook"]) if "webhook" in data else None,
+        webhook=_endpoint(key, data["webhook"], posts) if "webhook" in data else None,
         audience=Audience.of(f"{key}: audience", data["audience"]) if "audience" in data else None,
+        page=_page(f"{key}: page", data["page"]) if "page" in data else None,
         opt_outs=None if without is None else (folder or Path()) / _text(key, without),
     )  # fmt: skip
 
 
-def _endpoint(key: str, data: Any) -> Endpoint:
+def _endpoint(key: str, data: Any, posts: bool) -> Endpoint:
     _require_words(f"{key}: webhook", data, ("url", "secret", "allow_private"))
     if not str(data.get("secret", "")).startswith("$"):
         raise DefinitionError(
             f"{key}: webhook: secret must name a variable of the environment, as $SHOP_WEBHOOK."
         )
     try:
-        return Endpoint.of(data)
+        return Endpoint.of(data, posts)
     except UsageError as error:
         raise UsageError(f"{key}: {error}") from error
+
+
+def _page(where: str, data: Any) -> Mapping[str, Any]:
+    """Return what a page is given, as JSON can carry it."""
+    if not isinstance(data, Mapping):
+        raise DefinitionError(f"{where}: must hold `name: value` lines, got {data!r}.")
+    try:
+        size = len(json.dumps(data, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise DefinitionError(f"{where}: must be texts, numbers and lists ({error}).") from error
+    if size > _LARGEST:
+        raise DefinitionError(f"{where}: has at most {_LARGEST:,} bytes as JSON, got {size:,}.")
+    return data
 
 
 def _text(where: str, value: Any) -> str:

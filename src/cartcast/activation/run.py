@@ -15,9 +15,11 @@ from cartcast.activation.judge import Verdict, judge, message, unit_of
 from cartcast.activation.outbox import Outbox
 from cartcast.activation.plan import Activation
 from cartcast.activation.scores import open_scores
+from cartcast.errors import UsageError
+from cartcast.experiments.exposures import kept_arms, kept_units
 from cartcast.findings import Finding, finding
 
-__all__ = ["Activated", "activate", "activate_one"]
+__all__ = ["Activated", "activate", "activate_one", "decide_in"]
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,21 @@ def activate(
         StorageError: the outbox or the audience cannot be written.
     """
     require_name(activation, out)
+    if activation.page is not None:
+        raise UsageError(f"{activation.key} is for pages, which the live service answers.")
     at = at or dt.datetime.now(dt.UTC)
     reasons: Counter[str] = Counter()
     arms = dict.fromkeys(activation.experiment.allocation.arms, 0)
     chosen: list[tuple[Verdict, Mapping[str, Any]]] = []
     new, files = 0, {}
-    longest = max(cap.within for cap in activation.caps)
-    with open_scores(activation, scores, tables) as opened, outbox.transaction() as con:
-        known = outbox.contacts(con, at, longest)
+    held = outbox.looking() if dry_run else outbox.transaction()
+    with open_scores(activation, scores, tables) as opened, held as con:
+        known = outbox.contacts(con, at, activation.memory)
+        kept = kept_units(con, activation.experiment.allocation.key)
         for row in opened.fitting():
             unit = unit_of(activation, row)
             verdict = judge(activation, row, at=at, contacts=known.get(unit, ()),
-                            opted_out=unit in (opt_outs or ()))  # fmt: skip
+                            opted_out=unit in (opt_outs or ()), kept=kept.get(unit))  # fmt: skip
             reasons[verdict.reason] += 1
             if verdict.arm is None:
                 continue
@@ -96,6 +101,8 @@ def activate(
             if not dry_run:
                 new += _keep(activation, outbox, con, verdict, row, at)
         reasons["rule"] += opened.units - sum(reasons.values())
+        if not dry_run:
+            outbox.count(con, activation.key, at, reasons)
         if activation.audience is not None and out is not None and not dry_run:
             # Before the commit: a list that was killed in between is taken in again, and the same.
             files = write_audience(activation, chosen, out, at)
@@ -118,12 +125,33 @@ def activate_one(
         DefinitionError, DataError: see `judge`.
         StorageError: the outbox cannot be written.
     """
-    at = at or dt.datetime.now(dt.UTC)
-    longest = max(cap.within for cap in activation.caps)
     with outbox.transaction() as con:
-        known = outbox.contacts(con, at, longest, unit_of(activation, score))
-        contacts = [c for made in known.values() for c in made]
-        verdict = judge(activation, score, at=at, contacts=contacts, opted_out=opted_out)
+        return decide_in(con, activation, score, outbox, opted_out=opted_out, at=at)
+
+
+def decide_in(
+    con: Any,
+    activation: Activation,
+    score: Mapping[str, Any],
+    outbox: Outbox,
+    *,
+    opted_out: bool = False,
+    at: dt.datetime | None = None,
+    occasion: str | None = None,
+    keep: bool = True,
+) -> Verdict:
+    """Judge one live score inside a transaction of the outbox; keep it unless told otherwise.
+
+    Raises:
+        DefinitionError, DataError: see `judge`.
+    """
+    at, unit = at or dt.datetime.now(dt.UTC), unit_of(activation, score)
+    verdict = judge(
+        activation, score, at=at, opted_out=opted_out, occasion=occasion,
+        contacts=outbox.contacts(con, at, activation.memory, unit).get(unit, ()),
+        kept=kept_arms(con, unit).get(activation.experiment.allocation.key),
+    )  # fmt: skip
+    if keep:
         _keep(activation, outbox, con, verdict, score, at)
     return verdict
 
@@ -134,8 +162,7 @@ def _keep(
 ) -> bool:  # fmt: skip
     sent = activation.webhook is not None and verdict.reason == "contact"
     body = message(activation, verdict, row, at) if sent else None
-    experiment = activation.experiment.allocation.key
-    return outbox.keep(con, activation.key, experiment, verdict, at, body)
+    return outbox.keep(con, activation, verdict, at, body)
 
 
 def _findings(

@@ -13,14 +13,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 
 from cartcast.access.keys import Key, Keys
 from cartcast.api import routes
 from cartcast.api.connection import Connections
-from cartcast.api.hot import Request, answer_assign, answer_events, answer_scores
+from cartcast.api.hot import (
+    Request,
+    answer_assign,
+    answer_decide,
+    answer_events,
+    answer_scores,
+)
 from cartcast.api.lane import in_turn
 from cartcast.api.limits import Buckets
 from cartcast.api.openapi import describe
@@ -42,6 +48,9 @@ from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.protocols.webhook import PING, is_signed
 from cartcast.live.service import Live
 
+if TYPE_CHECKING:
+    from cartcast.activation.decisions import Decisions
+
 __all__ = ["Service"]
 
 logger = logging.getLogger(__name__)
@@ -61,6 +70,7 @@ class Service(FastAPI):
         served: limits and what is shown.
         background: coroutine functions run while the service runs.
         opens: whether the service opens and closes the state itself.
+        decisions: the activations that are decided, or None.
     """
 
     def __init__(
@@ -70,8 +80,10 @@ class Service(FastAPI):
         served: Served | None = None,
         background: Sequence[routes.Background] = (),
         opens: bool = True,
+        decisions: Decisions | None = None,
     ) -> None:
         self.live = live
+        self.decisions = decisions
         self.keys = keys or Keys(None)
         self.served = served or Served()
         self.hot = {**HOT, **webhooks(dict(self.served.webhooks), os.environ)}
@@ -102,12 +114,14 @@ class Service(FastAPI):
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
         if self._opens:
             await self.live.store.open()
-        plans = self.live.experiments
-        watching = (plans.watch,) if plans is not None else ()
+        plans = (self.live.experiments, self.decisions)
+        watching = [one.watch for one in plans if one is not None]
         try:
             async with routes.running((*self._background, self.live.recent.watch, *watching)):
                 yield
         finally:
+            if self.decisions is not None:
+                await self.decisions.keeper.close()
             if self._opens:
                 await self.live.close()
 
@@ -236,7 +250,9 @@ class Service(FastAPI):
             return await answer_scores(self.live, request, self.served)
         if hot.assigns:
             return await answer_assign(self.live, request)
-        return await answer_events(self.live, request, hot, self.served)
+        if hot.decides:
+            return await answer_decide(self.decisions, request)
+        return await answer_events(self.live, request, hot, self.served, self.decisions)
 
     async def _signed(
         self, secret: str, scope: Scope, headers: Headers, receive: Receive | None, body: bytes

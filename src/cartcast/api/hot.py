@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,11 +17,15 @@ from cartcast.live.protocols import Context
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Answer, Answers, Live
 
+if TYPE_CHECKING:
+    from cartcast.activation.decisions import Decisions
+
 __all__ = [
     "Request",
     "ScoreBody",
     "Scores",
     "answer_assign",
+    "answer_decide",
     "answer_events",
     "answer_scores",
     "in_turn",
@@ -47,11 +51,15 @@ class Scores(msgspec.Struct):
 _ASSIGN = msgspec.json.Decoder(Assign)
 _SCORE_BODY = msgspec.json.Decoder(ScoreBody)
 
+MOST_DECIDED: Final = 100
+"""Events of a body that is answered with decisions."""
 _TURN: Final = 50
 """Entries that are scored before others get their turn."""
 
 
-async def answer_events(live: Live, request: Request, hot: Hot, served: Served) -> bytes:
+async def answer_events(
+    live: Live, request: Request, hot: Hot, served: Served, decisions: Decisions | None = None
+) -> bytes:
     """Take the events of one body, or of the query of a pixel; return the answer.
 
     Raises:
@@ -73,6 +81,13 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     expose = wanted and _flag(query, "expose")
     if expose and arms is None:
         raise Problem(422, "expose needs arms=true", field="expose", rule="needs arms=true")
+    page = request.own and not request.scores
+    deciding = None
+    if query and (request.scores or page) and _flag(query, "decide"):
+        deciding = _require(decisions)
+        if len(parsed.events) > MOST_DECIDED:
+            rule = f"is for bodies of at most {MOST_DECIDED} events"
+            raise Problem(422, f"decide {rule}", field="decide", rule=rule)
     answers = await live.ingest(
         parsed.events,
         every=wanted and _flag(query, "every"),
@@ -83,6 +98,8 @@ async def answer_events(live: Live, request: Request, hot: Hot, served: Served) 
     )
     if arms is not None:
         await arms.tell(parsed.events, answers, expose)
+    if deciding is not None:
+        await deciding.tell(parsed.events, answers, page)
     if hot.reply is not None:
         return hot.reply(request, len(answers), len(parsed.problems))
     if request.pixel:
@@ -129,6 +146,27 @@ async def answer_assign(live: Live, request: Request) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise from_decoding(error) from error
     return _encode(await running.assign(asked))
+
+
+async def answer_decide(decisions: Decisions | None, request: Request) -> bytes:
+    """Tell what activations say of an open session.
+
+    Raises:
+        Problem: what is wrong with the body, 404 without activations, or 503.
+    """
+    asking = _require(decisions)
+    try:
+        asked = asking.read(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise from_decoding(error) from error
+    return _encode(await asking.decide(asked, request.own and not request.scores))
+
+
+def _require(decisions: Decisions | None) -> Decisions:
+    if decisions is None:
+        detail = "no activation is decided here; start the service with --activation PLAN.yaml"
+        raise Problem(404, detail, rule="--activation")
+    return decisions
 
 
 async def answer_scores(live: Live, request: Request, served: Served) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cartcast.activation.ask import Decide, Decided
 from cartcast.api.hot import ScoreBody, Scores
 from cartcast.api.trackers import Hot
 from cartcast.live.arms import Arms, Assign
@@ -104,13 +105,23 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
             "value": {"visitor_id": "v-1", "at": "2026-03-02T08:00:00Z"},
         },
     },
+    "/v1/decide": {
+        "all": {
+            "summary": "All, with who agreed",
+            "value": {"visitor_id": "v-1", "columns": {"newsletter": "yes"}},
+        },
+        "ahead": {
+            "summary": "One, looking ahead",
+            "value": {"visitor_id": "v-1", "activations": ["rescue-cart"], "keep": False},
+        },
+    },
     "/v1/score": {"session": {"summary": "A finished session", "value": {"sessions": [[_EVENT]]}}},
 }
 
 
 def describe(document: dict[str, Any], routes: Mapping[str, Hot], secured: bool) -> dict[str, Any]:
     """Return `document` with the hot routes, problems, examples and keys added."""
-    types = [Event, Batch, Answer, Answers, ScoreBody, Scores, Assign, Arms]
+    types = [Event, Batch, Answer, Answers, ScoreBody, Scores, Assign, Arms, Decide, Decided]
     references, schemas = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -151,20 +162,17 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
         body: Any = {"anyOf": [by_type[Event], by_type[Batch]]}
     elif path == "/v1/score":
         body = by_type[ScoreBody]
-    elif hot.assigns:
-        body = by_type[Assign]
+    elif hot.assigns or hot.decides:
+        body = by_type[Assign if hot.assigns else Decide]
     else:
         body = {"type": "object"}
     segments = hot.protocol is segment.parse
     examples = _EXAMPLES["segment"] if segments else _EXAMPLES.get(path, {})
-    answer = {"/v1/score": by_type[Scores], "/v1/assign": by_type[Arms]}.get(
-        path, {"anyOf": [by_type[Answers], by_type[Answer]]}
-    )
-    tag = (
-        path.removeprefix("/v1/")
-        if path in ("/v1/score", "/v1/assign", "/v1/events")
-        else "trackers"
-    )
+    own = {"/v1/score": Scores, "/v1/assign": Arms, "/v1/decide": Decided}
+    answer = {"anyOf": [by_type[Answers], by_type[Answer]]}
+    if path in own:
+        answer = by_type[own[path]]
+    tag = path.removeprefix("/v1/") if path in (*own, "/v1/events") else "trackers"
     operation: dict[str, Any] = {
         "summary": hot.title,
         "tags": [tag],
@@ -178,7 +186,7 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
                 "description": "taken, and durable as the server was told",
                 "content": {"application/json": {"schema": answer}},
             },
-            **_refusals(*_REFUSALS, *(("404",) if hot.assigns else ())),
+            **_refusals(*_REFUSALS, *(("404",) if hot.assigns or hot.decides else ())),
         },
     }
     if path == "/v1/events":
@@ -192,6 +200,7 @@ def _operation(path: str, hot: Hot, by_type: dict[Any, Any]) -> dict[str, Any]:
             ),
             _ARMS,
             _parameter("expose", {"type": "boolean"}, "with arms: they count as seen"),
+            _parameter("decide", {"type": "boolean"}, "return what activations say, and count it"),
         ]
     if path == "/v1/score":
         operation["parameters"] = [_ARMS]

@@ -24,7 +24,7 @@ from cartcast.live.metrics import exposition
 from cartcast.live.own import is_own, is_secret
 from cartcast.live.problems import CONTENT_TYPE, Problem
 from cartcast.live.service import Live
-from cartcast.live.session import Session
+from cartcast.live.session import Session, ids_in
 
 __all__ = ["DESCRIPTION", "OWN", "PATHS", "Background", "add", "is_open", "running"]
 
@@ -158,8 +158,7 @@ def _status(live: Live) -> dict[str, Any]:
 def _view(live: Live, session: Session | None, arms: bool) -> dict[str, Any]:
     if session is None:
         raise Problem(404, "no open session of this name; sessions are kept until they expire")
-    kinds = {"v": "visitor_id", "u": "user_id", "s": "session_id"}
-    ids = {"session_id": session.id, **{kinds[key[0]]: key[1:] for key in session.keys}}
+    ids = ids_in(session)
     score = live.scorer.score(session.state)
     return {
         "session_id": session.id,

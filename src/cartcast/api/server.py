@@ -22,6 +22,7 @@ from cartcast.api.app import Service
 from cartcast.api.fast import FastProtocol
 from cartcast.api.logs import configure
 from cartcast.api.settings import Served, require_safe
+from cartcast.config import read_settings
 from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
@@ -34,6 +35,7 @@ from cartcast.live.state import MOST_MEMORY, MemoryStore
 from cartcast.live.watched import WatchedRuns
 
 if TYPE_CHECKING:
+    from cartcast.activation.decisions import Decisions
     from cartcast.live.experiments import Experiments
 
 __all__ = ["Plan", "make_experiments", "make_store", "serve"]
@@ -70,6 +72,8 @@ class Plan:
         tls_cert, tls_key: files, or None.
         log_level: `debug`, `info`, `warning` or `error`.
         experiments: files and folders of plans whose arms are told.
+        activation: file of the activations that are decided, or None.
+        outbox: file that keeps what was decided.
         served: limits.
     """
 
@@ -94,6 +98,8 @@ class Plan:
     tls_key: str | None = None
     log_level: str = "info"
     experiments: tuple[str, ...] = ()
+    activation: str | None = None
+    outbox: str = ""
     served: Served = field(default_factory=Served)
 
 
@@ -103,7 +109,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
     Raises:
         UsageError: the plan would be unsafe, or does not fit together.
         NotFoundError, NotTrustedError: the model is not there, or not as recorded.
-        NotFoundError, DefinitionError: a plan of experiments is not there, or declared wrongly.
+        NotFoundError, DefinitionError: a plan is not there, or declared wrongly.
         StorageError: the port is taken, or the state cannot be opened.
     """
     has_keys = bool(plan.keys and KeyFile(Path(plan.keys)).read())
@@ -122,6 +128,11 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         from cartcast.experiments.plan import read_plans
 
         read_plans(plan.experiments)
+    if plan.activation:
+        from cartcast.activation.decisions import declared
+
+        _require_ids_as_sent(plan)
+        declared(Path(plan.activation))
     configure(plan.log_level)
     if plan.workers > 1:
         if plan.state == "memory":
@@ -167,6 +178,31 @@ def make_experiments(plan: Plan) -> Experiments | None:
     return Experiments(plan.experiments, ExposureFile(path, plan.durability))
 
 
+def make_decisions(plan: Plan, live: Live) -> Decisions | None:
+    """Return the activations that the plan names, None without any.
+
+    Raises:
+        NotFoundError, DefinitionError, UsageError: the file is not there, or declared wrongly.
+    """
+    if not plan.activation:
+        return None
+    from cartcast.activation.decisions import Decisions
+    from cartcast.activation.outbox import Outbox
+
+    made = Decisions(plan.activation, Outbox(plan.outbox), live)
+    live.gauges.append(made.collect)
+    return made
+
+
+def _require_ids_as_sent(plan: Plan) -> None:
+    """Refuse a project that lists know by pseudonyms: caps would not hold across both."""
+    if plan.project and read_settings(Path(plan.project)).privacy:
+        raise UsageError(
+            "--activation: this project replaces ids by pseudonyms, and pages and trackers do not, "
+            "so that caps and opt-outs would not hold across lists and the service."
+        )
+
+
 def resolve(plan: Plan, name: str | None = None) -> Path:
     """Return the run folder that the plan's model, or `name`, names now."""
     from cartcast.runs.registry import resolve_run
@@ -192,7 +228,8 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
         keys = Keys(KeyFile(Path(plan.keys)) if plan.keys else None)
         watch = () if run_dir is None else (_watch(plan, live, run_dir),)
         background = [*watch, *_recorded(plan, live)]
-        service = Service(live, keys, plan.served, background, opens=False)
+        decisions = make_decisions(plan, live)
+        service = Service(live, keys, plan.served, background, opens=False, decisions=decisions)
         config = uvicorn.Config(
             service,
             http=FastProtocol,

@@ -53,6 +53,7 @@ class Hot(NamedTuple):
         secret: by which bodies are signed; then there is no key.
         tool: whose trackers send here, for people.
         assigns: answers with the arms of experiments.
+        decides: answers with the decisions of activations.
     """
 
     scope: str
@@ -64,6 +65,7 @@ class Hot(NamedTuple):
     secret: str | None = None
     tool: str = "Cartcast"
     assigns: bool = False
+    decides: bool = False
 
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
@@ -134,7 +136,7 @@ _FLAGS = Hot(
 )  # fmt: skip
 
 _TOOLS: Final[dict[str, str]] = {
-    "/v1/events": "Cartcast", "/v1/score": "Cartcast", "/v1/assign": "Cartcast",
+    "/v1/events": "Cartcast", "/v1/score": "Cartcast", "/v1/assign": "Cartcast", "/v1/decide": "Cartcast",
     "/mp/collect": "GA4", "/com.snowplowanalytics": "Snowplow", "/i/v0/e": "PostHog",
     "/import": "Mixpanel", "/batch": "PostHog or Amplitude", "/capture": "PostHog",
     "/engage": "Mixpanel", "/e": "PostHog", "/flags": "PostHog", "/decide": "PostHog",
@@ -199,6 +201,9 @@ _ROUTES: Final[dict[str, Hot]] = {
     **dict.fromkeys(("/matomo.php", "/piwik.php"), _MATOMO),
     "/v1/assign": Hot(
         "ingest", None, "Tell the arms of an id, and note that they were seen", assigns=True
+    ),
+    "/v1/decide": Hot(
+        "page", None, "Tell what activations say of an open session, and count it", decides=True
     ),
     "/v1/score": Hot("score", None, "Score feature rows or finished sessions, keeping nothing"),
 }  # fmt: skip

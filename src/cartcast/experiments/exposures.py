@@ -1,6 +1,8 @@
 """Exposures: who saw which arm and when, each once, in an SQLite file beside the live state.
 
 A unit keeps the arm that it has seen, so the record of exposures is also what makes arms sticky.
+The outbox of activations holds a table of the same form, since there an exposure and its message
+are one transaction.
 The same file is backed up, checked, and cleaned of a person as the other databases of a project.
 """
 
@@ -20,11 +22,20 @@ from cartcast.experiments.allocation import Kept
 from cartcast.experiments.units import open_units
 from cartcast.statefile import reading
 
-__all__ = ["FILE", "Exposure", "ExposureFile", "read_exposures"]
+__all__ = [
+    "FILE",
+    "TABLE",
+    "Exposure",
+    "ExposureFile",
+    "add_exposures",
+    "kept_arms",
+    "kept_units",
+    "read_exposures",
+]
 
 FILE = "exposures.db"
 """Name of the file in the folder of a live state."""
-_TABLE = (
+TABLE = (
     "CREATE TABLE IF NOT EXISTS exposures (unit TEXT NOT NULL, experiment TEXT NOT NULL, "
     "version INTEGER NOT NULL, arm TEXT NOT NULL, exposed INTEGER NOT NULL, "
     "PRIMARY KEY (unit, experiment, version))"
@@ -76,7 +87,7 @@ class ExposureFile:
                 make_folder(path.parent)
                 touch(path, secret=True)
             self._writer = self._connect(durability)
-            self._writer.execute(_TABLE)
+            self._writer.execute(TABLE)
             # A second connection, so that nobody waits for a write to learn what is known.
             self._reader = self._writer if path is None else self._connect(durability)
         except (OSError, sqlite3.Error) as error:
@@ -104,7 +115,7 @@ class ExposureFile:
         con, before = self._writer, self._writer.total_changes
         con.execute("BEGIN IMMEDIATE")
         try:
-            con.executemany("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?)", rows)
+            add_exposures(con, rows)
             con.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
@@ -114,11 +125,29 @@ class ExposureFile:
 
     def kept(self, unit: str) -> dict[str, Kept]:
         """Return the arms that a unit has seen, the newest version of each experiment."""
-        rows = self._reader.execute(
-            "SELECT experiment, arm, version FROM exposures WHERE unit = ? ORDER BY version",
-            (unit,),
-        )
-        return {experiment: Kept(arm, version) for experiment, arm, version in rows}
+        return kept_arms(self._reader, unit)
+
+
+def add_exposures(con: sqlite3.Connection, rows: Iterable[Exposure]) -> None:
+    """Write the exposures that are not there yet; the first one of a unit stands."""
+    con.executemany("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def kept_arms(con: sqlite3.Connection, unit: str) -> dict[str, Kept]:
+    """Return the arms that a unit has seen, the newest version of each experiment."""
+    rows = con.execute(
+        "SELECT experiment, arm, version FROM exposures WHERE unit = ? ORDER BY version", (unit,)
+    )
+    return {experiment: Kept(arm, version) for experiment, arm, version in rows}
+
+
+def kept_units(con: sqlite3.Connection, experiment: str) -> dict[str, Kept]:
+    """Return the arm that each unit of an experiment has seen, of its newest version."""
+    rows = con.execute(
+        "SELECT unit, arm, version FROM exposures WHERE experiment = ? ORDER BY version",
+        (experiment,),
+    )
+    return {unit: Kept(arm, version) for unit, arm, version in rows}
 
 
 def read_exposures(

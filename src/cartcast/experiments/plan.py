@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cartcast.errors import DefinitionError, NotFoundError, did_you_mean
 from cartcast.experiments.allocation import Allocation, Holdout, Layer
@@ -113,6 +113,12 @@ class Plan:
             and q.column in AMOUNTS
         )
 
+    def closed(self, at: dt.datetime) -> Literal["not started", "ended"] | None:
+        """Return why nobody is exposed at a moment (with its zone); None while it runs."""
+        if self.start is not None and at < self.start:
+            return "not started"
+        return "ended" if self.end is not None and at >= self.end else None
+
     def needs(self) -> tuple[str, ...]:
         """Return the columns of the table of units that the metrics read, merged."""
         return tuple(dict.fromkeys(c for m in self.metrics.values() for c in m.needs))
@@ -145,11 +151,15 @@ def read_plan(path: Path | str, name: str | None = None) -> Plan:
 def read_plans(paths: Iterable[Path | str]) -> dict[str, Plan]:
     """Read all plans of files and folders (`*.yaml`, `*.yml`), by the experiment's key.
 
+    Those of `activations:` are left out: who is in one is decided by its rule, so that nobody is
+    exposed who only asks for an arm.
+
     Raises:
         NotFoundError: a file or folder is not there.
         DefinitionError: one is no plan, a key comes twice, or two share units of one layer.
     """
     found: dict[str, Plan] = {}
+    ruled: set[str] = set()
     for path in map(Path, paths):
         inside = sorted(p for p in path.glob("*") if p.suffix in (".yaml", ".yml"))
         if path.is_dir() and not inside:
@@ -164,9 +174,12 @@ def read_plans(paths: Iterable[Path | str]) -> dict[str, Plan]:
                 if plan.allocation.key in found:
                     raise DefinitionError(f"{file}: {plan.allocation.key!r} is declared twice.")
                 found[plan.allocation.key] = plan
+            acts = data.get("activations") if isinstance(data, dict) else None
+            for key, act in acts.items() if isinstance(acts, dict) else ():
+                ruled.add(str(act.get("experiment", key) if isinstance(act, dict) else key))
     for a, b in itertools.combinations(found.values(), 2):
         _check_apart(a, b)
-    return found
+    return {key: plan for key, plan in found.items() if key not in ruled}
 
 
 def _check_apart(a: Plan, b: Plan) -> None:

@@ -7,11 +7,11 @@ such as `guest`, are no id, so that strangers do not become one unit.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import datetime as dt
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -19,22 +19,21 @@ from typing import Any, Final
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
 
-from cartcast.errors import CartcastError, did_you_mean
+from cartcast.errors import did_you_mean
 from cartcast.events.ids import PERSON_COLUMNS, text_reader
 from cartcast.experiments.allocation import Kept
 from cartcast.experiments.exposures import Exposure, ExposureFile
 from cartcast.experiments.plan import Plan, read_plans
 from cartcast.live.arms import Arm, Arms, Assign
+from cartcast.live.changes import follow, stamps
 from cartcast.live.event import Event, moment
 from cartcast.live.problems import Problem
 from cartcast.live.service import Answer
 
-__all__ = ["Experiments"]
+__all__ = ["Experiments", "require_meaning"]
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 2.0
-"""How often the plans' files are looked at."""
 MOST_AHEAD: Final = 300_000_000
 """Microseconds by which a device's clock may be ahead where it names the moment itself."""
 _TURN: Final = 200
@@ -60,7 +59,7 @@ class Experiments:
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._paths = tuple(map(Path, paths))
-        self._seen = _stamps(self._paths)
+        self._seen = stamps(self._paths)
         self.plans = read_plans(paths)
         self.record = record
         self.written = 0
@@ -83,7 +82,7 @@ class Experiments:
         if not given:
             detail = f"unit: one of {', '.join(PERSON_COLUMNS)} and unit must be given"
             raise Problem(422, detail, field="unit", rule="must name who it is")
-        ids = {name: _require_meaning(name, value) for name, value in given.items()}
+        ids = {name: require_meaning(name, value) for name, value in given.items()}
         for place, key in enumerate(asked.experiments or ()):
             self._check_named(f"experiments[{place}]", key, ids)
         arms, rows = self._look_up(ids, at, asked.experiments)
@@ -124,12 +123,13 @@ class Experiments:
         self, ids: Mapping[str, str], at: int, named: Sequence[str] | None = None
     ) -> tuple[dict[str, Arm], list[Exposure]]:
         """Return arms by experiment at a moment, and the exposures that would be new."""
+        now = dt.datetime.fromtimestamp(at / 1e6, dt.UTC)
         found: dict[str, Arm] = {}
         new = []
         known: dict[str, Mapping[str, Kept]] = {}
         for key in self.plans if named is None else named:
             plan = self.plans[key]
-            if (closed := _closed(plan, at)) is not None:
+            if (closed := plan.closed(now)) is not None:
                 if named is not None:
                     found[key] = Arm(None, closed)
                 continue
@@ -185,18 +185,12 @@ class Experiments:
 
     async def watch(self) -> None:
         """Take up changed plans; what is wrong with them is logged, and the old ones stay."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            stamps = await loop.run_in_executor(None, _stamps, self._paths)
-            if stamps == self._seen:
-                continue
-            self._seen = stamps
-            try:
-                self.plans = await loop.run_in_executor(None, read_plans, self._paths)
-                logger.info("took up %d experiments", len(self.plans))
-            except CartcastError as error:
-                logger.warning("the plans are not taken up: %s", error)
+
+        def take(plans: dict[str, Plan]) -> str:
+            self.plans = plans
+            return f"{len(plans)} experiments"
+
+        await follow(lambda: self._paths, self._seen, lambda: read_plans(self._paths), take)
 
     def collect(self) -> Iterator[Metric]:
         """Yield what Prometheus may know."""
@@ -227,7 +221,7 @@ def _plain(ids: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, v in ids.items() if (text := _meaning(v)) is not None}
 
 
-def _require_meaning(name: str, value: str) -> str:
+def require_meaning(name: str, value: str) -> str:
     """Return an id as a log has it.
 
     Raises:
@@ -238,21 +232,3 @@ def _require_meaning(name: str, value: str) -> str:
         rule = "must be an id of somebody"
         raise Problem(422, f"{name} {rule}, got {value[:80]!r}", field=name, rule=rule)
     return text
-
-
-def _closed(plan: Plan, at: int) -> str | None:
-    """Return why an experiment assigns nobody at a moment, None when it runs."""
-    if plan.start is not None and at < plan.start.timestamp() * 1e6:
-        return "not started"
-    return "ended" if plan.end is not None and at >= plan.end.timestamp() * 1e6 else None
-
-
-def _stamps(paths: Iterable[Path]) -> dict[str, Any]:
-    """Return when files, and those in folders, were changed."""
-    found = {}
-    for file in (f for path in paths for f in (path, *path.glob("*"))):
-        if file.suffix in (".yaml", ".yml"):
-            with contextlib.suppress(OSError):  # gone meanwhile
-                told = file.stat()
-                found[str(file)] = (told.st_mtime_ns, told.st_size)
-    return found

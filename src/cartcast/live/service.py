@@ -49,6 +49,7 @@ class Answer(msgspec.Struct, omit_defaults=True):
     features: dict[str, float | str | None] | None = None
     reasons: list[dict[str, Any]] | None = None
     arms: dict[str, str | None] | None = None
+    decisions: dict[str, Any] | None = None
 
 
 class Answers(msgspec.Struct, omit_defaults=True):

@@ -157,6 +157,14 @@ class Session:
         return self.base.last_time, self.base.last_order
 
 
+_KINDS = {"v": "visitor_id", "u": "user_id", "s": "session_id"}
+
+
+def ids_in(session: Session) -> dict[str, str]:
+    """Return the ids of an open session by the name of their column."""
+    return {"session_id": session.id, **{_KINDS[key[0]]: key[1:] for key in session.keys}}
+
+
 Dump = Callable[[State], bytes]
 Load = Callable[[bytes], State]
 

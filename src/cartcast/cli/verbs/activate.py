@@ -11,6 +11,8 @@ import typer
 from cartcast.cli import shell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cartcast.activation import Activated, Activation, Delivered, Outbox
 
 
@@ -40,13 +42,14 @@ def add(app: typer.Typer) -> None:
         name: Annotated[
             str | None, typer.Option(help="Name of the activation, if the plan has several.")
         ] = None,
-        exposures: Annotated[
-            Path | None, typer.Option(help="Parquet file for `experiment analyze --exposures`.")
-        ] = None,
         patience: Annotated[float, typer.Option(help="Seconds to try again in.")] = 60.0,
         again: Annotated[
             bool, typer.Option("--again", help="Send dead letters again, and after a 410.")
         ] = False,
+        every: Annotated[
+            str | None,
+            typer.Option(help="Stay, and send all that waits so often, as 5s; beside `serve`."),
+        ] = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Count only; keep and send nothing.")
         ] = False,
@@ -56,9 +59,14 @@ def add(app: typer.Typer) -> None:
         from cartcast import activation as act
         from cartcast.errors import UsageError
 
+        if every is not None:
+            if scores is not None or name is not None:
+                raise UsageError("--every sends all that waits: give no scores and no --name.")
+            _stay(plan, without, every)
+            return
         found = act.read_activation(plan, name)
         if scores is None and found.webhook is None:
-            raise UsageError(f"{found.key} writes an audience, which needs scores.")
+            raise UsageError(f"{found.key} has no webhook; what it decides needs no sending.")
         gone, outbox = _opt_outs(without or found.opt_outs), act.Outbox(_folder() / "outbox.db")
         told = None
         if scores is not None:
@@ -69,37 +77,59 @@ def add(app: typer.Typer) -> None:
         if dry_run:
             _show(told, None, None, json)
             return
-        # Before anything is sent: who is told of is exposed, whatever stops the sending.
-        written = _write_exposures(found, outbox, exposures)
-        done = _deliver(found, outbox, gone or (), patience, again)
-        _show(told, done, written, json)
+        done = None
+        if found.webhook is not None:
+            done = _deliver(found, found.webhook.url, outbox, gone or (), patience, again)
+        _show(told, done, outbox.path, json)
         if done is not None and (done.waiting or done.dead):
             raise typer.Exit(1)
 
 
 def _deliver(
-    found: Activation, outbox: Outbox, gone: Any, patience: float, again: bool
-) -> Delivered | None:
+    found: Activation, url: str, outbox: Outbox, gone: Any, patience: float, again: bool,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Delivered:  # fmt: skip
     from cartcast.activation import deliver
     from cartcast.activation.audience import file_name
 
-    if found.webhook is None:
-        return None
     if again:
         outbox.revive(found.key)
-        outbox.switch(found.webhook.url, None)
-    done = deliver(found, outbox, opt_outs=gone, patience=patience)
+        outbox.switch(url, None)
+    done = deliver(found, outbox, opt_outs=gone, patience=patience, stopped=stopped)
     outbox.write_dead(found.key, _folder() / f"{file_name(found.key)}.dead.jsonl")
     return done
 
 
-def _write_exposures(found: Activation, outbox: Outbox, path: Path | None) -> Path:
-    from cartcast.activation.audience import file_name
+def _stay(plan: Path, without: Path | None, every: str) -> None:
+    """Send what waits, again and again, until the process is told to stop.
 
-    key = found.experiment.allocation.key
-    path = path or _folder() / f"{file_name(key)}.exposures.parquet"
-    outbox.write_exposures(key, path)
-    return path
+    Plan and opt-outs are read each time, so that a change of theirs holds.
+    """
+    import signal
+    from threading import Event
+
+    from cartcast import activation as act
+    from cartcast.config import parse_duration
+    from cartcast.errors import CartcastError
+
+    pause, stop = parse_duration(every), Event()
+    outbox, said = act.Outbox(_folder() / "outbox.db"), dict[str, str]()
+    act.read_activations(plan)  # what is wrong at the start ends it
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            for key, found in act.read_activations(plan).items():
+                if found.webhook is not None and not stop.is_set():
+                    gone = _opt_outs(without or found.opt_outs) or ()
+                    done = _deliver(found, found.webhook.url, outbox, gone, 0.0, False, stop.is_set)
+                    line = f"{key}: sent {done.sent:,}, waiting {done.waiting:,}, dead {done.dead:,}"
+                    if done.sent or line != said.get(key):
+                        typer.echo(line + (f" ({done.said})" if done.said else ""))
+                    said[key] = line
+        except CartcastError as error:
+            typer.echo(str(error), err=True)
+        stop.wait(pause)
 
 
 def _opt_outs(path: Path | None) -> frozenset[str] | None:
@@ -109,9 +139,9 @@ def _opt_outs(path: Path | None) -> frozenset[str] | None:
 
 
 def _folder() -> Path:
-    from cartcast.config import STATE_FOLDER, find_project
+    from cartcast.live.place import home
 
-    folder = (find_project() or Path.cwd()) / STATE_FOLDER / "activation"
+    folder = home() / "activation"
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 

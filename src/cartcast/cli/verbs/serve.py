@@ -72,6 +72,10 @@ def add(app: typer.Typer) -> None:
                 "--experiments", help="Plan, or folder of plans, whose arms are told; repeat."
             ),
         ] = None,
+        activation: Annotated[
+            Path | None,
+            typer.Option("--activation", help="Plan whose activations /v1/decide answers."),
+        ] = None,
         max_connections: Annotated[
             int, typer.Option("--max-connections", min=1, help="Open connections in all.")
         ] = 800,
@@ -132,6 +136,8 @@ def add(app: typer.Typer) -> None:
                 tls_key=str(tls_key) if tls_key else None,
                 log_level=log_level,
                 experiments=tuple(map(str, experiments or ())) or _experiments(project),
+                activation=str(activation) if activation else None,
+                outbox=str(home() / "activation" / "outbox.db"),
                 served=served(
                     max_body=parse_size(max_body),
                     rate=rate,
