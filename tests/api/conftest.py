@@ -39,6 +39,7 @@ def _beside(name: str, path: Path) -> Any:
 
 
 StandIn = _beside("cartcast_test_stand_in", HERE.parent / "live" / "conftest.py").StandIn
+_beside("cartcast_test_activation", HERE.parent / "activation" / "conftest.py")
 for _name in (
     "tracker_forms", "tracker_parity", "tracker_libraries", "tracker_browsers", "tracker_npm",
 ):  # fmt: skip
@@ -87,8 +88,10 @@ def serve() -> Iterator[Callable[..., str]]:
 
     with ExitStack() as stack:
 
-        def start(live: Live | None = None, keys: Keys | None = None, **served: Any) -> str:
-            service = Service(live or make_live(), keys, Served(**served))
+        def start(
+            live: Live | None = None, keys: Keys | None = None, decisions: Any = None, **served: Any
+        ) -> str:
+            service = Service(live or make_live(), keys, Served(**served), decisions=decisions)
             return stack.enter_context(run(service))
 
         yield start
