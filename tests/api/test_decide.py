@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from cartcast_test_activation import EXPERIMENT, Receiver, exposed, receiver
+from cartcast_test_stand_in import StandIn
 
 from cartcast.access.keys import KeyFile, Keys
 from cartcast.activation import Outbox, activate, deliver, judge, read_activation
@@ -24,6 +26,8 @@ from cartcast.activation.decisions import Decisions, declared
 from cartcast.errors import UsageError
 from cartcast.experiments import Allocation
 from cartcast.live.service import Live
+from cartcast.live.session import Rules
+from cartcast.live.state import MemoryStore
 from cartcast.webhook import Endpoint
 
 __all__ = ["receiver"]
@@ -287,6 +291,33 @@ def test_what_each_key_may(
     for who in ({}, {"visitor_id": "17"}, {"visitor_id": None, "user_id": "ann"}):
         assert post(keys["page"], **who).json() == nothing
     assert "decisions" not in httpx.post(f"{url}/v1/events", **send).json()
+
+
+def test_several_workers_contact_nobody_twice(
+    serve: Callable[..., str], tmp_path: Path, outbox: Outbox
+) -> None:
+    """Each has its own session of a visitor, as the stream of one may end in two places."""
+    scorers, path = [StandIn(), StandIn()], write(tmp_path)
+    lives = [Live(one, MemoryStore(one, Rules(), durability="none")) for one in scorers]
+    urls = [serve(one, decisions=Decisions(path, outbox, one)) for one in lives]
+    visitors = [f"v-{i}" for i in range(12)]
+
+    def ask(url: str) -> list[str]:
+        with httpx.Client(base_url=url) as http:
+            event = {"event_type": "view_item", "extra": {"agreed": "yes"}}
+            found = []
+            for visitor in visitors:
+                body = {"events": [{**event, "visitor_id": visitor}] * 2}
+                told = http.post("/v1/events?decide=1", json=body).json()["answers"][-1]
+                found.append(told["decisions"]["banner"]["reason"])
+            return found
+
+    with ThreadPoolExecutor(2) as pool:
+        told = zip(*pool.map(ask, urls), strict=True)
+    for visitor, reasons in zip(visitors, told, strict=True):
+        once = ["contact", "contacted lately"]
+        assert sorted(reasons) == (once if arm_of(visitor) == "shown" else ["holdout"] * 2)
+    assert len(exposed(outbox)) == len(visitors)
 
 
 def test_counts_of_what_was_decided(ask: Any, tmp_path: Path, outbox: Outbox, serve: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import shutil
 import signal
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
 from cartcast.errors import NotFoundError, StorageError, UsageError
+from cartcast.activation import Outbox
 from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
 from cartcast.live.record import read_record
@@ -284,18 +286,31 @@ def test_without_redis_all_are_answered_and_sigterm_ends_the_server(
 
 
 @pytest.mark.slow
-def test_kill_9_loses_no_exposure_and_logs_none_twice(running: Any, tmp_path: Path) -> None:
+def test_kill_9_loses_no_exposure_and_contacts_nobody_twice(
+    running: Any, project: Path, tmp_path: Path
+) -> None:
     plan = tmp_path / "free.yaml"
-    plan.write_text("key: free\nunit: visitor_id\narms: [a, b]\nmetrics: {m: {mean: x}}\n")
-    server = running("--state-dir", str(tmp_path / "state"), "--experiments", str(plan))
+    rescue = {"when": "click > 0", "consent": {"not_needed": "a banner"}, "page": {"text": "hi"},
+              "at_most": {"times": 1, "within": "7d"}}  # fmt: skip
+    free = {"unit": "visitor_id", "arms": ["a", "b"], "metrics": {"m": {"mean": "x"}}}
+    plan.write_text(json.dumps({"experiments": {"free": free, "rescue": free},
+                                "activations": {"rescue": rescue}}))  # fmt: skip
+    server = running("--state-dir", str(tmp_path / "state"), "--experiments", str(plan),
+                     "--activation", str(plan))  # fmt: skip
     told: dict[str, str] = {}
+    decided: dict[str, str] = {}
 
     def send(first: int) -> None:
         with httpx.Client(base_url=server.url) as http, contextlib.suppress(httpx.TransportError):
             for i in range(first, 10_000, 4):
-                answer = http.post("/v1/assign", json={"visitor_id": f"visitor-{i}"}).json()
+                who = {"visitor_id": f"visitor-{i}"}
+                answer = http.post("/v1/assign", json=who).json()
                 arm = answer["arms"]["free"]["arm"]
+                assert answer["arms"].keys() == {"free"}  # the rule decides of the other
                 assert told.setdefault(f"visitor-{i}", arm) == arm
+                event = {**who, "event_type": "page_view"}
+                said = http.post("/v1/events?decide=1", json=event).json()["decisions"]["rescue"]
+                assert decided.setdefault(f"visitor-{i}", said["arm"]) == said["arm"]
 
     for restart in (False, True):
         if restart:
@@ -314,6 +329,12 @@ def test_kill_9_loses_no_exposure_and_logs_none_twice(running: Any, tmp_path: Pa
     arms = {row["unit"]: row["arm"] for row in kept}
     assert len(arms) == len(kept)  # each once
     assert {unit: arms.get(unit) for unit in told} == told  # and all that was told
+    outbox = Outbox(project / ".cartcast" / "activation" / "outbox.db")
+    kept = read_exposures([outbox.path], "rescue").to_pylist()
+    arms = {row["unit"]: row["arm"] for row in kept}
+    assert len(arms) == len(kept)
+    assert {unit: arms.get(unit) for unit in decided} == decided
+    assert outbox.states("rescue") == {"written": list(arms.values()).count("b")}
 
 
 def test_plans_that_are_unsafe_or_do_not_fit_are_refused(project: Path) -> None:

@@ -215,9 +215,10 @@ def _require_running(activation: Activation, at: dt.datetime) -> None:
 
 
 def capped(activation: Activation, contacts: Iterable[Contact], own: str, at: dt.datetime) -> bool:
-    """Return whether a unit was contacted as often as is allowed, its `own` message aside."""
-    # The message of this very score, made before, does not stand in its own way.
-    made, at = [c for c in contacts if c.identity != own], _utc(at)
+    """Return whether a unit was contacted as often as is allowed, and not by its `own` message."""
+    made, at = list(contacts), _utc(at)
+    if any(c.identity == own for c in made):
+        return False  # it was allowed when it was made; judged again, the same is said
     for cap in activation.caps:
         counted = [c for c in made if cap.across or c.activation == activation.key]
         if sum((at - _utc(c.at)).total_seconds() < cap.within for c in counted) >= cap.times:
