@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import re
+import signal
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from cartcast.activation import Outbox, activate, activation_from
+from cartcast.activation import Outbox, activate, activation_from, read_activations
 from cartcast.activation.address import email_of, hashed, phone_of
 from cartcast.cli import main
 from cartcast.errors import UsageError
@@ -143,6 +145,35 @@ def test_the_verb_sends_tells_and_goes_on(call, receiver) -> None:
     assert f"sent {told['arms']['mailed']}, waiting 0, dead 0" in out
     assert len(receiver.seen) == told["arms"]["mailed"] + 2
     assert len(exposed(Outbox(".cartcast/activation/outbox.db"))) == 58
+
+
+def test_the_verb_stays_and_sends_all_that_comes(call, receiver) -> None:
+    write(rescue=plan(receiver.url), other=plan(receiver.url), page={
+        **plan(webhook=None), "page": {"text": "hi"}})  # fmt: skip
+    outbox, table = Outbox(".cartcast/activation/outbox.db"), pa.Table.from_pylist(rows())
+    acts = read_activations("shop.yaml")
+    wanted = activate(acts["rescue"], table, outbox, at=AT).messages
+    receiver.answers[:] = [(503, {})]  # tried again after a second, by a later round
+    late: list[int] = []
+
+    def come() -> None:
+        if len(receiver.seen) == wanted:
+            late.append(activate(acts["other"], table, outbox, at=AT).messages)
+        if late and len(receiver.seen) == wanted + 1 + late[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    receiver.before = come
+    usual = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        status, out, err = call("activate", "shop.yaml", "--every", "0.05s")
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+    assert (status, err) == (0, "")
+    assert f"rescue: sent {wanted - 1}, waiting 1, dead 0 (status 503)" in out
+    assert len(set(receiver.ids)) == wanted + late[0] == len(receiver.ids) - 1
+    assert set(outbox.states("other")) == {"sent"}
+    assert call("activate", "shop.yaml", "s.parquet", "--every", "1s")[0] == 2
 
 
 def test_a_forgotten_person_is_in_no_file(call, receiver) -> None:

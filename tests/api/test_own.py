@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cartcast_test_tracker_browsers as browsers
 import httpx
 import pytest
+import yaml
 
 from cartcast.access.keys import KeyFile, Keys
+from cartcast.activation import Outbox
+from cartcast.activation.decisions import Decisions
+from cartcast.experiments import Allocation
+from cartcast.experiments.exposures import ExposureFile
+from cartcast.live.experiments import Experiments
 from cartcast.live.service import Live
 
 MINE, YOURS = "device-mine-00000001", "device-yours-0000002"
@@ -99,6 +106,14 @@ def test_nobody_is_told_of_a_session_with_a_strangers_part(shop: Any) -> None:
     assert refused > 50
 
 
+TEST = {"unit": "visitor_id", "arms": ["held", "shown"], "metrics": {"m": {"mean": "x"}}}
+DECLARED = {
+    "experiments": {"free": {**TEST, "arms": ["control", "free"]}, "rescue": TEST},
+    "activations": {"banner": {
+        "experiment": "rescue", "when": "clicks > 0", "consent": "agreed == 'yes'",
+        "at_most": {"times": 1, "within": "7d"}, "page": {"text": "10 % off"},
+    }},
+}  # fmt: skip
 PAGE = """<!doctype html><title>Shop</title>
 <script src="%(url)s/v1/cartcast.js" data-key="%(key)s"></script>
 <script>cartcast.start({visitor: async () => "%(device)s", consent: %(consent)s});</script>"""
@@ -119,9 +134,17 @@ REFUSALS = {
 @pytest.mark.chromium
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.skipif(browsers.CHROMIUM is None, reason="needs chromium, which is not installed here")
-def test_the_snippet_in_a_page(shop: Any) -> None:
+def test_the_snippet_in_a_page(
+    serve: Callable[..., str], live: Live, key_file: KeyFile, tmp_path: Path
+) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
-    url, keys, live = shop
+    keys = {scope: key_file.add(scope, [scope]) for scope in ("ingest", "page")}
+    plan, outbox = tmp_path / "shop.yaml", Outbox(tmp_path / "outbox.db")
+    plan.write_text(yaml.safe_dump(DECLARED))
+    live.experiments = Experiments([plan], ExposureFile(None))
+    free = live.experiments.plans["free"].allocation
+    decisions = Decisions(plan, outbox, live)
+    url = serve(live, Keys(key_file), decisions, origins=(browsers.ORIGIN,))
     with sync_api.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=browsers.CHROMIUM, args=browsers.FLAGS)
 
@@ -155,12 +178,27 @@ def test_the_snippet_in_a_page(shop: Any) -> None:
         assert page.evaluate(kept) == ["", 0, 0]
         assert page.context.cookies() == []
         assert opened(key="ingest").evaluate("cartcast.score()") is None
+        # What to do: the arm that a rule gives, once; and the arms of a test.
+        arm = Allocation("rescue", ("held", "shown")).assign(MINE).arm
+        assert page.evaluate("cartcast.arms()") == {"free": free.assign(MINE).arm}
+        assert page.evaluate("cartcast.decide()") == {
+            "banner": {"arm": None, "reason": "no consent", "unit": MINE}
+        }
+        told = page.evaluate("cartcast.decide({agreed: 'yes'})")
+        assert told == {"banner": {"arm": arm, "reason": "contact", "unit": MINE,
+                                   "page": {"text": "10 % off"}}}  # fmt: skip
+        assert page.evaluate("cartcast.decide({agreed: 'yes'})") == told
+        assert outbox.states("banner") == {"written": 1}
+        assert page.evaluate("cartcast.decide({spend: 3})") == {}
+        assert opened(key="ingest").evaluate("cartcast.decide()") == {}
 
         before = live.metrics.requests.copy()
         for consent, script in REFUSALS.values():
             page = opened(consent, script)
             assert page.evaluate("cartcast.score()") is None
             assert page.evaluate("cartcast.track({event_type: 'view_item'})") is None
+            assert page.evaluate("cartcast.decide({agreed: 'yes'})") == {}
+            assert page.evaluate("cartcast.arms()") == {}
         asked = {path for path, _ in live.metrics.requests - before}
         assert asked <= {"/v1/cartcast.js"}
         assert live.metrics.events == {"accepted": 2}

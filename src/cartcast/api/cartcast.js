@@ -1,4 +1,4 @@
-/* Cartcast: tells a page the score of the visitor's own session.
+/* Cartcast: tells a page the score of the visitor's own session, and what to do about it.
  * Keeps nothing: no cookie, no storage. Asks nobody without consent, nor against Do Not Track or
  * Global Privacy Control. See docs/live.md. */
 (function (w, d, n) {
@@ -24,9 +24,14 @@
       ? { p_buy: told.p_buy, segment: told.segment || null, click: told.click } : null;
   }
 
-  /* Whatever goes wrong, the page goes on: there is no score. */
+  function post(path, body) {
+    return ask(path + "?" + new URLSearchParams({ key: set.key }),
+      { method: "POST", body: JSON.stringify(body), keepalive: true });
+  }
+
+  /* Whatever goes wrong, the page goes on: nothing is known. */
   async function quietly(work) {
-    try { var who = await visitor(); return who ? known(await work(who)) : null; } catch (_) { return null; }
+    try { var who = await visitor(); return who ? await work(who) : null; } catch (_) { return null; }
   }
 
   var api = {
@@ -36,17 +41,32 @@
 
     /* The score of this visitor's session: {p_buy, segment, click}, or null. */
     score: function () {
-      return quietly(function (who) {
-        return ask("/v1/own?" + new URLSearchParams({ visitor_id: who, key: set.key }));
+      return quietly(async function (who) {
+        return known(await ask("/v1/own?" + new URLSearchParams({ visitor_id: who, key: set.key })));
       });
     },
 
     /* Sends an event of the page itself; for shops without another tracker. Answers with the score. */
     track: function (event) {
-      return quietly(function (who) {
-        var body = JSON.stringify(Object.assign({}, event, { visitor_id: who }));
-        return ask("/v1/events?" + new URLSearchParams({ key: set.key }), { method: "POST", body: body, keepalive: true });
+      return quietly(async function (who) {
+        return known(await post("/v1/events", Object.assign({}, event, { visitor_id: who })));
       });
+    },
+
+    /* What the shop's activations say now: {name: {arm, reason, page, values}}; act where reason is
+     * "contact". agreed: the columns of consent, as {agreed: "yes"}. */
+    decide: async function (agreed) {
+      return await quietly(async function (who) {
+        return (await post("/v1/decide", { visitor_id: who, columns: agreed || {} })).decisions;
+      }) || {};
+    },
+
+    /* The arms of running experiments, {name: arm}; they count as seen. */
+    arms: async function () {
+      return await quietly(async function (who) {
+        var told = (await post("/v1/assign", { visitor_id: who })).arms;
+        return Object.fromEntries(Object.entries(told).map(function (e) { return [e[0], e[1].arm]; }));
+      }) || {};
     },
 
     /* Calls back whenever the score has changed, while the page is looked at. Returns what ends it. */
