@@ -110,7 +110,9 @@ def test_what_is_told_is_what_a_list_would_do_and_counts_once(
         assert (first["arm"], first["unit"]) == (arm, visitor)
         assert first["reason"] == {"held": "holdout", "shown": "contact"}[arm or ""]
         given = {"page": {"text": "10 % off"}, "values": {"spend": 40.0}}
-        assert {k: first.get(k) for k in given} == (given if arm == "shown" else dict.fromkeys(given))
+        assert {k: first.get(k) for k in given} == (
+            given if arm == "shown" else dict.fromkeys(given)
+        )
         assert first["conditions"] == {
             "clicks > 1": True, "probability < 0.4": True, "fresh": True, "agreed == 'yes'": True,
             "not opted out": True, "not contacted lately": True,
@@ -118,9 +120,7 @@ def test_what_is_told_is_what_a_list_would_do_and_counts_once(
         # The page is loaded again: the same is told, and it was one contact.
         view(ask, visitor, 1)
         assert said(ask, visitor, agreed="yes")["reason"] == first["reason"]
-    assert {e["unit"]: e["arm"] for e in exposed(outbox)} == {
-        v: arm_of(v) for v in visitors
-    }
+    assert {e["unit"]: e["arm"] for e in exposed(outbox)} == {v: arm_of(v) for v in visitors}
     shown = [v for v in visitors if arm_of(v) == "shown"]
     assert outbox.states("banner") == {"written": len(shown)}
     # A list of today leaves those alone whom the page has told, and the other way round.

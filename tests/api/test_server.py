@@ -21,10 +21,10 @@ import pytest
 from cartcast_test_stand_in import make_run
 from typer.testing import CliRunner
 
+from cartcast.activation import Outbox
 from cartcast.api.server import GRACE_SECONDS, Plan, serve
 from cartcast.cli import app
 from cartcast.errors import NotFoundError, StorageError, UsageError
-from cartcast.activation import Outbox
 from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
 from cartcast.live.record import read_record

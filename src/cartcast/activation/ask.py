@@ -20,8 +20,8 @@ class Decide(msgspec.Struct, forbid_unknown_fields=True):
     """Of whose open session activations are asked.
 
     `columns` are what rules and consent need and the service does not know, such as consent or
-    uplift; a page's key may tell consent only. Without `activations` all are asked. With `keep` (the
-    default) what is decided counts as a contact; set it to false to look ahead.
+    uplift; a page's key may tell consent only. Without `activations` all are asked. With `keep`
+    (the default) what is decided counts as a contact; set it to false to look ahead.
     """
 
     visitor_id: Id | None = None

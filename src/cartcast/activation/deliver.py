@@ -54,8 +54,9 @@ def deliver(
 
     Pauses between tries double from a second on, a part of them by chance, and are never shorter
     than the receiver's `Retry-After`, which holds for all messages. What is not due within
-    `patience` seconds waits for the next call, and so does everything once `stopped` says so. A refusal (4xx, or a redirect, which is not
-    followed) makes a dead letter at once, sixteen failures do; 410 switches the endpoint off.
+    `patience` seconds waits for the next call, and so does all once `stopped` says so. A refusal
+    (4xx, or a redirect, which is not followed) makes a dead letter at once, sixteen failures do;
+    410 switches the endpoint off.
 
     Raises:
         UsageError: there is no webhook, or its address lies inside the network.

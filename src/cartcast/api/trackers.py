@@ -136,7 +136,8 @@ _FLAGS = Hot(
 )  # fmt: skip
 
 _TOOLS: Final[dict[str, str]] = {
-    "/v1/events": "Cartcast", "/v1/score": "Cartcast", "/v1/assign": "Cartcast", "/v1/decide": "Cartcast",
+    "/v1/events": "Cartcast", "/v1/score": "Cartcast", "/v1/assign": "Cartcast",
+    "/v1/decide": "Cartcast",
     "/mp/collect": "GA4", "/com.snowplowanalytics": "Snowplow", "/i/v0/e": "PostHog",
     "/import": "Mixpanel", "/batch": "PostHog or Amplitude", "/capture": "PostHog",
     "/engage": "Mixpanel", "/e": "PostHog", "/flags": "PostHog", "/decide": "PostHog",

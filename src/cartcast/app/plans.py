@@ -16,7 +16,7 @@ from cartcast.errors import CartcastError, DataError, DefinitionError, UsageErro
 from cartcast.experiments import Plan, plan_from, read_plan
 from cartcast.yamlfile import parse_yaml, read_yaml
 
-__all__ = ["Place", "keep", "places", "read"]
+__all__ = ["Place", "activations", "keep", "places", "read"]
 
 _MOST = 200
 _LARGEST = 1_000_000
@@ -53,6 +53,21 @@ def places(project: Project) -> dict[str, Place]:
             if title in found:
                 title = f"{title} ({path.name})"
             found.setdefault(title, place)
+    return found
+
+
+def activations(project: Project) -> dict[str, Place]:
+    """Return the activations that the YAML files of a project declare, by title."""
+    found: dict[str, Place] = {}
+    for path in islice(_own(project.folder), _MOST):
+        try:
+            data = read_yaml(path)
+        except CartcastError:
+            continue
+        named = data.get("activations") if isinstance(data, Mapping) else None
+        for name in map(str, named) if isinstance(named, Mapping) else ():
+            title = name if name not in found else f"{name} ({path.name})"
+            found.setdefault(title, Place(path, name))
     return found
 
 

@@ -60,6 +60,7 @@ PAGES: dict[str, tuple[str, str, str]] = {
     "performance": ("Predict", "Model performance", ":material/verified:"),
     "training": ("Predict", "Data and training", ":material/model_training:"),
     "experiments": ("Decide", "Experiments", ":material/science:"),
+    "activation": ("Decide", "Activation", ":material/campaign:"),
     "monitoring": ("Watch", "Monitoring", ":material/monitor_heart:"),
     "live": ("Watch", "Live", ":material/sensors:"),
 }

@@ -133,7 +133,10 @@ def _place(view: ui.View, data: Data, plan: Plan, exposures: str) -> tuple[Any, 
 
 
 def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) -> Measured:
-    given = None if exposures is None else experiments.table_of(exposures)
+    given = None
+    if exposures is not None:
+        key_, version = _plan.allocation.key, _plan.allocation.version
+        given = experiments.read_exposures([exposures], key_, version)
     return experiments.measure(log, _plan, given)
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from cartcast import experiments
 from cartcast.app import actions, files, ui
+from cartcast.app.parts.activated import exposed_by_rule
 from cartcast.app.parts.compared import HASH, measured_of, pictures, tables
 from cartcast.app.state import Data
 from cartcast.charts.theme import number
@@ -38,6 +39,8 @@ def show_results(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
     metric = a.selectbox("Judged by", goals, key="judged_by", format_func=in_words)
     arm = b.selectbox("Arm", ["the best", *arms] if len(arms) > 1 else arms, key="judged_arm")
     found = [HASH, *files.project_files(view.project.folder)]
+    if (decided := exposed_by_rule(view.project, plan)) is not None:
+        found.insert(0, decided)
     exposures = c.selectbox("Exposures (unit, arm, exposed)", found, key="exposures")
     what = (repr(plan), data.key, exposures)
     held = _held(what)

@@ -123,7 +123,9 @@ def _stay(plan: Path, without: Path | None, every: str) -> None:
                 if found.webhook is not None and not stop.is_set():
                     gone = _opt_outs(without or found.opt_outs) or ()
                     done = _deliver(found, found.webhook.url, outbox, gone, 0.0, False, stop.is_set)
-                    line = f"{key}: sent {done.sent:,}, waiting {done.waiting:,}, dead {done.dead:,}"
+                    line = (
+                        f"{key}: sent {done.sent:,}, waiting {done.waiting:,}, dead {done.dead:,}"
+                    )
                     if done.sent or line != said.get(key):
                         typer.echo(line + (f" ({done.said})" if done.said else ""))
                     said[key] = line
