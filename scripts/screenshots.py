@@ -45,6 +45,7 @@ PAGES = {
     "experiments-design": "experiments?experiment_part=Design",
     "experiments-new": "experiments?experiment_part=New%20plan",
     "experiments-record": "experiments?experiment_part=Record",
+    "activation": "activation",
     "monitoring": "monitoring",
     "monitoring-risk": "monitoring?watch=Risk",
     "monitoring-calibration": "monitoring?watch=Calibration",
@@ -81,7 +82,46 @@ def tested(folder: Path) -> Path:
     pq.write_table(made.log, folder / "log.parquet")
     (folder / "free-shipping.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
     (folder / "cartcast.yaml").write_text("sources: [log.parquet]\ncurrency: EUR\n")
+    activated(folder, made.log)
     return folder
+
+
+def activated(folder: Path, log: Any) -> None:
+    """Declare two activations in a project, and decide one for the visitors of a log."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import yaml
+
+    from cartcast.activation import Outbox, activate, read_activations
+
+    test = {"unit": "visitor_id", "arms": {"held": 0.2, "told": 0.8}, "metrics": {
+        "revenue": {"mean": "money"}}, "quantities": {"money": {
+            "kind": "sum", "event": "purchase", "column": "revenue"}}}  # fmt: skip
+    once = {"times": 1, "within": "7d"}
+    acts = {
+        "rescue-cart": {
+            "when": "cart_value > 0 and probability < 0.4", "consent": "newsletter == 'yes'",
+            "at_most": [once, {"times": 3, "within": "30d", "across": "all"}],
+            "webhook": {"url": "https://crm.example.com/in", "secret": "$CRM_WEBHOOK"},
+        },
+        "help-banner": {
+            "when": "session_length > 5 and probability < 0.2", "at_most": once,
+            "consent": {"not_needed": "it is a part of our own page"}, "page": {"text": "Help?"},
+        },
+    }  # fmt: skip
+    plan = {"experiments": dict.fromkeys(acts, test), "activations": acts}
+    (folder / "shop.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    ids = log["visitor_id"].unique().to_pylist()
+    rows = [{"visitor_id": v, "cart_value": 9.0 * (n % 3), "probability": n % 10 / 20,
+             "newsletter": "yes" if n % 4 else "no"} for n, v in enumerate(ids)]  # fmt: skip
+    outbox = Outbox(folder / ".cartcast" / "activation" / "outbox.db")
+    rescue = read_activations(folder / "shop.yaml", posts=False)["rescue-cart"]
+    activate(rescue, pa.Table.from_pylist(rows), outbox)
+    for state in ("sent", "sent", "dead"):
+        letter = outbox.next_letter("rescue-cart")
+        assert letter is not None
+        outbox.settle(letter, state, "")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "scores.parquet")
 
 
 @contextmanager
@@ -225,7 +265,7 @@ def main() -> int:
     told.out.mkdir(parents=True, exist_ok=True)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     # The demo's shop runs no experiment: those pages show a simulated one.
-    of_tests = [n for n in told.only if n.startswith("experiments")]
+    of_tests = [n for n in told.only if n.startswith(("experiments", "activation"))]
     rest = [n for n in told.only if n not in of_tests]
     if rest and not (told.project / "cartcast.yaml").is_file():
         subprocess.run([sys.executable, "-m", "cartcast", "demo", str(told.project)], check=True)

@@ -241,7 +241,7 @@ def test_the_newest_score_of_a_unit_counts(make, outbox) -> None:
         ({"page": {"text": "x"}}, "one of webhook, audience and page"),
         ({"webhook": None, "page": "text"}, "name: value"),
         ({"webhook": None, "page": {"a": float("nan")}}, "texts, numbers"),
-        ({"webhook": None, "page": {"a": "x" * 10_001}}, "at most 10,000 bytes"),
+        ({"webhook": None, "page": {"a": "x" * 10_001}}, "at most 10 kB"),
         ({"experiment": "nobody"}, "no experiment 'nobody'"),
         ({"holdout": 0.1}, "unknown word 'holdout'"),
         ({"without": 3}, "must be a text"),

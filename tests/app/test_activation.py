@@ -65,10 +65,10 @@ def test_rules_in_words_and_what_became_of_them(shop: Path) -> None:
     said = [" ".join(m.value.replace("\\", "").split()) for m in at.markdown]
     assert (
         "Contacts visitors of whom this holds: carts > 0, and probability < 0.4. Only who agreed: "
-        "newsletter == 'yes'. At most once in 7 days, and 3 times in 30 days over all activations. "
-        "20 % are held out. Others are told to crm.example.com." in said
+        "newsletter is 'yes'. At most once in 7 days, and 3 times in 30 days over all activations. "
+        "20 % of them are held out; the others are sent to crm.example.com." in said
     )
-    assert any(s.endswith("Others see it in the page, while they are there.") for s in said)
+    assert any(s.endswith("the others see it in the page, while they are there.") for s in said)
     mail = read_activations(shop / "shop.yaml", posts=False)["mail"]
     outbox, now = Outbox(shop / ".cartcast" / "activation" / "outbox.db"), dt.datetime.now(dt.UTC)
     done = activate(mail, pa.Table.from_pandas(rows()), outbox, at=now)

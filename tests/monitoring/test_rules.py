@@ -12,6 +12,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from cartcast.activation import Outbox
+from cartcast.activation.keeper import Keeper
 from cartcast.live.metrics import Metrics, exposition
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.check import Look
@@ -61,9 +63,10 @@ def test_the_text_says_what_the_look_says() -> None:
     }
 
 
-def test_rules_read_what_there_is() -> None:
+def test_rules_read_what_there_is(tmp_path: Path) -> None:
     rules = yaml.safe_load((FOLDER / "cartcast.rules.yml").read_text())["groups"][0]["rules"]
-    told = exposition([*collect(look()), *Metrics().collect()])
+    kept = Keeper(Outbox(tmp_path / "outbox.db")).collect(["mail"])
+    told = exposition([*collect(look()), *Metrics().collect(), *kept])
     for rule in rules:
         for name in re.findall(r"cartcast_[a-z_]+", rule["expr"]):
             assert f"# TYPE {name} " in told, name

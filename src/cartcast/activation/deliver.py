@@ -64,7 +64,7 @@ def deliver(
     """
     if activation.webhook is None:
         raise UsageError(f"{activation.key} has no webhook.")
-    with outbox.only_sender():
+    with outbox.only_sender(), outbox.held():
         withdrawn = outbox.withdraw(activation.key, opt_outs)
         sent, said = 0, ""
         if outbox.off_since(activation.webhook.url) is None:

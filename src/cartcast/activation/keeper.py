@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 from collections import Counter
@@ -61,6 +62,8 @@ class Keeper:
         self.told: Counter[tuple[str, str]] = Counter()
         self._unsaved: Counter[tuple[str, str]] = Counter()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cartcast-decisions")
+        self._open = False
+        self._held = contextlib.ExitStack()
         self._lock = asyncio.Lock()
         self._waiting: list[Asked] = []
         self._next: asyncio.Task[None] | None = None
@@ -94,6 +97,9 @@ class Keeper:
                 ) from error  # fmt: skip
 
     def _judge(self, asked: Sequence[Asked]) -> None:
+        if not self._open:
+            self._held.enter_context(self.outbox.held())
+            self._open = True
         with self.outbox.transaction() as con:
             for one in asked:
                 for key, (activation, row) in one.rows.items():
@@ -108,8 +114,8 @@ class Keeper:
                         one.verdicts[key] = str(error)
                     con.execute("RELEASE one")
 
-    async def _beside(self, work: Callable[[Any], None], what: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, work, what)
+    async def _beside(self, work: Callable[..., None], *what: Any) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, work, *what)
 
     async def save_counts(self) -> None:
         """Write counts down now and then, until cancelled."""
@@ -165,4 +171,5 @@ class Keeper:
         if self._next is not None:
             await asyncio.gather(self._next, return_exceptions=True)
         await self._save()
+        await self._beside(self._held.close)
         self._thread.shutdown()

@@ -78,10 +78,22 @@ class Outbox:
         Raises:
             StorageError: the file cannot be opened or written, or is of a later version.
         """
-        with (
-            contextlib.closing(statefile.connect(self.path)) as con,
-            statefile.transaction(con, self.path, _TABLES, _VERSION),
-        ):
+        with self.held() as con, statefile.transaction(con, self.path, _TABLES, _VERSION):
+            yield con
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection; while one is open, the others' transactions need one sync each.
+
+        Raises:
+            StorageError: the file cannot be opened.
+        """
+        with contextlib.closing(statefile.connect(self.path)) as con:
+            try:
+                con.execute("PRAGMA journal_mode = WAL")
+                con.execute("SELECT 1 FROM sqlite_master").fetchone()  # opens it: SQLite is lazy
+            except sqlite3.Error as error:
+                raise StorageError(f"{self.path}: the state refused ({error}).") from error
             yield con
 
     @contextlib.contextmanager

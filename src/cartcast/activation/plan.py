@@ -32,8 +32,6 @@ __all__ = [
 FORMS = ("google", "meta", "mail")
 MOST = 100
 """Activations of one file."""
-_LARGEST = 10_000
-"""Bytes of what a page is given, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -271,14 +269,12 @@ def _endpoint(key: str, data: Any, posts: bool) -> Endpoint:
 
 def _page(where: str, data: Any) -> Mapping[str, Any]:
     """Return what a page is given, as JSON can carry it."""
-    if not isinstance(data, Mapping):
-        raise DefinitionError(f"{where}: must hold `name: value` lines, got {data!r}.")
     try:
         size = len(json.dumps(data, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{where}: must be texts, numbers and lists ({error}).") from error
-    if size > _LARGEST:
-        raise DefinitionError(f"{where}: has at most {_LARGEST:,} bytes as JSON, got {size:,}.")
+    if not isinstance(data, dict) or size > 10_000:
+        raise DefinitionError(f"{where}: must hold `name: value` lines of at most 10 kB as JSON.")
     return data
 
 

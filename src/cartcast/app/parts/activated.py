@@ -100,13 +100,12 @@ def in_sentences(one: Activation) -> list[str]:
     ]
     told.append(f"At most {', and '.join(caps)}.")
     share = one.experiment.allocation.shares()[one.holdout]
-    told.append(f"{number(share, 'share')} are held out.")
+    rest = "see it in the page, while they are there"
     if one.webhook is not None:
-        told.append(f"Others are told to {one.webhook.host}.")
+        rest = f"are sent to {one.webhook.host}"
     elif one.audience is not None:
-        told.append(f"Others are written to an audience for {one.audience.form}.")
-    else:
-        told.append("Others see it in the page, while they are there.")
+        rest = f"are written to an audience for {one.audience.form}"
+    told.append(f"{number(share, 'share')} of them are held out; the others {rest}.")
     return told
 
 
@@ -117,7 +116,7 @@ def _spoken(rule: str) -> str:
         spoken = part
         for name in sorted(names_in(part), key=len, reverse=True):
             spoken = spoken.replace(name, in_words(name))
-        found.append(spoken)
+        found.append(spoken.replace(" == ", " is ").replace(" != ", " is not "))
     return ", and ".join(found)
 
 
@@ -132,15 +131,15 @@ def figures(one: Activation, told: Counts) -> list[tuple[str, str, str | None]]:
     """Return the figures of an activation: label, value, and what is in small print."""
     found: list[tuple[str, str, str | None]] = [
         ("Contacted", number(told.contacted), f"in {DAYS} days"),
-        ("Held out", number(told.held), "new in these days"),
+        ("Held out", number(told.held), f"in {DAYS} days"),
         ("Capped", number(told.left.get("contacted lately", 0)), "times asked"),
         ("No consent", number(told.left.get("no consent", 0)), "times asked"),
     ]
     if one.webhook is not None:
-        age = f"oldest {_span(max(round(told.waiting.age / 60), 1) * 60)}"
-        waits = told.waiting.due
-        found.append(("To deliver", number(waits), age if waits else "nothing waits"))
-        found.append(("Dead letters", number(told.waiting.dead), "refused or given up"))
+        waits, minutes = told.waiting.due, round(told.waiting.age / 60)
+        age = f"for {minutes} min" if minutes < 120 else f"for {minutes // 60} h"
+        found.append(("To deliver", number(waits), age if waits else "nothing"))
+        found.append(("Dead letters", number(told.waiting.dead), "not delivered"))
     return found
 
 

@@ -52,11 +52,11 @@ def draw(view: ui.View, title: str, one: Activation, told: Counts, outbox: Outbo
     if told.waiting.dead:
         st.warning(
             ui.plain(
-                f"{told.waiting.dead:,} messages were refused or given up. Mend the receiver, then "
-                f"send them again: cartcast activate PLAN --name {one.key} --again"
+                "Messages were refused or given up. Mend the receiver, then send them again: "
+                f"cartcast activate PLAN --name {one.key} --again"
             )
         )
-    ui.figures(activated.figures(one, told))
+    ui.figures(activated.figures(one, told), width=144)
     with st.container(horizontal=True):
         if st.button("Its measured effect", key=f"effect_{title}", icon=":material/science:"):
             st.session_state["plan"] = one.experiment.allocation.key
@@ -93,7 +93,7 @@ def ahead(view: ui.View, title: str, one: Activation, outbox: Outbox) -> None:
         )  # fmt: skip
     told = [("Would contact", done.reasons.get("contact", 0)),
             ("Would hold out", done.reasons.get("holdout", 0)), ("Scored", done.units)]  # fmt: skip
-    ui.figures([(label, f"{n:,}", None) for label, n in told])
+    ui.figures([(label, f"{n:,}", None) for label, n in told], width=144)
     others = {k: n for k, n in done.reasons.items() if k not in ("contact", "holdout")}
     if rows := activated.left_out(others):
         ui.table(pd.DataFrame(rows), view, f"ahead_{title}")

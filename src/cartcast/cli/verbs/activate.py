@@ -48,7 +48,7 @@ def add(app: typer.Typer) -> None:
         ] = False,
         every: Annotated[
             str | None,
-            typer.Option(help="Stay, and send all that waits so often, as 5s; beside `serve`."),
+            typer.Option(help="Stay, and send what waits at this interval, as 5s."),
         ] = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Count only; keep and send nothing.")
