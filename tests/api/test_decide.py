@@ -154,6 +154,10 @@ def test_each_reason_names_its_condition(ask: Any, tmp_path: Path, outbox: Outbo
     assert why("v-1", "mail", newsletter="no", uplift=3) == (
         "no consent", ["newsletter == 'yes'"])  # fmt: skip
     assert why("v-1", "mail", newsletter="yes", uplift=3) == ("no id", [])
+    guest = {"visitor_id": "v-7", "user_id": "guest", "event_type": "view_item",
+             "extra": {"newsletter": "yes", "uplift": 3}}  # fmt: skip
+    told = ask("/v1/events?decide=1", **guest).json()["decisions"]["mail"]
+    assert (told["arm"], told["reason"]) == (None, "no id")
     assert said(ask, "v-1", "past") == {"arm": None, "reason": "ended"}
     told = said(ask, "v-1", "mail", newsletter=True)
     assert (told["reason"], "but it is a text" in told["why"]) == ("does not fit", True)

@@ -17,7 +17,7 @@ import msgspec
 from prometheus_client import Metric
 
 from cartcast.activation.ask import Decide, Decided, Decision
-from cartcast.activation.judge import Condition, Verdict, conditions, message, unit_of
+from cartcast.activation.judge import Condition, Verdict, conditions, message
 from cartcast.activation.keeper import Asked, Keeper
 from cartcast.activation.outbox import Outbox
 from cartcast.activation.plan import Activation, read_activations
@@ -25,7 +25,7 @@ from cartcast.errors import CartcastError, UsageError, did_you_mean
 from cartcast.events.ids import PERSON_COLUMNS
 from cartcast.live.changes import follow, stamps
 from cartcast.live.event import Event
-from cartcast.live.experiments import require_meaning
+from cartcast.live.experiments import meant, require_meaning
 from cartcast.live.own import is_own, is_secret
 from cartcast.live.problems import Problem
 from cartcast.live.service import Answer, Live
@@ -106,7 +106,7 @@ class Decisions:
             session = await self._live.store.find(identity) if identity is not None else None
             if session is None or (own and not is_own(session, event)):
                 continue
-            ids = {n: v for n in PERSON_COLUMNS if (v := getattr(event, n)) is not None}
+            ids = meant({n: getattr(event, n) for n in PERSON_COLUMNS})
             told = event.extra or {}
             columns = {n: v for n, v in told.items() if not own or n in self._tellable()}
             row = {**columns, **self._facts(session), **ids, "session_id": session.id}
@@ -137,14 +137,16 @@ class Decisions:
             if (closed := one.experiment.closed(at)) is not None:
                 found[key] = Decision(None, closed)
                 continue
-            whole = {**dict.fromkeys(one.needs()), **row}
+            # A word for nobody, such as `guest`, is no id.
+            unit = meant({one.unit: row.get(one.unit)}).get(one.unit)
+            whole = {**dict.fromkeys(one.needs()), **row, one.unit: unit}
             try:
-                unit, held = unit_of(one, whole), self._conditions(one, whole, at)
+                held = self._conditions(one, whole, at)
             except CartcastError as error:
                 found[key] = Decision(None, "does not fit", why=str(error))
                 continue
             failed = next((c for c in held if not c.holds), None)
-            found[key] = Decision(None, failed.otherwise if failed else "", unit or None)
+            found[key] = Decision(None, failed.otherwise if failed else "", unit)
             found[key].conditions = {c.name: c.holds for c in held}
             if failed is None:
                 rows[key] = one, whole

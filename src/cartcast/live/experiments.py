@@ -30,7 +30,7 @@ from cartcast.live.event import Event, moment
 from cartcast.live.problems import Problem
 from cartcast.live.service import Answer
 
-__all__ = ["Experiments", "require_meaning"]
+__all__ = ["Experiments", "meant", "require_meaning"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class Experiments:
             if answer.model is None:
                 continue
             ids = self.ids_of(event) | {"session_id": answer.session_id}
-            arms, new = self._look_up(_plain(ids), self._clock())
+            arms, new = self._look_up(meant(ids), self._clock())
             answer.arms = {key: one.arm for key, one in arms.items()}
             rows += new
             if place % _TURN == _TURN - 1:
@@ -116,7 +116,7 @@ class Experiments:
 
     def look(self, ids: Mapping[str, Any]) -> dict[str, str | None]:
         """Return the arms of all running experiments for ids by name; nobody is exposed."""
-        arms, _ = self._look_up(_plain(ids), self._clock())
+        arms, _ = self._look_up(meant(ids), self._clock())
         return {key: one.arm for key, one in arms.items()}
 
     def _look_up(
@@ -216,7 +216,7 @@ def _refused(error: sqlite3.Error) -> Problem:
     )
 
 
-def _plain(ids: Mapping[str, Any]) -> dict[str, str]:
+def meant(ids: Mapping[str, Any]) -> dict[str, str]:
     """Return the ids that mean somebody, as a log has them."""
     return {name: text for name, v in ids.items() if (text := _meaning(v)) is not None}
 
