@@ -23,6 +23,7 @@ from cartcast.access.keys import KeyFile, Keys
 from cartcast.activation import Outbox, activate, deliver, judge, read_activation
 from cartcast.activation.counts import counts
 from cartcast.activation.decisions import Decisions, declared
+from cartcast.api import server
 from cartcast.errors import UsageError
 from cartcast.experiments import Allocation
 from cartcast.live.service import Live
@@ -345,3 +346,11 @@ def test_a_plan_for_lists_alone_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="needs a list"):
         declared(tmp_path / "shop.yaml")
+
+
+def test_a_project_of_pseudonyms_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cartcast.yaml").write_text("privacy: {pseudonymise: [visitor_id]}\n")
+    with pytest.raises(UsageError, match="pseudonyms"):
+        server.serve(
+            server.Plan("champion", str(tmp_path), activation=str(write(tmp_path))), lambda _: None
+        )
