@@ -181,6 +181,21 @@ def test_what_is_told_later_counts_from_when_it_was_seen(ask: Any, tmp_path: Pat
     assert row["exposed"] == dt.datetime(2019, 12, 31, 23)
 
 
+def test_only_a_key_that_sees_scores_names_the_moment(
+    serve: Callable[..., str], live: Live, plans: Path, key_file: KeyFile
+) -> None:
+    live.experiments = Experiments([plans], ExposureFile(None))
+    scopes = {("page",): 403, ("ingest",): 403, ("ingest", "score"): 200}
+    keys = {s: {"X-Api-Key": key_file.add("-".join(s), s)} for s in scopes}
+    with httpx.Client(base_url=serve(live, Keys(key_file))) as http:
+        for scope, status in scopes.items():
+            key = keys[scope]
+            late = {"visitor_id": "v-1", "at": "2024-01-01T00:00:00Z"}
+            now = http.post("/v1/assign", json={"visitor_id": "v-1"}, headers=key)
+            told = http.post("/v1/assign", json=late, headers=key)
+            assert (now.status_code, told.status_code) == (200, status), told.text
+
+
 def test_arms_need_no_model(serve: Callable[..., str], plans: Path, tmp_path: Path) -> None:
     scorer = NoModel()
     live = Live(scorer, MemoryStore(scorer, Rules(), durability="none"))

@@ -145,6 +145,9 @@ async def answer_assign(live: Live, request: Request) -> bytes:
         asked = _ASSIGN.decode(request.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise from_decoding(error) from error
+    if asked.at is not None and not request.scores:
+        rule = "needs a key of the scope score: a page tells what it shows now"
+        raise Problem(403, f"at {rule}", field="at", rule=rule)
     return _encode(await running.assign(asked))
 
 

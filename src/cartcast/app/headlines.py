@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartcast.charts.theme import number, words
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
-from cartcast.features.words import event_words
+from cartcast.features.words import event_words, in_words
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.compare import Difference
 from cartcast.insights.funnel import Funnel
