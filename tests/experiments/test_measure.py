@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -99,6 +100,26 @@ def test_without_exposures_the_hash_decides() -> None:
     assert given.select(columns).to_pylist() == hashed.select(columns).to_pylist()
 
 
+def test_times_with_a_zone_are_those_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = duckdb.connect
+
+    def elsewhere(*args, **options) -> duckdb.DuckDBPyConnection:
+        return real(*args, **options).execute("SET TimeZone = 'America/New_York'")
+
+    monkeypatch.setattr(duckdb, "connect", elsewhere)
+    made = simulate(World(visitors=100), seed=4)
+    stamped = made.exposures["exposed"].cast(pa.timestamp("us", "Europe/Paris"))
+    zoned = made.exposures.set_column(2, "exposed", stamped)
+    given = measure(made.log, plan(), made.exposures).units
+    assert measure(made.log, plan(), zoned).units.equals(given)
+
+
+def test_revenue_needs_money_in_the_log() -> None:
+    made = simulate(World(visitors=50), seed=4)
+    with pytest.raises(UsageError, match="no column 'revenue'"):
+        measure(made.log.drop_columns(["price"]), plan(), made.exposures)
+
+
 def test_truth_is_covered_and_the_history_pays() -> None:
     hits, explained = [], []
     world = World(visitors=1200, lift=0.3, chance=0.15, sessions_a_day=0.5)
@@ -188,13 +209,13 @@ def test_novelty_and_delay_over_time() -> None:
         p = plan(quantities={k: v for k, v in PLAN["quantities"].items() if k != "returned"},
                  metrics={"orders": {"mean": "orders"}})  # fmt: skip
         m = measure(made.log, p, made.exposures)
-        days = effect_over_time(made.log, p, m, "orders", "treatment", days=14)
+        days = effect_over_time(p, m, "orders", "treatment", days=14)
         shapes[name] = [d.difference.absolute.value for d in days]
         assert [d.day for d in days] == list(range(14))
     assert np.mean(shapes["fades"][:3]) > 3 * np.mean(shapes["fades"][8:])
     assert np.mean(shapes["late"][:6]) < 0.3 * np.mean(shapes["late"][8:])
     with pytest.raises(DataError, match="not a count or sum"):
-        effect_over_time(made.log, p, m, "bought", "treatment")
+        effect_over_time(p, m, "bought", "treatment")
 
 
 def test_households_are_randomised_together() -> None:

@@ -19,6 +19,7 @@ from cartcast.experiments.difference import Difference, Estimate
 from cartcast.experiments.draft import OUTCOMES, draft, outcomes
 from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import Measured, effect_over_time, measure
+from cartcast.experiments.measure_spark import measure_spark
 from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan, plan_from, read_plan, read_plans
@@ -61,6 +62,7 @@ __all__ = [
     "effect_over_time",
     "look",
     "measure",
+    "measure_spark",
     "measured_of",
     "outcomes",
     "past_of",

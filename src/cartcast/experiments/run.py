@@ -14,6 +14,7 @@ from cartcast.experiments.analysis import analyze
 from cartcast.experiments.decision import Journal
 from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import Measured, measure
+from cartcast.experiments.measure_spark import measure_spark
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis
 from cartcast.experiments.soundness import peeked
@@ -59,7 +60,14 @@ def measured_of(
     if exposures is not None:
         paths = [exposures] if isinstance(exposures, Path | str) else exposures
         given = read_exposures(paths, plan.allocation.key, plan.allocation.version)
-    return measure(log, plan, given)
+    return _measured(log, plan, given)
+
+
+def _measured(log: Any, plan: Plan, exposures: Any = None) -> Measured:
+    """Measure where the log lies: one that Spark wrote is a folder of parts, and stays there."""
+    path = getattr(log, "path", log)
+    parts = isinstance(path, str | Path) and Path(path).is_dir()
+    return (measure_spark if parts else measure)(log, plan, exposures)
 
 
 def table_of(path: Path | str) -> Any:
@@ -84,7 +92,7 @@ def past_of(log: Any, plan: Plan) -> Measured:
     """
     # Made anew: a copy would keep the ranges that coverage has cut.
     everybody = Allocation(plan.allocation.key, plan.allocation.arms)
-    return measure(log, replace(plan, allocation=everybody, start=None, end=None))
+    return _measured(log, replace(plan, allocation=everybody, start=None, end=None))
 
 
 def look(

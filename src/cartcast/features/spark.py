@@ -16,7 +16,7 @@ import pyarrow as pa
 from cartcast.errors import UsageError
 from cartcast.events.log import Log
 from cartcast.events.schema import Clock
-from cartcast.events.spark.session import session
+from cartcast.events.spark.session import from_arrow, session
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
 from cartcast.progress import Progress
@@ -54,8 +54,9 @@ def replay(
         source.check(features.program)
         found = frame(features, spark.read.parquet(str(source.data)), at, source.clock)
     else:
+        assert isinstance(source.data, pa.Table)  # what is opened from outside is no stream
         source.check(features.program)
-        found = frame(features, spark.createDataFrame(source.data), at, source.clock)
+        found = frame(features, from_arrow(spark, source.data), at, source.clock)
     if out is None:
         table: pa.Table = found.toArrow()
         return table

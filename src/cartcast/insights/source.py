@@ -124,6 +124,7 @@ def opened(log: Any) -> Iterator[Source]:
     connection = duckdb.connect()
     try:
         connection.execute("SET preserve_insertion_order = false")
+        connection.execute("SET TimeZone = 'UTC'")
         if isinstance(log, pa.Table):
             connection.register("events", log)
             schema = log.schema

@@ -148,7 +148,7 @@ def _over_time(
     _plan: Plan,
 ) -> tuple[DayEffect, ...]:  # fmt: skip
     measured = _measured(key, log, exposures, stamps, _plan)
-    return experiments.effect_over_time(log, _plan, measured, quantity, arm, days)
+    return experiments.effect_over_time(_plan, measured, quantity, arm, days)
 
 
 _effects = st.cache_data(_over_time, max_entries=50, show_spinner=False)

@@ -17,8 +17,8 @@ from cartcast.events.engine import connect, translate
 from cartcast.events.sql import place_literal, read_parquet
 from cartcast.scratch import scratch
 
-__all__ = ["COLUMNS", "Piece", "Task", "collected", "cut", "files_of", "object_in", "parquet",
-           "run", "split", "working", "written"]  # fmt: skip
+__all__ = ["COLUMNS", "Piece", "Task", "collected", "cut", "files_of", "handed_over",
+           "object_in", "parquet", "run", "split", "working", "written"]  # fmt: skip
 
 COLUMNS = "key int, kind string, payload binary"
 _FIELDS: list[pa.Field[Any]] = [
@@ -74,12 +74,17 @@ class _InArrow:
             for batch in batches
             for key, kind, payload in zip(*batch.columns, strict=True)
         )
-        try:
-            for piece in self.task(pieces):
-                yield pa.RecordBatch.from_pylist([piece._asdict()], schema=_SCHEMA)
-        except CartcastError as error:
-            failed = Piece.of(-1, "error", error)
-            yield pa.RecordBatch.from_pylist([failed._asdict()], schema=_SCHEMA)
+        yield from handed_over(self.task(pieces))
+
+
+def handed_over(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+    """Yield pieces in the form that Spark wants, the columns `COLUMNS`; an error ends them."""
+    try:
+        for piece in pieces:
+            yield pa.RecordBatch.from_pylist([piece._asdict()], schema=_SCHEMA)
+    except CartcastError as error:
+        failed = Piece.of(-1, "error", error)
+        yield pa.RecordBatch.from_pylist([failed._asdict()], schema=_SCHEMA)
 
 
 def collected(pieces: Any, kind: str, *, large: bool = False) -> Iterator[Piece]:

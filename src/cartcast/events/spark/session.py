@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pyarrow as pa
+
 from cartcast.errors import UsageError
 
-__all__ = ["by_key", "holding", "session", "small_batches"]
+__all__ = ["by_key", "from_arrow", "holding", "session", "small_batches"]
 
 
 def session() -> Any:
@@ -40,6 +42,15 @@ def session() -> Any:
     except Exception as error:  # pyspark's own errors share no base with a name worth knowing
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"Spark does not start ({first}); it needs Java 17 or newer.") from error
+
+
+def from_arrow(spark: Any, table: pa.Table) -> Any:
+    """Return an Arrow table as a Spark DataFrame, with all of its rows.
+
+    Spark 4 stops at the first batch without rows, and what comes after it is lost.
+    """
+    filled = [batch for batch in table.to_batches() if batch.num_rows]
+    return spark.createDataFrame(pa.Table.from_batches(filled, table.schema))
 
 
 def by_key() -> Any:
