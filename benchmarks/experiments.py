@@ -26,27 +26,25 @@ import pyarrow.parquet as pq
 
 from cartcast.experiments import Allocation, Mean, Moments, Proportion, Ratio, analyze, plan_from
 from cartcast.experiments.allocation import Holdout, Layer
-from cartcast.experiments.difference import Difference, Estimate, Linear, compare
+from cartcast.experiments.difference import Difference, Estimate, Linear, Mix, compare
+from cartcast.experiments.exact import Yes, exact_share
+from cartcast.experiments.exact import few_events as few
 from cartcast.experiments.group_sequential import looks
 from cartcast.experiments.policy import policy_value, unit_scores
 from cartcast.experiments.quantiles import quantile
 from cartcast.experiments.sample_ratio import ALARM, sequential
 from cartcast.experiments.sequence import width_factor
+from cartcast.experiments.strata import stratified
 
 Rng = np.random.Generator
-Made = tuple[Linear, Linear, float, float]
-
-
-def pair(metric, a: Moments, b: Moments) -> tuple[Linear, Linear]:
-    both = a + b
-    return metric.linear(a, both), metric.linear(b, both)
+Made = tuple[Linear, Linear, float, float] | tuple[Linear, Linear, float, float, Mix]
 
 
 def proportion(rng: Rng) -> Made:
     arms = [
         Moments.from_sums(4000, {"y": k}, {("y", "y"): k}) for k in rng.binomial(4000, [0.05, 0.06])
     ]
-    return *pair(Proportion("y"), *arms), 0.01, 0.2
+    return *Proportion("y").pair(*arms), 0.01, 0.2
 
 
 def skewed(rng: Rng) -> Made:
@@ -54,7 +52,7 @@ def skewed(rng: Rng) -> Made:
         Moments.of({"y": (rng.random(4000) < 0.1) * rng.gamma(2, 20 * f, size=4000)})
         for f in (1, 1.1)
     )
-    return *pair(Mean("y"), a, b), 0.4, 0.1
+    return *Mean("y").pair(a, b), 0.4, 0.1
 
 
 def capped(rng: Rng) -> Made:
@@ -70,7 +68,7 @@ def capped(rng: Rng) -> Made:
         for mu in (3.0, 3.1)
     ]
     gap = truth(3.1) - truth(3.0)
-    return *pair(Mean("y"), *arms), gap, gap / truth(3.0)
+    return *Mean("y").pair(*arms), gap, gap / truth(3.0)
 
 
 def cuped(rho: float, lift: float) -> Callable[[Rng], Made]:
@@ -80,7 +78,7 @@ def cuped(rho: float, lift: float) -> Callable[[Rng], Made]:
             x = rng.gamma(4, size=300)
             y = f * (rho * (x - 4) + np.sqrt(1 - rho**2) * (rng.gamma(4, size=300) - 4) + 4)
             arms.append(Moments.of({"y": y, "x": x}))
-        return *pair(Mean("y", "x"), *arms), 4 * lift, lift
+        return *Mean("y", "x").pair(*arms), 4 * lift, lift
 
     return make
 
@@ -90,7 +88,7 @@ def ratio(rng: Rng) -> Made:
     for p in (0.2, 0.22):
         s = 1 + rng.poisson(rng.gamma(2, size=800))
         arms.append(Moments.of({"o": rng.binomial(s, p), "s": s}))
-    return *pair(Ratio("o", "s"), *arms), 0.02, 0.1
+    return *Ratio("o", "s").pair(*arms), 0.02, 0.1
 
 
 def houses(rng: Rng, n: int, f: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +101,7 @@ def clusters(rng: Rng) -> Made:
         Moments.of({"y": np.bincount(of, weights=y), "units": np.bincount(of)})
         for of, y in (houses(rng, 400, 1), houses(rng, 400, 1.1))
     ]
-    return *pair(Mean("y").clustered(), *arms), 0.2, 0.1
+    return *Mean("y").clustered().pair(*arms), 0.2, 0.1
 
 
 def quantiles(q: float, truth: float, clustered: bool) -> Callable[[Rng], Made]:
@@ -118,6 +116,41 @@ def quantiles(q: float, truth: float, clustered: bool) -> Callable[[Rng], Made]:
     return make
 
 
+def strata(rng: Rng) -> Made:
+    """Three strata far apart in level, whose effects are 0, 1 and 3."""
+    arms = []
+    for treated in (0, 1):
+        k = rng.choice(3, size=600, p=[0.5, 0.3, 0.2])
+        y = np.array([2.0, 10.0, 20.0])[k] + treated * np.array([0.0, 1.0, 3.0])[k]
+        y += rng.gamma(4, size=600)
+        arms.append({v: Moments.of({"y": y[k == v]}) for v in range(3)})
+    a, b, mix = stratified(Mean("y"), *arms)
+    return a, b, 0.9, 0.9 / 12, mix
+
+
+def few_events() -> dict[str, dict[str, float]]:
+    """False alarms, and coverage of the exact interval, over all outcomes: no run, no chance."""
+    from scipy.stats import binom
+
+    out = {}
+    for n, rate in (((1000, 1000), (2, 2)), ((1000, 1000), (5, 5)), ((1000, 1000), (9, 9)),
+                    ((500, 4500), (1, 9)), ((500, 4500), (3, 27)), ((1000, 1000), (3, 14))):  # fmt: skip
+        found = dict.fromkeys(("normal", "exact", "covered"), 0.0)
+        truth = rate[1] / n[1] - rate[0] / n[0]
+        chances = [binom.pmf(np.arange(80), m, r / m) for m, r in zip(n, rate, strict=True)]
+        for x, y in np.argwhere(np.outer(*chances) > 1e-9):
+            arms = Yes(int(x), n[0]), Yes(int(y), n[1])
+            chance = chances[0][x] * chances[1][y]
+            plain = compare(*(Linear.plain(a.of, a.value, a.value * (1 - a.value)) for a in arms))
+            test = exact_share(*arms) if few(*arms) else plain.absolute
+            found["covered"] += chance * (x + y == 0 or inside(test, truth))
+            if x + y:
+                found["normal"] += chance * plain.absolute.excludes_null
+                found["exact"] += chance * test.excludes_null
+        out[f"{rate[0]} of {n[0]} and {rate[1]} of {n[1]}"] = found
+    return out
+
+
 def inside(estimate: Estimate | None, truth: float) -> bool:
     return estimate is not None and estimate.low <= truth <= estimate.high
 
@@ -128,7 +161,7 @@ def coverage(runs: int) -> dict[str, dict[str, float]]:
     whole = np.sort(houses(np.random.default_rng(9), 400_000, 1)[1])
     kinds: dict[str, Callable[[Rng], Made]] = {
         "proportion": proportion, "mean, skewed": skewed, "mean, capped": capped, "ratio": ratio,
-        "clusters": clusters,
+        "clusters": clusters, "strata": strata,
         **{f"covariate, correlation {r}, lift {k}": cuped(r, k)
            for r, k in ((0.9, 0.5), (0.7, 0.3), (0.3, 0.1), (0.9, 0.0))},
         "median": quantiles(0.5, gamma.ppf(0.5, 2), False),
@@ -140,9 +173,9 @@ def coverage(runs: int) -> dict[str, dict[str, float]]:
         rng = np.random.default_rng(0)
         hits = []
         for _ in range(runs):
-            a, b, absolute, relative = make(rng)
-            d: Difference = compare(a, b)
-            log = compare(a, b, scale="log").relative
+            a, b, absolute, relative, *mix = make(rng)
+            d: Difference = compare(a, b, *mix)
+            log = compare(a, b, *mix, scale="log").relative
             hits.append(
                 (inside(d.absolute, absolute), inside(d.relative, relative), inside(log, relative))
             )
@@ -327,6 +360,7 @@ def main() -> None:
     given = parser.parse_args()
     parts: dict[str, Callable[[], dict]] = {
         "coverage": lambda: coverage(given.runs),
+        "few events": few_events,
         "thirty looks": lambda: peeking(max(given.runs * 2, 4000)),
         "sample ratio": lambda: sample_ratios(max(given.runs // 2, 1000)),
         "policy value": lambda: policies(given.runs),

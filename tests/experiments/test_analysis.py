@@ -58,6 +58,16 @@ def test_hillstrom(hillstrom: pd.DataFrame) -> None:
     json.dumps(plain(a.as_dict()), allow_nan=False)
 
 
+def test_hillstrom_capped(hillstrom: pd.DataFrame) -> None:
+    # The 99.9 % quantile of all customers: the 99 % one is zero.
+    cap = hillstrom.spend.quantile(0.999)
+    assert cap == pytest.approx(243.66, abs=0.005)
+    a = analyze(hillstrom.assign(spend=hillstrom.spend.clip(upper=cap)), plan_from(MAILS))
+    values = [a.get("spend", f"{arm} E-Mail").difference for arm in ("Mens", "Womens")]
+    found = (values[0].control, *(d.treatment for d in values))
+    assert found == pytest.approx((0.580794, 1.239952, 0.963712), abs=5e-7)
+
+
 def test_hillstrom_history_explains_next_to_nothing(hillstrom: pd.DataFrame) -> None:
     metrics = {n: {**d, "covariate": "history"} for n, d in MAILS["metrics"].items()}
     a = analyze(hillstrom, plan_from({**MAILS, "metrics": metrics}))

@@ -22,9 +22,10 @@ from cartcast.experiments.difference import Estimate, compare
 from cartcast.experiments.group_sequential import looks
 from cartcast.experiments.metrics import Mean, Metric, Proportion, Ratio
 from cartcast.experiments.moments import Moments
+from cartcast.experiments.power import detectable, needed
 from cartcast.experiments.quantiles import from_bounds
 from cartcast.experiments.sample_ratio import chi_squared, sample_ratio, sequential
-from cartcast.experiments.sequence import always_valid
+from cartcast.experiments.sequence import always_valid, width_factor
 
 
 def one(n: int, total: float, squares: float) -> Moments:
@@ -193,6 +194,8 @@ def test_growthbook_cuped() -> None:  # test_gbstats.py
     d = difference(metric, a, b).relative
     assert metric.theta(a + b) == pytest.approx(-0.07321194, abs=5e-9)
     assert d.value == pytest.approx(-0.281707154, abs=5e-10)
+    # sd of the first arm; the control's of the file is that of the third arm's weight.
+    assert metric.pair(a, b)[1].variance ** 0.5 == pytest.approx(0.423529598, abs=5e-10)
     # The delta method; theirs (below) takes the lift before the adjustment. Both cover.
     assert d.p_value == pytest.approx(0.003374649, abs=5e-10)
     z = d.value / math.sqrt(growthbook_cuped_variance(metric, a, b))
@@ -203,6 +206,14 @@ def test_growthbook_cuped() -> None:  # test_gbstats.py
     assert d.value == pytest.approx(-0.31620216, abs=5e-9)
     z = d.value / math.sqrt(growthbook_cuped_variance(share, a, b) * 3000 / 3001)
     assert 2 * stats.t.sf(-z, d.degrees) == pytest.approx(0.000000353, abs=5e-10)
+
+
+def test_posthog_units() -> None:  # test_cuped.py, unit cases
+    m = two(5, 14, 48, 28.5, 520.3, 85.2)
+    assert m.cov[0, 1] == pytest.approx(1.35)
+    assert Mean("y", "x").theta(m + m) == pytest.approx(0.015090122, abs=5e-10)
+    u = np.array([1, -0.31])
+    assert (u @ m.mean, u @ m.cov @ u) == pytest.approx((1.033, 9.960346), abs=5e-7)
 
 
 def test_posthog() -> None:  # test_cuped.py (commit 3c07235), test_frequentist.py
@@ -307,6 +318,15 @@ def test_corrections() -> None:
 
 def test_confseq() -> None:
     assert tuned_rho(100, 0.05) == pytest.approx(12.60056, abs=1e-5)
+    # The normal mixture at 100 units of variance 1, tuned for 100: the bound of their sum.
+    assert 10 * width_factor(100, tuned_for=100) == pytest.approx(30.35209, abs=5e-6)
+    z = np.array([1.0])  # of a sum of 10; theirs is the log of the evidence, one over the p-value
+    c = 1 + 100 / tuned_rho(100)
+    assert z**2 * (c - 1) / (2 * c) - np.log(c) / 2 == pytest.approx(-0.6510052, abs=5e-8)
+    # One-sided theirs is 27.66071; ours, as GrowthBook's, bounds the mixture in closed form.
+    assert 10 * width_factor(100, tuned_for=100, two_sided=False) == pytest.approx(
+        27.79094, abs=5e-6
+    )
     two_sided = log_evidence(10, 100, 0.2, 0.8, tuned_rho(100))
     assert two_sided == pytest.approx(-0.6941012, abs=1e-5)
     for (yes, of, tuned), expected in {
@@ -415,3 +435,34 @@ def test_tea_tasting_with_covariates(metric, control, treatment, low, high, p) -
     found = (d.control, d.treatment, d.absolute.low, d.absolute.high, d.absolute.p_value)
     # The relative effect differs by design: theirs is over the adjusted mean of the control.
     assert found == pytest.approx((control, treatment, low, high, p), abs=1e-6)
+
+
+SMALL = (  # of make_users_data(n_users=100, rng=42, covariates=True): sessions, orders, and before
+    (53, [1.9811320754716981, 0.5660377358490566, 1.9245283018867925, 0.5283018867924528],
+     [[0.9804063860667633, 0.3955007256894052, 1.113933236574746, 0.3947750362844705],
+      [0.3955007256894052, 0.788824383164005, 0.6973875181422351, 0.7721335268505091],
+      [1.113933236574746, 0.6973875181422351, 3.532656023222061, 1.2329462989840345],
+      [0.3947750362844705, 0.7721335268505091, 1.2329462989840345, 1.4462989840348326]]),
+    (47, [1.8936170212765957, 0.3829787234042553, 1.9574468085106382, 0.3191489361702128],
+     [[0.7927844588344127, 0.1503237742830711, 0.8432007400555042, 0.16512488436632747],
+      [0.1503237742830711, 0.5023126734505092, 0.1470860314523588, 0.3751156336725256],
+      [0.8432007400555042, 0.1470860314523588, 2.389454209065681, 0.2747456059204441],
+      [0.16512488436632747, 0.3751156336725256, 0.2747456059204441, 0.5698427382053654]]),
+)  # fmt: skip
+
+
+def test_tea_tasting_hundred_users() -> None:  # tests/metrics/test_mean.py
+    names = ("sessions", "orders", "sessions0", "orders0")
+    a, b = (Moments(n, names, np.array(mean), np.array(cov)) for n, mean, cov in SMALL)
+    near(difference(Mean("orders"), a, b).absolute, -0.18305901244480127, -0.5004359360326984,
+         0.13431791114309583, 0.2551230546709908, atol=1e-10)  # fmt: skip
+    ratio = Ratio("orders", "sessions", "orders0", "sessions0")
+    d = difference(ratio, a, b, alternative="less", normal=True)
+    found = (d.control, d.treatment, d.absolute.high, d.absolute.p_value)
+    expected = (0.25572348175909004, 0.23549786496156158, 0.07287939184944564, 0.3604265417728255)
+    assert found == pytest.approx(expected, abs=1e-12)
+    # Their power is by Student's distribution, ours by the normal: theirs .0453746 and 8,236.
+    mean, variance = 0.47, 0.6556565656565657
+    found = detectable(variance, variance, 5000, 5000)
+    assert (found, found / mean) == pytest.approx((0.04537464, 0.0965418), abs=1e-5)
+    assert needed(0.05, variance, variance) == pytest.approx(8236, abs=2)

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cartcast.errors import DataError
 from cartcast.experiments.bayes import posterior
 from cartcast.experiments.corrections import adjust_within
-from cartcast.experiments.difference import Difference, Estimate, Linear, compare
+from cartcast.experiments.difference import Difference, Estimate, Linear, Mix, compare
+from cartcast.experiments.exact import Yes, always_valid_share, exact_share, few_events
 from cartcast.experiments.group_sequential import Look, looks
-from cartcast.experiments.metrics import UNITS, Metric, Quantile
+from cartcast.experiments.metrics import UNITS, Metric, Proportion, Quantile
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.quantiles import quantile
@@ -32,10 +34,16 @@ from cartcast.experiments.soundness import (
     ratio_of,
     still_running,
 )
+from cartcast.experiments.strata import stratified
 from cartcast.experiments.units import UnitTable, open_units
 from cartcast.findings import by_severity
 
 __all__ = ["analyze"]
+
+Group = tuple[Any, ...]
+Pair = tuple[Linear, Linear, Mix | None]
+MOST_STRATA = 1_000
+"""Values of a column of strata: more would be ids."""
 
 
 def analyze(
@@ -70,7 +78,7 @@ def analyze(
         needs = [c for c in plan.needs() if c != UNITS]
         whole = units.moments(needs)
         found += check_history(whole, plan)
-        made = list(_comparisons(units, plan, whole))
+        made = list(_comparisons(units, plan, whole, _strata(units, plan)))
         for column in plan.segments:
             made += _segment(units, plan, needs, column)
     done = None if not plan.expected_units else sum(ratio.units.values()) / plan.expected_units
@@ -94,7 +102,8 @@ def analyze(
 def _comparisons(
     units: UnitTable,
     plan: Plan,
-    moments: Mapping[tuple[Any, ...], Moments],
+    moments: Mapping[Group, Moments],
+    strata: Mapping[str, Mapping[Group, Mapping[Any, Moments]]],
     segment: Segment | None = None,
 ) -> Iterator[tuple[Comparison, Metric]]:
     rest = () if segment is None else (segment[1],)
@@ -103,23 +112,28 @@ def _comparisons(
             a, b = moments.get((plan.control, *rest)), moments.get((arm, *rest))
             if a is None or b is None:
                 continue
+            pair: Pair | None
+            raw, few = 0.0, None
             if isinstance(metric, Quantile):
                 pair = _quantiles(units, metric, plan.control, arm, segment)
             else:
                 used = metric.clustered() if plan.cluster else metric
-                both = a + b
-                pair = used.linear(a, both), used.linear(b, both)
-            yield _compared(name, metric, arm, segment, (a.n, b.n), pair, plan), metric
+                pair = (*used.pair(a, b), None)
+                raw = sum(arm.raw_variance / arm.n for arm in pair[:2])
+                if cells := strata.get(metric.strata or ""):
+                    pair = stratified(metric, cells[(plan.control, *rest)], cells[(arm, *rest)])
+                few = None if plan.cluster else _few(metric, a, b)
+            yield _compared(name, metric, arm, segment, (a.n, b.n), pair, raw, few, plan), metric
 
 
 def _quantiles(
     units: UnitTable, metric: Quantile, control: str, arm: str, segment: Segment | None
-) -> tuple[Linear, Linear] | None:
+) -> Pair | None:
     made = []
     for name in (control, arm):
         values, clusters = units.values(metric.value, name, segment)
         made.append(quantile(values, metric.q, clusters))
-    return None if made[0] is None or made[1] is None else (made[0], made[1])
+    return None if made[0] is None or made[1] is None else (made[0], made[1], None)
 
 
 def _compared(
@@ -128,18 +142,26 @@ def _compared(
     arm: str,
     segment: Segment | None,
     n: tuple[int, int],
-    pair: tuple[Linear, Linear] | None,
+    pair: Pair | None,
+    raw: float,
+    few: tuple[Yes, Yes] | None,
     plan: Plan,
 ) -> Comparison:
-    enough = pair is not None and min(n) >= LEAST_UNITS
-    if pair is None or not enough:
+    """Compare two arms; `raw` is the variance of the difference without covariate and strata."""
+    if pair is None or min(n) < LEAST_UNITS:
         values = (math.nan, math.nan) if pair is None else (pair[0].value, pair[1].value)
         return Comparison(name, arm, segment, *n, Difference(*values, None, None))
     d = compare(*pair, level=plan.level)
+    adjusts = not isinstance(metric, Quantile) and (
+        metric.strata is not None or len(metric.needs) > len(metric.columns)
+    )
+    explained = 1 - d.absolute.error**2 / raw if adjusts and d.absolute and raw > 0 else None
     tuned = plan.expected_units or TUNED_FOR
-    raw = pair[0].raw_variance / pair[0].n + pair[1].raw_variance / pair[1].n
-    left = pair[0].variance / pair[0].n + pair[1].variance / pair[1].n
-    adjusts = not isinstance(metric, Quantile) and len(metric.needs) > len(metric.columns)
+    always = d.absolute and always_valid(d.absolute, sum(n), tuned)
+    if few is not None and d.absolute is not None:
+        fixed = exact_share(*few, level=plan.level)
+        d = Difference(few[0].value, few[1].value, fixed, None)
+        always, explained = always_valid_share(fixed, *few, tuned), None
     return Comparison(
         metric=name,
         arm=arm,
@@ -147,7 +169,7 @@ def _compared(
         units_control=n[0],
         units=n[1],
         difference=d,
-        always_valid=d.absolute and always_valid(d.absolute, sum(n), tuned),
+        always_valid=always,
         always_valid_relative=d.relative and always_valid(d.relative, sum(n), tuned),
         posterior=(
             posterior(d.relative, plan.prior, level=plan.level, higher=metric.better == "higher")
@@ -155,11 +177,47 @@ def _compared(
             else None
         ),
         guardrail=_guardrail(metric, pair, plan.level),
-        explained=1 - left / raw if adjusts and raw > 0 else None,
+        explained=explained,
+        exact=few is not None and d.absolute is not None,
     )
 
 
-def _guardrail(metric: Metric, pair: tuple[Linear, Linear], level: float) -> Estimate | None:
+def _few(metric: Metric, a: Moments, b: Moments) -> tuple[Yes, Yes] | None:
+    """Return how many units of both arms say yes, where they are few."""
+    if not isinstance(metric, Proportion):
+        return None
+    for m in (a, b):
+        p, i = m.mean_of(metric.value), m.columns.index(metric.value)
+        if abs(m.cov[i, i] * (m.n - 1) / m.n - p * (1 - p)) > 1e-6:
+            raise DataError(f"{metric.value}: a proportion needs 0 and 1; take a mean of others.")
+    control, treatment = (Yes(round(m.mean_of(metric.value) * m.n), m.n) for m in (a, b))
+    return (control, treatment) if few_events(control, treatment) else None
+
+
+def _strata(
+    units: UnitTable, plan: Plan, by: Sequence[str] = ()
+) -> dict[str, dict[Group, dict[Any, Moments]]]:
+    """Return moments by column of strata, by arm (and `by`), and by stratum."""
+    out: dict[str, dict[Group, dict[Any, Moments]]] = {}
+    for column in plan.strata:
+        if column in by:
+            continue
+        needs = [
+            c
+            for m in plan.metrics.values()
+            if not isinstance(m, Quantile) and m.strata == column
+            for c in m.needs
+        ]
+        cells: dict[Group, dict[Any, Moments]] = {}
+        for group, moments in units.moments(list(dict.fromkeys(needs)), by=[*by, column]).items():
+            cells.setdefault(group[:-1], {})[group[-1]] = moments
+        if (most := max(len(values) for values in cells.values())) > MOST_STRATA:
+            raise DataError(f"strata: {column!r} has {most} values, {MOST_STRATA} at most.")
+        out[column] = cells
+    return out
+
+
+def _guardrail(metric: Metric, pair: Pair, level: float) -> Estimate | None:
     if metric.margin is None:
         return None
     if metric.better == "higher":
@@ -171,9 +229,10 @@ def _segment(
     units: UnitTable, plan: Plan, needs: Sequence[str], column: str
 ) -> list[tuple[Comparison, Metric]]:
     groups = units.moments(needs, by=[column])
+    strata = _strata(units, plan, [column])
     made: list[tuple[Comparison, Metric]] = []
     for value in dict.fromkeys(group[1] for group in groups):
-        made += _comparisons(units, plan, groups, (column, value))
+        made += _comparisons(units, plan, groups, strata, (column, value))
     out = []
     for name in plan.metrics:
         for arm in plan.allocation.arms[1:]:

@@ -117,8 +117,10 @@ GUARDRAIL = declare(
 FEW_EVENTS = declare(
     "XP113",
     "note",
-    "few events for a normal interval",
-    "With fewer than ten units on one side of yes and no, the interval holds only roughly.",
+    "few events: an exact test",
+    "With fewer than ten units on one side of yes and no the normal approximation is wrong. "
+    "Fisher's exact test and the score interval stand in its place, without covariate and strata; "
+    "planned looks use the exact interval that holds at every look.",
     "Wait, or choose a more frequent metric.",
 )
 NO_VARIANCE = declare(

@@ -122,16 +122,18 @@ def finished(analysis: Analysis) -> bool:
 
 def relative_of(analysis: Analysis, c: Comparison) -> Estimate | None:
     """Return the relative effect with the interval that holds for how the test was looked at."""
-    return _holding(analysis, c.difference.relative, c.always_valid_relative)
+    return _holding(analysis, c, c.difference.relative, c.always_valid_relative)
 
 
 def _used(analysis: Analysis, c: Comparison) -> Estimate | None:
-    return _holding(analysis, c.difference.absolute, c.always_valid)
+    return _holding(analysis, c, c.difference.absolute, c.always_valid)
 
 
 def _holding(
-    analysis: Analysis, fixed: Estimate | None, always: Estimate | None
+    analysis: Analysis, c: Comparison, fixed: Estimate | None, always: Estimate | None
 ) -> Estimate | None:
+    if c.exact and analysis.look is not None:
+        return always
     if fixed is not None and analysis.look is not None:
         half = analysis.look.bound * fixed.error
         return replace(fixed, low=fixed.value - half, high=fixed.value + half)

@@ -27,6 +27,7 @@ __all__ = [
     "Difference",
     "Estimate",
     "Linear",
+    "Mix",
     "compare",
     "interval",
     "mean_estimate",
@@ -62,6 +63,29 @@ class Linear(NamedTuple):
     def plain(cls, n: int, value: float, variance: float) -> Linear:
         """Return a value without covariates."""
         return cls(n, value, variance, value, variance, variance)
+
+
+class Mix(NamedTuple):
+    """What the mix of strata adds to a difference: it is a sample as well, shared by both arms.
+
+    Attributes:
+        n: units of both arms.
+        weights: share of each stratum, shape (k,).
+        control: value of the control in each stratum, shape (k,), up to a constant.
+        treatment: the same of the treatment.
+        raw: of the control before the adjustment.
+    """
+
+    n: int
+    weights: Floats
+    control: Floats
+    treatment: Floats
+    raw: Floats
+
+    def variance(self, effect: float = 0.0) -> float:
+        """Return the variance of treatment - control - effect * raw control from the mix."""
+        gap = self.treatment - self.control - effect * self.raw
+        return float(self.weights @ (gap - self.weights @ gap) ** 2) / self.n
 
 
 @dataclass(frozen=True)
@@ -200,6 +224,7 @@ def relative_error(control: Linear, treatment: Linear, effect: float) -> float:
 def compare(
     control: Linear,
     treatment: Linear,
+    mix: Mix | None = None,
     *,
     level: float = 0.95,
     alternative: Alternative = "two-sided",
@@ -212,6 +237,7 @@ def compare(
     Args:
         control: the arm compared with.
         treatment: the other arm.
+        mix: of the strata, where both are weighted by them.
         level: confidence of the intervals.
         alternative: `greater` and `less` give one-sided intervals and tests.
         margin: relative effect that is tested against, such as -0.01 for non-inferiority.
@@ -225,7 +251,8 @@ def compare(
     gap = treatment.value - control.value
     if min(control.n, treatment.n) < 2 or control.variance + treatment.variance <= 0:
         return Difference(control.value, treatment.value, None, None)
-    error = math.sqrt(control.variance / control.n + treatment.variance / treatment.n)
+    shared = 0.0 if mix is None else mix.variance()
+    error = math.sqrt(control.variance / control.n + treatment.variance / treatment.n + shared)
     degrees = math.inf if normal else welch(control, treatment)
     absolute = interval(
         gap, error, degrees, level=level, alternative=alternative, null=margin * control.raw
@@ -234,6 +261,8 @@ def compare(
     if control.raw > LEAST_RATIO * math.sqrt(control.raw_variance / control.n):
         effect = gap / control.raw
         error = relative_error(control, treatment, effect)
+        if mix is not None:
+            error = math.hypot(error, math.sqrt(mix.variance(effect)) / control.raw)
         if error > 0 and scale == "linear":
             relative = interval(
                 effect, error, degrees, level=level, alternative=alternative, null=margin

@@ -52,13 +52,19 @@ class Counts(NamedTuple):
     late: int = 0
 
 
+def _carried(plan: Plan) -> tuple[str, ...]:
+    """Return the columns of a log that units keep as they were at the exposure."""
+    strata = (c for c in plan.strata if c not in plan.quantities)
+    return tuple(dict.fromkeys([*plan.segments, *strata]))
+
+
 def reads(plan: Plan, columns: Sequence[str]) -> list[str]:
     """Return the columns of a log that a plan reads, of those that it has.
 
     Raises:
         UsageError: the log lacks one. DefinitionError: a quantity has a name of our own.
     """
-    wanted = [plan.unit, "event_type", *plan.segments]
+    wanted = [plan.unit, "event_type", *_carried(plan)]
     for name, q in plan.quantities.items():
         if name in _OWN:
             raise DefinitionError(f"a quantity cannot be called {name!r}.")
@@ -179,13 +185,15 @@ def _due(source: Source, plan: Plan, told: Facts) -> int:
 def _sum_up(source: Source, plan: Plan, unit: str) -> None:
     """Make `sums` (a row per unit) and `days` (per unit and day since exposure)."""
     read = [c for c in reads(plan, source.columns) if c not in ("arm", "event_time", plan.unit)]
-    values = ", ".join(f"e.{identifier(c)}" for c in dict.fromkeys([*read, *plan.segments]))
+    values = ", ".join(f"e.{identifier(c)}" for c in dict.fromkeys([*read, *_carried(plan)]))
     # A log of the contract says both: the money of a line, and which purchases came before.
     if "revenue" not in read and {*_PRICED} <= {*read}:
         values += ", e.price * coalesce(e.quantity, 1) AS revenue"
     once = " AND NOT coalesce(e.repeat_purchase, false)" * ("repeat_purchase" in source.columns)
     # Segments are read from all that came before the exposure.
-    first = "-Infinity" if plan.segments else min(0.0, *(q.start for q in plan.quantities.values()))
+    first = (
+        "-Infinity" if _carried(plan) else min(0.0, *(q.start for q in plan.quantities.values()))
+    )
     source.connection.execute(
         "CREATE TEMP VIEW joined AS SELECT x.unit, x.arm, "
         f"(epoch_us(e.event_time) - epoch_us(x.exposed)) / 1e6 AS since, {values} "
@@ -206,7 +214,7 @@ def _sum_up(source: Source, plan: Plan, unit: str) -> None:
         + "".join(f", {a}" for a in adding)
         + " FROM joined WHERE since >= 0 GROUP BY unit, arm, k"
     )
-    for column in plan.segments:
+    for column in _carried(plan):
         name = source.require(column)
         source.connection.execute(f"ALTER TABLE exposed ADD COLUMN {name} VARCHAR")
         source.connection.execute(

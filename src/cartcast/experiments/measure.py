@@ -214,5 +214,4 @@ def effect_over_time(
 
 
 def _plain(a: Moments, b: Moments, level: float) -> Difference:
-    both = a + b
-    return compare(Mean("y").linear(a, both), Mean("y").linear(b, both), level=level)
+    return compare(*Mean("y").pair(a, b), level=level)

@@ -66,8 +66,16 @@ class _Declared:
             raise DefinitionError(f"margin must fulfil 0 < margin < 1, got {self.margin}.")
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Averaged(_Declared):
-    """Shared by the metrics that moments suffice for."""
+    """Shared by the metrics that moments suffice for.
+
+    Attributes:
+        strata: column known before the exposure, such as the country; its groups are compared
+            each with itself and weighted by their units (post-stratification). None: no strata.
+    """
+
+    strata: str | None = None
 
     def _value(self, m: Moments) -> _Part:
         raise NotImplementedError
@@ -90,23 +98,30 @@ class _Averaged(_Declared):
 
     def linear(self, arm: Moments, pooled: Moments) -> Linear:
         """Return the arm's value; `pooled` are the moments of both compared arms together."""
-        raw = self._value(arm)
+        raw, adjusted = self.parts(arm, pooled)
         cov = self._spread(arm)
-        raw_variance = float(raw.gradient @ cov @ raw.gradient)
-        theta = self.theta(pooled)
-        covariate = self._covariate(arm)
-        centre = self._covariate(pooled)
-        if theta == 0 or covariate is None or centre is None:
-            return Linear.plain(arm.n, raw.value, raw_variance)
-        gradient = raw.gradient - theta * covariate.gradient
         return Linear(
             n=arm.n,
-            value=raw.value - theta * (covariate.value - centre.value),
-            variance=float(gradient @ cov @ gradient),
+            value=adjusted.value,
+            variance=float(adjusted.gradient @ cov @ adjusted.gradient),
             raw=raw.value,
-            raw_variance=raw_variance,
-            covariance=float(gradient @ cov @ raw.gradient),
+            raw_variance=float(raw.gradient @ cov @ raw.gradient),
+            covariance=float(adjusted.gradient @ cov @ raw.gradient),
         )
+
+    def pair(self, control: Moments, treatment: Moments) -> tuple[Linear, Linear]:
+        """Return the values of two arms that are compared."""
+        both = control + treatment
+        return self.linear(control, both), self.linear(treatment, both)
+
+    def parts(self, arm: Moments, pooled: Moments) -> tuple[_Part, _Part]:
+        """Return the arm's value before and after the adjustment, with their gradients."""
+        raw, theta = self._value(arm), self.theta(pooled)
+        covariate, centre = self._covariate(arm), self._covariate(pooled)
+        if theta == 0 or covariate is None or centre is None:
+            return raw, raw
+        moved = raw.value - theta * (covariate.value - centre.value)
+        return raw, _Part(moved, raw.gradient - theta * covariate.gradient)
 
 
 @dataclass(frozen=True)

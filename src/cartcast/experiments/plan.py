@@ -96,6 +96,14 @@ class Plan:
         if any(not 0 < t <= 1 for t in self.looks) or list(self.looks) != sorted(set(self.looks)):
             raise DefinitionError(f"{key}: looks must increase within 0 and 1, got {self.looks}.")
 
+        if self.strata and self.cluster:
+            raise DefinitionError(f"{key}: strata need units that are randomised one by one.")
+        for name in self.strata:
+            if name in self.quantities and self.quantities[name].before is None:
+                raise DefinitionError(
+                    f"{key}: strata must be known before the exposure; {name!r} lies after it."
+                )
+
     @property
     def control(self) -> str:
         """The arm that the others are compared with."""
@@ -118,6 +126,12 @@ class Plan:
         if self.start is not None and at < self.start:
             return "not started"
         return "ended" if self.end is not None and at >= self.end else None
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The columns of strata that metrics name, merged."""
+        named = (m.strata for m in self.metrics.values() if not isinstance(m, Quantile))
+        return tuple(dict.fromkeys(s for s in named if s is not None))
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns of the table of units that the metrics read, merged."""
@@ -206,7 +220,7 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
     >>> p = plan_from({"key": "k", "arms": {"a": 0.5, "b": 0.5}, "metrics": {
     ...     "conversion": {"proportion": "bought"}}})
     >>> p.metrics["conversion"]
-    Proportion(better='higher', margin=None, value='bought', covariate=None)
+    Proportion(better='higher', margin=None, strata=None, value='bought', covariate=None)
     """
     key = str(data.get("key", "experiment"))
     known = {

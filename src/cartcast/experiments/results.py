@@ -36,6 +36,7 @@ class Comparison:
         adjusted: p-value corrected for the other comparisons (of all units, or of the segments);
             None for guardrails and where there is no p-value.
         explained: share of the variance that the covariate takes away; None without one.
+        exact: whether a share has so few events that its test is exact, see `exact`.
         shrunk: for a segment, the effect drawn towards that of all segments together.
     """
 
@@ -51,6 +52,7 @@ class Comparison:
     guardrail: Estimate | None = None
     adjusted: float | None = None
     explained: float | None = None
+    exact: bool = False
     shrunk: Estimate | None = None
 
 

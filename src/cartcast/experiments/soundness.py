@@ -8,8 +8,9 @@ from typing import Any
 from cartcast.events.sql import identifier, literal
 from cartcast.experiments import codes
 from cartcast.experiments.difference import compare
+from cartcast.experiments.exact import LEAST_EVENTS
 from cartcast.experiments.group_sequential import Look
-from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile
+from cartcast.experiments.metrics import Mean, Metric, Quantile
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Comparison
@@ -18,7 +19,6 @@ from cartcast.experiments.units import UnitTable
 from cartcast.findings import Finding, finding
 
 __all__ = [
-    "LEAST_EVENTS",
     "LEAST_UNITS",
     "check_comparison",
     "check_exposures",
@@ -30,8 +30,6 @@ __all__ = [
 
 LEAST_UNITS = 30
 """Units of an arm below which there is no interval and no p-value."""
-LEAST_EVENTS = 10
-"""Units on either side of yes and no below which a share's interval holds only roughly."""
 
 
 def check_exposures(units: UnitTable, plan: Plan) -> Iterator[Finding]:
@@ -121,8 +119,7 @@ def check_history(whole: Mapping[tuple[Any, ...], Moments], plan: Plan) -> list[
         if a is None or b is None or min(a.n, b.n) < LEAST_UNITS:
             continue
         metric = Mean(column).clustered() if plan.cluster else Mean(column)
-        both = a + b
-        test = compare(metric.linear(a, both), metric.linear(b, both)).absolute
+        test = compare(*metric.pair(a, b)).absolute
         if test is None and column not in seen:
             seen.add(column)
             out.append(finding(codes.NO_PRE_PERIOD, f"{column} is the same for all units."))
@@ -164,14 +161,12 @@ def check_comparison(c: Comparison, metric: Metric, plan: Plan) -> Iterator[Find
         code = codes.NO_EVENTS if nothing else codes.NO_VARIANCE
         yield finding(code, f"{where}: {'no events' if nothing else 'no variance'}.")
         return
-    if d.relative is None and not isinstance(metric, Quantile):
+    if d.relative is None and not (c.exact or isinstance(metric, Quantile)):
         yield finding(codes.NO_RELATIVE, f"{where}: the control's value is {d.control:.4g}.")
-    if isinstance(metric, Proportion) and not plan.cluster:
-        rare = min(
-            min(p, 1 - p) * n for p, n in ((d.control, c.units_control), (d.treatment, c.units))
+    if c.exact:
+        yield finding(
+            codes.FEW_EVENTS, f"{where}: an arm has fewer than {LEAST_EVENTS} such units."
         )
-        if rare < LEAST_EVENTS:
-            yield finding(codes.FEW_EVENTS, f"{where}: only about {max(rare, 0):.0f} units differ.")
     if c.guardrail is not None and not c.guardrail.excludes_null:
         end = c.guardrail.low if metric.better == "higher" else c.guardrail.high
         yield finding(
