@@ -177,6 +177,7 @@ def test_no_p_value_where_it_would_mean_nothing(n: int) -> None:
         (units().drop(columns="money"), "no column 'money'"),
         (units().drop(columns="arm"), "no column 'arm'"),
         (units().assign(money="much"), "cannot be read"),
+        (units().assign(money=lambda d: d.money * 1e200), "no finite number below 1e"),
     ],
 )
 def test_data_that_cannot_be_analysed(frame: pd.DataFrame, message: str) -> None:
@@ -211,11 +212,39 @@ def test_data_that_cannot_be_analysed(frame: pd.DataFrame, message: str) -> None
         ({"quantities": {"o": {"kind": "count", "after": "7d", "within": "1d"}}}, "end after its start"),
         ({"holdout": {"name": "h", "share": 1.5}}, "0 < share < 1"),
         ({"expected_units": 1}, "2 or more"),
+        ({"expected_units": "many"}, "expected_units must be a whole number, got 'many'"),
+        ({"level": "95%"}, "level must be a number"),
+        ({"looks": "often"}, "looks must be a list"),
+        ({"looks": [True]}, "a list of numbers"),
+        ({"segments": "country"}, "segments must be a list"),
+        ({"metrics": ["money"]}, "metrics must be `name: value` lines"),
+        ({"metrics": None}, "metrics must be `name: value` lines, got None"),
+        ({"metrics": {"m": {"mean": 3}}}, "value must be a name, got 3"),
+        ({"metrics": {"m": {"quantile": "money", "strata": "x"}}}, "unknown word 'strata'"),
+        ({"arms": {True: 0.5, False: 0.5}}, "quote words such as 'on'"),
+        ({"arms": ["a", None]}, "an arm must be a name, got None"),
+        ({"arms": {"a": "half", "b": "half"}}, "weights of arms must be numbers"),
+        ({"quantities": {"before": {"kind": "count"}},
+          "metrics": {"m": {"mean": "money", "covariate": "before"}}}, "may be an effect of it"),
     ],
 )  # fmt: skip
 def test_plans_that_are_refused(change: dict, message: str) -> None:
     with pytest.raises(DefinitionError, match=message):
         plan_from({**PLAN, **change})
+
+
+def test_a_ratio_without_anything_to_divide_by_has_no_events() -> None:
+    plan = {"metrics": {"m": {"ratio": "money", "by": "none"}}}
+    for none in (0.0, np.where(np.arange(400) % 2, 1.0, 0.0)):
+        a = analyze(units(none=none), plan_from({**PLAN, **plan}))
+        assert a.comparisons[0].difference.absolute is None
+        assert {f.code for f in a.findings} <= {"XP107", "XP114"}
+
+
+def test_a_quantile_of_numbers_too_large_is_refused() -> None:
+    plan = plan_from({**PLAN, "metrics": {"m": {"quantile": "money"}}})
+    with pytest.raises(DataError, match="no number below 1e"):
+        analyze(units().assign(money=lambda d: d.money * 1e200), plan)
 
 
 def test_plans_are_read_by_name(tmp_path) -> None:

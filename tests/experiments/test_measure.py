@@ -241,14 +241,28 @@ def test_what_cannot_be_measured() -> None:
     made = simulate(World(visitors=100), seed=1)
     with pytest.raises(DefinitionError, match="no quantities"):
         measure(made.log, plan(quantities={}), made.exposures)
-    with pytest.raises(DataError, match="nobody was exposed"):
+    early = f"nobody was exposed in this log .{made.exposures.num_rows} exposures lie before 2030"
+    with pytest.raises(DataError, match=early):
         measure(made.log, plan(start="2030-01-01"), made.exposures)
+    texts = {"words": {"kind": "sum", "column": "event_type"}}
+    with pytest.raises(DataError, match="event_type holds no numbers to add up, but VARCHAR"):
+        measure(made.log, plan(quantities=texts), made.exposures)
     with pytest.raises(DataError, match="the exposures lack exposed"):
         measure(made.log, plan(), made.exposures.drop_columns(["exposed"]))
     with pytest.raises(UsageError, match="no column 'user'"):
         measure(made.log, plan(unit="user"), made.exposures)
     with pytest.raises(UsageError, match="shares must lie"):
         World(doubled=2.0)
+
+
+def test_units_that_the_log_does_not_know_are_told() -> None:
+    made = simulate(World(visitors=300), seed=1)
+    frame = made.exposures.to_pandas()
+    assert "XP119" not in {f.code for f in measure(made.log, plan(), frame).findings}
+    frame.loc[frame.index % 3 == 0, "unit"] += "-device"
+    (told,) = [f for f in measure(made.log, plan(), frame).findings if f.code == "XP119"]
+    early = frame.exposed <= made.log["event_time"].to_pandas().max() - pd.Timedelta(days=5)
+    assert told.count == (early & frame.unit.str.endswith("-device")).sum()
 
 
 def test_exposures_that_stand_in_the_log_are_read() -> None:

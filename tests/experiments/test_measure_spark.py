@@ -63,10 +63,12 @@ def same(here: Measured, there: Measured) -> None:
 
 def test_exposures_caps_and_segments(log, made, events) -> None:
     p = plan(**CAPPED, start="2026-03-03", end="2026-03-08")
-    here = measure(log, p, made.exposures)
-    assert {f.code for f in here.findings} == {"XP102", "XP104", "XP108", "XP116"}
-    stamped = made.exposures["exposed"].cast(pa.timestamp("us", "Europe/Paris"))
-    there = measure_spark(events, p, made.exposures.set_column(2, "exposed", stamped))
+    stranger = made.exposures.slice(9, 1).set_column(0, "unit", pa.array(["nobody"]))
+    exposures = pa.concat_tables([made.exposures, stranger])
+    here = measure(log, p, exposures)
+    assert {f.code for f in here.findings} == {"XP102", "XP104", "XP108", "XP116", "XP119"}
+    stamped = exposures["exposed"].cast(pa.timestamp("us", "Europe/Paris"))
+    there = measure_spark(events, p, exposures.set_column(2, "exposed", stamped))
     same(here, there)
 
 

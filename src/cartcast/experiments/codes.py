@@ -23,6 +23,7 @@ __all__ = [
     "PEEKED",
     "SAMPLE_RATIO",
     "STILL_RUNNING",
+    "STRANGERS",
     "UNKNOWN_ARM",
 ]
 
@@ -158,6 +159,14 @@ CANNOT_TELL_APART = declare(
     "The interval of their difference holds zero: the data do not say that choosing whom to treat "
     "is worth more than the simpler policy.",
     "Take the simpler one, or collect more randomised data.",
+)
+STRANGERS = declare(
+    "XP119",
+    "warn",
+    "exposed units are not in the log",
+    "They count as units that did nothing. Either the log is not that of the test, or exposures "
+    "and events name the unit by different ids.",
+    "Log exposures with the id that the plan's unit names; check `unit` and the log.",
 )
 LOGGED = declare(
     "XP130",

@@ -97,7 +97,8 @@ def decide(
     if arm is not None:
         chosen = [c for c in chosen if c.arm == arm]
     if not chosen:
-        raise DataError(f"{analysis.experiment}: no comparison of {metric!r} to decide by.")
+        why = next((f" ({f.message})" for f in analysis.findings if f.severity == "block"), "")
+        raise DataError(f"{analysis.experiment}: no comparison of {metric!r} to decide by{why}.")
 
     def gain(c: Comparison) -> float:
         test = c.difference.absolute

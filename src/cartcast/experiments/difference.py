@@ -249,7 +249,8 @@ def compare(
         UsageError: the level is not within 0 and 1.
     """
     gap = treatment.value - control.value
-    if min(control.n, treatment.n) < 2 or control.variance + treatment.variance <= 0:
+    # Not a number where a ratio has nothing to divide by.
+    if min(control.n, treatment.n) < 2 or not control.variance + treatment.variance > 0:
         return Difference(control.value, treatment.value, None, None)
     shared = 0.0 if mix is None else mix.variance()
     error = math.sqrt(control.variance / control.n + treatment.variance / treatment.n + shared)

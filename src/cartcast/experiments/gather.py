@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cartcast.errors import DefinitionError, UsageError, did_you_mean
+from cartcast.errors import DataError, DefinitionError, UsageError, did_you_mean
 from cartcast.events.sql import identifier, literal
 from cartcast.experiments.plan import Plan
 from cartcast.insights.source import Source
@@ -23,6 +23,8 @@ EXPOSURE = ("unit", "arm", "exposed")
 DAY = 86_400
 """Seconds."""
 _OWN = {*EXPOSURE, "arms", "k"}
+_NUMBERS = ("DOUBLE", "FLOAT", "DECIMAL", "BIGINT", "INTEGER", "SMALLINT", "TINYINT", "HUGEINT",
+            "U", "BOOLEAN", "\"NULL\"")  # fmt: skip
 _PRICED = ("price", "quantity")
 
 
@@ -45,11 +47,13 @@ class Counts(NamedTuple):
         early: exposures before the start.
         several: units in more than one arm.
         late: units whose windows reach past the end of the log.
+        strangers: units that the log does not know at all.
     """
 
     early: int = 0
     several: int = 0
     late: int = 0
+    strangers: int = 0
 
 
 def _carried(plan: Plan) -> tuple[str, ...]:
@@ -108,6 +112,7 @@ def gather(source: Source, plan: Plan, told: Facts, given: bool) -> Counts:
 
     Raises:
         UsageError: the log lacks a column. DefinitionError: a quantity has a name of our own.
+        DataError: a column to add up holds no numbers.
     """
     unit = source.require(plan.unit)
     early = _raw(source, plan, unit, told, given)
@@ -125,7 +130,11 @@ def gather(source: Source, plan: Plan, told: Facts, given: bool) -> Counts:
         f"CREATE TEMP TABLE units AS SELECT e.*, {columns} FROM exposed e "
         "LEFT JOIN sums s USING (unit)"
     )
-    return Counts(early, several, late)
+    strangers = source.row(
+        "SELECT count(*) FROM exposed x ANTI JOIN "
+        f"(SELECT CAST({unit} AS VARCHAR) AS unit FROM events) e USING (unit)"
+    )[0]
+    return Counts(early, several, late, strangers)
 
 
 def _raw(source: Source, plan: Plan, unit: str, told: Facts, given: bool) -> int:
@@ -200,6 +209,10 @@ def _sum_up(source: Source, plan: Plan, unit: str) -> None:
         f"FROM exposed x JOIN events e ON x.unit = CAST(e.{unit} AS VARCHAR) "
         f"WHERE since >= '{first}'::DOUBLE{once}"
     )
+    kinds = {row[0]: row[1] for row in source.rows("DESCRIBE joined")}
+    for q in plan.quantities.values():
+        if q.kind == "sum" and q.column and not kinds[q.column].startswith(_NUMBERS):
+            raise DataError(f"{q.column} holds no numbers to add up, but {kinds[q.column]}.")
     wanted = ", ".join(f"{q.sql()} AS {identifier(n)}" for n, q in plan.quantities.items())
     source.connection.execute(
         f"CREATE TEMP TABLE sums AS SELECT unit, {wanted} FROM joined GROUP BY unit"

@@ -113,6 +113,12 @@ def check_exposed(columns: Sequence[str]) -> None:
         raise DataError(f"the exposures lack {', '.join(missing)}; they need {EXPOSURE}.")
 
 
+def nobody(plan: Plan, counts: Counts) -> str:
+    """Return the words for a log in which no unit counts."""
+    why = f" ({counts.early} exposures lie before {plan.start:%Y-%m-%d})" if counts.early else ""
+    return f"{plan.allocation.key}: nobody was exposed in this log{why}."
+
+
 def finished(source: Source, plan: Plan, told: Facts, counts: Counts, given: bool) -> Measured:
     """Return what the tables `units` and `days` of the whole log hold, capped and told.
 
@@ -120,6 +126,7 @@ def finished(source: Source, plan: Plan, told: Facts, counts: Counts, given: boo
         DataError: nobody was exposed.
     """
     con, found = source.connection, list[Finding]()
+    total = source.row("SELECT count(*) FROM units")[0]
     if told.logged and not given:
         text = f"{told.logged} events of the log say who saw which arm."
         found.append(finding(codes.LOGGED, text, count=told.logged))
@@ -127,14 +134,17 @@ def finished(source: Source, plan: Plan, told: Facts, counts: Counts, given: boo
         text = f"{counts.early} exposures before the start."
         found.append(finding(codes.BEFORE_START, text, count=counts.early))
     if counts.several:
-        text = f"{counts.several} units were in more than one arm."
+        text = f"{counts.several} of {total} units were in more than one arm."
         found.append(finding(codes.IN_TWO_ARMS, text, count=counts.several))
     if counts.late:
         longest = max(q.end for q in plan.quantities.values() if math.isfinite(q.end)) / DAY
         text = f"{counts.late} units were exposed too late to be seen for {longest:g} days."
         found.append(finding(codes.STILL_RUNNING, text, count=counts.late))
-    elif not source.row("SELECT count(*) FROM units")[0]:
-        raise DataError(f"{plan.allocation.key}: nobody was exposed in this log.")
+    elif not total:
+        raise DataError(nobody(plan, counts))
+    if counts.strangers and total:
+        text = f"{counts.strangers} of {total} exposed units have no event in the log."
+        found.append(finding(codes.STRANGERS, text, count=counts.strangers))
     values = "*"
     if caps := _caps(source, plan, found):
         cut = (f"least({c}, {cap}) AS {c}" for c, cap in caps.items())

@@ -17,7 +17,7 @@ from cartcast.events.spark.pieces import COLUMNS, Piece, collected, handed_over,
 from cartcast.events.spark.session import from_arrow, session
 from cartcast.events.sql import identifier
 from cartcast.experiments.gather import EXPOSURE, Counts, Facts, gather, reads
-from cartcast.experiments.measure import Measured, check_exposed, check_measurable, finished
+from cartcast.experiments.measure import Measured, check_exposed, check_measurable, finished, nobody
 from cartcast.experiments.plan import Plan
 from cartcast.insights.source import Source
 
@@ -167,7 +167,7 @@ def _together(pieces: Any, plan: Plan, told: Facts, given: bool) -> Measured:
         else:
             tables[piece.key].append(pa.ipc.open_stream(piece.payload).read_all())
     if not tables[1]:
-        raise DataError(f"{plan.allocation.key}: nobody was exposed in this log.")
+        raise DataError(nobody(plan, Counts(*counts)))
     with contextlib.closing(duckdb.connect()) as con:
         for key, name in enumerate(_TABLES, 1):
             con.register(name, pa.concat_tables(tables[key]))

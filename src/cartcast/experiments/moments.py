@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError
 
-__all__ = ["Moments"]
+__all__ = ["LARGEST", "Moments"]
 
 Floats = NDArray[np.float64]
+LARGEST = 1e100
+"""No value may be larger: squares of squares must be numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +50,10 @@ class Moments:
         if len({len(r) for r in rows}) > 1:
             raise DataError(f"columns differ in length: {[len(r) for r in rows]}.")
         for name, row in zip(names, rows, strict=True):
-            if not np.isfinite(row).all():
-                bad = int((~np.isfinite(row)).sum())
-                raise DataError(f"{name}: {bad} of {len(row)} values are not finite numbers.")
+            if bad := int((~(np.abs(row) <= LARGEST)).sum()):
+                raise DataError(
+                    f"{name}: {bad} of {len(row)} values are no finite numbers below {LARGEST:g}."
+                )
         n = len(rows[0]) if rows else 0
         if n == 0:
             return cls(0, names, np.zeros(len(names)), np.zeros((len(names), len(names))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from cartcast.experiments.allocation import Allocation, Holdout, Layer
 from cartcast.experiments.bayes import FLAT, Prior
 from cartcast.experiments.corrections import CORRECTIONS
 from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Ratio
+from cartcast.experiments.plan_words import check_kinds, is_a, moment
 from cartcast.experiments.quantities import Quantity
 from cartcast.yamlfile import read_yaml
 
@@ -98,10 +99,11 @@ class Plan:
 
         if self.strata and self.cluster:
             raise DefinitionError(f"{key}: strata need units that are randomised one by one.")
-        for name in self.strata:
+        for name in self.known_before():
             if name in self.quantities and self.quantities[name].before is None:
                 raise DefinitionError(
-                    f"{key}: strata must be known before the exposure; {name!r} lies after it."
+                    f"{key}: strata and covariates must be known before the exposure; {name!r} "
+                    "lies after it, and may be an effect of it."
                 )
 
     @property
@@ -132,6 +134,11 @@ class Plan:
         """The columns of strata that metrics name, merged."""
         named = (m.strata for m in self.metrics.values() if not isinstance(m, Quantile))
         return tuple(dict.fromkeys(s for s in named if s is not None))
+
+    def known_before(self) -> tuple[str, ...]:
+        """Return the strata and covariates of all metrics."""
+        averaged = [m for m in self.metrics.values() if not isinstance(m, Quantile)]
+        return (*self.strata, *(c for m in averaged for c in m.needs if c not in m.columns))
 
     def needs(self) -> tuple[str, ...]:
         """Return the columns of the table of units that the metrics read, merged."""
@@ -235,13 +242,14 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
     if design != "parallel":
         why = _REFUSED.get(design, "there is no such design")
         raise DefinitionError(f"{key}: design {design!r}: {why}; parallel is.")
+    check_kinds(key, data)
     try:
         return Plan(
             allocation=_allocation(key, data),
             metrics={str(n): _metric(f"{key}: {n}", d) for n, d in data.get("metrics", {}).items()},
             quantities={str(n): Quantity(**d) for n, d in data.get("quantities", {}).items()},
-            start=_moment(key, data.get("start")),
-            end=_moment(key, data.get("end")),
+            start=moment(key, data.get("start")),
+            end=moment(key, data.get("end")),
             looks=tuple(float(t) for t in data.get("looks", ())),
             scope=tuple(data.get("scope", ())),
             prior=Prior(**data.get("prior", {})),
@@ -257,11 +265,18 @@ def _allocation(key: str, data: Mapping[str, Any]) -> Allocation:
     arms = data.get("arms")
     if not isinstance(arms, dict | list) or not arms:
         raise DefinitionError(f"{key}: arms must be names, or names with weights.")
-    weights = tuple(float(w) for w in arms.values()) if isinstance(arms, dict) else ()
+    for arm in arms:
+        if not is_a(arm, (str, int, float)):
+            raise DefinitionError(
+                f"{key}: an arm must be a name, got {arm!r}; quote words such as 'on' and 'off'."
+            )
+    weights = tuple(arms.values()) if isinstance(arms, dict) else ()
+    if not all(is_a(w, (int, float)) for w in weights):
+        raise DefinitionError(f"{key}: weights of arms must be numbers, got {weights}.")
     return Allocation(
         key=key,
         arms=tuple(str(a) for a in arms),
-        weights=weights,
+        weights=tuple(float(w) for w in weights),
         coverage=float(data.get("coverage", 1.0)),
         layer=Layer(**data["layer"]) if "layer" in data else None,
         holdout=Holdout(**data["holdout"]) if "holdout" in data else None,
@@ -275,18 +290,14 @@ def _metric(where: str, data: Any) -> Metric:
     if len(kinds) != 1:
         raise DefinitionError(f"{where}: needs one of {', '.join(_KINDS)}, got {data!r}.")
     kind, column = _KINDS[kinds[0]]
-    rest = {("denominator" if k == "by" else k): v for k, v in data.items() if k != kinds[0]}
-    made: Metric = kind(**{column: data[kinds[0]]}, **rest)
+    known = {f.name: f for f in fields(kind)}
+    given = {{"by": "denominator", kinds[0]: column}.get(k, k): v for k, v in data.items()}
+    for name, value in given.items():
+        if name not in known:
+            raise DefinitionError(f"{where}: unknown word {name!r}.{did_you_mean(name, known)}")
+        number = name in ("q", "margin")
+        if value is not None and not is_a(value, (int, float) if number else (str,)):
+            what = "a number" if number else "a name"
+            raise DefinitionError(f"{where}: {name} must be {what}, got {value!r}.")
+    made: Metric = kind(**given)
     return made
-
-
-def _moment(key: str, value: Any) -> dt.datetime | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = dt.datetime.fromisoformat(value)
-    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
-        value = dt.datetime(value.year, value.month, value.day)
-    if not isinstance(value, dt.datetime):
-        raise DefinitionError(f"{key}: a moment must look like 2026-03-02, got {value!r}.")
-    return value.astimezone(dt.UTC) if value.tzinfo else value.replace(tzinfo=dt.UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -157,7 +158,7 @@ def check_comparison(c: Comparison, metric: Metric, plan: Plan) -> Iterator[Find
         return
     d = c.difference
     if d.absolute is None:
-        nothing = d.control == 0 and d.treatment == 0
+        nothing = all(v == 0 or math.isnan(v) for v in (d.control, d.treatment))
         code = codes.NO_EVENTS if nothing else codes.NO_VARIANCE
         yield finding(code, f"{where}: {'no events' if nothing else 'no variance'}.")
         return

@@ -20,7 +20,7 @@ from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.engine import connect, translate
 from cartcast.events.sql import file_literal, identifier, literal, names, read_parquet
 from cartcast.experiments.metrics import UNITS
-from cartcast.experiments.moments import Moments
+from cartcast.experiments.moments import LARGEST, Moments
 
 __all__ = ["UnitTable", "open_units"]
 
@@ -87,12 +87,16 @@ class UnitTable:
         kept = list(dict.fromkeys(c for c in columns if c != UNITS or not self.cluster))
         keys = names([self.arm, *by])
         value = {c: f"CAST({identifier(c)} AS DOUBLE)" for c in kept}
-        bad = [f"count(*) FILTER ({v} IS NULL OR NOT isfinite({v}))" for v in value.values()]
+        bad = [
+            f"count(*) FILTER ({v} IS NULL OR NOT abs({v}) <= {LARGEST})" for v in value.values()
+        ]
         if bad:
             counts = self.rows(f"SELECT {', '.join(bad)} FROM {self.relation}")[0]
             for name, count in zip(kept, counts, strict=True):
                 if count:
-                    raise DataError(f"{name}: {count} units have no finite number there.")
+                    raise DataError(
+                        f"{name}: {count} units have no finite number below {LARGEST:g} there."
+                    )
         source, wide = self.relation, kept
         if self.cluster:
             sums = ", ".join(f"sum({v}) AS {identifier(c)}" for c, v in value.items())
@@ -144,6 +148,8 @@ class UnitTable:
         except duckdb.Error as error:
             raise translate(error, "the table of units") from error
         values: Any = np.ma.filled(np.ma.asarray(found["v"], dtype=float), np.nan)
+        if bad := int((np.abs(values) > LARGEST).sum()):
+            raise DataError(f"{column}: {bad} units have no number below {LARGEST:g} there.")
         return values, np.asarray(found["c"]) if self.cluster else None
 
     def check_units(self, unit: str | None, control: str) -> int:
@@ -200,10 +206,11 @@ def open_units(
         UsageError: its kind is not known.
         DataError: it cannot be read, or has no column for the arm.
     """
-    con = connect(memory=memory)
+    con, where = connect(memory=memory), "the table of units"
     try:
         if isinstance(source, str | Path):
             path = Path(source)
+            where = str(path)
             if not path.is_file():
                 raise NotFoundError(f"{path}: no such table of units.")
             if path.suffix not in (".parquet", ".csv", ".gz"):
@@ -218,6 +225,6 @@ def open_units(
         table.require([arm] if cluster is None else [arm, cluster])
         yield table
     except duckdb.Error as error:
-        raise translate(error, "the table of units") from error
+        raise translate(error, where) from error
     finally:
         con.close()
