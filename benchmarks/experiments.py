@@ -23,6 +23,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import ndtri
 
 from cartcast.experiments import Allocation, Mean, Moments, Proportion, Ratio, analyze, plan_from
 from cartcast.experiments.allocation import Holdout, Layer
@@ -32,7 +33,7 @@ from cartcast.experiments.exact import few_events as few
 from cartcast.experiments.group_sequential import looks
 from cartcast.experiments.policy import policy_value, unit_scores
 from cartcast.experiments.quantiles import quantile
-from cartcast.experiments.sample_ratio import ALARM, sequential
+from cartcast.experiments.sample_ratio import ALARM, chi_squared, sequential
 from cartcast.experiments.sequence import width_factor
 from cartcast.experiments.strata import stratified
 
@@ -206,19 +207,23 @@ def peeking(runs: int) -> dict[str, float]:
 def sample_ratios(runs: int, day: int = 40_000) -> dict[str, float]:
     rng = np.random.default_rng(2)
 
-    def alarms(share: float) -> float:
+    def alarms(share: float) -> tuple[float, float]:
+        """Share of tests with an alarm: looked at daily, and once at the end."""
         halves = [0.5, 0.5]
-        daily = (rng.multinomial(day, [1 - share, share], size=30) for _ in range(runs))
-        return float(np.mean([sequential(d, halves)[-1] < ALARM for d in daily]))
+        tests = [rng.multinomial(day, [1 - share, share], size=30) for _ in range(runs)]
+        return (float(np.mean([sequential(d, halves)[-1] < ALARM for d in tests])),
+                float(np.mean([chi_squared(d.sum(axis=0), halves) < ALARM for d in tests])))  # fmt: skip
 
-    return {"clean": alarms(0.5), "1 % of one arm lost": alarms(0.99 / 1.99),
-            "units a day": day}  # fmt: skip
+    clean, lost = alarms(0.5), alarms(0.99 / 1.99)
+    return {"clean": clean[0], "1 % of one arm lost": lost[0],
+            "1 % of one arm lost, one look at the end": lost[1], "units a day": day}  # fmt: skip
 
 
 def policies(runs: int) -> dict[str, float]:
     """Value of a policy learnt on half of the units, judged on the other half, at 90 %."""
     rng = np.random.default_rng(3)
     hits, regret = [], []
+    grid = ndtri((np.arange(20_000) + 0.5) / 20_000)  # of the population
     for _ in range(runs):
         n = 1000
         x = rng.normal(size=n)
@@ -230,14 +235,16 @@ def policies(runs: int) -> dict[str, float]:
         predicted = np.column_stack([np.polyval(f, x) for f in fits])[~first]
         rule = (predicted[:, 1] > predicted[:, 0]).astype(int)
         v = policy_value(unit_scores(y[~first], t[~first], [0.5, 0.5], predicted), rule, level=0.9)
-        # The truth over the population, for the rule's own thresholds.
-        grid = np.random.default_rng(4).normal(size=20_000)
+        # The truth, for the rule's own thresholds.
         wants = np.polyval(fits[1], grid) > np.polyval(fits[0], grid)
         value = float((np.exp(grid / 2) + wants * (0.2 + 0.5 * grid)).mean())
         best = float((np.exp(grid / 2) + np.maximum(0.2 + 0.5 * grid, 0)).mean())
         hits.append(v.low <= value <= v.high)
         regret.append(best - value)
-    return {"coverage_90": float(np.mean(hits)), "regret": float(np.mean(regret))}
+    # What the best rule gains over treating nobody.
+    most = float(np.maximum(0.2 + 0.5 * grid, 0).mean())
+    return {"coverage_90": float(np.mean(hits)), "regret": float(np.mean(regret)),
+            "regret, share of the best rule's gain": float(np.mean(regret)) / most}  # fmt: skip
 
 
 def assignment(units: int) -> dict[str, float]:

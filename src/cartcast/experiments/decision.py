@@ -97,7 +97,9 @@ def decide(
     if arm is not None:
         chosen = [c for c in chosen if c.arm == arm]
     if not chosen:
-        why = next((f" ({f.message})" for f in analysis.findings if f.severity == "block"), "")
+        why = next(
+            (f" ({f.message.rstrip('.')})" for f in analysis.findings if f.severity == "block"), ""
+        )
         raise DataError(f"{analysis.experiment}: no comparison of {metric!r} to decide by{why}.")
 
     def gain(c: Comparison) -> float:
