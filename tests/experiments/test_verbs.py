@@ -226,7 +226,7 @@ def test_a_decision_needs_a_goal(tmp_path: Path) -> None:
         decide(analysis, plan, "money", "c")
     frame = units(0.3)
     lone = analyze(frame[frame.arm == "a"], plan)
-    with pytest.raises(DataError, match=r"decide by \(units are a 2000, b 0"):
+    with pytest.raises(DataError, match=r"decide by \(units are a 2,000, b 0"):
         decide(lone, plan, "money")
     broken = tmp_path / "j.jsonl"
     broken.write_text("{")
