@@ -14,19 +14,13 @@ from cartcast.experiments.allocation import Allocation, Holdout, Layer
 from cartcast.experiments.bayes import FLAT, Prior
 from cartcast.experiments.corrections import CORRECTIONS
 from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Ratio
-from cartcast.experiments.plan_words import check_kinds, is_a, moment
+from cartcast.experiments.plan_words import REFUSED, check_kinds, is_a, moment
 from cartcast.experiments.quantities import Quantity
 from cartcast.yamlfile import read_yaml
 
 __all__ = ["Plan", "plan_from", "read_plan", "read_plans"]
 
 _SCOPES = ("metric", "arm", "segment")
-_REFUSED = {
-    "switchback": "arms that alternate in time need an analysis by period, which is not offered",
-    "staggered": "units that start at different times by design need an analysis by cohort, which "
-    "is not offered",
-    "interleaving": "ranked lists that are mixed need an analysis by click, which is not offered",
-}
 AMOUNTS = ("revenue", "order_value", "line_value", "price")
 """Columns of a log that hold money."""
 _KINDS: dict[str, tuple[type[Any], str]] = {
@@ -240,7 +234,7 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
             raise DefinitionError(f"{key}: unknown word {name!r}.{did_you_mean(str(name), known)}")
     design = data.get("design", "parallel")
     if design != "parallel":
-        why = _REFUSED.get(design, "there is no such design")
+        why = REFUSED.get(design, "there is no such design")
         raise DefinitionError(f"{key}: design {design!r}: {why}; parallel is.")
     check_kinds(key, data)
     try:

@@ -8,8 +8,15 @@ from typing import Any
 
 from cartcast.errors import DefinitionError
 
-__all__ = ["check_kinds", "is_a", "moment"]
+__all__ = ["REFUSED", "check_kinds", "is_a", "moment"]
 
+REFUSED: Mapping[str, str] = {
+    "switchback": "arms that alternate in time need an analysis by period, which is not offered",
+    "staggered": "units that start at different times by design need an analysis by cohort, which "
+    "is not offered",
+    "interleaving": "ranked lists that are mixed need an analysis by click, which is not offered",
+}
+"""Designs that are refused by name, and why."""
 _WORDS: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
     (("metrics", "quantities", "layer", "holdout", "prior"), (dict,), "`name: value` lines"),
     (("looks", "scope", "segments"), (list, tuple), "a list"),
