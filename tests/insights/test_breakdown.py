@@ -102,6 +102,20 @@ def test_distribution_of_whole_numbers_has_a_bar_each(events, log, oracle_units)
     }
 
 
+def test_bars_of_whole_numbers_hold_equally_many(events, log, oracle_units):
+    lengths = [len(r) for r in oracle_units["session"](events).values()]
+    got = distribution(log, "events", bins=3)
+    assert got.whole
+    *bars, tail = got.bars if got.bars[-1].label.endswith("more") else (*got.bars, None)
+    assert len({b.high - b.low for b in bars}) == 1
+    for b in bars:
+        assert b.label == (f"{b.low:g}" if b.low == b.high else f"{b.low:g} to {b.high:g}")
+        assert b.n == sum(b.low <= n <= b.high for n in lengths)
+    assert sum(b.n for b in got.bars) == len(lengths)
+    assert tail is None or tail.n == sum(n >= tail.low for n in lengths)
+    assert not distribution(log, "price").whole
+
+
 def test_distribution_of_words(events, log):
     got = distribution(log, "device", largest=1)
     assert got.kind == "word"

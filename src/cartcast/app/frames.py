@@ -128,21 +128,16 @@ def heat_map(h: HeatMap, measure: str) -> pd.DataFrame:
 
 
 def distribution(d: Distribution) -> pd.DataFrame:
-    """Return left, right, count for numbers; name, value for words."""
+    """Return name, left, right, count for numbers; name, value for words."""
     if d.kind == "number":
-        whole = [b for b in d.bars if b.low is not None]
+        bars = [b for b in d.bars if b.low is not None and b.high is not None]
+        left = [b.low - 0.5 * d.whole for b in bars if b.low is not None]
+        right = [b.high + 0.5 * d.whole for b in bars if b.high is not None]
         # The last bar gathers the tail: it is drawn as wide as the others.
-        if len(whole) > 1 and whole[-1].label and whole[-1].label.endswith("and more"):
-            step = (whole[0].high or 0.0) - (whole[0].low or 0.0)
-            last = whole[-1]
-            whole[-1] = last._replace(high=(last.low or 0.0) + step)
-        return pd.DataFrame(
-            {
-                "left": [b.low for b in whole],
-                "right": [b.high for b in whole],
-                "count": [b.n for b in whole],
-            }
-        )
+        if len(bars) > 1 and str(bars[-1].label).endswith("and more"):
+            right[-1] = left[-1] + right[0] - left[0]
+        names, counts = [b.label for b in bars], [b.n for b in bars]
+        return pd.DataFrame({"name": names, "left": left, "right": right, "count": counts})
     return pd.DataFrame({"name": [b.label for b in d.bars], "value": [b.n for b in d.bars]})
 
 

@@ -20,6 +20,8 @@ def distribution(
 ) -> go.Figure:
     """Draw `count` between `left` and `right`; with `series`, bars lie side by side.
 
+    `name` says what a bar holds, where its ends do not.
+
     `label` and `unit` are those of the value on the x axis; the y axis counts.
     """
     p = PALETTES[theme]
@@ -30,10 +32,11 @@ def distribution(
     parts = list(table.groupby("series", sort=False)) if named else [("", table)]
     for k, (name, part) in enumerate(parts):
         left, right = part["left"].astype(float), part["right"].astype(float)
-        shown = [
-            f"{number(a, unit)} to {number(b, unit)}: {number(n)}"
-            for a, b, n in zip(left, right, part["count"], strict=True)
+        spans = [
+            f"{number(a, unit)} to {number(b, unit)}" for a, b in zip(left, right, strict=True)
         ]
+        told = part["name"] if "name" in part else spans
+        shown = [f"{span}: {number(n)}" for span, n in zip(told, part["count"], strict=True)]
         made.add_bar(
             x=(left + right) / 2, y=part["count"], width=(right - left) * (0.94 / len(parts)),
             offset=(right - left) * (k / len(parts) - 0.47),

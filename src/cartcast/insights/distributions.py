@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,7 +20,10 @@ __all__ = ["Bar", "Correlations", "Distribution", "correlations", "distribution"
 
 
 class Bar(NamedTuple):
-    """One bar: a range of numbers (`low` to `high`), or one word; and how many have it."""
+    """One bar: a range of numbers (`low` to `high`), or one word; and how many have it.
+
+    Of whole numbers `high` is the last that counts here; of others the first that does not.
+    """
 
     label: str | None
     low: float | None
@@ -42,6 +46,7 @@ class Distribution:
         mean: for numbers; None without any.
         bars: for numbers equally wide ranges up to the 99th percentile and one for the rest;
             for words the largest values and "other".
+        whole: all are whole numbers, and so are the ends of the bars.
     """
 
     column: str
@@ -53,6 +58,7 @@ class Distribution:
     quantiles: tuple[float, float, float, float, float] | None
     mean: float | None
     bars: tuple[Bar, ...]
+    whole: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -124,9 +130,8 @@ def distribution(
             "SELECT avg(x)::DOUBLE, quantile_cont(x::DOUBLE, [0.05, 0.25, 0.5, 0.75, 0.95]) FROM v"
         )
         told = tuple(quantiles) if quantiles else None
-        return Distribution(
-            column, unit, of, "number", known, unknown, told, mean, _bins(source, bins)
-        )
+        bars, whole = _bins(source, bins)
+        return Distribution(column, unit, of, "number", known, unknown, told, mean, bars, whole)
 
 
 def _words(source: Source, largest: int) -> tuple[Bar, ...]:
@@ -138,36 +143,38 @@ def _words(source: Source, largest: int) -> tuple[Bar, ...]:
     return (*bars, *((Bar("other", None, None, rest),) if rest else ()))
 
 
-def _bins(source: Source, bins: int) -> tuple[Bar, ...]:
+def _bins(source: Source, bins: int) -> tuple[tuple[Bar, ...], bool]:
     low, top, high, values = source.row(
         "SELECT min(x)::DOUBLE, quantile_cont(x::DOUBLE, 0.99), max(x)::DOUBLE, "
         "approx_count_distinct(x) FROM v"
     )
     if low is None:
-        return ()
-    whole = source.row("SELECT bool_and(x = round(x::DOUBLE)) FROM v WHERE x IS NOT NULL")[0]
-    if whole and top - low < bins:
-        # Few whole numbers: a bar each.
-        edges = [low + k for k in range(int(top - low) + 2)]
+        return (), False
+    whole = bool(source.row("SELECT bool_and(x = round(x::DOUBLE)) FROM v")[0])
+    if whole:
+        # No bar may hold more whole numbers than its neighbour: the shape would lie.
+        wide = max(math.ceil((top - low + 1) / bins), 1)
+        edges = [low + k * wide for k in range(int(top - low) // wide + 2)]
     elif values <= 1 or top <= low:
         edges = [low, high]
     else:
-        wide = (top - low) / bins
-        edges = [low + k * wide for k in range(bins + 1)]
+        part = (top - low) / bins
+        edges = [low + k * part for k in range(bins + 1)]
     counts = source.rows(
         "SELECT least(greatest(floor((x - ?) / ?), 0), ?)::INT AS b, count(*) FROM v "
         "WHERE x IS NOT NULL GROUP BY b",
         [low, (edges[1] - low) or 1.0, len(edges) - 1],
     )
     by_bar = dict(counts)
+    last = 1 if whole else 0
     bars = [
-        Bar(f"{a:g}" if whole and b - a == 1 else f"{a:g} to {b:g}", a, b, by_bar.get(k, 0))
+        Bar(f"{a:g}" if a == b - last else f"{a:g} to {b - last:g}", a, b - last, by_bar.get(k, 0))
         for k, (a, b) in enumerate(itertools.pairwise(edges))
     ]
     rest = by_bar.get(len(edges) - 1, 0)
     if rest:
         bars.append(Bar(f"{edges[-1]:g} and more", edges[-1], high, rest))
-    return tuple(bars)
+    return tuple(bars), whole
 
 
 def correlations(

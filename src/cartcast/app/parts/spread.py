@@ -101,17 +101,17 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
         if d.count == 0:
             ui.headline(f"{words.capitalize()} is not known for any session here.")
             return
+        whose = f"all {d.of}s"
+        if d.unknown:
+            whose = f"the {number(d.count)} {d.of}s with a known {words}"
         if d.kind == "number" and d.quantiles:
             low, middle, high = d.quantiles[0], d.quantiles[2], d.quantiles[4]
             sentence = (
-                f"{words.capitalize()}: half of all {d.of}s up to {number(middle, unit)}; nine in "
+                f"{words.capitalize()}: half of {whose} up to {number(middle, unit)}; nine in "
                 f"ten between {number(low, unit)} and {number(high, unit)}."
             )
         else:
-            sentence = (
-                f"{d.bars[0].label}: {number(d.bars[0].n / d.count, 'share')} of all {d.of}s "
-                f"with a known {words}."
-            )
+            sentence = f"{d.bars[0].label}: {number(d.bars[0].n / d.count, 'share')} of {whose}."
         ui.headline(sentence, f"{number(d.count)} {d.of}s known, {number(d.unknown)} unknown.")
     table = frames.distribution(d)
     if d.kind == "number":
@@ -121,7 +121,7 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     else:
         drawn = bars.bars(table, label=f"{d.of}s", unit="count", theme=view.theme)
     ui.chart(drawn, "distribution_chart", sentence)
-    ui.table(table, view, f"distribution_{column}")
+    ui.table(table.drop(columns=["left", "right"], errors="ignore"), view, f"distribution_{column}")
 
 
 def show_hours(view: ui.View, data: Data, top: Any) -> None:

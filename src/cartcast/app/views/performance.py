@@ -52,9 +52,15 @@ def show(view: ui.View) -> None:
 def about(facts: dict[str, Any]) -> str:
     """Return what was predicted, on what it was measured."""
     test = facts["split"]["parts"].get("test", {})
+    measured = f"{number(test.get('rows'))} test rows, {number(test.get('positives'))} positive"
+    if (positive := test.get("positive_sessions")) is not None:
+        # Rows are moments: a session has several.
+        measured = (
+            f"{number(test.get('sessions'))} test sessions, {number(positive)} of them positive "
+            f"({number(test.get('rows'))} moments)"
+        )
     return (
-        f"Target: {facts['target']['describe']}. Measured on {number(test.get('sessions'))} test "
-        f"sessions with {number(test.get('positives'))} positives that no model saw. "
+        f"Target: {facts['target']['describe']}. Measured on {measured}, that no model saw. "
         f"Split {facts['split']['describe'].split(':')[0]}."
     )
 
