@@ -47,10 +47,32 @@ def test_an_event_column_counts_a_session_at_each_of_its_values(events, log, ora
         for v in values:
             truth[v].add(s)
     assert got.counted == "any"
-    assert {r.value: r.sessions for r in got.rows} == {v: len(s) for v, s in truth.items()}
-    assert {r.value: r.conversion.did for r in got.rows} == {
+    # What was sold without a category has no session of its own beside those that have one.
+    rows = [r for r in got.rows if r.sessions]
+    assert {r.value: r.sessions for r in rows} == {v: len(s) for v, s in truth.items()}
+    assert {r.value: r.conversion.did for r in rows} == {
         v: len(s & buyers) for v, s in truth.items()
     }
+
+
+@pytest.mark.parametrize("column", ["category", "item_id", "price"])
+def test_money_is_the_values_own_and_adds_up(events, log, column):
+    got = breakdown(log, column, largest=40)
+    seen, own = set(), defaultdict(float)
+    for e in sorted(events, key=lambda e: (e["session_id"], e["event_order"])):
+        key = (e["order_id"], e["item_id"])
+        if e["event_type"] != "purchase" or (e["order_id"] is not None and key in seen):
+            continue
+        seen.add(key)
+        value = None if e[column] is None else str(e[column])
+        own[value] += (e["price"] or 0) * (1 if e["quantity"] is None else e["quantity"])
+    assert {r.value: r.revenue for r in got.rows if r.revenue} == pytest.approx(
+        {v: m for v, m in own.items() if m}
+    )
+    assert sum(r.revenue for r in got.rows) == pytest.approx(overview(log).revenue)
+    assert sum(r.basket for r in got.rows) > overview(log).revenue
+    small = breakdown(log, column, largest=1, bins=2)
+    assert sum(r.revenue for r in small.rows) == pytest.approx(overview(log).revenue)
 
 
 def test_small_values_become_other(log):

@@ -32,10 +32,9 @@ def distribution(
     parts = list(table.groupby("series", sort=False)) if named else [("", table)]
     for k, (name, part) in enumerate(parts):
         left, right = part["left"].astype(float), part["right"].astype(float)
-        spans = [
-            f"{number(a, unit)} to {number(b, unit)}" for a, b in zip(left, right, strict=True)
-        ]
-        told = part["name"] if "name" in part else spans
+        ends = zip(left, right, strict=True)
+        spans = [f"{number(a, unit)} to {number(b, unit)}" for a, b in ends]
+        told = part.get("name", spans)
         shown = [f"{span}: {number(n)}" for span, n in zip(told, part["count"], strict=True)]
         made.add_bar(
             x=(left + right) / 2, y=part["count"], width=(right - left) * (0.94 / len(parts)),

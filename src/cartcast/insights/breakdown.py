@@ -12,7 +12,7 @@ from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums, visitor_of
-from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions
+from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions, sold_lines
 from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
@@ -32,8 +32,11 @@ class BreakdownRow(NamedTuple):
         high: upper end of it, included.
         sessions: sessions with it.
         conversion: share with a purchase; None when the log has no purchases.
-        revenue: money of their purchases; None when no price is known.
-        revenue_per_session: revenue / sessions.
+        revenue: the value's own money: of sessions, that of their purchases; of items and brands,
+            that of what was sold with this value. Rows add up to the whole revenue. None
+            when no price is known.
+        basket: money of all purchases of these sessions, whatever they bought.
+        revenue_per_session: basket / sessions.
     """
 
     value: str | None
@@ -42,6 +45,7 @@ class BreakdownRow(NamedTuple):
     sessions: int
     conversion: Share | None
     revenue: float | None
+    basket: float | None
     revenue_per_session: float | None
 
 
@@ -123,7 +127,11 @@ def breakdown(
 def _pair(
     source: Source, column: str, where: Slice, sessions: Path | str | None
 ) -> Literal["session", "any"]:
-    """Make `pairs` (session_id, visitor, value, bought, revenue) and say how values were given."""
+    """Make `pairs`, the values of sessions, and say how they were given.
+
+    `own` is the money of the value itself, `revenue` that of the session; where `counted` is
+    false, a session has something sold without a value, beside others that have one.
+    """
     if column in _RESERVED:
         if column in CALENDAR and (
             source.clock not in ("time", "day") or (column == "hour" and source.clock != "time")
@@ -133,7 +141,7 @@ def _pair(
         # The moment of a weekday or hour is a number; NULL stays NULL.
         source.connection.execute(
             f"CREATE TEMP VIEW pairs AS SELECT session_id, visitor, {value}::VARCHAR AS value, "
-            "purchases > 0 AS bought, revenue FROM picked"
+            "purchases > 0 AS bought, revenue, revenue AS own, true AS counted FROM picked"
         )
         return "session"
     if column not in source.columns:
@@ -141,17 +149,17 @@ def _pair(
         raise UsageError(f"no column {column!r}.{did_you_mean(column, known)}")
     relation = keep(source, where, None) if where and sessions is None else "events"
     source.connection.execute(
-        "CREATE TEMP TABLE pairs AS "
-        "SELECT session_id, visitor, value, purchases > 0 AS bought, revenue "
-        f"FROM (SELECT DISTINCT session_id, {identifier(column)}::VARCHAR AS value "
-        f"FROM {relation}) "
-        "JOIN picked USING (session_id)"
+        "CREATE TEMP TABLE pairs AS WITH had AS "
+        f"(SELECT DISTINCT session_id, {identifier(column)}::VARCHAR AS value FROM {relation}), "
+        "sold AS (SELECT session_id, value, sum(amount) AS own "
+        f"FROM ({sold_lines(source, column)}) GROUP BY session_id, value) "
+        "SELECT session_id, visitor, had.value, purchases > 0 AS bought, revenue, own, "
+        # A session with a known value does not count as unknown because of events without one.
+        "had.value IS NOT NULL OR count(had.value) OVER (PARTITION BY session_id) = 0 AS counted "
+        "FROM had JOIN picked USING (session_id) LEFT JOIN sold "
+        "ON sold.session_id = had.session_id AND sold.value IS NOT DISTINCT FROM had.value"
     )
-    # A session with a known value does not count as unknown because of events without one.
-    source.connection.execute(
-        "DELETE FROM pairs WHERE value IS NULL AND session_id IN "
-        "(SELECT session_id FROM pairs WHERE value IS NOT NULL)"
-    )
+    source.connection.execute("DELETE FROM pairs WHERE NOT counted AND own IS NULL")
     return "any"
 
 
@@ -164,7 +172,7 @@ def _words(source: Source, largest: int) -> str:
     return (
         "SELECT CASE WHEN value IS NULL THEN NULL WHEN value IN (SELECT value FROM big) "
         "THEN value ELSE 'other' END AS value, NULL::DOUBLE AS low, NULL::DOUBLE AS high, "
-        "session_id, visitor, bought, revenue FROM pairs"
+        "session_id, visitor, bought, revenue, own, counted FROM pairs"
     )
 
 
@@ -178,8 +186,8 @@ def _ranges(source: Source, bins: int) -> str:
         f"SELECT CASE WHEN x IS NOT NULL THEN ({which})::VARCHAR END AS value, "
         "min(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN "
         f"({which}) END) AS low, max(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN ({which}) "
-        "END) AS high, session_id, visitor, bought, revenue "
-        "FROM (SELECT value::DOUBLE AS x, session_id, visitor, bought, revenue FROM pairs)"
+        "END) AS high, session_id, visitor, bought, revenue, own, counted "
+        "FROM (SELECT value::DOUBLE AS x, * FROM pairs)"
     )
 
 
@@ -189,16 +197,18 @@ def _rows(source: Source, grouped: str, order: str, level: float) -> tuple[Break
     )
     found = source.rows(
         # A session counts once at a value, then a visitor once with the number of sessions.
-        f"SELECT value, low, high, sum(n) AS n, {sums('bought', 'n')}, sum(revenue) FROM "
-        "(SELECT value, low, high, count(*) AS n, count(*) FILTER (bought) AS bought, "
-        "sum(revenue) AS revenue FROM (SELECT value, min(low) AS low, max(high) AS high, "
-        "visitor, session_id, any_value(bought) AS bought, any_value(revenue) AS revenue "
-        f"FROM ({grouped}) GROUP BY value, visitor, session_id) "
+        f"SELECT value, low, high, sum(n) AS n, {sums('bought', 'n')}, sum(own), sum(revenue) FROM "
+        "(SELECT value, low, high, count(*) FILTER (counted) AS n, "
+        "count(*) FILTER (counted AND bought) AS bought, sum(own) AS own, "
+        "sum(revenue) FILTER (counted) AS revenue "
+        "FROM (SELECT value, min(low) AS low, max(high) AS high, visitor, session_id, "
+        "any_value(bought) AS bought, any_value(revenue) AS revenue, sum(own) AS own, "
+        f"bool_or(counted) AS counted FROM ({grouped}) GROUP BY value, visitor, session_id) "
         f"GROUP BY value, low, high, visitor) GROUP BY value, low, high ORDER BY {order}"
     )
     made = []
-    for value, low, high, _, bought, revenue in found:
-        money = float(revenue or 0.0) if priced else None
+    for value, low, high, _, bought, own, revenue in found:
+        money, basket = (float(m or 0.0) if priced else None for m in (own, revenue))
         conversion = clustered(bought, level)
         name = value if low is None else _range(low, high)
         made.append(
@@ -209,7 +219,8 @@ def _rows(source: Source, grouped: str, order: str, level: float) -> tuple[Break
                 conversion.of,
                 conversion if sold else None,
                 money,
-                money / conversion.of if money is not None else None,
+                basket,
+                basket / conversion.of if basket is not None and conversion.of else None,
             )
         )
     return tuple(made)

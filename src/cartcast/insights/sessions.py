@@ -23,6 +23,7 @@ __all__ = [
     "keep",
     "make_sessions",
     "session_facts",
+    "sold_lines",
     "usual_steps",
     "write_sessions",
 ]
@@ -209,34 +210,38 @@ def _sessions_sql(source: Source) -> str:
 
 
 def _orders_sql(source: Source) -> str:
-    """Orders and their money by session.
-
-    A clean log says what money counts; of a plain table each order's item counts once. Without an
-    order id the purchase rows of one moment are one order there.
-    """
-    has = set(source.columns)
-
-    def column(name: str, kind: str) -> str:
-        return name if name in has else f"NULL::{kind}"
-
-    order, item = column("order_id", "VARCHAR"), column("item_id", "VARCHAR")
-    amount, where = "revenue", "NOT repeat_purchase"
-    lone = f"coalesce({column('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
-    if not {"revenue", "repeat_purchase"} <= has:
-        amount = f"{column('price', 'DOUBLE')} * coalesce({column('quantity', 'DOUBLE')}, 1)"
-        first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
-        where = f"true QUALIFY o IS NULL OR {first}"
-        lone = "event_order"
+    """Orders and their money by session."""
     return f"""
         SELECT session_id, count(DISTINCT coalesce(named, lone)) AS purchases,
             sum(amount) AS revenue
-        FROM (
-            SELECT session_id, 'o' || {order} AS named,
-                'e' || {lone} AS lone,
-                {amount} AS amount, {order} AS o, {item} AS i
-            FROM events WHERE event_type = 'purchase' AND {where}
-        ) GROUP BY session_id
+        FROM ({sold_lines(source)}) GROUP BY session_id
     """
+
+
+def sold_lines(source: Source, column: str | None = None) -> str:
+    """SQL of what was sold, a row a line: its order (`named`, or `lone`) and its money, `amount`.
+
+    A clean log says what money counts; of a plain table each order's item counts once. Without an
+    order id the purchase rows of one moment are one order there. `column` is added as `value`.
+    """
+    has = set(source.columns)
+
+    def known(name: str, kind: str) -> str:
+        return name if name in has else f"NULL::{kind}"
+
+    order, item = known("order_id", "VARCHAR"), known("item_id", "VARCHAR")
+    amount, where = "revenue", "NOT repeat_purchase"
+    lone = f"coalesce({known('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
+    if not {"revenue", "repeat_purchase"} <= has:
+        amount = f"{known('price', 'DOUBLE')} * coalesce({known('quantity', 'DOUBLE')}, 1)"
+        first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
+        where = f"true QUALIFY o IS NULL OR {first}"
+        lone = "event_order"
+    more = "" if column is None else f", {identifier(column)}::VARCHAR AS value"
+    return (
+        f"SELECT session_id, 'o' || {order} AS named, 'e' || {lone} AS lone, {amount} AS amount, "
+        f"{order} AS o, {item} AS i{more} FROM events WHERE event_type = 'purchase' AND {where}"
+    )
 
 
 def _known(source: Source, columns: tuple[str, ...]) -> set[str]:

@@ -48,7 +48,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
         else:
             sentence = f"{number(found.values)} values of {in_words(column)}."
         extra = (
-            "A session counts under every value that it touches."
+            "A session counts under every value that it touches; revenue is each value's own."
             if found.counted == "any"
             else "Every session has one value."
         )
@@ -78,10 +78,17 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             "low": [r.conversion.low if r.conversion else None for r in found.rows],
             "high": [r.conversion.high if r.conversion else None for r in found.rows],
             "revenue": [r.revenue for r in found.rows],
+            # Of a brand, say: what else was in the baskets of those who looked at it.
+            "revenue of these sessions": [r.basket for r in found.rows],
             "revenue per session": [r.revenue_per_session for r in found.rows],
         }
     )
-    ui.table(told, view, "conversion_by", shares=("low", "high"))
+    if found.counted == "session":
+        told = told.drop(columns="revenue of these sessions")
+    ui.table(
+        told, view, "conversion_by", shares=("low", "high"),
+        units={"revenue of these sessions": "money"},
+    )  # fmt: skip
 
 
 def show_distribution(view: ui.View, data: Data, top: Any) -> None:
