@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cartcast.cli import complaint
 from cartcast.errors import CartcastError, UsageError
 from cartcast.plaindata import plain
 from cartcast.progress import Progress, quiet
@@ -40,6 +41,8 @@ __all__ = [
     "run",
     "show_findings",
 ]
+
+_INTERRUPTED = "interrupted; nothing half-written was kept."
 
 Zone = Annotated[
     str | None,
@@ -83,15 +86,10 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
         _refuse_unreadable(words)
         with _ended_in_order(stopped), _flushed():
             status = app(args=words, prog_name="cartcast", standalone_mode=True)
-    except CartcastError as error:
-        if debug:
-            raise
-        _complain(str(error))
-        status = error.exit_status
     except SystemExit as stop:
         # The parser turns Ctrl-C into this status without a word.
         if stop.code == 130:
-            _complain("interrupted; nothing half-written was kept.")
+            complaint.say(_INTERRUPTED)
         # The parser takes a reader (head, less) that went away for an error; it is none of ours.
         if not isinstance(stop.__context__, BrokenPipeError):
             raise
@@ -99,39 +97,14 @@ def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    except ModuleNotFoundError as error:
-        if debug:
-            raise
-        _complain(
-            f"the library {error.name} is not installed; the page on dependencies tells which "
-            "extra brings it: pip install 'cartcast[EXTRA]'."
-        )
-        status = 2
-    except RecursionError:
-        if debug:
-            raise
-        _complain("something given is nested too deeply to be read; flatten it.")
-        status = 3
-    except MemoryError:
-        _complain("out of memory; give --memory a smaller size or use a smaller input.")
-        status = 1
-    except OSError as error:
-        if debug:
-            raise
-        _complain(f"{error.filename or 'system'}: {error.strerror or error}.")
-        status = 1
     except Exception as error:
-        # The last line of defence: a person sees one line, a developer asks for --debug.
-        if debug:
+        if debug and not isinstance(error, MemoryError):
             raise
-        line = " ".join(str(error).split())[:300]
-        if stopped.is_set():
+        line, status = complaint.of(error)
+        if stopped.is_set() and not isinstance(error, CartcastError):
             # The engine and the compiler turn Ctrl-C into errors of their own.
-            _complain("interrupted; nothing half-written was kept.")
-            status = 130
-        else:
-            _complain(f"unexpected {type(error).__name__}: {line} (--debug shows where).")
-            status = 1
+            line, status = _INTERRUPTED, 130
+        complaint.say(line)
     sys.exit(status or 0)
 
 
@@ -212,14 +185,10 @@ def _ended_in_order(stopped: threading.Event) -> Iterator[None]:
             sys.unraisablehook = unraised if again else told
 
 
-def _complain(message: str) -> None:
-    typer.echo("cartcast: error: " + " ".join(message.split()), err=True)
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON document to standard output."""
+def print_json(value: Any, *, line: bool = False) -> None:
+    """Print one JSON document to standard output, for people, or in one `line`."""
     ascii_only = not _holds_all(sys.stdout)
-    typer.echo(json.dumps(plain(value), indent=2, ensure_ascii=ascii_only, allow_nan=False))
+    typer.echo(json.dumps(plain(value), indent=None if line else 2, ensure_ascii=ascii_only, allow_nan=False))
 
 
 def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:

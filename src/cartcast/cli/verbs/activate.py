@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cartcast.cli import shell
+from cartcast.cli.repeat import Every, repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +47,7 @@ def add(app: typer.Typer) -> None:
         again: Annotated[
             bool, typer.Option("--again", help="Send dead letters again, and after a 410.")
         ] = False,
-        every: Annotated[
-            str | None,
-            typer.Option(help="Stay, and send what waits at this interval, as 5s."),
-        ] = None,
+        every: Every = None,
         dry_run: Annotated[
             bool, typer.Option("--dry-run", help="Count only; keep and send nothing.")
         ] = False,
@@ -105,33 +103,23 @@ def _stay(plan: Path, without: Path | None, every: str) -> None:
 
     Plan and opt-outs are read each time, so that a change of theirs holds.
     """
-    import signal
-    from threading import Event
-
     from cartcast import activation as act
-    from cartcast.config import parse_duration
-    from cartcast.errors import CartcastError
 
-    pause, stop = parse_duration(every), Event()
-    outbox, said = act.Outbox(_folder() / "outbox.db"), dict[str, str]()
     act.read_activations(plan)  # what is wrong at the start ends it
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            for key, found in act.read_activations(plan).items():
-                if found.webhook is not None and not stop.is_set():
-                    gone = _opt_outs(without or found.opt_outs) or ()
-                    done = _deliver(found, found.webhook.url, outbox, gone, 0.0, False, stop.is_set)
-                    line = (
-                        f"{key}: sent {done.sent:,}, waiting {done.waiting:,}, dead {done.dead:,}"
-                    )
-                    if done.sent or line != said.get(key):
-                        typer.echo(line + (f" ({done.said})" if done.said else ""))
-                    said[key] = line
-        except CartcastError as error:
-            typer.echo(str(error), err=True)
-        stop.wait(pause)
+    outbox, said = act.Outbox(_folder() / "outbox.db"), dict[str, str]()
+
+    def turn(stopped: Callable[[], bool]) -> None:
+        for key, found in act.read_activations(plan).items():
+            if found.webhook is None or stopped():
+                continue
+            gone = _opt_outs(without or found.opt_outs) or ()
+            done = _deliver(found, found.webhook.url, outbox, gone, 0.0, False, stopped)
+            line = f"{key}: sent {done.sent:,}, waiting {done.waiting:,}, dead {done.dead:,}"
+            if done.sent or line != said.get(key):
+                typer.echo(line + (f" ({done.said})" if done.said else ""))
+            said[key] = line
+
+    repeat(every, turn, finish=True)
 
 
 def _opt_outs(path: Path | None) -> frozenset[str] | None:

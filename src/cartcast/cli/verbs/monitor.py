@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cartcast.cli import shell
+from cartcast.cli.repeat import Every, repeat
 
 if TYPE_CHECKING:
     from cartcast.monitoring import Look, Store
@@ -34,9 +35,25 @@ def check(
     layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
     orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
     rates: shell.RatesFile = None,
+    every: Every = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Add what is new to what is kept, and raise alarms."""
+
+    def look(_stopped: object = None) -> None:
+        _look(files, model, json, every is not None, scored=scored, layout=layout, orders=orders,
+              rates=rates)  # fmt: skip
+
+    if every is None:
+        look()
+    else:
+        repeat(every, look)
+
+
+def _look(
+    files: list[str], model: str, json: bool, stays: bool, *, rates: str | None, **given: Any
+) -> None:
+    """Look once; settings and the run are those of now."""
     from cartcast import monitoring
     from cartcast.config import DEFAULTS, find_project, read_settings
     from cartcast.runs.run import Run
@@ -47,11 +64,11 @@ def check(
     with shell.progress(not json) as progress:
         look = monitoring.check(
             Run.open(model, project, settings.catalogue), files, project=project, plan=plan,
-            scored=scored, layout=layout, orders=orders, rates=shell.project_rates(rates),
-            privacy=shell.project_privacy(), targets=settings.targets, progress=progress,
+            rates=shell.project_rates(rates), privacy=shell.project_privacy(),
+            targets=settings.targets, progress=progress, **given,
         )  # fmt: skip
     if json:
-        shell.print_json(look)
+        shell.print_json(look, line=stays)
     else:
         _show(look, project)
 

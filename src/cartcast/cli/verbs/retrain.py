@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cartcast.cli import shell
+from cartcast.cli.repeat import Every, repeat
 
 
 def add(app: typer.Typer) -> None:
@@ -36,19 +37,30 @@ def add(app: typer.Typer) -> None:
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
         rates: shell.RatesFile = None,
+        every: Every = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Compare the challenger on what is new, or train one; promote it when it is proven."""
+        from cartcast.errors import UsageError
         from cartcast.monitoring import retrain as run_retraining
 
-        with shell.progress(not json) as progress:
-            done = run_retraining(
-                alias, *files, promote=promote, hold=None if hold == "none" else hold, fresh=fresh,
-                scored=scored, layout=layout, orders=orders, rates=rates, progress=progress,
-            )  # fmt: skip
-        if json:
-            shell.print_json(done)
+        def turn(_stopped: object = None) -> None:
+            with shell.progress(not json) as progress:
+                done = run_retraining(
+                    alias, *files, promote=promote, hold=None if hold == "none" else hold,
+                    fresh=fresh, scored=scored, layout=layout, orders=orders, rates=rates,
+                    progress=progress,
+                )  # fmt: skip
+            if json:
+                shell.print_json(done, line=every is not None)
+                return
+            typer.echo(f"{done.target}: {done.decision}")
+            for step in done.steps:
+                typer.echo(f"  {step}")
+
+        if every is None:
+            turn()
             return
-        typer.echo(f"{done.target}: {done.decision}")
-        for step in done.steps:
-            typer.echo(f"  {step}")
+        if fresh:
+            raise UsageError("--fresh trains once; with --every each turn would train another one.")
+        repeat(every, turn)
