@@ -34,11 +34,21 @@ from urllib.parse import quote, urlsplit
 
 from cartcast.errors import CartcastError, UsageError
 
-__all__ = ["LARGEST", "Answer", "Endpoint", "SendError", "pause", "send_webhook", "sign", "verify"]
+__all__ = [
+    "LARGEST",
+    "TRIES",
+    "Answer",
+    "Endpoint",
+    "SendError",
+    "pause",
+    "send_webhook",
+    "sign",
+    "verify",
+]
 
 LARGEST = 1 << 18
 """Bytes of a message's body, at most; the specification advises 20 kB."""
-_TRIES = 4
+TRIES = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 3600.0
 _TIMEOUT = 10.0
 _DEADLINE = 30.0
@@ -301,7 +311,8 @@ def _is_public(address: str) -> bool:
 
 def send_webhook(
     settings: Mapping[str, Any], payload: Mapping[str, Any], *, identity: str | None = None,
-    sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.time,
+    tries: int = TRIES, sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.time,
 ) -> int:  # fmt: skip
     """Post a signed message, with growing pauses between tries; return how often it was tried.
 
@@ -309,19 +320,19 @@ def send_webhook(
 
     Raises:
         UsageError: the URL or secret is not usable, or the address lies inside the network.
-        SendError: it was refused, not taken in four tries, or is to wait for over a minute.
+        SendError: it was refused, not taken in all `tries`, or is to wait for over a minute.
     """
     endpoint = Endpoint.of(settings)
     body = json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()
     identity = identity or f"msg_{uuid.uuid4().hex}"
     answer = Answer(0, "")
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(1, tries + 1):
         answer = endpoint.post(identity, body, clock)
         if answer.taken:
             return attempt
         if not answer.again:
             raise SendError(f"{endpoint.host} refused the message with {answer.said}.")
-        if attempt < _TRIES:
+        if attempt < tries:
             rest = pause(attempt, answer.wait)
             if rest > 60:
                 break

@@ -46,6 +46,8 @@ def test_verbs_and_options_exist(where: str, words: list[str]) -> None:
     program: Any = typer.main.get_command(app)
     verb = program.commands[words[0]]
     context = verb.make_context(words[0], list(words[1:]), resilient_parsing=False)
+    if not context.params:  # the verb is a family of verbs
+        context = verb.commands[words[1]].make_context(words[1], list(words[2:]), parent=context)
     assert context.params, where
 
 

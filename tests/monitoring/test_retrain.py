@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -281,13 +282,16 @@ def test_what_is_decided(found: Comparison, pages, doubts, said: str) -> None:
     assert decide(found, pages, doubts, Plan())[0] == said
 
 
-def test_a_page_promotes_and_a_doubted_feed_holds(
-    promoted: Promoted, watched, tmp_path: Path
-) -> None:
+def test_a_page_promotes_a_doubted_feed_holds_and_the_verb_stays_meanwhile(
+    promoted: Promoted, watched, tmp_path: Path, receiver, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     challenger = Registry(promoted.project).get(promoted.done.challenger).path
     project = project_of(tmp_path / "shop", watched.run, challenger)
+    webhook, hook = receiver
     # Nothing is proven as surely as that, so that only the page can decide.
-    (project / "cartcast.yaml").write_text("monitoring: {promotion: 1.0e-9}\n")
+    settings = f"monitoring: {{promotion: 1.0e-9, webhook: {json.dumps(webhook)}}}"
+    (project / "cartcast.yaml").write_text(settings)
     day = pd.Timestamp("2025-06-10")
     store = open_store(project)
     found = [
@@ -295,15 +299,40 @@ def test_a_page_promotes_and_a_doubted_feed_holds(
         Notice("MO114", "carts", "ticket", day, day, "half the carts"),
     ]
     store.notice(promoted.done.before, found, None)
-    held = retrain("champion", promoted.late, project=project)
-    assert held.decision == "waiting"
+    done: list[Retrained] = []
+
+    def turn(*sources: object, **how: object) -> Retrained:
+        if not done:
+            assert not (project / "log.parquet").exists()
+            promoted.late.to_parquet(project / "log.parquet")
+        done.append(retrain(*sources, **how))  # type: ignore[arg-type]
+        if len(done) == 1:
+            ticket = next(a.number for a in store.alarms() if a.severity == "ticket")
+            store.change(ticket, "acknowledged")
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return done[-1]
+
+    monkeypatch.setattr("cartcast.monitoring.retrain", turn)
+    monkeypatch.chdir(project)
+    assert status(["retrain", "champion", "log.parquet", "--every", "0.01s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["decision"] == "waiting"
+    held, taken = done
+    assert (held.decision, taken.decision) == ("waiting", "promoted")
     assert held.comparison is not None
     assert not held.comparison.better
     assert "in doubt" in held.steps[-1]
-    ticket = next(a.number for a in store.alarms() if a.severity == "ticket")
-    store.change(ticket, "acknowledged")
-    assert retrain("champion", promoted.late, project=project).decision == "promoted"
-    assert "proven bad" in Registry(project).promotions()[0].reason
+    assert taken.steps[-1] == "told by webhook"
+    newest = Registry(project).promotions()[0]
+    assert "proven bad" in newest.reason
+    ((_, body),) = hook.seen
+    change = json.loads(body)["change"]
+    assert f"{change['why']}; {change['figures']}" == newest.reason
+    assert taken.comparison is not None
+    assert change["evidence"]["moments"] == taken.comparison.moments
+    assert (change["what"], change["run"], change["who"]) == (
+        "promoted", promoted.done.challenger, newest.who,
+    )  # fmt: skip
 
 
 def status(words: list[str]) -> int:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from cartcast.app import files, layouts, plans, warehouse
 from cartcast.app.access import Person
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cartcast.monitoring.alarms import State
 
 __all__ = [
+    "Moved",
     "add_upload",
     "change_alarm",
     "delete_data",
@@ -150,7 +151,14 @@ def delete_data(project: Project, person: Person, data: Data) -> None:
     shutil.rmtree(data.folder, ignore_errors=True)
 
 
-def promote(project: Project, person: Person, run_id: str, alias: str, reason: str) -> Entry:
+class Moved(NamedTuple):
+    """The run that an alias names now, and what is to be said of the telling, if anything."""
+
+    entry: Entry
+    told: str | None
+
+
+def promote(project: Project, person: Person, run_id: str, alias: str, reason: str) -> Moved:
     """Give a run an alias.
 
     Raises:
@@ -158,18 +166,25 @@ def promote(project: Project, person: Person, run_id: str, alias: str, reason: s
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
     """
     project.access.require(person, "promote", f"{run_id} to {alias}: {reason}")
-    return project.registry.promote(run_id, alias, reason, person.name)
+    entry = project.registry.promote(run_id, alias, reason, person.name)
+    return _moved(project, entry, alias)
 
 
-def rollback(project: Project, person: Person, alias: str, target: str) -> Entry:
-    """Give an alias back to the run that held it before.
+def rollback(project: Project, person: Person, alias: str, target: str) -> Moved:
+    """Give an alias back to the run that held it before, and tell as `promote` does.
 
     Raises:
         RefusedError: the person may not roll back.
         NotFoundError: no earlier run held it.
     """
     project.access.require(person, "rollback", f"{target}/{alias}")
-    return project.registry.rollback(alias, target, person.name)
+    return _moved(project, project.registry.rollback(alias, target, person.name), alias)
+
+
+def _moved(project: Project, entry: Entry, alias: str) -> Moved:
+    from cartcast.monitoring import announce
+
+    return Moved(entry, announce(project.registry, entry.target, alias))
 
 
 def keep_plan(project: Project, person: Person, name: str, text: str) -> plans.Place:

@@ -22,9 +22,7 @@ Every = Annotated[
 """Option of the verbs that can stay."""
 
 
-def repeat(
-    every: str, turn: Callable[[Callable[[], bool]], None], *, finish: bool = False
-) -> None:
+def repeat(every: str, turn: Callable[[Callable[[], bool]], None], *, finish: bool = False) -> None:
     """Do a turn at once and then at an interval, from start to start, until SIGTERM or Ctrl-C.
 
     Turns never overlap: one that takes longer than the interval is followed by the next at once.
@@ -59,9 +57,7 @@ def repeat(
             signal.signal(number, handler)
 
 
-def _turns(
-    pause: float, turn: Callable[[Callable[[], bool]], None], stop: threading.Event
-) -> None:
+def _turns(pause: float, turn: Callable[[Callable[[], bool]], None], stop: threading.Event) -> None:
     first = True
     while not stop.is_set():
         begin = time.monotonic()

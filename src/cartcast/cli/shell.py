@@ -188,7 +188,11 @@ def _ended_in_order(stopped: threading.Event) -> Iterator[None]:
 def print_json(value: Any, *, line: bool = False) -> None:
     """Print one JSON document to standard output, for people, or in one `line`."""
     ascii_only = not _holds_all(sys.stdout)
-    typer.echo(json.dumps(plain(value), indent=None if line else 2, ensure_ascii=ascii_only, allow_nan=False))
+    typer.echo(
+        json.dumps(
+            plain(value), indent=None if line else 2, ensure_ascii=ascii_only, allow_nan=False
+        )
+    )
 
 
 def show_findings(findings: Sequence[Any], *, err: bool = False) -> None:

@@ -30,7 +30,13 @@ def promote(desk: Desk, asked: Promote) -> Answer:
     Raises:
         NotFoundError, NotTrustedError: there is no such run, or it is not as recorded.
     """
-    entry = desk.registry().promote(asked.run, asked.alias, asked.reason)
+    from cartcast.monitoring import announce
+
+    registry = desk.registry()
+    entry = registry.promote(asked.run, asked.alias, asked.reason)
+    told = announce(registry, entry.target, asked.alias)
     a = Answer(desk)
     a.say(f"{a.quote(entry.target)}: {asked.alias} is now {a.quote(entry.run_id)}.")
+    if told:
+        a.say(f"{a.quote(told)}.")
     return a

@@ -18,10 +18,10 @@ from cartcast.events import Privacy
 from cartcast.events.rates import Rates, rates_from
 from cartcast.findings import Finding, finding
 from cartcast.live.metrics import exposition
-from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.calibration import calibrated
+from cartcast.monitoring.changes import send_changes
 from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
@@ -40,13 +40,13 @@ from cartcast.monitoring.notices import (
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import Level, levels, watch
 from cartcast.monitoring.send import send
-from cartcast.monitoring.store import Store
+from cartcast.monitoring.store import Store, open_store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
 from cartcast.targets import parse_target
 from cartcast.webhook import SendError
 
-__all__ = ["STATE_FILE", "Look", "check", "open_store"]
+__all__ = ["Look", "check"]
 
 Floats = NDArray[np.float64]
 METRICS_FILE = "monitor.prom"
@@ -111,11 +111,6 @@ class Look:
             "problem": self.problem,
             "rows": dict(self.rows),
         }
-
-
-def open_store(project: Path | None) -> Store:
-    """Return the state of a project; without one, a state that ends with the process."""
-    return Store(None if project is None else project / STATE_FOLDER / STATE_FILE)
 
 
 def check(
@@ -273,14 +268,17 @@ def _doubts(known: Mapping[str, Level]) -> list[Finding]:
 
 
 def _send(store: Store, plan: Plan) -> tuple[list[str], str | None]:
-    """Send what is open and was not sent; a failure is told, and tried again at the next look."""
+    """Send what was not sent yet: alarms that are open, and changes of the champion.
+
+    A failure is told, and tried again at the next look.
+    """
+    ways: list[str] = []
     due = [a for a in store.alarms("open") if a.sent is None and a.silenced is None]
-    if not due:
-        return [], None
     try:
         ways = send(plan, due)
     except SendError as error:
         return [], str(error)
     if ways:
         store.sent([a.number for a in due], ", ".join(ways))
-    return ways, None
+    more, problem = send_changes(store, plan)
+    return list(dict.fromkeys([*ways, *more])), problem

@@ -24,11 +24,11 @@ from cartcast.events.sql import file_literal
 from cartcast.events.summary import Summary, summarize
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
-from cartcast.monitoring.check import open_store
+from cartcast.monitoring.changes import announce, refuse
 from cartcast.monitoring.compare import Comparison, compare
 from cartcast.monitoring.moments import own_test
 from cartcast.monitoring.plan import Plan, plan_from
-from cartcast.monitoring.store import Store
+from cartcast.monitoring.store import Store, open_store
 from cartcast.progress import Progress, quiet
 from cartcast.runs.registry import Entry, Registry
 from cartcast.runs.run import Run
@@ -227,6 +227,7 @@ class _Job:
         decision, why = decide(found, pages, doubts, self.plan)
         evidence = f"{why}; {found.describe()}"
         now, new, held = self.champion.id, challenger.id, self.champion.id
+        told: str | None = None
         said = {"promote": "promoted", "drop": "dropped", "wait": "waiting"}[decision]
         if decision == "promote" and not self.promote:
             said = "proven"
@@ -238,12 +239,16 @@ class _Job:
             self.steps.append(
                 f"{new} is champion in place of {held} ({back} undoes it): {evidence}"
             )
+            told = announce(self.registry, self.entry.target, found=found)
         elif decision == "drop":
             reason = f"retrain: {new} is dropped, {evidence}"
             self.registry.promote(held, "challenger", reason, instead_of=new)
             self.steps.append(f"{new} is dropped: {evidence}")
+            told = refuse(self.registry, self.entry.target, new, found)
         else:
             self.steps.append(f"{new} stays challenger: {evidence}{self._outlook(found)}")
+        if told:
+            self.steps.append(told)
         return Retrained(
             self.entry.target, now, self.champion.id, challenger.id, said, False, self.steps, found
         )

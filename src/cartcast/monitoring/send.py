@@ -1,4 +1,4 @@
-"""Alarms are sent: one message for all that were opened together, by webhook and by e-mail.
+"""Messages go by webhook and by e-mail; alarms that were opened together are one message.
 
 Webhooks are signed and tried again (`cartcast.webhook`). E-mail goes by SMTP, with TLS unless
 `tls: none`.
@@ -12,21 +12,32 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from typing import Any
 
 from cartcast.errors import UsageError
 from cartcast.monitoring.alarms import Alarm
 from cartcast.monitoring.plan import Plan
-from cartcast.webhook import SendError, send_webhook
+from cartcast.webhook import TRIES, SendError, send_webhook
 
-__all__ = ["send", "send_email", "text_of"]
+__all__ = ["Message", "message_of", "post", "send", "send_email"]
 
 _TIMEOUT = 10.0
 
 
-def text_of(alarms: Sequence[Alarm]) -> tuple[str, str]:
-    """Return subject and text of one message for all alarms."""
+@dataclass(frozen=True)
+class Message:
+    """What is sent: subject and text by e-mail, `payload` by webhook, both under one id."""
+
+    subject: str
+    text: str
+    payload: Mapping[str, Any]
+    identity: str = field(default_factory=lambda: f"msg_{uuid.uuid4().hex}")
+
+
+def message_of(alarms: Sequence[Alarm]) -> Message:
+    """Return one message for all alarms."""
     pages = [a for a in alarms if a.severity == "page"]
     first = (pages or list(alarms))[0]
     more = f" and {len(alarms) - 1} more" if len(alarms) > 1 else ""
@@ -43,11 +54,12 @@ def text_of(alarms: Sequence[Alarm]) -> tuple[str, str]:
             f"  cartcast monitor acknowledge {a.number}",
             "",
         ]
-    return " ".join(subject.split())[:180], "\n".join(lines)
+    payload = {"type": "cartcast.alarms", "alarms": [a.as_dict() for a in alarms]}
+    return Message(subject, "\n".join(lines), payload)
 
 
-def send_email(settings: Mapping[str, Any], alarms: Sequence[Alarm]) -> None:
-    """Send one e-mail for all alarms.
+def send_email(settings: Mapping[str, Any], told: Message) -> None:
+    """Send a message as an e-mail.
 
     Raises:
         UsageError: a setting is missing.
@@ -58,11 +70,11 @@ def send_email(settings: Mapping[str, Any], alarms: Sequence[Alarm]) -> None:
         raise UsageError(f"monitoring: email needs {', '.join(missing)}.")
     to = settings["to"]
     message = EmailMessage()
-    message["Subject"], text = text_of(alarms)
+    message["Subject"] = " ".join(told.subject.split())[:180]
     message["From"] = str(settings["sender"])
     message["To"] = to if isinstance(to, str) else ", ".join(to)
-    message["Message-ID"] = f"<{uuid.uuid4().hex}@cartcast>"
-    message.set_content(text)
+    message["Message-ID"] = f"<{told.identity}@cartcast>"
+    message.set_content(told.text)
     host, how = str(settings["host"]), str(settings.get("tls", "starttls"))
     if how not in ("starttls", "implicit", "none"):
         raise UsageError(f"monitoring: tls must be starttls, implicit or none, got {how!r}.")
@@ -85,36 +97,42 @@ def send_email(settings: Mapping[str, Any], alarms: Sequence[Alarm]) -> None:
             server.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
         raise SendError(
-            f"{host}: the alarm could not be mailed ({type(error).__name__})."
+            f"{host}: the message could not be mailed ({type(error).__name__})."
         ) from error
 
 
-def send(
-    plan: Plan, alarms: Sequence[Alarm], sleep: Callable[[float], None] = time.sleep
+def post(
+    plan: Plan, message: Message, *, tries: int = TRIES, sleep: Callable[[float], None] = time.sleep
 ) -> list[str]:
-    """Send alarms that no silence holds back, by every way of the plan; return the ways used.
+    """Send a message by every way of the plan; return the ways used.
 
     Raises:
         SendError: no way delivered; with several ways, one that works is enough.
     """
-    due = [a for a in alarms if a.silenced is None]
     ways: list[str] = []
     failed: list[SendError] = []
-    if not due:
-        return ways
     if plan.webhook:
-        payload = {"type": "cartcast.alarms", "alarms": [a.as_dict() for a in due]}
         try:
-            send_webhook(plan.webhook, payload, sleep=sleep)
+            send_webhook(
+                plan.webhook, message.payload, identity=message.identity, tries=tries, sleep=sleep
+            )
             ways.append("webhook")
         except SendError as error:
             failed.append(error)
     if plan.email:
         try:
-            send_email(plan.email, due)
+            send_email(plan.email, message)
             ways.append("email")
         except SendError as error:
             failed.append(error)
     if failed and not ways:
         raise failed[0]
     return ways
+
+
+def send(
+    plan: Plan, alarms: Sequence[Alarm], sleep: Callable[[float], None] = time.sleep
+) -> list[str]:
+    """Send alarms that no silence holds back, all in one message; as `post`."""
+    due = [a for a in alarms if a.silenced is None]
+    return post(plan, message_of(due), sleep=sleep) if due else []

@@ -20,12 +20,14 @@ from typing import Any, Literal
 import pandas as pd
 
 from cartcast import statefile
+from cartcast.config import STATE_FOLDER
 from cartcast.errors import NotFoundError, UsageError
 from cartcast.findings import CATALOGUE
+from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
 from cartcast.plaindata import plain
 
-__all__ = ["Store"]
+__all__ = ["Store", "open_store"]
 
 Kept = Literal["days", "feed", "shifts", "pairs"]
 _KEPT: dict[Kept, str] = {"days": "sums", "feed": "told", "shifts": "counts", "pairs": "sums"}
@@ -43,6 +45,7 @@ CREATE TABLE IF NOT EXISTS alarms (number INTEGER PRIMARY KEY, run TEXT, code TE
     currency TEXT, message TEXT, look TEXT, silenced INTEGER, sent TEXT);
 CREATE TABLE IF NOT EXISTS silences (number INTEGER PRIMARY KEY, code TEXT, begin TEXT,
     until TEXT, who TEXT, why TEXT);
+CREATE TABLE IF NOT EXISTS changes (id TEXT PRIMARY KEY, told TEXT, sent TEXT);
 CREATE TABLE IF NOT EXISTS looks (run TEXT PRIMARY KEY, at TEXT, told TEXT);
 CREATE TABLE IF NOT EXISTS history (at TEXT, who TEXT, alarm INTEGER, what TEXT, why TEXT);
 """
@@ -229,6 +232,11 @@ class Store:
             con.execute("INSERT OR IGNORE INTO bins VALUES (?, ?)", (run, json.dumps(made)))
             row = con.execute("SELECT bins FROM bins WHERE run = ?", (run,)).fetchone()
         return json.loads(row[0])
+
+
+def open_store(project: Path | None) -> Store:
+    """Return the state of a project; without one, a state that ends with the process."""
+    return Store(None if project is None else project / STATE_FOLDER / STATE_FILE)
 
 
 def _keep(

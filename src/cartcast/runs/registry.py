@@ -27,10 +27,19 @@ from cartcast.errors import (
     did_you_mean,
 )
 
-__all__ = ["ALIASES", "REGISTERED", "Entry", "Promotion", "Registry", "resolve_run"]
+__all__ = [
+    "ALIASES",
+    "REGISTERED",
+    "ROLLED_BACK",
+    "Entry",
+    "Promotion",
+    "Registry",
+    "resolve_run",
+]
 
 ALIASES = ("champion", "challenger")
 REGISTERED = "registered after training"
+ROLLED_BACK = "rolled back from "
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, path TEXT NOT NULL, "
@@ -290,7 +299,7 @@ class Registry:
             raise NotFoundError(
                 f"{current.target}/{alias}: no earlier run held this alias; nothing to roll back."
             )
-        return self.promote(earlier[0], alias, f"rolled back from {current.run_id}", who)
+        return self.promote(earlier[0], alias, f"{ROLLED_BACK}{current.run_id}", who)
 
     def copy(self) -> dict[str, list[dict[str, Any]]]:
         """Return every row of every table by column, as they are at one moment."""

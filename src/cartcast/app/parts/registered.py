@@ -86,11 +86,11 @@ def show_runs(view: ui.View, run: Run) -> None:
         alias = b.selectbox("Alias", ["champion", "challenger"], key="promote_alias")
         reason = c.text_input("Reason", key="promote_reason")
         if st.form_submit_button("Promote", type="primary"):
-            actions.promote(view.project, view.person, name, alias, reason)
-            st.success(ui.plain(f"{name} is now {alias}."))
+            moved = actions.promote(view.project, view.person, name, alias, reason)
+            st.success(ui.plain(f"{name} is now {alias}. {moved.told or ''}"))
     if st.button("Roll back the champion of this target"):
-        entry = actions.rollback(view.project, view.person, "champion", run.target)
-        st.success(ui.plain(f"{entry.run_id} is champion again."))
+        moved = actions.rollback(view.project, view.person, "champion", run.target)
+        st.success(ui.plain(f"{moved.entry.run_id} is champion again. {moved.told or ''}"))
     with st.expander("History of aliases"):
         history = view.project.registry.promotions()
         told = pd.DataFrame(

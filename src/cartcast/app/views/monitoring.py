@@ -10,8 +10,8 @@ from cartcast.app.parts.alarms import show_alarms
 from cartcast.app.parts.said import proxy
 from cartcast.app.parts.trainings import show_jobs
 from cartcast.config import STATE_FOLDER
+from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring import open_store
-from cartcast.monitoring.check import STATE_FILE
 from cartcast.runs.run import Run
 
 PARTS = ("Alarms", "Risk", "Calibration", "Feed", "Drift", "Checks")

@@ -56,8 +56,10 @@ def add(app: typer.Typer) -> None:
         project: ProjectOption = None,
     ) -> None:
         """Give an alias to a run, after checking its files."""
-        entry = _registry(project).promote(name, alias, reason)
+        registry = _registry(project)
+        entry = registry.promote(name, alias, reason)
         typer.echo(f"{entry.target}/{alias} is now {entry.run_id}")
+        _announce(registry, entry.target, alias)
 
     @models.command()
     def rollback(
@@ -66,8 +68,10 @@ def add(app: typer.Typer) -> None:
         project: ProjectOption = None,
     ) -> None:
         """Give an alias back to the run that held it before."""
-        entry = _registry(project).rollback(alias, target)
+        registry = _registry(project)
+        entry = registry.rollback(alias, target)
         typer.echo(f"{entry.target}/{alias} is {entry.run_id} again")
+        _announce(registry, entry.target, alias)
 
     @models.command()
     def verify(
@@ -80,6 +84,13 @@ def add(app: typer.Typer) -> None:
         for entry in entries:
             registry.verify(entry)
             typer.echo(f"{entry.run_id}: as recorded")
+
+
+def _announce(registry: Registry, target: str, alias: str) -> None:
+    from cartcast.monitoring import announce
+
+    if told := announce(registry, target, alias):
+        typer.echo(f"  {told}")
 
 
 def _registry(project: Path | None) -> Registry:
