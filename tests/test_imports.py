@@ -20,6 +20,7 @@ LAYERS: list[set[str]] = [
     {
         "config",
         "atomic",
+        "lock",
         "numbers",
         "plaindata",
         "scratch",

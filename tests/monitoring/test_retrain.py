@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from sklearn.metrics import brier_score_loss, log_loss
 
 from cartcast.cli import main
@@ -27,12 +28,13 @@ from cartcast.live.watched import WatchedRuns
 from cartcast.monitoring import Plan, Retrained, Store, open_store, retrain
 from cartcast.monitoring.alarms import Alarm, Notice
 from cartcast.monitoring.compare import Comparison, compare
+from cartcast.monitoring.decide import decide
 from cartcast.monitoring.moments import moments_in
 from cartcast.monitoring.paired import Verdict
-from cartcast.monitoring.retrain import decide
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
 from cartcast.train import Options
+from cartcast.train.checkpoint import Checkpoint
 
 steps = sys.modules["cartcast.monitoring.retrain"]
 
@@ -144,13 +146,16 @@ def test_a_rollback_is_not_undone(promoted: Promoted, monkeypatch: pytest.Monkey
     try:
         assert registry.aliases()["purchase", "champion"] == promoted.done.before
 
-        def trained(*_: object, **__: object) -> None:
+        def trained(_options: Options, where: Path, *_: object, **__: object) -> None:
+            Checkpoint.place(where).mkdir()
             raise NotImplementedError
 
         monkeypatch.setattr(steps, "train_as", trained)
         # It is no longer asked of: another one would be trained.
         with pytest.raises(NotImplementedError):
             retrain("champion", promoted.log, project=promoted.project)
+        # What it had fitted would be of use to no other run.
+        assert not list((promoted.project / ".cartcast" / "runs").glob(".*.part"))
     finally:
         registry.promote(promoted.done.challenger)
 
@@ -201,7 +206,8 @@ def test_a_kill_leaves_the_last_good_state(
 
 
 def test_two_at_one_time_and_no_champion(promoted: Promoted, tmp_path: Path) -> None:
-    with steps._alone(promoted.project), pytest.raises(UsageError, match="another retraining"):
+    lock = promoted.project / ".cartcast" / "retrain.lock"
+    with FileLock(lock), pytest.raises(UsageError, match="another retraining"):
         retrain("champion", promoted.log, project=promoted.project)
     with pytest.raises(UsageError, match="not the champion"):
         retrain(promoted.done.before, promoted.log, project=promoted.project)

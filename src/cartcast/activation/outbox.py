@@ -21,9 +21,10 @@ from typing import Any, Literal
 from cartcast import statefile
 from cartcast.activation.judge import Contact, Verdict
 from cartcast.activation.plan import Activation
-from cartcast.atomic import file_mode, touch, write_text
+from cartcast.atomic import touch, write_text
 from cartcast.errors import DataError, StorageError
 from cartcast.experiments.exposures import TABLE, Exposure, add_exposures
+from cartcast.lock import alone
 from cartcast.webhook import LARGEST
 
 __all__ = ["Letter", "Outbox"]
@@ -121,15 +122,10 @@ class Outbox:
         Raises:
             StorageError: another process has it.
         """
-        from filelock import FileLock, Timeout
-
+        refusal = StorageError(f"{self.path}: another process is sending; let it end.")
         touch(self.path)
-        lock = FileLock(f"{self.path}.lock", timeout=0, mode=file_mode(self.path))
-        try:
-            with lock:
-                yield
-        except Timeout as error:
-            raise StorageError(f"{self.path}: another process is sending; let it end.") from error
+        with alone(self.path.with_name(f"{self.path.name}.lock"), refusal):
+            yield
 
     def contacts(
         self, con: sqlite3.Connection, at: dt.datetime, within: float, unit: str | None = None

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from cartcast.atomic import atomic_folder, opener, write_text
 from cartcast.backup.contents import KEYS
 from cartcast.backup.exchange import exchange
@@ -25,6 +23,7 @@ from cartcast.backup.store import Store
 from cartcast.config import PROJECT_FILE, STATE_FOLDER, read_settings
 from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.forget import Marks, Person, apply
+from cartcast.lock import alone
 from cartcast.runs.registry import Registry
 
 __all__ = ["ASIDE", "CATALOGUE_WAYS", "Restored", "build", "restore"]
@@ -292,12 +291,10 @@ def unused(place: Path) -> Iterator[None]:
         state = place / STATE_FOLDER
         locks = [p for p in state.rglob("*") if p.name == "lock" or p.suffix == ".lock"]
         for path in locks:
-            try:
-                stack.enter_context(FileLock(path, timeout=0, mode=0o600))
-            except Timeout:
-                raise StorageError(
-                    f"{place}: is in use ({path.relative_to(place)} is held); stop the service."
-                ) from None
+            refusal = StorageError(
+                f"{place}: is in use ({path.relative_to(place)} is held); stop the service."
+            )
+            stack.enter_context(alone(path, refusal, secret=True))
         for path in state.glob("app/jobs/*/process.json"):
             told = json.loads(path.read_text(encoding="utf-8"))
             if _runs(told.get("pid")):

@@ -20,8 +20,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from cartcast.atomic import atomic_path
 from cartcast.backup.manifest import FORMAT, FileEntry, Manifest
 from cartcast.backup.vault import PASSPHRASE_VARIABLE, Vault
@@ -33,6 +31,7 @@ from cartcast.errors import (
     UsageError,
     did_you_mean,
 )
+from cartcast.lock import alone
 
 __all__ = ["CHUNK", "Store"]
 
@@ -119,13 +118,9 @@ class Store:
         Raises:
             StorageError: another backup is being written, or the place is not writable.
         """
-        try:
-            with FileLock(self.folder / "lock", timeout=2, mode=0o600):
-                yield
-        except Timeout:
-            raise StorageError(
-                f"{self.folder}: another backup is being written; wait for it."
-            ) from None
+        refusal = StorageError(f"{self.folder}: another backup is being written; wait for it.")
+        with alone(self.folder / "lock", refusal, wait=2, secret=True):
+            yield
 
     def put(
         self, name: str, stream: BinaryIO, size: int, modified: int, *, sealed: bool = False

@@ -8,24 +8,21 @@ leaves its alias to the champion, which means to nobody.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from cartcast.atomic import file_mode, make_folder
 from cartcast.config import STATE_FOLDER, Settings, find_project, parse_duration, read_settings
-from cartcast.errors import DataError, NotFoundError, UsageError
+from cartcast.errors import NotFoundError, UsageError
 from cartcast.events import Log, privacy_from
-from cartcast.events.sql import file_literal
-from cartcast.events.summary import Summary, summarize
-from cartcast.monitoring import codes
-from cartcast.monitoring.alarms import Alarm
+from cartcast.lock import alone
 from cartcast.monitoring.changes import announce, refuse
 from cartcast.monitoring.compare import Comparison, compare
+from cartcast.monitoring.decide import DOUBTED, decide
+from cartcast.monitoring.holdback import before
 from cartcast.monitoring.moments import own_test
 from cartcast.monitoring.plan import Plan, plan_from
 from cartcast.monitoring.store import Store, open_store
@@ -34,17 +31,10 @@ from cartcast.runs.registry import Entry, Registry
 from cartcast.runs.run import Run
 from cartcast.runs.write import new_run_id
 from cartcast.scratch import scratch
-from cartcast.sessions import SessionRules
 from cartcast.train import Options, train_as
+from cartcast.train.checkpoint import Checkpoint
 
-__all__ = ["Retrained", "decide", "retrain"]
-
-Decision = Literal["promote", "drop", "wait"]
-
-DOUBTED = (
-    codes.HOLE, codes.DOUBLED, codes.FEED_SHARE, codes.CLOCK, codes.MONEY_SCALE, codes.MACHINES,
-)  # fmt: skip
-"""Tickets of the feed that make outcomes doubtful: while one is open, nobody is promoted."""
+__all__ = ["Retrained", "retrain"]
 
 
 @dataclass(frozen=True)
@@ -75,40 +65,6 @@ class Retrained:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {**self.__dict__, "comparison": self.comparison and self.comparison.as_dict()}
-
-
-def decide(
-    found: Comparison, pages: list[Alarm], doubts: list[Alarm], plan: Plan
-) -> tuple[Decision, str]:
-    """Return what is to be done with a challenger, and why.
-
-    Args:
-        found: the comparison so far.
-        pages: pages of the champion's risk that are not resolved.
-        doubts: open tickets of its feed.
-        plan: how sure to be, and how patient.
-    """
-    if found.worse:
-        return "drop", "proven worse"
-    bad = pages[0] if pages else None
-    enough = found.outcomes >= plan.least_expected
-    if found.better or (bad and enough and found.ahead):
-        if doubts:
-            numbers = ", ".join(f"{a.number} ({a.code})" for a in doubts)
-            return "wait", (
-                f"the feed is in doubt: outcomes may be wrong while ticket {numbers} is open; "
-                "acknowledge or resolve it"
-            )
-        if found.better:
-            return "promote", "proven better"
-        assert bad is not None
-        return "promote", (
-            f"the champion is proven bad (alarm {bad.number}, {bad.code}), and the challenger is "
-            "ahead and not proven worse"
-        )
-    if found.days >= plan.patience:
-        return "drop", f"undecided after {found.days} days"
-    return "wait", "nothing is proven yet"
 
 
 def retrain(
@@ -152,7 +108,8 @@ def retrain(
     if folder is None:
         raise NotFoundError("retraining needs a project, and there is none here (`cartcast init`).")
     settings = read_settings(folder)
-    with _alone(folder), scratch() as work:
+    refusal = UsageError(f"{folder}: another retraining is at work here; wait for it.")
+    with alone(folder / STATE_FOLDER / "retrain.lock", refusal), scratch() as work:
         job = _Job.begin(alias, folder, settings, promote)
         (progress or quiet)("reading", None)
         log = job.champion.read(
@@ -222,8 +179,7 @@ class _Job:
         )  # fmt: skip
         own = [a for a in self.store.alarms() if a.run == self.champion.id]
         pages = [a for a in own if a.severity == "page" and a.state != "resolved"]
-        doubted = {c.code for c in DOUBTED}
-        doubts = [a for a in own if a.code in doubted and a.state == "open"]
+        doubts = [a for a in own if a.code in DOUBTED and a.state == "open"]
         decision, why = decide(found, pages, doubts, self.plan)
         evidence = f"{why}; {found.describe()}"
         now, new, held = self.champion.id, challenger.id, self.champion.id
@@ -266,56 +222,18 @@ class _Job:
         self, log: Log, hold: pd.Timedelta | None, work: Path, progress: Progress | None
     ) -> Run:
         """Train by the champion's own settings, register the run as challenger, and return it."""
-        part = log if hold is None else _before(log, hold, work, self.champion.reading.sessions)
+        part = log if hold is None else before(log, hold, work, self.champion.reading.sessions)
         where = self.folder / STATE_FOLDER / "runs" / new_run_id(self.entry.target)
         end = (part.summary.end or "its end")[:16].replace("T", " ")
         reason = f"retrain: by the settings of {self.champion.id}, on data to {end}"
-        run = train_as(
-            Options.from_run(self.champion), where, part, registry=self.registry, reason=reason,
-            progress=progress,
-        )  # fmt: skip
+        try:
+            run = train_as(
+                Options.from_run(self.champion), where, part, registry=self.registry,
+                reason=reason, progress=progress,
+            )  # fmt: skip
+        except BaseException:
+            # The next training is another run: what this one has fitted is of use to nobody.
+            shutil.rmtree(Checkpoint.place(where), ignore_errors=True)
+            raise
         self.steps.append(f"{run.id} is trained, {reason.removeprefix('retrain: ')}")
         return run.loaded()
-
-
-def _before(log: Log, hold: pd.Timedelta, work: Path, rules: SessionRules) -> Log:
-    """Return the log as it was known `hold` before its end."""
-    if log.summary.end is None or log.clock != "time":
-        raise DataError("the log has no times, so no end of it can be held back: --hold none.")
-    end = pd.Timestamp(log.summary.end)
-    cut = (end.tz_convert(None) if end.tzinfo else end) - hold
-    path = work / "before.parquet"
-    known = "coalesce(known_time, event_time)" if "known_time" in log.columns else "event_time"
-    with log.connect() as con:
-        con.execute(
-            f"COPY (SELECT * FROM events WHERE {known} < TIMESTAMP '{cut}') "
-            f"TO {file_literal(path)} (FORMAT parquet)"
-        )
-    part = replace(log, path=path, keep=None)
-    with part.connect() as con:
-        (events,) = con.execute("SELECT count(*) FROM events").fetchone() or (0,)
-        if not events:
-            raise DataError(
-                f"the log holds nothing before {cut:%Y-%m-%d %H:%M}, {hold} before its end; give "
-                "a longer log, or --hold none."
-            )
-        figures = summarize(con, "events", log.clock, rules)
-    return replace(part, summary=Summary.from_dict({**log.summary.as_dict(), **figures}))
-
-
-@contextlib.contextmanager
-def _alone(project: Path) -> Iterator[None]:
-    """Let one retraining at a time work in a project."""
-    from filelock import FileLock, Timeout
-
-    make_folder(project / STATE_FOLDER)
-    path = project / STATE_FOLDER / "retrain.lock"
-    lock = FileLock(path, mode=file_mode(path))
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UsageError(f"{project}: another retraining is at work here; wait for it.") from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Never
 
-from cartcast.atomic import file_mode, make_folder
 from cartcast.config import (
     DEFAULTS,
     STATE_FOLDER,
@@ -28,6 +27,7 @@ from cartcast.config import (
 )
 from cartcast.errors import StorageError, UsageError
 from cartcast.features import Feature, FeatureSet
+from cartcast.lock import alone
 from cartcast.moments import Moment
 from cartcast.runs.registry import REGISTERED, Registry
 from cartcast.runs.run import Run
@@ -201,7 +201,7 @@ def train_as(
     within = Budget(options.budget, progress, clock)
     # Threads of linear algebra wait for each other by spinning: on a busy machine a line of 20,000
     # rows took twenty times as long with two as with one.
-    with _alone(where), threadpool_limits(1, user_api="blas"):
+    with _only_writer(where), threadpool_limits(1, user_api="blas"):
         if where.exists() and (not where.is_dir() or any(where.iterdir())):
             raise UsageError(f"{where}: exists already; give another --run-dir, runs are kept.")
         if rows is not None:
@@ -218,30 +218,24 @@ def train_as(
 
 
 @contextlib.contextmanager
-def _alone(where: Path) -> Iterator[None]:
+def _only_writer(where: Path) -> Iterator[None]:
     """Let one training at a time write a run, also between processes.
 
     Raises:
         UsageError: another training writes it now.
         StorageError: the folder above cannot be written.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(where.with_name(f".{where.name}.lock"), mode=file_mode(where))
-    try:
-        make_folder(where.parent)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UsageError(
-            f"{where}: another training writes this run now; wait, or give another --run-dir."
-        ) from None
-    except OSError as error:
-        raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
-    try:
+    path = where.with_name(f".{where.name}.lock")
+    refusal = UsageError(
+        f"{where}: another training writes this run now; wait, or give another --run-dir."
+    )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(alone(path, refusal))
+        except OSError as error:
+            raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
+        stack.callback(path.unlink, missing_ok=True)
         yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
 
 
 def _new_folder(project: Path | None, target: str) -> Path:

@@ -32,10 +32,15 @@ class Checkpoint:
     """
 
     def __init__(self, run_dir: Path, key: str) -> None:
-        self.folder = run_dir.with_name(f".{run_dir.name}.part") / key
+        self.folder = self.place(run_dir) / key
         for other in self.folder.parent.glob("*"):
             if other != self.folder and other.is_dir():
                 shutil.rmtree(other, ignore_errors=True)
+
+    @staticmethod
+    def place(run_dir: Path) -> Path:
+        """Return the folder of all checkpoints of a run."""
+        return run_dir.with_name(f".{run_dir.name}.part")
 
     def model(self, step: str, make: Callable[[], Fitted]) -> Fitted:
         """Return the fitted model of a step: the kept one, or a new one, kept."""
