@@ -159,7 +159,7 @@ class Moved(NamedTuple):
 
 
 def promote(project: Project, person: Person, run_id: str, alias: str, reason: str) -> Moved:
-    """Give a run an alias.
+    """Give a run an alias, and tell those who are told of a new champion.
 
     Raises:
         RefusedError: the person may not promote.

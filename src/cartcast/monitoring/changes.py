@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cartcast.config import read_settings
-from cartcast.errors import CartcastError
+from cartcast.errors import CartcastError, UsageError
 from cartcast.monitoring.compare import Comparison
 from cartcast.monitoring.plan import Plan, plan_from
 from cartcast.monitoring.send import Message, post
@@ -157,7 +157,7 @@ def send_changes(store: Store, plan: Plan, *, tries: int = TRIES) -> tuple[list[
     for identity, told in rows:
         try:
             ways = post(plan, Change(**json.loads(told)).message(identity), tries=tries)
-        except SendError as error:
+        except (SendError, UsageError) as error:  # a look must not fail for wrong ways either
             return used, str(error)
         with store.transaction() as con:
             con.execute("UPDATE changes SET sent = ? WHERE id = ?", (", ".join(ways), identity))
