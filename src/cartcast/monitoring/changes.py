@@ -93,7 +93,10 @@ def announce(
     """
     if alias != "champion":
         return None
-    given = _given(registry, target, alias)
+    try:
+        given = _given(registry, target, alias)
+    except CartcastError as error:  # what was changed stands, whether or not it can be told
+        return f"not told: {error}"
     now, before = given[0], given[1].run_id if len(given) > 1 else None
     if now.reason.startswith(ROLLED_BACK):
         undo = f"cartcast models promote {shlex.quote(before or '')}"
@@ -105,7 +108,10 @@ def announce(
 
 def refuse(registry: Registry, target: str, run: str, found: Comparison) -> str | None:
     """Tell that a challenger was refused and lost its alias to the champion; as `announce`."""
-    now = _given(registry, target, "challenger")[0]
+    try:
+        now = _given(registry, target, "challenger")[0]
+    except CartcastError as error:
+        return f"not told: {error}"
     undo = f"cartcast models promote {shlex.quote(run)} --alias challenger"
     return _tell(registry, "refused", now, run, now.run_id, found, undo)
 
