@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from cartcast.errors import DataError, DefinitionError, UsageError
 from cartcast.experiments.analysis import analyze
+from cartcast.experiments.exposures import read_exposures
 from cartcast.experiments.measure import effect_over_time, measure
 from cartcast.experiments.plan import Plan, plan_from
 from cartcast.experiments.simulate import START, World, simulate
@@ -290,3 +292,24 @@ def test_exposures_that_stand_in_the_log_are_read() -> None:
     # Another experiment's exposures are not this one's: the hash decides.
     other = measure(log, plan(key="another"))
     assert "XP130" not in {f.code for f in other.findings}
+
+
+def test_ids_of_a_file_of_exposures_are_those_of_the_log(tmp_path: Path) -> None:
+    # As numbers the first would lose its end; the second is how pandas writes 1001 in a gap.
+    ids = ["1234567890.1677654321", "1001.0", "007", "guest"]
+    file = tmp_path / "seen.csv"
+    lines = [f"{unit},a,2026-03-02 10:00:00\n" for unit in ids]
+    file.write_text("unit,arm,exposed\n" + "".join(lines))
+    told = read_exposures([file], "k", unit="visitor_id")
+    assert told["unit"].to_pylist() == ["1234567890.1677654321", "1001", "007", None]
+    numbers = [f"{unit},a,2026-03-02 10:00:00\n" for unit in ids[:1]]
+    file.write_text("unit,arm,exposed\n" + "".join(numbers))
+    assert read_exposures([file], "k", unit="visitor_id")["unit"].to_pylist() == ids[:1]
+
+
+def test_ids_of_a_csv_table_of_units_stay_apart(tmp_path: Path) -> None:
+    rows = [(f"1{i:019d}.5", "ab"[i % 2], i) for i in range(80)]
+    file = tmp_path / "units.csv"
+    file.write_text("unit,arm,x\n" + "".join(f"{u},{a},{x}\n" for u, a, x in rows))
+    ready = plan_from({"key": "k", "arms": ["a", "b"], "metrics": {"m": {"mean": "x"}}})
+    assert analyze(file, ready).sample_ratio.units == {"a": 40, "b": 40}

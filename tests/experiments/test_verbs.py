@@ -68,6 +68,10 @@ def test_assign_agrees_with_itself(call, shop: Path) -> None:
     Path("odd.csv").write_text("visitor_id\nguest\n(not set)\nv0000001\n 7 \n")
     assert call("experiment", "assign", "shop.yaml", "odd.csv", "--out", "odd.parquet")[0] == 0
     assert set(pq.read_table("odd.parquet")["unit"].to_pylist()) == {"v0000001", "7"}
+    Path("odd.csv").write_text("visitor_id\n1234567890.1677654321\n12345678901234567890\n")
+    assert call("experiment", "assign", "shop.yaml", "odd.csv", "--out", "odd.parquet")[0] == 0
+    kept = set(pq.read_table("odd.parquet")["unit"].to_pylist())
+    assert kept == {"1234567890.1677654321", "12345678901234567890"}
     Path("odd.csv").write_text("visitor_id\nguest\n")
     assert call("experiment", "assign", "shop.yaml", "odd.csv", "--out", "odd.parquet")[0] == 3
     assert call("experiment", "assign", "shop.yaml", "log.parquet", "--out", "a.txt")[0] == 2

@@ -71,7 +71,8 @@ def analyze(
     Raises:
         DataError: a column is missing, a value is no number, or a unit has several rows.
     """
-    with open_units(source, arm=arm, cluster=plan.cluster, memory=memory) as units:
+    ids = [name for name in (arm, plan.unit, plan.cluster) if name]
+    with open_units(source, arm=arm, cluster=plan.cluster, texts=ids, memory=memory) as units:
         found = list(check_exposures(units, plan))
         ratio = ratio_of(units, plan, day)
         found += ratio_findings(ratio)

@@ -32,7 +32,7 @@ def assign_file(
 
     if Path(out).suffix not in (".csv", ".parquet"):
         raise UsageError(f"{out}: write a .csv or .parquet file.")
-    with open_units(units, arm=column) as table:
+    with open_units(units, arm=column, texts=[column]) as table:
         # As in a log: a word for nothing, such as guest, is no id, and 1001.0 is 1001.
         unit = id_sql("text", "VARCHAR", "visitor_id")
         ids = table.connection.execute(

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from cartcast.atomic import make_folder, touch
 from cartcast.errors import NotFoundError, StorageError
+from cartcast.events.ids import ID_COLUMNS, id_sql
 from cartcast.experiments.allocation import Kept
 from cartcast.experiments.units import open_units
 from cartcast.statefile import reading
@@ -151,7 +152,10 @@ def kept_units(con: sqlite3.Connection, experiment: str) -> dict[str, Kept]:
 
 
 def read_exposures(
-    paths: Sequence[Path | str], experiment: str, version: int | None = None
+    paths: Sequence[Path | str],
+    experiment: str,
+    version: int | None = None,
+    unit: str | None = None,
 ) -> pa.Table:
     """Return the exposures of one experiment as `unit, arm, exposed`.
 
@@ -160,23 +164,29 @@ def read_exposures(
             columns, and `experiment` where they hold several.
         experiment: its key.
         version: of the allocation; others are left out where the record tells versions.
+        unit: column of the log that holds the ids; those of tables are then read as there: words
+            for nothing are none, and 1001.0 is 1001.
 
     Raises:
         NotFoundError: a folder has no record of exposures.
         StorageError, DataError, UsageError: one cannot be read.
     """
-    return pa.concat_tables([_read(Path(path), experiment, version) for path in paths])
+    return pa.concat_tables([_read(Path(path), experiment, version, unit) for path in paths])
 
 
-def _read(path: Path, experiment: str, version: int | None) -> pa.Table:
+def _read(path: Path, experiment: str, version: int | None, unit: str | None) -> pa.Table:
     if path.is_dir():
         if not (path / FILE).is_file():
             raise NotFoundError(f"{path}: no {FILE} here; give the --state-dir of the service.")
         path = path / FILE
     if path.suffix != ".db":
-        with open_units(path) as table:
+        with open_units(path, texts=["unit", "arm", "experiment"]) as table:
             table.require(list(_KINDS))
-            wanted = ", ".join(f"CAST({c} AS {kind}) AS {c}" for c, kind in _KINDS.items())
+            made = {c: f"CAST({c} AS {kind})" for c, kind in _KINDS.items()}
+            if unit in ID_COLUMNS:
+                kind = table.rows(f"SELECT typeof(unit) FROM {table.relation} LIMIT 1")
+                made["unit"] = id_sql("unit", kind[0][0] if kind else "VARCHAR", unit)
+            wanted = ", ".join(f"{value} AS {c}" for c, value in made.items())
             own = "CAST(experiment AS VARCHAR) = ?" if "experiment" in table.columns else "? <> ''"
             return table.connection.execute(
                 f"SELECT {wanted} FROM {table.relation} WHERE {own}", [experiment]

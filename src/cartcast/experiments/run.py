@@ -59,7 +59,7 @@ def measured_of(
     given = None
     if exposures is not None:
         paths = [exposures] if isinstance(exposures, Path | str) else exposures
-        given = read_exposures(paths, plan.allocation.key, plan.allocation.version)
+        given = read_exposures(paths, plan.allocation.key, plan.allocation.version, plan.unit)
     return _measured(log, plan, given)
 
 

@@ -197,9 +197,16 @@ class UnitTable:
 
 @contextlib.contextmanager
 def open_units(
-    source: Any, *, arm: str = "arm", cluster: str | None = None, memory: str | int | None = None
+    source: Any,
+    *,
+    arm: str = "arm",
+    cluster: str | None = None,
+    texts: Sequence[str] = (),
+    memory: str | int | None = None,
 ) -> Iterator[UnitTable]:
     """Open a table of units: a Parquet or CSV file, an Arrow table, or a data frame.
+
+    `texts` are columns of a CSV file that are kept as they are written: ids and arms.
 
     Raises:
         NotFoundError: the file is not there.
@@ -215,8 +222,7 @@ def open_units(
                 raise NotFoundError(f"{path}: no such table of units.")
             if path.suffix not in (".parquet", ".csv", ".gz"):
                 raise UsageError(f"{path}: a table of units is a .parquet or .csv file.")
-            as_csv = f"read_csv({file_literal(path)}, hive_partitioning = false)"
-            rows = read_parquet(path) if path.suffix == ".parquet" else as_csv
+            rows = read_parquet(path) if path.suffix == ".parquet" else _csv(con, path, texts)
             con.execute(f"CREATE VIEW units AS SELECT * FROM {rows}")
         else:
             con.register("units", source)
@@ -228,3 +234,14 @@ def open_units(
         raise translate(error, where) from error
     finally:
         con.close()
+
+
+def _csv(con: duckdb.DuckDBPyConnection, path: Path, texts: Sequence[str]) -> str:
+    """Return SQL that reads a CSV file.
+
+    An id such as 1234567890.1677654321 or one of 20 digits would lose its end as a number.
+    """
+    reading = f"read_csv({file_literal(path)}, hive_partitioning = false, sample_size = -1"
+    held = {str(r[0]) for r in con.execute(f"DESCRIBE SELECT * FROM {reading})").fetchall()}
+    types = ", ".join(f"{literal(c)}: 'VARCHAR'" for c in sorted(held & {*texts}))
+    return f"{reading}, types = {{{types}}})" if types else f"{reading})"

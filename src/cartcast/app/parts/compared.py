@@ -136,7 +136,7 @@ def _units(key: str, log: str, exposures: str | None, stamps: Any, _plan: Plan) 
     given = None
     if exposures is not None:
         key_, version = _plan.allocation.key, _plan.allocation.version
-        given = experiments.read_exposures([exposures], key_, version)
+        given = experiments.read_exposures([exposures], key_, version, _plan.unit)
     return experiments.measure(log, _plan, given)
 
 
