@@ -77,6 +77,12 @@ def test_worth_in_money(past) -> None:
     d = design(past, plan_from(PLAN), "money", weeks=4, worth=1000, draws=0)
     assert d.effect * 750 * 30 / 7 == pytest.approx(1000)
     assert d.worth == pytest.approx(1000)
+    # A tenth of the units takes part: the money is that of all, the test has that tenth.
+    part = {**PLAN, "coverage": 0.2, "holdout": {"name": "h", "share": 0.5}}
+    few = design(past, plan_from(part), "money", weeks=4, worth=1000, draws=0)
+    whole = design(past, plan_from({**PLAN, "coverage": 1}), "money", weeks=4, worth=1000, draws=0)
+    assert (few.effect, few.worth) == pytest.approx((whole.effect, 1000))
+    assert few.units_a_week == pytest.approx(whole.units_a_week / 10)
     tiny = design(past, plan_from(PLAN), "bought", weeks=4, relative=0.01, draws=0)
     (told,) = tiny.findings
     assert told.code == "XP117"

@@ -220,6 +220,16 @@ def test_novelty_and_delay_over_time() -> None:
         effect_over_time(p, m, "bought", "treatment")
 
 
+def test_a_month_counts_those_that_take_no_part() -> None:
+    made = simulate(World(visitors=3000), seed=2)
+    whole = measure(made.log, plan())
+    part = plan(coverage=0.5, layer={"name": "l", "start": 0.2, "end": 0.9},
+                holdout={"name": "h", "share": 0.2})  # fmt: skip
+    few = measure(made.log, part)
+    assert few.units.num_rows < whole.units.num_rows * 0.35
+    assert few.units_a_month == pytest.approx(whole.units_a_month, rel=0.1)
+
+
 def test_households_are_randomised_together() -> None:
     made = simulate(World(visitors=2000, household=2.5), seed=6)
     truth = made.truth.to_pandas()

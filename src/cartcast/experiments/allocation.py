@@ -202,6 +202,18 @@ class Allocation:
         widths = [high - low for low, high in self.ranges]
         return {a: w / sum(widths) for a, w in zip(self.arms, widths, strict=True)}
 
+    @property
+    def reach(self) -> float:
+        """Share of all units that take part: what coverage, layer and holdout leave.
+
+        >>> a = Allocation("k", ("a", "b"), coverage=0.5, holdout=Holdout("2026", 0.1))
+        >>> round(a.reach, 9)
+        0.45
+        """
+        layer = 1.0 if self.layer is None else self.layer.end - self.layer.start
+        rest = 1.0 if self.holdout is None else 1 - self.holdout.share
+        return sum(high - low for low, high in self.ranges) * layer * rest
+
     def assign(self, unit: str, kept: Kept | None = None) -> Assigned:
         """Return the arm of one unit; `kept` is what it got before, where that is stored."""
         if not unit:

@@ -101,7 +101,7 @@ def design(
     Args:
         past: Arrow table or data frame with the metric's columns, one row a unit, such as
             `measure` makes of a period before the test with the plan's windows.
-        plan: the experiment; its arms' shares and coverage count.
+        plan: the experiment; its arms' shares, coverage, layer and holdout count.
         metric: the metric that decides.
         weeks: length of the period that the units came in.
         relative: least relative effect that matters, such as 0.02.
@@ -132,11 +132,12 @@ def design(
     arm = declared.linear(moments, moments)
     if not arm.raw > 0 or not arm.variance > 0:
         raise DataError(f"{metric}: its past value is {arm.raw:.4g} with no room to differ.")
-    a_week = n / weeks * plan.allocation.coverage
-    effect = (relative or 0.0) * arm.raw if worth is None else worth / (a_week * _MONTH)
+    # The test has the units that take part; the money is that of all, once it is rolled out.
+    everybody = n / weeks
+    effect = (relative or 0.0) * arm.raw if worth is None else worth / (everybody * _MONTH)
     if not effect > 0:
         raise UsageError("the effect that matters must be positive.")
-    return _designed(plan, metric, moments, rows, effect, a_week, worth is not None, draws, seed)
+    return _designed(plan, metric, moments, rows, effect, everybody, worth is not None, draws, seed)
 
 
 def _designed(
@@ -145,7 +146,7 @@ def _designed(
     past: Moments,
     rows: Mapping[str, Floats],
     effect: float,
-    a_week: float,
+    everybody: float,
     money: bool,
     draws: int,
     seed: int,
@@ -156,6 +157,7 @@ def _designed(
     shares = list(plan.allocation.shares().values())
     first, least = shares[0], min(shares[1:])
     alpha, v = 1 - plan.level, arm.variance
+    a_week = everybody * plan.allocation.reach
 
     def chance(units: float) -> float:
         return power(effect, v, v, units * first, units * least, alpha=alpha)
@@ -191,7 +193,7 @@ def _designed(
         formula_power=chance(past.n),
         always_valid_weeks=weeks(sequential_cost(max(both, LEAST), alpha=alpha)),
         looks_weeks=weeks(price**2),
-        worth=effect * a_week * _MONTH if money else None,
+        worth=effect * everybody * _MONTH if money else None,
         findings=(finding(codes.NOT_WORTH_IT, text, weeks=weeks()),) if long else (),
     )
 

@@ -44,12 +44,14 @@ class Measured:
         findings: what a reader must know: exposures left out, units in two arms, caps.
         days: per unit and day since exposure: `unit, arm, k`, and each quantity that adds up.
         latest: time of the log's last event (UTC), or None.
+        reach: share of all units that take part: coverage, layer and holdout leave the others out.
     """
 
     units: pa.Table
     findings: tuple[Finding, ...]
     days: pa.Table
     latest: dt.datetime | None
+    reach: float = 1.0
 
     @property
     def weeks(self) -> float:
@@ -59,8 +61,8 @@ class Measured:
 
     @property
     def units_a_month(self) -> float:
-        """Units that come in 30 days, at the pace of those measured."""
-        return self.units.num_rows / self.weeks * 30 / 7
+        """All units that come in 30 days, at the pace of those measured."""
+        return self.units.num_rows / self.reach / self.weeks * 30 / 7
 
 
 def measure(log: Any, plan: Plan, exposures: Any = None) -> Measured:
@@ -151,7 +153,7 @@ def finished(source: Source, plan: Plan, told: Facts, counts: Counts, given: boo
         values = f"* REPLACE ({', '.join(cut)})"
     units = con.execute(f"SELECT {values} FROM units ORDER BY unit").to_arrow_table()
     days = con.execute("SELECT * FROM days ORDER BY unit, k").to_arrow_table()
-    return Measured(units, tuple(found), days, told.latest)
+    return Measured(units, tuple(found), days, told.latest, plan.allocation.reach)
 
 
 def _caps(source: Source, plan: Plan, found: list[Finding]) -> dict[str, float]:
