@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -148,9 +150,6 @@ def test_errors_are_one_line(call, shop: Path) -> None:
 
 
 def units(lift: float, n: int = 4000, harm: float = 0.0, **columns):
-    import numpy as np
-    import pandas as pd
-
     rng = np.random.default_rng(0)
     arm = np.where(np.arange(n) % 2, "b", "a")
     treated = arm == "b"
@@ -182,6 +181,23 @@ def test_decisions(frame, change, action: str) -> None:
     assert d.action == action
     assert d.reason
     assert d.would_change
+
+
+@pytest.mark.parametrize("looks", [[0.5, 1.0], None])
+def test_many_arms_are_corrected_for_at_looks_as_at_the_end(looks) -> None:
+    # z = 2.6 is past the bound of the look (1.97), p = 0.0093; of six arms Holm asks 0.0083. The
+    # sequence of one arm holds at z = 3.5 (p = 0.031), that of six does not.
+    n, z, arms = 2000, 2.6 if looks else 3.5, list("abcdefg")
+    value = 10 + np.resize([1.0, -1.0], n)
+    shift = {"b": z * np.sqrt(2 / n), **dict.fromkeys("cdefg", 0.0)}
+    rows = [pd.DataFrame({"arm": a, "money": value + shift.get(a, 0.0)}) for a in arms]
+    frame, metrics = pd.concat(rows), {"money": {"mean": "money"}}
+    for of, action in ((2, "roll out"), (7, "wait" if looks is None else "keep the control")):
+        units = of * n * (1 if looks else 1.2)
+        plan = plan_from({"key": "k", "arms": arms[:of], "expected_units": int(units),
+                          "metrics": metrics, "looks": looks or []})  # fmt: skip
+        d = decide(analyze(frame[frame.arm.isin(arms[:of])], plan), plan, "money")
+        assert d.action == action, d.reason
 
 
 def test_the_page_puts_trust_and_guardrails_first_and_escapes_the_data() -> None:

@@ -13,11 +13,12 @@ from cartcast.experiments.analysis import analyze
 from cartcast.experiments.assign_file import assign_file
 from cartcast.experiments.assign_spark import assign_spark
 from cartcast.experiments.bayes import Prior
-from cartcast.experiments.decision import Decision, Journal, Since, decide, relative_of, since
+from cartcast.experiments.decision import Decision, Since, decide, relative_of, since
 from cartcast.experiments.design import Design, design
 from cartcast.experiments.difference import Difference, Estimate
 from cartcast.experiments.draft import OUTCOMES, draft, outcomes
 from cartcast.experiments.exposures import read_exposures
+from cartcast.experiments.journal import Journal
 from cartcast.experiments.measure import Measured, effect_over_time, measure
 from cartcast.experiments.measure_spark import measure_spark
 from cartcast.experiments.metrics import Mean, Proportion, Quantile, Ratio

@@ -1,31 +1,23 @@
 """Decision: what to do about an experiment, why, and what would change that.
 
-Guardrails come before goals, and an unsound test decides nothing. The record is kept, so that it
-can be compared with what happened afterwards.
+Guardrails come before goals, and an unsound test decides nothing. Later looks are put beside it.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
-from cartcast.atomic import write_text
-from cartcast.config import STATE_FOLDER
 from cartcast.errors import DataError, UsageError
+from cartcast.experiments.corrections import adjust_within
 from cartcast.experiments.difference import Estimate
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Analysis, Comparison
-from cartcast.plaindata import plain
 
 __all__ = [
     "Action",
     "Decision",
-    "Journal",
     "Since",
     "decide",
     "finished",
@@ -143,10 +135,29 @@ def _holding(
     return fixed if finished(analysis) else always
 
 
-def _proven(analysis: Analysis, c: Comparison, used: Estimate) -> bool:
-    if analysis.look is not None or not finished(analysis):
-        return used.excludes_null
-    return c.adjusted is not None and c.adjusted < 1 - analysis.level
+def _proven(analysis: Analysis, plan: Plan, c: Comparison, used: Estimate) -> bool:
+    """Whether an effect holds for how often one looked and for how much one compared."""
+    if analysis.look is None and finished(analysis):
+        return c.adjusted is not None and c.adjusted < 1 - analysis.level
+    goals = {
+        (g.metric, g.arm): _p_value(analysis, g)
+        for g in analysis.comparisons
+        if g.segment is None and plan.metrics[g.metric].margin is None
+    }
+
+    def scope(goal: tuple[str, str]) -> tuple[str, ...]:
+        named = dict(zip(("metric", "arm"), goal, strict=True))
+        return tuple(named[name] for name in plan.scope if name in named)
+
+    p = adjust_within(goals, scope, plan.correction)[c.metric, c.arm]
+    return used.excludes_null and p is not None and p < 1 - analysis.level
+
+
+def _p_value(analysis: Analysis, c: Comparison) -> float | None:
+    """Return the p-value that is corrected; at a planned look the bound is passed besides."""
+    planned = analysis.look is not None and not c.exact
+    test = c.difference.absolute if planned else c.always_valid
+    return None if test is None else test.p_value
 
 
 def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Action, str, str]:
@@ -167,7 +178,7 @@ def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Ac
         and (g.guardrail is None or not g.guardrail.excludes_null)
     ]  # fmt: skip
     span = f"{c.metric} {used.value:+.4g} ({used.low:+.4g} to {used.high:+.4g})"
-    proven = _proven(analysis, c, used)
+    proven = _proven(analysis, plan, c, used)
     if proven and sign * used.value < 0:
         return "keep the control", f"The arm is worse: {span}.", "a different arm."
     if proven and harmed:
@@ -187,9 +198,11 @@ def _judge(analysis: Analysis, plan: Plan, c: Comparison, sign: int) -> tuple[Ac
         )
     if any(f.code == "XP108" for f in analysis.findings):
         return "wait", f"Nothing is proven yet: {span}.", "the planned end, or a stronger effect."
+    found = "Nothing holds for all comparisons at once" if used.excludes_null else (
+        "No difference was found")  # fmt: skip
     return (
         "keep the control",
-        f"No difference was found: {span}.",
+        f"{found}: {span}.",
         ("a longer test, if effects inside this interval would matter."),
     )
 
@@ -225,76 +238,3 @@ def since(entry: Mapping[str, Any], analysis: Analysis) -> Since:
 def _span(*ends: float | None) -> tuple[float, float, float] | None:
     value, low, high = ends
     return None if value is None or low is None or high is None else (value, low, high)
-
-
-class Journal:
-    """The looks at an experiment and its decisions, one JSON line each, oldest first.
-
-    Args:
-        path: the file.
-        who: who adds to it.
-        version: of the plan; looks at another version were looks at other data.
-    """
-
-    def __init__(self, path: Path, who: str | None = None, version: int = 0) -> None:
-        self.path = path
-        self.who = who
-        self.version = version
-
-    @classmethod
-    def of(cls, project: Path, plan: Plan, who: str | None = None) -> Journal:
-        """Return the journal that a project keeps of an experiment; `who` adds to it."""
-        # The key is anybody's word: as a file name it must lead nowhere else.
-        name = quote(plan.allocation.key, safe=" ")
-        return cls(
-            project / STATE_FOLDER / "experiments" / f"{name}.jsonl", who, plan.allocation.version
-        )
-
-    @property
-    def looked(self) -> int:
-        """How many times this version of the experiment was looked at."""
-        return len(self._looks())
-
-    def looked_below(self, units: int) -> int:
-        """Return at how many counts of units below `units` it was looked at."""
-        seen = {sum(e.get("units", {}).values()) for e in self._looks()}
-        return sum(n < units for n in seen)
-
-    def _looks(self) -> list[dict[str, Any]]:
-        same = (e for e in self.entries() if e.get("version", 0) == self.version)
-        return [e for e in same if e["kind"] == "look"]
-
-    def decisions(self) -> list[dict[str, Any]]:
-        """Return the decisions of all versions."""
-        return [e for e in self.entries() if e["kind"] == "decision"]
-
-    def entries(self) -> list[dict[str, Any]]:
-        """Return all entries.
-
-        Raises:
-            DataError: a line is not JSON.
-        """
-        if not self.path.is_file():
-            return []
-        try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            return [json.loads(line) for line in lines if line.strip()]
-        except ValueError as error:
-            raise DataError(f"{self.path}: a line of the journal is not JSON: {error}.") from error
-
-    def add(self, kind: Literal["look", "decision"], entry: Mapping[str, Any]) -> None:
-        """Append an entry with the present time."""
-        stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        by = {"who": self.who} if self.who else {}
-        told = {"kind": kind, "at": stamp, "version": self.version, **by, **plain(entry)}
-        kept = [*self.entries(), told]
-        write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
-
-    def looks(self) -> tuple[float, ...]:
-        """Return the progress at each look, increasing; looks at the same count are one."""
-        out: list[float] = []
-        for e in self._looks():
-            progress = e.get("progress")
-            if progress and (not out or progress > out[-1]):
-                out.append(float(progress))
-        return tuple(out)

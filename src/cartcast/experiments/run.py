@@ -11,8 +11,8 @@ from typing import Any
 from cartcast.errors import UsageError
 from cartcast.experiments.allocation import Allocation
 from cartcast.experiments.analysis import analyze
-from cartcast.experiments.decision import Journal
 from cartcast.experiments.exposures import read_exposures
+from cartcast.experiments.journal import Journal
 from cartcast.experiments.measure import Measured, measure
 from cartcast.experiments.measure_spark import measure_spark
 from cartcast.experiments.plan import Plan

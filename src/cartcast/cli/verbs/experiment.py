@@ -10,7 +10,7 @@ import typer
 from cartcast.cli.shell import print_json, show_findings
 
 if TYPE_CHECKING:
-    from cartcast.experiments.decision import Journal
+    from cartcast.experiments.journal import Journal
     from cartcast.experiments.plan import Plan
     from cartcast.experiments.results import Comparison
 
