@@ -210,6 +210,16 @@ def test_data_that_cannot_be_analysed(frame: pd.DataFrame, message: str) -> None
         ({"metric": {}}, "Did you mean 'metrics'"),
         ({"quantities": {"o": {"kind": "sum"}}}, "sum takes a column"),
         ({"quantities": {"o": {"kind": "count", "after": "7d", "within": "1d"}}}, "end after its start"),
+        ({"quantities": {"o": {"kind": "any", "event": ["a", "b"]}}}, r"o: event must be a name, got \["),
+        ({"quantities": {"o": {"kind": "any", "evnt": "a"}}}, "Did you mean 'event'"),
+        ({"quantities": {"o": {"kind": "count", "within": "-7d"}}}, "test: o: a duration must look like"),
+        ({"quantities": {"o": {"kind": "count", "within": "9999999d"}}}, "36,500 days"),
+        ({"quantities": {"o": {"kind": "count", "cap": float("inf")}}}, "cap must be positive"),
+        ({"quantities": {"o": {"kind": "count", "cap": "a lot"}}}, "cap must be a number"),
+        ({"quantities": {"o": None}}, "o: must be `name: value` lines"),
+        ({"prior": {"sd": 1}}, "prior: unknown word 'sd'"),
+        ({"layer": {"name": "checkout"}}, "layer: lacks start, end"),
+        ({"version": "x"}, "version must be a whole number"),
         ({"holdout": {"name": "h", "share": 1.5}}, "0 < share < 1"),
         ({"expected_units": 1}, "2 or more"),
         ({"expected_units": "many"}, "expected_units must be a whole number, got 'many'"),
@@ -257,6 +267,10 @@ def test_plans_are_read_by_name(tmp_path) -> None:
     assert (plan.allocation.key, plan.start.isoformat()) == ("one", "2026-03-02T00:00:00+00:00")
     with pytest.raises(NotFoundError, match="no experiment 'on'. Did you mean 'one'"):
         read_plan(path, "on")
+    for odd in ("experiments: [a, b]", "experiments: {one: 2}"):
+        path.write_text(odd)
+        with pytest.raises(DefinitionError, match="experiments must be names"):
+            read_plan(path, "one")
     with pytest.raises(NotFoundError, match="no such plan"):
         read_plan(tmp_path / "none.yaml")
 

@@ -192,9 +192,9 @@ def _read(path: Path, experiment: str, version: int | None, unit: str | None) ->
                 f"SELECT {wanted} FROM {table.relation} WHERE {own}", [experiment]
             ).to_arrow_table()
     rows = list(_rows(path, experiment, version))
-    unit, arm, exposed = zip(*rows, strict=True) if rows else ((), (), ())
+    columns = zip(*rows, strict=True) if rows else ((), (), ())
     kinds = (pa.string(), pa.string(), pa.timestamp("us"))
-    arrays = [pa.array(v, k) for v, k in zip((unit, arm, exposed), kinds, strict=True)]
+    arrays = [pa.array(v, k) for v, k in zip(columns, kinds, strict=True)]
     return pa.table(arrays, names=list(_KINDS))
 
 

@@ -14,7 +14,7 @@ from cartcast.experiments.allocation import Allocation, Holdout, Layer
 from cartcast.experiments.bayes import FLAT, Prior
 from cartcast.experiments.corrections import CORRECTIONS
 from cartcast.experiments.metrics import Mean, Metric, Proportion, Quantile, Ratio
-from cartcast.experiments.plan_words import REFUSED, check_kinds, is_a, moment
+from cartcast.experiments.plan_words import REFUSED, built, check_kinds, is_a, moment
 from cartcast.experiments.quantities import Quantity
 from cartcast.yamlfile import read_yaml
 
@@ -90,7 +90,6 @@ class Plan:
             raise DefinitionError(f"{key}: expected_units must be 2 or more.")
         if any(not 0 < t <= 1 for t in self.looks) or list(self.looks) != sorted(set(self.looks)):
             raise DefinitionError(f"{key}: looks must increase within 0 and 1, got {self.looks}.")
-
         if self.strata and self.cluster:
             raise DefinitionError(f"{key}: strata need units that are randomised one by one.")
         for name in self.known_before():
@@ -154,6 +153,8 @@ def read_plan(path: Path | str, name: str | None = None) -> Plan:
         raise DefinitionError(f"{path}: must hold `name: value` lines.")
     if "experiments" in data:
         found = data["experiments"] or {}
+        if not isinstance(found, dict) or not all(isinstance(d, dict) for d in found.values()):
+            raise DefinitionError(f"{path}: experiments must be names with `name: value` lines.")
         chosen = name or (next(iter(found)) if len(found) == 1 else None)
         if chosen not in found:
             raise NotFoundError(
@@ -241,12 +242,13 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
         return Plan(
             allocation=_allocation(key, data),
             metrics={str(n): _metric(f"{key}: {n}", d) for n, d in data.get("metrics", {}).items()},
-            quantities={str(n): Quantity(**d) for n, d in data.get("quantities", {}).items()},
+            quantities={str(n): built(Quantity, f"{key}: {n}", d)
+                        for n, d in data.get("quantities", {}).items()},
             start=moment(key, data.get("start")),
             end=moment(key, data.get("end")),
             looks=tuple(float(t) for t in data.get("looks", ())),
             scope=tuple(data.get("scope", ())),
-            prior=Prior(**data.get("prior", {})),
+            prior=built(Prior, f"{key}: prior", data.get("prior", {})),
             segments=tuple(data.get("segments", ())),
             **{n: data[n] for n in ("unit", "cluster", "expected_units", "level", "correction")
                if n in data},
@@ -272,8 +274,8 @@ def _allocation(key: str, data: Mapping[str, Any]) -> Allocation:
         arms=tuple(str(a) for a in arms),
         weights=tuple(float(w) for w in weights),
         coverage=float(data.get("coverage", 1.0)),
-        layer=Layer(**data["layer"]) if "layer" in data else None,
-        holdout=Holdout(**data["holdout"]) if "holdout" in data else None,
+        layer=built(Layer, f"{key}: layer", data["layer"]) if "layer" in data else None,
+        holdout=(built(Holdout, f"{key}: holdout", data["holdout"]) if "holdout" in data else None),
         seed=str(data.get("seed", "")),
         **{n: data[n] for n in ("hash_version", "version", "blocked_below") if n in data},
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
 
-from cartcast.errors import DefinitionError
+from cartcast.errors import DefinitionError, UsageError, did_you_mean
 
-__all__ = ["REFUSED", "check_kinds", "is_a", "moment"]
+__all__ = ["REFUSED", "built", "check_kinds", "is_a", "moment"]
 
 REFUSED: Mapping[str, str] = {
     "switchback": "arms that alternate in time need an analysis by period, which is not offered",
@@ -21,7 +22,7 @@ _WORDS: tuple[tuple[tuple[str, ...], tuple[type, ...], str], ...] = (
     (("metrics", "quantities", "layer", "holdout", "prior"), (dict,), "`name: value` lines"),
     (("looks", "scope", "segments"), (list, tuple), "a list"),
     (("unit", "cluster", "correction"), (str,), "a name"),
-    (("expected_units",), (int,), "a whole number"),
+    (("expected_units", "version", "blocked_below", "hash_version"), (int,), "a whole number"),
     (("level", "coverage"), (int, float), "a number"),
 )
 """Words of a plan, the kinds that their values may have, and how they are called."""
@@ -44,6 +45,40 @@ def check_kinds(key: str, data: Mapping[str, Any]) -> None:
         if any(not is_a(v, kinds) for v in data.get(name) or ()):
             what = "numbers" if name == "looks" else "names"
             raise DefinitionError(f"{key}: {name} must be a list of {what}, got {data[name]!r}.")
+
+
+_T = TypeVar("_T")
+
+
+def built(kind: type[_T], where: str, data: Any) -> _T:
+    """Return a part of a plan from its words, each of the kind that it must have.
+
+    Raises:
+        DefinitionError: a word is unknown, lacks, or has a value of another kind.
+    """
+    if not isinstance(data, Mapping):
+        raise DefinitionError(f"{where}: must be `name: value` lines, got {data!r}.")
+    declared: Any = kind
+    known, given = {f.name: str(f.type) for f in fields(declared)}, dict(data)
+    for name, value in data.items():
+        if name not in known:
+            raise DefinitionError(
+                f"{where}: unknown word {name!r}.{did_you_mean(str(name), known)}"
+            )
+        told = known[name].split(" | ")
+        kinds = (int, float) if told[0] == "float" else (str, int, float)
+        if not (is_a(value, kinds) or (value is None and "None" in told)):
+            what = "a number" if told[0] == "float" else "a name"
+            raise DefinitionError(f"{where}: {name} must be {what}, got {value!r}.")
+        if value is not None and "float" not in told:
+            given[name] = str(value)
+    lacking = [f.name for f in fields(declared) if f.default is MISSING and f.name not in given]
+    if lacking:
+        raise DefinitionError(f"{where}: lacks {', '.join(lacking)}.")
+    try:
+        return kind(**given)
+    except (DefinitionError, UsageError) as error:
+        raise DefinitionError(f"{where}: {error}") from error
 
 
 def is_a(value: Any, kinds: tuple[type, ...]) -> bool:

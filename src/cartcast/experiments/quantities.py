@@ -11,6 +11,7 @@ from cartcast.events.sql import identifier, literal
 
 __all__ = ["Quantity"]
 
+MOST_DAYS = 36_500
 Kind = Literal["any", "count", "sum", "distinct"]
 
 
@@ -54,7 +55,9 @@ class Quantity:
             raise DefinitionError(f"the window must end after its start, got {self.window}.")
         if self.cap is not None and self.cap_quantile is not None:
             raise DefinitionError("a quantity is capped at an amount or at a quantile, not both.")
-        if self.cap is not None and not self.cap > 0:
+        if any(MOST_DAYS * 86_400 < abs(t) < float("inf") for t in self.window):
+            raise DefinitionError(f"a window may be {MOST_DAYS:,} days long, got {self.window}.")
+        if self.cap is not None and not 0 < self.cap < float("inf"):
             raise DefinitionError(f"cap must be positive, got {self.cap}.")
         if self.cap_quantile is not None and not 0 < self.cap_quantile < 1:
             raise DefinitionError(f"cap_quantile must lie within 0 and 1, got {self.cap_quantile}.")
