@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 
 from cartcast.cli import main
 from cartcast.errors import DataError, UsageError
-from cartcast.experiments import Journal, analyze, decide, plan_from
+from cartcast.experiments import Journal, analyze, decide, look, plan_from
 from cartcast.experiments.page import page
 from cartcast.experiments.simulate import World, simulate
 from cartcast.report import document
@@ -226,6 +227,15 @@ def test_the_page_puts_trust_and_guardrails_first_and_escapes_the_data() -> None
     spoilt = page(decide(broken, plan, "money"), broken, plan)
     assert "The effect" not in [s.title for s in spoilt.sections]
     assert "XP101" in document.markdown(spoilt)
+
+
+def test_a_log_that_ends_before_the_test_is_no_end() -> None:
+    made = simulate(World(visitors=500), seed=1)
+    latest = max(made.log["event_time"].to_pylist())
+    for days, early in ((-1, False), (0.9, False), (1.1, True)):
+        plan = plan_from({"key": "simulated", **PLAN, "end": latest + dt.timedelta(days=days)})
+        codes = {f.code for f in look(made.log, plan).findings}
+        assert ("XP108" in codes) == early
 
 
 def test_looks_of_another_version_are_other_looks(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from cartcast.experiments.soundness import peeked
 from cartcast.experiments.units import open_units
 from cartcast.findings import Finding, by_severity
 
+_STILL = dt.timedelta(days=1)
 __all__ = ["look", "measured_of", "past_of", "table_of", "units_of"]
 
 
@@ -119,8 +120,13 @@ def look(
     Raises:
         UsageError, DataError: see `units_of` and `analyze`.
     """
+    if plan.quantities and not isinstance(source, Measured):
+        source = measured_of(source, plan, exposures)
     units, found = units_of(source, plan, exposures)
     now = now or dt.datetime.now(dt.UTC)
+    if isinstance(source, Measured) and source.latest is not None:
+        # A log that ends long before the test says nothing of its end; the last hours may be still.
+        now = min(now, source.latest.replace(tzinfo=dt.UTC) + _STILL)
     analysis = analyze(
         units,
         plan,
