@@ -203,6 +203,15 @@ def test_columns_of_other_tables_by_unit_and_by_session(make, outbox, tmp_path) 
         activate(make(consent="agreed == 'yes'"), scores, outbox, tables=[carts, people], at=AT)
 
 
+def test_ids_of_a_list_are_those_of_a_log(make, outbox, tmp_path) -> None:
+    file = tmp_path / "scores.csv"
+    row = score(1) | {"as_of": AT.replace(tzinfo=None)}
+    ids = ["1001.0", "guest", "(not set)", "1234567890.1677654321"]
+    pd.DataFrame([row | {"visitor_id": unit} for unit in ids]).to_csv(file, index=False)
+    activate(make(), file, outbox, at=AT)
+    assert {row["unit"] for row in exposed(outbox)} == {"1001", "1234567890.1677654321"}
+
+
 def test_the_newest_score_of_a_unit_counts(make, outbox) -> None:
     rows = [score(1, probability=0.9), score(1, as_of=AT.replace(tzinfo=None) - DAY / 2)]
     assert activate(make(), pa.Table.from_pylist(rows), outbox, at=AT).reasons == {"rule": 1}

@@ -292,6 +292,14 @@ def test_who_opted_out_is_on_no_list(shop: Path, day: Run, tmp_path: Path) -> No
             predict(shop, day.dir, without=bad)
 
 
+def test_who_may_be_meant_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text('visitor_id;why\n1001.0;"asked, twice"\nauth0|7\n"a;b"\n')
+    out = Without.of(file, None)
+    assert {"1001", "auth0|7", "a;b", "a"} <= out.ids
+    assert out.count == 4
+
+
 def test_a_login_leaves_out_its_visitor(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_text(

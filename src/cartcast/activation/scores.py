@@ -13,6 +13,7 @@ import duckdb
 from cartcast.activation.plan import Activation
 from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.engine import connect, translate
+from cartcast.events.ids import id_sql
 from cartcast.events.sql import file_literal, identifier, literal, read_parquet
 from cartcast.rules import names_in, require_kinds, to_sql
 
@@ -164,6 +165,8 @@ def _table(
             kinds[column], made = "text", (
                 f"CASE WHEN regexp_matches({quoted}, {literal(_NEUTRAL)}) THEN {quoted}[2:] "
                 f"ELSE {text} END" if csv else text)  # fmt: skip
+            if column in (*_KEYS, activation.unit):
+                made = id_sql(made, "VARCHAR", "visitor_id")
         else:
             kinds[column], made = "truth" if kind == "BOOLEAN" else kind.lower(), quoted
         if column in used:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events import Log, Privacy
+from cartcast.events.ids import text_reader
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Without"]
@@ -20,12 +22,17 @@ LEFT_OUT = declare(
 )  # fmt: skip
 
 
+_PLAIN = text_reader("visitor_id")
+_SEPARATOR = re.compile("[;\t]")
+
+
 @dataclass(frozen=True)
 class Without:
     """Ids that are left out.
 
     Attributes:
-        ids: each as it was given and, where ids of the log were replaced, its pseudonym.
+        ids: each as it was given and as a log has it, and, where ids of the log were replaced,
+            its pseudonym.
         count: how many were given.
     """
 
@@ -40,8 +47,14 @@ class Without:
             NotFoundError, DataError: the file is not there, or no text.
         """
         names = set(_read(Path(given)) if isinstance(given, str | Path) else map(str, given))
-        hidden = {str(privacy.name(name)) for name in names} if privacy is not None else set()
-        return cls(frozenset(names | hidden), len(names))
+        # Who may be meant is left out: a file may have any separator (an id may hold one as well),
+        # and a spreadsheet's 1001.0 is the visitor 1001.
+        pieces = {_SEPARATOR.split(name, maxsplit=1)[0].strip(" \"'") for name in names}
+        forms = {plain for name in names | pieces if (plain := _PLAIN(name)) is not None}
+        hidden = (
+            {str(privacy.name(name)) for name in names | forms} if privacy is not None else set()
+        )
+        return cls(frozenset(names | forms | hidden), len(names))
 
     def visitors(self, part: Log) -> set[str]:
         """Return the visitors of a part of a log who bear one of the ids, or whose login does."""
