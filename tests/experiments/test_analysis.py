@@ -243,6 +243,11 @@ def test_plans_that_are_refused(change: dict, message: str) -> None:
         plan_from({**PLAN, **change})
 
 
+def test_looks_need_the_units_that_they_are_shares_of() -> None:
+    with pytest.raises(DefinitionError, match="shares of expected_units"):
+        analyze(units(), plan_from({**PLAN, "looks": [0.5, 1]}))
+
+
 def test_a_ratio_without_anything_to_divide_by_has_no_events() -> None:
     plan = {"metrics": {"m": {"ratio": "money", "by": "none"}}}
     for none in (0.0, np.where(np.arange(400) % 2, 1.0, 0.0)):

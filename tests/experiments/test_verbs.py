@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -245,6 +246,13 @@ def test_looks_of_another_version_are_other_looks(tmp_path: Path) -> None:
     assert (first.looked, first.looks(), first.looked_below(20)) == (1, (0.5,), 1)
     assert (second.looked, second.looks(), second.looked_below(20)) == (0, (), 0)
     assert [e["action"] for e in second.decisions()] == ["roll out"]
+
+
+def test_looks_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "new" / "k.jsonl")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: journal.add("look", {"units": {"a": n}}), range(40)))
+    assert {e["units"]["a"] for e in journal.entries()} == {*range(40)}
 
 
 def test_a_decision_needs_a_goal(tmp_path: Path) -> None:

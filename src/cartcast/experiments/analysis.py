@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cartcast.errors import DataError
+from cartcast.errors import DataError, DefinitionError
 from cartcast.experiments.bayes import posterior
 from cartcast.experiments.corrections import adjust_within
 from cartcast.experiments.difference import Difference, Estimate, Linear, Mix, compare
@@ -70,6 +70,7 @@ def analyze(
 
     Raises:
         DataError: a column is missing, a value is no number, or a unit has several rows.
+        DefinitionError: looks are planned without the expected units that they are shares of.
     """
     ids = [name for name in (arm, plan.unit, plan.cluster) if name]
     with open_units(source, arm=arm, cluster=plan.cluster, texts=ids, memory=memory) as units:
@@ -244,6 +245,10 @@ def _segment(
 
 
 def _look(plan: Plan, done: float | None, before: Sequence[float]) -> Look | None:
+    if plan.looks and done is None:
+        raise DefinitionError(
+            f"{plan.allocation.key}: looks are shares of expected_units, which the plan lacks."
+        )
     if not plan.looks or done is None or done <= 0:
         return None
     # Units may be fewer than at a look before, when late exposures are left out.

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from cartcast.atomic import write_text
+from filelock import FileLock
+
+from cartcast.atomic import file_mode, make_folder, write_text
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import DataError
 from cartcast.experiments.plan import Plan
@@ -81,8 +83,11 @@ class Journal:
         stamp = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         by = {"who": self.who} if self.who else {}
         told = {"kind": kind, "at": stamp, "version": self.version, **by, **plain(entry)}
-        kept = [*self.entries(), told]
-        write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
+        make_folder(self.path.parent)
+        # Two looks at a time are two looks.
+        with FileLock(f"{self.path}.lock", mode=file_mode(self.path)):
+            kept = [*self.entries(), told]
+            write_text(self.path, "".join(json.dumps(e, allow_nan=False) + "\n" for e in kept))
 
     def looks(self) -> tuple[float, ...]:
         """Return the progress at each look, increasing; looks at the same count are one."""
