@@ -323,3 +323,21 @@ def test_ids_of_a_csv_table_of_units_stay_apart(tmp_path: Path) -> None:
     file.write_text("unit,arm,x\n" + "".join(f"{u},{a},{x}\n" for u, a, x in rows))
     ready = plan_from({"key": "k", "arms": ["a", "b"], "metrics": {"m": {"mean": "x"}}})
     assert analyze(file, ready).sample_ratio.units == {"a": 40, "b": 40}
+
+
+def test_one_event_that_lies_ahead_does_not_end_the_experiment() -> None:
+    made = simulate(World(visitors=300), seed=3)
+    row = made.log.slice(0, 1).to_pydict() | {"event_time": [pd.Timestamp("2199-01-01")]}
+    wrong = pa.concat_tables([made.log, pa.table(row, schema=made.log.schema)])
+    told, right = measure(wrong, plan()), measure(made.log, plan())
+    assert told.latest == right.latest
+    assert told.units["unit"].equals(right.units["unit"])
+
+
+def test_units_without_a_cluster_are_not_one() -> None:
+    frame = pd.DataFrame({"unit": range(80), "arm": ["a", "b"] * 40, "x": range(80),
+                          "home": [None, None, *range(78)]})  # fmt: skip
+    ready = plan_from({"key": "k", "arms": ["a", "b"], "unit": "unit", "cluster": "home",
+                       "metrics": {"m": {"mean": "x"}}})  # fmt: skip
+    with pytest.raises(DataError, match="home: 2 units have none"):
+        analyze(frame, ready)

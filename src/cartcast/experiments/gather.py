@@ -16,7 +16,7 @@ from cartcast.events.sql import identifier, literal
 from cartcast.experiments.plan import Plan
 from cartcast.insights.source import Source
 
-__all__ = ["DAY", "EXPOSURE", "Counts", "Facts", "facts", "gather", "reads"]
+__all__ = ["DAY", "EXPOSURE", "Counts", "Facts", "facts", "gather", "reads", "tomorrow"]
 
 EXPOSURE = ("unit", "arm", "exposed")
 """Columns of a table of exposures: the id that was hashed, the arm, and when (UTC)."""
@@ -32,7 +32,8 @@ class Facts(NamedTuple):
     """What only the whole log can say.
 
     Attributes:
-        latest: time of its last event (UTC), or None.
+        latest: time of its last event (UTC), or None. One that lies ahead says nothing of how long
+            the log is; where all do, as in a simulation, the last one counts.
         logged: events that name the experiment, a unit and an arm.
     """
 
@@ -91,6 +92,11 @@ def _says_who(plan: Plan, columns: tuple[str, ...], unit: str) -> str:
     )
 
 
+def tomorrow() -> dt.datetime:
+    """Return the moment (UTC, without zone) after which a device's clock must have been wrong."""
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(days=1)
+
+
 def facts(source: Source, plan: Plan) -> Facts:
     """Return what the whole log of `source` says.
 
@@ -99,7 +105,9 @@ def facts(source: Source, plan: Plan) -> Facts:
     """
     condition = _says_who(plan, source.columns, source.require(plan.unit))
     latest, logged = source.row(
-        f"SELECT CAST(max(event_time) AS TIMESTAMP), count(*) FILTER ({condition}) FROM events"
+        "SELECT CAST(coalesce(max(event_time) FILTER (event_time <= ?), max(event_time)) AS "
+        f"TIMESTAMP), count(*) FILTER ({condition}) FROM events",
+        [tomorrow()],
     )
     return Facts(latest, logged)
 

@@ -16,7 +16,7 @@ from cartcast.events.schema import Clock
 from cartcast.events.spark.pieces import COLUMNS, Piece, collected, handed_over, object_in, working
 from cartcast.events.spark.session import from_arrow, session
 from cartcast.events.sql import identifier
-from cartcast.experiments.gather import EXPOSURE, Counts, Facts, gather, reads
+from cartcast.experiments.gather import EXPOSURE, Counts, Facts, gather, reads, tomorrow
 from cartcast.experiments.measure import Measured, check_exposed, check_measurable, finished, nobody
 from cartcast.experiments.plan import Plan
 from cartcast.insights.source import Source
@@ -135,11 +135,11 @@ def _facts(events: Any, plan: Plan) -> Facts:
         for column in ("arm", plan.unit, "event_time"):
             says &= _named(column).isNotNull()
     # Asked as Arrow: rows of Spark would hold a time of the driver's own zone.
-    found = events.agg(
-        fn.max("event_time").alias("latest"), fn.count(fn.when(says, 1)).alias("logged")
-    ).toArrow()
-    latest = found["latest"].cast(pa.timestamp("us"))[0].as_py()
-    return Facts(latest, found["logged"][0].as_py())
+    at = fn.col("event_time")
+    most = fn.lit(str(tomorrow())).cast(events.schema["event_time"].dataType)
+    latest = fn.coalesce(fn.max(fn.when(at <= most, at)), fn.max(at))
+    found = events.agg(latest.alias("latest"), fn.count(fn.when(says, 1)).alias("logged")).toArrow()
+    return Facts(found["latest"].cast(pa.timestamp("us"))[0].as_py(), found["logged"][0].as_py())
 
 
 def _given(spark: Any, exposures: Any) -> Any:

@@ -158,9 +158,18 @@ class UnitTable:
         `unit` is the column of their ids, or None where there are only clusters.
 
         Raises:
-            DataError: a unit has several rows in one arm: sums would count it twice.
+            DataError: a unit has several rows in one arm: sums would count it twice; or it has
+                no cluster.
         """
         arm = identifier(self.arm)
+        if self.cluster:
+            lone = self.rows(
+                f"SELECT count(*) FROM {self.relation} WHERE {identifier(self.cluster)} IS NULL"
+            )[0][0]
+            if lone:
+                raise DataError(
+                    f"{self.cluster}: {lone} units have none; give each of them one of its own."
+                )
         twice = (
             unit is not None
             and self.rows(
