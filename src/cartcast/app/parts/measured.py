@@ -67,6 +67,11 @@ def show_models(view: ui.View, run: Run) -> None:
     every = pd.DataFrame(facts["metrics"]).T.rename_axis("model").reset_index()
     every["seconds"] = [(facts["models"].get(m) or {}).get("seconds") for m in every["model"]]
     ui.table(every, view, "models", currency=view.run_currency)
+    if "positive_sessions" in facts["split"]["parts"].get("test", {}):
+        ui.note(
+            "Counted over moments, of which a session has several, and weighted for the visitors "
+            "that the split left out. By click counts each session once."
+        )
     ui.findings(run.findings, title="What you should know before you trust this")
 
 
