@@ -377,3 +377,22 @@ def test_sample_ratio_by_day_is_the_one_that_alarms() -> None:
     ratio = analyze(gone, plan_from(PLAN)).sample_ratio
     assert ratio.wrong
     assert ratio.p_value < ratio.always_valid < 0.001
+
+
+def test_a_segment_that_loses_an_arm_is_found():
+    rng = np.random.default_rng(5)
+    n = 40_000
+    table = pd.DataFrame(
+        {"arm": np.where(rng.random(n) < 0.5, "b", "a"),
+         "browser": rng.choice(["one", "two", "three"], n, p=[0.1, 0.3, 0.6]),
+         "money": rng.gamma(2.0, 5.0, n)}
+    )  # fmt: skip
+    plan = plan_from(
+        {"key": "k", "arms": {"a": 0.5, "b": 0.5}, "segments": ["browser"],
+         "metrics": {"money": {"mean": "money"}}}
+    )  # fmt: skip
+    assert "XP101" not in {f.code for f in analyze(table, plan).findings}
+    # A tenth of the units loses a fifth of an arm: a hundredth of all, which the whole hides.
+    lost = (table["browser"] == "one") & (table["arm"] == "b") & (rng.random(n) < 0.2)
+    (found,) = (f for f in analyze(table[~lost], plan).findings if f.code == "XP101")
+    assert "in browser one units are" in found.message

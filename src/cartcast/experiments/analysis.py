@@ -32,6 +32,7 @@ from cartcast.experiments.soundness import (
     peeked,
     ratio_findings,
     ratio_of,
+    segment_ratios,
     still_running,
 )
 from cartcast.experiments.strata import stratified
@@ -77,6 +78,7 @@ def analyze(
         found = list(check_exposures(units, plan))
         ratio = ratio_of(units, plan, day)
         found += ratio_findings(ratio)
+        found += segment_ratios(units, plan)
         needs = [c for c in plan.needs() if c != UNITS]
         whole = units.moments(needs)
         found += check_history(whole, plan)

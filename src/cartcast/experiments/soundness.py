@@ -15,7 +15,7 @@ from cartcast.experiments.metrics import Mean, Metric, Quantile
 from cartcast.experiments.moments import Moments
 from cartcast.experiments.plan import Plan
 from cartcast.experiments.results import Comparison
-from cartcast.experiments.sample_ratio import ALARM, SampleRatio, sample_ratio
+from cartcast.experiments.sample_ratio import ALARM, SampleRatio, chi_squared, sample_ratio
 from cartcast.experiments.units import UnitTable
 from cartcast.findings import Finding, finding
 
@@ -26,6 +26,7 @@ __all__ = [
     "check_history",
     "ratio_findings",
     "ratio_of",
+    "segment_ratios",
     "still_running",
 ]
 
@@ -103,6 +104,33 @@ def ratio_findings(ratio: SampleRatio) -> list[Finding]:
             p_value=p, units=dict(ratio.units),
         )
     ]  # fmt: skip
+
+
+def segment_ratios(units: UnitTable, plan: Plan) -> Iterator[Finding]:
+    """Yield segments in which the arms do not have their shares: a browser that loses an arm, say.
+
+    All segments are tested together (Bonferroni), by the test that is valid for one look.
+    """
+    shares = plan.allocation.shares()
+    counted = f"count(DISTINCT {identifier(units.cluster)})" if units.cluster else "count(*)"
+    tests = []
+    for column in plan.segments:
+        units.require([column])
+        cells: dict[Any, dict[str, int]] = {}
+        for value, arm, n in units.rows(
+            f"SELECT CAST({identifier(column)} AS VARCHAR), {identifier(units.arm)}, {counted} "
+            f"FROM {units.relation} GROUP BY 1, 2"
+        ):
+            cells.setdefault(value, {})[arm] = n
+        for value, counts in cells.items():
+            p = chi_squared([counts.get(a, 0) for a in shares], list(shares.values()))
+            tests.append((p, column, value, counts))
+    for p, column, value, counts in sorted(tests, key=lambda t: t[0]):
+        if p * len(tests) < ALARM:
+            got = ", ".join(f"{a} {counts.get(a, 0):,}" for a in shares)
+            where = f"{column} {'unknown' if value is None else value}"
+            text = f"in {where} units are {got} (p = {p * len(tests):.2g} corrected)."
+            yield finding(codes.SAMPLE_RATIO, text, p_value=p * len(tests), segment=where)
 
 
 def check_history(whole: Mapping[tuple[Any, ...], Moments], plan: Plan) -> list[Finding]:

@@ -29,7 +29,7 @@ def add(app: typer.Typer) -> None:
     """Register the verb and its words."""
     experiment = typer.Typer(help="Experiments: what works, and for whom.", no_args_is_help=True)
     app.add_typer(experiment, name="experiment")
-    for command in (design, assign, analyze, decide):
+    for command in (design, assign, analyze, decide, whom):
         experiment.command(command.__name__)(command)
 
 
@@ -161,6 +161,58 @@ def analyze(
     for made in kept.decisions():
         typer.echo(f"  {words.became(made, experiments.since(made, found), found.control)}")
     show_findings(found.findings)
+
+
+def whom(
+    source: Annotated[str, _SOURCE],
+    plan: Annotated[Path, typer.Option(help="YAML plan of the experiment.")],
+    metric: Annotated[str, typer.Option(help="Mean or proportion that counts.")],
+    arm: Annotated[str | None, typer.Option(help="Treatment; needed if there are several.")] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="Column known before the exposure; repeat. Default: quantities before."),
+    ] = None,
+    cost: Annotated[float, typer.Option(help="Cost of treating one unit.")] = 0.0,
+    score: Annotated[
+        str | None, typer.Option(help="Column of a probability: are the likeliest as good?")
+    ] = None,
+    exposures: Annotated[list[Path] | None, _EXPOSURES] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV of units with their uplift.")] = None,
+    name: Annotated[str | None, _NAME] = None,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say whom a treatment changes, and what choosing them is worth."""
+    from cartcast.experiments.run import table_of, units_of
+    from cartcast.experiments.whom import whom as learn
+
+    declared = _plan(plan, name)
+    units, findings = units_of(source, declared, exposures)
+    table = table_of(units) if isinstance(units, str | Path) else units
+    found = learn(table, declared, metric, arm=arm, features=features or (), cost=cost, score=score)
+    if out is not None:
+        from cartcast.spreadsheet import write_csv
+
+        write_csv(found.uplift, out)
+    if json:
+        print_json(found.as_dict())
+        return
+    typer.echo(f"{found.arm} against {found.control}: {found.units:,} units, {metric} a unit")
+    for way, value in found.policies.values.items():
+        treated = found.policies.treated[way]
+        ends = f"({value.low:.4g} to {value.high:.4g})"
+        typer.echo(f"  {way}: {value.value:.4g} {ends}, {treated:.0%} treated")
+    q = found.ranking
+    knows = "it knows something" if q.low > 0 else "it cannot be told from chance"
+    typer.echo(f"  order by uplift: {q.value:+.4g} ({q.low:+.4g} to {q.high:+.4g}); {knows}")
+    gains = found.policies.gains
+    best = max(gains, key=lambda way: gains[way].value)
+    more = f"{best} is worth {gains[best].value:+.4g} a unit more than treating everybody"
+    typer.echo(
+        f"  {more if gains[best].low > 0 else 'nothing is shown to beat treating everybody'}"
+    )
+    for line in found.rule.lines() if found.rule else ():
+        typer.echo(f"  rule: {line}")
+    show_findings([*findings, *found.policies.findings])
 
 
 def decide(
