@@ -130,7 +130,9 @@ def whom(
     policies = compare_policies(told.scores, ways, reference="everybody", cost=cost)
     numeric = X.select_dtypes("number")
     rule = learn_rule(numeric, told.effects, cost=cost, seed=seed) if len(numeric.columns) else None
-    kept = table[[plan.unit]] if plan.unit in table else pd.DataFrame({"row": table.index + 1})
+    # `measure` calls the unit so, whatever it is.
+    unit = next((c for c in (plan.unit, "unit") if c in table), None)
+    kept = pd.DataFrame({"row": table.index + 1}) if unit is None else table[[unit]]
     return Whom(treatment, plan.control, len(y), named, qini, policies, rule,
                 kept.assign(uplift=told.uplift))  # fmt: skip
 
