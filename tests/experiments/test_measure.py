@@ -238,6 +238,14 @@ def test_households_are_randomised_together() -> None:
     frame = m.units.to_pandas().merge(truth[["unit", "household"]], on="unit")
     c = analyze(frame, plan(cluster="household")).get("orders", "treatment")
     assert c.units + c.units_control == frame.household.nunique()
+    # A log that knows households gives the same.
+    homes = truth.set_index("unit")["household"].astype(str)
+    log = made.log.append_column(
+        "household", pa.array(made.log["visitor_id"].to_pandas().map(homes), pa.string())
+    )
+    clustered = plan(cluster="household")
+    own = analyze(measure(log, clustered, made.exposures).units, clustered)
+    assert own.get("orders", "treatment").difference == c.difference
 
 
 def test_refunds_come_after_the_end() -> None:

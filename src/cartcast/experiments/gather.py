@@ -60,7 +60,8 @@ class Counts(NamedTuple):
 def _carried(plan: Plan) -> tuple[str, ...]:
     """Return the columns of a log that units keep as they were at the exposure."""
     strata = (c for c in plan.strata if c not in plan.quantities)
-    return tuple(dict.fromkeys([*plan.segments, *strata]))
+    cluster = [plan.cluster] if plan.cluster and plan.cluster != plan.unit else []
+    return tuple(dict.fromkeys([*plan.segments, *strata, *cluster]))
 
 
 def reads(plan: Plan, columns: Sequence[str]) -> list[str]:
