@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,19 @@ def test_a_stream_of_files_ends_in_the_batch_table_across_a_restart(
         for row in sorted(rows, key=lambda row: row["arrival"]):
             found[row["session_id"], row["click"]] = row
 
+    def part(at: int) -> None:
+        path = folder / f"{at:04d}.parquet"
+        pq.write_table(whole.slice(at, 300), path)
+        # Spark reads files in the order of their times, which may be equal: then the later part
+        # could come first, and the earlier one be too late.
+        os.utime(path, (1_700_000_000 + at, 1_700_000_000 + at))
+
     # The parts come out of order at the seams: late events, put in their place.
-    for at in (0, 300):
-        pq.write_table(whole.slice(at, 300), folder / f"{at:04d}.parquet")
+    part(0)
+    part(300)
     run()
     seen = len(found)
-    pq.write_table(whole.slice(600, 300), folder / "0600.parquet")
+    part(600)
     run()
     assert 0 < seen < len(truth) == len(found)
     events = whole.to_pandas()
