@@ -72,12 +72,16 @@ def test_what_cannot_be_asked_is_said(change, words):
     asked = {"metric": "revenue", "features": ["price"], **change}
     with pytest.raises(UsageError, match=words):
         whom(units(200), plan_from(PLAN), asked.pop("metric"), **asked)
+    with pytest.raises(CartcastError, match="200 units have several rows"):
+        whom(pd.concat([units(200)] * 2), plan_from(PLAN), "revenue", features=["price"])
     with pytest.raises(CartcastError, match="uplift needs 50"):
         whom(units(60), plan_from(PLAN), "revenue", features=["price"])
 
 
 def test_the_verb_tells_and_writes(tmp_path: Path, capsys):
-    units(1500).to_csv(tmp_path / "units.csv", index=False)
+    # Ids that are numbers with a point lose their end where they are read as such.
+    ids = [f"{1234567890 + k}.1677654{k:04d}" for k in range(1500)]
+    units(1500).assign(visitor_id=ids).to_csv(tmp_path / "units.csv", index=False)
     (tmp_path / "plan.yaml").write_text(json.dumps(PLAN))
     with pytest.raises(SystemExit) as ended:
         main(["experiment", "whom", str(tmp_path / "units.csv"), "--plan",
@@ -87,6 +91,6 @@ def test_the_verb_tells_and_writes(tmp_path: Path, capsys):
     assert ended.value.code in (0, None), told
     assert "offer against control: 1,500 units, revenue a unit" in told
     assert "order by uplift" in told
-    written = pd.read_csv(tmp_path / "uplift.csv")
+    written = pd.read_csv(tmp_path / "uplift.csv", dtype={"visitor_id": str})
     assert list(written.columns) == ["visitor_id", "uplift"]
-    assert len(written) == 1500
+    assert list(written["visitor_id"]) == ids

@@ -71,13 +71,13 @@ def _measured(log: Any, plan: Plan, exposures: Any = None) -> Measured:
     return (measure_spark if parts else measure)(log, plan, exposures)
 
 
-def table_of(path: Path | str) -> Any:
-    """Return a file of exposures or of units as an Arrow table.
+def table_of(path: Path | str, texts: Sequence[str] = ()) -> Any:
+    """Return a file of exposures or of units as an Arrow table; `texts` stay as they are written.
 
     Raises:
         NotFoundError, UsageError, DataError: it is not there, or cannot be read.
     """
-    with open_units(path) as table:
+    with open_units(path, texts=texts) as table:
         return table.connection.execute(f"SELECT * FROM {table.relation}").to_arrow_table()
 
 

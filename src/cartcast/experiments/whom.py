@@ -89,7 +89,7 @@ def whom(
 
     Raises:
         UsageError: an unknown metric, arm or column, or nothing is known before the exposure.
-        DataError: an arm has too few units, or outcomes are missing.
+        DataError: an arm has too few units, a unit several rows, or outcomes are missing.
     """
     outcome = _outcome(plan, metric)
     treatment = _treatment(plan, arm)
@@ -106,6 +106,10 @@ def whom(
                 f"no column {column!r}.{did_you_mean(column, map(str, table.columns))}"
             )
     table = table[table["arm"].astype(str).isin([plan.control, treatment])].reset_index(drop=True)
+    # `measure` calls the unit so, whatever it is.
+    unit = next((c for c in (plan.unit, "unit") if c in table), None)
+    if unit is not None and table[unit].duplicated().any():
+        raise DataError(f"{unit}: {int(table[unit].duplicated().sum())} units have several rows.")
     if table[outcome].isna().any():
         raise DataError(f"{outcome}: {int(table[outcome].isna().sum())} units have no value.")
     X, y = table[list(named)], table[outcome].astype(float)
@@ -130,8 +134,6 @@ def whom(
     policies = compare_policies(told.scores, ways, reference="everybody", cost=cost)
     numeric = X.select_dtypes("number")
     rule = learn_rule(numeric, told.effects, cost=cost, seed=seed) if len(numeric.columns) else None
-    # `measure` calls the unit so, whatever it is.
-    unit = next((c for c in (plan.unit, "unit") if c in table), None)
     kept = pd.DataFrame({"row": table.index + 1}) if unit is None else table[[unit]]
     return Whom(treatment, plan.control, len(y), named, qini, policies, rule,
                 kept.assign(uplift=told.uplift))  # fmt: skip

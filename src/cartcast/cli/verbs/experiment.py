@@ -187,7 +187,8 @@ def whom(
 
     declared = _plan(plan, name)
     units, findings = units_of(source, declared, exposures)
-    table = table_of(units) if isinstance(units, str | Path) else units
+    ids = ("arm", declared.unit)
+    table = table_of(units, ids) if isinstance(units, str | Path) else units
     found = learn(table, declared, metric, arm=arm, features=features or (), cost=cost, score=score)
     if out is not None:
         from cartcast.spreadsheet import write_csv
