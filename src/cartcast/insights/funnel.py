@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cartcast.arguments import answered
-from cartcast.errors import UsageError, did_you_mean
+from cartcast.errors import UsageError
 from cartcast.evaluate.share import Share
 from cartcast.events.sql import identifier
 from cartcast.findings import Finding
@@ -156,14 +156,10 @@ def _wanted(source: Source, words: Sequence[str] | None, order: str) -> tuple[St
     steps = usual_steps(source) if words is None else steps_from(words)
     if order == "any" and len(set(steps)) < len(steps):
         raise UsageError("in any order the steps must differ; a repeated step needs an order.")
-    seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
     for step in steps:
         source.require(step.column)
-        if step.column == "event_type" and step.value not in seen:
-            raise UsageError(
-                f"no {step.value!r} event in this log.{did_you_mean(step.value, seen)} "
-                "Other columns: column=value."
-            )
+    kinds = [s.value for s in steps if s.column == "event_type"]
+    source.require_events(kinds, " Other columns: column=value.")
     return steps
 
 

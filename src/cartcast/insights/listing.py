@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cartcast.errors import UsageError, did_you_mean
+from cartcast.errors import UsageError
 from cartcast.events.schema import METADATA_KEY, metadata_text
 from cartcast.insights.sessions import make_sessions
-from cartcast.insights.source import Slice, Source, opened
+from cartcast.insights.source import Slice, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,6 @@ def list_sessions(
     did: Sequence[str] = (),
     did_not: Sequence[str] = (),
     reached: int = 0,
-    left: int | None = None,
     most: int = 500,
     sessions: Path | str | None = None,
 ) -> Listing:
@@ -54,7 +53,6 @@ def list_sessions(
         did: event types that the session has.
         did_not: event types that it lacks.
         reached: steps of the usual funnel that it reached, in order, at least.
-        left: steps that it reached, exactly.
         most: rows to return.
         sessions: session table written before (`write_sessions`); makes this fast.
 
@@ -67,12 +65,9 @@ def list_sessions(
         condition, parameters = (where or Slice()).condition(columns)
         parts = [condition, "reach >= ?"]
         parameters.append(reached)
-        if left is not None:
-            parts.append("reach = ?")
-            parameters.append(left)
+        source.require_events([*did, *did_not])
         for kinds, sign in ((did, ""), (did_not, "NOT ")):
             for kind in kinds:
-                _require(source, kind)
                 parts.append(
                     f"{sign}session_id IN (SELECT session_id FROM events WHERE event_type = ?)"
                 )
@@ -124,9 +119,3 @@ def visitor_events(log: Any, session: str) -> pa.Table:
         ).to_arrow_table()
         told = {"clock": source.clock, "order": order, "currency": source.currency}
         return table.replace_schema_metadata({METADATA_KEY: metadata_text(told)})
-
-
-def _require(source: Source, kind: str) -> None:
-    seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
-    if kind not in seen:
-        raise UsageError(f"no {kind!r} event in this log.{did_you_mean(kind, seen)}")

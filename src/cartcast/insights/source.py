@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -102,6 +102,17 @@ class Source:
                 f"the log has no column {column!r}.{did_you_mean(column, self.columns)}"
             )
         return identifier(column)
+
+    def require_events(self, kinds: Sequence[str], hint: str = "") -> None:
+        """Check that the log has events of these types; `hint` ends the message.
+
+        Raises:
+            UsageError: one is not there.
+        """
+        seen = {r[0] for r in self.rows("SELECT DISTINCT event_type FROM events")} if kinds else ()
+        for kind in kinds:
+            if kind not in seen:
+                raise UsageError(f"no {kind!r} event in this log.{did_you_mean(kind, seen)}{hint}")
 
     @property
     def seconds(self) -> str:

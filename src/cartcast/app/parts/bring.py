@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import streamlit as st
 
 from cartcast.app import actions, files, layouts, ui, warehouse
+from cartcast.app.parts.counted import offer_rejects
 from cartcast.app.parts.mapped import Drafted
 from cartcast.errors import CartcastError
 from cartcast.events import RejectedError
@@ -162,12 +162,3 @@ def read(view: ui.View, choice: Choice, layout: str | None, lenient: bool) -> No
 def _turn(view: ui.View, name: str, sources: Sequence[str], orders: str | None) -> None:
     with ui.boundary():
         look(view, name, sources, orders)
-
-
-def offer_rejects(view: ui.View, path: Path | None, name: str) -> None:
-    """Offer the rejected rows, each with its reason."""
-    if path is None or not path.is_file():
-        return
-    rows = pd.read_parquet(path)
-    with st.expander(f"{len(rows):,} rejected rows, each with its reason"):
-        ui.table(rows.head(100_000), view, name)

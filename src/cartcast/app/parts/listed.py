@@ -25,7 +25,7 @@ def open_sessions(**asked: Any) -> None:
     kinds = ("did", "did_not", "last")
     told = {k: event_words(v) if k in kinds else v for k, v in asked.items()}
     # What was chosen there before would win over the address.
-    for name in ("did", "did_not", "reached", "left", "last"):
+    for name in ("did", "did_not", "reached", "last"):
         st.session_state.pop(name, None)
     st.switch_page("views/analysis.py", query_params={"topic": "Sessions", **told})
 

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import actions, layouts, ui
+from cartcast.app.parts.counted import count_tiles, offer_rejects
 from cartcast.charts.theme import number
 from cartcast.errors import CartcastError
 from cartcast.events import Log, RejectedError, load
@@ -39,8 +40,8 @@ _LABELS = {
 }
 _MORE = tuple(c for c in COLUMNS if c not in {*_LABELS, "utc_offset", "source_event", "revenue"})
 _HELP = {"event_type": "the word for each event: a view, a cart, a purchase ..."}
-_WHOLE = {"EV107", "EV110", "EV111", "EV120", "EV121", "EV122", "EV123", "EV142", "EV143", "EV144"}
-"""Findings that only a whole log can tell."""
+_WHOLE = {"EV122", "EV123", "EV142", "EV143"}
+"""Warnings that only a whole log can tell."""
 _WORDS = 24
 _SHOWN = 200
 
@@ -244,25 +245,12 @@ def _said(error: CartcastError) -> str:
 
 def _preview(log: Log, view: ui.View) -> None:
     """Show what the first rows come to, and what is refused of them."""
-    facts = log.summary
-    ui.figures(
-        [
-            ("Events", number(facts.events), None),
-            ("Sessions", number(facts.sessions), None),
-            ("Visitors", number(facts.visitors), None),
-            ("Purchases", number(facts.purchases), None),
-            ("Revenue", number(facts.revenue, "money", log.currency), None),
-            ("Rejected", number(facts.rejects), None),
-        ],
-        width=128,
-    )
+    count_tiles(log.summary, log.currency)
     for found in log.findings:
         if found.severity != "note" and found.code not in _WHOLE:
             st.warning(ui.plain(found.message))
-    if log.rejects is not None and log.rejects.is_file():
-        with st.expander(f"{number(facts.rejects)} rejected rows, each with its reason"):
-            ui.table(pd.read_parquet(log.rejects).head(_SHOWN), view, "mapped_rejects")
-    if facts.events:
+    offer_rejects(view, log.rejects, "mapped_rejects")
+    if log.summary.events:
         with log.connect() as con:
             rows = con.execute("SELECT * FROM events LIMIT 8").df()
         st.dataframe(rows.dropna(axis=1, how="all"), hide_index=True, key="mapped_rows")

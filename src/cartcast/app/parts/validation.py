@@ -6,26 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from cartcast.app import actions, ui
-from cartcast.app.parts.bring import offer_rejects
+from cartcast.app.parts.counted import count_tiles, offer_rejects
 from cartcast.app.state import Data
-from cartcast.charts.theme import number
 
 
 def report(view: ui.View, data: Data) -> None:
     """Show the validation report of the current log."""
     facts = data.log.summary
-    ui.figures(
-        [
-            ("Events", number(facts.events), None),
-            ("Sessions", number(facts.sessions), None),
-            ("Visitors", number(facts.visitors), None),
-            ("Items", number(facts.items), None),
-            ("Purchases", number(facts.purchases), None),
-            ("Revenue", number(facts.revenue, "money", view.currency), None),
-            ("Rejected", number(facts.rejects), None),
-        ],
-        width=128,
-    )
+    count_tiles(facts, view.currency)
     offer_rejects(view, data.log.rejects, f"rejects_{data.key}")
     ui.findings(data.log.findings, title="What the checks found", most=5)
     left, right = st.columns(2, gap="large")
