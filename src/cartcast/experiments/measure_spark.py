@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +46,9 @@ class _Gather(NamedTuple):
         if first is None:
             return
         with working("the log", self.memory) as (con, _):
-            rows = pa.RecordBatchReader.from_batches(first.schema, _again(first, batches))
+            rows = pa.RecordBatchReader.from_batches(
+                first.schema, itertools.chain((first,), batches)
+            )
             con.register("coming", rows)
             con.execute("CREATE TABLE rows AS SELECT * FROM coming")
             named = ", ".join(f"{identifier(c)} AS {name}" for name, c in _GIVEN.items())
@@ -58,11 +61,6 @@ class _Gather(NamedTuple):
                 found = con.execute(f"SELECT * FROM {table}").to_arrow_reader(_ROWS)
                 for batch in found:
                     yield Piece(key, "part", _packed(batch))
-
-
-def _again(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def _packed(batch: pa.RecordBatch) -> bytes:
