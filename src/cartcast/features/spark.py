@@ -7,6 +7,7 @@ windows work it out first and it travels with each session's first event.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,7 @@ class _Fold:
         first = next(batches, None)
         if first is None:
             return
-        source = _stream(_again(first, batches), first.schema, self.clock)
+        source = _stream(itertools.chain((first,), batches), first.schema, self.clock)
         for found in scan(Scan(source, self.features.program, self.at, None, 1, ROWS)):
             schema = _plain(found.schema)
             yield pa.RecordBatch.from_arrays(
@@ -140,11 +141,6 @@ class _Score:
             for name in self.names:
                 batch = batch.append_column(name, pa.array(made[name]))
             yield batch
-
-
-def _again(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest
 
 
 def _stream(batches: Iterator[pa.RecordBatch], schema: pa.Schema, clock: Clock) -> Source:
