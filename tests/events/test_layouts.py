@@ -452,7 +452,7 @@ def test_layouts_survive_yaml(tmp_path, name):
     path.write_text(to_yaml(layout))
     again = read_layout(path)
     for attribute in ("columns", "records", "ties", "event", "events", "every_event", "clock", "header", "items",
-                      "session_per_visitor", "time_format"):  # fmt: skip
+                      "session_per_visitor", "time_format", "variants"):  # fmt: skip
         assert getattr(again, attribute) == getattr(layout, attribute)
 
 
@@ -464,6 +464,9 @@ def test_layouts_survive_yaml(tmp_path, name):
         ({"columns": {"prize": "p"}}, "Did you mean 'price'"),
         ({"columns": {"price": "p"}, "events": {"x": "view"}}, "unknown event type 'view'"),
         ({"columns": {"price": "p"}, "clock": "hour"}, "unknown clock"),
+        ({"columns": {"price": "p"}, "variants": "views"}, "variants must be a list of layouts"),
+        ({"columns": {"price": "p"}, "variants": [{"columns": {"price": "p"}}]}, "variants, 1: needs `signature:`"),
+        ({"columns": {"price": "p"}, "variants": [{"signature": "a", "columns": {"x": "p"}}]}, "variants, 1, columns: unknown"),
         ({"columns": {"price": "p"}, "zone": "Europe/Berlim"}, "Did you mean 'Europe/Berlin'"),
         ({"columns": {"price": "p"}, "separator": "||"}, "one character"),
         ({"columns": {"price": "p"}, "currency": "EURO"}, "ISO 4217"),

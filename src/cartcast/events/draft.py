@@ -96,7 +96,7 @@ class Draft:
         now = {t: c for t, c in columns.items() if c != self.column(t)}
         values = {t: v for t, v in self.layout.columns.items() if t not in now}
         values |= {t: Value(columns=(c,)) for t, c in now.items() if c is not None}
-        reset: dict[str, Any] = {"columns": values, "variants": (), "signature": ()}
+        reset: dict[str, Any] = {"columns": values}
         if "event_time" in now:
             reset |= {"time_format": "auto", "clock": "time"}
         if _MONEY & now.keys():

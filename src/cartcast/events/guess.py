@@ -90,12 +90,20 @@ def _named(value: Value) -> str:
 
 
 def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
-    """Return the variant of the layout whose shape the source has, and name unnamed columns."""
-    shapes = [v for v in (layout, *layout.variants) if v.header]
+    """Return the variant of the layout whose shape the source has, and name unnamed columns.
+
+    The others are its variants then: files of the other shapes may come after.
+    """
+    family = (replace(layout, variants=()), *layout.variants)
+
+    def first(shape: Layout) -> Layout:
+        return replace(shape, variants=tuple(v for v in family if v is not shape))
+
+    shapes = [v for v in family if v.header]
     if source.kind == "csv" and not source.header_line and shapes:
         for shape in shapes:
             if len(shape.header) == len(source.columns):
-                return source.renamed(shape.header), shape
+                return source.renamed(shape.header), first(shape)
         widths = " or ".join(str(len(s.header)) for s in shapes)
         raise DataError(
             f"{source.name}: layout {layout.name!r} must have {widths} columns, "
@@ -105,12 +113,15 @@ def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
         known = list(source.columns)
         lower = {c.lower() for c in known}
 
-        def fit(shape: Layout) -> tuple[float, int, int]:
-            whole = _score(replace(shape, variants=()), known) if shape.signature else 0.0
+        def fit(shape: Layout) -> tuple[float, int, int, int]:
+            whole = _score(shape, known) if shape.signature else 0.0
             headed = len(lower & {h.lower() for h in shape.header})
-            return whole, headed, sum(not s.endswith("*") for s in shape.signature)
+            exact = sum(not s.endswith("*") for s in shape.signature)
+            here = sum(_first_present(source, v.references) is not None
+                       for v in shape.columns.values())  # fmt: skip
+            return whole, headed, exact, here
 
-        return source, max((*layout.variants, layout), key=fit)
+        return source, first(max((*family[1:], family[0]), key=fit))
     return source, layout
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ _PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "s
           "decimal", "skip", "amount")  # fmt: skip
 _LISTS = ("header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
-         "refund")  # fmt: skip
+         "refund", "signature", "variants")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
                "says", "pattern", "without", "unlike", "joined", "one", "otherwise")  # fmt: skip
 
@@ -94,7 +96,23 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         records=_texts(data.get("records")),
         ties=_texts(data.get("ties")),
         event=_texts(data.get("event")),
+        signature=_texts(data.get("signature")),
+        variants=tuple(_variants(data.get("variants"), where)),
     )
+
+
+def _variants(given: Any, where: str) -> Iterator[Layout]:
+    """Yield the layouts of files of other shapes, each told by its `header` or `signature`."""
+    if given is not None and not isinstance(given, list):
+        raise DefinitionError(f"{where}: variants must be a list of layouts, got {given!r}.")
+    for number, one in enumerate(given or (), 1):
+        place = f"{where}, variants, {number}"
+        if not isinstance(one, dict) or not (one.get("signature") or one.get("header")):
+            raise DefinitionError(
+                f"{place}: needs `signature:`, the columns by which its files are told from the "
+                "others, or `header:` where they have none."
+            )
+        yield from_mapping(one, place)
 
 
 def _text_rules(data: Mapping[str, Any], where: str) -> None:
@@ -232,7 +250,18 @@ def to_yaml(layout: Layout, comments: Mapping[str, str] | None = None) -> str:
         lines.append(f"refund: {dump(_plain(layout.refund))}")
     if layout.items:
         lines.append("items: " + dump(list(_plain_items(layout.items, _plain))))
+    if layout.variants:
+        # Which shape a file has is told by the columns of its signature.
+        lines += [*_signature(layout), "variants:"]
+        for one in layout.variants:
+            first, *rest = to_yaml(replace(one, variants=())).splitlines()
+            lines += [f"  - {first}", *(f"    {line}" for line in [*rest, *_signature(one)])]
     return "\n".join(lines) + "\n"
+
+
+def _signature(layout: Layout) -> list[str]:
+    names = json.dumps(list(layout.signature), ensure_ascii=False)
+    return [f"signature: {names}"] if layout.signature else []
 
 
 def _plain_items(
