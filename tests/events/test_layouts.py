@@ -465,8 +465,14 @@ def test_layouts_survive_yaml(tmp_path, name):
         ({"columns": {"price": "p"}, "events": {"x": "view"}}, "unknown event type 'view'"),
         ({"columns": {"price": "p"}, "clock": "hour"}, "unknown clock"),
         ({"columns": {"price": "p"}, "variants": "views"}, "variants must be a list of layouts"),
-        ({"columns": {"price": "p"}, "variants": [{"columns": {"price": "p"}}]}, "variants, 1: needs `signature:`"),
-        ({"columns": {"price": "p"}, "variants": [{"signature": "a", "columns": {"x": "p"}}]}, "variants, 1, columns: unknown"),
+        (
+            {"columns": {"price": "p"}, "variants": [{"columns": {"price": "p"}}]},
+            "variants, 1: needs `signature:`",
+        ),
+        (
+            {"columns": {"price": "p"}, "variants": [{"signature": "a", "columns": {"x": "p"}}]},
+            "variants, 1, columns: unknown",
+        ),
         ({"columns": {"price": "p"}, "zone": "Europe/Berlim"}, "Did you mean 'Europe/Berlin'"),
         ({"columns": {"price": "p"}, "separator": "||"}, "one character"),
         ({"columns": {"price": "p"}, "currency": "EURO"}, "ISO 4217"),

@@ -6,6 +6,8 @@ import itertools
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,12 @@ import pytest
 
 from cartcast.config import Settings
 from cartcast.errors import UsageError
+from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.train import Options, candidates, train
 from cartcast.train.budget import Budget
-from cartcast.train.candidates import _shared, sampled
+from cartcast.train.candidates import _shared, _surely_better, sampled
 from cartcast.train.checkpoint import Checkpoint
+from cartcast.train.fit import Fitted
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_fit import part, table
@@ -134,3 +138,22 @@ def test_a_stopped_training_goes_on_to_the_same_end(
         assert again.metrics[name] == pytest.approx(found, rel=1e-9, nan_ok=True)
     assert again.data["refit"] == left_alone.data["refit"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["alone", "run"]
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.3, True), (0.002, False), (-0.3, False)])
+def test_tuned_parameters_must_be_surely_better_on_other_rows(gain: float, kept: bool) -> None:
+    """Judged on rows where the gain is planted, under noise as large as what tuning changes."""
+    rng = np.random.default_rng(1)
+    label = (rng.random(4000) < 0.3).astype(float)
+    sign = 2 * label - 1
+
+    def said(odds: Any, name: str = "lightgbm") -> Fitted:
+        p = 1 / (1 + np.exp(-odds))
+        return Fitted(CLASSIFIERS[name], None, p, p)
+
+    base = -0.8 + 1.0 * sign * rng.random(4000)
+    rows: Any = SimpleNamespace(label=label, weight=np.ones(4000), groups=np.arange(4000))
+    usual = said(base)
+    tuned = said(base + gain * sign + rng.normal(0, 0.5, 4000))
+    found = {"prevalence": said(np.full(4000, -0.85), "prevalence")}
+    assert _surely_better(tuned, usual, found, rows) is kept

@@ -99,7 +99,9 @@ def _shown(text: str) -> str:
 
 def _form(told: Draft) -> Iterator[str]:
     """Yield a line for each canonical column, filled in where a name or the values tell it."""
-    known = to_yaml(replace(told.layout, events={}, items=(), refund=None, variants=())).splitlines()
+    known = to_yaml(
+        replace(told.layout, events={}, items=(), refund=None, variants=())
+    ).splitlines()
     filled = {line.split(":")[0]: line for line in known if line.startswith("  ")}
     for name, column in COLUMNS.items():
         yield f"{filled.get(f'  {name}', f'  {name}:')}  # {column.meaning}"

@@ -156,7 +156,8 @@ def tune(
     classify = kind == "classifier"
     target = binary_labels(y) if classify else amounts(y)
     weights = row_weights(sample_weight, len(target))
-    parts = inner_folds(target, folds, groups=groups, order=order, seed=seed)
+    # Other folds than those by which the models are judged afterwards.
+    parts = inner_folds(target, folds, groups=groups, order=order, seed=seed + 1)
     forced = None if categorical is None else tuple(categorical)
     question = _question(declarations, frame, target, parts, method, seed, forced)
     record = Trials(None if folder is None else Path(folder) / "trials.jsonl", question)

@@ -121,7 +121,8 @@ def _tuned(tuning: Any) -> str:
     if not tuning.get("params"):
         return f"{tuning['trials']} trials; the default stayed best"
     found = f"{number(tuning['default_loss'], 'points')} to {number(tuning['loss'], 'points')}"
-    return f"{tuning['trials']} trials, {found}"
+    kept = "" if tuning.get("kept", True) else "; on other rows not surely better: default kept"
+    return f"{tuning['trials']} trials, {found}{kept}"
 
 
 def _by_click(e: Evidence) -> Section:

@@ -92,8 +92,14 @@ def fit_candidates(
         same = {n: f for n, f in found.items() if shares[n] == share}
         with budget(f"model {name}"):
             found[name] = checkpoint.model(name, partial(fit_one, name, rows, plan, same))
+            if plan.params.get(name):
+                usual = replace(plan, params={n: p for n, p in plan.params.items() if n != name})
+                other = checkpoint.model(f"{name}-usual", partial(fit_one, name, rows, usual))
+                if not _surely_better(found[name], other, found, rows):
+                    found[name], plan = other, usual
         if tuning is not None and name in tuning.models:
-            found[name].facts["tuning"] = tuning.models[name].as_dict()
+            kept = name in plan.params
+            found[name].facts["tuning"] = tuning.models[name].as_dict() | {"kept": kept}
         found[name].facts["share"] = share
     whole = len(task.train)
     return [_aligned(f, sampled(task.train, shares[n])[1], whole) for n, f in found.items()], plan
@@ -125,6 +131,26 @@ def choose_champion(models: Sequence[Fitted], task: Task) -> tuple[Fitted, Chose
         BASELINES[task.kind],
     )
     return next(m for m in models if m.name == chosen.name), chosen
+
+
+def _surely_better(tuned: Fitted, usual: Fitted, others: Mapping[str, Fitted], rows: Part) -> bool:
+    """Return whether a model is better by more than one standard error for its tuned parameters.
+
+    The lowest loss of many trials is luck in part. The folds judged here are not those of the
+    search.
+    """
+    models = {"tuned": tuned, "usual": usual}
+    models |= {n: m for n, m in others.items() if n in BASELINES[tuned.declaration.kind]}
+    judged = np.isfinite(np.stack([m.held for m in models.values()])).all(axis=0)
+    loss = losses(tuned.declaration.kind)
+    chosen = choose(
+        {n: loss(rows.label[judged], m.held[judged]) for n, m in models.items()},
+        {"tuned": 3, "usual": 2} | {n: m.declaration.simplicity for n, m in others.items()},
+        rows.weight[judged],
+        rows.groups[judged],
+        BASELINES[tuned.declaration.kind],
+    )
+    return chosen.name == "tuned"
 
 
 def _aligned(fitted: Fitted, kept: Any, rows: int) -> Fitted:
@@ -164,7 +190,10 @@ def _planned(
         least_share = min(shares[m] for m in members)
         shares |= dict.fromkeys([*members, name], least_share)
     kept = {n: shares[n] for n in names if n in shares}
-    spare = 0.7 * (left - sum(needs[n] * shares[n] for n in needs if n in shares))
+    taken = {n: needs[n] * shares[n] for n in needs if n in shares}
+    # What tuning finds is fitted beside the usual parameters.
+    again = sum(s for n, s in taken.items() if DECLARATIONS[task.kind][n].search_space)
+    spare = 0.7 * (left - sum(taken.values())) - again
     tuning = spare if options.tune and spare >= LEAST_BUDGET else 0.0
     told = ", ".join(f"{n} {span(needs[n] * shares[n])}" for n in needs if n in useful)
     told += f", tuning {span(tuning)}" if tuning else ""
