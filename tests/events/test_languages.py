@@ -11,10 +11,11 @@ import pytest
 
 from cartcast import events
 from cartcast.errors import DataError
+from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layoutfile import read_layout
 from cartcast.events.records import Records
 from cartcast.events.signs import sign_of_sample
-from cartcast.events.words import COLUMN_WORDS, EVENT_WORDS
+from cartcast.events.words import COLUMN_WORDS
 
 WANTED = ("visitor_id", "event_time", "event_type", "item_id", "price", "quantity", "order_id")
 ENGLISH = ("visitor_id", "timestamp", "event", "item_id", "price", "quantity", "order_id")
@@ -80,7 +81,7 @@ def test_a_shop_in_another_language_is_the_same_shop(tmp_path, english, language
     written(tmp_path / "shop.csv", header, dict(zip(KINDS, words, strict=True)).__getitem__)
     assert facts(tmp_path / "shop.csv") == english
     for kind, word in zip(KINDS, words, strict=True):
-        assert EVENT_WORDS[word.lower()] == kind
+        assert EVENT_KINDS[plain(word)] == kind
 
 
 def test_no_word_means_two_things():

@@ -14,13 +14,13 @@ import pytest
 from cartcast.errors import UsageError
 from cartcast.events.builtin import LAYOUTS
 from cartcast.events.engine import connect
+from cartcast.events.kinds import EVENT_KINDS
 from cartcast.events.layoutfile import from_mapping
 from cartcast.events.layouts import Layout
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.reading import read_sources
 from cartcast.events.records import Records, Refused
 from cartcast.events.schema import COLUMNS
-from cartcast.events.words import EVENT_WORDS
 
 TEXTS: list[Any] = [
     "a", "B", " x ", "", "null", "NULL", "guest", "Guest", "undefined", "(not set)", "n/a", "007",
@@ -45,7 +45,7 @@ TIMES: dict[str, list[Any]] = {
 }  # fmt: skip
 BAD_TIMES: list[Any] = [-5, "soon", 10**20, "2026-02-30T00:00:00Z", "1970-01-01T00:00:00Z", None]
 CURRENCIES: list[Any] = ["EUR", "usd", " eur ", "", "n/a", "EURO", "XXA", 978, None]
-WORDS = [*EVENT_WORDS, "Order_Completed", "OrderCompleted", "dance", "unknown", "", "action",
+WORDS = [*EVENT_KINDS, "Order_Completed", "OrderCompleted", "dance", "unknown", "", "action",
          "transaction_item", "revenue_amount", "list_click", "refunded", "pending"]  # fmt: skip
 WIRE = ("segment", "rudderstack", "posthog", "amplitude", "mixpanel", "matomo", "snowplow", "ga4",
         "shopify", "woocommerce")  # fmt: skip

@@ -9,6 +9,7 @@ from itertools import islice
 
 from cartcast.errors import DataError
 from cartcast.events.ids import ID_NULLS
+from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
 from cartcast.events.nested import flatten
 from cartcast.events.numbers import NUMBER_COLUMNS
@@ -17,7 +18,7 @@ from cartcast.events.references import element_of
 from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
-from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS, EVENT_WORDS
+from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS
 
 __all__ = ["layout_by_names", "named", "require_who_and_when"]
 
@@ -94,7 +95,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         name="guessed",
         title="guessed from column names",
         columns=columns,
-        events=_in_a_space(source, columns),
+        event_prefix=_prefix(source, columns),
         every_event=every_event,
         clock=_clock(columns),
         items=_item_lists(source),
@@ -157,27 +158,29 @@ def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str,
     if value is None or action is None or action in value.columns:
         return
     words = {w for w in source.values(value.columns[0]) if _CART.fullmatch(w.strip().lower())}
-    if words and set(map(_plain, _said(source, action))) <= _WORDS.keys():
+    if words and set(map(plain, _said(source, action))) <= EVENT_KINDS.keys():
         columns["event_type"] = Value(
             columns=value.columns, nulls=tuple(sorted(words)), otherwise=Value(columns=(action,))
         )
 
 
-def _in_a_space(source: Source, columns: dict[str, Value]) -> dict[str, str]:
-    """Return known words in the space of names in which the source has them (`shop.purchase`)."""
+def _prefix(source: Source, columns: dict[str, Value]) -> str:
+    """Return what stands before most words for events, when what follows it tells kinds apart.
+
+    One word alone may be one of a few (`abandoned cart`), which mean something else.
+    """
     if "event_type" not in columns:
-        return {}
-    spaces = {
-        word[: -len(bare)]
-        for word in map(str.lower, _said(source, columns["event_type"].columns[0]))
-        if (bare := re.split(r"[.:/]", word)[-1]) != word and _plain(bare) in _WORDS
-    }
-    return {
-        space + written: kind
-        for space in sorted(spaces)
-        for word, kind in _WORDS.items()
-        for written in {word, word.replace(" ", "_"), word.replace(" ", "-")}
-    }
+        return ""
+    words = {w.lower() for w in _said(source, columns["event_type"].columns[0])}
+    ends = {w[: m.end()] for w in words for m in re.finditer(r"[.:/\]_ -]+", w)}
+    told = {}
+    for prefix in ends:
+        inside = [w for w in words if w.startswith(prefix)]
+        kinds = {EVENT_KINDS.get(plain(w.removeprefix(prefix))) for w in inside} - {None}
+        known = sum(plain(w) in EVENT_KINDS for w in inside)
+        if len(inside) >= 0.75 * len(words) and len(kinds) > 1 and known < len(kinds):
+            told[prefix] = len(kinds)
+    return max(told, key=lambda p: (told[p], len(p)), default="")
 
 
 def _item_lists(source: Source) -> tuple[ItemList, ...]:
@@ -302,19 +305,14 @@ def _known_words(source: Source, column: str) -> float:
 
 def _kinds_told(source: Source, column: str) -> tuple[int, int]:
     """Return how many kinds of events a column's words tell apart, and how many rows have one."""
-    kinds = [_WORDS.get(_plain(re.split(r"[.:/]", v)[-1])) for v in _said(source, column)]
+    kinds = [EVENT_KINDS.get(plain(re.split(r"[.:/\]]", v)[-1])) for v in _said(source, column)]
     told = [k for k in kinds if k is not None]
     return len(set(told)), len(told)
-
-
-def _plain(word: str) -> str:
-    return re.sub("[_-]", " ", word.strip().lower())
 
 
 _HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\d\d)?")
 _YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
-_WORDS = {_plain(word): kind for word, kind in EVENT_WORDS.items()}
 _CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -79,8 +82,17 @@ FEW_WORDS = declare(
     "They are kept as `other` with the source's word.",
     "Map them under `events:` in a layout if they mean something here.",
 )
+TWO_WORDS = declare(
+    "EV149",
+    "warn",
+    "Two words may stand for one purchase",
+    "Both count as purchases and come in the same sessions, so a purchase may be counted twice; "
+    "orders with the same id are one.",
+    "Map one of them to `other` under `events:` in a layout if they tell of the same purchase.",
+)
 
 _MANY = 0.2
+_TOGETHER = 0.5
 _USEFUL = ("visitor_id", "item_id", "category", "price")
 
 
@@ -145,7 +157,29 @@ def log_findings(
                 words=dict(words),
             )
         )
-    return found + _edges(s)
+    return [*found, *_two_words(con, rows), *_edges(s)]
+
+
+def _two_words(con: duckdb.DuckDBPyConnection, rows: str) -> Iterator[Finding]:
+    """Yield a finding for words for a purchase that mostly come in the same sessions."""
+    sets = grouped(
+        con,
+        "words for purchases",
+        "SELECT words, count(*) FROM ("
+        "SELECT array_to_string(list_sort(list(DISTINCT source_event)), chr(31)) AS words "
+        f"FROM {rows} WHERE event_type = 'purchase' AND source_event IS NOT NULL "
+        "GROUP BY session_id) GROUP BY 1 ORDER BY 1",
+    )
+    alone, both = Counter[str](), Counter[tuple[str, str]]()
+    for joined, sessions in sets:
+        words = joined.split("\x1f")
+        alone.update(dict.fromkeys(words, sessions))
+        both.update(dict.fromkeys(itertools.combinations(words, 2), sessions))
+    for (one, other), sessions in both.most_common(3):
+        share = sessions / min(alone[one], alone[other])
+        if share > _TOGETHER and sessions > 1:
+            text = f"{one!r} and {other!r} come together in {sessions:,} sessions ({share:.0%})."
+            yield finding(TWO_WORDS, text, count=sessions, words=[one, other])
 
 
 def _edges(s: Summary) -> list[Finding]:

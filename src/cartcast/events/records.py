@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 from cartcast.errors import UsageError
 from cartcast.events.chains import BreaksRuleError, Chain, Refused, chain, field_link, plus
 from cartcast.events.ids import is_nothing
+from cartcast.events.kinds import event_kind
 from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.numbers import NUMBER_COLUMNS, number_of
 from cartcast.events.paths import Found, Paths, opened
-from cartcast.events.rules import SALES, event_words
+from cartcast.events.rules import SALES
 from cartcast.events.times import EARLIEST, LATEST, moment_of
 from cartcast.events.words import CURRENCIES
 
@@ -81,7 +82,6 @@ class Records:
             )
         self.layout = layout
         self._paths = Paths()
-        self._words = event_words(layout)
         self._mark = layout.decimal or "."
         self._chains = {t: chain(self._paths, t, value) for t, value in layout.columns.items()}
         self._plus = plus(self._paths, layout.columns.get("event_time"))
@@ -106,7 +106,7 @@ class Records:
         word = self._chain("event_type").text(found)
         kind = self.layout.every_event or "other"
         if word is not None:
-            kind = self._words.get(word.lower(), "other")
+            kind = event_kind(word, self.layout) or "other"
         items, listed = self._list(found)
         several = items is not None and len(listed) > 1 and kind in items.each
         for place in range(len(listed) if several else 1):

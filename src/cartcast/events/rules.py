@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from cartcast.errors import DefinitionError
 from cartcast.events import times
 from cartcast.events.ids import nothing_word_sql
-from cartcast.events.layouts import Layout
+from cartcast.events.kinds import event_kind_sql
 from cartcast.events.mapping import Resolved
 from cartcast.events.numbers import LARGEST, NUMBER_COLUMNS, doubtful_sql, number_sql
-from cartcast.events.schema import EVENT_TYPES
 from cartcast.events.sql import literal
 from cartcast.events.values import Mapped
-from cartcast.events.words import CURRENCIES, EVENT_WORDS
+from cartcast.events.words import CURRENCIES
 from cartcast.events.zones import doubled_sql, skipped_sql, to_utc_sql
 
 __all__ = [
@@ -24,7 +22,6 @@ __all__ = [
     "Typed",
     "as_it_is",
     "event_type_sql",
-    "event_words",
     "first_values",
     "typed",
 ]  # fmt: skip
@@ -68,33 +65,10 @@ class Typed(NamedTuple):
 
 
 def event_type_sql(resolved: Resolved, text: str) -> str:
-    """Return SQL for the canonical event type of a word: one place in two lists.
-
-    A join would put the words that it does not know out of order. The words of the first rows are
-    looked for first, so that a search ends soon.
-
-    Args:
-        resolved: the layout, with the words of the first rows.
-        text: SQL of the source's word.
-    """
-    known = event_words(resolved.layout)
-    words = {w: known.get(w, "other") for w in resolved.words} | known
-    listed, kinds = (", ".join(map(literal, found)) for found in (words, words.values()))
+    """Return SQL for the canonical event type of a word; `text` is SQL of the word."""
     empty = literal(resolved.layout.every_event or "other")
-    return (
-        f"CASE WHEN {text} IS NULL THEN {empty} ELSE "
-        f"coalesce(([{kinds}])[list_position([{listed}], lower({text}))], 'other') END"
-    )
-
-
-def event_words(layout: Layout) -> dict[str, str]:
-    """Return word (lower case) -> canonical event type, the layout's own words last to say.
-
-    `Order Completed` is written `order_completed`, `order-completed` and `OrderCompleted` as well.
-    """
-    known = {**{k: k for k in EVENT_TYPES}, **EVENT_WORDS}
-    written = {re.sub("[ _]", mark, w): k for mark in ("", "-", "_", " ") for w, k in known.items()}
-    return {**written, **known, **layout.events}
+    kind = event_kind_sql(text, resolved.words, resolved.layout)
+    return f"CASE WHEN {text} IS NULL THEN {empty} ELSE coalesce({kind}, 'other') END"
 
 
 def typed(resolved: Resolved, mapped: dict[str, Mapped]) -> Typed:

@@ -1,93 +1,10 @@
-"""What shops call things: words for event types, and names for columns."""
+"""What shops call the columns of a log."""
 
 from __future__ import annotations
 
-from cartcast.events.languages import COLUMNS_ABROAD, EVENTS_ABROAD
+from cartcast.events.languages import COLUMNS_ABROAD
 
-__all__ = ["AMOUNT_WORDS", "COLUMN_WORDS", "CURRENCIES", "EVENT_WORDS"]
-
-_EVENTS: dict[str, str] = {
-    "page_view": "page_view",
-    "pageview": "page_view",
-    "page": "page_view",
-    "page viewed": "page_view",
-    "$pageview": "page_view",
-    "pv": "page_view",
-    "pageviews": "page_view",
-    "page_visit": "page_view",
-    "viewed page": "page_view",
-    "view_item_list": "view_item_list",
-    "product list viewed": "view_item_list",
-    "list": "view_item_list",
-    "list_view": "view_item_list",
-    "category": "view_item_list",
-    "view_item": "view_item",
-    "view": "view_item",
-    "click": "view_item",
-    "clicks": "view_item",
-    "product viewed": "view_item",
-    "product_viewed": "view_item",
-    "product_view": "view_item",
-    "productview": "view_item",
-    "product clicked": "view_item",
-    "view product": "view_item",
-    "viewed product": "view_item",
-    "item viewed": "view_item",
-    "detail": "view_item",
-    "search": "search",
-    "view_search_results": "search",
-    "products searched": "search",
-    "site_search": "search",
-    "add_to_cart": "add_to_cart",
-    "addtocart": "add_to_cart",
-    "add-to-cart": "add_to_cart",
-    "add to cart": "add_to_cart",
-    "cart": "add_to_cart",
-    "carts": "add_to_cart",
-    "basket": "add_to_cart",
-    "add": "add_to_cart",
-    "product added": "add_to_cart",
-    "added to cart": "add_to_cart",
-    "cart added": "add_to_cart",
-    "product_added": "add_to_cart",
-    "remove_from_cart": "remove_from_cart",
-    "removefromcart": "remove_from_cart",
-    "remove": "remove_from_cart",
-    "product removed": "remove_from_cart",
-    "removed from cart": "remove_from_cart",
-    "product_removed": "remove_from_cart",
-    "begin_checkout": "begin_checkout",
-    "checkout": "begin_checkout",
-    "checkout started": "begin_checkout",
-    "checkout_started": "begin_checkout",
-    "started checkout": "begin_checkout",
-    "add_payment_info": "add_payment_info",
-    "payment": "add_payment_info",
-    "payment info entered": "add_payment_info",
-    "payment_info_entered": "add_payment_info",
-    "purchase": "purchase",
-    "purchased": "purchase",
-    "transaction": "purchase",
-    "buy": "purchase",
-    "buys": "purchase",
-    "order": "purchase",
-    "orders": "purchase",
-    "order completed": "purchase",
-    "order_completed": "purchase",
-    "order placed": "purchase",
-    "placed order": "purchase",
-    "product purchased": "purchase",
-    "sale": "purchase",
-    "conversion": "purchase",
-    "ecommerce_purchase": "purchase",
-    "refund": "refund",
-    "return": "refund",
-    "order refunded": "refund",
-    "order_refunded": "refund",
-}
-
-EVENT_WORDS: dict[str, str] = {**EVENTS_ABROAD, **_EVENTS}
-"""Words (lower case) of GA4, Segment, Snowplow and common shops -> canonical event type."""
+__all__ = ["AMOUNT_WORDS", "COLUMN_WORDS", "CURRENCIES"]
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "visitor_id": (

@@ -13,8 +13,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.schema import EVENT_TYPES
-from cartcast.events.words import EVENT_WORDS
 from cartcast.live.problems import Problem
 
 __all__ = ["MAX_EXTRA", "MAX_ID", "MAX_TEXT", "Event", "check", "micros", "moment", "now_micros"]
@@ -122,7 +122,7 @@ def check(event: Event, received: int, max_ahead: int, where: str = "") -> Event
         )
     if event.event_type not in _TYPES:
         event.source_event = event.source_event or event.event_type
-        event.event_type = EVENT_WORDS.get(event.event_type.strip().lower(), "other")
+        event.event_type = EVENT_KINDS.get(plain(event.event_type), "other")
     if event.extra:
         for name, value in event.extra.items():
             if isinstance(value, float) and not math.isfinite(value):

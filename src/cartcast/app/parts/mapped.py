@@ -17,8 +17,8 @@ from cartcast.charts.theme import number
 from cartcast.errors import CartcastError
 from cartcast.events import Log, RejectedError, load
 from cartcast.events.draft import Draft
+from cartcast.events.kinds import event_kind
 from cartcast.events.layouts import Layout
-from cartcast.events.rules import event_words
 from cartcast.events.schema import COLUMNS, EVENT_TYPES
 from cartcast.features.words import event_words as in_words
 
@@ -177,11 +177,11 @@ def _select(told: Draft, target: str, label: str) -> str | None:
 
 def _words(told: Draft, layout: Layout, column: str) -> dict[str, str]:
     """Ask what the words of events mean that are not known; return those that were answered."""
-    known = event_words(layout)
     counts = Counter[str]()
     for word, count in told.values(column).items():
         counts[word.lower()] += count
     found = [w for w, _ in counts.most_common(_WORDS)]
+    known = {w: kind for w in found if (kind := event_kind(w, layout))}
     if told_words := [f"{w} = {in_words(known[w])}" for w in found if w in known]:
         ui.note("Words that are known: " + ", ".join(told_words) + ".")
     answers: dict[str, str] = {}
