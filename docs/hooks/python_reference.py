@@ -1,0 +1,60 @@
+"""The reference of Python: a page for each public module, filled by mkdocstrings from docstrings."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+import cartcast
+
+FOLDER = "reference/python"
+PINNED = tuple(f"cartcast.{name}" for name in cartcast._MODULES)
+TAUGHT = (
+    "cartcast.activation", "cartcast.datasets", "cartcast.errors", "cartcast.evaluate.curves",
+    "cartcast.evaluate.intervals", "cartcast.evaluate.scores", "cartcast.events",
+    "cartcast.experiments", "cartcast.monitoring", "cartcast.score",
+)  # fmt: skip
+"""Modules that the pages import from, besides the public ones."""
+
+
+def _names(modules: tuple[str, ...]) -> list[str]:
+    lines = ["| module | what it holds |", "|---|---|"]
+    for name in sorted(modules):
+        text = (import_module(name).__doc__ or "").splitlines()[0]
+        lines.append(f"| [`{name.removeprefix('cartcast.')}`]({name}.md) | {text} |")
+    return lines
+
+
+def _place(name: str) -> str:
+    """Return the page's module that documents a name of `cartcast`."""
+    wanted = getattr(cartcast, name)
+    holding = [m for m in (*PINNED, *TAUGHT) if name in getattr(import_module(m), "__all__", ())]
+    return next(m for m in holding if getattr(import_module(m), name) is wanted)
+
+
+def overview() -> str:
+    """Return the page of the names that `import cartcast` gives, and of the modules."""
+    lines = [
+        "# Python", "",
+        "What `import cartcast` gives. Each name is loaded when it is first used; a misspelt name, "
+        "argument or column is answered with the nearest one. `cartcast.moments` is a module.", "",
+        "| name | what it is |", "|---|---|",
+    ]  # fmt: skip
+    for name in sorted(set(cartcast.__all__) - {"__version__", "moments"}, key=str.lower):
+        text = (getattr(cartcast, name).__doc__ or "").splitlines()[0]
+        lines.append(f"| [`{name}`][{_place(name)}.{name}] | {text} |")
+    lines += ["", "## Modules", "", "Public, as `cartcast.features.Count`:", "", *_names(PINNED)]
+    lines += ["", "Imported by name, as the guides do; before 1.0 a name here may still move:", ""]
+    return "\n".join([*lines, *_names(TAUGHT), ""])
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages."""
+    made = {"index": overview()}
+    for name in (*PINNED, *TAUGHT):
+        made[name] = f"# {name}\n\n::: {name}\n    options:\n      show_root_heading: false\n"
+    for name, text in made.items():
+        files.append(File.generated(config, f"{FOLDER}/{name}.md", content=text))
+    return files
