@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -27,11 +28,26 @@ def _names(modules: tuple[str, ...]) -> list[str]:
     return lines
 
 
+def _target(module: str, name: str) -> str:
+    """Return where a module's name is documented: beside a file of that name, in the file."""
+    beside = find_spec(f"{module}.{name}") if hasattr(import_module(module), "__path__") else None
+    return f"{module}.{name}.{name}" if beside else f"{module}.{name}"
+
+
 def _place(name: str) -> str:
-    """Return the page's module that documents a name of `cartcast`."""
+    """Return where a name of `cartcast` is documented."""
     wanted = getattr(cartcast, name)
     holding = [m for m in (*PINNED, *TAUGHT) if name in getattr(import_module(m), "__all__", ())]
-    return next(m for m in holding if getattr(import_module(m), name) is wanted)
+    return _target(next(m for m in holding if getattr(import_module(m), name) is wanted), name)
+
+
+def page(module: str) -> str:
+    """Return the page of a module; what a file of the same name hides is asked for by the file."""
+    lines = [f"# {module}", "", f"::: {module}", "    options:", "      show_root_heading: false", ""]
+    for name in getattr(import_module(module), "__all__", ()):
+        if (target := _target(module, name)).count(".") > module.count(".") + 1:
+            lines += [f"::: {target}", ""]
+    return "\n".join(lines)
 
 
 def overview() -> str:
@@ -44,7 +60,7 @@ def overview() -> str:
     ]  # fmt: skip
     for name in sorted(set(cartcast.__all__) - {"__version__", "moments"}, key=str.lower):
         text = (getattr(cartcast, name).__doc__ or "").splitlines()[0]
-        lines.append(f"| [`{name}`][{_place(name)}.{name}] | {text} |")
+        lines.append(f"| [`{name}`][{_place(name)}] | {text} |")
     lines += ["", "## Modules", "", "Public, as `cartcast.features.Count`:", "", *_names(PINNED)]
     lines += ["", "Imported by name, as the guides do; before 1.0 a name here may still move:", ""]
     return "\n".join([*lines, *_names(TAUGHT), ""])
@@ -54,7 +70,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
     made = {"index": overview()}
     for name in (*PINNED, *TAUGHT):
-        made[name] = f"# {name}\n\n::: {name}\n    options:\n      show_root_heading: false\n"
+        made[name] = page(name)
     for name, text in made.items():
         files.append(File.generated(config, f"{FOLDER}/{name}.md", content=text))
     return files
