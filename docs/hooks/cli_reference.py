@@ -81,4 +81,3 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page."""
     files.append(File.generated(config, "reference/cli.md", content=page()))
     return files
-

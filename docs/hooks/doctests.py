@@ -11,20 +11,7 @@ _PARSER = doctest.DocTestParser()
 
 
 def fenced(text: str) -> str:
-    r"""Return a docstring with each run of its doctests between fences.
-
-    >>> print(fenced("One.\n\n>>> 1 + 1\n2\n>>> 3\n3\n\nTwo."))
-    One.
-    <BLANKLINE>
-    ```pycon
-    >>> 1 + 1
-    2
-    >>> 3
-    3
-    ```
-    <BLANKLINE>
-    Two.
-    """
+    """Return a docstring with each run of its doctests between fences."""
     lines = text.splitlines()
     of = set()
     for found in _PARSER.get_examples(text):

@@ -43,7 +43,8 @@ def _place(name: str) -> str:
 
 def page(module: str) -> str:
     """Return the page of a module; what a file of the same name hides is asked for by the file."""
-    lines = [f"# {module}", "", f"::: {module}", "    options:", "      show_root_heading: false", ""]
+    lines = [f"# {module}", "", f"::: {module}", "    options:", "      show_root_heading: false",
+             "      show_root_toc_entry: false", ""]  # fmt: skip
     for name in getattr(import_module(module), "__all__", ()):
         if (target := _target(module, name)).count(".") > module.count(".") + 1:
             lines += [f"::: {target}", ""]
