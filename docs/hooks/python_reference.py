@@ -6,9 +6,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 import cartcast
+from cartcast.evaluate.score import Score
 
 FOLDER = "reference/python"
 PINNED = tuple(f"cartcast.{name}" for name in cartcast._MODULES)
@@ -46,8 +49,14 @@ def page(module: str) -> str:
     lines = [f"# {module}", "", f"::: {module}", "    options:", "      show_root_heading: false",
              "      show_root_toc_entry: false", ""]  # fmt: skip
     for name in getattr(import_module(module), "__all__", ()):
+        found = getattr(import_module(module), name)
         if (target := _target(module, name)).count(".") > module.count(".") + 1:
             lines += [f"::: {target}", ""]
+        elif isinstance(found, Score):
+            best = found.better.replace("zero", "nearest to 0")
+            call = f"{name}(y_obs, y_pred, weights=None, *, threshold=0.5) -> float | None"
+            text = f"{found.title}, in {found.unit}; {best} is better. {found.about}"
+            lines += [f"## {name} {{#{module}.{name}}}", "", "```python", call, "```", "", text, ""]
     return "\n".join(lines)
 
 
@@ -75,3 +84,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in made.items():
         files.append(File.generated(config, f"{FOLDER}/{name}.md", content=text))
     return files
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Refuse a page that lacks a public name: one without a docstring is left out in silence."""
+    if page.file.src_uri.startswith(f"{FOLDER}/cartcast."):
+        module = page.file.name
+        names = getattr(import_module(module), "__all__", ())
+        if lacking := [n for n in names if f'id="{_target(module, n)}"' not in html]:
+            raise PluginError(f"{module}: no docstring of {', '.join(lacking)}.")
+    return html
