@@ -2,12 +2,13 @@
 
 A comment in a page stands for a list that is made when the site is built:
 
-    <!-- keys: MODULE.Class ... known=MODULE.NAMES attribute:key -->   the keys of a mapping
-    <!-- words: MODULE.TABLE -->                                 the words for features
-    <!-- rows: MODULE.TABLE -->                                  a table of named tuples
+    <!-- keys: MODULE.Class ... known=MODULE.NAMES attribute:key -->
+    <!-- words: MODULE.TABLE -->   words that make features, with their parameters
+    <!-- rows: MODULE.TABLE -->    a table of named tuples
 
-`known` holds the words that are accepted; each must be described by a class, or under the comment in
-the page, or the build fails. `attribute:key` says that an attribute has another name in YAML.
+`known` holds the words that are accepted, else they are the attributes; each must be described by a
+class or in the page, which goes first, or the build fails. `attribute:key` says that an attribute has
+another name in YAML.
 """
 
 from __future__ import annotations
@@ -64,18 +65,21 @@ def _default(kind: type, name: str, text: str) -> str:
 
 
 def keys(words: list[str], page: str) -> str:
-    """Return the list of the keys that classes describe, in their order."""
+    """Return the list of the keys that classes describe, in their order, each once."""
+    kinds = [named(w) for w in words if "=" not in w and ":" not in w]
     known = next((named(w.removeprefix("known=")) for w in words if w.startswith("known=")), None)
     other = dict(w.split(":") for w in words if ":" in w)
+    if known is None:
+        known = [other.get(f.name, f.name) for kind in kinds for f in dataclasses.fields(kind)]
     told, lines = set(_TOLD.findall(page)), []
-    for kind in (named(w) for w in words if "=" not in w and ":" not in w):
+    for kind in kinds:
         for name, text in described(kind).items():
             key = other.get(name, name)
-            if known is None or key in known:
+            if key in known and key not in told:
                 told.add(key)
                 text = text[:1].upper() + text[1:]
                 lines += [f"`{key}`", f":   {text}{_default(kind, name, text)}", ""]
-    if lacking := sorted(set(known or ()) - told):
+    if lacking := sorted(set(known) - told):
         raise PluginError(f"{words[0]}: no description of {', '.join(lacking)}.")
     return "\n".join(lines)
 

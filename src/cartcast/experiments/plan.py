@@ -51,7 +51,8 @@ class Plan:
         expected_units: units in all arms that were planned for, or None.
         looks: planned looks as shares of the expected units; empty: one, at the end.
         level: confidence of the intervals.
-        correction: for many comparisons; a name of `CORRECTIONS`.
+        correction: for many comparisons: `none`, `bonferroni`, `holm`, `holm-sidak`, `hochberg`,
+            `hochberg-sidak`, `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
         scope: comparisons are corrected within each metric, arm or segment named here; empty:
             over all of them.
         prior: on the relative effect, for the Bayesian reading.
