@@ -22,7 +22,7 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 	@rm -rf demo
 	@$(BIN)/cartcast demo demo
 
-test: ## run the tests; what needs an absent program skips with the reason
+test: ## run the tests; one whose program is missing is skipped, with the reason
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python -m pytest $(SHARED) -rs
 
