@@ -10,7 +10,7 @@ JOBS ?= 2
 SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast checked app lint docs bench screenshots locks clean
+.PHONY: help setup demo test test-fast checked app lint docs bench screenshots site-pictures locks clean
 
 help: ## show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -22,7 +22,7 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 	@rm -rf demo
 	@$(BIN)/cartcast demo demo
 
-test: ## run the tests; what needs an absent program skips with the reason
+test: ## run the tests; one whose program is missing is skipped, with the reason
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python -m pytest $(SHARED) -rs
 
@@ -48,7 +48,7 @@ lint: ## format, lint, types, secrets, dependencies, generated pages
 
 docs: ## build the documentation into ./site
 	@$(PYTHON) scripts/bootstrap.py test
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: ## all benchmarks; takes long, wants a quiet machine
 	@$(PYTHON) scripts/bootstrap.py test
@@ -57,6 +57,9 @@ bench: ## all benchmarks; takes long, wants a quiet machine
 screenshots: ## pictures of every page of the app and of the report
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python scripts/screenshots.py
+
+site-pictures: docs ## pictures of the documentation, and whether every page fits a phone
+	@$(BIN)/python scripts/site_pictures.py
 
 locks: ## resolve the requirements anew (needs uv)
 	@scripts/lock

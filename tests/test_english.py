@@ -35,3 +35,19 @@ def test_planted_words_are_found(tmp_path, text, wrong):
     place = tmp_path / "planted.py"
     place.write_text(text)
     assert len(list(english.found(place, english.word_list()))) == wrong
+
+
+STUMBLED = (
+    "the best so many", "Your role looks only", "How late an event is still put right",
+    "The old one goes on so long", "Kill and restart the state so often",
+    "no such session table; it is made again from the log",
+    "a form without ranges would invite nonsense", "another encoding is said",
+    "the parameters of one left alone", "the port or the state cannot be had",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("sentence", STUMBLED)
+def test_sentences_that_readers_stumbled_over_do_not_come_back(tmp_path, sentence):
+    place = tmp_path / "page.md"
+    place.write_text(f"# Page\n\n{sentence}.\n")
+    assert list(english.found(place, english.word_list()))

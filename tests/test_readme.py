@@ -19,12 +19,17 @@ def test_the_quickstart_runs_as_shown(tmp_path: Path) -> None:
     assert failed == 0
 
 
+MADE = re.compile(r"/docs/reference/(cli\.md|python/)")
+"""Pages that exist on the site only, made by `docs/hooks`; its build checks links to them."""
+
+
 def test_every_link_leads_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
     for page in pages:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not target.startswith(("http:", "https:", "mailto:")):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                path = (page.parent / target).resolve()
+                assert path.exists() or MADE.search(path.as_posix()), f"{page.name}: {target}"
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Severity = Literal["block", "warn", "note"]
+"""`block` stops the work, `warn` must be explained, `note` is good to know."""
 _RANK: dict[str, int] = {"block": 0, "warn": 1, "note": 2}
 
 
@@ -43,6 +44,7 @@ class Code:
 
 
 CATALOGUE: dict[str, Code] = {}
+"""Every code that has been declared, by itself; a module declares its own when it is imported."""
 
 
 def declare(code: str, severity: Severity, title: str, why: str, advice: str) -> Code:

@@ -42,7 +42,9 @@ __all__ = [
 ]
 
 DRAWS = 300
+"""Draws of a bootstrap."""
 LEVEL = 0.9
+"""Confidence of the intervals of scores."""
 BAGS = 5_000
 """Visitors beyond this number are put at random into this many bags, which are drawn instead: the
 variance keeps its expectation, and its own error (2 %) stays below that of 300 draws (8 %)."""

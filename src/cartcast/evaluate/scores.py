@@ -66,7 +66,9 @@ SCORES: dict[str, Score] = {
 """Every score by its name."""
 
 CLASSIFIER_SCORES = tuple(n for n, s in SCORES.items() if "classifier" in s.tasks)
+"""Names of the scores of probabilities."""
 REGRESSOR_SCORES = tuple(n for n, s in SCORES.items() if "regressor" in s.tasks)
+"""Names of the scores of amounts."""
 
 
 def find(scores: Iterable[str] | None, task: Task) -> list[Score]:

@@ -20,6 +20,11 @@ from cartcast.yamlfile import read_yaml
 
 __all__ = ["Plan", "plan_from", "read_plan", "read_plans"]
 
+_KNOWN = (
+    "key", "arms", "coverage", "layer", "holdout", "seed", "hash_version", "design", "metrics",
+    "quantities", "unit", "cluster", "start", "end", "expected_units", "looks", "level",
+    "correction", "scope", "prior", "segments", "version", "blocked_below",
+)  # fmt: skip
 _SCOPES = ("metric", "arm", "segment")
 AMOUNTS = ("revenue", "order_value", "line_value", "price")
 """Columns of a log that hold money."""
@@ -46,7 +51,8 @@ class Plan:
         expected_units: units in all arms that were planned for, or None.
         looks: planned looks as shares of the expected units; empty: one, at the end.
         level: confidence of the intervals.
-        correction: for many comparisons; a name of `CORRECTIONS`.
+        correction: for many comparisons: `none`, `bonferroni`, `holm`, `holm-sidak`, `hochberg`,
+            `hochberg-sidak`, `bh` (Benjamini-Hochberg) or `by` (Benjamini-Yekutieli).
         scope: comparisons are corrected within each metric, arm or segment named here; empty:
             over all of them.
         prior: on the relative effect, for the Bayesian reading.
@@ -225,14 +231,9 @@ def plan_from(data: Mapping[str, Any]) -> Plan:
     Proportion(better='higher', margin=None, strata=None, value='bought', covariate=None)
     """
     key = str(data.get("key", "experiment"))
-    known = {
-        "key", "arms", "coverage", "layer", "holdout", "seed", "hash_version", "design", "metrics",
-        "quantities", "unit", "cluster", "start", "end", "expected_units", "looks", "level",
-        "correction", "scope", "prior", "segments", "version", "blocked_below",
-    }  # fmt: skip
     for name in data:
-        if name not in known:
-            raise DefinitionError(f"{key}: unknown word {name!r}.{did_you_mean(str(name), known)}")
+        if name not in _KNOWN:
+            raise DefinitionError(f"{key}: unknown word {name!r}.{did_you_mean(str(name), _KNOWN)}")
     design = data.get("design", "parallel")
     if design != "parallel":
         why = REFUSED.get(design, "there is no such design")

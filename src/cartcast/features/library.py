@@ -156,6 +156,7 @@ default: FeatureSet = shop
 """The name of `shop` in versions before features were proposed from the log."""
 
 SETS: dict[str, FeatureSet] = {"usual": usual, "shop": shop}
+"""The built-in sets by name."""
 _RENAMED = {"default": "shop"}
 
 

@@ -42,6 +42,7 @@ class Check:
 
 
 CHECKS: list[Check] = []
+"""Every question that the audit asks, in the order in which it asks."""
 
 
 def check(

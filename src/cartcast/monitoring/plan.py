@@ -20,9 +20,11 @@ class Plan:
         budget: false pages a year that may be expected, over all processes together.
         tickets: false alarms a year of the feed and of single clicks, segments and features;
             nobody is called for those.
-        purchases_down, purchases_up: relative deviation of purchases from those expected that is
-            accepted. Down is tight, since it loses money; up is wide, so that Christmas is silent.
-        revenue_down, revenue_up: the same for revenue.
+        purchases_down: share by which purchases may lie below those expected; tight, since it
+            loses money.
+        purchases_up: the same above them; wide, so that Christmas is silent.
+        revenue_down: as `purchases_down`, for revenue.
+        revenue_up: as `purchases_up`, for revenue.
         loss: log loss and Brier score beyond the level, the day's rate granted, that is accepted,
             as a share of the loss expected.
         least_expected: expected purchases that make a block; smaller days are put together.
