@@ -5,19 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from itertools import islice
+from pathlib import Path
 
 from cartcast.errors import DataError
-from cartcast.events.ids import ID_NULLS
+from cartcast.events.byvalues import by_times, by_words, hours, kinds_told, plausible, said
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
 from cartcast.events.nested import flatten
-from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
-from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
-from cartcast.events.times import find_format
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS
 
 __all__ = ["layout_by_names", "named", "require_who_and_when"]
@@ -32,7 +29,6 @@ _CONTAINERS = ("properties", "event_properties", "props", "params", "event_param
 _WHEN = {"event_time", "event_order", "session_seconds"}
 _TIME_WORDS = COLUMN_WORDS["event_time"]
 _MONEY = ("order_value", "line_value", "price")
-_SAMPLE = 200
 
 
 def named(columns: Sequence[str]) -> dict[str, str]:
@@ -44,7 +40,7 @@ def named(columns: Sequence[str]) -> dict[str, str]:
     'properties.sku'
     """
     found: dict[str, str] = {}
-    for name in (str, _bare):
+    for name in (str, _bare, _unmasked):
         for column in columns:
             plain = name(column)
             for word in (snake_case(plain), plain.lower(), snake_case(plain).replace("_", "")):
@@ -60,6 +56,11 @@ def _bare(column: str) -> str:
     return column.rpartition(":")[2] or column
 
 
+def _unmasked(column: str) -> str:
+    """Return a name without what says that its values are not the shop's own."""
+    return _MASK.sub("", _bare(column)) or column
+
+
 def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     """Return the layout that the names and the sample speak for, and why (by canonical column).
 
@@ -72,22 +73,23 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     for target, candidates in COLUMN_WORDS.items():
         words = [v for w in candidates for v in (w, w.replace("_", ""))]
         called = [c for w in words if (c := by_name.get(w, "")) and c not in taken]
-        fitting = [c for c in called if _plausible(source, target, c)]
+        fitting = [c for c in called if plausible(source, target, c)]
         if target == "event_type":
             # Of several, the one whose words tell most kinds apart: others hold codes, names of
             # pages, or only whether it was a click or a conversion.
-            fitting.sort(key=lambda c: tuple(-n for n in _kinds_told(source, c)))
+            fitting.sort(key=lambda c: tuple(-n for n in kinds_told(source, c)))
         # A column that bears the very name is meant, whatever its values: they become rejects.
         meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
         for column in (fitting or meant)[:1]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
-    if "event_type" not in columns:
-        _by_words(source, taken, columns, reasons)
+    named_so = columns.get("event_type")
+    if named_so is None or not kinds_told(source, named_so.columns[0])[0]:
+        by_words(source, taken, columns, reasons)
     if not _WHEN & columns.keys():
-        _by_times(source, taken, columns, reasons)
-    _hours(source, taken, columns, reasons)
+        by_times(source, taken, columns, reasons)
+    hours(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     every_event = _every_event(source, columns, reasons)
@@ -104,61 +106,13 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     return found, reasons
 
 
-def _by_words(
-    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
-) -> None:
-    """Take for the kind of an event what holds words of events, whatever it is called."""
-    told = {c: _kinds_told(source, c) for c in source.columns if c not in taken}
-    best = max(told, key=lambda c: told[c], default=None)
-    if best is not None and told[best][0] > 1 and _known_words(source, best) > 0.5:
-        columns["event_type"] = Value(columns=(best,))
-        reasons["event_type"] = f"column {best!r} holds words of events"
-        taken.add(best)
-
-
-def _by_times(
-    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
-) -> None:
-    """Take for the time the only column that holds dates with hours, whatever it is called."""
-
-    def timed(column: str) -> bool:
-        values = _said(source, column)
-        clocks = sum(bool(re.search(r"\d[T ]+\d{1,2}:\d\d", v)) for v in values)
-        return clocks > 0.8 * len(values) and _plausible(source, "event_time", column)
-
-    found = [c for c in source.columns if c not in taken and source.values(c) and timed(c)]
-    if len(found) == 1:
-        columns["event_time"] = Value(columns=(found[0],))
-        reasons["event_time"] = f"column {found[0]!r} is the only one that holds times"
-        taken.add(found[0])
-
-
-def _hours(
-    source: Source, taken: set[str], columns: dict[str, Value], reasons: dict[str, str]
-) -> None:
-    """Join to a day the only column that holds hours, whatever it is called."""
-    value = columns.get("event_time")
-    if value is None or any(re.search(r"\d:\d\d", v) for v in _said(source, value.columns[0])):
-        return
-
-    def told(column: str) -> bool:
-        values = _said(source, column)
-        return sum(bool(_HOUR.fullmatch(v.strip())) for v in values) > 0.8 * len(values) > 0
-
-    found = [c for c in source.columns if c not in taken and told(c)]
-    if len(found) == 1:
-        columns["event_time"] = Value(columns=(value.columns[0], found[0]), joined=True)
-        reasons["event_time"] = f"{value.columns[0]!r} holds the day, {found[0]!r} the hour"
-        taken.add(found[0])
-
-
 def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
     """Let a column of actions say which way a cart was changed, where one word stands for both."""
     value, action = columns.get("event_type"), by_name.get("action")
     if value is None or action is None or action in value.columns:
         return
     words = {w for w in source.values(value.columns[0]) if _CART.fullmatch(w.strip().lower())}
-    if words and set(map(plain, _said(source, action))) <= EVENT_KINDS.keys():
+    if words and set(map(plain, said(source, action))) <= EVENT_KINDS.keys():
         columns["event_type"] = Value(
             columns=value.columns, nulls=tuple(sorted(words)), otherwise=Value(columns=(action,))
         )
@@ -171,7 +125,7 @@ def _prefix(source: Source, columns: dict[str, Value]) -> str:
     """
     if "event_type" not in columns:
         return ""
-    words = {w.lower() for w in _said(source, columns["event_type"].columns[0])}
+    words = {w.lower() for w in said(source, columns["event_type"].columns[0])}
     ends = {w[: m.end()] for w in words for m in re.finditer(r"[.:/\]_ -]+", w)}
     told = {}
     for prefix in ends:
@@ -252,6 +206,14 @@ def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, s
         if orders and len(orders) == len(source.sample):
             reasons["every_event"] = "each row has an order and money, so it is a purchase"
             return "purchase"
+    kind = EVENT_KINDS.get(
+        plain(re.split(r"[\W_\d]+", Path(source.short).stem.rstrip("0123456789-_"))[-1])
+    )
+    if kind in ("purchase", "add_to_cart", "refund"):
+        reasons["every_event"] = (
+            f"no column holds event words, and the file is called {source.short}"
+        )
+        return kind
     reasons["every_event"] = "no column holds event words, so every row is one kind of event"
     return "view_item" if "item_id" in columns else "page_view"
 
@@ -262,57 +224,11 @@ def _clock(columns: dict[str, Value]) -> str:
     return "session" if "session_seconds" in columns else "order"
 
 
-def _plausible(source: Source, target: str, column: str) -> bool:
-    values = _said(source, column)
-    if not values:
-        return True
-    if target in (*NUMBER_COLUMNS, "session_seconds"):
-        sign = sign_of_sample(values)
-        texts = (bare(v, sign).strip() for v in values)
-        return sum(bool(re.fullmatch(_NUMBER, t)) for t in texts) > 0.8 * len(values)
-    if target == "order_id":
-        # A mere yes or no tells that there was an order, not which.
-        if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):
-            return False
-        return len(set(values)) > 2 or not {v.strip().lower() for v in values} <= _YES_OR_NO
-    if target == "event_order":
-        # Every row has a place; a number that only some have is an order's.
-        told = sum(bool(v.strip()) for v in source.values(column))
-        digits = sum(v.strip().isdigit() for v in values)
-        return digits > 0.8 * len(values) and told > 0.8 * len(source.sample)
-    if target == "event_time":
-        form, ambiguous = find_format(values)
-        return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
-    if target == "event_type":
-        weak = snake_case(column) in ("type", "name", "key")
-        return _known_words(source, column) > 0.2 or not weak
-    return True
-
-
-def _said(source: Source, column: str) -> list[str]:
-    """Return values of a column in the sample, without words for nothing."""
-    if column not in source.said:
-        said = (v for v in source.values(column) if v.strip().lower() not in ID_NULLS)
-        source.said[column] = list(islice(said, _SAMPLE))
-    return source.said[column]
-
-
-def _known_words(source: Source, column: str) -> float:
-    """Return the share of a column's values that are known words for events."""
-    values = _said(source, column)
-    return _kinds_told(source, column)[1] / len(values) if values else 0.0
-
-
-def _kinds_told(source: Source, column: str) -> tuple[int, int]:
-    """Return how many kinds of events a column's words tell apart, and how many rows have one."""
-    kinds = [EVENT_KINDS.get(plain(re.split(r"[.:/\]]", v)[-1])) for v in _said(source, column)]
-    told = [k for k in kinds if k is not None]
-    return len(set(told)), len(told)
-
-
-_HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\d\d)?")
-_YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
-_NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
+_MASK = re.compile(
+    r"^(hashed|hash|anon|anonymi[sz]ed|masked|encrypted|encoded)[_ -]|"
+    r"[_ -](hash|hashed|sha1|sha256|md5|anon|anonymi[sz]ed|masked|encrypted|encoded)$",
+    re.IGNORECASE,
+)
 _CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 
