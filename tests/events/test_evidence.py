@@ -87,3 +87,14 @@ def test_two_words_for_one_purchase_are_told(ids: str, revenue: float, tmp_path:
     assert log.summary.revenue == revenue
     (found,) = [f for f in log.findings if f.code == "EV149"]
     assert (found.severity, found.count) == ("warn", 4)
+
+
+def test_the_fact_table_of_a_warehouse_is_read(tmp_path: Path) -> None:
+    """Keys as in the star schema of AdventureWorks; a key of a table is no mask of a time."""
+    (tmp_path / "facts.csv").write_text(
+        "customer_key,date_key,product_key,sales_order_number,order_quantity,unit_price,sales_amount\n"
+        "11000,20240105,310,S1,1,3578.27,3578.27\n11001,20240106,346,S2,1,3399.99,3399.99\n"
+        "11001,20240106,347,S2,2,10.00,20.00\n11002,20240107,346,S3,1,3399.99,3399.99\n"
+    )
+    s = events.load(tmp_path / "facts.csv").summary
+    assert (s.visitors, s.orders, s.revenue, s.start[:10]) == (3, 3, 10398.25, "2024-01-05")

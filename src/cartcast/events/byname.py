@@ -57,8 +57,9 @@ def _bare(column: str) -> str:
 
 
 def _unmasked(column: str) -> str:
-    """Return a name without what says that its values are not the shop's own."""
-    return _MASK.sub("", _bare(column)) or column
+    """Return a name without what says that its values are hashes or keys of a table."""
+    bare = _bare(column)
+    return key[1] if (key := _KEY.fullmatch(bare)) else _MASK.sub("", bare) or column
 
 
 def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
@@ -224,6 +225,8 @@ def _clock(columns: dict[str, Value]) -> str:
     return "session" if "session_seconds" in columns else "order"
 
 
+_KEY = re.compile(r"(?i)(customer|user|visitor|session|product|item|date)[_ -]?(key|sk)")
+"""What tables of a warehouse call an id of their own."""
 _MASK = re.compile(
     r"^(hashed|hash|anon|anonymi[sz]ed|masked|encrypted|encoded)[_ -]|"
     r"[_ -](hash|hashed|sha1|sha256|md5|anon|anonymi[sz]ed|masked|encrypted|encoded)$",
