@@ -7,9 +7,13 @@ import pytest
 from cartcast.datasets import simulate
 from cartcast.datasets.opaque import write_opaque
 from cartcast.events import load
+from cartcast.models.folds import forward_folds
+from cartcast.models.screen import Screened
+from cartcast.moments import Moment
+from cartcast.moments.moment import SO_FAR, with_horizon
 from cartcast.score import predict
 from cartcast.targets import Purchase
-from cartcast.train import train
+from cartcast.train import proposals, train
 from cartcast.train.proposals import propose_features
 
 CLICKS = (1, 3, 5, 10)
@@ -51,6 +55,20 @@ def test_what_comes_after_training_changes_nothing(opaque, found, tmp_path):
     other = load(tmp_path / "log.parquet", folder=tmp_path / "clean", **how)
     again = propose_features(other, Purchase(), CLICKS, train=0.6, session_gap=1800, seed=1)
     assert again == found
+
+
+def test_a_list_of_visitors_has_proposals_too(opaque, monkeypatch):
+    """What is known of every visitor stands beside the features, and is none of them."""
+    # Too few come back and buy here to screen by; so every column that is asked about is kept.
+    monkeypatch.setattr(proposals, "_folds", lambda part: forward_folds(part.position, 1))
+    monkeypatch.setattr(
+        proposals, "screen", lambda X, *_, **more: Screened(tuple(X), {}, 0.1, None)
+    )
+    daily = Moment("day", every=86_400)
+    target = with_horizon(Purchase(), daily, "14d")
+    made = propose_features(opaque[2], target, daily, train=0.6, session_gap=1800, seed=1)
+    assert 100 < made.facts["kept"] == len(made.features.names) == len(made.reasons)
+    assert not {*made.features.names} & {*SO_FAR}
 
 
 def how_word(files):

@@ -24,6 +24,7 @@ from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
 from cartcast.moments import Moment, from_log
 from cartcast.moments.anchors import drawn
+from cartcast.moments.moment import SO_FAR
 from cartcast.scratch import scratch
 from cartcast.targets import Proxy, Target
 from cartcast.train.task import Part, part_of
@@ -100,18 +101,18 @@ def propose_features(
             return Proposed(base, _reasons(base, why), offered.left_out, facts)
     # Those of the shop come first: of two that say the same, theirs stays.
     telling = _telling(rows.X)
-    whole = whole.only(telling)
+    whole = whole.only([n for n in telling if n in whole.features])
     found = screen(
-        rows.X[list(telling)],
+        rows.X[telling],
         part.label > 0,
         folds,
-        base=[n for n in base.names if n in whole.features],
+        base=[n for n in telling if n in base.features or n in SO_FAR],
         tells=_tells(whole, offered),
         categorical=[c for c in rows.categorical if c in whole.features],
         groups=part.groups,
         seed=seed,
     )
-    kept = whole.only(found.names)
+    kept = whole.only([n for n in found.names if n in whole.features])
     facts = {
         "proposed": len(offered.features),
         "screened": True,
