@@ -32,7 +32,8 @@ if sys.version_info < (3, 11):  # noqa: UP036 - a checkout on the path is not pi
 __version__ = "0.1.0"
 
 # Public name -> module that holds it. Resolved on first use, so that importing cartcast,
-# and `cartcast --help`, load nothing heavy. `train` is a module that can be called.
+# and `cartcast --help`, load nothing heavy. `train` is a module, and its function of that name is
+# imported from it: `from cartcast.train import train`.
 _PUBLIC: dict[str, str] = {
     "AddToCart": "cartcast.targets",
     "Checkout": "cartcast.targets",

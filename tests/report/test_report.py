@@ -174,6 +174,9 @@ def test_a_model_no_better_than_its_baseline_is_not_recommended(tmp_path):
     assert e.beats is False
     assert "do not act on the scores" in headline(e)
     assert next_steps(e)[0].startswith("Use the baseline")
+    data["baselines"] = ["prevalence"]  # the best baseline is the champion itself
+    (folder / "run.json").write_text(json.dumps(data))
+    assert "the same average for all" in headline(Evidence(Run.open(folder)))
 
 
 def test_figures_in_words_are_those_of_the_run(runs):

@@ -189,7 +189,7 @@ def require_who_and_when(source: Source, layout: Layout) -> None:
     hint = _near_miss(source, named(source.columns), needed)
     raise DataError(
         f"{source.name}: no column looks like {what} among "
-        f"{', '.join(source.columns[:10])}.{hint} Write a layout "
+        f"{source.some_columns}.{hint} Write a layout "
         "(`cartcast layout FILE` starts one) or check the separator."
     )
 

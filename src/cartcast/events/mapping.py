@@ -220,7 +220,7 @@ def _check(layout: Layout, source: Source, mapped: dict[str, Mapped], timed: boo
     def missing(what: str, example: str) -> DataError:
         return DataError(
             f"{source.name}: layout {layout.name!r} finds no column for {what} in "
-            f"{', '.join(source.columns[:12])};{did_you_mean(example, source.columns)} "
+            f"{source.some_columns};{did_you_mean(example, source.columns)} "
             "Write a layout: `cartcast layout FILE` starts one."
         )
 

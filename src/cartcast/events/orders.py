@@ -88,7 +88,7 @@ def orders_layout(source: Source, clock: str) -> Layout:
     if "session_id" not in names and not (who and "event_time" in names):
         raise DataError(
             f"{source.name}: an orders table needs session_id, or visitor_id with a time, got "
-            f"{', '.join(source.columns[:10])}; rename its columns."
+            f"{source.some_columns}; rename its columns."
         )
     return Layout(
         name="orders",

@@ -98,6 +98,11 @@ class Source:
         return tuple(self.cells)
 
     @property
+    def some_columns(self) -> str:
+        """The first twelve columns, in words for a message."""
+        return ", ".join([*self.columns[:12], *(["..."] if len(self.columns) > 12 else [])])
+
+    @property
     def types(self) -> dict[str, str]:
         """Column -> DuckDB type, `LIST` for any list."""
         return {name: cell.kind for name, cell in self.cells.items()}

@@ -93,6 +93,10 @@ def headline(e: Evidence) -> str:
             f"No model is reliably better than the plain baseline “{in_words(e.best_baseline)}” "
             "on these data: do not act on the scores."
         )
+    if e.run.champion in ("prevalence", "mean"):
+        return start + (
+            "No model is better than the same average for all: do not act on the scores."
+        )
     reached, low, high = e.reached(TOP)
     share = span(reached, low, high, "share")
     best = f"the {number(TOP, 'share')} of {decisions(e)} scored highest"

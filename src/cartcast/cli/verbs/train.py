@@ -192,13 +192,17 @@ def _show_families(families: list[dict[str, Any]]) -> None:
 
 
 def _show(run: Any) -> None:
-    """Print the answer for a person: target, champion against baselines, findings, report."""
+    """Print the answer for a person: target, headline, champion, baselines, findings, report."""
+    from cartcast.report.answers import headline
+    from cartcast.report.evidence import Evidence
+
     data = run.data
     proxy = " (PROXY, not an outcome)" if data["target"]["kind"] == "proxy" else ""
     typer.echo(f"Target: {data['target']['describe']}{proxy}")
     shown = ("roc_auc", "average_precision", "log_loss", "brier", "ece")
     if data["champion"] in data["metrics"] and "roc_auc" not in data["metrics"][data["champion"]]:
         shown = ("mae", "rmse", "r2", "spearman", "gini")
+    typer.echo(headline(Evidence(run)))
     typer.echo(f"{'':24}" + "".join(f"{name:>18}" for name in shown))
     for model, figures in data["metrics"].items():
         mark = "*" if model == data["champion"] else " "
