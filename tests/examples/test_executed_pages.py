@@ -72,4 +72,4 @@ def test_only_what_is_marked_runs_and_what_differs_is_told(tmp_path: Path) -> No
     page.write_text(PAGE.replace("date", "false"))
     with pytest.raises(RuntimeError, match="failed"):
         run_pages.differences(page, tmp_path)
-    assert {p.name for p in run_pages.pages()} >= {"experiment.md", "activation.md"}
+    assert {p.name for p in run_pages.pages()} >= {"experiment.md", "start.md"}

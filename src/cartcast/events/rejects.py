@@ -261,7 +261,7 @@ def refusal(
     where = f" in {column!r}" if column else ""
     got = "" if value is None else f", got {value!r}"
     return (
-        f"{sources[file].name}: {bad} of {rows} rows ({bad / max(rows, 1):.1%}) are rejected, "
+        f"{sources[file].name}: {bad:,} of {rows:,} rows ({bad / max(rows, 1):.1%}) are rejected, "
         f"more than the {share:.1%} allowed; most often {reason}{where}: "
         f"{REASONS.get(reason, 'no event is left')} "
         f"(row {number}{got}). Correct the source or the layout, or allow more with "

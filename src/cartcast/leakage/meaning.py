@@ -249,5 +249,6 @@ def constant_columns(prep: Prepared) -> Iterator[Finding]:
     table = prep.train.table
     flat = [name for name in prep.features if table[name].nunique(dropna=False) <= 1]
     if flat and len(prep.train) > 1:
-        text = f"{len(flat)} columns have one value only: {', '.join(flat[:8])}."
+        has = "column has" if len(flat) == 1 else "columns have"
+        text = f"{len(flat)} {has} one value only: {', '.join(flat[:8])}."
         yield finding(LK510, text, count=len(flat), columns=flat[:50])
