@@ -10,6 +10,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -74,14 +75,25 @@ def multipliers(
     Rows of one group are always drawn together. The same groups and seed give the same draws, so
     that differences between models are paired.
     """
+    bag_of, times = _drawn(int(groups.max()) + 1 if len(groups) else 0, draws, seed)
+    return groups if bag_of is None else bag_of[groups], times
+
+
+@lru_cache(maxsize=2)
+def _drawn(count: int, draws: int, seed: int) -> tuple[Codes | None, npt.NDArray[np.float64]]:
+    """Return the bag of each group where they are too many, and the draws: of all scores the same.
+
+    To draw takes longer than most scores; a report asks for dozens of the same groups.
+    """
     rng = np.random.default_rng(seed)
-    count = int(groups.max()) + 1 if len(groups) else 0
     bags = min(count, BAGS)
-    bag_of = groups if count <= BAGS else (rng.permutation(count) % BAGS)[groups]
+    bag_of = None if count <= BAGS else rng.permutation(count) % BAGS
     if not bags:
         return bag_of, np.zeros((0, draws))
     drawn = rng.multinomial(bags, np.full(bags, 1.0 / bags), size=draws)
-    return bag_of, np.ascontiguousarray(drawn.T, dtype=np.float64)
+    times = np.ascontiguousarray(drawn.T, dtype=np.float64)
+    times.flags.writeable = False  # it is handed out more than once
+    return bag_of, times
 
 
 def _codes(key: Array) -> tuple[Codes, int]:
