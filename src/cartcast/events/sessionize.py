@@ -68,4 +68,6 @@ def made_session_sql() -> str:
 
 def sessions_finding(made: int) -> Finding:
     """Return what must be said of sessions that were made."""
-    return finding(SESSIONS_MADE, f"{made:,} events had no session; made by inactivity.", count=made)
+    return finding(
+        SESSIONS_MADE, f"{made:,} events had no session; made by inactivity.", count=made
+    )
