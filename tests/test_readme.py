@@ -6,14 +6,17 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_quickstart_runs_as_shown(tmp_path: Path) -> None:
+def test_the_quickstart_runs_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert sum(line.startswith(">>>") for line in code.splitlines()) <= 15
-    examples = doctest.DocTestParser().get_doctest(code, {"folder": tmp_path}, "README", None, 0)
+    examples = doctest.DocTestParser().get_doctest(code, {}, "README", None, 0)
     failed, tried = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples)
     assert tried >= 8
     assert failed == 0

@@ -13,9 +13,12 @@ PAGES = [p for p in sorted(DOCS.rglob("*.md")) if "```python\n>>> " in p.read_te
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
-def test_the_page_runs_as_shown(page: Path, tmp_path: Path) -> None:
+def test_the_page_runs_as_shown(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
-    examples = doctest.DocTestParser().get_doctest(code, {"folder": tmp_path}, page.stem, None, 0)
+    examples = doctest.DocTestParser().get_doctest(code, {}, page.stem, None, 0)
     failed, tried = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples)
     assert tried == code.count("\n>>> ") + code.startswith(">>> ")
     assert failed == 0
