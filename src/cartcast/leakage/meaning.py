@@ -137,7 +137,8 @@ def censoring(prep: Prepared) -> Iterator[Finding]:
     g = prep.given
     dropped = int(g.dropped.get("censored", 0))
     if dropped:
-        text = f"{dropped:,} rows were dropped because their horizon was not fully observed."
+        rows = "row was" if dropped == 1 else "rows were"
+        text = f"{dropped:,} {rows} dropped because the horizon was not fully observed."
         yield finding(LK504, text, count=dropped, severity="note", dropped=dropped)
     if g.horizon is None or g.data_end is None:
         return

@@ -122,8 +122,8 @@ def moments(e: Evidence) -> str:
 
 
 def decisions(e: Evidence) -> str:
-    """Return what is acted on once: sessions, whose moments are several, or rows."""
-    return "sessions" if _early(e) else "rows"
+    """Return what is acted on once: sessions, whose moments are several, visitors, or rows."""
+    return "sessions" if _early(e) else "visitors" if e.run.moment.dated else "rows"
 
 
 def _rate(e: Evidence) -> str:
