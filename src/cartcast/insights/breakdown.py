@@ -99,7 +99,7 @@ def breakdown(
     where = where or Slice()
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = where.condition(columns)
+        condition, parameters = where.condition(source, columns)
         fixed = ("session_id", "visitor", "start", "purchases", "revenue")
         more = column in columns and column not in fixed
         own = f", {identifier(column)}" if more else ""

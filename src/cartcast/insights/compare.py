@@ -81,8 +81,8 @@ def compare(
     """
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        a, first = here.condition(columns)
-        b, second = there.condition(columns)
+        a, first = here.condition(source, columns)
+        b, second = there.condition(source, columns)
         sold, priced = source.row(
             "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0 FROM sessions"
         )

@@ -62,7 +62,7 @@ def list_sessions(
     """
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(columns)
+        condition, parameters = (where or Slice()).condition(source, columns)
         parts = [condition, "reach >= ?"]
         parameters.append(reached)
         source.require_events([*did, *did_not])

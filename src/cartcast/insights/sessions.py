@@ -150,7 +150,7 @@ def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> st
     if not where:
         return "events"
     columns = make_sessions(source, sessions)
-    condition, parameters = where.condition(columns)
+    condition, parameters = where.condition(source, columns)
     source.connection.execute(
         f"CREATE OR REPLACE TEMP TABLE kept AS SELECT session_id FROM sessions WHERE {condition}",
         parameters,

@@ -1,0 +1,29 @@
+"""Segments of one's own: saved filters over sessions or visitors, asked of any log.
+
+These are declared by people. The segments that a run finds by clustering (`models.segments`) are
+kinds of sessions that nobody named before.
+"""
+
+from cartcast.segments.conditions import Bought, Condition, Did, Range, Scored, Seen, Values
+from cartcast.segments.segment import AT_START, Segment, segment_from
+from cartcast.segments.sql import asked, at_start
+from cartcast.segments.store import read_segment, remove_segment, save_segment, segment_names
+
+__all__ = [
+    "AT_START",
+    "Bought",
+    "Condition",
+    "Did",
+    "Range",
+    "Scored",
+    "Seen",
+    "Segment",
+    "Values",
+    "asked",
+    "at_start",
+    "read_segment",
+    "remove_segment",
+    "save_segment",
+    "segment_from",
+    "segment_names",
+]

@@ -1,0 +1,167 @@
+"""Segments asked of a log: the one translation into SQL, over the session table and the events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cartcast.errors import UsageError, did_you_mean
+from cartcast.events import Log
+from cartcast.events.sql import identifier, read_parquet
+from cartcast.segments.conditions import Bought, Condition, Did, Range, Scored, Seen, Values
+from cartcast.segments.segment import AT_START, SUMMED, Segment
+
+__all__ = ["asked", "at_start"]
+
+Asked = tuple[str, list[Any]]
+
+_OWN = ("session_id", "visitor", "visitor_code", "steps", "start_utc")
+"""Columns of the session table that are no property of a session."""
+
+
+def asked(segment: Segment, columns: Sequence[str], events: Sequence[str]) -> Asked:
+    """Return the SQL condition of a segment on a row of `sessions`, and its parameters.
+
+    `columns` are those of the relation `sessions`, `events` those of the relation `events`. What is
+    not known fulfils no condition but one that excludes values.
+
+    Raises:
+        UsageError: the log has no such column, or no clock that tells who was seen when.
+    """
+    parts, parameters = list[str](), list[Any]()
+    for c in segment.where:
+        sql, more = _Asked(segment, tuple(columns), tuple(events)).of(c)
+        parts.append(sql)
+        parameters += more
+    return f"({' AND '.join(parts)})", parameters
+
+
+class _Asked:
+    """Asks one condition after the other of sessions, or of visitors."""
+
+    def __init__(self, segment: Segment, columns: Sequence[str], events: Sequence[str]) -> None:
+        self._segment = segment
+        self._columns = [c for c in columns if c not in _OWN]
+        self._events = events
+
+    def of(self, c: Condition) -> Asked:
+        match c:
+            case Values(column=column, exclude=exclude):
+                sql, more = self._values(c)
+                return (f"NOT {sql}" if exclude else sql), more
+            case Range(column=column):
+                return self._range(c)
+            case Did(times=times, negated=negated):
+                column, value = c.step
+                did = f"{self._of_log(column)}::VARCHAR = ?"
+                sql = self._units(f"WHERE {did}", "HAVING count(*) >= ?")
+                return (f"NOT {sql}" if negated else sql), [value, times]
+            case Bought(yes=yes):
+                sql = "coalesce(purchases > 0, false)"
+                if self._segment.of == "visitor":
+                    sql = self._visitors(f"HAVING bool_or({sql})")
+                return (sql if yes else f"NOT {sql}"), []
+            case Scored(table=table, least=least):
+                assert table is not None, "scores are made for a log before it is asked"
+                sql = f"SELECT session_id FROM {read_parquet(table)} WHERE score >= ?"
+                if self._segment.of == "session":
+                    return f"(session_id IN ({sql}))", [least]
+                return self._visitors(f"HAVING bool_or(session_id IN ({sql}))"), [least]
+            case Seen(seconds=seconds):
+                # A visitor was there until the last event of his last session.
+                last = "max(start_utc + to_microseconds((coalesce(seconds, 0) * 1e6)::BIGINT))"
+                recent = f"{last} >= (SELECT {last} FROM sessions) - to_microseconds(?)"
+                return self._visitors(f"HAVING coalesce({recent}, false)"), [round(seconds * 1e6)]
+
+    def _values(self, c: Values) -> Asked:
+        known = [v for v in c.values if v is not None]
+        own = c.column in self._columns
+        name = identifier(c.column) if own else self._of_log(c.column)
+        tests = [f"{name}::VARCHAR IN ({', '.join('?' * len(known))})"] if known else []
+        tests += [f"{name} IS NULL"] if len(known) < len(c.values) else []
+        test = f"coalesce({' OR '.join(tests)}, false)"
+        if not own:
+            return self._units(f"WHERE {test}"), known
+        if self._segment.of == "visitor":
+            return self._visitors(f"HAVING bool_or({test})"), known
+        return f"({test})", known
+
+    def _range(self, c: Range) -> Asked:
+        ends = [(">=", c.least), ("<=", c.most)]
+        own = c.column in self._columns
+        name = identifier(c.column) if own else self._of_log(c.column)
+        number = f"TRY_CAST({name} AS DOUBLE)"
+        summed = own and self._segment.of == "visitor"
+        if summed and c.column not in SUMMED:
+            raise UsageError(
+                f"segment {self._segment.name!r}: {c.column} of several sessions does not add up; "
+                f"of visitors there are ranges of {', '.join(SUMMED)}."
+            )
+        number = f"sum({number})" if summed else number
+        tests = [f"{number} {sign} ?" for sign, end in ends if end is not None]
+        test = f"coalesce({' AND '.join(tests)}, false)"
+        known = [end for _, end in ends if end is not None]
+        if not own:
+            return self._units(f"WHERE {test}"), known
+        return (self._visitors(f"HAVING {test}") if summed else f"({test})"), known
+
+    def _units(self, where: str, having: str = "") -> str:
+        """SQL: the session, or its visitor, has such events."""
+        if self._segment.of == "session":
+            return (
+                f"(session_id IN (SELECT session_id FROM events {where} "
+                f"GROUP BY session_id {having}))"
+            )
+        return (
+            "(visitor IN (SELECT s.visitor FROM sessions AS s JOIN "
+            f"(SELECT session_id FROM events {where}) USING (session_id) "
+            f"GROUP BY s.visitor {having}))"
+        )
+
+    def _visitors(self, having: str) -> str:
+        return f"(visitor IN (SELECT visitor FROM sessions GROUP BY visitor {having}))"
+
+    def _of_log(self, column: str) -> str:
+        if column not in self._events or column in _OWN:
+            known = sorted({*self._columns, *self._events} - set(_OWN))
+            raise UsageError(
+                f"segment {self._segment.name!r}: the log has no column {column!r}."
+                f"{did_you_mean(column, known)}"
+            )
+        return identifier(column)
+
+
+def at_start(part: Log, segment: Segment) -> set[str]:
+    """Return the sessions of a part of a log that belong to a segment by their first events.
+
+    What decides is known at every moment of the session: a value that only a later event bears does
+    not count.
+
+    Raises:
+        UsageError: the segment is not known at the first event; the log lacks a column.
+    """
+    segment.require_at_start()
+    used = {c.column for c in segment.where if isinstance(c, Values | Range)}
+    timed, offset = part.clock in ("time", "day"), "0"
+    if "utc_offset" in part.columns:
+        offset = "coalesce(arg_min_null(utc_offset, event_order), 0)::BIGINT"
+    begun = f"min(event_time) + to_minutes({offset})" if timed else "NULL::TIMESTAMP"
+    own = {
+        "first_event": "arg_min_null(event_type, event_order)",
+        "weekday": f"isodow({begun})",
+        "hour": f"hour({begun})" if part.clock == "time" else "NULL::BIGINT",
+    }
+    own |= {
+        c: f"arg_min_null({identifier(c)}, event_order)"
+        for c in AT_START
+        if c not in own and c in part.columns
+    }
+    named = ", ".join(f"{sql} AS {identifier(c)}" for c, sql in own.items() if c in used)
+    condition, parameters = asked(segment, list(own), ())
+    with part.connect() as con:
+        rows = con.execute(
+            f"SELECT session_id FROM (SELECT session_id, {named} FROM events GROUP BY session_id) "
+            f"WHERE {condition}",
+            parameters,
+        ).fetchall()
+    return {str(r[0]) for r in rows}

@@ -1,0 +1,242 @@
+"""Segments against a plain loop over the events, and what their files refuse."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from datetime import timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cartcast.errors import DefinitionError, NotFoundError, UsageError
+from cartcast.insights import Slice, funnel, list_sessions, overview
+from cartcast.insights.sessions import make_sessions
+from cartcast.insights.source import opened
+from cartcast.segments import (
+    Bought,
+    Did,
+    Range,
+    Scored,
+    Seen,
+    Segment,
+    Values,
+    asked,
+    read_segment,
+    remove_segment,
+    save_segment,
+    segment_from,
+    segment_names,
+)
+
+from ..insights.conftest import make_log, random_events
+from ..insights.test_overview import money
+
+DEVICES = ["mobile", "desktop", "tv; DROP TABLE events", None, "no such"]
+
+
+@pytest.fixture(scope="module")
+def shop():
+    events = random_events(11, sessions=150)
+    return events, make_log(events)
+
+
+@pytest.fixture(scope="module")
+def scores(shop, tmp_path_factory):
+    events, _ = shop
+    rng = random.Random(2)
+    found = {e["session_id"]: rng.choice([None, *(k / 10 for k in range(10))]) for e in events}
+    path = tmp_path_factory.mktemp("scores") / "sc'ores.parquet"
+    pq.write_table(pa.table({"session_id": list(found), "score": list(found.values())}), path)
+    return found, path
+
+
+class Oracle:
+    """Who belongs, by loops: sessions, and the sessions of visitors, as lists of events."""
+
+    def __init__(self, events: list[dict], scores: dict) -> None:
+        self.sessions: dict[str, list[dict]] = defaultdict(list)
+        for e in sorted(events, key=lambda e: (e["session_id"], e["event_order"])):
+            self.sessions[e["session_id"]].append(e)
+        self.visitor = {s: own[0]["visitor_id"] or s for s, own in self.sessions.items()}
+        self.sold, self.scores = money(events), scores
+        self.end = max(e["event_time"] for e in events)
+
+    def number(self, session: str, column: str) -> float | None:
+        own = self.sessions[session]
+        if column == "events":
+            return len(own)
+        if column == "carts":
+            return sum(e["event_type"] == "add_to_cart" for e in own)
+        if column == "seconds":
+            times = [e["event_time"] for e in own]
+            return (max(times) - min(times)).total_seconds()
+        # Every price is above 0: without money no price is known.
+        return self.sold.get(session, (0, 0))[1] or None
+
+    def holds(self, c, unit: list[str]) -> bool:
+        """Return whether a condition holds for sessions of one unit together."""
+        own = [e for s in unit for e in self.sessions[s]]
+        match c:
+            case Values(column="device"):
+                known = [next((e["device"] for e in self.sessions[s] if e["device"]), None)
+                         for s in unit]  # fmt: skip
+                return any(k in c.values for k in known) != c.exclude
+            case Values(column=column):
+                return any(e[column] in c.values for e in own) != c.exclude
+            case Range(column="price"):
+                return any(self.between(c, e["price"]) for e in own)
+            case Range(column=column):
+                told = [n for s in unit if (n := self.number(s, column)) is not None]
+                return self.between(c, sum(told) if told else None)
+            case Did():
+                column, value = c.step
+                return (sum(e[column] == value for e in own) >= c.times) != c.negated
+            case Bought():
+                return any(s in self.sold for s in unit) == c.yes
+            case Scored():
+                return any((self.scores[s] or -1) >= c.least for s in unit)
+            case Seen():
+                visits = [s for s in self.sessions if self.visitor[s] == self.visitor[unit[0]]]
+                last = max(e["event_time"] for s in visits for e in self.sessions[s])
+                return last >= self.end - timedelta(seconds=c.seconds)
+        raise AssertionError(c)
+
+    @staticmethod
+    def between(c: Range, value: float | None) -> bool:
+        least, most = c.least, c.most
+        return (
+            value is not None
+            and (least is None or value >= least)
+            and (most is None or value <= most)
+        )
+
+    def members(self, segment: Segment) -> set[str]:
+        units = defaultdict(list)
+        for s in self.sessions:
+            units[self.visitor[s] if segment.of == "visitor" else s].append(s)
+        return {
+            s for unit in units.values() if all(self.holds(c, unit) for c in segment.where)
+            for s in unit
+        }  # fmt: skip
+
+
+def random_segment(rng: random.Random, table) -> Segment:
+    kinds = ["view_item", "add_to_cart", "purchase", "search", "page=2", 'category=qu"oted']
+
+    def condition():
+        least, most = sorted(rng.sample([0.0, 1.0, 2.0, 5.0, 10.0, 60.0, 700.0], 2))
+        ends = rng.choice([(least, None), (None, most), (least, most)])
+        return rng.choice(
+            [
+                Values("device", tuple(rng.sample(DEVICES, rng.randint(1, 3))), rng.random() < 0.4),
+                Values("category", (rng.choice(["x", 'qu"oted', None]),), rng.random() < 0.4),
+                Range(rng.choice(["events", "carts", "seconds", "revenue", "price"]), *ends),
+                Did(rng.choice(kinds), rng.randint(1, 3), rng.random() < 0.4),
+                Bought(rng.random() < 0.5),
+                Scored("run", rng.random(), table),
+                Seen(rng.randint(1, 20) * 86_400.0 + 7),
+            ]
+        )
+
+    where = tuple(condition() for _ in range(rng.randint(1, 3)))
+    of = rng.choice(["session", "visitor"])
+    return Segment("any", where, of)
+
+
+def test_members_are_those_of_a_loop(shop, scores):
+    events, log = shop
+    oracle, rng, empty, full = Oracle(events, scores[0]), random.Random(8), 0, 0
+    with opened(log) as source:
+        columns = make_sessions(source)
+        for _ in range(250):
+            segment = random_segment(rng, scores[1])
+            sql, parameters = asked(segment, columns, source.columns)
+            rows = source.rows(f"SELECT session_id FROM sessions WHERE {sql}", parameters)
+            told = {r[0] for r in rows}
+            assert told == oracle.members(segment), segment
+            empty, full = empty + (not told), full + (len(told) == len(oracle.sessions))
+            kept = segment_from(segment.as_dict(), "any")
+            assert kept == segment or any(isinstance(c, Scored) for c in segment.where)
+    assert empty + full < 100
+
+
+def test_every_insight_is_cut_to_the_segment(shop, tmp_path):
+    events, log = shop
+    segment = Segment("carts", (Did("add_to_cart"), Values("device", ("mobile",))))
+    mine = Oracle(events, {}).members(segment)
+    where = Slice(segment=segment)
+    own = make_log([e for e in events if e["session_id"] in mine])
+    assert list_sessions(log, where=where).sessions == len(mine)
+    assert overview(log, where=where).conversion == overview(own).conversion
+    assert funnel(log, where=where).steps == funnel(own).steps
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        (Values("devise", ("mobile",)), "no column 'devise'. Did you mean 'device'"),
+        (Did("add_to_card"), "no 'add_to_card' event .* Did you mean 'add_to_cart'"),
+        (Did("colour=red"), "no column 'colour'"),
+        (Range("session_id", 1), "no column 'session_id'"),
+    ],
+)
+def test_what_a_log_lacks_is_one_line(shop, where, why):
+    with pytest.raises(UsageError, match=why):
+        list_sessions(shop[1], where=Slice(segment=Segment("s", (where,))))
+
+
+def test_what_does_not_add_up_is_no_property_of_a_visitor(shop):
+    with pytest.raises(UsageError, match="items of several sessions does not add up"):
+        list_sessions(shop[1], where=Slice(segment=Segment("s", (Range("items", 1),), "visitor")))
+
+
+def test_who_was_seen_needs_a_clock(shop):
+    with pytest.raises(UsageError, match="who was seen lately, but the log's clock is 'order'"):
+        log = make_log(shop[0], clock="order")
+        list_sessions(log, where=Slice(segment=Segment("s", (Seen(60),))))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({}, "needs `where:`"),
+        ({"wear": []}, "unknown key 'wear'. Did you mean 'where'"),
+        ({"where": [{"bought": "yes"}]}, "bought is true or false"),
+        ({"where": [{"colum": "a"}]}, "Did you mean 'column'"),
+        ({"where": [{"column": "a"}]}, "needs in, or not_in, or from and to"),
+        ({"where": [{"column": "a", "in": ["x"], "from": 1}]}, "needs in, or not_in"),
+        ({"where": [{"column": "a", "from": 3, "to": 1}]}, "from 3 lies above to 1"),
+        ({"where": [{"did": "x", "times": 0}]}, "times must be a whole number >= 1"),
+        ({"where": [{"did": "page="}]}, "event type or column=value"),
+        ({"where": [{"seen": "often"}]}, "duration"),
+        ({"where": [{"score_from": float("nan")}]}, "must be a number"),
+        ({"where": [{"bought": True}], "of": "user"}, "session or visitor"),
+    ],
+)
+def test_a_wrong_definition_is_one_line(data, why):
+    with pytest.raises(UsageError, match=why) as told:
+        segment_from(data, "s")
+    assert "\n" not in str(told.value)
+
+
+def test_a_segment_is_kept_as_a_file_and_counts_its_versions(tmp_path):
+    odd = Segment("odd", (Values("campaign", ("a\n- bought: true", "NO", "=1", None)),))
+    assert save_segment(tmp_path, odd) == read_segment(tmp_path, "odd") == odd
+    assert save_segment(tmp_path, odd).version == 1
+    changed = Segment("odd", (Bought(False), Scored("champion", 0.25), Seen(90_000)), "visitor")
+    assert save_segment(tmp_path, changed).version == 2
+    assert read_segment(tmp_path, "odd").same(changed)
+    (tmp_path / "segments" / "not a name.yaml").write_text("")
+    assert segment_names(tmp_path) == ["odd"]
+    with pytest.raises(NotFoundError, match="Did you mean 'odd'"):
+        read_segment(tmp_path, "odt")
+    with pytest.raises(UsageError, match="letters, digits"):
+        save_segment(tmp_path, Segment("../odd", (Bought(),)))
+    (tmp_path / "segments" / "odd.yaml").write_text("where: [")
+    with pytest.raises(DefinitionError, match="not valid YAML"):
+        read_segment(tmp_path, "odd")
+    (tmp_path / "segments" / "odd.yaml").write_text("where: [bought: true]")
+    remove_segment(tmp_path, "odd")
+    assert segment_names(tmp_path) == []
