@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cartcast.errors import DefinitionError, NotFoundError, UsageError
-from cartcast.insights import Slice, funnel, list_sessions, overview
+from cartcast.insights import Slice, funnel, list_sessions
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import opened
 from cartcast.segments import (
@@ -150,7 +150,7 @@ def test_members_are_those_of_a_loop(shop, scores):
     oracle, rng, empty, full = Oracle(events, scores[0]), random.Random(8), 0, 0
     with opened(log) as source:
         columns = make_sessions(source)
-        for _ in range(250):
+        for _ in range(120):
             segment = random_segment(rng, scores[1])
             sql, parameters = asked(segment, columns, source.columns)
             rows = source.rows(f"SELECT session_id FROM sessions WHERE {sql}", parameters)
@@ -159,17 +159,16 @@ def test_members_are_those_of_a_loop(shop, scores):
             empty, full = empty + (not told), full + (len(told) == len(oracle.sessions))
             kept = segment_from(segment.as_dict(), "any")
             assert kept == segment or any(isinstance(c, Scored) for c in segment.where)
-    assert empty + full < 100
+    assert empty + full < 50
 
 
-def test_every_insight_is_cut_to_the_segment(shop, tmp_path):
+def test_an_insight_is_cut_to_the_segment(shop, tmp_path):
     events, log = shop
     segment = Segment("carts", (Did("add_to_cart"), Values("device", ("mobile",))))
     mine = Oracle(events, {}).members(segment)
     where = Slice(segment=segment)
     own = make_log([e for e in events if e["session_id"] in mine])
     assert list_sessions(log, where=where).sessions == len(mine)
-    assert overview(log, where=where).conversion == overview(own).conversion
     assert funnel(log, where=where).steps == funnel(own).steps
 
 

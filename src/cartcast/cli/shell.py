@@ -23,13 +23,16 @@ from cartcast.progress import Progress, quiet
 if TYPE_CHECKING:
     from cartcast.config import Settings
     from cartcast.events import Log
+    from cartcast.insights import Slice
     from cartcast.runs.reading import Reading
+    from cartcast.scratch import ScratchFolder
 
 __all__ = [
     "Breaks",
     "Gap",
     "Progress",
     "RatesFile",
+    "SegmentName",
     "Zone",
     "print_json",
     "progress",
@@ -40,8 +43,10 @@ __all__ = [
     "read_log",
     "run",
     "show_findings",
+    "slice_of",
 ]
 
+_KEPT: list[ScratchFolder] = []
 _INTERRUPTED = "interrupted; nothing half-written was kept."
 
 Zone = Annotated[
@@ -70,6 +75,12 @@ Breaks = Annotated[
     ),
 ]
 """Option of the same verbs."""
+
+SegmentName = Annotated[
+    str | None,
+    typer.Option("--segment", help="Only a saved segment; `cartcast segment list` names them."),
+]
+"""Option of the verbs that can be asked of a part of a log."""
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
@@ -233,6 +244,26 @@ def project_reading(**given: Any) -> Reading:
 def read_log(files: Sequence[str], progress: Progress, **given: Any) -> Log:
     """Return the log of `files`, read as the project here or above reads; `given` goes before."""
     return project_reading(**given).load(*files, privacy=project_privacy(), progress=progress)
+
+
+def slice_of(segment: str | None, log: Log) -> Slice | None:
+    """Return the slice of `log` that the project's segment of this name is; None without a name.
+
+    Raises:
+        NotFoundError: the project, the segment, or a run that it asks is not there.
+        DefinitionError: its file breaks a rule.
+    """
+    if segment is None:
+        return None
+    from cartcast.insights import Slice
+    from cartcast.insights.scored import with_scores
+    from cartcast.scratch import ScratchFolder
+    from cartcast.segments import read_segment
+
+    # Removed with the process: the scores are asked until then.
+    _KEPT.append(ScratchFolder())
+    found = read_segment(project_here()[0], segment)
+    return Slice(segment=with_scores(found, log, _KEPT[-1]))
 
 
 def project_here(given: Path | None = None) -> tuple[Path, Settings]:

@@ -11,7 +11,7 @@ from cartcast.insights.compare import compare
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
-from cartcast.insights.listing import list_sessions, timeline
+from cartcast.insights.listing import list_sessions, list_visitors, timeline
 from cartcast.insights.overview import overview
 from cartcast.insights.paths import paths
 from cartcast.insights.sessions import write_sessions
@@ -27,6 +27,7 @@ __all__ = [
     "funnel",
     "heat_map",
     "list_sessions",
+    "list_visitors",
     "overview",
     "paths",
     "timeline",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Listing", "list_sessions", "timeline", "visitor_events"]
+__all__ = ["Listing", "list_sessions", "list_visitors", "timeline", "visitor_events"]
 
 _SHOWN = ("session_id", "visitor", "start", "events", "seconds", "carts", "purchases", "revenue",
           "last_event")  # fmt: skip
@@ -83,6 +83,29 @@ def list_sessions(
             [*parameters, most],
         ).df()
         return Listing(count, visitors, rows.dropna(axis=1, how="all"))
+
+
+def list_visitors(
+    log: Any, where: Slice | None = None, *, sessions: Path | str | None = None
+) -> pd.DataFrame:
+    """Return the visitors of the sessions of a slice, the one seen last first.
+
+    A row holds visitor_id (the session's where the visitor is unknown) and, of these sessions:
+    their number, when the last one began, purchases and revenue.
+
+    Raises:
+        UsageError: a column does not exist.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = (where or Slice()).condition(source, columns)
+        return source.connection.execute(
+            "SELECT visitor AS visitor_id, count(*) AS sessions, max(start) AS last_start, "
+            "sum(purchases)::BIGINT AS purchases, sum(revenue) AS revenue FROM sessions "
+            f"WHERE {condition} GROUP BY visitor ORDER BY last_start DESC NULLS LAST, visitor",
+            parameters,
+        ).df()
 
 
 def timeline(log: Any, session: str) -> pd.DataFrame:

@@ -10,12 +10,13 @@ from cartcast.errors import UsageError
 from cartcast.events import Log
 from cartcast.runs.run import Run
 from cartcast.score import predict
+from cartcast.scratch import ScratchFolder
 from cartcast.segments import Scored, Segment
 
 __all__ = ["with_scores"]
 
 
-def with_scores(segment: Segment, log: Log, folder: Path) -> Segment:
+def with_scores(segment: Segment, log: Log, folder: Path | ScratchFolder) -> Segment:
     """Return a segment that can be asked of `log`; scores that it needs are kept in `folder`.
 
     A session's score is the highest at any moment that the run is asked at.
@@ -32,10 +33,10 @@ def with_scores(segment: Segment, log: Log, folder: Path) -> Segment:
     return replace(segment, where=where)
 
 
-def _scores(run: Run, log: Log, folder: Path) -> Path:
+def _scores(run: Run, log: Log, folder: Path | ScratchFolder) -> Path:
     if run.features is None:
         raise UsageError(f"run {run.id} is of a ready table; no log can be scored by it.")
-    path = folder / f"scores-{run.id}.parquet"
+    path = (folder if isinstance(folder, Path) else folder.path) / f"scores-{run.id}.parquet"
     if not path.is_file():
         table, _ = predict(log, run, everything=True)
         best = table.groupby("session_id", sort=False)[run.column].max()

@@ -57,7 +57,8 @@ class Range:
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as the YAML holds it."""
         ends = {"from": self.least, "to": self.most}
-        return {"column": self.column, **{k: v for k, v in ends.items() if v is not None}}
+        told = {k: int(v) if v == int(v) else v for k, v in ends.items() if v is not None}
+        return {"column": self.column, **told}
 
     def describe(self) -> str:
         """Return the condition in words.
@@ -95,13 +96,14 @@ class Did:
     def describe(self) -> str:
         """Return the condition in words.
 
-        >>> Did("add_to_cart", 2, negated=True).describe()
-        'did not cart 2 times'
+        >>> Did("add_to_cart", 2, negated=True).describe(), Did("page=2").describe()
+        ('fewer than 2 of: cart', 'with page 2')
         """
         column, value = self.step
         spoken = event_words(value) if column == "event_type" else f"{in_words(column)} {value}"
-        times = f" {self.times} times" if self.times != 1 else ""
-        return f"did {'not ' if self.negated else ''}{spoken}{times}"
+        if self.times == 1:
+            return f"{'without' if self.negated else 'with'} {spoken}"
+        return f"{'fewer than' if self.negated else 'at least'} {self.times} of: {spoken}"
 
 
 @dataclass(frozen=True)
