@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +34,7 @@ __all__ = [
     "RatesFile",
     "SegmentName",
     "Zone",
+    "only_of",
     "print_json",
     "progress",
     "project_here",
@@ -264,6 +265,26 @@ def slice_of(segment: str | None, log: Log) -> Slice | None:
     _KEPT.append(ScratchFolder())
     found = read_segment(project_here()[0], segment)
     return Slice(segment=with_scores(found, log, _KEPT[-1]))
+
+
+def only_of(segment: str | None, *, at_start: bool = False) -> Callable[[Log], set[str]] | None:
+    """Return what tells the sessions of a segment in a log; None without a name.
+
+    With `at_start` a segment that is known only later is refused: it is to judge a model by.
+
+    Raises:
+        NotFoundError, DefinitionError: as `slice_of`.
+        UsageError: the segment is not known at a session's first event.
+    """
+    if segment is None:
+        return None
+    from cartcast.insights.listing import session_ids
+    from cartcast.segments import read_segment
+
+    found = read_segment(project_here()[0], segment)
+    if at_start:
+        found.require_at_start()
+    return lambda log: session_ids(log, slice_of(segment, log))
 
 
 def project_here(given: Path | None = None) -> tuple[Path, Settings]:

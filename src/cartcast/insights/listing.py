@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Listing", "list_sessions", "list_visitors", "timeline", "visitor_events"]
+__all__ = ["Listing", "list_sessions", "list_visitors", "session_ids", "timeline", "visitor_events"]
 
 _SHOWN = ("session_id", "visitor", "start", "events", "seconds", "carts", "purchases", "revenue",
           "last_event")  # fmt: skip
@@ -106,6 +106,22 @@ def list_visitors(
             f"WHERE {condition} GROUP BY visitor ORDER BY last_start DESC NULLS LAST, visitor",
             parameters,
         ).df()
+
+
+def session_ids(
+    log: Any, where: Slice | None = None, *, sessions: Path | str | None = None
+) -> set[str]:
+    """Return the sessions of a slice.
+
+    Raises:
+        UsageError: a column does not exist.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = (where or Slice()).condition(source, columns)
+        found = source.rows(f"SELECT session_id FROM sessions WHERE {condition}", parameters)
+        return {str(row[0]) for row in found}
 
 
 def timeline(log: Any, session: str) -> pd.DataFrame:

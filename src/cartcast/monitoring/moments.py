@@ -223,8 +223,9 @@ def _score(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     assert run.features is not None
     rows = from_log(
-        log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS
-    )
+        log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS,
+        segment=run.segment,
+    )  # fmt: skip
     X = run.typed(rows.X)
     read = None
     if run.reads_events:

@@ -5,7 +5,7 @@ kinds of sessions that nobody named before.
 """
 
 from cartcast.segments.conditions import Bought, Condition, Did, Range, Scored, Seen, Values
-from cartcast.segments.segment import AT_START, Segment, segment_from
+from cartcast.segments.segment import AT_START, Segment, named_segment, segment_from
 from cartcast.segments.sql import asked, at_start
 from cartcast.segments.store import read_segment, remove_segment, save_segment, segment_names
 
@@ -21,6 +21,7 @@ __all__ = [
     "Values",
     "asked",
     "at_start",
+    "named_segment",
     "read_segment",
     "remove_segment",
     "save_segment",

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from cartcast.errors import DefinitionError, UsageError, did_you_mean
 from cartcast.segments.conditions import Condition, Range, Values, condition_from
 
-__all__ = ["AT_START", "SUMMED", "Segment", "Unit", "segment_from"]
+__all__ = ["AT_START", "SUMMED", "Segment", "Unit", "named_segment", "segment_from"]
 
 Unit = Literal["session", "visitor"]
 
@@ -81,6 +81,19 @@ class Segment:
                 f"moment. Here a segment of sessions by {', '.join(AT_START)} can be used."
             )
         return self
+
+
+def named_segment(data: Mapping[str, Any]) -> Segment:
+    """Return the segment of plain data that holds its name, too, as a run keeps it.
+
+    Raises:
+        DefinitionError: as `segment_from`.
+
+    >>> named_segment({"name": "buyers", "where": [{"bought": True}]}).name
+    'buyers'
+    """
+    told = {key: value for key, value in data.items() if key != "name"}
+    return segment_from(told, str(data.get("name", "unnamed")))
 
 
 def segment_from(data: Any, name: str, where: str | None = None) -> Segment:

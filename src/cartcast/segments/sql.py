@@ -79,7 +79,7 @@ class _Asked:
         name = identifier(c.column) if own else self._of_log(c.column)
         tests = [f"{name}::VARCHAR IN ({', '.join('?' * len(known))})"] if known else []
         tests += [f"{name} IS NULL"] if len(known) < len(c.values) else []
-        test = f"coalesce({' OR '.join(tests)}, false)"
+        test = f"coalesce({' OR '.join(tests) or 'false'}, false)"
         if not own:
             return self._units(f"WHERE {test}"), known
         if self._segment.of == "visitor":
