@@ -11,17 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from cartcast.errors import DefinitionError, NotFoundError, UsageError
-from cartcast.insights import Slice, funnel, list_sessions
+from cartcast.insights import Slice, cohorts, funnel, list_sessions, paths
+from cartcast.insights.paths import END, START
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import opened
 from cartcast.segments import (
+    COHORT,
     Bought,
+    Cohort,
     Did,
     Range,
     Scored,
     Seen,
     Segment,
     Values,
+    Walk,
     asked,
     read_segment,
     remove_segment,
@@ -97,11 +101,42 @@ class Oracle:
                 return any(s in self.sold for s in unit) == c.yes
             case Scored():
                 return any((self.scores[s] or -1) >= c.least for s in unit)
+            case Walk():
+                return any(self.walks(c, s) for s in unit)
+            case Cohort():
+                return self.followed(c, self.visitor[unit[0]])
             case Seen():
                 visits = [s for s in self.sessions if self.visitor[s] == self.visitor[unit[0]]]
                 last = max(e["event_time"] for s in visits for e in self.sessions[s])
                 return last >= self.end - timedelta(seconds=c.seconds)
         raise AssertionError(c)
+
+    def walks(self, c: Walk, session: str) -> bool:
+        steps = [e[c.column] or "(unknown)" for e in self.sessions[session]]
+        if c.anchor not in steps:
+            return False
+        at = steps.index(c.anchor)
+        way = steps[: at + 1][::-1] if c.to else steps[at:]
+        way = [w for k, w in enumerate(way) if k == 0 or w != way[k - 1]]
+        far = way[c.step] if c.step < len(way) else None
+        return c.step <= len(way) and way[c.step - 1] == c.near and far == c.far
+
+    def followed(self, c: Cohort, visitor: str) -> bool:
+        visits = {s: own[0]["event_time"] for s, own in self.sessions.items()
+                  if self.visitor[s] == visitor}  # fmt: skip
+        first = min(visits.values())
+        if (first.date() - timedelta(days=first.weekday())).isoformat() != c.week:
+            return False
+        weeks = {s: (at - first) // timedelta(days=7) for s, at in visits.items()}
+        own = [s for s, k in weeks.items() if k == c.after]
+        orders = sum(self.sold.get(s, (0, 0))[0] for s in own)
+        until = sum(self.sold.get(s, (0, 0))[0] for s, k in weeks.items() if k <= c.after)
+        return {
+            None: True,
+            "returned": len(own) > (1 if c.after == 0 else 0),
+            "bought": orders > 0,
+            "bought_again": orders > 0 and until > 1,
+        }[c.did]
 
     @staticmethod
     def between(c: Range, value: float | None) -> bool:
@@ -125,6 +160,17 @@ class Oracle:
 def random_segment(rng: random.Random, table) -> Segment:
     kinds = ["view_item", "add_to_cart", "purchase", "search", "page=2", 'category=qu"oted']
 
+    def walk():
+        words = ["view_item", "add_to_cart", "purchase"]
+        anchor, step = rng.choice(words), rng.randint(1, 2)
+        near = anchor if step == 1 else rng.choice(words)
+        far = rng.choice([w for w in [*words, None] if w != near])
+        return Walk(anchor, step, near, far, to=rng.random() < 0.5)
+
+    def cohort():
+        week, did = f"2024-01-{rng.choice(['01', '08', '15'])}", rng.choice([None, *COHORT])
+        return Cohort(week) if did is None else Cohort(week, rng.randint(0, 2), did)
+
     def condition():
         least, most = sorted(rng.sample([0.0, 1.0, 2.0, 5.0, 10.0, 60.0, 700.0], 2))
         ends = rng.choice([(least, None), (None, most), (least, most)])
@@ -137,6 +183,8 @@ def random_segment(rng: random.Random, table) -> Segment:
                 Bought(rng.random() < 0.5),
                 Scored("run", rng.random(), table),
                 Seen(rng.randint(1, 20) * 86_400.0 + 7),
+                walk(),
+                cohort(),
             ]
         )
 
@@ -150,7 +198,7 @@ def test_members_are_those_of_a_loop(shop, scores):
     oracle, rng, empty, full = Oracle(events, scores[0]), random.Random(8), 0, 0
     with opened(log) as source:
         columns = make_sessions(source)
-        for _ in range(120):
+        for _ in range(150):
             segment = random_segment(rng, scores[1])
             sql, parameters = asked(segment, columns, source.columns)
             rows = source.rows(f"SELECT session_id FROM sessions WHERE {sql}", parameters)
@@ -159,14 +207,34 @@ def test_members_are_those_of_a_loop(shop, scores):
             empty, full = empty + (not told), full + (len(told) == len(oracle.sessions))
             kept = segment_from(segment.as_dict(), "any")
             assert kept == segment or any(isinstance(c, Scored) for c in segment.where)
-    assert empty + full < 50
+    assert empty + full < 110
+
+
+def test_a_flow_and_a_cell_are_as_many_as_their_sessions_and_visitors(shop):
+    _, log = shop
+
+    def members(condition):
+        return list_sessions(log, where=Slice(segments=(Segment("s", (condition,)),)), most=0)
+
+    for direction in ("from", "to"):
+        found = paths(log, "add_to_cart", direction=direction, depth=2, largest=50)
+        for flow in found.flows[::5]:
+            near, far = (flow.source, flow.target)[:: -1 if direction == "to" else 1]
+            end = None if far in (START, END) else far
+            walk = Walk("add_to_cart", flow.step, near, end, to=direction == "to")
+            assert members(walk).sessions == flow.sessions, flow
+    for week in cohorts(log, periods=3).weeks[::4]:
+        for did in COHORT:
+            if (share := getattr(week, did)) is not None:
+                cell = Cohort(str(week.week), week.k, did)
+                assert members(cell).visitors == share.did, cell
 
 
 def test_an_insight_is_cut_to_the_segment(shop, tmp_path):
     events, log = shop
     segment = Segment("carts", (Did("add_to_cart"), Values("device", ("mobile",))))
     mine = Oracle(events, {}).members(segment)
-    where = Slice(segment=segment)
+    where = Slice(segments=(segment,))
     own = make_log([e for e in events if e["session_id"] in mine])
     assert list_sessions(log, where=where).sessions == len(mine)
     assert funnel(log, where=where).steps == funnel(own).steps
@@ -183,18 +251,20 @@ def test_an_insight_is_cut_to_the_segment(shop, tmp_path):
 )
 def test_what_a_log_lacks_is_one_line(shop, where, why):
     with pytest.raises(UsageError, match=why):
-        list_sessions(shop[1], where=Slice(segment=Segment("s", (where,))))
+        list_sessions(shop[1], where=Slice(segments=(Segment("s", (where,)),)))
 
 
 def test_what_does_not_add_up_is_no_property_of_a_visitor(shop):
     with pytest.raises(UsageError, match="items of several sessions does not add up"):
-        list_sessions(shop[1], where=Slice(segment=Segment("s", (Range("items", 1),), "visitor")))
+        list_sessions(
+            shop[1], where=Slice(segments=(Segment("s", (Range("items", 1),), "visitor"),))
+        )
 
 
 def test_who_was_seen_needs_a_clock(shop):
-    with pytest.raises(UsageError, match="who was seen lately, but the log's clock is 'order'"):
+    with pytest.raises(UsageError, match="who was seen when, but the log's clock is 'order'"):
         log = make_log(shop[0], clock="order")
-        list_sessions(log, where=Slice(segment=Segment("s", (Seen(60),))))
+        list_sessions(log, where=Slice(segments=(Segment("s", (Seen(60),)),)))
 
 
 @pytest.mark.parametrize(
@@ -211,6 +281,9 @@ def test_who_was_seen_needs_a_clock(shop):
         ({"where": [{"did": "page="}]}, "event type or column=value"),
         ({"where": [{"seen": "often"}]}, "duration"),
         ({"where": [{"score_from": float("nan")}]}, "must be a number"),
+        ({"where": [{"path_from": "a", "step": 2}]}, "near must be a word"),
+        ({"where": [{"cohort": "May"}]}, "cohort must be a day"),
+        ({"where": [{"cohort": "2024-05-01", "cohort_did": "buy"}]}, "cohort_did is one of"),
         ({"where": [{"bought": True}], "of": "user"}, "session or visitor"),
     ],
 )

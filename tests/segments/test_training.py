@@ -59,7 +59,7 @@ def test_a_value_that_only_a_later_event_bears_does_not_count():
         first.setdefault(e["session_id"], e)
     segment = Segment("sale", (Values("campaign", ("sale",)), Values("first_event", (), True)))
     log = make_log(events)
-    sold = session_ids(log, Slice(segment=segment))
+    sold = session_ids(log, Slice(segments=(segment,)))
     assert sold == {e["session_id"] for e in events if e["campaign"]}
 
     class Part:
@@ -74,7 +74,7 @@ def test_a_value_that_only_a_later_event_bears_does_not_count():
 
     assert at_start(Part(), segment) == {s for s, e in first.items() if e["campaign"]} < sold
     calendar = Segment("late", (Range("hour", 20), Values("weekday", ("1", "3", "7"))))
-    began = session_ids(log, Slice(segment=calendar))
+    began = session_ids(log, Slice(segments=(calendar,)))
     assert 0 < len(began) < len(first)
     assert at_start(Part(), calendar) == began
 
@@ -98,7 +98,7 @@ def run(shop):
 
 def test_a_run_of_a_segment_is_of_its_sessions_and_says_so(shop, run):
     log = open_log(run.read(str(shop / "shop.parquet"), folder=shop / "read").path)
-    mine = session_ids(log, Slice(segment=PHONE))
+    mine = session_ids(log, Slice(segments=(PHONE,)))
     assert 0 < len(mine) < log.summary.sessions
     assert set(run.predictions["session_id"]) < mine
     assert run.segment == PHONE
@@ -113,7 +113,7 @@ def test_a_run_of_a_segment_is_of_its_sessions_and_says_so(shop, run):
     best = scored.groupby("session_id")[run.column].max()
     least = float(best.quantile(0.9))
     hot = with_scores(Segment("hot", (Scored(str(run.dir), least),)), log, shop)
-    chosen = session_ids(log, Slice(segment=hot))
+    chosen = session_ids(log, Slice(segments=(hot,)))
     assert chosen == set(best[best >= least].index)
     few, _ = predict(log, run, everything=True, only=lambda log: chosen)
     assert set(few["session_id"]) == chosen

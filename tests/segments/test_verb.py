@@ -58,7 +58,7 @@ def test_made_listed_counted_exported_and_removed(project):
     assert asked("segment", "make", "warm", *words)["version"] == 1
     assert asked("segment", "make", "warm", *words, "--of", "visitor")["version"] == 2
     asked("segment", "make", "mobile", "--where", "device=mobile")
-    where = Slice(segment=read_segment(project, "mobile"))
+    where = Slice(segments=(read_segment(project, "mobile"),))
     found = insights.list_sessions("log.parquet", where=where)
     told = asked("segment", "count", "mobile", "log.parquet")
     assert (told["sessions"], told["visitors"]) == (found.sessions, found.visitors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -13,8 +14,9 @@ from cartcast.app.state import Data
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.insights.sessions import CONTEXT
 from cartcast.insights.source import Slice
+from cartcast.segments import Segment, read_segment, segment_names
 
-__all__ = ["ALL", "UNKNOWN", "choices", "held_against", "insight", "period", "row"]
+__all__ = ["ALL", "UNKNOWN", "choices", "held_against", "insight", "period", "row", "saved"]
 
 ALL = "all"
 UNKNOWN = "unknown"
@@ -84,17 +86,33 @@ def insight(name: str, data: Data, where: Slice, **arguments: Any) -> Any:
     return _cached_insight(name, str(data.folder), _changed(data), where, told)
 
 
-def row(data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
+def saved(view: ui.View, data: Data, name: str) -> Segment:
+    """Return a saved segment, ready to be asked of a log.
+
+    Raises:
+        NotFoundError, DefinitionError: it is gone, or wrong; or a run that it asks is.
+    """
+    from cartcast.insights.scored import with_scores
+
+    folder = view.project.folder
+    return with_scores(read_segment(folder, name), data.log, data.folder, folder)
+
+
+_PRESETS = {"Last 7 days": 7, "Last 28 days": 28, "Last 90 days": 90}
+
+
+def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
     """Draw the filters in one row; return the slice and `extra` further columns of the row."""
-    every = choices(data)
+    every, names = choices(data), segment_names(view.project.folder)
     days = period(data)
     dated = 1 if days and days[0] < days[1] else 0
-    wanted = [*([1.4] * dated), *([1.0] * (len(every) + extra))]
+    wanted = [*([1.4] * dated), *([1.0] * (len(every) + bool(names) + extra))]
     # A lone control does not stretch over the page.
-    columns = st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))])
+    columns = iter(st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))]))
+    keys = [*(["period"] * dated), *every, *(["segment"] if names else [])]
     start = end = None
     if days and dated:
-        with columns[0]:
+        with next(columns):
             picked = st.date_input(
                 "Period", value=days, min_value=days[0], max_value=days[1], key="period",
                 bind="query-params", persist_state="session",
@@ -102,26 +120,63 @@ def row(data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
         if isinstance(picked, tuple) and len(picked) == 2 and tuple(picked) != days:
             start, end = picked
     values: dict[str, str | None] = {}
-    for place, (name, words) in zip(columns[dated:], every.items(), strict=False):
-        with place:
+    for name, words in every.items():
+        with next(columns):
             word = st.selectbox(
                 name.capitalize(), [ALL, *words], key=name, bind="query-params",
                 persist_state="session",
             )  # fmt: skip
         if word != ALL:
             values[name] = None if word == UNKNOWN else word
-    return Slice(start, end, values), list(columns[dated + len(every) : len(wanted)])
+    segments: tuple[Segment, ...] = ()
+    if names:
+        with next(columns):
+            chosen = st.selectbox(
+                "Segment", [ALL, *names], key="segment", bind="query-params",
+                persist_state="session",
+            )  # fmt: skip
+        segments = () if chosen == ALL else (saved(view, data, chosen),)
+    where = Slice(start, end, values, segments)
+    _shortcuts(days if dated else None, where, keys)
+    return where, [next(columns) for _ in range(extra)]
+
+
+def _shortcuts(days: tuple[date, date] | None, where: Slice, keys: list[str]) -> None:
+    """Offer usual periods, and to take every filter back; say what a segment asks for."""
+    state = st.session_state
+
+    def last(length: int) -> None:
+        assert days is not None
+        state["period"] = (days[1] - timedelta(days=length - 1), days[1])
+
+    def reset() -> None:
+        for key in keys:
+            state[key] = days if key == "period" else ALL
+
+    fitting = {t: n for t, n in _PRESETS.items() if days and days[0] < days[1] - timedelta(n - 1)}
+    if not fitting and not where:
+        return
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        for title, length in fitting.items():
+            st.button(title, key=f"last_{length}", type="tertiary", on_click=last, args=(length,))
+        if where:
+            st.button("Reset", key="reset", type="tertiary", icon=":material/close:",
+                      on_click=reset)  # fmt: skip
+        for segment in where.segments:
+            ui.note(f"{segment.name}: {segment.describe()}")
 
 
 _BEFORE = "the period before"
 
 
-def held_against(data: Data, where: Slice, place: Any) -> tuple[Slice | None, str]:
+def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[Slice | None, str]:
     """Ask what a slice is held against; return that slice, and what to call it.
 
-    The period before is as long, with the same values; a value is put in place of the slice's own.
+    The period before is as long, with the same values; a value, or a segment, is put in place of
+    the slice's own.
     """
     every = [f"{name}: {word}" for name, words in choices(data).items() for word in words]
+    every += [f"segment: {name}" for name in segment_names(view.project.folder)]
     days = period(data)
     options = ["nothing", *([_BEFORE] if days and days[0] < days[1] else []), *every]
     chosen = place.selectbox(
@@ -131,13 +186,15 @@ def held_against(data: Data, where: Slice, place: Any) -> tuple[Slice | None, st
         return None, ""
     if chosen != _BEFORE:
         name, _, word = chosen.partition(": ")
+        if name == "segment":
+            return replace(where, segments=(saved(view, data, word),)), chosen
         values = {**where.values, name: None if word == UNKNOWN else word}
-        return Slice(where.start, where.end, values), chosen
+        return replace(where, values=values), chosen
     if where.start is None or where.end is None:
         ui.note("Choose a period first: the one before it must lie in the log, too.")
         return None, ""
     length = (where.end - where.start) + timedelta(days=1)
-    before = Slice(where.start - length, where.start - timedelta(days=1), where.values)
+    before = replace(where, start=where.start - length, end=where.start - timedelta(days=1))
     if days and before.start is not None and before.start < days[0]:
         ui.note(f"The log begins on {days[0]:%d %B %Y}: it has no whole period before this one.")
         return None, ""

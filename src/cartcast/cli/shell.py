@@ -264,7 +264,7 @@ def slice_of(segment: str | None, log: Log) -> Slice | None:
     # Removed with the process: the scores are asked until then.
     _KEPT.append(ScratchFolder())
     found = read_segment(project_here()[0], segment)
-    return Slice(segment=with_scores(found, log, _KEPT[-1]))
+    return Slice(segments=(with_scores(found, log, _KEPT[-1]),))
 
 
 def only_of(segment: str | None, *, at_start: bool = False) -> Callable[[Log], set[str]] | None:

@@ -18,7 +18,7 @@ from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.findings import Finding
-from cartcast.segments import Did, Seen, Segment, asked
+from cartcast.segments import Cohort, Did, Seen, Segment, asked
 
 __all__ = ["Slice", "Source", "opened"]
 
@@ -33,16 +33,17 @@ class Slice:
         start: first day, or moment (by the shop's clock); None means from the beginning.
         end: last day (included), or the moment before which a session begins.
         values: column -> value that the session must carry; None means unknown there.
-        segment: the session must belong to it, too.
+        segments: the session must belong to each of them, too.
     """
 
     start: date | datetime | None = None
     end: date | datetime | None = None
     values: Mapping[str, str | None] = field(default_factory=dict)
-    segment: Segment | None = None
+    segments: tuple[Segment, ...] = ()
 
     def __bool__(self) -> bool:
-        return any(x is not None for x in (self.start, self.end, self.segment)) or bool(self.values)
+        dated = self.start is not None or self.end is not None
+        return dated or bool(self.values) or bool(self.segments)
 
     def condition(self, source: Source, columns: tuple[str, ...]) -> tuple[str, list[Any]]:
         """Return the SQL condition on the session table, and its parameters.
@@ -65,9 +66,9 @@ class Slice:
                 raise UsageError(f"no session column {name!r}.{did_you_mean(name, columns)}")
             parts.append(f"{identifier(name)} IS NOT DISTINCT FROM ?")
             parameters.append(value)
-        if self.segment is not None:
-            _require(source, self.segment)
-            sql, more = asked(self.segment, columns, source.columns)
+        for segment in self.segments:
+            _require(source, segment)
+            sql, more = asked(segment, columns, source.columns)
             parts.append(sql)
             parameters += more
         return " AND ".join(parts), parameters
@@ -78,10 +79,13 @@ def _require(source: Source, segment: Segment) -> None:
     steps = [c.step for c in segment.where if isinstance(c, Did)]
     kinds = [value for column, value in steps if column == "event_type"]
     source.require_events(kinds, f" Segment {segment.name!r} asks for it.")
-    if any(isinstance(c, Seen) for c in segment.where) and source.clock not in ("time", "day"):
+    if any(isinstance(c, Seen | Cohort) for c in segment.where) and source.clock not in (
+        "time",
+        "day",
+    ):
         raise UsageError(
-            f"segment {segment.name!r} asks who was seen lately, but the log's clock is "
-            f"{source.clock!r}; leave `seen` out."
+            f"segment {segment.name!r} asks who was seen when, but the log's clock is "
+            f"{source.clock!r}; leave that out."
         )
 
 

@@ -4,23 +4,41 @@ These are declared by people. The segments that a run finds by clustering (`mode
 kinds of sessions that nobody named before.
 """
 
-from cartcast.segments.conditions import Bought, Condition, Did, Range, Scored, Seen, Values
+from cartcast.segments.conditions import (
+    COHORT,
+    Bought,
+    Cohort,
+    Condition,
+    Did,
+    Found,
+    Range,
+    Scored,
+    Seen,
+    Values,
+    Walk,
+)
 from cartcast.segments.segment import AT_START, Segment, named_segment, segment_from
 from cartcast.segments.sql import asked, at_start
 from cartcast.segments.store import read_segment, remove_segment, save_segment, segment_names
+from cartcast.segments.written import condition_from
 
 __all__ = [
     "AT_START",
+    "COHORT",
     "Bought",
+    "Cohort",
     "Condition",
     "Did",
+    "Found",
     "Range",
     "Scored",
     "Seen",
     "Segment",
     "Values",
+    "Walk",
     "asked",
     "at_start",
+    "condition_from",
     "named_segment",
     "read_segment",
     "remove_segment",

@@ -6,20 +6,29 @@ of a log.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartcast.config import parse_duration
-from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.features.words import event_words, in_words
 
-__all__ = ["Bought", "Condition", "Did", "Range", "Scored", "Seen", "Values", "condition_from"]
+__all__ = [
+    "COHORT",
+    "Bought",
+    "Cohort",
+    "Condition",
+    "Did",
+    "Found",
+    "Range",
+    "Scored",
+    "Seen",
+    "Values",
+    "Walk",
+]
 
 DAY = 86_400.0
-_MOST_VALUES = 1000
+COHORT = {"returned": "came back", "bought": "bought", "bought_again": "bought again"}
+"""What a cohort can do, in words."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,89 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Found:
+    """The run puts the session into this one of the kinds of sessions that it found.
+
+    `table` is the Parquet file of them, once they were made for the log that is asked.
+    """
+
+    run: str
+    name: str
+    table: Path | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as the YAML holds it."""
+        return {"found": self.name, "run": self.run}
+
+    def describe(self) -> str:
+        """Return the condition in words."""
+        return f"found by {self.run}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """From its first event `anchor` a session goes this way: at `step` from `near` to `far`.
+
+    Repeats in a row are one step. With `to` it is followed back in time. `near` lies towards the
+    anchor, and is the anchor itself at step 1; `far` is None where the session ends (or begins).
+    """
+
+    anchor: str
+    step: int
+    near: str
+    far: str | None
+    to: bool = False
+    column: str = "event_type"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as the YAML holds it."""
+        more = {} if self.column == "event_type" else {"by": self.column}
+        way = {"path_to" if self.to else "path_from": self.anchor, "step": self.step}
+        return {**way, "near": self.near, "far": self.far, **more}
+
+    def describe(self) -> str:
+        """Return the condition in words.
+
+        >>> Walk("add_to_cart", 1, "add_to_cart", None).describe()
+        'step 1 after the first cart: cart, then the end'
+        """
+        spoken = event_words if self.column == "event_type" else str
+        far = ("the start" if self.to else "the end") if self.far is None else spoken(self.far)
+        both = (far, spoken(self.near)) if self.to else (spoken(self.near), far)
+        place = "before" if self.to else "after"
+        return f"step {self.step} {place} the first {spoken(self.anchor)}: {', then '.join(both)}"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The visitor's first session began in this week (its Monday), and what he did `after` weeks.
+
+    `did` is returned, bought or bought_again, in the seven days that begin `after` weeks after the
+    first session; without it all of the week's visitors.
+    """
+
+    week: str
+    after: int = 0
+    did: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as the YAML holds it."""
+        more = {} if self.did is None else {"cohort_did": self.did, "after": self.after}
+        return {"cohort": self.week, **more}
+
+    def describe(self) -> str:
+        """Return the condition in words.
+
+        >>> Cohort("2024-03-04", 2, "returned").describe()
+        'first seen in the week of 2024-03-04; came back after 2 weeks'
+        """
+        first = f"first seen in the week of {self.week}"
+        return (
+            first if self.did is None else f"{first}; {COHORT[self.did]} after {self.after} weeks"
+        )
+
+
+@dataclass(frozen=True)
 class Seen:
     """The visitor was there within these seconds before the end of the log."""
 
@@ -159,93 +251,4 @@ class Seen:
         return f"seen in the last {told}"
 
 
-Condition = Values | Range | Did | Bought | Scored | Seen
-
-_KEYS = {
-    "column": ("column", "in", "not_in", "from", "to"),
-    "did": ("did", "times"),
-    "did_not": ("did_not", "times"),
-    "bought": ("bought",),
-    "score_from": ("score_from", "run"),
-    "seen": ("seen",),
-}
-
-
-def condition_from(data: Any, where: str) -> Condition:
-    """Return the condition of plain data; `where` names its place in messages.
-
-    Raises:
-        DefinitionError: a key does not exist or a value breaks its rule.
-
-    >>> condition_from({"column": "device", "in": ["mobile"]}, "here")
-    Values(column='device', values=('mobile',), exclude=False)
-    >>> condition_from({"seen": "30d"}, "here").seconds
-    2592000.0
-    """
-    if not isinstance(data, Mapping):
-        raise DefinitionError(f"{where}: a condition holds `name: value` lines, got {data!r:.80}.")
-    kind = next((k for k in _KEYS if k in data), None)
-    if kind is None:
-        word = str(next(iter(data), ""))
-        raise DefinitionError(
-            f"{where}: a condition is one of {', '.join(_KEYS)}.{did_you_mean(word, _KEYS)}"
-        )
-    for key in data:
-        if key not in _KEYS[kind]:
-            hint = did_you_mean(str(key), _KEYS[kind])
-            raise DefinitionError(f"{where}: {kind!r} takes no {str(key)!r}.{hint}")
-    match kind:
-        case "column":
-            return _of_column(data, where)
-        case "did" | "did_not":
-            times = data.get("times", 1)
-            if isinstance(times, bool) or not isinstance(times, int) or times < 1:
-                raise DefinitionError(f"{where}: times must be a whole number >= 1, got {times!r}.")
-            event = _word(data[kind], kind, where)
-            if "" in Did(event).step:
-                raise DefinitionError(f"{where}: {kind} is an event type or column=value.")
-            return Did(event, times, kind == "did_not")
-        case "bought":
-            if not isinstance(data["bought"], bool):
-                raise DefinitionError(f"{where}: bought is true or false, got {data['bought']!r}.")
-            return Bought(data["bought"])
-        case "score_from":
-            run = _word(data.get("run", "champion"), "run", where)
-            return Scored(run, _number(data["score_from"], "score_from", where))
-    seconds = parse_duration(_word(data["seen"], "seen", where))
-    return Seen(float(seconds))
-
-
-def _of_column(data: Mapping[str, Any], where: str) -> Values | Range:
-    column = _word(data["column"], "column", where)
-    kinds = [k for k in ("in", "not_in") if k in data]
-    ends = {k: _number(data[k], k, where) for k in ("from", "to") if k in data}
-    if len(kinds) + bool(ends) != 1:
-        raise DefinitionError(f"{where}: column {column!r} needs in, or not_in, or from and to.")
-    if ends:
-        least, most = ends.get("from"), ends.get("to")
-        if least is not None and most is not None and least > most:
-            raise DefinitionError(f"{where}: {column}: from {least:g} lies above to {most:g}.")
-        return Range(column, least, most)
-    given = data[kinds[0]]
-    values = list(given) if isinstance(given, list | tuple) else [given]
-    if not values or len(values) > _MOST_VALUES or any(isinstance(v, dict | list) for v in values):
-        raise DefinitionError(f"{where}: {column}: give 1 to {_MOST_VALUES} values.")
-    return Values(column, tuple(None if v is None else _text(v) for v in values), "not_in" in data)
-
-
-def _text(value: object) -> str:
-    # YAML takes NO for a truth value, and 7 for a number.
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
-
-
-def _word(value: object, key: str, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise DefinitionError(f"{where}: {key} must be a word, got {value!r:.80}.")
-    return value.strip()
-
-
-def _number(value: object, key: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DefinitionError(f"{where}: {key} must be a number, got {value!r:.80}.")
-    return float(value)
+Condition = Values | Range | Did | Bought | Scored | Found | Walk | Cohort | Seen

@@ -8,7 +8,18 @@ from typing import Any
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events import Log
 from cartcast.events.sql import identifier, read_parquet
-from cartcast.segments.conditions import Bought, Condition, Did, Range, Scored, Seen, Values
+from cartcast.segments.conditions import (
+    Bought,
+    Cohort,
+    Condition,
+    Did,
+    Found,
+    Range,
+    Scored,
+    Seen,
+    Values,
+    Walk,
+)
 from cartcast.segments.segment import AT_START, SUMMED, Segment
 
 __all__ = ["asked", "at_start"]
@@ -64,9 +75,15 @@ class _Asked:
             case Scored(table=table, least=least):
                 assert table is not None, "scores are made for a log before it is asked"
                 sql = f"SELECT session_id FROM {read_parquet(table)} WHERE score >= ?"
-                if self._segment.of == "session":
-                    return f"(session_id IN ({sql}))", [least]
-                return self._visitors(f"HAVING bool_or(session_id IN ({sql}))"), [least]
+                return self._sessions(sql), [least]
+            case Found(table=table, name=name):
+                assert table is not None, "sessions are named for a log before it is asked"
+                sql = f"SELECT session_id FROM {read_parquet(table)} WHERE segment = ?"
+                return self._sessions(sql), [name]
+            case Walk():
+                return self._walk(c)
+            case Cohort():
+                return self._cohort(c)
             case Seen(seconds=seconds):
                 # A visitor was there until the last event of his last session.
                 last = "max(start_utc + to_microseconds((coalesce(seconds, 0) * 1e6)::BIGINT))"
@@ -117,6 +134,44 @@ class _Asked:
             f"(SELECT session_id FROM events {where}) USING (session_id) "
             f"GROUP BY s.visitor {having}))"
         )
+
+    def _sessions(self, sql: str) -> str:
+        """SQL: one of these sessions, or one of its visitor's."""
+        if self._segment.of == "session":
+            return f"(session_id IN ({sql}))"
+        return self._visitors(f"HAVING bool_or(session_id IN ({sql}))")
+
+    def _walk(self, c: Walk) -> Asked:
+        """Follow each session from its first anchor, as `insights.paths` does."""
+        value = f"coalesce({self._of_log(c.column)}::VARCHAR, '(unknown)')"
+        sign, order = ("<=", " DESC") if c.to else (">=", "")
+        far = f"len(l) = {c.step}" if c.far is None else f"l[{c.step + 1}] = ?"
+        sql = (
+            "SELECT session_id FROM (SELECT session_id, list_filter(l, (x, i) -> i = 1 OR "
+            f"x <> l[i - 1]) AS l FROM (SELECT session_id, list({value} ORDER BY event_order"
+            f"{order}) AS l FROM events JOIN (SELECT session_id, min(event_order) AS place FROM "
+            f"events WHERE {value} = ? GROUP BY session_id) USING (session_id) WHERE event_order "
+            f"{sign} place GROUP BY session_id)) WHERE l[{c.step}] = ? AND {far}"
+        )
+        return self._sessions(sql), [c.anchor, c.near, *([c.far] if c.far is not None else [])]
+
+    def _cohort(self, c: Cohort) -> Asked:
+        """Ask of a visitor's weeks, as `insights.cohorts` counts them."""
+        counted = {
+            None: "true",
+            "returned": f"count(*) FILTER (k = $k) > {int(c.after == 0)}",
+            "bought": "coalesce(sum(purchases) FILTER (k = $k), 0) > 0",
+            "bought_again": "coalesce(sum(purchases) FILTER (k = $k), 0) > 0 AND "
+            "sum(purchases) FILTER (k <= $k) > 1",
+        }[c.did].replace("$k", str(c.after))
+        sql = (
+            "SELECT visitor FROM (SELECT visitor, purchases, (epoch_us(start_utc) - "
+            "epoch_us(min(start_utc) OVER w)) // 604800000000 AS k, date_trunc('week', "
+            "first_value(start) OVER (w ORDER BY start_utc))::DATE AS week FROM sessions "
+            "WINDOW w AS (PARTITION BY visitor)) GROUP BY visitor "
+            f"HAVING any_value(week) = ?::DATE AND {counted}"
+        )
+        return f"(visitor IN ({sql}))", [c.week]
 
     def _visitors(self, having: str) -> str:
         return f"(visitor IN (SELECT visitor FROM sessions GROUP BY visitor {having}))"

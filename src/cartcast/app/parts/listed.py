@@ -49,7 +49,7 @@ def show_sessions(view: ui.View, data: Data, top: Any) -> None:
     ends = d.selectbox(
         "Ends with", ["anything", *kinds], key="last", bind="query-params", format_func=event_words
     )
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     if ends != "anything":
         where = Slice(where.start, where.end, {**where.values, "last_event": ends})
     found: Listing = filters.insight(

@@ -28,7 +28,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
         "Column", columns, key="by_column", bind="query-params", format_func=in_words
     )
     largest = b.slider("Values shown", 5, 40, 15, key="largest", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     with st.spinner("Counting …"):
         found = filters.insight("breakdown", data, where, column=column, largest=largest)
         whole = filters.insight("overview", data, where)
@@ -99,7 +99,7 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     column = a.selectbox(
         "Column", columns, key="distribution", bind="query-params", format_func=in_words
     )
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     d = filters.insight("distribution", data, where, column=column)
     words = in_words(column)
     currency = view.currency or ""
@@ -135,7 +135,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
     """Draw sessions or conversion by hour and weekday."""
     a, _ = st.columns([1, 3])
     measure = a.selectbox("Show", ["conversion", "sessions"], key="hours", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     h = filters.insight("heat_map", data, where)
     if not h.sold:
         measure = "sessions"
@@ -167,7 +167,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
 
 def show_correlations(view: ui.View, data: Data, top: Any) -> None:
     """Draw which numbers of a session go together."""
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     with st.spinner("Ranking …"):
         c = filters.insight("correlations", data, where)
     pairs = [

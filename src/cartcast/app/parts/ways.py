@@ -35,7 +35,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         "Split by", ["nothing", *split_columns(data)], key="by", bind="query-params",
         format_func=in_words,
     )  # fmt: skip
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     if not steps:
         with top:
             ui.headline("Choose at least one step.")
@@ -86,7 +86,7 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
         "Event", values, index=start, key=f"anchor_{direction}_{column}", format_func=spoken
     )
     depth = d.slider("Steps", 1, 6, 3, key="depth", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     with st.spinner("Following sessions …"):
         p = filters.insight(
             "paths", data, where, anchor=anchor, direction=direction, column=column, depth=depth,
@@ -121,7 +121,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
         bind="query-params",
     )  # fmt: skip
     periods = b.slider("Weeks to follow", 2, 16, 8, key="weeks", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     c = filters.insight("cohorts", data, where, periods=periods)
     with top:
         ui.headline(

@@ -23,7 +23,7 @@ def show(view: ui.View) -> None:
         offer(view)
         return
     top = st.container()
-    where, extra = filters.row(view.data, extra=2)
+    where, extra = filters.row(view, view.data, extra=2)
     with st.spinner("Counting sessions …"):
         o = filters.insight("overview", view.data, where)
     with top:
@@ -32,7 +32,7 @@ def show(view: ui.View) -> None:
     if o.sessions == 0:
         ui.note("Choose a longer period or another value.")
         return
-    there, name = filters.held_against(view.data, where, extra[1])
+    there, name = filters.held_against(view, view.data, where, extra[1])
     against = {}
     if there is not None:
         against = filters.insight("compare", view.data, where, there=there)
