@@ -14,6 +14,7 @@ from cartcast.app.ui import PAGES, plain
 from cartcast.errors import CartcastError, DataError
 from cartcast.features.words import event_words
 from cartcast.insights import Slice, compare, list_sessions, overview
+from cartcast.segments import Did, Segment
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -78,7 +79,8 @@ def test_a_list_of_sessions_counts_what_was_asked(open_page, with_data):
     at = sound(open_page("analysis", topic="Sessions", reached=f"reached {event_words(step)}"))
     assert at.title[0].value.startswith(f"{count} sessions of ")
     every = sound(open_page("analysis", topic="Sessions", did="cart", did_not="purchase"))
-    found = list_sessions(with_data.data()[0].log, did=["add_to_cart"], did_not=["purchase"])
+    asked = Segment("asked", (Did("add_to_cart"), Did("purchase", negated=True)))
+    found = list_sessions(with_data.data()[0].log, Slice(segments=(asked,)))
     assert every.title[0].value.startswith(f"{found.sessions} sessions of ")
 
 

@@ -246,7 +246,7 @@ def test_an_insight_is_cut_to_the_segment(shop, tmp_path):
         (Values("devise", ("mobile",)), "no column 'devise'. Did you mean 'device'"),
         (Did("add_to_card"), "no 'add_to_card' event .* Did you mean 'add_to_cart'"),
         (Did("colour=red"), "no column 'colour'"),
-        (Range("session_id", 1), "no column 'session_id'"),
+        (Range("visitor_code", 1), "no column 'visitor_code'"),
     ],
 )
 def test_what_a_log_lacks_is_one_line(shop, where, why):

@@ -16,7 +16,17 @@ from cartcast.insights.sessions import CONTEXT
 from cartcast.insights.source import Slice
 from cartcast.segments import Segment, read_segment, segment_names
 
-__all__ = ["ALL", "UNKNOWN", "choices", "held_against", "insight", "period", "row", "saved"]
+__all__ = [
+    "ALL",
+    "UNKNOWN",
+    "choices",
+    "held_against",
+    "insight",
+    "period",
+    "ready",
+    "row",
+    "saved",
+]
 
 ALL = "all"
 UNKNOWN = "unknown"
@@ -86,16 +96,24 @@ def insight(name: str, data: Data, where: Slice, **arguments: Any) -> Any:
     return _cached_insight(name, str(data.folder), _changed(data), where, told)
 
 
+def ready(view: ui.View, data: Data, segment: Segment) -> Segment:
+    """Return a segment that can be asked of a log; what a run says of it is kept beside the log.
+
+    Raises:
+        NotFoundError: a run that it asks is not there.
+    """
+    from cartcast.insights.scored import with_scores
+
+    return with_scores(segment, data.log, data.folder, view.project.folder)
+
+
 def saved(view: ui.View, data: Data, name: str) -> Segment:
     """Return a saved segment, ready to be asked of a log.
 
     Raises:
         NotFoundError, DefinitionError: it is gone, or wrong; or a run that it asks is.
     """
-    from cartcast.insights.scored import with_scores
-
-    folder = view.project.folder
-    return with_scores(read_segment(folder, name), data.log, data.folder, folder)
+    return ready(view, data, read_segment(view.project.folder, name))
 
 
 _PRESETS = {"Last 7 days": 7, "Last 28 days": 28, "Last 90 days": 90}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,23 +35,14 @@ class Listing(NamedTuple):
 
 
 def list_sessions(
-    log: Any,
-    *,
-    where: Slice | None = None,
-    did: Sequence[str] = (),
-    did_not: Sequence[str] = (),
-    reached: int = 0,
-    most: int = 500,
-    sessions: Path | str | None = None,
+    log: Any, where: Slice | None = None, *, most: int = 500, sessions: Path | str | None = None
 ) -> Listing:
-    """Return the sessions of a slice that did and did not do certain things, the latest first.
+    """Return the sessions of a slice, the latest first.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
-        where: only the sessions of this slice; its values may be any column of the session table.
-        did: event types that the session has.
-        did_not: event types that it lacks.
-        reached: steps of the usual funnel that it reached, in order, at least.
+        where: only these; its values may be any column of the session table, its segments ask what
+            was done.
         most: rows to return.
         sessions: session table written before (`write_sessions`); makes this fast.
 
@@ -62,17 +52,7 @@ def list_sessions(
     """
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(source, columns)
-        parts = [condition, "reach >= ?"]
-        parameters.append(reached)
-        source.require_events([*did, *did_not])
-        for kinds, sign in ((did, ""), (did_not, "NOT ")):
-            for kind in kinds:
-                parts.append(
-                    f"{sign}session_id IN (SELECT session_id FROM events WHERE event_type = ?)"
-                )
-                parameters.append(kind)
-        chosen = " AND ".join(parts)
+        chosen, parameters = (where or Slice()).condition(source, columns)
         count, visitors = source.row(
             f"SELECT count(*), count(DISTINCT visitor) FROM sessions WHERE {chosen}", parameters
         )

@@ -177,8 +177,8 @@ class _Asked:
         return f"(visitor IN (SELECT visitor FROM sessions GROUP BY visitor {having}))"
 
     def _of_log(self, column: str) -> str:
-        if column not in self._events or column in _OWN:
-            known = sorted({*self._columns, *self._events} - set(_OWN))
+        if column not in self._events:
+            known = sorted({*self._columns, *self._events})
             raise UsageError(
                 f"segment {self._segment.name!r}: the log has no column {column!r}."
                 f"{did_you_mean(column, known)}"

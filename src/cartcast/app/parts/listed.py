@@ -1,7 +1,9 @@
-"""The sessions behind a figure: a list, and what happened in the one that is chosen."""
+"""The sessions behind a figure: a list, what happened in one, and what to make of them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,13 +11,15 @@ import streamlit as st
 
 from cartcast.app import filters, scoring, ui
 from cartcast.app.parts.columns import event_types
+from cartcast.app.parts.kept import offer_segment
 from cartcast.app.state import Data
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
-from cartcast.insights.listing import Listing
+from cartcast.insights.listing import Listing, list_visitors
 from cartcast.insights.source import Slice
+from cartcast.segments import Condition, Did, Range, Segment, Values, condition_from
 
-__all__ = ["open_sessions", "reached", "show_sessions"]
+__all__ = ["open_condition", "open_sessions", "reached", "show_sessions"]
 
 _HIDDEN = {"utc_offset", "known_time", "visitor_id", "event_id"}
 
@@ -28,6 +32,27 @@ def open_sessions(**asked: Any) -> None:
     for name in ("did", "did_not", "reached", "last"):
         st.session_state.pop(name, None)
     st.switch_page("views/analysis.py", query_params={"topic": "Sessions", **told})
+
+
+def open_condition(condition: Condition) -> None:
+    """Turn to the sessions that fulfil a condition; the address holds it."""
+    open_sessions(ask=json.dumps(condition.as_dict()))
+
+
+def asked_in_address() -> Condition | None:
+    """Return the condition that the address holds, if it holds one.
+
+    Raises:
+        DefinitionError: it is none.
+    """
+    text = st.query_params.get("ask")
+    if not text:
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = text
+    return condition_from(data, "the address")
 
 
 def reached(step: str) -> str:
@@ -49,12 +74,26 @@ def show_sessions(view: ui.View, data: Data, top: Any) -> None:
     ends = d.selectbox(
         "Ends with", ["anything", *kinds], key="last", bind="query-params", format_func=event_words
     )
-    where, _ = filters.row(view, data)
+    conditions: list[Condition] = [Did(k) for k in did]
+    conditions += [Did(k, negated=True) for k in did_not]
+    if (least := named.index(place)) > 0:
+        conditions.append(Range("reach", least))
     if ends != "anything":
-        where = Slice(where.start, where.end, {**where.values, "last_event": ends})
-    found: Listing = filters.insight(
-        "list_sessions", data, where, did=did, did_not=did_not, reached=named.index(place)
-    )
+        conditions.append(Values("last_event", (ends,)))
+    figure = asked_in_address()
+    if figure is not None:
+        conditions.append(figure)
+    where, _ = filters.row(view, data)
+    if figure is not None:
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            ui.note(f"Only: {figure.describe()}.")
+            if st.button("All sessions", key="drop_ask", type="tertiary", icon=":material/close:"):
+                del st.query_params["ask"]
+                st.rerun()
+    if conditions:
+        own = filters.ready(view, data, Segment("asked", tuple(conditions)))
+        where = replace(where, segments=(*where.segments, own))
+    found: Listing = filters.insight("list_sessions", data, where)
     with top:
         shown = f"The latest {number(len(found.rows))} are listed." if len(found.rows) else ""
         ui.headline(
@@ -70,7 +109,10 @@ def show_sessions(view: ui.View, data: Data, top: Any) -> None:
         rows, hide_index=True, key="listed", on_select="rerun", selection_mode="single-row",
         height=320, column_config=settings, placeholder="–",
     )  # fmt: skip
-    ui.export(found.rows, view, "sessions")
+    with st.container(horizontal=True, gap="small"):
+        ui.export(found.rows, view, "sessions")
+        ui.export(lambda: list_visitors(data.log, where, sessions=data.sessions), view, "visitors")
+        offer_segment(view, where)
     picked = chosen["selection"]["rows"]
     if picked:
         one_session(view, data, str(found.rows["session_id"].iloc[picked[0]]))

@@ -9,11 +9,14 @@ import streamlit as st
 
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.app.parts.columns import event_types, filled, split_columns
+from cartcast.app.parts.listed import open_condition
 from cartcast.app.state import Data
 from cartcast.charts import bars, cohorts, funnel, paths
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
+from cartcast.insights.paths import END, OTHER, START, Flow, Paths
 from cartcast.insights.source import Slice
+from cartcast.segments import Cohort, Walk
 
 WINDOWS = {"no limit": None, "10 minutes": 600.0, "30 minutes": 1800.0, "1 day": 86_400.0,
            "7 days": 604_800.0, "30 days": 2_592_000.0}  # fmt: skip
@@ -104,7 +107,24 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
             ["step", "source", "target", "count", "share"]
         ]
         kinds = dict.fromkeys(("source", "target"), "event" if column == "event_type" else "")
-        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", units=kinds)
+
+        def turn(k: int) -> None:
+            if (walk := walk_of(p, p.flows[k])) is not None:
+                open_condition(walk)
+
+        ui.note("Choose a row to see the sessions that go this way.")
+        ui.table(
+            told.rename(columns={"count": "sessions"}), view, "paths", units=kinds, on_row=turn
+        )
+
+
+def walk_of(p: Paths, flow: Flow) -> Walk | None:
+    """Return the condition of the sessions of a flow; None where it is of several values."""
+    near, far = (flow.source, flow.target)[:: -1 if p.direction == "to" else 1]
+    if OTHER in (near, far):
+        return None
+    end = None if far in (START, END) else far
+    return Walk(p.anchor, flow.step, near, end, p.direction == "to", p.column)
 
 
 def _values(data: Data, column: str) -> list[str]:
@@ -132,7 +152,15 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
     table = frames.cohorts(c, measure)
     if table["value"].notna().any():
         drawn = cohorts.heatmap(table, label=f"visitors that {titles[measure]}", theme=view.theme)
-        ui.chart(drawn, "cohorts", headlines.of_cohorts(c))
+        # Filters choose which of a visitor's sessions is the first: a cell of a part is no segment.
+        cells = table.dropna(subset="value").reset_index(drop=True)
+
+        def turn(k: int) -> None:
+            open_condition(Cohort(cells["cohort"][k], int(cells["age"][k]), measure))
+
+        ui.chart(drawn, "cohorts", headlines.of_cohorts(c), on_click=None if where else turn)
+        if not where:
+            ui.note("Click a cell to see the sessions of its visitors.")
     else:
         ui.note("The log is shorter than two weeks: no cohort has a full week yet.")
     told = pd.DataFrame(
