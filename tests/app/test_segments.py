@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import cartcast.app
@@ -113,3 +114,28 @@ def test_saved_segments_are_made_counted_and_removed(page, folder, mobile_carts)
     # What is known only later chooses no rows to learn from.
     at = sound(page("training", part="Train"))
     assert at.selectbox(key="train_segment").options == ["all sessions", "phones"]
+
+
+def test_shares_are_compared_with_a_segment_and_the_period_before(page, folder, mobile_carts):
+    save_segment(folder, CARTS)
+    at = sound(page("analysis", topic="Funnel", against="segment: carts"))
+    (note,) = (c.value.replace("\\", "") for c in at.caption if "Compared with" in c.value)
+    s = Shop(folder / "shop.csv").sessions
+    here = s["kinds"].map(lambda k: "add_to_cart" in k).sum() / len(s)
+    # Every session of the segment has a cart after its view.
+    assert f"cart {100 * (here - 1):+.0f} points" in note
+    at = sound(page("analysis", topic="Conversion by", by_column="device",
+                    against="segment: carts"))  # fmt: skip
+    rows = at.dataframe[0].value.set_index("device")
+    change = s[s["device"] == "mobile"]["bought"].mean() - mobile_carts["bought"].mean()
+    assert rows["change"]["mobile"] == pytest.approx(change)
+    assert rows["change from"]["mobile"] < change < rows["change to"]["mobile"]
+    at = sound(page("dashboard", against="segment: carts"))
+    drawn = json.loads(at.get("plotly_chart")[0].proto.spec)
+    assert {"this", "segment: carts"} <= {t.get("name") for t in drawn["data"]}
+    # Usual periods: the days of the log end with its last.
+    at = sound(page("dashboard"))
+    at = sound(at.button(key="last_7").click().run())
+    end = s["start"].max().normalize()
+    last = s[s["start"] >= end - pd.Timedelta(days=6)]
+    assert {m.label: m.value for m in at.metric}["Sessions"] == number(len(last))

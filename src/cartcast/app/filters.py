@@ -187,8 +187,8 @@ def _shortcuts(days: tuple[date, date] | None, where: Slice, keys: list[str]) ->
 _BEFORE = "the period before"
 
 
-def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[Slice | None, str]:
-    """Ask what a slice is held against; return that slice, and what to call it.
+def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[Slice, str] | None:
+    """Ask what a slice is held against; return that slice and what to call it, or None.
 
     The period before is as long, with the same values; a value, or a segment, is put in place of
     the slice's own.
@@ -201,7 +201,7 @@ def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[S
         "Compare with", options, key="against", bind="query-params", persist_state="session"
     )
     if chosen == "nothing":
-        return None, ""
+        return None
     if chosen != _BEFORE:
         name, _, word = chosen.partition(": ")
         if name == "segment":
@@ -210,10 +210,10 @@ def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[S
         return replace(where, values=values), chosen
     if where.start is None or where.end is None:
         ui.note("Choose a period first: the one before it must lie in the log, too.")
-        return None, ""
+        return None
     length = (where.end - where.start) + timedelta(days=1)
     before = replace(where, start=where.start - length, end=where.start - timedelta(days=1))
     if days and before.start is not None and before.start < days[0]:
         ui.note(f"The log begins on {days[0]:%d %B %Y}: it has no whole period before this one.")
-        return None, ""
+        return None
     return before, _BEFORE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -43,10 +44,13 @@ SECONDS = ("median time", "a quarter within", "three quarters within")
 
 
 def trend(o: Overview, measure: str) -> pd.DataFrame:
-    """Return time, value and, for conversion, the interval."""
+    """Return time, value, partial and, for conversion, the interval.
+
+    A period is partial where the sessions shown begin, or end, well within it.
+    """
     rows = []
     for t in o.trend:
-        row: dict[str, Any] = {"time": t.start}
+        row: dict[str, Any] = {"time": t.start, "partial": _partial(o, t.start)}
         if measure == "conversion":
             share = t.conversion
             row |= {"value": None, "low": None, "high": None}
@@ -56,9 +60,18 @@ def trend(o: Overview, measure: str) -> pd.DataFrame:
             row["value"] = getattr(t, measure)
         rows.append(row)
     table = pd.DataFrame(rows)
-    for column in table.columns.drop("time", errors="ignore"):
+    for column in table.columns.drop(["time", "partial"], errors="ignore"):
         table[column] = table[column].astype(float)
     return table
+
+
+def _partial(o: Overview, start: datetime) -> bool:
+    lengths = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30}
+    if o.start is None or o.end is None or o.grain is None:
+        return False
+    length = timedelta(days=lengths[o.grain])
+    spare = length / 8
+    return o.start > start + spare or o.end < start + length - spare
 
 
 def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:

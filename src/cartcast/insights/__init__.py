@@ -8,6 +8,7 @@ from __future__ import annotations
 from cartcast.insights.breakdown import breakdown
 from cartcast.insights.cohorts import cohorts
 from cartcast.insights.compare import compare
+from cartcast.insights.compare_shares import compare_breakdowns, compare_funnels
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
@@ -22,6 +23,8 @@ __all__ = [
     "breakdown",
     "cohorts",
     "compare",
+    "compare_breakdowns",
+    "compare_funnels",
     "correlations",
     "distribution",
     "funnel",

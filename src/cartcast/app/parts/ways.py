@@ -38,7 +38,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         "Split by", ["nothing", *split_columns(data)], key="by", bind="query-params",
         format_func=in_words,
     )  # fmt: skip
-    where, _ = filters.row(view, data)
+    where, (place,) = filters.row(view, data, extra=1)
     if not steps:
         with top:
             ui.headline("Choose at least one step.")
@@ -51,6 +51,13 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
     with top:
         ui.headline(headlines.of_funnel(f), f"{number(f.units)} {f.unit}s have any of the steps.")
         ui.findings(f.findings)
+    against = filters.held_against(view, data, where, place)
+    if against is not None and len(steps) > 1:
+        found = filters.insight(
+            "compare_funnels", data, where, there=against[0], steps=steps, unit=unit, order=order,
+            window=WINDOWS[window],
+        )  # fmt: skip
+        ui.note(headlines.share_differences(found, against[1]))
     if f.by is None:
         drawn = funnel.funnel(frames.funnel(f.steps), unit=f"{unit}s", theme=view.theme)
         ui.chart(drawn, "funnel", headlines.of_funnel(f))
