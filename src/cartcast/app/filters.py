@@ -116,6 +116,8 @@ def saved(view: ui.View, data: Data, name: str) -> Segment:
     return ready(view, data, read_segment(view.project.folder, name))
 
 
+_MOST = 6
+"""Filters in a row: with more, a period cannot be read on a laptop."""
 _PRESETS = {"Last 7 days": 7, "Last 28 days": 28, "Last 90 days": 90}
 
 
@@ -124,9 +126,15 @@ def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
     every, names = choices(data), segment_names(view.project.folder)
     days = period(data)
     dated = 1 if days and days[0] < days[1] else 0
-    wanted = [*([1.4] * dated), *([1.0] * (len(every) + bool(names) + extra))]
-    # A lone control does not stretch over the page.
-    columns = iter(st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))]))
+    wanted = [*([1.4] * dated), *([1.0] * len(every))]
+    more = bool(names) + extra
+    if len(wanted) + more <= _MOST:
+        wanted, more = [*wanted, *([1.0] * more)], 0
+    # A lone control does not stretch over the page; many stand in two rows.
+    columns = iter([
+        *st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))])[: len(wanted)],
+        *(st.columns(max(more, 4)) if more else []),
+    ])  # fmt: skip
     keys = [*(["period"] * dated), *every, *(["segment"] if names else [])]
     start = end = None
     if days and dated:

@@ -387,7 +387,7 @@ def export(rows: pd.DataFrame | Callable[[], pd.DataFrame], view: View, name: st
     if not view.may("export"):
         return
     kinds = (("csv", "text/csv", csv_bytes), ("parquet", "", files.parquet_bytes))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, width="content"):
         for suffix, mime, write in kinds:
 
             def made(write: Callable[[pd.DataFrame], bytes] = write, suffix: str = suffix) -> bytes:

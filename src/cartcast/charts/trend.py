@@ -60,9 +60,9 @@ def trend(
         if len(whole) < len(part):
             # The values of partial periods can be read all the same.
             mode = "markers"
-            for x, line in ((part, {"width": 1.6, "dash": "dot"}), (whole, {"width": 2.4})):
+            for rows, line in ((part, {"width": 1.6, "dash": "dot"}), (whole, {"width": 2.4})):
                 made.add_scatter(
-                    x=x["time"], y=x["value"], mode="lines", hoverinfo="skip",
+                    x=rows["time"], y=rows["value"], mode="lines", hoverinfo="skip",
                     line={"color": colour, **line},
                 )  # fmt: skip
         made.add_scatter(

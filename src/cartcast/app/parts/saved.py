@@ -30,13 +30,12 @@ from cartcast.segments import (
 RANGES = ("events", "seconds", "views", "carts", "purchases", "revenue")
 
 
-def show_saved(view: ui.View, top: Any) -> None:
+def show_saved(view: ui.View) -> None:
     """List the saved segments with what each converts, and offer to make one."""
     assert view.data is not None
     names = segment_names(view.project.folder)
-    with top:
-        many = f"{number(len(names))} saved segments." if names else "No segment is saved yet."
-        ui.headline(many, "Each can be chosen on every page, in training and for a target list.")
+    many = f"{number(len(names))} saved segments." if names else "No segment is saved yet."
+    ui.headline(many, "Each can be chosen on every page, in training and for a target list.")
     found, rows = {}, list[dict[str, Any]]()
     for name in names:
         with ui.boundary():
@@ -45,17 +44,17 @@ def show_saved(view: ui.View, top: Any) -> None:
     if rows:
         ui.table(pd.DataFrame(rows), view, "saved_segments", shares=("low", "high"))
     if names:
-        a, b, c = st.columns([2, 1, 1], vertical_alignment="bottom")
-        name = a.selectbox("Segment", names, key="saved")
-        if b.button("Its sessions", key="saved_sessions") and name in found:
-            told = {"topic": "Sessions", "segment": name}
-            st.session_state.pop("segment", None)
-            st.switch_page("views/analysis.py", query_params=told)
-        if c.button("Build a target list", key="saved_list"):
-            open_list(name)
-        if view.may("segment") and st.button("Remove", key="saved_remove", type="tertiary"):
-            actions.remove_segment(view.project, view.person, name)
-            st.rerun()
+        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+            name = st.selectbox("Segment", names, key="saved", width=320)
+            if st.button("Its sessions", key="saved_sessions") and name in found:
+                st.session_state.pop("segment", None)
+                told = {"topic": "Sessions", "segment": name}
+                st.switch_page("views/analysis.py", query_params=told)
+            if st.button("Build a target list", key="saved_list"):
+                open_list(name)
+            if view.may("segment") and st.button("Remove", key="saved_remove", type="tertiary"):
+                actions.remove_segment(view.project, view.person, name)
+                st.rerun()
     if view.may("segment"):
         new_segment(view, view.data)
     else:

@@ -19,17 +19,15 @@ from cartcast.segments import Found
 
 def show(view: ui.View) -> None:
     """Draw the page."""
-    top = st.container()
     part = st.segmented_control(
         "Part", ["Found by the run", "Saved"], default="Found by the run", required=True,
         key="segments_part", bind="query-params", label_visibility="collapsed",
     ) if view.data is not None else None  # fmt: skip
     with ui.boundary():
         if part == "Saved":
-            show_saved(view, top)
+            show_saved(view)
         else:
-            with top:
-                show_found(view)
+            show_found(view)
 
 
 def show_found(view: ui.View) -> None:
@@ -69,10 +67,10 @@ def show_found(view: ui.View) -> None:
         with st.container(border=True, key=f"segment_{k}"):
             st.markdown(f"**{ui.plain(r['name'])}**")
             st.write(ui.plain(r.get("sentence") or ""))
-            st.caption(ui.plain(f"{number(r.get('size'))} sessions"))
-            if asked and st.button("Its sessions", key=f"sessions_{k}", type="tertiary",
-                                   icon=":material/arrow_forward:"):  # fmt: skip
-                open_condition(Found(view.run.id, r["name"]))
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                ui.note(f"{number(r.get('size'))} sessions")
+                if asked and st.button("See them", key=f"sessions_{k}", type="tertiary"):
+                    open_condition(Found(view.run.id, r["name"]))
     ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
     if view.data is not None:
         the_map(view, view.run, view.data)
