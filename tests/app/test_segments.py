@@ -135,7 +135,7 @@ def test_shares_are_compared_with_a_segment_and_the_period_before(page, folder, 
     assert {"this", "segment: carts"} <= {t.get("name") for t in drawn["data"]}
     # Usual periods: the days of the log end with its last.
     at = sound(page("dashboard"))
-    at = sound(at.button(key="last_7").click().run())
+    at = sound(at.selectbox(key="days").set_value("last 7 days").run())
     end = s["start"].max().normalize()
     last = s[s["start"] >= end - pd.Timedelta(days=6)]
     assert {m.label: m.value for m in at.metric}["Sessions"] == number(len(last))

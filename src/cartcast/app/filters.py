@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import duckdb
@@ -26,6 +26,7 @@ __all__ = [
     "ready",
     "row",
     "saved",
+    "span",
 ]
 
 ALL = "all"
@@ -49,10 +50,10 @@ def _choices(path: str, changed: float, largest: int = 25) -> dict[str, list[str
     return found
 
 
-def _period(path: str, changed: float) -> tuple[date, date] | None:
+def _period(path: str, changed: float) -> tuple[datetime, datetime] | None:
     with duckdb.connect() as con:
         con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
-        row = con.execute("SELECT min(start)::DATE, max(start)::DATE FROM sessions").fetchone()
+        row = con.execute("SELECT min(start), max(start) FROM sessions").fetchone()
     return (row[0], row[1]) if row and row[0] is not None else None
 
 
@@ -86,8 +87,19 @@ def choices(data: Data) -> dict[str, list[str]]:
 
 def period(data: Data) -> tuple[date, date] | None:
     """Return the first and last day of the log; None without a calendar."""
-    found: tuple[date, date] | None = _cached_period(str(data.sessions), _changed(data))
-    return found
+    found = _cached_period(str(data.sessions), _changed(data))
+    return (found[0].date(), found[1].date()) if found else None
+
+
+def span(data: Data, where: Slice) -> tuple[datetime, datetime] | None:
+    """Return from when to when sessions of a slice can begin; None without a calendar."""
+    found = _cached_period(str(data.sessions), _changed(data))
+    if found is None:
+        return None
+    first, last = (None if d is None else datetime.combine(d, time()) for d in
+                   (where.start, where.end))  # fmt: skip
+    end = None if last is None else last + timedelta(days=1)
+    return max(found[0], first or found[0]), min(found[1], end or found[1])
 
 
 def insight(name: str, data: Data, where: Slice, **arguments: Any) -> Any:
@@ -118,7 +130,8 @@ def saved(view: ui.View, data: Data, name: str) -> Segment:
 
 _MOST = 6
 """Filters in a row: with more, a period cannot be read on a laptop."""
-_PRESETS = {"Last 7 days": 7, "Last 28 days": 28, "Last 90 days": 90}
+_USUAL = (7, 28, 90)
+_CHOSEN = "chosen days"
 
 
 def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
@@ -135,16 +148,11 @@ def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
         *st.columns([*wanted, *([1.0] * max(0, 4 - len(wanted)))])[: len(wanted)],
         *(st.columns(max(more, 4)) if more else []),
     ])  # fmt: skip
-    keys = [*(["period"] * dated), *every, *(["segment"] if names else [])]
+    keys = [*(["days"] * dated), *every, *(["segment"] if names else [])]
     start = end = None
     if days and dated:
         with next(columns):
-            picked = st.date_input(
-                "Period", value=days, min_value=days[0], max_value=days[1], key="period",
-                bind="query-params", persist_state="session",
-            )  # fmt: skip
-        if isinstance(picked, tuple) and len(picked) == 2 and tuple(picked) != days:
-            start, end = picked
+            start, end = _days(days)
     values: dict[str, str | None] = {}
     for name, words in every.items():
         with next(columns):
@@ -163,31 +171,42 @@ def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
             )  # fmt: skip
         segments = () if chosen == ALL else (saved(view, data, chosen),)
     where = Slice(start, end, values, segments)
-    _shortcuts(days if dated else None, where, keys)
+    if where:
+        _told(where, keys)
     return where, [next(columns) for _ in range(extra)]
 
 
-def _shortcuts(days: tuple[date, date] | None, where: Slice, keys: list[str]) -> None:
-    """Offer usual periods, and to take every filter back; say what a segment asks for."""
+def _days(days: tuple[date, date]) -> tuple[date | None, date | None]:
+    """Ask for a usual period, or for any; None is the whole log."""
+    usual = {f"last {n} days": n for n in _USUAL if days[0] < days[1] - timedelta(n - 1)}
     state = st.session_state
+    if "period" in st.query_params and "days" not in {*state, *st.query_params}:
+        # An address that holds days means these.
+        state["days"] = _CHOSEN
+    title = st.selectbox(
+        "Period", [ALL, *usual, _CHOSEN], key="days", bind="query-params", persist_state="session"
+    )
+    if title in usual:
+        return days[1] - timedelta(days=usual[title] - 1), days[1]
+    if title == ALL:
+        return None, None
+    picked = st.date_input(
+        "From and to", value=days, min_value=days[0], max_value=days[1], key="period",
+        bind="query-params", persist_state="session", label_visibility="collapsed",
+    )  # fmt: skip
+    if isinstance(picked, tuple) and len(picked) == 2 and tuple(picked) != days:
+        return picked
+    return None, None
 
-    def last(length: int) -> None:
-        assert days is not None
-        state["period"] = (days[1] - timedelta(days=length - 1), days[1])
+
+def _told(where: Slice, keys: list[str]) -> None:
+    """Say what a segment asks for, and offer to take every filter back."""
 
     def reset() -> None:
-        for key in keys:
-            state[key] = days if key == "period" else ALL
+        st.session_state.update(dict.fromkeys(keys, ALL))
 
-    fitting = {t: n for t, n in _PRESETS.items() if days and days[0] < days[1] - timedelta(n - 1)}
-    if not fitting and not where:
-        return
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        for title, length in fitting.items():
-            st.button(title, key=f"last_{length}", type="tertiary", on_click=last, args=(length,))
-        if where:
-            st.button("Reset", key="reset", type="tertiary", icon=":material/close:",
-                      on_click=reset)  # fmt: skip
+        st.button("Reset", key="reset", type="tertiary", icon=":material/close:", on_click=reset)
         for segment in where.segments:
             ui.note(f"{segment.name}: {segment.describe()}")
 

@@ -43,14 +43,14 @@ SECONDS = ("median time", "a quarter within", "three quarters within")
 """Columns of the funnel's table that hold seconds since the step before."""
 
 
-def trend(o: Overview, measure: str) -> pd.DataFrame:
+def trend(o: Overview, measure: str, span: tuple[datetime, datetime] | None = None) -> pd.DataFrame:
     """Return time, value, partial and, for conversion, the interval.
 
-    A period is partial where the sessions shown begin, or end, well within it.
+    A period is partial where `span`, in which sessions can begin, begins or ends well within it.
     """
     rows = []
     for t in o.trend:
-        row: dict[str, Any] = {"time": t.start, "partial": _partial(o, t.start)}
+        row: dict[str, Any] = {"time": t.start, "partial": _partial(o, t.start, span)}
         if measure == "conversion":
             share = t.conversion
             row |= {"value": None, "low": None, "high": None}
@@ -65,13 +65,12 @@ def trend(o: Overview, measure: str) -> pd.DataFrame:
     return table
 
 
-def _partial(o: Overview, start: datetime) -> bool:
-    lengths = {"hour": 1 / 24, "day": 1, "week": 7, "month": 30}
-    if o.start is None or o.end is None or o.grain is None:
+def _partial(o: Overview, start: datetime, span: tuple[datetime, datetime] | None) -> bool:
+    if span is None or o.grain is None:
         return False
-    length = timedelta(days=lengths[o.grain])
+    length = timedelta(days={"hour": 1 / 24, "day": 1, "week": 7, "month": 30}[o.grain])
     spare = length / 8
-    return o.start > start + spare or o.end < start + length - spare
+    return span[0] > start + spare or span[1] < start + length - spare
 
 
 def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:

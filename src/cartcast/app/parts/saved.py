@@ -10,6 +10,7 @@ import streamlit as st
 from cartcast.app import actions, filters, ui
 from cartcast.app.parts.columns import event_types
 from cartcast.app.parts.kept import open_list
+from cartcast.app.parts.listed import open_sessions
 from cartcast.app.state import Data
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
@@ -47,9 +48,7 @@ def show_saved(view: ui.View) -> None:
         with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
             name = st.selectbox("Segment", names, key="saved", width=320)
             if st.button("Its sessions", key="saved_sessions") and name in found:
-                st.session_state.pop("segment", None)
-                told = {"topic": "Sessions", "segment": name}
-                st.switch_page("views/analysis.py", query_params=told)
+                open_sessions(segment=name)
             if st.button("Build a target list", key="saved_list"):
                 open_list(name)
             if view.may("segment") and st.button("Remove", key="saved_remove", type="tertiary"):

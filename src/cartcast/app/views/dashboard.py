@@ -10,12 +10,14 @@ import streamlit as st
 
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.app.parts.listed import open_sessions, reached
+from cartcast.app.state import Data
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
 from cartcast.findings import Finding
 from cartcast.insights.compare import Difference
 from cartcast.insights.overview import Overview
+from cartcast.insights.source import Slice
 
 
 def show(view: ui.View) -> None:
@@ -50,8 +52,7 @@ def show(view: ui.View) -> None:
                 key="trend",
                 bind="query-params",
             )
-        other = filters.insight("overview", view.data, held[0], grain=o.grain) if held else None
-        the_trend(view, o, measure, other, held[1] if held else "")
+        the_trend(view, view.data, measure, o, where, held)
     left, right = st.columns(2, gap="large")
     with left:
         the_funnel(view, o)
@@ -63,15 +64,20 @@ def show(view: ui.View) -> None:
     )
 
 
-def the_trend(view: ui.View, o: Overview, measure: str, other: Overview | None, name: str) -> None:
+def the_trend(
+    view: ui.View, data: Data, measure: str, o: Overview, where: Slice,
+    held: tuple[Slice, str] | None,
+) -> None:  # fmt: skip
     """Draw a measure by period, beside that of what it is held against."""
     label, unit = frames.MEASURES[measure]
-    table = frames.trend(o, measure)
-    if other is not None and other.trend:
-        beside = frames.trend(other, measure)
-        # The period before is laid over this one, day by day.
-        beside["time"] += table["time"].iloc[0] - beside["time"].iloc[0]
-        table = pd.concat([table.assign(series="this"), beside.assign(series=name)])
+    table = frames.trend(o, measure, filters.span(data, where))
+    if held is not None and o.trend:
+        other = filters.insight("overview", data, held[0], grain=o.grain)
+        beside = frames.trend(other, measure, filters.span(data, held[0]))
+        if len(beside) and held[0].start != where.start:
+            # The period before is laid over this one, day by day.
+            beside["time"] += table["time"].iloc[0] - beside["time"].iloc[0]
+        table = pd.concat([table.assign(series="this"), beside.assign(series=held[1])])
     drawn = trend.trend(
         table, label=label, unit=unit, currency=view.currency, markers=events_of(view, o),
         theme=view.theme,
