@@ -70,7 +70,7 @@ def test_tables_for_the_charts_have_their_columns(data):
     # The log begins and ends within a day; what is known of the others is whole.
     days = frames.trend(o, "sessions", (o.start.replace(hour=9), o.end.replace(hour=12)))
     assert list(days["partial"]) == [True, *([False] * (len(days) - 2)), True]
-    assert list(frames.trend(o, "revenue").columns) == ["time", "value"]
+    assert list(frames.trend(o, "revenue").columns) == ["time", "partial", "value"]
     f = funnel(data.log)
     assert list(frames.funnel(f.steps)["count"]) == [s.reached for s in f.steps]
     h = frames.heat_map(heat_map(data.log), "conversion")
