@@ -119,7 +119,7 @@ def of_events(data: Data) -> list[Condition]:
     kinds = event_types(data)
     a, b, c, d = st.columns(4)
     did = a.multiselect("Did", kinds, key="new_did", format_func=event_words)
-    times = b.number_input("At least so often", 1, 100, 1, key="new_times")
+    times = b.number_input("How many times, at least", 1, 100, 1, key="new_times")
     did_not = c.multiselect("Did not", kinds, key="new_did_not", format_func=event_words)
     sold = d.selectbox("Bought", ["either", "yes", "no"], key="new_bought")
     found: list[Condition] = [Did(k, int(times)) for k in did]
