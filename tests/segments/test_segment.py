@@ -280,6 +280,8 @@ def test_who_was_seen_needs_a_clock(shop):
         ({"where": [{"did": "x", "times": 0}]}, "times must be a whole number >= 1"),
         ({"where": [{"did": "page="}]}, "event type or column=value"),
         ({"where": [{"seen": "often"}]}, "duration"),
+        ({"where": [{"score_from": 0.5, "run": "../../etc"}]}, "id or alias"),
+        ({"where": [{"found": "x", "run": "/root/run"}]}, "id or alias"),
         ({"where": [{"score_from": float("nan")}]}, "must be a number"),
         ({"where": [{"path_from": "a", "step": 2}]}, "near must be a word"),
         ({"where": [{"cohort": "May"}]}, "cohort must be a day"),

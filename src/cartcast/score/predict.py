@@ -171,6 +171,8 @@ def _asked(
         DataError: a list is asked of a log whose clock cannot tell who is still there.
     """
     moment, gap = run.moment, run.reading.sessions.gap
+    if only is not None and log.engine == "spark":
+        raise UsageError("sessions are chosen on one machine: --segment goes without --engine.")
     sessions = None if only is None else frozenset(only(log))
     out = None if without is None else Without.of(without, run.reading.privacy(privacy))
     if everything and not moment.dated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from cartcast.segments.conditions import (
 __all__ = ["condition_from"]
 
 _MOST_VALUES = 1000
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 _KEYS = {
     "column": ("column", "in", "not_in", "from", "to"),
@@ -78,10 +80,10 @@ def condition_from(data: Any, where: str) -> Condition:
                 raise DefinitionError(f"{where}: bought is true or false, got {data['bought']!r}.")
             return Bought(data["bought"])
         case "score_from":
-            run = _word(data.get("run", "champion"), "run", where)
+            run = _run(data, where)
             return Scored(run, _number(data["score_from"], "score_from", where))
         case "found":
-            run = _word(data.get("run", "champion"), "run", where)
+            run = _run(data, where)
             return Found(run, _word(data["found"], "found", where))
         case "path_from" | "path_to":
             return _path(data, kind, where)
@@ -107,6 +109,14 @@ def _of_column(data: Mapping[str, Any], where: str) -> Values | Range:
     if not values or len(values) > _MOST_VALUES or any(isinstance(v, dict | list) for v in values):
         raise DefinitionError(f"{where}: {column}: give 1 to {_MOST_VALUES} values.")
     return Values(column, tuple(None if v is None else _text(v) for v in values), "not_in" in data)
+
+
+def _run(data: Mapping[str, Any], where: str) -> str:
+    """Return the id or alias of a run; no path, since an address of the app may hold a segment."""
+    run = _word(data.get("run", "champion"), "run", where)
+    if not _RUN.fullmatch(run):
+        raise DefinitionError(f"{where}: run is the id or alias of one, got {run!r:.80}.")
+    return run
 
 
 def _path(data: Mapping[str, Any], kind: str, where: str) -> Walk:

@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
         score_from: Annotated[
             float | None, typer.Option(help="At some moment a run's score was at least this.")
         ] = None,
-        run: Annotated[str, typer.Option(help="That run: folder, id or alias.")] = "champion",
+        run: Annotated[str, typer.Option(help="That run: its id or alias.")] = "champion",
         seen: Annotated[
             str | None, typer.Option(help="Seen within this time before the log's end, as 30d.")
         ] = None,
