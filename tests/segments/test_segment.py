@@ -21,6 +21,7 @@ from cartcast.segments import (
     Cohort,
     Did,
     Range,
+    Reached,
     Scored,
     Seen,
     Segment,
@@ -103,6 +104,8 @@ class Oracle:
                 return any((self.scores[s] or -1) >= c.least for s in unit)
             case Walk():
                 return any(self.walks(c, s) for s in unit)
+            case Reached():
+                return any(self.reaches(c, s) for s in unit)
             case Cohort():
                 return self.followed(c, self.visitor[unit[0]])
             case Seen():
@@ -120,6 +123,17 @@ class Oracle:
         way = [w for k, w in enumerate(way) if k == 0 or w != way[k - 1]]
         far = way[c.step] if c.step < len(way) else None
         return c.step <= len(way) and way[c.step - 1] == c.near and far == c.far
+
+    def reaches(self, c: Reached, session: str) -> bool:
+        rest, done = iter(self.sessions[session]), 0
+        for step in c.steps:
+            column, equals, value = step.partition("=")
+            if not equals:
+                column, value = "event_type", column
+            if not any(e[column] == value for e in rest):
+                break
+            done += 1
+        return done == c.reached if c.lost else done >= c.reached
 
     def followed(self, c: Cohort, visitor: str) -> bool:
         visits = {s: own[0]["event_time"] for s, own in self.sessions.items()
@@ -185,8 +199,10 @@ def random_segment(rng: random.Random, table) -> Segment:
                 Seen(rng.randint(1, 20) * 86_400.0 + 7),
                 walk(),
                 cohort(),
+                Reached(tuple(rng.sample(["view_item", "page=2", "add_to_cart", "purchase"], 3)),
+                        rng.randint(1, 3), rng.random() < 0.5),
             ]
-        )
+        )  # fmt: skip
 
     where = tuple(condition() for _ in range(rng.randint(1, 3)))
     of = rng.choice(["session", "visitor"])
@@ -223,6 +239,11 @@ def test_a_flow_and_a_cell_are_as_many_as_their_sessions_and_visitors(shop):
             end = None if far in (START, END) else far
             walk = Walk("add_to_cart", flow.step, near, end, to=direction == "to")
             assert members(walk).sessions == flow.sessions, flow
+    steps = ("view_item", "add_to_cart", "purchase")
+    for k, step in enumerate(funnel(log, steps).steps, 1):
+        assert members(Reached(steps, k)).sessions == step.reached
+        if k > 1:
+            assert members(Reached(steps, k - 1, lost=True)).sessions == step.lost
     for week in cohorts(log, periods=3).weeks[::4]:
         for did in COHORT:
             if (share := getattr(week, did)) is not None:
@@ -284,6 +305,7 @@ def test_who_was_seen_needs_a_clock(shop):
         ({"where": [{"found": "x", "run": "/root/run"}]}, "id or alias"),
         ({"where": [{"score_from": float("nan")}]}, "must be a number"),
         ({"where": [{"path_from": "a", "step": 2}]}, "near must be a word"),
+        ({"where": [{"funnel": ["a", "b"], "reached": 3}]}, "at most the 2 steps"),
         ({"where": [{"cohort": "May"}]}, "cohort must be a day"),
         ({"where": [{"cohort": "2024-05-01", "cohort_did": "buy"}]}, "cohort_did is one of"),
         ({"where": [{"bought": True}], "of": "user"}, "session or visitor"),

@@ -14,7 +14,9 @@ from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums
-from cartcast.insights.funnel_sql import (
+from cartcast.insights.sessions import keep, usual_steps
+from cartcast.insights.source import Slice, Source, opened
+from cartcast.segments.funnel_sql import (
     Step,
     carried,
     reach_any,
@@ -22,8 +24,6 @@ from cartcast.insights.funnel_sql import (
     reach_within,
     steps_from,
 )
-from cartcast.insights.sessions import keep, usual_steps
-from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["Funnel", "FunnelStep", "Unit", "check_clock", "funnel", "reach_steps", "wanted_steps"]
 

@@ -14,8 +14,8 @@ from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
-from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened
+from cartcast.segments.funnel_sql import STEPS, Step, reach_first
 
 __all__ = [
     "CONTEXT",

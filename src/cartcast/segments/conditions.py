@@ -20,6 +20,7 @@ __all__ = [
     "Did",
     "Found",
     "Range",
+    "Reached",
     "Scored",
     "Seen",
     "Values",
@@ -205,6 +206,34 @@ class Walk:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """The session does so many of the steps of a funnel, in order; with `lost` not the next one.
+
+    Steps are event types, or `column=value`.
+    """
+
+    steps: tuple[str, ...]
+    reached: int
+    lost: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, as the YAML holds it."""
+        more = {"lost": True} if self.lost else {}
+        return {"funnel": list(self.steps), "reached": self.reached, **more}
+
+    def describe(self) -> str:
+        """Return the condition in words.
+
+        >>> Reached(("view_item", "add_to_cart", "purchase"), 2, lost=True).describe()
+        'did, in order, product page, cart, but not then purchase'
+        """
+        did = ", ".join(map(event_words, self.steps[: self.reached]))
+        rest = self.steps[self.reached : self.reached + 1]
+        lost = f", but not then {event_words(rest[0])}" if self.lost and rest else ""
+        return f"did, in order, {did}{lost}"
+
+
+@dataclass(frozen=True)
 class Cohort:
     """The visitor's first session began in this week (its Monday), and what he did `after` weeks.
 
@@ -251,4 +280,4 @@ class Seen:
         return f"seen in the last {told}"
 
 
-Condition = Values | Range | Did | Bought | Scored | Found | Walk | Cohort | Seen
+Condition = Values | Range | Did | Bought | Scored | Found | Walk | Reached | Cohort | Seen

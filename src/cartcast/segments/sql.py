@@ -15,11 +15,13 @@ from cartcast.segments.conditions import (
     Did,
     Found,
     Range,
+    Reached,
     Scored,
     Seen,
     Values,
     Walk,
 )
+from cartcast.segments.funnel_sql import reach_first, steps_from
 from cartcast.segments.segment import AT_START, SUMMED, Segment
 
 __all__ = ["asked", "at_start"]
@@ -82,6 +84,8 @@ class _Asked:
                 return self._sessions(sql), [name]
             case Walk():
                 return self._walk(c)
+            case Reached():
+                return self._reached(c)
             case Cohort():
                 return self._cohort(c)
             case Seen(seconds=seconds):
@@ -154,6 +158,15 @@ class _Asked:
             f"{sign} place GROUP BY session_id)) WHERE l[{c.step}] = ? AND {far}"
         )
         return self._sessions(sql), [c.anchor, c.near, *([c.far] if c.far is not None else [])]
+
+    def _reached(self, c: Reached) -> Asked:
+        """Follow the steps as `insights.funnel` does."""
+        steps = steps_from(c.steps)
+        for step in steps:
+            self._of_log(step.column)
+        reach = reach_first("events", steps, "session_id", "event_order", "NULL::DOUBLE")
+        sign = "=" if c.lost else ">="
+        return self._sessions(f"SELECT session_id FROM ({reach}) WHERE reach {sign} ?"), [c.reached]
 
     def _cohort(self, c: Cohort) -> Asked:
         """Ask of a visitor's weeks, as `insights.cohorts` counts them."""

@@ -18,11 +18,13 @@ from cartcast.segments.conditions import (
     Did,
     Found,
     Range,
+    Reached,
     Scored,
     Seen,
     Values,
     Walk,
 )
+from cartcast.segments.funnel_sql import steps_from
 
 __all__ = ["condition_from"]
 
@@ -38,6 +40,7 @@ _KEYS = {
     "found": ("found", "run"),
     "path_from": ("path_from", "step", "near", "far", "by"),
     "path_to": ("path_to", "step", "near", "far", "by"),
+    "funnel": ("funnel", "reached", "lost"),
     "cohort": ("cohort", "cohort_did", "after"),
     "seen": ("seen",),
 }
@@ -87,6 +90,8 @@ def condition_from(data: Any, where: str) -> Condition:
             return Found(run, _word(data["found"], "found", where))
         case "path_from" | "path_to":
             return _path(data, kind, where)
+        case "funnel":
+            return _reached(data, where)
         case "cohort":
             return _cohort(data, where)
     seconds = parse_duration(_word(data["seen"], "seen", where))
@@ -125,6 +130,17 @@ def _path(data: Mapping[str, Any], kind: str, where: str) -> Walk:
     far = None if data.get("far") is None else _word(data["far"], "far", where)
     by = _word(data.get("by", "event_type"), "by", where)
     return Walk(anchor, step, near, far, kind == "path_to", by)
+
+
+def _reached(data: Mapping[str, Any], where: str) -> Reached:
+    given = data["funnel"] if isinstance(data["funnel"], list | tuple) else [data["funnel"]]
+    steps, lost = tuple(map(str, steps_from(given))), data.get("lost", False)
+    if not isinstance(lost, bool):
+        raise DefinitionError(f"{where}: lost is true or false, got {lost!r}.")
+    reached = _whole(data.get("reached", len(steps)), "reached", 1, where)
+    if reached > len(steps):
+        raise DefinitionError(f"{where}: reached is at most the {len(steps)} steps, got {reached}.")
+    return Reached(steps, reached, lost)
 
 
 def _cohort(data: Mapping[str, Any], where: str) -> Cohort:

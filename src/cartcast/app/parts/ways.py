@@ -16,7 +16,7 @@ from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
 from cartcast.insights.paths import END, OTHER, START, Flow, Paths
 from cartcast.insights.source import Slice
-from cartcast.segments import Cohort, Walk
+from cartcast.segments import Cohort, Reached, Walk
 
 WINDOWS = {"no limit": None, "10 minutes": 600.0, "30 minutes": 1800.0, "1 day": 86_400.0,
            "7 days": 604_800.0, "30 days": 2_592_000.0}  # fmt: skip
@@ -58,9 +58,20 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
             window=WINDOWS[window],
         )  # fmt: skip
         ui.note(headlines.share_differences(found, against[1]))
+    plain = False
     if f.by is None:
         drawn = funnel.funnel(frames.funnel(f.steps), unit=f"{unit}s", theme=view.theme)
-        ui.chart(drawn, "funnel", headlines.of_funnel(f))
+        # A segment follows the steps of sessions, in order and without a window.
+        plain = unit == "session" and order == "ordered" and WINDOWS[window] is None
+        told = tuple(steps)
+        ui.chart(
+            drawn, "funnel", headlines.of_funnel(f),
+            on_click=(lambda k: open_condition(Reached(told, k + 1))) if plain else None,
+        )  # fmt: skip
+        if plain:
+            ui.note(
+                "Click a bar to see its sessions; choose a row for those lost before that step."
+            )
     else:
         last = [s for s in f.steps if s.step == f.steps[-1].step]
         table = pd.DataFrame(
@@ -78,6 +89,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         frames.funnel_table(f), view, "funnel",
         shares=("share of first", "low", "high", "share of step before"),
         units={"step": "event", **dict.fromkeys(frames.SECONDS, "seconds")},
+        on_row=(lambda k: open_condition(Reached(told, max(k, 1), lost=k > 0))) if plain else None,
     )  # fmt: skip
 
 
