@@ -128,8 +128,8 @@ def test_shares_are_compared_with_a_segment_and_the_period_before(page, folder, 
                     against="segment: carts"))  # fmt: skip
     rows = at.dataframe[0].value.set_index("device")
     change = s[s["device"] == "mobile"]["bought"].mean() - mobile_carts["bought"].mean()
-    assert rows["change"]["mobile"] == pytest.approx(change)
-    assert rows["change from"]["mobile"] < change < rows["change to"]["mobile"]
+    assert rows["change in points"]["mobile"] == pytest.approx(100 * change)
+    assert rows["change from"]["mobile"] < 100 * change < rows["change to"]["mobile"]
     at = sound(page("dashboard", against="segment: carts"))
     drawn = json.loads(at.get("plotly_chart")[0].proto.spec)
     assert {"this", "segment: carts"} <= {t.get("name") for t in drawn["data"]}

@@ -107,13 +107,14 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
     )
     if differ:
         rows = [differ.get(r.value) for r in found.rows]
-        for title, part in (("change", "change"), ("change from", "low"), ("change to", "high")):
+        parts = {"change in points": "change", "change from": "low", "change to": "high"}
+        for title, part in parts.items():
             told[title] = [None if d is None else getattr(d, part) for d in rows]
-            told[title] = told[title].astype(float)
+            told[title] = 100 * told[title].astype(float)
     if found.counted == "session":
         told = told.drop(columns="revenue of these sessions")
     ui.table(
-        told, view, "conversion_by", shares=("low", "high", "change", "change from", "change to"),
+        told, view, "conversion_by", shares=("low", "high"),
         units={"revenue of these sessions": "money"},
     )  # fmt: skip
 
