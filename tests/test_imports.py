@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
     {"evaluate"},
     {"events", "datasets"},
     {"features"},
-    {"rules"},
+    {"rules", "segments"},
     {"targets"},
     {"splits"},
     {"rows"},

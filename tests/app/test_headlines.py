@@ -65,8 +65,12 @@ def test_segments_are_weighed_by_what_they_bring():
 
 def test_tables_for_the_charts_have_their_columns(data):
     o = overview(data.log)
-    assert list(frames.trend(o, "conversion").columns) == ["time", "value", "low", "high"]
-    assert list(frames.trend(o, "revenue").columns) == ["time", "value"]
+    columns = ["time", "partial", "value", "low", "high"]
+    assert list(frames.trend(o, "conversion").columns) == columns
+    # The log begins and ends within a day; what is known of the others is whole.
+    days = frames.trend(o, "sessions", (o.start.replace(hour=9), o.end.replace(hour=12)))
+    assert list(days["partial"]) == [True, *([False] * (len(days) - 2)), True]
+    assert list(frames.trend(o, "revenue").columns) == ["time", "partial", "value"]
     f = funnel(data.log)
     assert list(frames.funnel(f.steps)["count"]) == [s.reached for s in f.steps]
     h = frames.heat_map(heat_map(data.log), "conversion")

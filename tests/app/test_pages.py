@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,14 @@ import pytest
 import cartcast.app
 from cartcast.app import headlines
 from cartcast.app.launch import PROJECT_VARIABLE
+from cartcast.app.state import Project
 from cartcast.app.ui import PAGES, plain
 from cartcast.errors import CartcastError, DataError
 from cartcast.features.words import event_words
 from cartcast.insights import Slice, compare, list_sessions, overview
+from cartcast.insights.listing import session_ids
+from cartcast.score import predict
+from cartcast.segments import Did, Segment, Values, save_segment
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402
@@ -78,7 +83,8 @@ def test_a_list_of_sessions_counts_what_was_asked(open_page, with_data):
     at = sound(open_page("analysis", topic="Sessions", reached=f"reached {event_words(step)}"))
     assert at.title[0].value.startswith(f"{count} sessions of ")
     every = sound(open_page("analysis", topic="Sessions", did="cart", did_not="purchase"))
-    found = list_sessions(with_data.data()[0].log, did=["add_to_cart"], did_not=["purchase"])
+    asked = Segment("asked", (Did("add_to_cart"), Did("purchase", negated=True)))
+    found = list_sessions(with_data.data()[0].log, Slice(segments=(asked,)))
     assert every.title[0].value.startswith(f"{found.sessions} sessions of ")
 
 
@@ -287,8 +293,6 @@ def test_a_form_asks_for_features_within_their_real_ranges(open_trained):
 
 
 def test_a_batch_is_scored_and_its_log_is_not_looked_at(open_trained, trained):
-    from cartcast.app.state import Project
-
     before = [d.key for d in Project.open(trained).data()]
     (trained / "new.parquet").write_bytes((trained / "shop.parquet").read_bytes())
     at = sound(open_trained("predictions", kind="Batch"))
@@ -306,7 +310,31 @@ def test_a_batch_is_scored_and_its_log_is_not_looked_at(open_trained, trained):
     assert [d.key for d in Project.open(trained).data()] == before
 
 
-def test_segments_have_a_map_and_lists(open_trained):
+def test_segments_have_a_map_and_lists(open_trained, trained):
     at = sound(open_trained("segments"))
     assert "Map of the sessions" in {s.value for s in at.subheader}
-    assert len(at.dataframe[0].value) > 0
+    project = Project.open(trained)
+    run, log = project.run(), project.data()[0].log
+    name = run.data["segments"][0]["name"]
+    names = run.loaded().segment_names(run.behaviour.replay(log, at="end").to_pandas())
+    ask = json.dumps({"found": name, "run": run.id})
+    at = sound(open_trained("analysis", topic="Sessions", ask=ask))
+    sessions = f"{(names == name).sum():,}"
+    assert at.title[0].value.replace("\\", "").startswith(f"{sessions} sessions of ")
+
+
+def test_a_list_is_of_a_segment_of_the_loaded_log(open_trained, trained):
+    project = Project.open(trained)
+    log = project.data()[0].log
+    whole, _ = predict(log, project.run())
+    sizes = []
+    # At the end of a log few sessions are open: all of them are in one or the other.
+    for exclude in (False, True):
+        device = Segment("phones", (Values("device", ("mobile", "phone"), exclude),))
+        save_segment(trained, device)
+        at = press(sound(open_trained("predictions", kind="Batch", list_segment="phones")), "Score")
+        kept = pd.read_parquet(at.session_state["batch"]["path"])
+        mine = session_ids(log, Slice(segments=(device,)))
+        assert set(kept["session_id"]) == set(whole["session_id"]) & mine
+        sizes.append(len(kept))
+    assert sum(sizes) == len(whole) > 0

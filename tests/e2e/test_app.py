@@ -169,6 +169,16 @@ def test_a_bar_leads_to_its_sessions(page, app, ready):
     page.wait_for_url(re.compile("topic=Sessions"))
     title(page, "sessions of")
     sync_api.expect(page.get_by_label("Usual funnel")).to_have_value("reached product page")
+    # On the page of the sessions itself, and back to all of them.
+    page.goto(f"{app}/analysis?topic=Funnel")
+    title(page, "reach")
+    settled(page)
+    bar = page.locator(".st-key-funnel_0 .bars .point path").first
+    bar.hover(force=True)
+    bar.click(force=True)
+    page.wait_for_url(re.compile("topic=Sessions"))
+    page.get_by_role("button", name="All sessions").click()
+    title(page, "60 sessions of")
 
 
 def test_the_state_of_a_view_is_in_its_address(page, app, browser, ready):

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import t as student
 
 from cartcast.errors import UsageError
-from cartcast.insights import Slice, compare, overview
+from cartcast.insights import Slice, compare, compare_breakdowns, compare_funnels, overview
 
 from .conftest import make_log, random_events
 from .test_overview import money
@@ -79,6 +79,40 @@ def test_the_shares_are_compared_with_what_they_have_in_common(shop):
     d = compare(log, MOBILE, DESKTOP)["conversion"]
     error = jackknife(parts, lambda w: w[0, 1] / w[0, 0] - w[1, 1] / w[1, 0])
     assert (d.high - d.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
+
+
+def test_steps_and_values_differ_as_whole_slices_do(shop):
+    """A funnel's step and a value's conversion are shares: each against the jackknife."""
+    events, log = shop
+    kinds: dict[str, list[str]] = defaultdict(list)
+    facts = {}
+    for e in sorted(events, key=lambda e: (e["session_id"], e["event_order"])):
+        kinds[e["session_id"]].append(e["event_type"])
+        facts.setdefault(e["session_id"], (e["visitor_id"] or e["session_id"], e["device"]))
+    sold = money(events)
+    steps, values = defaultdict(lambda: np.zeros((2, 2))), defaultdict(lambda: np.zeros((2, 2)))
+    for session, (visitor, device) in facts.items():
+        if device not in ("mobile", "desktop"):
+            continue
+        side, own = int(device == "desktop"), kinds[session]
+        if "view_item" in own:
+            rest = own[own.index("view_item") + 1 :]
+            steps[visitor][side] += (1, "add_to_cart" in rest)
+        if own[0] == "view_item":
+            values[visitor][side] += (1, session in sold)
+    (step,) = compare_funnels(log, MOBILE, DESKTOP, ["view_item", "add_to_cart"])
+    found = compare_breakdowns(log, "first_event", MOBILE, DESKTOP)
+    value = next(d for d in found if d.measure == "view_item")
+
+    def measure(w):
+        return w[0, 1] / w[0, 0] - w[1, 1] / w[1, 0]
+
+    for d, parts in ((step, list(steps.values())), (value, list(values.values()))):
+        assert d.change == pytest.approx(measure(sum(parts)))
+        assert (d.high - d.low) / 2 == pytest.approx(1.96 * jackknife(parts, measure), rel=0.1)
+    both = compare(log, MOBILE, DESKTOP)["conversion"]
+    of = next(d for d in compare_breakdowns(log, "device", MOBILE, MOBILE))
+    assert of.here == pytest.approx(both.here)
 
 
 def test_a_slice_does_not_differ_from_itself(shop):

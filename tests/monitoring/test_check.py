@@ -14,6 +14,7 @@ from cartcast.cli import main
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.monitoring import Plan, check, open_store
 from cartcast.score import predict
+from cartcast.segments import Segment, Values
 
 
 def look(watched, table: pd.DataFrame, project: Path | None = None, **how):
@@ -24,9 +25,12 @@ def codes(found) -> set[str]:
     return {a.code for a in found.opened}
 
 
+PHONES = Segment("phones", (Values("device", ("mobile", "phone")),))
+
+
 @pytest.fixture(scope="module")
 def clean(watched):
-    return look(watched, watched.later)
+    return look(watched, watched.later, segments=[PHONES])
 
 
 def test_a_clean_log_raises_no_page(clean, watched) -> None:
@@ -38,7 +42,15 @@ def test_a_clean_log_raises_no_page(clean, watched) -> None:
     assert clean.days["day"].min() >= pd.Timestamp("2025-05-05")
     assert clean.estimate is not None
     assert clean.estimate.low < clean.risk["log_loss"] < clean.estimate.high
-    assert set(clean.calibration["by"]) == {"click", "segment"}
+    assert set(clean.calibration["by"]) == {"click", "segment", "phones"}
+    # Who is in a declared segment and who is not are all, at each of their moments.
+    sums = clean.calibration.groupby("by")[["moments", "expected", "realised"]].sum()
+    assert sums.loc["phones"].to_numpy() == pytest.approx(sums.loc["click"].to_numpy())
+    own = clean.calibration.set_index("by").loc["phones"]
+    assert list(own["value"]) == ["all others", "in the segment"]
+    mobile = watched.later.groupby("session_id")["device"].first().isin(["mobile", "phone"])
+    part = own["moments"].iloc[1] / own["moments"].sum()
+    assert part == pytest.approx(mobile.mean(), abs=0.1)
     json.dumps(clean.estimate._asdict())
 
 

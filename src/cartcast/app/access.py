@@ -42,6 +42,7 @@ ACTIONS: dict[str, Role] = {
     "train": "analyst",
     "cancel": "analyst",
     "experiment": "analyst",
+    "segment": "analyst",
     "watch": "analyst",
     "alarm": "analyst",
     "silence": "admin",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from cartcast import segments
 from cartcast.app import files, layouts, plans, warehouse
 from cartcast.app.access import Person
 from cartcast.app.state import Data, Progress, Project, shown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cartcast.experiments import Analysis, Decision, Measured, Plan
     from cartcast.monitoring import Alarm, Silence
     from cartcast.monitoring.alarms import State
+    from cartcast.segments import Segment
 
 __all__ = [
     "Moved",
@@ -29,12 +31,14 @@ __all__ = [
     "draft_of",
     "keep_layout",
     "keep_plan",
+    "keep_segment",
     "look",
     "pick_file",
     "pick_table",
     "promote",
     "read_log",
     "record",
+    "remove_segment",
     "rollback",
     "silence",
 ]
@@ -196,6 +200,28 @@ def keep_plan(project: Project, person: Person, name: str, text: str) -> plans.P
     """
     project.access.require(person, "experiment", f"plan {files.safe_name(name)}")
     return plans.keep(project, name, text)
+
+
+def keep_segment(project: Project, person: Person, segment: Segment) -> Segment:
+    """Save a segment under its name and return it with its version.
+
+    Raises:
+        RefusedError: the person may not.
+        UsageError: the name does not fit a file.
+    """
+    project.access.require(person, "segment", f"save {files.safe_name(segment.name)}")
+    return segments.save_segment(project.folder, segment)
+
+
+def remove_segment(project: Project, person: Person, name: str) -> None:
+    """Remove a saved segment.
+
+    Raises:
+        RefusedError: the person may not.
+        NotFoundError: it is gone.
+    """
+    project.access.require(person, "segment", f"remove {files.safe_name(name)}")
+    segments.remove_segment(project.folder, name)
 
 
 def look(project: Project, person: Person, plan: Plan, measured: Measured) -> Analysis:

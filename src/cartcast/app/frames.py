@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -42,11 +43,14 @@ SECONDS = ("median time", "a quarter within", "three quarters within")
 """Columns of the funnel's table that hold seconds since the step before."""
 
 
-def trend(o: Overview, measure: str) -> pd.DataFrame:
-    """Return time, value and, for conversion, the interval."""
+def trend(o: Overview, measure: str, span: tuple[datetime, datetime] | None = None) -> pd.DataFrame:
+    """Return time, value, partial and, for conversion, the interval.
+
+    A period is partial where `span`, in which sessions can begin, begins or ends well within it.
+    """
     rows = []
     for t in o.trend:
-        row: dict[str, Any] = {"time": t.start}
+        row: dict[str, Any] = {"time": t.start, "partial": _partial(o, t.start, span)}
         if measure == "conversion":
             share = t.conversion
             row |= {"value": None, "low": None, "high": None}
@@ -56,9 +60,17 @@ def trend(o: Overview, measure: str) -> pd.DataFrame:
             row["value"] = getattr(t, measure)
         rows.append(row)
     table = pd.DataFrame(rows)
-    for column in table.columns.drop("time", errors="ignore"):
+    for column in table.columns.drop(["time", "partial"], errors="ignore"):
         table[column] = table[column].astype(float)
     return table
+
+
+def _partial(o: Overview, start: datetime, span: tuple[datetime, datetime] | None) -> bool:
+    if span is None or o.grain is None:
+        return False
+    length = timedelta(days={"hour": 1 / 24, "day": 1, "week": 7, "month": 30}[o.grain])
+    spare = length / 8
+    return span[0] > start + spare or span[1] < start + length - spare
 
 
 def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:

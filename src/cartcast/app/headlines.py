@@ -28,6 +28,7 @@ __all__ = [
     "performance",
     "predicted",
     "segments",
+    "share_differences",
 ]
 
 
@@ -64,6 +65,23 @@ def difference(d: Difference) -> str:
     if d.change is None:
         return "nothing to compare"
     return f"{_percent(d.change)}{_unit(d)}{'' if d.sure else ', by chance?'}"
+
+
+def share_differences(found: Sequence[Difference], name: str) -> str:
+    """Return how shares differ from those of another slice, with intervals.
+
+    >>> share_differences([Difference("mobile", 0.05, 0.03, 0.02, 0.01, 0.03)], "May")
+    'Compared with May: mobile +2.0 points (+1.0 to +3.0). Intervals: 95 %, over visitors.'
+    """
+    told = [
+        f"{event_words(d.measure)} {_percent(d.change)} points "
+        f"({_percent(d.low)} to {_percent(d.high)})"
+        for d in found
+        if d.change is not None and d.low is not None and d.high is not None
+    ]
+    if not told:
+        return f"Nothing can be compared with {name}."
+    return f"Compared with {name}: {', '.join(told)}. Intervals: 95 %, over visitors."
 
 
 def differences(found: Mapping[str, Difference], name: str) -> str:

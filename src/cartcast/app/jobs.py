@@ -119,8 +119,11 @@ def start(
     return _launch(project, person, name, request)
 
 
-def watch(project: Project, person: Person, run_dir: Path, sources: Sequence[str]) -> Job:
-    """Start a check of a run on `sources` in a process of its own.
+def watch(
+    project: Project, person: Person, run_dir: Path, sources: Sequence[str],
+    options: Mapping[str, Any] | None = None,
+) -> Job:  # fmt: skip
+    """Start a check of a run on `sources` in a process of its own; options: `segments`.
 
     Raises:
         RefusedError: the person may not.
@@ -128,7 +131,7 @@ def watch(project: Project, person: Person, run_dir: Path, sources: Sequence[str
     """
     project.access.require(person, "watch", f"{run_dir.name} on {', '.join(sources)}")
     request: dict[str, Any] = {"kind": "watch", "target": run_dir.name, "sources": list(sources),
-               "rows": None, "options": {}, "run_dir": str(run_dir)}  # fmt: skip
+               "rows": None, "options": dict(options or {}), "run_dir": str(run_dir)}  # fmt: skip
     return _launch(project, person, _name(), request)
 
 

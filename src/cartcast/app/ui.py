@@ -16,7 +16,7 @@ import streamlit as st
 from streamlit import runtime
 
 from cartcast.app import files, gate
-from cartcast.app.access import Person, RefusedError
+from cartcast.app.access import Person, RefusedError, check
 from cartcast.app.launch import ACCESS_VARIABLE, PROJECT_VARIABLE
 from cartcast.app.state import Data, Project
 from cartcast.charts import heads
@@ -321,24 +321,35 @@ def table(
     shares: Sequence[str] = (),
     currency: str | None = None,
     height: int | None = None,
+    on_row: Callable[[int], None] | None = None,
 ) -> None:
     """Show a table that sorts, searches and exports (CSV without formulas, Parquet).
 
     Columns are headed and written for people; the exported files keep names and numbers as they
     are. `units` (as in `charts.heads.cell`) and `shares` say what the name of a column does not.
+    `on_row` is called with the place of the row that was chosen.
     """
     known = {str(c): heads.unit_of(c) for c in rows.columns}
     known |= {**dict.fromkeys(shares, "share"), **(units or {})}
     shown, settings = written(rows, known, currency or view.currency)
-    st.dataframe(
+    more: dict[str, Any] = {"height": height} if height else {}
+    turn = f"table_{name}_turn"
+    if on_row is not None:
+        # As a click on a chart: what was chosen is let go with the key.
+        more |= {"on_select": "rerun", "selection_mode": "single-row"}
+        st.session_state.setdefault(turn, 0)
+    chosen = st.dataframe(
         shown,
         hide_index=True,
-        key=f"table_{name}",
+        key=f"table_{name}_{st.session_state.get(turn, '')}",
         placeholder="–",
         column_config=settings,
-        **({"height": height} if height else {}),
+        **more,
     )
     export(rows, view, name)
+    if on_row is not None and (places := chosen["selection"]["rows"]):
+        st.session_state[turn] += 1
+        on_row(int(places[0]))
 
 
 def written(
@@ -368,21 +379,27 @@ def written(
     }
 
 
-def export(rows: pd.DataFrame, view: View, name: str) -> None:
-    """Offer a table as CSV and Parquet to those who may export; each export is logged."""
+def export(rows: pd.DataFrame | Callable[[], pd.DataFrame], view: View, name: str) -> None:
+    """Offer a table as CSV and Parquet to those who may export; each export is logged.
+
+    A table that is large is given as what makes it, once it is asked for.
+    """
     if not view.may("export"):
         return
     kinds = (("csv", "text/csv", csv_bytes), ("parquet", "", files.parquet_bytes))
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, width="content"):
         for suffix, mime, write in kinds:
 
             def made(write: Callable[[pd.DataFrame], bytes] = write, suffix: str = suffix) -> bytes:
-                detail = f"{name}.{suffix}, {len(rows)} rows"
+                check(view.person, "export")
+                table = rows() if callable(rows) else rows
+                detail = f"{name}.{suffix}, {len(table)} rows"
                 view.project.access.require(view.person, "export", detail)
-                return write(rows)
+                return write(table)
 
+            kind = "CSV" if suffix == "csv" else "Parquet"
             st.download_button(
-                "CSV" if suffix == "csv" else "Parquet",
+                f"{name.capitalize()} as {kind}" if callable(rows) else kind,
                 made,
                 file_name=f"{name}.{suffix}",
                 mime=mime or "application/octet-stream",

@@ -100,6 +100,7 @@ def _train(request: dict[str, Any], progress: Any) -> None:
 def _watch(request: dict[str, Any], progress: Any) -> None:
     from cartcast import events, monitoring
     from cartcast.config import DEFAULTS, read_settings
+    from cartcast.segments import named_segment
 
     project = Path(request["project"])
     settings = read_settings(project) if (project / PROJECT_FILE).is_file() else DEFAULTS
@@ -111,6 +112,7 @@ def _watch(request: dict[str, Any], progress: Any) -> None:
         rates=settings.rates or None,
         privacy=events.privacy_from(settings.privacy),
         targets=settings.targets,
+        segments=[named_segment(s) for s in request["options"].get("segments", ())],
         progress=progress,
     )
     for alarm in look.opened:

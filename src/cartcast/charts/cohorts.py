@@ -23,9 +23,6 @@ def heatmap(
     """Draw `value` for each `cohort` (row) and `age` (column); cells not yet known stay empty."""
     grid = table.pivot_table(index="cohort", columns="age", values="value", aggfunc="first")
     rows = [text(c) for c in grid.index]
-    cells = [
-        [number(v, unit, currency) if pd.notna(v) else "" for v in row] for row in grid.to_numpy()
-    ]
     made = figure(
         theme,
         height=90 + 26 * max(len(rows), 1),
@@ -34,19 +31,19 @@ def heatmap(
     )
     ages = [int(c) for c in grid.columns]
     made.add_heatmap(
-        z=grid.to_numpy(float), x=ages, y=rows, text=cells, colorscale=ramp(theme), xgap=2, ygap=2,
-        showscale=False, hovertemplate="%{y}, %{x}: %{text}<extra>" + text(label) + "</extra>",
+        z=grid.to_numpy(float), x=ages, y=rows, colorscale=ramp(theme), xgap=2, ygap=2,
+        showscale=False, hoverinfo="skip",
     )  # fmt: skip
-    known = table["value"].dropna()
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-    spots = [
-        (a, y, cells[i][k], ink_on((float(v) - low) / (high - low) if high > low else 0.0, theme))
-        for i, y in enumerate(rows)
-        for k, (a, v) in enumerate(zip(ages, grid.to_numpy(float)[i], strict=True))
-        if cells[i][k]
-    ]
+    known = table.dropna(subset="value")
+    values = [float(v) for v in known["value"]]
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    inks = [ink_on((v - low) / (high - low) if high > low else 0.0, theme) for v in values]
+    # A mark for each cell that is known, in the order of the table: cells can be clicked by it.
     made.add_scatter(
-        x=[s[0] for s in spots], y=[s[1] for s in spots], text=[s[2] for s in spots], mode="text",
-        textfont={"size": 12, "color": [s[3] for s in spots]}, hoverinfo="skip", showlegend=False,
+        x=[int(a) for a in known["age"]], y=[text(c) for c in known["cohort"]],
+        text=[number(v, unit, currency) for v in values], mode="markers+text", showlegend=False,
+        marker={"size": 24, "symbol": "square", "opacity": 0},
+        textfont={"size": 12, "color": inks},
+        hovertemplate="%{y}, %{x}: %{text}<extra>" + text(label) + "</extra>",
     )  # fmt: skip
     return made

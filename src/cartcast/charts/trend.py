@@ -39,7 +39,8 @@ def trend(
     """Draw `value` over `time` with its interval; one line for each `series`, labelled directly.
 
     `label` names the value with its unit; counts and money start at zero. `across` is the title of
-    the other axis where it is no calendar; `null` is drawn as the line of no difference.
+    the other axis where it is no calendar; `null` is drawn as the line of no difference. Where a
+    first or last row is `partial`, the line to it is dashed.
     """
     p = PALETTES[theme]
     low, high = column(table, "low"), column(table, "high")
@@ -54,9 +55,19 @@ def trend(
         if low is not None and high is not None:
             band(made, part["time"], part["low"], part["high"], colour)
         shown = [number(v, unit, currency) for v in part["value"]]
+        whole = part[~part["partial"]] if "partial" in part.columns else part
+        mode = "lines" if len(part) > 1 else "markers"
+        if len(whole) < len(part):
+            # The values of partial periods can be read all the same.
+            mode = "markers"
+            for rows, line in ((part, {"width": 1.6, "dash": "dot"}), (whole, {"width": 2.4})):
+                made.add_scatter(
+                    x=rows["time"], y=rows["value"], mode="lines", hoverinfo="skip",
+                    line={"color": colour, **line},
+                )  # fmt: skip
         made.add_scatter(
-            x=part["time"], y=part["value"], mode="lines" if len(part) > 1 else "markers",
-            line={"color": colour, "width": 2.4}, marker={"color": colour}, customdata=shown,
+            x=part["time"], y=part["value"], mode=mode, line={"color": colour, "width": 2.4},
+            marker={"color": colour, "size": 4 if len(part) > 1 else 6}, customdata=shown,
             name=text(name), hovertemplate="%{x}<br>%{customdata}<extra>" + text(name) + "</extra>",
         )  # fmt: skip
         if len(parts) > 1 and len(part):

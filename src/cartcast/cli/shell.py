@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,14 +23,18 @@ from cartcast.progress import Progress, quiet
 if TYPE_CHECKING:
     from cartcast.config import Settings
     from cartcast.events import Log
+    from cartcast.insights import Slice
     from cartcast.runs.reading import Reading
+    from cartcast.scratch import ScratchFolder
 
 __all__ = [
     "Breaks",
     "Gap",
     "Progress",
     "RatesFile",
+    "SegmentName",
     "Zone",
+    "only_of",
     "print_json",
     "progress",
     "project_here",
@@ -40,8 +44,10 @@ __all__ = [
     "read_log",
     "run",
     "show_findings",
+    "slice_of",
 ]
 
+_KEPT: list[ScratchFolder] = []
 _INTERRUPTED = "interrupted; nothing half-written was kept."
 
 Zone = Annotated[
@@ -70,6 +76,12 @@ Breaks = Annotated[
     ),
 ]
 """Option of the same verbs."""
+
+SegmentName = Annotated[
+    str | None,
+    typer.Option("--segment", help="Only a saved segment; `cartcast segment list` names them."),
+]
+"""Option of the verbs that can be asked of a part of a log."""
 
 
 def run(app: typer.Typer, arguments: list[str] | None = None) -> None:
@@ -233,6 +245,46 @@ def project_reading(**given: Any) -> Reading:
 def read_log(files: Sequence[str], progress: Progress, **given: Any) -> Log:
     """Return the log of `files`, read as the project here or above reads; `given` goes before."""
     return project_reading(**given).load(*files, privacy=project_privacy(), progress=progress)
+
+
+def slice_of(segment: str | None, log: Log) -> Slice | None:
+    """Return the slice of `log` that the project's segment of this name is; None without a name.
+
+    Raises:
+        NotFoundError: the project, the segment, or a run that it asks is not there.
+        DefinitionError: its file breaks a rule.
+    """
+    if segment is None:
+        return None
+    from cartcast.insights import Slice
+    from cartcast.insights.scored import with_scores
+    from cartcast.scratch import ScratchFolder
+    from cartcast.segments import read_segment
+
+    # Removed with the process: the scores are asked until then.
+    _KEPT.append(ScratchFolder())
+    found = read_segment(project_here()[0], segment)
+    return Slice(segments=(with_scores(found, log, _KEPT[-1]),))
+
+
+def only_of(segment: str | None, *, at_start: bool = False) -> Callable[[Log], set[str]] | None:
+    """Return what tells the sessions of a segment in a log; None without a name.
+
+    With `at_start` a segment that is known only later is refused: it is to judge a model by.
+
+    Raises:
+        NotFoundError, DefinitionError: as `slice_of`.
+        UsageError: the segment is not known at a session's first event.
+    """
+    if segment is None:
+        return None
+    from cartcast.insights.listing import session_ids
+    from cartcast.segments import read_segment
+
+    found = read_segment(project_here()[0], segment)
+    if at_start:
+        found.require_at_start()
+    return lambda log: session_ids(log, slice_of(segment, log))
 
 
 def project_here(given: Path | None = None) -> tuple[Path, Settings]:

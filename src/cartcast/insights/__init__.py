@@ -8,10 +8,11 @@ from __future__ import annotations
 from cartcast.insights.breakdown import breakdown
 from cartcast.insights.cohorts import cohorts
 from cartcast.insights.compare import compare
+from cartcast.insights.compare_shares import compare_breakdowns, compare_funnels
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
-from cartcast.insights.listing import list_sessions, timeline
+from cartcast.insights.listing import list_sessions, list_visitors, timeline
 from cartcast.insights.overview import overview
 from cartcast.insights.paths import paths
 from cartcast.insights.sessions import write_sessions
@@ -22,11 +23,14 @@ __all__ = [
     "breakdown",
     "cohorts",
     "compare",
+    "compare_breakdowns",
+    "compare_funnels",
     "correlations",
     "distribution",
     "funnel",
     "heat_map",
     "list_sessions",
+    "list_visitors",
     "overview",
     "paths",
     "timeline",

@@ -15,7 +15,7 @@ from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions, sold_lines
 from cartcast.insights.source import Slice, Source, opened
 
-__all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown"]
+__all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown", "pick"]
 
 CALENDAR: tuple[str, ...] = ("hour", "weekday", "month")
 """Columns made from the moment a session began, by the shop's clock (Monday is 1)."""
@@ -96,19 +96,8 @@ def breakdown(
     """
     if largest < 1 or bins < 2:
         raise UsageError(f"needs largest >= 1 and bins >= 2, got {largest} and {bins}.")
-    where = where or Slice()
     with opened(log) as source:
-        columns = make_sessions(source, sessions)
-        condition, parameters = where.condition(columns)
-        fixed = ("session_id", "visitor", "start", "purchases", "revenue")
-        more = column in columns and column not in fixed
-        own = f", {identifier(column)}" if more else ""
-        source.connection.execute(
-            f"CREATE TEMP TABLE picked AS SELECT session_id, {visitor_of(columns)} AS visitor, "
-            f"start, purchases, revenue{own} FROM sessions WHERE {condition}",
-            parameters,
-        )
-        counted = _pair(source, column, where, sessions)
+        counted = pick(source, column, where or Slice(), sessions, make_sessions(source, sessions))
         values, numbers = source.row(
             "SELECT count(DISTINCT value), bool_and(TRY_CAST(value AS DOUBLE) IS NOT NULL) "
             "FROM pairs WHERE value IS NOT NULL"
@@ -122,6 +111,22 @@ def breakdown(
         rows = _rows(source, grouped, order, level)
         total = source.row("SELECT count(*) FROM picked")[0]
         return Breakdown(column, counted, values, total, rows, caveats(source.findings))
+
+
+def pick(
+    source: Source, column: str, where: Slice, sessions: Path | str | None, columns: tuple[str, ...]
+) -> Literal["session", "any"]:
+    """Make `picked`, the sessions of a slice, and `pairs` of it."""
+    condition, parameters = where.condition(source, columns)
+    fixed = ("session_id", "visitor", "start", "purchases", "revenue")
+    more = column in columns and column not in fixed
+    own = f", {identifier(column)}" if more else ""
+    source.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE picked AS SELECT session_id, {visitor_of(columns)} AS "
+        f"visitor, start, purchases, revenue{own} FROM sessions WHERE {condition}",
+        parameters,
+    )
+    return _pair(source, column, where, sessions)
 
 
 def _pair(
@@ -140,8 +145,9 @@ def _pair(
         value = "month(start)" if column == "month" else identifier(column)
         # The moment of a weekday or hour is a number; NULL stays NULL.
         source.connection.execute(
-            f"CREATE TEMP VIEW pairs AS SELECT session_id, visitor, {value}::VARCHAR AS value, "
-            "purchases > 0 AS bought, revenue, revenue AS own, true AS counted FROM picked"
+            "CREATE OR REPLACE TEMP TABLE pairs AS SELECT session_id, visitor, "
+            f"{value}::VARCHAR AS value, purchases > 0 AS bought, revenue, revenue AS own, "
+            "true AS counted FROM picked"
         )
         return "session"
     if column not in source.columns:
@@ -149,7 +155,7 @@ def _pair(
         raise UsageError(f"no column {column!r}.{did_you_mean(column, known)}")
     relation = keep(source, where, None) if where and sessions is None else "events"
     source.connection.execute(
-        "CREATE TEMP TABLE pairs AS WITH had AS "
+        "CREATE OR REPLACE TEMP TABLE pairs AS WITH had AS "
         f"(SELECT DISTINCT session_id, {identifier(column)}::VARCHAR AS value FROM {relation}), "
         "sold AS (SELECT session_id, value, sum(amount) AS own "
         f"FROM ({sold_lines(source, column)}) GROUP BY session_id, value) "

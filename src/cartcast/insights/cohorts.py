@@ -126,7 +126,7 @@ def cohorts(
             raise DataError(
                 "cohorts need visitor_id, which this log lacks: nobody can be seen to return."
             )
-        condition, parameters = (where or Slice()).condition(columns)
+        condition, parameters = (where or Slice()).condition(source, columns)
         _follow(source, condition, parameters)
         end, last = source.row("SELECT max(start_utc), max(start) FROM sessions")
         within = within or _followed(source, end, periods)

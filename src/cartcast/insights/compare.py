@@ -11,7 +11,7 @@ from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, Source, opened
 
-__all__ = ["Difference", "compare"]
+__all__ = ["Difference", "compare", "difference_of_shares"]
 
 Measure = Literal[
     "sessions", "visitors", "orders", "revenue", "conversion", "average_order",
@@ -32,7 +32,7 @@ class Difference(NamedTuple):
     """One measure in two slices; null where a slice has nothing of it.
 
     Attributes:
-        measure: what is compared.
+        measure: what is compared: a measure, a step of a funnel, or a value of a column.
         here: its value in the first slice.
         there: its value in the second.
         change: `here / there - 1`; of the conversion `here - there`.
@@ -40,7 +40,7 @@ class Difference(NamedTuple):
         high: upper end.
     """
 
-    measure: Measure
+    measure: str
     here: float | None
     there: float | None
     change: float | None
@@ -81,8 +81,8 @@ def compare(
     """
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        a, first = here.condition(columns)
-        b, second = there.condition(columns)
+        a, first = here.condition(source, columns)
+        b, second = there.condition(source, columns)
         sold, priced = source.row(
             "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0 FROM sessions"
         )
@@ -106,7 +106,9 @@ def compare(
         }
         if sold:
             found["orders"] = _relative(source, total, "orders", level)
-            found["conversion"] = _conversion(source, level)
+            found["conversion"] = difference_of_shares(
+                source, "each", "conversion", "buying", "sessions", level
+            )
         if priced:
             for money in ("revenue", "average_order", "revenue_per_session"):
                 found[money] = _relative(source, total, money, level)
@@ -140,17 +142,24 @@ def _relative(
     return Difference(measure, here, there, ends[1], ends[0], ends[2])
 
 
-def _conversion(source: Source, level: float) -> Difference:
+def difference_of_shares(
+    source: Source, relation: str, measure: str, did: str, of: str, level: float
+) -> Difference:
+    """Return how a share of one side differs from that of the other.
+
+    `relation` has a row for each visitor, with `did` and `of` (how many did it, how many could) of
+    either side: their names end in `_a` and `_b`.
+    """
     shares = list[Share]()
     for side in "ab":
-        (found,) = source.row(f"SELECT {sums(f'buying_{side}', f'sessions_{side}')} FROM each")
+        (found,) = source.row(f"SELECT {sums(f'{did}_{side}', f'{of}_{side}')} FROM {relation}")
         shares.append(clustered(found, level))
     p, q = (s.value for s in shares)
     if p is None or q is None:
-        return Difference("conversion", p, q, None, None, None)
-    first, second = f"(buying_a - {p!r} * sessions_a)", f"(buying_b - {q!r} * sessions_b)"
+        return Difference(measure, p, q, None, None, None)
+    first, second = f"({did}_a - {p!r} * {of}_a)", f"({did}_b - {q!r} * {of}_b)"
     own, other, both = source.row(
-        f"SELECT sum({first} ** 2), sum({second} ** 2), sum({first} * {second}) FROM each"
+        f"SELECT sum({first} ** 2), sum({second} ** 2), sum({first} * {second}) FROM {relation}"
     )
     together = both / math.sqrt(own * other) if own and other else 0.0
     below = [s.value - s.low for s in shares if s.value is not None and s.low is not None]
@@ -160,7 +169,7 @@ def _conversion(source: Source, level: float) -> Difference:
         return math.sqrt(max(x * x + y * y - 2 * together * x * y, 0.0))
 
     low, high = p - q - reach(below[0], above[1]), p - q + reach(above[0], below[1])
-    return Difference("conversion", p, q, p - q, low, high)
+    return Difference(measure, p, q, p - q, low, high)
 
 
 def _quantile(level: float, effective: float) -> float:

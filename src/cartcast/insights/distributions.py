@@ -108,7 +108,7 @@ def distribution(
             raise UsageError(
                 f"no column {column!r}.{did_you_mean(column, (*columns, *source.columns))}"
             )
-        condition, parameters = where.condition(columns)
+        condition, parameters = where.condition(source, columns)
         source.connection.execute(
             f"CREATE TEMP TABLE picked AS SELECT session_id FROM sessions WHERE {condition}",
             parameters,
@@ -188,7 +188,7 @@ def correlations(
 
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(columns)
+        condition, parameters = (where or Slice()).condition(source, columns)
         names = tuple(MEASURES)
         picked = ", ".join(f"{identifier(n)}::DOUBLE AS {identifier(n)}" for n in names)
         fetched = source.connection.execute(

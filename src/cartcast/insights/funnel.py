@@ -14,7 +14,9 @@ from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums
-from cartcast.insights.funnel_sql import (
+from cartcast.insights.sessions import keep, usual_steps
+from cartcast.insights.source import Slice, Source, opened
+from cartcast.segments.funnel_sql import (
     Step,
     carried,
     reach_any,
@@ -22,10 +24,8 @@ from cartcast.insights.funnel_sql import (
     reach_within,
     steps_from,
 )
-from cartcast.insights.sessions import keep, usual_steps
-from cartcast.insights.source import Slice, Source, opened
 
-__all__ = ["Funnel", "FunnelStep", "Unit", "funnel"]
+__all__ = ["Funnel", "FunnelStep", "Unit", "check_clock", "funnel", "reach_steps", "wanted_steps"]
 
 Unit = Literal["session", "visitor"]
 DAY = 86_400.0
@@ -129,28 +129,40 @@ def funnel(
         DataError: the log has not passed the contract.
     """
     with opened(log) as source:
-        wanted = _wanted(source, steps, order)
-        _check_clock(source, unit, window)
-        relation = keep(source, where or Slice(), sessions)
-        _units(source, relation, unit, wanted, by)
-        asked = [step.carried for step in wanted]
-        if order == "any":
-            reach = reach_any("steps_done", asked, window)
-        elif window is not None:
-            reach = reach_within("steps_done", asked, window)
-        else:
-            reach = reach_first("steps_done", asked, "unit", "place", "s")
-        source.connection.execute(
-            f"CREATE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
-            "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
-        )
+        wanted = wanted_steps(source, steps, order)
+        check_clock(source, unit, window)
+        reach_steps(source, where or Slice(), sessions, unit, order, window, wanted, by)
         units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
         counted = _count(source, wanted, by, segments, level)
         told = caveats(source.findings, ordered=order == "ordered" or window is not None)
         return Funnel(unit, order, window, by, units, tuple(counted), told)
 
 
-def _wanted(source: Source, words: Sequence[str] | None, order: str) -> tuple[Step, ...]:
+def reach_steps(
+    source: Source, where: Slice, sessions: Path | str | None, unit: Unit, order: str,
+    window: float | None, steps: Sequence[Step], by: str | None,
+) -> None:  # fmt: skip
+    """Make `reached`: each unit of a slice, its visitor, the steps it reached and when."""
+    _units(source, keep(source, where, sessions), unit, steps, by)
+    asked = [step.carried for step in steps]
+    if order == "any":
+        reach = reach_any("steps_done", asked, window)
+    elif window is not None:
+        reach = reach_within("steps_done", asked, window)
+    else:
+        reach = reach_first("steps_done", asked, "unit", "place", "s")
+    source.connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
+        "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
+    )
+
+
+def wanted_steps(source: Source, words: Sequence[str] | None, order: str) -> tuple[Step, ...]:
+    """Return the steps that are asked for, each of which the log has.
+
+    Raises:
+        UsageError: one does not exist, or the order is none.
+    """
     if order not in ("ordered", "any"):
         raise UsageError(f"order must be ordered or any, got {order!r}.")
     steps = usual_steps(source) if words is None else steps_from(words)
@@ -163,7 +175,12 @@ def _wanted(source: Source, words: Sequence[str] | None, order: str) -> tuple[St
     return steps
 
 
-def _check_clock(source: Source, unit: Unit, window: float | None) -> None:
+def check_clock(source: Source, unit: Unit, window: float | None) -> None:
+    """Check that the log's clock can tell the order of visitors' sessions, and the window.
+
+    Raises:
+        UsageError: it cannot.
+    """
     if unit not in ("session", "visitor"):
         raise UsageError(f"unit must be session or visitor, got {unit!r}.")
     if unit == "visitor" and source.clock not in ("time", "day"):
@@ -195,14 +212,15 @@ def _units(
     visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
     if unit == "session":
         source.connection.execute(
-            f"CREATE TEMP VIEW steps_done AS SELECT session_id AS unit, {visitor} AS visitor, "
-            f"event_order AS place, {source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"
+            "CREATE OR REPLACE TEMP VIEW steps_done AS SELECT session_id AS unit, "
+            f"{visitor} AS visitor, event_order AS place, {source.seconds} AS s, {columns} "
+            f"FROM {relation} e WHERE {done}"
         )
         return
     # Sessions of one visitor that begin at one moment are ordered by their name: any fixed
     # order is as good, and it must be one.
     source.connection.execute(
-        f"CREATE TEMP TABLE steps_done AS SELECT {visitor} AS unit, unit AS visitor, "
+        f"CREATE OR REPLACE TEMP TABLE steps_done AS SELECT {visitor} AS unit, unit AS visitor, "
         f"row_number() OVER (PARTITION BY {visitor} "
         f"ORDER BY event_time, session_id, event_order) AS place, "
         f"{source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"

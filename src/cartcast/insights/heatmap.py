@@ -60,7 +60,7 @@ def heat_map(
         if source.clock != "time":
             raise DataError(f"a heat map needs a time of day; the clock here is {source.clock!r}.")
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(columns)
+        condition, parameters = (where or Slice()).condition(source, columns)
         sold = source.row("SELECT count(*) FILTER (purchases > 0) > 0 FROM sessions")[0]
         found = {
             (weekday, hour): bought

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Listing", "list_sessions", "timeline", "visitor_events"]
+__all__ = ["Listing", "list_sessions", "list_visitors", "session_ids", "timeline", "visitor_events"]
 
 _SHOWN = ("session_id", "visitor", "start", "events", "seconds", "carts", "purchases", "revenue",
           "last_event")  # fmt: skip
@@ -36,23 +35,14 @@ class Listing(NamedTuple):
 
 
 def list_sessions(
-    log: Any,
-    *,
-    where: Slice | None = None,
-    did: Sequence[str] = (),
-    did_not: Sequence[str] = (),
-    reached: int = 0,
-    most: int = 500,
-    sessions: Path | str | None = None,
+    log: Any, where: Slice | None = None, *, most: int = 500, sessions: Path | str | None = None
 ) -> Listing:
-    """Return the sessions of a slice that did and did not do certain things, the latest first.
+    """Return the sessions of a slice, the latest first.
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
-        where: only the sessions of this slice; its values may be any column of the session table.
-        did: event types that the session has.
-        did_not: event types that it lacks.
-        reached: steps of the usual funnel that it reached, in order, at least.
+        where: only these; its values may be any column of the session table, its segments ask what
+            was done.
         most: rows to return.
         sessions: session table written before (`write_sessions`); makes this fast.
 
@@ -62,17 +52,7 @@ def list_sessions(
     """
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(columns)
-        parts = [condition, "reach >= ?"]
-        parameters.append(reached)
-        source.require_events([*did, *did_not])
-        for kinds, sign in ((did, ""), (did_not, "NOT ")):
-            for kind in kinds:
-                parts.append(
-                    f"{sign}session_id IN (SELECT session_id FROM events WHERE event_type = ?)"
-                )
-                parameters.append(kind)
-        chosen = " AND ".join(parts)
+        chosen, parameters = (where or Slice()).condition(source, columns)
         count, visitors = source.row(
             f"SELECT count(*), count(DISTINCT visitor) FROM sessions WHERE {chosen}", parameters
         )
@@ -83,6 +63,45 @@ def list_sessions(
             [*parameters, most],
         ).df()
         return Listing(count, visitors, rows.dropna(axis=1, how="all"))
+
+
+def list_visitors(
+    log: Any, where: Slice | None = None, *, sessions: Path | str | None = None
+) -> pd.DataFrame:
+    """Return the visitors of the sessions of a slice, the one seen last first.
+
+    A row holds visitor_id (the session's where the visitor is unknown) and, of these sessions:
+    their number, when the last one began, purchases and revenue.
+
+    Raises:
+        UsageError: a column does not exist.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = (where or Slice()).condition(source, columns)
+        return source.connection.execute(
+            "SELECT visitor AS visitor_id, count(*) AS sessions, max(start) AS last_start, "
+            "sum(purchases)::BIGINT AS purchases, sum(revenue) AS revenue FROM sessions "
+            f"WHERE {condition} GROUP BY visitor ORDER BY last_start DESC NULLS LAST, visitor",
+            parameters,
+        ).df()
+
+
+def session_ids(
+    log: Any, where: Slice | None = None, *, sessions: Path | str | None = None
+) -> set[str]:
+    """Return the sessions of a slice.
+
+    Raises:
+        UsageError: a column does not exist.
+        DataError: the log has not passed the contract.
+    """
+    with opened(log) as source:
+        columns = make_sessions(source, sessions)
+        condition, parameters = (where or Slice()).condition(source, columns)
+        found = source.rows(f"SELECT session_id FROM sessions WHERE {condition}", parameters)
+        return {str(row[0]) for row in found}
 
 
 def timeline(log: Any, session: str) -> pd.DataFrame:

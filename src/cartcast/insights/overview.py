@@ -129,7 +129,7 @@ def overview(
         raise UsageError(f"grain must be one of {', '.join(GRAINS)}, got {grain!r}.")
     with opened(log) as source:
         columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(columns)
+        condition, parameters = (where or Slice()).condition(source, columns)
         sold, priced, steps = source.row(
             "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0, max(reach) "
             "FROM sessions"

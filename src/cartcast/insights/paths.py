@@ -162,7 +162,7 @@ def _walk_steps(
 ) -> str:
     """Make `walks` from the steps that the session table holds; return the anchor."""
     columns = make_sessions(source, sessions)
-    condition, parameters = (where or Slice()).condition(columns)
+    condition, parameters = (where or Slice()).condition(source, columns)
     source.connection.execute(
         "CREATE TEMP TABLE went AS SELECT steps, first_event, last_event FROM sessions "
         f"WHERE {condition}",

@@ -14,8 +14,8 @@ from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
-from cartcast.insights.funnel_sql import STEPS, Step, reach_first
 from cartcast.insights.source import Slice, Source, opened
+from cartcast.segments.funnel_sql import STEPS, Step, reach_first
 
 __all__ = [
     "CONTEXT",
@@ -150,7 +150,7 @@ def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> st
     if not where:
         return "events"
     columns = make_sessions(source, sessions)
-    condition, parameters = where.condition(columns)
+    condition, parameters = where.condition(source, columns)
     source.connection.execute(
         f"CREATE OR REPLACE TEMP TABLE kept AS SELECT session_id FROM sessions WHERE {condition}",
         parameters,

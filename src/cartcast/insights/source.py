@@ -18,6 +18,8 @@ from cartcast.errors import DataError, NotFoundError, UsageError, did_you_mean
 from cartcast.events.schema import METADATA_KEY, Clock
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.findings import Finding
+from cartcast.segments import Cohort, Did, Reached, Seen, Segment, asked
+from cartcast.segments.funnel_sql import steps_from
 
 __all__ = ["Slice", "Source", "opened"]
 
@@ -32,20 +34,24 @@ class Slice:
         start: first day, or moment (by the shop's clock); None means from the beginning.
         end: last day (included), or the moment before which a session begins.
         values: column -> value that the session must carry; None means unknown there.
+        segments: the session must belong to each of them, too.
     """
 
     start: date | datetime | None = None
     end: date | datetime | None = None
     values: Mapping[str, str | None] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
 
     def __bool__(self) -> bool:
-        return self.start is not None or self.end is not None or bool(self.values)
+        dated = self.start is not None or self.end is not None
+        return dated or bool(self.values) or bool(self.segments)
 
-    def condition(self, columns: tuple[str, ...]) -> tuple[str, list[Any]]:
+    def condition(self, source: Source, columns: tuple[str, ...]) -> tuple[str, list[Any]]:
         """Return the SQL condition on the session table, and its parameters.
 
         Raises:
-            UsageError: a column is not in the session table.
+            UsageError: a column is not in the session table, or the log lacks what the segment
+                asks of it.
         """
         parts, parameters = ["true"], list[Any]()
         if self.start is not None:
@@ -61,7 +67,28 @@ class Slice:
                 raise UsageError(f"no session column {name!r}.{did_you_mean(name, columns)}")
             parts.append(f"{identifier(name)} IS NOT DISTINCT FROM ?")
             parameters.append(value)
+        for segment in self.segments:
+            _require(source, segment)
+            sql, more = asked(segment, columns, source.columns)
+            parts.append(sql)
+            parameters += more
         return " AND ".join(parts), parameters
+
+
+def _require(source: Source, segment: Segment) -> None:
+    """Check that a log has the events and the clock that a segment asks for."""
+    steps = [c.step for c in segment.where if isinstance(c, Did)]
+    steps += [step for c in segment.where if isinstance(c, Reached) for step in steps_from(c.steps)]
+    kinds = [value for column, value in steps if column == "event_type"]
+    source.require_events(kinds, f" Segment {segment.name!r} asks for it.")
+    if any(isinstance(c, Seen | Cohort) for c in segment.where) and source.clock not in (
+        "time",
+        "day",
+    ):
+        raise UsageError(
+            f"segment {segment.name!r} asks who was seen when, but the log's clock is "
+            f"{source.clock!r}; leave that out."
+        )
 
 
 def _moment(day: date | datetime) -> datetime:

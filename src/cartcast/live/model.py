@@ -375,6 +375,11 @@ def load_scorer(name: Path | str | Run) -> ModelScorer:
             f"{run.dir}: its champion predicts an amount; serve a run whose target is an outcome."
         )
     run.require_during("a live service")
+    if run.segment is not None:
+        raise UsageError(
+            f"{run.dir}: learnt from segment {run.segment.name!r} only, and a live service scores "
+            "every session; serve a run of all sessions."
+        )
     if run.reads_events:
         raise UsageError(
             f"{run.dir}: its champion {run.champion!r} reads the events of whole sessions, "

@@ -20,7 +20,8 @@ from cartcast.findings import Finding, declare, finding
 from cartcast.moments.anchors import after_outcome
 from cartcast.moments.dates import Due, dated
 from cartcast.moments.moment import SO_FAR
-from cartcast.moments.rows import known_at
+from cartcast.moments.rows import known_at, within
+from cartcast.segments import Segment
 from cartcast.targets import Proxy, Target
 
 __all__ = ["Check", "check_of", "listed", "told"]
@@ -46,14 +47,15 @@ _BEST: Final = 0.1
 
 
 def listed(
-    part: Log, target: Target | Proxy, features: FeatureSet, due: Due, draw: str | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    part: Log, target: Target | Proxy, features: FeatureSet, due: Due, draw: str | None = None,
+    segment: Segment | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Return whom lists of a part of a log hold, and row by row the features known then.
 
     The first table has the columns of `dated`. A session that has had its outcome is on no list.
-    `draw` is a condition on `visitor`.
+    `draw` is a condition on `visitor`; the sessions are those of `segment`.
     """
-    found = dated(part, target, due, draw)
+    found = within(dated(part, target, due, draw), part, segment)
     if not due.moment.dated:
         found = found[~after_outcome(found)].reset_index(drop=True)
     # What a visitor did last ends a session.

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cartcast.errors import UsageError
+from cartcast.errors import DataError, UsageError
 from cartcast.moments.anchors import drawn, labelled, require_outcome, settled
 from cartcast.moments.dates import Due, count_dated, dated, end_of, settled_dates
 from cartcast.moments.moment import SO_FAR, Moment
@@ -20,9 +20,10 @@ from cartcast.rows.rows import MOST_ROWS, Rows, plain, sampled, strings
 if TYPE_CHECKING:
     from cartcast.events import Log
     from cartcast.features import FeatureSet
+    from cartcast.segments import Segment
     from cartcast.targets import Proxy, Target
 
-__all__ = ["from_log", "known_at"]
+__all__ = ["from_log", "known_at", "within"]
 
 
 def from_log(
@@ -34,15 +35,18 @@ def from_log(
     session_gap: float = 1800.0,
     most_rows: int = MOST_ROWS,
     seed: int = 42,
+    segment: Segment | None = None,
 ) -> Rows:
     """Return one row for each moment of the log: its features as known then, and its label.
 
     Moments, labels and features are made part by part, where the log's parts are asked. Of a log
     with more than `most_rows` moments, whole visitors are drawn before a row is made: every event
-    is read and folded, and memory follows the rows that are kept.
+    is read and folded, and memory follows the rows that are kept. With a `segment` only the moments
+    of its sessions; what their visitors did before in others is known all the same.
 
     Raises:
         DataError: the log has no outcome of this kind, or no row is left.
+        UsageError: the segment is not known at a session's first event.
     """
     require_outcome(log, target)
     moment = Moment.of(moment)
@@ -56,9 +60,14 @@ def from_log(
     share = min(1.0, most_rows / max(moments, 1))
     draw = drawn(share, seed) if share < 1 else None
     made = log.map_parts(
-        partial(_part_rows, target=target, features=features, moment=moment, due=due, draw=draw)
-    )
+        partial(
+            _part_rows, target=target, features=features, moment=moment, due=due, draw=draw,
+            segment=segment,
+        )
+    )  # fmt: skip
     found = [a for a, _ in made]
+    if segment is not None and not any(map(len, found)):
+        raise DataError(f"segment {segment.name!r}: no session of this log is in it.")
     anchors = (
         settled(found, log, target, session_gap)
         if due is None
@@ -103,16 +112,29 @@ def _count(part: Log, target: Target | Proxy, moment: Moment, due: Due | None) -
 
 def _part_rows(
     part: Log, target: Target | Proxy, features: FeatureSet, moment: Moment, due: Due | None,
-    draw: str | None,
+    draw: str | None, segment: Segment | None,
 ) -> tuple[pd.DataFrame, pa.Table]:  # fmt: skip
     """Return the rows of a part, and the features at these events of the same sessions."""
     if due is not None:
-        found = dated(part, target, due, draw)
+        found = within(dated(part, target, due, draw), part, segment)
         return found, replayed_at(features, part, found)
-    found = labelled(part, target, moment.clicks, draw)
-    if draw is None:
+    found = within(labelled(part, target, moment.clicks, draw), part, segment)
+    if draw is None and segment is None:
         return found, features.replay(part, at=list(moment.clicks)).drop_columns(["click"])
     return found, replayed_at(features, part, found, moment.clicks)
+
+
+def within(rows: pd.DataFrame, part: Log, segment: Segment | None) -> pd.DataFrame:
+    """Return those rows of a part of a log whose session was in the segment from its first event.
+
+    Raises:
+        UsageError: that is not known at the first event; or the log lacks a column.
+    """
+    if segment is None:
+        return rows
+    from cartcast.segments import at_start
+
+    return rows[rows["session_id"].isin(at_start(part, segment))].reset_index(drop=True)
 
 
 def replayed_at(

@@ -43,6 +43,7 @@ from cartcast.monitoring.send import send
 from cartcast.monitoring.store import Store, open_store
 from cartcast.progress import Progress
 from cartcast.runs.run import Run
+from cartcast.segments import Segment
 from cartcast.targets import parse_target
 from cartcast.webhook import SendError
 
@@ -66,7 +67,8 @@ class Look:
         evidence: logarithm of each process's detector on the last day, and `threshold`.
         risk: realised and expected losses and the ratio of purchases and revenue, last 28 days.
         estimate: log loss of what has no outcome yet, or None.
-        calibration: by click and segment, last 28 days.
+        calibration: by click, by the segment that the run finds, and by declared ones; last 28
+            days.
         drift: features in the order of what they explain.
         opened: alarms that this look opened.
         alarms: all alarms that are not resolved.
@@ -125,6 +127,7 @@ def check(
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
     privacy: Privacy | None = None,
     targets: Mapping[str, Any] | None = None,
+    segments: Sequence[Segment] = (),
     at: datetime | None = None,
     progress: Progress | None = None,
 ) -> Look:
@@ -143,20 +146,24 @@ def check(
         rates: what each currency is worth.
         privacy: how ids are replaced, where the run has no such rule.
         targets: proxies declared by name.
+        segments: declared segments whose calibration is told, too; each must be known at a
+            session's first event.
         at: the time that alarms are opened at; now.
         progress: called with what is done.
 
     Raises:
         NotFoundError: the run is not there, or has no level of its own.
-        UsageError: the run says amounts, or is of a ready table.
+        UsageError: the run says amounts, or is of a ready table; a segment is known only later.
         DataError: the log has no outcomes, or nothing that is new.
     """
     plan, run = plan or Plan(), Run.open(run).loaded()
     run.require_during("monitoring")
+    own = [segment.require_at_start().name for segment in segments]
     test = own_test(run)
     found = moments_of(
         run, list(sources), layout=layout, orders=orders, rates=rates_from(rates),
-        privacy=privacy, scored=scored, targets=targets, progress=progress,
+        privacy=privacy, scored=scored, targets=targets, segments=segments,
+        progress=progress,
     )  # fmt: skip
     store = open_store(project)
     known = levels(arrays(days_of(test)))
@@ -167,7 +174,7 @@ def check(
     importance = {i["feature"]: float(i["mean_drop"]) for i in run.data.get("importance") or ()}
     drift, drift_findings = drifted(shifts, importance)
     window = found.known[found.known["time"] >= found.matured - pd.Timedelta(days=_WINDOW)]
-    calibration = calibrated(window)
+    calibration = calibrated(window, keys=("click", "segment", *own))
     currency = run.currency
     named = [d.feature for d in drift if d.named]
     bought = _of_purchases(run)

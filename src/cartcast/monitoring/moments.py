@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from cartcast.monitoring.feed import Feed, feed_of
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_table
 from cartcast.runs.run import Run
+from cartcast.segments import Segment, at_start
 from cartcast.targets import Target, parse_target
 
 __all__ = [
@@ -57,6 +59,8 @@ SELECT n.place, n.time, coalesce(s.session_id,
 FROM near AS n LEFT JOIN sessions AS s ON n.session_id = s.session_id
 """
 
+IN_SEGMENT = "in the segment"
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -65,7 +69,7 @@ class Moments:
     Attributes:
         table: visitor_id, session_id, click, time (the shop's clock), probability; label and
             amount where the outcome is known, else NaN; expected_revenue and segment where the run
-            says them.
+            says them; a column for each declared segment that was asked for.
         features: the features at each moment, or None when scores were read from a file.
         feed: what the log itself tells by hour and day, or None without a log.
         matured: the day from which on outcomes are not known yet.
@@ -125,6 +129,7 @@ def moments_of(
     privacy: Privacy | None = None,
     scored: Path | str | None = None,
     targets: Mapping[str, Any] | None = None,
+    segments: Sequence[Segment] = (),
     progress: Progress | None = None,
 ) -> Moments:
     """Score a log at the run's anchors, or join scores kept before to its outcomes.
@@ -142,6 +147,10 @@ def moments_of(
         )
         say("scoring", None)
         found = moments_in(run, log, scored=scored, targets=targets)
+        for segment in segments:
+            parts = log.map_parts(partial(at_start, segment=segment))
+            belongs = found.table["session_id"].isin(set().union(*parts))
+            found.table[segment.name] = np.where(belongs, IN_SEGMENT, "all others")
         feed = feed_of(log, run.data)
     return replace(found, feed=feed, findings=log.findings, counts=rows_of(vars(log.summary)))
 
@@ -223,8 +232,9 @@ def _score(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     assert run.features is not None
     rows = from_log(
-        log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS
-    )
+        log, target, run.features, run.data["anchors"], session_gap=gap, most_rows=_ROWS,
+        segment=run.segment,
+    )  # fmt: skip
     X = run.typed(rows.X)
     read = None
     if run.reads_events:

@@ -19,6 +19,7 @@ from cartcast.moments import Moment
 from cartcast.moments.waits import Waits
 from cartcast.runs.reading import Reading
 from cartcast.runs.registry import resolve_run
+from cartcast.segments import Segment, named_segment
 from cartcast.targets import Proxy, Target, parse_target
 
 if TYPE_CHECKING:
@@ -144,6 +145,12 @@ class Run:
     def moment(self) -> Moment:
         """When it may be asked."""
         return Moment.from_run(self.data)
+
+    @cached_property
+    def segment(self) -> Segment | None:
+        """The declared segment whose sessions it learnt from and may be asked of; None is all."""
+        told = self.data.get("segment")
+        return None if told is None else named_segment(told)
 
     @cached_property
     def outcome(self) -> Target | Proxy:

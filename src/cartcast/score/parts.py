@@ -21,7 +21,7 @@ from cartcast.features.words import in_words
 from cartcast.moments.anchors import after_outcome, labelled
 from cartcast.moments.dates import Due
 from cartcast.moments.lists import listed
-from cartcast.moments.rows import known_at
+from cartcast.moments.rows import known_at, within
 from cartcast.runs.run import Run
 from cartcast.score.without import Without
 
@@ -48,6 +48,7 @@ class ScoreParts:
         everything: every moment with its outcome where it is known, not lists.
         segments: whether a row says its segment.
         without: who is left out of lists.
+        only: the sessions that rows may be of; None is all.
     """
 
     run: Run
@@ -56,6 +57,7 @@ class ScoreParts:
     everything: bool = False
     segments: bool = True
     without: Without | None = None
+    only: frozenset[str] | None = None
 
     def __call__(self, part: Log) -> pd.DataFrame:
         """Return the scores of a part."""
@@ -65,14 +67,18 @@ class ScoreParts:
         at: Any = "end" if self.due is not None and self.due.last == 0 else None
         if self.due is None:
             at = run.moment.clicks
-            rows = labelled(part, target, run.moment.clicks)
+            rows = within(labelled(part, target, run.moment.clicks), part, run.segment)
             rows = rows[~after_outcome(rows)].reset_index(drop=True)
             rows["event_time"] = rows["anchor_time"]
             known = known_at(run.features, part, rows, at)
         else:
-            rows, known = listed(part, target, run.features, self.due)
+            rows, known = listed(part, target, run.features, self.due, segment=run.segment)
+        stay = pd.Series(True, index=rows.index)
         if self.without is not None:
-            stay = ~rows["visitor_id"].isin(self.without.visitors(part))
+            stay &= ~rows["visitor_id"].isin(self.without.visitors(part))
+        if self.only is not None:
+            stay &= rows["session_id"].isin(self.only)
+        if not stay.all():
             rows, known = rows[stay].reset_index(drop=True), known[stay].reset_index(drop=True)
         table = pd.DataFrame(
             {

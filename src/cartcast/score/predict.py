@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,6 +39,7 @@ def predict(
     *,
     everything: bool = False,
     without: Collection[str] | Path | str | None = None,
+    only: Callable[[Log], Collection[str]] | None = None,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -54,6 +55,7 @@ def predict(
     that the run learnt. A finding tells how such lists came out at earlier dates. With `everything`
     every moment of the kind is scored, with its `outcome` where the log shows it: for evaluation.
     `without` holds ids of visitors or logins who are not to be contacted, or names a file of them.
+    `only` returns the sessions of the log that rows may be of, such as those of a segment.
 
     A run on a pseudonymised log scores logs pseudonymised with the same key, and replaces the ids
     of others with it; `privacy` does so for runs that are not. `rates` convert the log's money
@@ -71,7 +73,7 @@ def predict(
         return _table_scores(given[0], opened)
     how = _How(layout, orders, rates, privacy, engine, work)
     with _read(opened, given, progress or quiet, how) as log:
-        score = _asked(opened, log, everything, without, privacy)
+        score = _asked(opened, log, everything, without, only, privacy)
         tables = log.map_parts(score)
         table = pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
         found = (*log.findings, *_said_of(opened, log, score))
@@ -85,6 +87,7 @@ def predict_to(
     *,
     everything: bool = False,
     without: Collection[str] | Path | str | None = None,
+    only: Callable[[Log], Collection[str]] | None = None,
     layout: str | None = None,
     orders: str | None = None,
     rates: Rates | Mapping[str, Any] | Path | str | None = None,
@@ -108,7 +111,7 @@ def predict_to(
     how = _How(layout, orders, rates, privacy, engine, work)
     if out.suffix in (".csv", ".parquet"):
         table, findings = predict(
-            sources, run, everything=everything, without=without, progress=progress,
+            sources, run, everything=everything, without=without, only=only, progress=progress,
             **dataclasses.asdict(how),
         )  # fmt: skip
         write_table(table, out)
@@ -121,7 +124,7 @@ def predict_to(
         opened, given = _opened(run, sources, progress, engine)
         with new_folder(out) as folder, _read(opened, given, progress or quiet, how) as log:
             assert folder is not None
-            score = _asked(opened, log, everything, without, privacy)
+            score = _asked(opened, log, everything, without, only, privacy)
             told = log.map_parts(WriteParts(score, folder))
             keep_only(folder, {name for name, _ in told})
             findings = (*log.findings, *_said_of(opened, log, score))
@@ -159,19 +162,23 @@ def _opened(
 
 
 def _asked(
-    run: Run, log: Log, everything: bool, without: Any, privacy: Privacy | None
-) -> ScoreParts:
+    run: Run, log: Log, everything: bool, without: Any,
+    only: Callable[[Log], Collection[str]] | None, privacy: Privacy | None,
+) -> ScoreParts:  # fmt: skip
     """Return what scores the parts of a log.
 
     Raises:
         DataError: a list is asked of a log whose clock cannot tell who is still there.
     """
     moment, gap = run.moment, run.reading.sessions.gap
+    if only is not None and log.engine == "spark":
+        raise UsageError("sessions are chosen on one machine: --segment goes without --engine.")
+    sessions = None if only is None else frozenset(only(log))
     out = None if without is None else Without.of(without, run.reading.privacy(privacy))
     if everything and not moment.dated:
         timed = log.clock == "time" and log.summary.end is not None
         end = pd.Timestamp(end_of(log)) if timed else None
-        return ScoreParts(run, None, end, everything=True, without=out)
+        return ScoreParts(run, None, end, everything=True, without=out, only=sessions)
     if not moment.dated and log.clock != "time":
         raise DataError(
             "the log's clock does not tell the time of day, so nobody can say which "
@@ -180,7 +187,9 @@ def _asked(
         )
     due = Due(moment, end_of(log), gap)
     end = pd.Timestamp(due.end)
-    return ScoreParts(run, due if everything else due.now, end, everything, without=out)
+    return ScoreParts(
+        run, due if everything else due.now, end, everything, without=out, only=sessions
+    )
 
 
 def _said_of(run: Run, log: Log, score: ScoreParts) -> list[Finding]:
@@ -199,7 +208,9 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
     if score.due is not None and known is not None and since is not None:
         begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
         if due := score.due.checkable(begin, known):
-            every = replace(score, due=due, everything=True, segments=False, without=None)
+            every = replace(
+                score, due=due, everything=True, segments=False, without=None, only=None
+            )
             tables = log.map_parts(every)
             rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
             rows = rows.assign(amount=rows.get("amount"))

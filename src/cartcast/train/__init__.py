@@ -32,6 +32,7 @@ from cartcast.moments import Moment
 from cartcast.runs.registry import REGISTERED, Registry
 from cartcast.runs.run import Run
 from cartcast.runs.write import new_run_id
+from cartcast.segments import Segment, read_segment
 from cartcast.targets import Proxy, Target
 from cartcast.train.arguments import changes_of, is_column, sources_of, table_with
 from cartcast.train.budget import Budget
@@ -78,6 +79,7 @@ def train(
     backtest: bool | None = None,
     capacity: int | None = None,
     costs: Mapping[str, float] | None = None,
+    segment: Segment | str | Mapping[str, Any] | None = None,
     segments: int | None = None,
     segments_by: str | None = None,
     waivers: Mapping[str, str] | None = None,
@@ -133,7 +135,9 @@ def train(
         backtest: whether it is measured how fast the champion ages.
         capacity: how many sessions can be acted on, for the threshold.
         costs: `contact` and `value` in money, for the threshold.
-        segments: number of segments; None chooses it.
+        segment: learn from the sessions of this declared segment only: a `Segment`, or the name
+            of one that the project keeps. It must be known at a session's first event.
+        segments: number of segments to find; None chooses it.
         segments_by: `kmeans`, `mixture`, `dbscan`, `hdbscan`, or `all` of them side by side.
         waivers: finding code to the reason for continuing anyway.
         privacy: `pseudonymise`: columns whose ids are replaced on entry.
@@ -156,14 +160,18 @@ def train(
         if rows is None:
             raise UsageError("a target of values needs the features too: train(X, y).")
         rows, given["target"] = table_with(rows, target)
-    changes, sources = changes_of(given, unknown), sources_of(sources)
     folder = Path(project) if project is not None else find_project()
+    if isinstance(segment, str):
+        given["segment"] = read_segment(folder or Path(), segment)
+    changes, sources = changes_of(given, unknown), sources_of(sources)
     settings = read_settings(folder) if folder is not None else DEFAULTS
     if isinstance(changes.get("session_gap"), str):
         changes["session_gap"] = parse_duration(changes["session_gap"])
     options = Options.from_settings(settings, **changes)
     if rows is not None and sources:
         raise UsageError("give a log or --rows, not both.")
+    if rows is not None and options.segment is not None:
+        raise UsageError("--segment is of a log; a ready table (--rows) has none.")
     if rows is not None and engine != "duckdb":
         raise UsageError("--engine is for logs: a ready table (--rows) is read on this machine.")
     if rows is None and not sources:

@@ -18,6 +18,7 @@ from cartcast.events import Log
 from cartcast.features import load_set
 from cartcast.moments import Moment, whole_clicks
 from cartcast.rows.table import open_table
+from cartcast.segments import Segment
 from cartcast.targets import Proxy, Target
 from cartcast.train.options import Options
 
@@ -47,6 +48,8 @@ def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str
     changes = {k: v for k, v in given.items() if k in known and v is not None}
     for name, value in changes.items():
         changes[name] = _fitted(name, value)
+    if isinstance(segment := changes.get("segment"), Segment):
+        changes["segment"] = {"name": segment.name, **segment.as_dict()}
     if isinstance(target := changes.get("target"), Target | Proxy):
         changes |= _target(target, changes.get("targets", {}))
     return changes
@@ -69,6 +72,8 @@ def _fitted(name: str, value: Any) -> Any:
         raise UsageError(f"{name} must hold `name: value` pairs, got {value!r}.")
     if name in _WORDS and not isinstance(value, str | Integral):
         raise UsageError(f"{name} must be a word, got {value!r}.")
+    if name == "segment" and not isinstance(value, Segment | Mapping):
+        raise UsageError(f"segment must be a Segment or a name, got {value!r:.80}.")
     if name in ("layout", "orders", "rates") and isinstance(value, Path):
         return str(value)
     if name in ("every", "seen"):

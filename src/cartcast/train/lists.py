@@ -53,7 +53,12 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
     if due is not None:
         count = sum(log.map_parts(partial(count_dated, target=outcome, due=due)))
         draw = drawn(_MOST_ROWS / count, 0) if count > _MOST_ROWS else None
-        made = log.map_parts(partial(listed, target=outcome, features=features, due=due, draw=draw))
+        made = log.map_parts(
+            partial(
+                listed, target=outcome, features=features, due=due, draw=draw,
+                segment=task.segment,
+            )
+        )  # fmt: skip
         rows = pd.concat([r for r, _ in made], ignore_index=True)
         known = pd.concat([k for _, k in made], ignore_index=True)
         if len(rows):

@@ -18,6 +18,7 @@ from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
 from cartcast.scratch import scratch
+from cartcast.segments import Segment
 from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, asked_as, parse_target
 from cartcast.train.budget import Budget
@@ -99,6 +100,7 @@ def _task(
             session_gap=reading.sessions.gap,
             most_rows=options.most_rows,
             seed=options.seed,
+            segment=options.chosen,
         )
     with budget("split"):
         split = split_by_time(rows.table, options.split, log.clock in ("time", "day"))
@@ -109,7 +111,7 @@ def _task(
             "name": target.name,
             "asked": asked_as(target, options.target),
             "kind": target.kind,
-            "describe": target.describe(),
+            "describe": described(target.describe(), options.chosen),
             "horizon": target.horizon,
             "proxy": asdict(target) if isinstance(target, Proxy) else None,
         },
@@ -133,7 +135,13 @@ def _task(
         reading=reading,
         outcome=target,
         features=features,
+        segment=options.chosen,
     )
+
+
+def described(target: str, segment: Segment | None) -> str:
+    """Return what is predicted, and of whom where it is not of everybody."""
+    return target if segment is None else f"{target}, of segment {segment.name!r}"
 
 
 def _called(source: Any) -> str:

@@ -14,6 +14,7 @@ from cartcast.config import DEFAULTS, Settings, parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.features import FeatureSet
 from cartcast.moments import Moment
+from cartcast.segments import Segment, named_segment
 
 if TYPE_CHECKING:
     from cartcast.events.layouts import Layout
@@ -68,7 +69,8 @@ class Options:
         backtest: whether it is measured how fast the champion ages.
         capacity: number of sessions that can be acted on, for the threshold by capacity.
         costs: `contact` and `value` in money, for the threshold by profit.
-        segments: number of segments, or None to choose it.
+        segment: a declared segment, as plain data with its `name`: only its sessions.
+        segments: number of segments to find, or None to choose it.
         segments_by: family that finds the segments, or `all` to see them side by side.
         waivers: finding code to the reason for continuing anyway.
         privacy: `pseudonymise`: columns of the log whose ids are replaced on entry.
@@ -111,6 +113,7 @@ class Options:
     backtest: bool = True
     capacity: int | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
+    segment: Mapping[str, Any] | None = None
     segments: int | None = None
     segments_by: str = "kmeans"
     waivers: Mapping[str, str] = field(default_factory=dict)
@@ -137,6 +140,8 @@ class Options:
         if self.segments is not None and self.segments < 2:
             raise UsageError(f"segments must be at least 2, got {self.segments}.")
         _ = self.asked_at
+        if self.chosen is not None:
+            self.chosen.require_at_start()
         if self.resample not in (None, "smote", "class_weight", "undersample"):
             raise UsageError(
                 f"resample must be smote, class_weight or undersample, got {self.resample!r}."
@@ -154,6 +159,11 @@ class Options:
     def asked_at(self) -> Moment:
         """When somebody acts on a score."""
         return Moment(self.moment, self.anchors, self.every or 0.0, self.seen)  # type: ignore[arg-type]
+
+    @property
+    def chosen(self) -> Segment | None:
+        """The segment whose sessions are learnt from; None is all."""
+        return None if self.segment is None else named_segment(self.segment)
 
     @classmethod
     def from_settings(cls, settings: Settings, **changes: Any) -> Options:

@@ -256,6 +256,7 @@ def _facts(task: Task, options: Options, key: str) -> dict[str, Any]:
         "data": task.data,
         "target": task.target,
         "moment": options.asked_at.as_dict() if task.log is not None else None,
+        "segment": options.segment,
         "anchors": list(options.anchors) if task.log is not None and not dated else [],
         "split": {
             "method": task.split.method,

@@ -15,6 +15,8 @@ from cartcast.features import Count, Eq, FeatureSet, Mean, NUnique, Ratio
 from cartcast.features.words import in_words
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.segments import Segments, fit_segments
+from cartcast.moments.rows import within
+from cartcast.segments import Segment
 from cartcast.train.options import FAMILIES, Options
 from cartcast.train.task import Task
 
@@ -92,7 +94,7 @@ def segment(task: Task, options: Options) -> SegmentPart:
         visitors = task.rows.table["visitor_id"]
         return _told(task.rows.X, outcome, amount, visitors, None, options, None, None)
     features = session_features(task.log)
-    table = _sessions(task.log, features, options.seed)
+    table = _sessions(task.log, features, options.seed, task.segment)
     if len(table) > MOST_SESSIONS:
         table = table.sample(MOST_SESSIONS, random_state=options.seed)
     bought = task.log.summary.purchases > 0
@@ -108,7 +110,9 @@ def segment(task: Task, options: Options) -> SegmentPart:
     )
 
 
-def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
+def _sessions(
+    log: Log, features: FeatureSet, seed: int, segment: Segment | None = None
+) -> pd.DataFrame:
     """Return finished sessions in the log's order: features, outcome, and position in time.
 
     Of a log in several parts, whole visitors are drawn there when there are too many sessions.
@@ -117,7 +121,7 @@ def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
 
     share = MOST_SESSIONS / log.summary.sessions if len(log.parts) > 1 else 1.0
     draw = drawn(share, seed) if share < 1 else "true"
-    tables = log.map_parts(partial(_part_sessions, features=features, draw=draw))
+    tables = log.map_parts(partial(_part_sessions, features=features, draw=draw, segment=segment))
     table = pd.concat(tables, ignore_index=True)
     if len(tables) > 1:
         # As a log in one part gives them: as they end, or grouped by session as they begin.
@@ -128,7 +132,9 @@ def _sessions(log: Log, features: FeatureSet, seed: int) -> pd.DataFrame:
     return table
 
 
-def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
+def _part_sessions(
+    part: Log, features: FeatureSet, draw: str, segment: Segment | None
+) -> pd.DataFrame:
     """Return the finished sessions of a part: features, whether it bought, and for how much."""
     from cartcast.moments.anchors import PURCHASES
 
@@ -143,6 +149,7 @@ def _part_sessions(part: Log, features: FeatureSet, draw: str) -> pd.DataFrame:
             "ON p.session_id = s.session_id"
         ).df()
     table = features.replay(part, at="end").to_pandas()
+    known = within(known, part, segment)
     return table.merge(known, on="session_id", how="inner", validate="one_to_one")
 
 

@@ -19,6 +19,7 @@ from cartcast.findings import Finding
 from cartcast.models.declaration import Declaration
 from cartcast.rows import KEYS, Rows
 from cartcast.runs.reading import Reading
+from cartcast.segments import Segment
 from cartcast.splits import Split
 from cartcast.targets import Proxy, Target
 
@@ -120,6 +121,7 @@ class Task:
         outcome: what is to be learned of it.
         features: the feature set, or None for a ready table.
         proposed: why each feature is there, where they were proposed from the log.
+        segment: whose sessions the rows are of; None is all.
         folds: for a ready table: how many folds judge every row, or None.
     """
 
@@ -138,6 +140,7 @@ class Task:
     outcome: Target | Proxy | None = None
     features: FeatureSet | None = None
     proposed: Mapping[str, Any] | None = None
+    segment: Segment | None = None
     folds: int | None = None
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import streamlit as st
 
 from cartcast.app import actions, files, jobs, ui
+from cartcast.errors import CartcastError
 from cartcast.features.words import in_words
+from cartcast.segments import read_segment, segment_names
 
 BUDGETS = {"no tuning": None, "1 minute": 60.0, "5 minutes": 300.0, "30 minutes": 1800.0}
 
@@ -71,7 +74,7 @@ def train_log(view: ui.View) -> None:
             placeholder="a short list that does well",
             key="models",
         )
-        d, f, e = st.columns([1, 1, 1])
+        d, f, e, g = st.columns(4)
         moment = d.selectbox(
             "You act on a score", list(MOMENTS), format_func=MOMENTS.get, key="moment",
             help="a model is asked at moments of the kind it learnt, and no others",
@@ -82,6 +85,11 @@ def train_log(view: ui.View) -> None:
             key="anchors",
         )
         features = e.selectbox("Feature set", ["auto", "shop", "usual"], key="features")
+        fitting = usable(view)
+        segment = g.selectbox(
+            "Segment", ["all sessions", *fitting], key="train_segment",
+            help="a saved segment that is known at a session's first event",
+        )  # fmt: skip
         waivers = st.text_input(
             "Waive findings (CODE=reason; separate by ;). They stay on the card.",
             key="waivers",
@@ -101,9 +109,20 @@ def train_log(view: ui.View) -> None:
             "moment": moment,
             "anchors": whole_numbers(anchors),
             "features": features,
+            "segment": fitting.get(segment),
             "waivers": pairs(waivers),
         },
     )
+
+
+def usable(view: ui.View) -> dict[str, dict[str, Any]]:
+    """Return the saved segments that a model may learn from, as a training takes them."""
+    found = {}
+    for name in segment_names(view.project.folder):
+        with contextlib.suppress(CartcastError):
+            segment = read_segment(view.project.folder, name).require_at_start()
+            found[name] = {"name": name, **segment.as_dict()}
+    return found
 
 
 def train_table(view: ui.View) -> None:

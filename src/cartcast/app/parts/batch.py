@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from cartcast.app import actions, files, scoring, ui
+from cartcast.app import actions, files, filters, scoring, ui
 from cartcast.app.headlines import predicted
 from cartcast.app.parts.said import proxy, using
 from cartcast.atomic import atomic_path
 from cartcast.errors import CartcastError
-from cartcast.events import RejectedError
+from cartcast.events import Log, RejectedError
 from cartcast.events.read import UPLOADS
 from cartcast.findings import Finding
+from cartcast.insights.source import Slice
 from cartcast.runs.run import Run
 from cartcast.score import predict
+from cartcast.segments import read_segment, segment_names
+
+LOADED = "the loaded log"
 
 
 def batch(view: ui.View, run: Run, top: Any) -> None:
@@ -36,13 +41,21 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
         max_upload_size=view.project.settings.upload_megabytes,
     )  # fmt: skip
     every = files.project_files(view.project.folder)
+    loaded = [LOADED] if is_log and view.data is not None else []
     picked = b.selectbox(
-        "Or pick a file of the project", every, index=None, key="batch_picked",
+        "Or pick a file of the project", [*loaded, *every],
+        index=0 if loaded and "list_segment" in st.query_params else None, key="batch_picked",
         disabled=not allowed,
     )  # fmt: skip
+    names = segment_names(view.project.folder) if is_log else []
+    segment = filters.ALL
+    if names:
+        segment = b.selectbox(
+            "Of segment", [filters.ALL, *names], key="list_segment", bind="query-params"
+        )
     ready = allowed and (upload is not None or bool(picked))
     if st.button("Score", type="primary", disabled=not ready, key="batch_score"):
-        score_file(view, run, upload, picked, is_log)
+        score_file(view, run, upload, picked, None if segment == filters.ALL else segment)
     done = st.session_state.get("batch")
     if not done or done["run"] != run.id or not Path(done["path"]).is_file():
         with top:
@@ -56,25 +69,33 @@ def batch(view: ui.View, run: Run, top: Any) -> None:
     results(view, run, done, top)
 
 
-def score_file(view: ui.View, run: Run, upload: Any, picked: str | None, is_log: bool) -> None:
+def score_file(
+    view: ui.View, run: Run, upload: Any, picked: str | None, segment: str | None
+) -> None:
     """Read, clean and score a file; the result is kept below the project's state."""
+    only = None if segment is None else sessions_of(view, segment)
     name = upload.name if upload is not None else str(picked)
     refused: CartcastError | None = None
     with st.status("Reading …") as status:
         try:
+            source: Any = None
+            rejects, layout = None, None
             if upload is not None:
                 path = actions.add_upload(view.project, view.person, name, upload)
+            elif picked == LOADED and view.data is not None:
+                source = view.data.log
             else:
                 path = actions.pick_file(view.project, view.person, name)
-            rejects, layout, source = None, None, path
-            if is_log:
+            if source is None and run.features is not None:
                 data = actions.read_log(
                     view.project, view.person, [str(path)], progress=ui.progress(status),
                     run=run,
                 )  # fmt: skip
-                rejects, layout, source = data.log.rejects, data.log.layout, data.log.path
+                rejects, layout, source = data.log.rejects, data.log.layout, data.log
+            elif source is None:
+                source = str(path)
             view.project.access.require(view.person, "predict", f"{name} with {run.id}")
-            table, found = predict([str(source)], run, progress=ui.progress(status))
+            table, found = predict(source, run, only=only, progress=ui.progress(status))
             status.update(label="Scored", state="complete")
         except CartcastError as error:
             refused = error
@@ -91,11 +112,27 @@ def score_file(view: ui.View, run: Run, upload: Any, picked: str | None, is_log:
     st.session_state["batch"] = {
         "run": run.id,
         "path": str(kept),
-        "name": files.safe_name(name),
+        "name": name if picked == LOADED else files.safe_name(name),
+        "segment": segment,
         "layout": layout,
         "rejects": str(rejects) if rejects else None,
         "findings": [f.as_dict() for f in found],
     }
+
+
+def sessions_of(view: ui.View, name: str) -> Callable[[Log], set[str]]:
+    """Return what tells the sessions of a saved segment in a log."""
+    from cartcast.insights.listing import session_ids
+    from cartcast.insights.scored import with_scores
+
+    folder = view.project.folder
+    segment = read_segment(folder, name)
+
+    def only(log: Log) -> set[str]:
+        ready = with_scores(segment, log, log.path.parent, folder)
+        return session_ids(log, Slice(segments=(ready,)))
+
+    return only
 
 
 def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
@@ -130,6 +167,7 @@ def results(view: ui.View, run: Run, done: dict[str, Any], top: Any) -> None:
         ui.headline(
             predicted(len(table), whom, mean, None if by == "everybody" else len(chosen)),
             f"{done['name']}" + (f", read as layout {done['layout']}" if done["layout"] else "")
+            + (f", segment {done['segment']}" if done.get("segment") else "")
             + f". {using(run)}",
         )  # fmt: skip
     if "as_of" in table and len(table):

@@ -1,7 +1,9 @@
-"""The sessions behind a figure: a list, and what happened in the one that is chosen."""
+"""The sessions behind a figure: a list, what happened in one, and what to make of them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,25 +11,80 @@ import streamlit as st
 
 from cartcast.app import filters, scoring, ui
 from cartcast.app.parts.columns import event_types
+from cartcast.app.parts.kept import offer_segment
 from cartcast.app.state import Data
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
-from cartcast.insights.listing import Listing
+from cartcast.insights.listing import Listing, list_visitors
 from cartcast.insights.source import Slice
+from cartcast.segments import Condition, Did, Range, Segment, Values, condition_from
 
-__all__ = ["open_sessions", "reached", "show_sessions"]
+__all__ = ["open_condition", "open_sessions", "reached", "show_sessions", "take_over"]
 
 _HIDDEN = {"utc_offset", "known_time", "visitor_id", "event_id"}
 
 
+_ANYTHING = "anything"
+
+
 def open_sessions(**asked: Any) -> None:
-    """Turn to the sessions that a mark of a chart stands for; an address names events in words."""
+    """Turn to the sessions that a mark of a chart stands for.
+
+    `did` and `did_not` are event types, `reached` and `last` as on the page; others are filters.
+    """
+    state = st.session_state
+    if "topic" in state:
+        # On the page itself, whose address is bound to what is drawn already: see `take_over`.
+        state["asked_sessions"] = asked
+        st.rerun()
+    # What was chosen there before would win over the address, which names events in words.
+    for name in ("did", "did_not", "reached", "last", *asked):
+        state.pop(name, None)
     kinds = ("did", "did_not", "last")
     told = {k: event_words(v) if k in kinds else v for k, v in asked.items()}
-    # What was chosen there before would win over the address.
-    for name in ("did", "did_not", "reached", "last"):
-        st.session_state.pop(name, None)
     st.switch_page("views/analysis.py", query_params={"topic": "Sessions", **told})
+
+
+def take_over() -> bool:
+    """Set the controls of the page to the sessions that were turned to, before they are drawn.
+
+    Return whether any were.
+    """
+    asked = st.session_state.pop("asked_sessions", None)
+    if asked is None:
+        return False
+    state = st.session_state
+    state["topic"] = "Sessions"
+    for name in ("did", "did_not"):
+        state[name] = [asked.pop(name)] if name in asked else []
+    for name in ("reached", "last"):
+        state[name] = asked.pop(name, _ANYTHING)
+    st.query_params.pop("ask", None)
+    if (figure := asked.pop("ask", None)) is not None:
+        st.query_params["ask"] = figure
+    state.update(asked)
+    return True
+
+
+def open_condition(condition: Condition) -> None:
+    """Turn to the sessions that fulfil a condition; the address holds it."""
+    open_sessions(ask=json.dumps(condition.as_dict()))
+
+
+def asked_in_address() -> Condition | None:
+    """Return the condition that the address holds, if it holds one.
+
+    Raises:
+        DefinitionError: it is none.
+    """
+    text = st.query_params.get("ask")
+    if not text:
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        data = text
+    return condition_from(data, "the address")
 
 
 def reached(step: str) -> str:
@@ -44,17 +101,31 @@ def show_sessions(view: ui.View, data: Data, top: Any) -> None:
     did_not = b.multiselect(
         "Did not", kinds, key="did_not", bind="query-params", format_func=event_words
     )
-    named = ["anything", *map(reached, steps)]
+    named = [_ANYTHING, *map(reached, steps)]
     place = c.selectbox("Usual funnel", named, key="reached", bind="query-params")
     ends = d.selectbox(
-        "Ends with", ["anything", *kinds], key="last", bind="query-params", format_func=event_words
+        "Ends with", [_ANYTHING, *kinds], key="last", bind="query-params", format_func=event_words
     )
-    where, _ = filters.row(data)
-    if ends != "anything":
-        where = Slice(where.start, where.end, {**where.values, "last_event": ends})
-    found: Listing = filters.insight(
-        "list_sessions", data, where, did=did, did_not=did_not, reached=named.index(place)
-    )
+    conditions: list[Condition] = [Did(k) for k in did]
+    conditions += [Did(k, negated=True) for k in did_not]
+    if (least := named.index(place)) > 0:
+        conditions.append(Range("reach", least))
+    if ends != _ANYTHING:
+        conditions.append(Values("last_event", (ends,)))
+    figure = asked_in_address()
+    if figure is not None:
+        conditions.append(figure)
+    where, _ = filters.row(view, data)
+    if figure is not None:
+        with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+            if st.button("All sessions", key="drop_ask", type="tertiary", icon=":material/close:"):
+                del st.query_params["ask"]
+                st.rerun()
+            ui.note(f"Only: {figure.describe()}.")
+    if conditions:
+        own = filters.ready(view, data, Segment("asked", tuple(conditions)))
+        where = replace(where, segments=(*where.segments, own))
+    found: Listing = filters.insight("list_sessions", data, where)
     with top:
         shown = f"The latest {number(len(found.rows))} are listed." if len(found.rows) else ""
         ui.headline(
@@ -70,7 +141,10 @@ def show_sessions(view: ui.View, data: Data, top: Any) -> None:
         rows, hide_index=True, key="listed", on_select="rerun", selection_mode="single-row",
         height=320, column_config=settings, placeholder="–",
     )  # fmt: skip
-    ui.export(found.rows, view, "sessions")
+    with st.container(horizontal=True, gap="small"):
+        ui.export(found.rows, view, "sessions")
+        ui.export(lambda: list_visitors(data.log, where, sessions=data.sessions), view, "visitors")
+        offer_segment(view, where)
     picked = chosen["selection"]["rows"]
     if picked:
         one_session(view, data, str(found.rows["session_id"].iloc[picked[0]]))

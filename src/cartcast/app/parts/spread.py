@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from cartcast.app import filters, frames, ui
+from cartcast.app import filters, frames, headlines, ui
 from cartcast.app.parts.columns import filled, split_columns
 from cartcast.app.parts.listed import open_sessions
 from cartcast.app.state import Data
 from cartcast.charts import bars, distribution, heatmap
 from cartcast.charts.theme import number
 from cartcast.features.words import in_words
+from cartcast.insights.compare import Difference
 from cartcast.insights.sessions import CONTEXT, MEASURES
 
 
@@ -28,7 +29,7 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
         "Column", columns, key="by_column", bind="query-params", format_func=in_words
     )
     largest = b.slider("Values shown", 5, 40, 15, key="largest", bind="query-params")
-    where, _ = filters.row(data)
+    where, (place,) = filters.row(view, data, extra=1)
     with st.spinner("Counting …"):
         found = filters.insight("breakdown", data, where, column=column, largest=largest)
         whole = filters.insight("overview", data, where)
@@ -54,6 +55,27 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
         )
         ui.headline(sentence, f"{number(found.sessions)} sessions. {extra}")
         ui.findings(found.findings)
+    differ: dict[str, Difference] = {}
+    against = filters.held_against(view, data, where, place)
+    if against is not None and sold:
+        if any(r.low is not None for r in found.rows):
+            ui.note(
+                "Ranges of numbers differ from one slice to the other: choose words to compare."
+            )
+        else:
+            differ = {
+                d.measure: d
+                for d in filters.insight(
+                    "compare_breakdowns", data, where, there=against[0], column=column,
+                    largest=largest,
+                )
+            }  # fmt: skip
+            sure = [d for d in differ.values() if d.sure]
+            ui.note(
+                headlines.share_differences(sure, against[1])
+                if sure
+                else f"No value differs from {against[1]} by more than chance."
+            )
     label = "conversion (sessions that buy)" if sold else "sessions"
     if len(table):
         drawn = bars.bars(
@@ -83,6 +105,12 @@ def show_breakdown(view: ui.View, data: Data, top: Any) -> None:
             "revenue per session": [r.revenue_per_session for r in found.rows],
         }
     )
+    if differ:
+        rows = [differ.get(r.value) for r in found.rows]
+        parts = {"change in points": "change", "change from": "low", "change to": "high"}
+        for title, part in parts.items():
+            told[title] = [None if d is None else getattr(d, part) for d in rows]
+            told[title] = 100 * told[title].astype(float)
     if found.counted == "session":
         told = told.drop(columns="revenue of these sessions")
     ui.table(
@@ -99,7 +127,7 @@ def show_distribution(view: ui.View, data: Data, top: Any) -> None:
     column = a.selectbox(
         "Column", columns, key="distribution", bind="query-params", format_func=in_words
     )
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     d = filters.insight("distribution", data, where, column=column)
     words = in_words(column)
     currency = view.currency or ""
@@ -135,7 +163,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
     """Draw sessions or conversion by hour and weekday."""
     a, _ = st.columns([1, 3])
     measure = a.selectbox("Show", ["conversion", "sessions"], key="hours", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     h = filters.insight("heat_map", data, where)
     if not h.sold:
         measure = "sessions"
@@ -167,7 +195,7 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
 
 def show_correlations(view: ui.View, data: Data, top: Any) -> None:
     """Draw which numbers of a session go together."""
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     with st.spinner("Ranking …"):
         c = filters.insight("correlations", data, where)
     pairs = [

@@ -9,11 +9,14 @@ import streamlit as st
 
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.app.parts.columns import event_types, filled, split_columns
+from cartcast.app.parts.listed import open_condition
 from cartcast.app.state import Data
 from cartcast.charts import bars, cohorts, funnel, paths
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
+from cartcast.insights.paths import END, OTHER, START, Flow, Paths
 from cartcast.insights.source import Slice
+from cartcast.segments import Cohort, Reached, Walk
 
 WINDOWS = {"no limit": None, "10 minutes": 600.0, "30 minutes": 1800.0, "1 day": 86_400.0,
            "7 days": 604_800.0, "30 days": 2_592_000.0}  # fmt: skip
@@ -35,7 +38,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         "Split by", ["nothing", *split_columns(data)], key="by", bind="query-params",
         format_func=in_words,
     )  # fmt: skip
-    where, _ = filters.row(data)
+    where, (place,) = filters.row(view, data, extra=1)
     if not steps:
         with top:
             ui.headline("Choose at least one step.")
@@ -48,9 +51,27 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
     with top:
         ui.headline(headlines.of_funnel(f), f"{number(f.units)} {f.unit}s have any of the steps.")
         ui.findings(f.findings)
+    against = filters.held_against(view, data, where, place)
+    if against is not None and len(steps) > 1:
+        found = filters.insight(
+            "compare_funnels", data, where, there=against[0], steps=steps, unit=unit, order=order,
+            window=WINDOWS[window],
+        )  # fmt: skip
+        ui.note(headlines.share_differences(found, against[1]))
+    plain = False
     if f.by is None:
         drawn = funnel.funnel(frames.funnel(f.steps), unit=f"{unit}s", theme=view.theme)
-        ui.chart(drawn, "funnel", headlines.of_funnel(f))
+        # A segment follows the steps of sessions, in order and without a window.
+        plain = unit == "session" and order == "ordered" and WINDOWS[window] is None
+        told = tuple(steps)
+        ui.chart(
+            drawn, "funnel", headlines.of_funnel(f),
+            on_click=(lambda k: open_condition(Reached(told, k + 1))) if plain else None,
+        )  # fmt: skip
+        if plain:
+            ui.note(
+                "Click a bar to see its sessions; choose a row for those lost before that step."
+            )
     else:
         last = [s for s in f.steps if s.step == f.steps[-1].step]
         table = pd.DataFrame(
@@ -68,6 +89,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
         frames.funnel_table(f), view, "funnel",
         shares=("share of first", "low", "high", "share of step before"),
         units={"step": "event", **dict.fromkeys(frames.SECONDS, "seconds")},
+        on_row=(lambda k: open_condition(Reached(told, max(k, 1), lost=k > 0))) if plain else None,
     )  # fmt: skip
 
 
@@ -86,7 +108,7 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
         "Event", values, index=start, key=f"anchor_{direction}_{column}", format_func=spoken
     )
     depth = d.slider("Steps", 1, 6, 3, key="depth", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     with st.spinner("Following sessions …"):
         p = filters.insight(
             "paths", data, where, anchor=anchor, direction=direction, column=column, depth=depth,
@@ -104,7 +126,24 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
             ["step", "source", "target", "count", "share"]
         ]
         kinds = dict.fromkeys(("source", "target"), "event" if column == "event_type" else "")
-        ui.table(told.rename(columns={"count": "sessions"}), view, "paths", units=kinds)
+
+        def turn(k: int) -> None:
+            if (walk := walk_of(p, p.flows[k])) is not None:
+                open_condition(walk)
+
+        ui.note("Choose a row to see the sessions that go this way.")
+        ui.table(
+            told.rename(columns={"count": "sessions"}), view, "paths", units=kinds, on_row=turn
+        )
+
+
+def walk_of(p: Paths, flow: Flow) -> Walk | None:
+    """Return the condition of the sessions of a flow; None where it is of several values."""
+    near, far = (flow.source, flow.target)[:: -1 if p.direction == "to" else 1]
+    if OTHER in (near, far):
+        return None
+    end = None if far in (START, END) else far
+    return Walk(p.anchor, flow.step, near, end, p.direction == "to", p.column)
 
 
 def _values(data: Data, column: str) -> list[str]:
@@ -121,7 +160,7 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
         bind="query-params",
     )  # fmt: skip
     periods = b.slider("Weeks to follow", 2, 16, 8, key="weeks", bind="query-params")
-    where, _ = filters.row(data)
+    where, _ = filters.row(view, data)
     c = filters.insight("cohorts", data, where, periods=periods)
     with top:
         ui.headline(
@@ -132,7 +171,15 @@ def show_cohorts(view: ui.View, data: Data, top: Any) -> None:
     table = frames.cohorts(c, measure)
     if table["value"].notna().any():
         drawn = cohorts.heatmap(table, label=f"visitors that {titles[measure]}", theme=view.theme)
-        ui.chart(drawn, "cohorts", headlines.of_cohorts(c))
+        # Filters choose which of a visitor's sessions is the first: a cell of a part is no segment.
+        cells = table.dropna(subset="value").reset_index(drop=True)
+
+        def turn(k: int) -> None:
+            open_condition(Cohort(cells["cohort"][k], int(cells["age"][k]), measure))
+
+        ui.chart(drawn, "cohorts", headlines.of_cohorts(c), on_click=None if where else turn)
+        if not where:
+            ui.note("Click a cell to see the sessions of its visitors.")
     else:
         ui.note("The log is shorter than two weeks: no cohort has a full week yet.")
     told = pd.DataFrame(

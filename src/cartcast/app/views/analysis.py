@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cartcast.app import ui
-from cartcast.app.parts.listed import show_sessions
+from cartcast.app.parts.listed import show_sessions, take_over
 from cartcast.app.parts.spread import (
     show_breakdown,
     show_correlations,
@@ -27,9 +27,10 @@ def show(view: ui.View) -> None:
             "Add data",
         )
         return
+    taken = take_over()
     topic = st.segmented_control(
-        "Topic", TOPICS, default=TOPICS[0], required=True, key="topic", bind="query-params",
-        label_visibility="collapsed",
+        "Topic", TOPICS, default=None if taken else TOPICS[0], required=True, key="topic",
+        bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
     top = st.container()
     draw = {

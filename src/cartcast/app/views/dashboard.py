@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import pandas as pd
 import streamlit as st
 
 from cartcast.app import filters, frames, headlines, ui
 from cartcast.app.parts.listed import open_sessions, reached
+from cartcast.app.state import Data
 from cartcast.charts import bars, funnel, trend
 from cartcast.charts.theme import number
 from cartcast.features.words import event_words, in_words
 from cartcast.findings import Finding
 from cartcast.insights.compare import Difference
 from cartcast.insights.overview import Overview
+from cartcast.insights.source import Slice
 
 
 def show(view: ui.View) -> None:
@@ -23,7 +26,7 @@ def show(view: ui.View) -> None:
         offer(view)
         return
     top = st.container()
-    where, extra = filters.row(view.data, extra=2)
+    where, extra = filters.row(view, view.data, extra=2)
     with st.spinner("Counting sessions …"):
         o = filters.insight("overview", view.data, where)
     with top:
@@ -32,13 +35,13 @@ def show(view: ui.View) -> None:
     if o.sessions == 0:
         ui.note("Choose a longer period or another value.")
         return
-    there, name = filters.held_against(view.data, where, extra[1])
+    held = filters.held_against(view, view.data, where, extra[1])
     against = {}
-    if there is not None:
-        against = filters.insight("compare", view.data, where, there=there)
+    if held is not None:
+        against = filters.insight("compare", view.data, where, there=held[0])
     figures(view, o, against)
-    if against:
-        ui.note(headlines.differences(against, name))
+    if held is not None:
+        ui.note(headlines.differences(against, held[1]))
     measures = [m for m in frames.MEASURES if available(o, m)]
     if o.trend:
         with extra[0]:
@@ -49,15 +52,7 @@ def show(view: ui.View) -> None:
                 key="trend",
                 bind="query-params",
             )
-        label, unit = frames.MEASURES[measure]
-        drawn = trend.trend(
-            frames.trend(o, measure),
-            label=label,
-            unit=unit,
-            currency=view.currency,
-            theme=view.theme,
-        )
-        ui.chart(drawn, "trend_chart", f"{label} by {o.grain}")
+        the_trend(view, view.data, measure, o, where, held)
     left, right = st.columns(2, gap="large")
     with left:
         the_funnel(view, o)
@@ -67,6 +62,45 @@ def show(view: ui.View) -> None:
         [f for f in known(view) if f not in o.findings],
         title="What you should know before you trust this",
     )
+
+
+def the_trend(
+    view: ui.View, data: Data, measure: str, o: Overview, where: Slice,
+    held: tuple[Slice, str] | None,
+) -> None:  # fmt: skip
+    """Draw a measure by period, beside that of what it is held against."""
+    label, unit = frames.MEASURES[measure]
+    table = frames.trend(o, measure, filters.span(data, where))
+    if held is not None and o.trend:
+        other = filters.insight("overview", data, held[0], grain=o.grain)
+        beside = frames.trend(other, measure, filters.span(data, held[0]))
+        if len(beside) and held[0].start != where.start:
+            # The period before is laid over this one, day by day.
+            beside["time"] += table["time"].iloc[0] - beside["time"].iloc[0]
+        table = pd.concat([table.assign(series="this"), beside.assign(series=held[1])])
+    drawn = trend.trend(
+        table, label=label, unit=unit, currency=view.currency, markers=events_of(view, o),
+        theme=view.theme,
+    )  # fmt: skip
+    ui.chart(drawn, "trend_chart", f"{label} by {o.grain}")
+    if table["partial"].any():
+        ui.note(f"Dashed: a {o.grain} that the log, or the period, holds only in part.")
+
+
+def events_of(view: ui.View, o: Overview) -> list[tuple[datetime, str]]:
+    """Return what the system did within the trend: how far the run learnt, what was promoted."""
+    assert o.start is not None
+    assert o.end is not None
+    known: list[tuple[str | None, str]] = []
+    if view.run is not None:
+        known.append((view.run.data.get("data", {}).get("end"), "the run's data end"))
+    known += [(p.at, f"{p.alias}: {p.target}") for p in view.project.registry.promotions()]
+    found = []
+    for text, what in known:
+        at = datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+        if at is not None and o.start <= at <= o.end:
+            found.append((at, what))
+    return found
 
 
 def offer(view: ui.View) -> None:

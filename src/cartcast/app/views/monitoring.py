@@ -7,6 +7,7 @@ import streamlit as st
 from cartcast.app import headlines, jobs, ui
 from cartcast.app.parts import watched
 from cartcast.app.parts.alarms import show_alarms
+from cartcast.app.parts.ask import usable
 from cartcast.app.parts.said import proxy
 from cartcast.app.parts.trainings import show_jobs
 from cartcast.config import STATE_FOLDER
@@ -92,8 +93,12 @@ def show_checks(view: ui.View, run: Run) -> None:
         ui.note("Your role can look, but not start a check; ask an analyst.")
     else:
         ui.note(f"Loaded: {view.data.name}. It should reach past the data that the run learnt on.")
+        fitting = usable(view)
+        chosen = st.multiselect("Calibration by saved segments, too", fitting, key="check_by",
+                                width=480) if fitting else []  # fmt: skip
         if st.button("Check on the loaded log", type="primary", key="check"):
-            jobs.watch(view.project, view.person, run.dir, [str(view.data.log.path)])
+            told = {"segments": [fitting[name] for name in chosen]}
+            jobs.watch(view.project, view.person, run.dir, [str(view.data.log.path)], told)
             st.rerun()
     show_jobs(view, "watch")
 

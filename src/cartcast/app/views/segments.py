@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from cartcast.app import headlines, ui
+from cartcast.app.parts.listed import open_condition
+from cartcast.app.parts.saved import show_saved
 from cartcast.app.state import Data
 from cartcast.charts import segments
 from cartcast.charts.theme import number
 from cartcast.runs.run import Run
+from cartcast.segments import Found
 
 
 def show(view: ui.View) -> None:
     """Draw the page."""
+    part = st.segmented_control(
+        "Part", ["Found by the run", "Saved"], default="Found by the run", required=True,
+        key="segments_part", bind="query-params", label_visibility="collapsed",
+    ) if view.data is not None else None  # fmt: skip
+    with ui.boundary():
+        if part == "Saved":
+            show_saved(view)
+        else:
+            show_found(view)
+
+
+def show_found(view: ui.View) -> None:
+    """Show the kinds of sessions that the run found."""
     if view.run is None:
         ui.empty(
             "No segments yet. This page will show the kinds of sessions, and what each brings.",
@@ -40,18 +55,22 @@ def show(view: ui.View) -> None:
             "name": [r["name"] for r in rows],
             "share": [r.get("share") for r in rows],
             "conversion": [r.get("conversion") for r in rows],
-            "low": [(r.get("conversion_interval") or (None, None))[0] for r in rows],
-            "high": [(r.get("conversion_interval") or (None, None))[1] for r in rows],
+            "low": [interval(r)[0] for r in rows],
+            "high": [interval(r)[1] for r in rows],
         }
     )
     for column in ("share", "conversion", "low", "high"):
         table[column] = table[column].astype(float)
     ui.chart(segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows))
+    asked = view.data is not None and bool(facts.get("yaml"))
     for k, r in enumerate(rows):
         with st.container(border=True, key=f"segment_{k}"):
             st.markdown(f"**{ui.plain(r['name'])}**")
             st.write(ui.plain(r.get("sentence") or ""))
-            st.caption(ui.plain(f"{number(r.get('size'))} sessions"))
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                ui.note(f"{number(r.get('size'))} sessions")
+                if asked and st.button("See them", key=f"sessions_{k}", type="tertiary"):
+                    open_condition(Found(view.run.id, r["name"]))
     ui.findings([f for f in view.run.findings if f.code.startswith("SG")])
     if view.data is not None:
         the_map(view, view.run, view.data)
@@ -78,31 +97,26 @@ def told_of(run: Run, facts: dict[str, Any]) -> str:
 
 
 def the_map(view: ui.View, run: Run, data: Data) -> None:
-    """Draw the sessions of the current log as a map, and offer a list for each segment."""
+    """Draw the sessions of the current log as a map."""
     st.subheader("Map of the sessions", anchor=False)
     if not (run.data.get("segmentation") or {}).get("yaml"):
         ui.note("This run was trained on a ready table; its sessions cannot be found in a log.")
         return
     with st.spinner("Placing sessions …"):
-        table = _cached_members(str(run.dir), str(data.folder), data.log.path.stat().st_mtime)
-    known = table.dropna(subset=["x", "y"])
-    if len(known):
-        some = known.sample(min(len(known), 5000), random_state=0)
-        ui.chart(
-            segments.scatter(some, theme=view.theme),
-            "map",
-            "each dot is a session; near ones are alike",
-        )
-        ui.note(
-            "Two directions in which sessions differ most (principal components of their ranks); "
-            f"{number(len(some))} of {number(len(table))} sessions drawn."
-        )
-    st.subheader("List of a segment", anchor=False)
-    names = list(table["segment"].dropna().unique())
-    name = st.selectbox("Segment", names, key="segment", bind="query-params")
-    members = table.loc[table["segment"] == name, ["session_id", "visitor_id", "start", "events"]]
-    st.caption(ui.plain(f"{number(len(members))} sessions of the current log."))
-    ui.table(members.head(200_000), view, "segment_members", height=260)
+        known = _cached_members(str(run.dir), str(data.folder), data.log.path.stat().st_mtime)
+    if known.empty:
+        ui.note("The sessions of this log are all alike: there is nothing to place.")
+        return
+    some = known.sample(min(len(known), 5000), random_state=0).sort_values("segment")
+    ui.chart(
+        segments.scatter(some, theme=view.theme),
+        "map",
+        "each dot is a session; near ones are alike",
+    )
+    ui.note(
+        "Two directions in which sessions differ most (principal components of their ranks); "
+        f"{number(len(some))} of {number(len(known))} sessions drawn."
+    )
 
 
 def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
@@ -112,7 +126,6 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
     from sklearn.preprocessing import StandardScaler
 
     from cartcast import events
-    from cartcast.events.sql import read_parquet
 
     run = Run.open(run_dir).loaded()
     log = run.read(events.open_log(Path(folder) / "events.parquet"))
@@ -127,17 +140,10 @@ def _members(run_dir: str, folder: str, changed: float) -> pd.DataFrame:
     flat = ranks.loc[:, ranks.std() > 0]
     out = pd.DataFrame({"session_id": table["session_id"]})
     out["segment"] = run.segment_names(table)
-    if flat.shape[1] >= 2 and len(flat) >= 3:
-        placed = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(flat))
-        out["x"], out["y"] = placed[:, 0], placed[:, 1]
-    else:
-        out["x"] = out["y"] = np.nan
-    with log.connect() as con:
-        con.execute(f"CREATE VIEW sessions AS FROM {read_parquet(f'{folder}/sessions.parquet')}")
-        who = con.execute(
-            "SELECT session_id, visitor AS visitor_id, start, events FROM sessions"
-        ).df()
-    return out.merge(who, on="session_id", how="left", validate="one_to_one")
+    if flat.shape[1] < 2 or len(flat) < 3:
+        return out.iloc[:0]
+    placed = PCA(2, random_state=0).fit_transform(StandardScaler().fit_transform(flat))
+    return out.assign(x=placed[:, 0], y=placed[:, 1])
 
 
 _cached_members = st.cache_data(_members, max_entries=5, show_spinner=False)

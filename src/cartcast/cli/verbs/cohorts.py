@@ -10,11 +10,13 @@ from cartcast.cli.shell import (
     Breaks,
     Gap,
     RatesFile,
+    SegmentName,
     Zone,
     print_json,
     progress,
     read_log,
     show_findings,
+    slice_of,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def add(app: typer.Typer) -> None:
 def cohorts(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
     periods: Annotated[int, typer.Option(help="Weeks to follow after the first visit.")] = 8,
+    segment: SegmentName = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
     session_gap: Gap = None,
     session_break: Breaks = None,
@@ -44,7 +47,7 @@ def cohorts(
             files, show, layout=layout, session_gap=session_gap, session_breaks=session_break,
             zone=zone, rates=rates,
         )  # fmt: skip
-        found = insights.cohorts(log, periods=periods)
+        found = insights.cohorts(log, periods=periods, where=slice_of(segment, log))
     if json:
         print_json(found.as_dict())
         return

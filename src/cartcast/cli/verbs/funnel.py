@@ -10,11 +10,13 @@ from cartcast.cli.shell import (
     Breaks,
     Gap,
     RatesFile,
+    SegmentName,
     Zone,
     print_json,
     progress,
     read_log,
     show_findings,
+    slice_of,
 )
 
 
@@ -37,6 +39,7 @@ def funnel(
         bool, typer.Option("--any-order", help="All steps, in any order.")
     ] = False,
     by: Annotated[str | None, typer.Option(help="Split by a column, such as device.")] = None,
+    segment: SegmentName = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
     session_gap: Gap = None,
     session_break: Breaks = None,
@@ -60,16 +63,17 @@ def funnel(
             order="any" if any_order else "ordered",
             window=parse_duration(window) if window else None,
             by=by,
+            where=slice_of(segment, log),
         )
     if json:
         print_json(found.as_dict())
         return
     if not found.steps:
         typer.echo("None of the usual steps occurs in this log; name some: --steps page=1,page=2.")
-    for segment in found.segments:
+    for value in found.segments:
         if by:
-            typer.echo(f"{by}: {'(unknown)' if segment is None else segment}")
-        for s in (x for x in found.steps if x.segment == segment):
+            typer.echo(f"{by}: {'(unknown)' if value is None else value}")
+        for s in (x for x in found.steps if x.segment == value):
             rate = s.of_first
             typer.echo(
                 f"  {s.step:<20} {s.reached:>12,}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,9 @@ def check(
     layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
     orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
     rates: shell.RatesFile = None,
+    segment: Annotated[
+        list[str] | None, typer.Option(help="Calibration by a saved segment, too; repeat.")
+    ] = None,
     every: Every = None,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -42,7 +46,7 @@ def check(
 
     def look(_stopped: object = None) -> None:
         _look(files, model, json, every is not None, scored=scored, layout=layout, orders=orders,
-              rates=rates)  # fmt: skip
+              rates=rates, segments=segment or ())  # fmt: skip
 
     if every is None:
         look()
@@ -51,12 +55,14 @@ def check(
 
 
 def _look(
-    files: list[str], model: str, json: bool, stays: bool, *, rates: str | None, **given: Any
-) -> None:
+    files: list[str], model: str, json: bool, stays: bool, *, rates: str | None,
+    segments: Sequence[str], **given: Any,
+) -> None:  # fmt: skip
     """Look once; settings and the run are those of now."""
     from cartcast import monitoring
     from cartcast.config import DEFAULTS, find_project, read_settings
     from cartcast.runs.run import Run
+    from cartcast.segments import read_segment
 
     project = find_project()
     settings = read_settings(project) if project else DEFAULTS
@@ -65,7 +71,8 @@ def _look(
         look = monitoring.check(
             Run.open(model, project, settings.catalogue), files, project=project, plan=plan,
             rates=shell.project_rates(rates), privacy=shell.project_privacy(),
-            targets=settings.targets, progress=progress, **given,
+            targets=settings.targets, progress=progress,
+            segments=[read_segment(shell.project_here()[0], name) for name in segments], **given,
         )  # fmt: skip
     if json:
         shell.print_json(look, line=stays)

@@ -10,11 +10,13 @@ from cartcast.cli.shell import (
     Breaks,
     Gap,
     RatesFile,
+    SegmentName,
     Zone,
     print_json,
     progress,
     read_log,
     show_findings,
+    slice_of,
 )
 
 
@@ -35,6 +37,7 @@ def paths(
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Count repeats in a row as steps of their own.")
     ] = False,
+    segment: SegmentName = None,
     layout: Annotated[str | None, typer.Option(help="Layout; guessed when not given.")] = None,
     session_gap: Gap = None,
     session_break: Breaks = None,
@@ -61,6 +64,7 @@ def paths(
             depth=depth,
             collapse=not repeats,
             largest=largest,
+            where=slice_of(segment, log),
         )
     if json:
         print_json(found.as_dict())

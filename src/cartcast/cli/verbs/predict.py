@@ -27,6 +27,7 @@ def add(app: typer.Typer) -> None:
         without: Annotated[
             Path | None, typer.Option(help="Who is not to be contacted: a file, an id a line.")
         ] = None,
+        segment: shell.SegmentName = None,
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
         orders: Annotated[str | None, typer.Option(help="Outcomes kept apart.")] = None,
         rates: shell.RatesFile = None,
@@ -44,6 +45,7 @@ def add(app: typer.Typer) -> None:
                 out,
                 everything=everything,
                 without=without,
+                only=shell.only_of(segment, at_start=everything),
                 layout=layout,
                 orders=orders,
                 rates=shell.project_rates(rates),

@@ -80,7 +80,10 @@ def add(app: typer.Typer) -> None:
         ] = None,
         contact_cost: Annotated[float | None, typer.Option(help="Money per contact.")] = None,
         value: Annotated[float | None, typer.Option(help="Money per purchase.")] = None,
-        segments: Annotated[int | None, typer.Option(help="Number of segments.")] = None,
+        segment: shell.SegmentName = None,
+        segments: Annotated[
+            int | None, typer.Option(help="Number of segments to find by clustering.")
+        ] = None,
         segments_by: Annotated[
             str | None, typer.Option(help="kmeans, mixture, dbscan, hdbscan, or all to compare.")
         ] = None,
@@ -128,6 +131,7 @@ def add(app: typer.Typer) -> None:
                 k: v for k, v in {"contact": contact_cost, "value": value}.items() if v is not None
             }
             or None,
+            "segment": segment,
             "segments": segments,
             "segments_by": segments_by,
             "refit": refit,
