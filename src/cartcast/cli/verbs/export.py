@@ -19,11 +19,13 @@ def add(app: typer.Typer) -> None:
 def export(
     to: Annotated[
         tuple[str, str],
-        typer.Option(metavar="KIND PLACE", help="duckdb FILE, or postgres URL ($NAME: its value)."),
+        typer.Option(metavar="KIND PLACE", help="duckdb FILE, postgres URL, or mlflow FOLDER."),
     ],
-    files: Annotated[list[str], typer.Argument(help="The log; read as the run reads, if any.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(help="The log; read as the run reads, if any.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Also the scores of this run: folder, id, or alias.")
+        str | None, typer.Option(help="The run of the scores, or for mlflow: folder, id, alias.")
     ] = None,
     everything: Annotated[
         bool, typer.Option("--everything", help="Score every moment, with its outcome.")
@@ -37,14 +39,21 @@ def export(
     rates: shell.RatesFile = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write events, sessions and scores as tables, in place of those of the export before."""
+    """Write the events, sessions and scores of a log as tables; or a run for MLflow."""
     from cartcast import export as exports
     from cartcast.errors import UsageError
     from cartcast.runs.run import Run
 
     kind, place = to
-    if kind not in ("duckdb", "postgres"):
-        raise UsageError(f"--to takes duckdb FILE or postgres URL, got {kind!r}.")
+    if kind not in ("duckdb", "postgres", "mlflow"):
+        raise UsageError(f"--to takes duckdb FILE, postgres URL or mlflow FOLDER, got {kind!r}.")
+    if kind == "mlflow":
+        if model is None or files:
+            raise UsageError("--to mlflow takes a run (--model) and no log.")
+        typer.echo(f"{model} -> {exports.to_mlflow(model, place)}")
+        return
+    if not files:
+        raise UsageError(f"--to {kind} needs the files of a log.")
     if urlsplit(place).password:
         raise UsageError(
             "--to: others can see a password of the command line; put it into PGPASSWORD, or the "
