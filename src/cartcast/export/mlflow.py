@@ -35,7 +35,7 @@ def to_mlflow(run: Path | str | Run, folder: Path | str) -> Path:
     """Write a run into a new folder for `mlflow.pyfunc.load_model`; return its path.
 
     The function takes rows of the run's features and returns its scores, as `predict` says them of
-    a ready table. Predictions of training rows stay behind.
+    a ready table; MLflow wants its numbers as float64. Predictions of training rows stay behind.
 
     Raises:
         UsageError: the champion reads events, not features; or the folder exists.
