@@ -1,7 +1,9 @@
 """Load an exported run with MLflow itself, and hold its scores against those of the run.
 
 Not part of CI. In an environment of its own:
-    python3 -m venv proof && proof/bin/pip install -r locks/core.txt && proof/bin/pip install mlflow-skinny
+    python3 -m venv proof
+    proof/bin/pip install -r locks/core.txt
+    proof/bin/pip install mlflow-skinny
     PYTHONPATH=src proof/bin/python scripts/mlflow_proof.py
 """
 
@@ -43,7 +45,8 @@ def main() -> None:
         try:
             model.predict(table.drop(columns="price"))
         except mlflow.exceptions.MlflowException as error:
-            assert "price" in str(error)
+            if "price" not in str(error):
+                raise
         else:
             sys.exit("a table without a column was taken")
         print(
