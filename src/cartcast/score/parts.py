@@ -125,7 +125,7 @@ def said_of(
 
 
 def known_only(run: Run, X: pd.DataFrame, said: dict[str, Any]) -> dict[str, Any]:
-    """Return what is said of rows, null with the `reason` where a run can say nothing."""
+    """Return what a run says of rows, null with the `reason` where it can say nothing."""
     reason = unseen(run.data["features"].get("ranges") or {}, X)
     said = {name: np.where(reason.isna(), values, np.nan) for name, values in said.items()}
     return {**said, "reason": reason.astype(pd.StringDtype(na_value=np.nan))}
