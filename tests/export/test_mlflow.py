@@ -1,6 +1,6 @@
 """The folder of a run for MLflow: its published fields, and its loader, which trusts as we do.
 
-`scripts/mlflow-proof` loads such a folder with MLflow itself.
+`benchmarks/mlflow_proof.py` loads such a folder with MLflow itself.
 """
 
 from __future__ import annotations

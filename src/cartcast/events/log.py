@@ -88,7 +88,8 @@ class Log:
         import pyarrow.dataset
 
         events = pyarrow.dataset.dataset([p.absolute() for p in self.files], format="parquet")
-        return events.scanner().to_reader().__arrow_c_stream__(requested_schema)
+        reader: Any = events.scanner().to_reader()
+        return reader.__arrow_c_stream__(requested_schema)
 
     def _told(self) -> list[tuple[str, str]]:
         """Return what is shown of the log: (what, how many or which)."""

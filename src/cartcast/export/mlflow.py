@@ -86,7 +86,7 @@ def _described(run: Run, example: pd.DataFrame, said: pd.DataFrame) -> dict[str,
         "model_uuid": run.data["model_manifest"][:32],
         "utc_time_created": created.strftime("%Y-%m-%d %H:%M:%S.%f"),
         "signature": {
-            "inputs": json.dumps([_field(run, name) for name in example]),
+            "inputs": json.dumps([_field(run, str(name)) for name in example]),
             "outputs": json.dumps(
                 [{"name": name, "type": _type(values)} for name, values in said.items()]
             ),

@@ -4,7 +4,7 @@ Not part of CI. In an environment of its own:
     python3 -m venv proof
     proof/bin/pip install -r locks/core.txt
     proof/bin/pip install mlflow-skinny
-    PYTHONPATH=src proof/bin/python scripts/mlflow_proof.py
+    PYTHONPATH=src proof/bin/python benchmarks/mlflow_proof.py
 """
 
 from __future__ import annotations
