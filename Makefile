@@ -10,7 +10,7 @@ JOBS ?= 2
 SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast checked app lint docs bench screenshots site-pictures locks clean
+.PHONY: help setup demo test test-fast other-pythons checked app lint docs bench screenshots site-pictures locks clean
 
 help: ## show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -25,6 +25,9 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 test: ## run the tests; one whose program is missing is skipped, with the reason
 	@$(PYTHON) scripts/bootstrap.py test
 	@$(BIN)/python -m pytest $(SHARED) -rs
+
+other-pythons: ## a part of the tests on Python 3.13, and on 3.11 with the lowest allowed versions
+	@scripts/other-pythons
 
 PROGRAMS ?= 10000
 checked: ## the features' tests and random programs, every access to memory checked

@@ -47,6 +47,7 @@ LAYERS: list[set[str]] = [
     {"score"},
     {"live", "monitoring", "experiments", "insights"},
     {"activation"},
+    {"export"},
     {"forget"},
     {"backup"},
     {"doctor"},

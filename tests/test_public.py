@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import cartcast
 from cartcast.datasets import simulate
@@ -137,6 +141,36 @@ def test_x_and_y_are_a_ready_table(tmp_path: Path) -> None:
         assert run.data["target"]["positive"] == "Up"
     assert figures[0] == figures[1] == figures[2]
     assert figures[0] > 0.6
+    # The run is a scikit-learn pipeline, of which a clone learns and is calibrated anew.
+    opened = cartcast.Run.open(tmp_path / "xy")
+    fitted = opened.pipeline
+    said, _ = cartcast.predict(X, opened)
+    np.testing.assert_array_equal(fitted.predict_proba(X)[:, 1], said["probability"])
+    labels = (y == "Up").astype(int)
+    folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, labels))
+    scores = cross_val_score(clone(fitted), X, labels, cv=folds, scoring="roc_auc")
+    expected = cross_val_score(
+        make_pipeline(StandardScaler(), LogisticRegression()), X.set_axis(["a", "b"], axis=1),
+        labels, cv=folds, scoring="roc_auc",
+    )  # fmt: skip
+    np.testing.assert_allclose(scores, expected, atol=0.03)
+    again = clone(fitted).fit(X, labels).predict_proba(X)[:, 1]
+    assert abs(again.mean() - labels.mean()) < 0.01
+    np.testing.assert_array_equal(fitted.predict_proba(X)[:, 1], said["probability"])
+    read = fitted[:1].set_output(transform="pandas").transform(X)
+    assert list(read) == ["3", "b"]
+    shown = opened._repr_html_()
+    assert f"<td>{figures[0]:.4g} (" in shown
+    assert opened.findings[0].code in shown
+    assert repr(opened) == "<Run xy: way (observed), logistic_regression>"
+
+
+def test_the_events_of_a_log_are_read_by_any_library(log: cartcast.Log) -> None:
+    want = log.table()
+    arrow = pa.table(log)
+    assert arrow.equals(want)
+    assert pl.DataFrame(log).to_arrow().cast(want.schema).equals(want)
+    assert pd.DataFrame.from_arrow(log).equals(want.to_pandas())
 
 
 def test_what_an_option_holds_reaches_training_as_it_is() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.version import Version
 
 import cartcast
 
@@ -86,3 +87,15 @@ def test_templates_and_hooks_are_well_formed() -> None:
         for hook in repo["hooks"]:
             for script in re.findall(r"(?:docs|scripts)/\w+\.py", hook["entry"]):
                 assert (ROOT / script).is_file(), script
+
+
+def test_the_lowest_versions_that_are_tried_are_those_that_are_allowed() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    allowed = dict(re.findall(r"^([\w.-]+)>=([\d.]+)", "\n".join(told), re.M))
+    lock = (ROOT / "locks" / "lowest.txt").read_text()
+    tried = dict(re.findall(r"^([\w.-]+)==([\d.]+)", lock, re.M))
+    assert len(allowed) == len(told)
+    for name, version in allowed.items():
+        got, least = Version(tried[name]), Version(version)
+        assert (got.major, got.minor) == (least.major, least.minor), name
+        assert got >= least

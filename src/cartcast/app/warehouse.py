@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from cartcast.app.state import Project
-from cartcast.errors import NotFoundError, UsageError
-from cartcast.events.databases import tables_in
+from cartcast.errors import NotFoundError
+from cartcast.events.databases import server_url, tables_in
 
 __all__ = ["VARIABLE", "Warehouse", "find", "source", "tables", "warehouses"]
 
@@ -55,18 +55,8 @@ def warehouses(project: Project, environment: Mapping[str, str] | None = None) -
 
 
 def _server(text: str, environment: Mapping[str, str]) -> Warehouse:
-    url = text
-    if text.startswith("$"):
-        url = environment.get(text[1:], "")
-        if not url:
-            raise UsageError(f"warehouses: the environment variable {text[1:]} is not set.")
+    url = server_url(text, environment, "warehouses")
     parts = urlsplit(url)
-    if parts.scheme.split("+")[0] not in ("postgresql", "postgres"):
-        where = text if text.startswith("$") else "a setting"
-        raise UsageError(
-            f"warehouses: {where} must hold postgresql://USER@HOST/DATABASE; files are found "
-            "automatically."
-        )
     return Warehouse(f"{parts.hostname or 'localhost'}{parts.path}", url)
 
 

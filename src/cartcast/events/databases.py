@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import duckdb
 
-from cartcast.errors import CartcastError, DataError, NotFoundError, UsageError
+from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.events.csvfile import open_csv
 from cartcast.events.engine import one_line
 from cartcast.events.foreign import DuckdbFile, SqliteFile, copied
 from cartcast.events.read import Source
+from cartcast.events.sql import identifier
 from cartcast.events.tables import table_source
 
-__all__ = ["open_table", "tables_in"]
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["open_table", "postgres", "server_url", "shown_server", "tables_in"]
 
 _COUNTER = itertools.count()
 _FORMS = (
@@ -98,61 +104,85 @@ def _is_sqlite(path: Path) -> bool:
 
 def _postgres(con: duckdb.DuckDBPyConnection, found: _Table, work: Path) -> Source:
     """Stream a PostgreSQL table into a CSV file in `work` by COPY, which needs no memory."""
-    try:
-        import psycopg
-        from psycopg import sql
-    except ImportError as error:
-        raise UsageError(
-            "PostgreSQL needs the driver psycopg: pip install 'cartcast[postgres]'."
-        ) from error
-    parts = urlsplit(found.place)
-    shown = f"postgresql://{parts.hostname or 'localhost'}{parts.path}?table={found.table}"
+    shown = f"{shown_server(found.place)}?table={found.table}"
     target = work / f"postgres-{next(_COUNTER)}.csv"
-    name = sql.SQL(".").join(sql.Identifier(p) for p in found.table.split("."))
-    query = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT (FORMAT csv, HEADER)").format(name)
-    try:
-        with psycopg.connect(found.place, connect_timeout=10, autocommit=False) as server:
-            server.read_only = True
-            server.execute("SET TimeZone = 'UTC'")
-            server.execute("SET DateStyle = 'ISO'")
-            server.execute("SET client_encoding = 'UTF8'")
-            with server.cursor() as cursor, cursor.copy(query) as rows, target.open("wb") as out:
-                for block in rows:
-                    out.write(block)
-    except psycopg.errors.UndefinedTable as error:
-        raise NotFoundError(f"{shown}: no such table; check its schema and name.") from error
-    except psycopg.OperationalError as error:
-        raise NotFoundError(f"{shown}: no connection: {_safe(error, parts.password)}") from error
-    except psycopg.Error as error:
-        raise _refused(shown, error, parts.password) from error
+    name = ".".join(identifier(p) for p in found.table.split("."))
+    query = f"COPY (SELECT * FROM {name}) TO STDOUT (FORMAT csv, HEADER)"
+    with postgres(found.place, shown) as server:
+        server.execute("SET TRANSACTION READ ONLY")
+        with (
+            server.cursor() as cursor,
+            cursor.copy(query.encode()) as rows,
+            target.open("wb") as out,
+        ):
+            for block in rows:
+                out.write(block)
     return open_csv(con, target, shown, work, ",", ())
 
 
 def _postgres_tables(url: str) -> list[str]:
+    with postgres(url, shown_server(url)) as server:
+        server.execute("SET TRANSACTION READ ONLY")
+        found = server.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables "
+            "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
+        ).fetchall()
+    return [f"{schema}.{name}" for schema, name in found]
+
+
+def server_url(text: str, environment: Mapping[str, str], where: str) -> str:
+    """Return the URL of a PostgreSQL server: `text`, or what the variable `$NAME` holds.
+
+    Raises:
+        UsageError: the variable is not set, or it is no such URL; `where` begins the line.
+    """
+    url = text
+    if text.startswith("$"):
+        url = environment.get(text[1:], "")
+        if not url:
+            raise UsageError(f"{where}: the environment variable {text[1:]} is not set.")
+    if urlsplit(url).scheme.split("+")[0] not in ("postgresql", "postgres"):
+        named = text if text.startswith("$") else "the URL"
+        raise UsageError(f"{where}: {named} must hold postgresql://USER@HOST/DATABASE.")
+    return url
+
+
+def shown_server(url: str) -> str:
+    """Return host and database of a PostgreSQL URL: what may be shown of it."""
+    parts = urlsplit(url)
+    return f"postgresql://{parts.hostname or 'localhost'}{parts.path}"
+
+
+@contextlib.contextmanager
+def postgres(url: str, shown: str, doing: str = "read") -> Iterator[psycopg.Connection]:
+    """Yield a connection to a server that speaks UTC, ISO and UTF-8; commit at the end.
+
+    `shown` stands for the place in messages, which never hold the password.
+
+    Raises:
+        UsageError: the driver is missing.
+        NotFoundError: there is no such server or table.
+        DataError: the server refused what was asked, in what `doing` names.
+    """
     try:
         import psycopg
     except ImportError as error:
         raise UsageError(
             "PostgreSQL needs the driver psycopg: pip install 'cartcast[postgres]'."
         ) from error
-    parts = urlsplit(url)
-    shown = f"postgresql://{parts.hostname or 'localhost'}{parts.path}"
+    password = urlsplit(url).password
     try:
         with psycopg.connect(url, connect_timeout=10) as server:
-            server.read_only = True
-            found = server.execute(
-                "SELECT table_schema, table_name FROM information_schema.tables "
-                "WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
-            ).fetchall()
+            server.execute("SET TimeZone = 'UTC'")
+            server.execute("SET DateStyle = 'ISO'")
+            server.execute("SET client_encoding = 'UTF8'")
+            yield server
+    except psycopg.errors.UndefinedTable as error:
+        raise NotFoundError(f"{shown}: no such table; check its schema and name.") from error
     except psycopg.OperationalError as error:
-        raise NotFoundError(f"{shown}: no connection: {_safe(error, parts.password)}") from error
+        raise NotFoundError(f"{shown}: no connection: {_safe(error, password)}") from error
     except psycopg.Error as error:
-        raise _refused(shown, error, parts.password) from error
-    return [f"{schema}.{name}" for schema, name in found]
-
-
-def _refused(shown: str, error: Exception, password: str | None) -> CartcastError:
-    return DataError(f"{shown}: cannot be read: {_safe(error, password)}")
+        raise DataError(f"{shown}: cannot be {doing}: {_safe(error, password)}") from error
 
 
 def _safe(error: Exception, password: str | None) -> str:

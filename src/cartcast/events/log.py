@@ -80,6 +80,17 @@ class Log:
         found = "".join(f._repr_html_() for f in by_severity(self.findings))
         return f"<table><caption>{escape(self.path.name)}</caption>{rows}</table>{found}"
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Let `polars.from_arrow(log)`, `pyarrow.table(log)` and others read the events.
+
+        https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
+        """
+        import pyarrow.dataset
+
+        events = pyarrow.dataset.dataset([p.absolute() for p in self.files], format="parquet")
+        reader: Any = events.scanner().to_reader()
+        return reader.__arrow_c_stream__(requested_schema)
+
     def _told(self) -> list[tuple[str, str]]:
         """Return what is shown of the log: (what, how many or which)."""
         s = self.summary

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.isotonic import isotonic_regression
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.utils.validation import check_is_fitted
 
 from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.arrays import codes_of
@@ -33,9 +36,11 @@ TAIL = 0.01
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A fitted classifier whose probabilities pass through a monotone curve.
+    """A classifier whose probabilities pass through a monotone curve.
 
-    Made by `calibrate`; `fit` learns the curve only and leaves `estimator` as it is (prefit).
+    Made by `calibrate` of a fitted one: `fit` learns the curve only and leaves `estimator` as it is
+    (prefit). A clone, whose estimator is not fitted, learns the curve from five folds and then fits
+    the estimator to all rows, as `estimator_`.
     `method` is `auto`, `isotonic`, `sigmoid` or `none`; `method_` the one taken.
     """
 
@@ -49,8 +54,16 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         `groups`: the visitor of each row, since rows of one visitor are not news.
         """
         labels = binary_labels(y)
-        p = np.asarray(self.estimator.predict_proba(X)[:, 1], dtype=np.float64)
-        return self.fit_curve(p, labels, sample_weight, groups)
+        if is_fitted(self.estimator):
+            p = np.asarray(self.estimator.predict_proba(X)[:, 1], dtype=np.float64)
+            return self.fit_curve(p, labels, sample_weight, groups)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+        said = cross_val_predict(
+            self.estimator, X, labels, groups=groups, method="predict_proba", params=weights,
+            cv=StratifiedKFold(5) if groups is None else StratifiedGroupKFold(5),
+        )  # fmt: skip
+        self.estimator_ = clone(self.estimator).fit(X, labels, **weights)
+        return self.fit_curve(said[:, 1], labels, sample_weight, groups)
 
     def fit_curve(
         self, p: Floats, labels: Any, sample_weight: Any = None, groups: Any = None
@@ -88,12 +101,24 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2)."""
-        p = self.curve(self.estimator.predict_proba(X)[:, 1])
+        estimator = getattr(self, "estimator_", self.estimator)
+        p = self.curve(estimator.predict_proba(X)[:, 1])
         return np.column_stack([1 - p, p])
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return 1 where the probability is at least one half."""
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
+
+
+def is_fitted(estimator: Any) -> bool:
+    """Return whether an estimator has learnt something, or has nothing to learn."""
+    if not hasattr(estimator, "fit"):
+        return True
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
 
 
 def _independent(

@@ -19,12 +19,14 @@ from cartcast.moments import Moment
 from cartcast.moments.waits import Waits
 from cartcast.runs.reading import Reading
 from cartcast.runs.registry import resolve_run
+from cartcast.runs.shown import as_html, as_line
 from cartcast.segments import Segment, named_segment
 from cartcast.targets import Proxy, Target, parse_target
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from sklearn.pipeline import Pipeline
 
     from cartcast.events import Log, Privacy
     from cartcast.features import FeatureSet
@@ -79,6 +81,12 @@ class Run:
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what was loaded: on another machine it is verified again."""
         return {"dir": self.dir.absolute(), "data": self.data}
+
+    def __repr__(self) -> str:
+        return as_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     @property
     def id(self) -> str:
@@ -308,6 +316,24 @@ class Run:
         from cartcast.models.persist import load_all
 
         return load_all(self.dir / "model", self.data["model_manifest"])
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The champion as a fitted scikit-learn pipeline over rows of its features, as they come.
+
+        A clone is fitted and calibrated on what it is given; labels are 0 and 1.
+
+        Raises:
+            UsageError: it reads events.
+            NotFoundError, NotTrustedError: as `models`.
+        """
+        from sklearn.pipeline import Pipeline
+
+        from cartcast.models.astrained import AsTrained
+
+        self.require_features()
+        steps = [("read", AsTrained(self.data["features"])), ("model", self.models["champion"])]
+        return Pipeline(steps)
 
     @cached_property
     def features(self) -> FeatureSet | None:

@@ -5,7 +5,7 @@ probability of the outcome, the expected revenue with an interval given purchase
 the run. A log of which the run cannot say anything is refused (`cartcast.runs.foreign`).
 """
 
-from cartcast.score.predict import predict, predict_to
+from cartcast.score.predict import predict, predict_to, score_rows
 from cartcast.score.write import write_table
 
-__all__ = ["predict", "predict_to", "write_table"]
+__all__ = ["predict", "predict_to", "score_rows", "write_table"]

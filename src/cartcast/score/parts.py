@@ -25,7 +25,7 @@ from cartcast.moments.rows import known_at, within
 from cartcast.runs.run import Run
 from cartcast.score.without import Without
 
-__all__ = ["ScoreParts", "WriteParts"]
+__all__ = ["ScoreParts", "WriteParts", "known_only"]
 
 _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("session_id", "visitor_id", "segment", "reason", "model"), pa.string()),
@@ -127,6 +127,11 @@ def said_of(
                 said["expected_revenue"] *= said["probability"] / np.where(before > 0, before, 1.0)
         else:
             said["expected_revenue"] = run.waits.amount(said["expected_revenue"], silent)
+    return known_only(run, X, said)
+
+
+def known_only(run: Run, X: pd.DataFrame, said: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run says of rows, null with the `reason` where it can say nothing."""
     reason = unseen(run.data["features"].get("ranges") or {}, X)
     said = {name: np.where(reason.isna(), values, np.nan) for name, values in said.items()}
     return {**said, "reason": reason.astype(pd.StringDtype(na_value=np.nan))}

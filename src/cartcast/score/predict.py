@@ -24,12 +24,12 @@ from cartcast.moments.lists import Check, check_of, told
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
-from cartcast.score.parts import ScoreParts, WriteParts
+from cartcast.score.parts import ScoreParts, WriteParts, known_only
 from cartcast.score.without import Without
 from cartcast.score.write import write_table
 from cartcast.scratch import scratch
 
-__all__ = ["predict", "predict_to"]
+__all__ = ["predict", "predict_to", "score_rows"]
 
 
 @answered
@@ -70,7 +70,7 @@ def predict(
     """
     opened, given = _opened(run, sources, progress, engine)
     if opened.features is None:
-        return _table_scores(given[0], opened)
+        return score_rows(given[0], opened)
     how = _How(layout, orders, rates, privacy, engine, work)
     with _read(opened, given, progress or quiet, how) as log:
         score = _asked(opened, log, everything, without, only, privacy)
@@ -248,10 +248,23 @@ def _read(run: Run, given: Sequence[Any], say: Progress, how: _How) -> Iterator[
         yield log
 
 
-def _table_scores(source: Any, run: Run) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+def score_rows(source: Any, run: Run) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Return the scores of a table of features, and what was found in it.
+
+    What a run on a log says nothing of is null, with the `reason`.
+
+    Raises:
+        UsageError: the run reads events, not features.
+        DataError: the table does not match the run.
+    """
+    run.require_features()
     X, found = read_as_trained(source, run.data["features"])
-    out = pd.DataFrame({"row": np.arange(1, len(X) + 1), **run.score(X)})
-    if "segments" in run.models:
+    out = pd.DataFrame({"row": np.arange(1, len(X) + 1)})
+    said = run.score(X)
+    if run.features is not None:
+        said = known_only(run, X, said)
+    out = out.assign(**said).rename(columns={"probability": run.column})
+    if "segments" in run.models and run.behaviour is None:
         out["segment"] = run.segment_names(X)
     out["model"] = run.version
     return out, found
