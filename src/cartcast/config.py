@@ -67,7 +67,9 @@ class Settings:
         currency: ISO 4217 code used when the source has none.
         auth: access settings of the app; empty means off (loopback only).
         access: who may read `.cartcast`: `private` (its owner) or `shared_group` (its group too).
-        catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
+        catalogue: URL of the catalogue database, or `$NAME` of a variable that holds one; None is
+            the file in `.cartcast/`.
+        store: folder or s3:// URL in which a team keeps its runs; None keeps them here alone.
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
@@ -104,6 +106,7 @@ class Settings:
     auth: Mapping[str, Any] = field(default_factory=dict)
     access: str = "private"
     catalogue: str | None = None
+    store: str | None = None
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500

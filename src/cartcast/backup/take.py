@@ -132,7 +132,7 @@ class _Taking:
     def manifest(self, states: tuple[Path, ...]) -> Manifest:
         begin = datetime.now(UTC)
         settings = read_settings(self.project)
-        registry = Registry(self.project, settings.catalogue)
+        registry = Registry.of(self.project)
         # Before the runs: those that it names are whole, and are not changed any more.
         catalogue = registry.copy()
         outside = self._outside(catalogue["runs"])

@@ -25,7 +25,7 @@ def registry(project: Path, settings: Settings) -> Iterator[Finding]:
     # Asked without making one: a doctor changes nothing.
     if settings.catalogue is None and not (project / STATE_FOLDER / "catalogue.db").is_file():
         return
-    catalogue = Registry(project, settings.catalogue)
+    catalogue = Registry.of(project)
     try:
         entries, held = catalogue.runs(), catalogue.aliases()
     except StorageError as error:

@@ -1,20 +1,12 @@
-"""Where the live verbs find the project, its registry and its state."""
+"""Where the live verbs keep their state."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from cartcast.config import STATE_FOLDER, find_project, read_settings
+from cartcast.config import STATE_FOLDER, find_project
 
-__all__ = ["home", "project_of"]
-
-
-def project_of() -> tuple[str | None, str | None]:
-    """Return the project folder and the URL of its catalogue, each None where there is none."""
-    project = find_project()
-    if project is None:
-        return None, None
-    return str(project), read_settings(project).catalogue
+__all__ = ["home"]
 
 
 def home() -> Path:

@@ -25,7 +25,6 @@ class StreamPlan:
 
     model: str
     project: str | None
-    catalogue: str | None
     source: str
     sink: str
     dead: str | None
@@ -58,7 +57,7 @@ def run_stream(plan: StreamPlan) -> dict[str, Any]:
 
 async def _main(plan: StreamPlan) -> dict[str, Any]:
     project = Path(plan.project) if plan.project else None
-    scorer = load_scorer(Run.open(plan.model, project, plan.catalogue))
+    scorer = load_scorer(Run.open(plan.model, project))
     rules = scorer.rules
     from_file = "://" not in plan.source
     store: Store

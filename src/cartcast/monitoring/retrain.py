@@ -144,14 +144,14 @@ class _Job:
 
     @classmethod
     def begin(cls, alias: str, folder: Path, settings: Settings, promote: str) -> _Job:
-        registry = Registry(folder, settings.catalogue)
+        registry = Registry.of(folder)
         entry = registry.get(alias)
         if registry.aliases().get((entry.target, "champion")) != entry.run_id:
             raise UsageError(
                 f"{alias}: run {entry.run_id} is not the champion of {entry.target}; retraining "
                 "is of a champion."
             )
-        champion = Run.open(entry.path).loaded()
+        champion: Run = registry.run(entry.run_id).loaded()
         champion.require_during("retraining")
         own_test(champion)
         return cls(
@@ -165,7 +165,7 @@ class _Job:
         was = {p.run_id for p in self.registry.promotions() if p.alias == "champion"}
         if named is None or named in was:
             return None
-        run = Run.open(self.registry.get(named).path)
+        run: Run = self.registry.run(named)
         if run.kind != "classifier" or run.features is None or run.moment.dated:
             self.steps.append(f"challenger {named} cannot be compared: it is asked otherwise")
             return None

@@ -63,7 +63,7 @@ def _look(
     plan = monitoring.plan_from(settings.monitoring)
     with shell.progress(not json) as progress:
         look = monitoring.check(
-            Run.open(model, project, settings.catalogue), files, project=project, plan=plan,
+            Run.open(model, project), files, project=project, plan=plan,
             rates=shell.project_rates(rates), privacy=shell.project_privacy(),
             targets=settings.targets, progress=progress, **given,
         )  # fmt: skip
