@@ -21,6 +21,7 @@ import pytest
 from cartcast.access.roles import RefusedError
 from cartcast.api.server import Plan, resolve
 from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
+from cartcast.forget import forget
 from cartcast.runs import catalogue
 from cartcast.runs import store as stores
 from cartcast.runs.registry import Registry
@@ -180,6 +181,30 @@ def test_a_pulled_run_that_was_changed_is_not_promoted(team: Any) -> None:
     assert two.promote("run-2").run_id == "run-2"
 
 
+def test_a_forgotten_person_is_gone_from_the_store(team: Any, tmp_path: Path, s3: str) -> None:
+    one, two = team
+    before = kept(s3)
+
+    def people(registry: Registry) -> set[str]:
+        return {
+            v for e in registry.runs() for v in registry.run(e.run_id).predictions["visitor_id"]
+        }
+
+    assert people(two) == {"v1", "v2"}
+    forget(two.folder, "v1")
+    assert len(kept(s3) - before) == 2
+    assert len(before - kept(s3)) == 2
+    (tmp_path / "three").mkdir()
+    shutil.copy(two.folder / "cartcast.yaml", tmp_path / "three")
+    assert people(Registry.of(tmp_path / "three")) == people(two) == {"v2"}
+    # The host that trained them has its own; forgetting another there does not bring it back.
+    assert people(one) == {"v1", "v2"}
+    forget(one.folder, "nobody")
+    assert people(one) == {"v2"}
+    assert people(two) == {"v2"}
+    one.verify(one.get("run-1"))
+
+
 def test_a_deleted_run_is_gone_everywhere(team: Any, s3: str) -> None:
     one, two = team
     before = kept(s3)
@@ -199,9 +224,8 @@ def test_a_deleted_run_is_gone_everywhere(team: Any, s3: str) -> None:
 def test_a_role_decides_what_may_be_done(
     database: str,
     tmp_path: Path,
-    postgres: str,
     role: str,
-    may: str,  # noqa: F811
+    may: str,
 ) -> None:
     import psycopg
 
@@ -236,7 +260,7 @@ def test_a_role_decides_what_may_be_done(
     assert one.members.roles()["ann"] == role
     if "p" in may:
         assert one.promotions()[0].who.endswith(" as ann")
-        assert [a.action for a in one.members.acts()][0] == "people"
+        assert one.members.acts()[0].action == "people"
     # What the database itself does not let a user write, nobody writes.
     with psycopg.connect(database) as con:
         con.execute(f"REVOKE INSERT, DELETE ON ALL TABLES IN SCHEMA {schema[0]} FROM ann")

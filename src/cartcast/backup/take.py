@@ -135,10 +135,12 @@ class _Taking:
         registry = Registry.of(self.project)
         # Before the runs: those that it names are whole, and are not changed any more.
         catalogue = registry.copy()
-        outside = self._outside(catalogue["runs"])
+        # Where they lie here: a path in the catalogue may be another host's.
+        paths = {e.run_id: e.path for e in registry.runs()}
+        outside = self._outside(catalogue["runs"], paths)
         for item in items(self.project, settings, outside, states):
             self._take(item)
-        said = self._answers(registry, catalogue["runs"])
+        said = self._answers(registry, paths)
         for word in (settings.layout, settings.features, settings.rates):
             if isinstance(word, str) and (self.project / word).is_file():
                 named = (self.project / word).resolve()
@@ -161,11 +163,15 @@ class _Taking:
             notes=tuple(self.notes),
         )
 
-    def _outside(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+    def _outside(
+        self, runs: Sequence[Mapping[str, Any]], paths: Mapping[str, Path]
+    ) -> dict[str, Path]:
         found = {}
         for run in runs:
-            path = Path(run["path"])
-            if not (path / "run.json").is_file():
+            path = paths.get(run["run_id"], Path(run["path"]))
+            if not (path / "run.json").is_file() and run["stored"]:
+                self.notes.append(f"run {run['run_id']} lies in the team's store, not here")
+            elif not (path / "run.json").is_file():
                 self.notes.append(f"run {run['run_id']} is registered but not there ({path})")
             elif not path.is_relative_to(self.project / STATE_FOLDER):
                 found[str(run["run_id"])] = path
@@ -210,12 +216,13 @@ class _Taking:
             self.live.append(found.entry)
 
     def _answers(
-        self, registry: Registry, runs: Sequence[Mapping[str, Any]]
+        self, registry: Registry, paths: Mapping[str, Path]
     ) -> dict[str, dict[str, list[str]]]:
         """Return what the runs that hold an alias say; a damaged run is no reason for no backup."""
-        paths = {run["run_id"]: Path(run["path"]) for run in runs}
         said = {}
         for run_id in sorted(set(registry.aliases().values()) & set(paths)):
+            if not (paths[run_id] / "run.json").is_file():
+                continue
             try:
                 found = answers(paths[run_id])
             except CartcastError as error:

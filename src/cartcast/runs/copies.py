@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from cartcast.config import STATE_FOLDER
-from cartcast.errors import NotTrustedError, StorageError
+from cartcast.errors import NotFoundError, NotTrustedError, StorageError
 from cartcast.lock import alone
 from cartcast.runs.store import RunStore, address
 
@@ -61,6 +61,21 @@ class Copies:
                 if older != path:
                     shutil.rmtree(older.parent, ignore_errors=True)
 
+    def refresh(self, path: Path, stored: str) -> Path | None:
+        """Return the folder of a run exactly as the store has it; None where it has none."""
+        if path.is_dir() and not self.same(path, stored):
+            shutil.rmtree(path)
+        path = self.place(path.name, path, stored)
+        try:
+            self.fetch(path, stored)
+        except NotFoundError:
+            return None
+        return path
+
+    def same(self, path: Path, stored: str) -> bool:
+        """Tell whether the files of a folder are those of an archive."""
+        return address(path) == stored
+
     def put(self, path: Path) -> str:
         """Bring a run into the store; return its address, or nothing where there is no store."""
         return self.store.put(path) if self.store else ""
@@ -81,7 +96,7 @@ class Copies:
         Raises:
             NotTrustedError: saying what to do.
         """
-        if self.url and stored and address(path) != stored:
+        if self.url and stored and not self.same(path, stored):
             raise NotTrustedError(
                 f"{path}: is not what the store has; remove it to have it pulled again, or keep "
                 f"it by `cartcast models push {path.name}`."

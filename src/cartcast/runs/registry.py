@@ -7,8 +7,9 @@ catalogue in PostgreSQL (`catalogue: postgresql://...`, extra `postgres`), the r
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -176,6 +177,23 @@ class Registry:
         left = [e for e in self.runs() if not e.stored and (e.path / "run.json").is_file()]
         asked = [self.get(name)] if name else left
         return [self._renewed(e, self.copies.put(e.path)) for e in asked]
+
+    @contextlib.contextmanager
+    def rewritten(self) -> Iterator[None]:
+        """Bring every run of the store here for a `with` that changes runs; push what it changed.
+
+        A folder of this host that is not as the store has it gives way: another host was first.
+
+        Raises:
+            StorageError: store or catalogue do not answer; repeat.
+        """
+        held = [e for e in self.runs() if e.stored] if self.copies.url else []
+        paths = {e.run_id: self.copies.refresh(e.path, e.stored) for e in held}
+        yield
+        for entry in held:
+            path = paths[entry.run_id]
+            if path is not None and not self.copies.same(path, entry.stored):
+                self._renewed(entry, self.copies.put(path))
 
     def _renewed(self, entry: Entry, stored: str) -> Entry:
         """Let the catalogue name another archive of a run, unless somebody else has done so."""
