@@ -29,7 +29,7 @@ __all__ = [
 PROJECT_FILE = "cartcast.yaml"
 STATE_FOLDER = ".cartcast"
 ACCESS = ("private", "shared_group")
-BACKUP = ("to", "every", "keep")
+BACKUP = ("to", "every", "keep", "redis")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -78,7 +78,8 @@ class Settings:
         monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
             docs/monitoring.md.
         backup: `to` (folder), `every` (a duration, which `cartcast doctor` holds you to), `keep`
-            (a number or a duration).
+            (a number or a duration), `redis: elsewhere` where a live state in Redis has a backup
+            of its own.
     """
 
     sources: tuple[str, ...] = ()
@@ -234,6 +235,8 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     for name in settings.backup:
         if name not in BACKUP:
             raise UsageError(f"{where}: backup: unknown {name!r}.{did_you_mean(str(name), BACKUP)}")
+    if settings.backup.get("redis", "elsewhere") != "elsewhere":
+        raise UsageError(f"{where}: backup: redis must be elsewhere, or left out.")
     if "every" in settings.backup:
         parse_duration(settings.backup["every"])
     if any(int(a) != a or a < 1 for a in settings.anchors):

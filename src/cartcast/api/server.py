@@ -27,6 +27,7 @@ from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.no_model import NONE, NoModel
+from cartcast.live.place import note_state
 from cartcast.live.record import ScoreRecord
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Live, Store
@@ -132,6 +133,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         _require_ids_as_sent(plan)
         declared(Path(plan.activation))
     configure(plan.log_level)
+    note_state(plan.project, plan.state)
     if plan.workers > 1:
         if plan.state == "memory":
             raise UsageError(

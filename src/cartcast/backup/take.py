@@ -18,9 +18,10 @@ from cartcast.backup.contents import Item, items, sqlite_copy
 from cartcast.backup.livelog import cut
 from cartcast.backup.manifest import FileEntry, LiveEntry, Manifest, is_portable
 from cartcast.backup.store import Store
-from cartcast.config import STATE_FOLDER, read_settings
+from cartcast.config import PROJECT_FILE, STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
 from cartcast.forget.marks import Marks
+from cartcast.live.place import state_elsewhere
 from cartcast.progress import Progress
 from cartcast.runs.registry import Registry
 from cartcast.runs.write import versions
@@ -92,7 +93,8 @@ def back_up(
         progress: is told what is copied.
 
     Raises:
-        UsageError: keys without a passphrase, or the store lies in what is copied.
+        UsageError: keys without a passphrase, the store lies in what is copied, or the live state
+            is in Redis and the settings do not say that it is taken care of.
         StorageError: the disk is full, or another backup is being written.
     """
     project = project.resolve()
@@ -100,6 +102,13 @@ def back_up(
         raise UsageError(f"{store.folder}: lies in what is to be copied; name a place outside.")
     if keys and store.vault is None:
         raise UsageError("--keys are only kept sealed: set CARTCAST_BACKUP_PASSPHRASE.")
+    away = state_elsewhere(project)
+    if away and "redis" not in read_settings(project).backup:
+        raise UsageError(
+            f"the live state of this project is in {away}, and a backup would lack it. Back up "
+            "the append-only file of that Redis, and write `backup: {redis: elsewhere}` into "
+            f"{PROJECT_FILE}."
+        )
     with store.locked():
         store.tidy()
         taken = _Taking(project, store, keys, progress)
@@ -148,6 +157,8 @@ class _Taking:
                     self.notes.append(
                         f"{word} lies outside of the project and is not in the backup"
                     )
+        if away := state_elsewhere(self.project):
+            self.notes.append(f"the live state is in {away} and not in the backup")
         if settings.sources:
             self.notes.append("sources of the log are not in the backup; they are the shop's own")
         return Manifest(
