@@ -86,6 +86,8 @@ def _show(look: Look, project: Path | None) -> None:
         typer.echo(
             f"  to come: log loss {e.value:.4f} ({e.low:.4f} to {e.high:.4f}, 90 %); {e.label}"
         )
+    if look.untold:
+        typer.echo(f"  {look.untold}")
     shell.show_findings(look.findings)
     _list(look.alarms)
     if look.sent:
