@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = {"api", "live", "app", "cli/verbs", "mcp"}
 """Rooms of `src/cartcast` that an extra opens, or that are imported when their verb is called."""
 TOOLS = {
-    "mkdocs-material", "mkdocstrings-python", "mypy", "pandas-stubs", "pip-licenses",
+    "flask-cors", "mkdocs-material", "mkdocstrings-python", "mypy", "pandas-stubs", "pip-licenses",
     "pyarrow-stubs", "pytest-timeout", "pytest-xdist", "ruff", "scipy-stubs", "types-pyyaml",
 }  # fmt: skip
 """What the tests need and do not import."""

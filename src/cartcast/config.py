@@ -29,7 +29,7 @@ __all__ = [
 PROJECT_FILE = "cartcast.yaml"
 STATE_FOLDER = ".cartcast"
 ACCESS = ("private", "shared_group")
-BACKUP = ("to", "every", "keep")
+BACKUP = ("to", "every", "keep", "redis")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -67,7 +67,9 @@ class Settings:
         currency: ISO 4217 code used when the source has none.
         auth: access settings of the app; empty means off (loopback only).
         access: who may read `.cartcast`: `private` (its owner) or `shared_group` (its group too).
-        catalogue: URL of the catalogue database; None is the file in `.cartcast/`.
+        catalogue: URL of the catalogue database, or `$NAME` of a variable that holds one; None is
+            the file in `.cartcast/`.
+        store: folder or s3:// URL in which a team keeps its runs; None keeps them here alone.
         privacy: `pseudonymise`: columns whose ids are replaced by a keyed hash on entry.
         warehouses: PostgreSQL URLs, or `$NAME` of variables that hold one, for the app.
         upload_megabytes: largest upload that the app accepts.
@@ -76,7 +78,8 @@ class Settings:
         monitoring: budget of false alarms, accepted margins, webhook, e-mail; see
             docs/monitoring.md.
         backup: `to` (folder), `every` (a duration, which `cartcast doctor` holds you to), `keep`
-            (a number or a duration).
+            (a number or a duration), `redis: elsewhere` where a live state in Redis has a backup
+            of its own.
     """
 
     sources: tuple[str, ...] = ()
@@ -104,6 +107,7 @@ class Settings:
     auth: Mapping[str, Any] = field(default_factory=dict)
     access: str = "private"
     catalogue: str | None = None
+    store: str | None = None
     privacy: Mapping[str, Any] = field(default_factory=dict)
     warehouses: tuple[str, ...] = ()
     upload_megabytes: int = 500
@@ -231,6 +235,8 @@ def settings_from(data: Mapping[str, Any], where: str = PROJECT_FILE) -> Setting
     for name in settings.backup:
         if name not in BACKUP:
             raise UsageError(f"{where}: backup: unknown {name!r}.{did_you_mean(str(name), BACKUP)}")
+    if settings.backup.get("redis", "elsewhere") != "elsewhere":
+        raise UsageError(f"{where}: backup: redis must be elsewhere, or left out.")
     if "every" in settings.backup:
         parse_duration(settings.backup["every"])
     if any(int(a) != a or a < 1 for a in settings.anchors):

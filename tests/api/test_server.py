@@ -27,6 +27,7 @@ from cartcast.cli import app
 from cartcast.errors import NotFoundError, StorageError, UsageError
 from cartcast.experiments.exposures import read_exposures
 from cartcast.live import log, redis
+from cartcast.live.place import state_elsewhere
 from cartcast.live.record import read_record
 from cartcast.runs.registry import Registry
 
@@ -193,6 +194,7 @@ def test_two_workers_share_sessions_behind_one_port(running: Any, tmp_path: Path
         for _ in range(30):
             assert httpx.post(server.url + "/v1/events", json=VIEW, timeout=60).status_code == 200
         assert httpx.get(server.url + "/v1/sessions?visitor_id=v").json()["clicks"] == 30
+        assert state_elsewhere(server.project) == f"redis://127.0.0.1:{port}/0"
         assert server.stop() == 0
     finally:
         redis.kill()

@@ -13,7 +13,7 @@ import yaml
 
 from cartcast.cli import main
 from cartcast.monitoring import Plan, announce, open_store
-from cartcast.monitoring.changes import refuse, send_changes
+from cartcast.monitoring.changes import Change, prove, refuse, send_changes
 from cartcast.monitoring.compare import Comparison
 from cartcast.monitoring.paired import Verdict
 from cartcast.runs.registry import Registry
@@ -96,6 +96,23 @@ def test_a_challenger_that_is_refused_is_told_with_its_figures(registry, receive
     assert change["figures"] == FOUND.describe()
     assert change["evidence"]["log_loss"]["better"] == 25
     assert change["evidence"]["moments"] == 2_000
+
+
+def test_a_challenger_that_is_held_although_proven_is_told_once(registry, receiver) -> None:
+    webhook, hook = receiver
+    configure(registry, webhook=webhook)
+    registry.promote("run-b", "challenger", "retrain: by the settings of run-a")
+    assert prove(registry, "purchase in 7d", "run-b", FOUND) == "told by webhook"
+    assert prove(registry, "purchase in 7d", "run-b", FOUND) is None
+    change = json.loads(hook.seen[0][1])["change"]
+    assert len(hook.seen) == 1
+    assert (change["what"], change["run"], change["before"]) == ("proven", "run-b", "run-a")
+    assert change["figures"] == FOUND.describe()
+    text = Change(**change).message("id").text
+    assert "  champion: run-a\n" in text
+    with pytest.raises(SystemExit):
+        main(text.partition("  promote:  cartcast ")[2].split())
+    assert registry.get("champion").run_id == "run-b"
 
 
 def test_what_nobody_took_is_told_later_in_order_under_its_id(registry, receiver) -> None:

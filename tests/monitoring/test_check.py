@@ -145,6 +145,12 @@ def test_kept_scores_joined_to_outcomes_are_the_scores_of_the_log(
     assert len(both) > 1000
     # A tie of time between a click and the purchase is the only way in which they may differ.
     assert (both["label"] == both["label_own"]).mean() > 0.999
+    # Kept scores have no features: that drift was not looked for is said, and is not "none".
+    told = look(watched, watched.later, scored=tmp_path / "kept.parquet")
+    assert told.drift == []
+    assert told.untold is not None
+    assert told.untold in told.as_dict()["untold"]
+    assert clean.untold is None
 
 
 def test_scores_of_ended_sessions_are_refused(watched, tmp_path: Path) -> None:

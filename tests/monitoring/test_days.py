@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from cartcast.errors import DataError
+from cartcast.monitoring import days
 from cartcast.monitoring.days import CLIP, COLUMNS, days_of, group_by
 
 
@@ -99,6 +100,17 @@ def test_the_order_of_rows_does_not_matter() -> None:
     table = moments(np.random.default_rng(2), 60)
     mixed = table.sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(days_of(table), days_of(mixed))
+
+
+def test_a_large_day_is_summed_in_parts_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = moments(np.random.default_rng(4), 60).assign(click=lambda t: np.arange(len(t)) % 3)
+    poor = table.drop(columns=["amount", "expected_revenue"])
+    whole = [days_of(table), group_by(table, "click"), days_of(poor)]
+    monkeypatch.setattr(days, "_PART", len(table) // 5)
+    for one, parts in zip(
+        whole, [days_of(table), group_by(table, "click"), days_of(poor)], strict=True
+    ):
+        pd.testing.assert_frame_equal(one, parts, rtol=1e-12)
 
 
 def test_squares_over_visitors_are_the_variance_and_those_over_moments_are_not() -> None:

@@ -151,11 +151,17 @@ def test_a_rollback_is_not_undone(promoted: Promoted, monkeypatch: pytest.Monkey
             raise NotImplementedError
 
         monkeypatch.setattr(steps, "train_as", trained)
+        # A retraining that was killed has left a note and what it had fitted; the other is the app's.
+        runs = promoted.project / ".cartcast" / "runs"
+        for name in ("killed", "other"):
+            (runs / f".{name}.part" / "key").mkdir(parents=True)
+        (promoted.project / ".cartcast" / "retraining.txt").write_text("killed")
         # It is no longer asked of: another one would be trained.
         with pytest.raises(NotImplementedError):
             retrain("champion", promoted.log, project=promoted.project)
         # What it had fitted would be of use to no other run.
-        assert not list((promoted.project / ".cartcast" / "runs").glob(".*.part"))
+        assert [path.name for path in runs.glob(".*.part")] == [".other.part"]
+        assert not (promoted.project / ".cartcast" / "retraining.txt").exists()
     finally:
         registry.promote(promoted.done.challenger)
 
@@ -191,10 +197,12 @@ def test_a_kill_leaves_the_last_good_state(
         registry.verify(entry)
     monkeypatch.chdir(project)
     words = ["retrain", "champion", str(tmp_path / "log.parquet"), "--json", "--promote"]
+    monkeypatch.setattr(steps, "prove", lambda *_: "told of one proven")
     for how, said in (("never", "proven"), ("proven", "promoted")):
         assert status([*words, how]) == 0
         told = json.loads(capsys.readouterr().out)
         assert told["decision"] == said
+        assert ("told of one proven" in told["steps"]) == (how == "never")
         # The same blocks count once, whatever happened between.
         assert told["comparison"]["moments"] == promoted.done.comparison.moments  # type: ignore[union-attr]
         assert told["comparison"]["log_loss"]["better"] >= 20

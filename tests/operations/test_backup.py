@@ -12,6 +12,7 @@ import pytest
 
 from cartcast.backup import Store, back_up, restore, verify
 from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
+from cartcast.live.place import note_state
 from cartcast.runs.registry import Registry
 
 from .conftest import content, live_event, send, states
@@ -308,3 +309,16 @@ def test_live_state_at_a_time(project: Path, tmp_path: Path) -> None:
         restore(
             Store(tmp_path / "b"), tmp_path / "x", until=datetime.fromtimestamp(T0 / 1e6 - 9, UTC)
         )
+
+
+def test_a_live_state_in_redis_is_not_missed(project: Path, tmp_path: Path) -> None:
+    note_state(str(project), "redis://shop:s3cret@db.internal/3")
+    with pytest.raises(UsageError, match=r"is in redis://db.internal:6379/3, and a backup would"):
+        back_up(project, Store.make(tmp_path / "b"))
+    assert Store(tmp_path / "b").ids() == []
+    settings = project / "cartcast.yaml"
+    settings.write_text(f"{settings.read_text()}backup: {{redis: elsewhere}}\n")
+    made = back_up(project, Store.make(tmp_path / "b")).manifest
+    assert any("db.internal:6379/3 and not in the backup" in note for note in made.notes)
+    note_state(str(project), "memory")
+    assert not any("redis:" in n for n in back_up(project, Store(tmp_path / "b")).manifest.notes)

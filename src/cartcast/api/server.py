@@ -27,6 +27,7 @@ from cartcast.errors import CartcastError, StorageError, UsageError
 from cartcast.live.event import Event, now_micros
 from cartcast.live.model import ModelScorer, load_scorer
 from cartcast.live.no_model import NONE, NoModel
+from cartcast.live.place import note_state
 from cartcast.live.record import ScoreRecord
 from cartcast.live.scorer import Scorer
 from cartcast.live.service import Live, Store
@@ -56,7 +57,6 @@ class Plan:
     Attributes:
         model: run folder, run id or alias; `none` tells arms without scores.
         project: project folder of the registry, or None.
-        catalogue: URL of the registry's database, or None.
         host, port: address; port 0 takes a free one.
         state: `memory` or `redis://...`.
         state_dir: folder of the log and snapshots of `memory`; None keeps nothing.
@@ -79,7 +79,6 @@ class Plan:
 
     model: str
     project: str | None = None
-    catalogue: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     state: str = "memory"
@@ -134,6 +133,7 @@ def serve(plan: Plan, announce: Callable[[str], None]) -> None:
         _require_ids_as_sent(plan)
         declared(Path(plan.activation))
     configure(plan.log_level)
+    note_state(plan.project, plan.state)
     if plan.workers > 1:
         if plan.state == "memory":
             raise UsageError(
@@ -208,7 +208,7 @@ def resolve(plan: Plan, name: str | None = None) -> Path:
     from cartcast.runs.registry import resolve_run
 
     project = Path(plan.project) if plan.project else None
-    return resolve_run(name or plan.model, project, plan.catalogue)
+    return resolve_run(name or plan.model, project)
 
 
 def warm(scorer: Scorer) -> None:
@@ -257,7 +257,7 @@ async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], No
 def _recorded(plan: Plan, live: Live) -> Iterator[Callable[[], Any]]:
     """Yield what runs beside for the record of scores; tell scrapes what the watch last said."""
     if plan.project:
-        live.gauges.append(WatchedRuns(Path(plan.project), plan.catalogue).collect)
+        live.gauges.append(WatchedRuns(Path(plan.project)).collect)
     if plan.most_record and plan.record_dir:
         live.record = ScoreRecord(Path(plan.record_dir), plan.most_record)
         live.gauges.append(live.record.collect)

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cartcast.access.auditlog import AuditLine, AuditLog, open_database
-from cartcast.errors import CartcastError, UsageError, did_you_mean
+from cartcast.access.roles import ACTIONS, ROLES, RefusedError, Role, covers, require_role
+from cartcast.errors import UsageError, did_you_mean
 
 __all__ = [
     "ACTIONS",
@@ -27,42 +28,12 @@ __all__ = [
     "check",
 ]
 
-Role = Literal["viewer", "analyst", "admin"]
-ROLES: tuple[Role, ...] = ("viewer", "analyst", "admin")
-"""From least to most; each may do all that the one before may."""
-
 NONE = "none"
 """A role taken away: kept in the table, so that it wins over the file and the default."""
-
-ACTIONS: dict[str, Role] = {
-    "view": "viewer",
-    "predict": "viewer",
-    "export": "analyst",
-    "upload": "analyst",
-    "train": "analyst",
-    "cancel": "analyst",
-    "experiment": "analyst",
-    "segment": "analyst",
-    "watch": "analyst",
-    "alarm": "analyst",
-    "silence": "admin",
-    "promote": "admin",
-    "rollback": "admin",
-    "delete": "admin",
-    "people": "admin",
-}
-"""The least role for each action."""
-
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS people (issuer TEXT NOT NULL, subject TEXT NOT NULL, "
     "name TEXT NOT NULL, role TEXT NOT NULL, PRIMARY KEY (issuer, subject))",
 )
-
-
-class RefusedError(CartcastError):
-    """The person may not do this, or is not signed in any more."""
-
-    exit_status = 5
 
 
 @dataclass(frozen=True)
@@ -89,9 +60,7 @@ class Person:
         Raises:
             UsageError: there is no such action.
         """
-        if action not in ACTIONS:
-            raise UsageError(f"unknown action {action!r}.{did_you_mean(action, ACTIONS)}")
-        return self.role is not None and ROLES.index(self.role) >= ROLES.index(ACTIONS[action])
+        return covers(self.role, action)
 
 
 def check(person: Person, action: str, now: float | None = None) -> None:
@@ -103,11 +72,7 @@ def check(person: Person, action: str, now: float | None = None) -> None:
     moment = datetime.now(UTC).timestamp() if now is None else now
     if person.expires is not None and moment >= person.expires:
         raise RefusedError("your sign-in has expired; sign in again to continue.")
-    if not person.may(action):
-        raise RefusedError(
-            f"{action} needs the role {ACTIONS[action]}; yours is {person.role or 'none'}. "
-            "Ask an admin of this project."
-        )
+    require_role(person.role, action)
 
 
 class Access:

@@ -89,7 +89,7 @@ class Project:
     @property
     def registry(self) -> Registry:
         """The catalogue of runs."""
-        return Registry(self.folder, self.settings.catalogue)
+        return Registry.of(self.folder)
 
     def data(self) -> list[Data]:
         """Return the clean logs, the one that was read last first."""
@@ -179,8 +179,12 @@ class Project:
         return Data(key, told["name"], tuple(told["sources"]), told["created"], folder)
 
     def runs(self) -> list[Entry]:
-        """Return the registered runs whose folders are there, newest first."""
-        return [e for e in self.registry.runs() if (e.path / "run.json").is_file()]
+        """Return the registered runs that are here or in the team's store, newest first."""
+        registry = self.registry
+        team = registry.copies.url is not None
+        return [
+            e for e in registry.runs() if (team and e.stored) or (e.path / "run.json").is_file()
+        ]
 
     def run(self, run_id: str | None = None) -> Run | None:
         """Return a run: `run_id`, else the champion, else the newest; None when there is none.
@@ -191,7 +195,7 @@ class Project:
         runs = {e.run_id: e for e in self.runs()}
         champions = [r for (_, a), r in self.registry.aliases().items() if a == "champion"]
         found = next((runs[r] for r in (run_id, *champions, *runs) if r in runs), None)
-        return None if found is None else Run.open(found.path)
+        return None if found is None else Run.open(self.registry.fetch(found))
 
 
 def shown(source: str) -> str:

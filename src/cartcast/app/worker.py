@@ -94,7 +94,7 @@ def _train(request: dict[str, Any], progress: Any) -> None:
         **options,
     )
     if not known:
-        Registry(project).add(run.dir)
+        Registry.of(project).add(run.dir)
 
 
 def _watch(request: dict[str, Any], progress: Any) -> None:

@@ -208,6 +208,7 @@ def moved(manifest: Manifest, place: Path) -> dict[str, list[dict[str, Any]]]:
     )
     held = {f.name for f in manifest.files}
     for run in rows["runs"]:
+        run.setdefault("stored", "")  # of a backup from before there were stores
         path = Path(run["path"])
         if path.is_relative_to(old):
             run["path"] = str(place / path.relative_to(old))

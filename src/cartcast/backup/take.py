@@ -18,9 +18,10 @@ from cartcast.backup.contents import Item, items, sqlite_copy
 from cartcast.backup.livelog import cut
 from cartcast.backup.manifest import FileEntry, LiveEntry, Manifest, is_portable
 from cartcast.backup.store import Store
-from cartcast.config import STATE_FOLDER, read_settings
+from cartcast.config import PROJECT_FILE, STATE_FOLDER, read_settings
 from cartcast.errors import CartcastError, UsageError
 from cartcast.forget.marks import Marks
+from cartcast.live.place import state_elsewhere
 from cartcast.progress import Progress
 from cartcast.runs.registry import Registry
 from cartcast.runs.write import versions
@@ -92,7 +93,8 @@ def back_up(
         progress: is told what is copied.
 
     Raises:
-        UsageError: keys without a passphrase, or the store lies in what is copied.
+        UsageError: keys without a passphrase, the store lies in what is copied, or the live state
+            is in Redis and the settings do not say that it is taken care of.
         StorageError: the disk is full, or another backup is being written.
     """
     project = project.resolve()
@@ -100,6 +102,13 @@ def back_up(
         raise UsageError(f"{store.folder}: lies in what is to be copied; name a place outside.")
     if keys and store.vault is None:
         raise UsageError("--keys are only kept sealed: set CARTCAST_BACKUP_PASSPHRASE.")
+    away = state_elsewhere(project)
+    if away and "redis" not in read_settings(project).backup:
+        raise UsageError(
+            f"the live state of this project is in {away}, and a backup would lack it. Back up "
+            "the append-only file of that Redis, and write `backup: {redis: elsewhere}` into "
+            f"{PROJECT_FILE}."
+        )
     with store.locked():
         store.tidy()
         taken = _Taking(project, store, keys, progress)
@@ -132,13 +141,15 @@ class _Taking:
     def manifest(self, states: tuple[Path, ...]) -> Manifest:
         begin = datetime.now(UTC)
         settings = read_settings(self.project)
-        registry = Registry(self.project, settings.catalogue)
+        registry = Registry.of(self.project)
         # Before the runs: those that it names are whole, and are not changed any more.
         catalogue = registry.copy()
-        outside = self._outside(catalogue["runs"])
+        # Where they lie here: a path in the catalogue may be another host's.
+        paths = {e.run_id: e.path for e in registry.runs()}
+        outside = self._outside(catalogue["runs"], paths)
         for item in items(self.project, settings, outside, states):
             self._take(item)
-        said = self._answers(registry, catalogue["runs"])
+        said = self._answers(registry, paths)
         for word in (settings.layout, settings.features, settings.rates):
             if isinstance(word, str) and (self.project / word).is_file():
                 named = (self.project / word).resolve()
@@ -146,6 +157,8 @@ class _Taking:
                     self.notes.append(
                         f"{word} lies outside of the project and is not in the backup"
                     )
+        if away := state_elsewhere(self.project):
+            self.notes.append(f"the live state is in {away} and not in the backup")
         if settings.sources:
             self.notes.append("sources of the log are not in the backup; they are the shop's own")
         return Manifest(
@@ -161,11 +174,15 @@ class _Taking:
             notes=tuple(self.notes),
         )
 
-    def _outside(self, runs: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+    def _outside(
+        self, runs: Sequence[Mapping[str, Any]], paths: Mapping[str, Path]
+    ) -> dict[str, Path]:
         found = {}
         for run in runs:
-            path = Path(run["path"])
-            if not (path / "run.json").is_file():
+            path = paths.get(run["run_id"], Path(run["path"]))
+            if not (path / "run.json").is_file() and run["stored"]:
+                self.notes.append(f"run {run['run_id']} lies in the team's store, not here")
+            elif not (path / "run.json").is_file():
                 self.notes.append(f"run {run['run_id']} is registered but not there ({path})")
             elif not path.is_relative_to(self.project / STATE_FOLDER):
                 found[str(run["run_id"])] = path
@@ -210,12 +227,13 @@ class _Taking:
             self.live.append(found.entry)
 
     def _answers(
-        self, registry: Registry, runs: Sequence[Mapping[str, Any]]
+        self, registry: Registry, paths: Mapping[str, Path]
     ) -> dict[str, dict[str, list[str]]]:
         """Return what the runs that hold an alias say; a damaged run is no reason for no backup."""
-        paths = {run["run_id"]: Path(run["path"]) for run in runs}
         said = {}
         for run_id in sorted(set(registry.aliases().values()) & set(paths)):
+            if not (paths[run_id] / "run.json").is_file():
+                continue
             try:
                 found = answers(paths[run_id])
             except CartcastError as error:

@@ -11,7 +11,7 @@ from cartcast.backup import Store, passphrase_from
 from cartcast.backup.restore import ASIDE
 from cartcast.config import STATE_FOLDER, Settings, parse_duration
 from cartcast.doctor.codes import ALIAS, BACKUP, DATABASE, FORGETTING, KEY, RESTORE, RUN
-from cartcast.errors import CartcastError, StorageError
+from cartcast.errors import CartcastError
 from cartcast.events.privacy import KEY_VARIABLE
 from cartcast.findings import Finding, finding
 from cartcast.forget import Marks
@@ -25,14 +25,16 @@ def registry(project: Path, settings: Settings) -> Iterator[Finding]:
     # Asked without making one: a doctor changes nothing.
     if settings.catalogue is None and not (project / STATE_FOLDER / "catalogue.db").is_file():
         return
-    catalogue = Registry(project, settings.catalogue)
+    catalogue = Registry.of(project)
     try:
         entries, held = catalogue.runs(), catalogue.aliases()
-    except StorageError as error:
+    except CartcastError as error:
         yield finding(DATABASE, str(error))
         return
     broken = {}
     for entry in entries:
+        if entry.stored and not entry.path.is_dir():
+            continue  # in the team's store: to look at it would pull it
         try:
             catalogue.verify(entry)
         except CartcastError as error:

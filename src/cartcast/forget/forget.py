@@ -29,6 +29,7 @@ from cartcast.forget.places import (
 from cartcast.forget.places import tables as all_tables
 from cartcast.forget.places import texts as all_texts
 from cartcast.forget.remains import count_in
+from cartcast.runs.registry import Registry
 
 __all__ = ["Forgetting", "Place", "apply", "expire", "export", "finish", "forget", "person_of"]
 
@@ -94,7 +95,8 @@ def forget(
 
     Raises:
         UsageError: the project pseudonymises and the key is missing.
-        StorageError: the disk is full, or a running service does not answer; repeat.
+        StorageError: the disk is full, or a running service or the team's store does not answer;
+            repeat.
     """
     person = person_of(project, visitor)
     marks = Marks.of(project).adding(person.names)
@@ -103,7 +105,8 @@ def forget(
     for store in stores:
         if store.is_dir():
             marks.merge(store)
-    removed = apply(project, person, wait=wait)
+    with Registry.of(project).rewritten():
+        removed = apply(project, person, wait=wait)
     marks.finished(person.names).write(project / STATE_FOLDER)
     return Forgetting(
         tuple(removed),
@@ -117,7 +120,10 @@ def finish(project: Path, wait: float = 60.0) -> list[Place]:
     """Continue with a forgetting that was killed, by its marks alone; return what went."""
     marks = Marks.of(project)
     left = Marks(tuple(m for m in marks.entries if m.done is None))
-    removed = apply(project, Person(left.hold), wait=wait) if left.entries else []
+    removed: list[Place] = []
+    if left.entries:
+        with Registry.of(project).rewritten():
+            removed = apply(project, Person(left.hold), wait=wait)
     marks.finished().write(project / STATE_FOLDER)
     return removed
 
@@ -196,11 +202,12 @@ def expire(project: Path, age: float) -> list[Place]:
     """
     edge = datetime.now(UTC) - timedelta(seconds=age)
     removed = []
-    for path in all_tables(project):
-        if "uploads" not in path.relative_to(project).parts:
-            count = tables.drop_rows(path, None, edge)
-            if count:
-                removed.append(Place(path.relative_to(project).as_posix(), "rows", count))
+    with Registry.of(project).rewritten():
+        for path in all_tables(project):
+            if "uploads" not in path.relative_to(project).parts:
+                count = tables.drop_rows(path, None, edge)
+                if count:
+                    removed.append(Place(path.relative_to(project).as_posix(), "rows", count))
     for path in sorted((project / STATE_FOLDER / "uploads").glob("*/*")):
         if path.stat().st_mtime < edge.timestamp():
             path.unlink()

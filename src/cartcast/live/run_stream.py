@@ -11,6 +11,7 @@ from cartcast import system
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.live.log import Durability
 from cartcast.live.model import load_scorer
+from cartcast.live.place import note_state
 from cartcast.live.service import Live, Store
 from cartcast.live.state import MemoryStore
 from cartcast.live.stream import PROTOCOLS, pump, sink_of, source_of
@@ -25,7 +26,6 @@ class StreamPlan:
 
     model: str
     project: str | None
-    catalogue: str | None
     source: str
     sink: str
     dead: str | None
@@ -53,12 +53,13 @@ def run_stream(plan: StreamPlan) -> dict[str, Any]:
         )
     if plan.durability not in ("fsync", "write", "none"):
         raise UsageError(f"--durability must be fsync, write or none, got {plan.durability!r}.")
+    note_state(plan.project, plan.state)
     return asyncio.run(_main(plan))
 
 
 async def _main(plan: StreamPlan) -> dict[str, Any]:
     project = Path(plan.project) if plan.project else None
-    scorer = load_scorer(Run.open(plan.model, project, plan.catalogue))
+    scorer = load_scorer(Run.open(plan.model, project))
     rules = scorer.rules
     from_file = "://" not in plan.source
     store: Store

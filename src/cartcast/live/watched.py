@@ -79,12 +79,11 @@ class WatchedRuns:
 
     Args:
         project: folder of the project.
-        catalogue: URL of its catalogue, or None.
     """
 
-    def __init__(self, project: Path, catalogue: str | None = None) -> None:
+    def __init__(self, project: Path) -> None:
         self._state = project / STATE_FOLDER / STATE_FILE
-        self._registry = Registry(project, catalogue)
+        self._registry = Registry.of(project)
 
     def collect(self) -> list[Metric]:
         """Return the metrics; none before the first look, nor while the state cannot be read."""

@@ -136,7 +136,7 @@ class Desk:
         url = self.settings.catalogue
         if url is None and not (self.folder / STATE_FOLDER / "catalogue.db").is_file():
             raise NotFoundError("no run here yet; train one with `cartcast train`.")
-        return Registry(self.folder, url)
+        return Registry.of(self.folder)
 
     def run(self, name: str) -> Run:
         """Return a run of the catalogue by its id or alias; never by a path.
@@ -144,7 +144,7 @@ class Desk:
         Raises:
             NotFoundError: there is none; naming those there are.
         """
-        return Run.open(self.registry().get(name).path)
+        return self.registry().run(name)
 
     def inside(self, name: str) -> Path:
         """Return a file of the project.

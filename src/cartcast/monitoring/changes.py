@@ -1,6 +1,7 @@
 """Changes of the champion are told: who, why, on what evidence, and how to go back.
 
-A promotion, a rollback and a challenger that was refused go by the ways by which alarms go. What
+A promotion, a rollback, a challenger that was refused and one that is proven and waits for somebody
+to promote it go by the ways by which alarms go. What
 is to be told is kept first, in the state of the watch, so that what no receiver took is tried
 again at the next look or change, under the same id. Nothing here undoes or fails the change.
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cartcast.config import read_settings
@@ -23,10 +25,10 @@ from cartcast.plaindata import plain
 from cartcast.runs.registry import ROLLED_BACK, Promotion, Registry
 from cartcast.webhook import TRIES, SendError
 
-__all__ = ["Change", "announce", "refuse", "send_changes"]
+__all__ = ["Change", "announce", "prove", "refuse", "send_changes"]
 
 
-What = Literal["promoted", "rolled back", "refused"]
+What = Literal["promoted", "rolled back", "refused", "proven"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,15 @@ class Change:
     """What was done with a champion or a challenger.
 
     Attributes:
-        what: `promoted`, `rolled back` or `refused`.
+        what: `promoted`, `rolled back`, `refused`, or `proven` where `--promote never` holds it.
         target: whose champion it is.
-        run: the run that was given the alias, or was refused.
+        run: the run that was given the alias, was refused, or is proven.
         before: the run that was champion before; None for the first.
         at, who, why: as in the registry.
         figures: of the comparison, in a sentence; None for a change by hand.
         evidence: the same as data, see `Comparison.as_dict`.
-        undo: the command that takes it back, or None where there is nothing to go back to.
+        undo: the command that takes it back (for `proven`: that promotes it), or None where there
+            is nothing to go back to.
     """
 
     what: What
@@ -61,17 +64,19 @@ class Change:
             "promoted": f"{self.run} is champion",
             "rolled back": f"rolled back to {self.run}",
             "refused": f"{self.run} is refused",
+            "proven": f"{self.run} is proven and waits to be promoted",
         }
         subject = f"Cartcast: {self.target}: {said[self.what]}"
-        refused = self.what == "refused"
+        stays, waits = self.what in ("refused", "proven"), self.what == "proven"
         lines = [
             f"{subject}.",
-            f"  champion: {self.before if refused else self.run}"
-            + ("" if refused else f" (before: {self.before or 'none'})"),
+            f"  champion: {self.before if stays else self.run}"
+            + ("" if stays else f" (before: {self.before or 'none'})"),
             f"  who:      {self.who}, {self.at}",
             f"  why:      {self.why or 'no reason was given'}",
             f"  evidence: {self.figures or 'no comparison; it was done by hand'}",
-            f"  undo:     {self.undo or 'there is no earlier champion'}",
+            f"  {'promote' if waits else 'undo'}: ".ljust(12)
+            + (self.undo or "there is no earlier champion"),
         ]
         payload = {"type": "cartcast.champion", "change": vars(self)}
         return Message(subject, "\n".join(lines) + "\n", payload, identity)
@@ -116,6 +121,20 @@ def refuse(registry: Registry, target: str, run: str, found: Comparison) -> str 
     return _tell(registry, "refused", now, run, now.run_id, found, undo)
 
 
+def prove(registry: Registry, target: str, run: str, found: Comparison) -> str | None:
+    """Tell, once for each run, that it would be champion but for `--promote never`."""
+    try:
+        now = _given(registry, target, "challenger")[0]
+        champion = _given(registry, target, "champion")[0].run_id
+    except CartcastError as error:
+        return f"not told: {error}"
+    why = "proven, and `--promote never` leaves the promotion to you"
+    made = replace(now, at=datetime.now(UTC).isoformat(timespec="seconds"), reason=why)
+    promote = f"cartcast models promote {shlex.quote(run)}"
+    identity = f"msg_{uuid.uuid5(uuid.NAMESPACE_OID, f'proven {target} {run}').hex}"
+    return _tell(registry, "proven", made, run, champion, found, promote, identity)
+
+
 def _given(registry: Registry, target: str, alias: str) -> list[Promotion]:
     return [p for p in registry.promotions() if (p.target, p.alias) == (target, alias)]
 
@@ -123,7 +142,9 @@ def _given(registry: Registry, target: str, alias: str) -> list[Promotion]:
 def _tell(
     registry: Registry, what: What, made: Promotion,
     run: str, before: str | None, found: Comparison | None, undo: str | None,
+    identity: str | None = None,
 ) -> str | None:  # fmt: skip
+    """Keep what is to be told, and send it; what was kept under `identity` before is not told."""
     figures = None if found is None else found.describe()
     change = Change(
         what, made.target, run, before, made.at, made.who,
@@ -136,9 +157,12 @@ def _tell(
             return None
         store = open_store(registry.folder)
         with store.transaction() as con:
+            name = identity or f"msg_{uuid.uuid4().hex}"
+            if con.execute("SELECT 1 FROM changes WHERE id = ?", (name,)).fetchone():
+                return None
             con.execute(
                 "INSERT INTO changes (id, told) VALUES (?, ?)",
-                (f"msg_{uuid.uuid4().hex}", json.dumps(vars(change), allow_nan=False)),
+                (name, json.dumps(vars(change), allow_nan=False)),
             )
         ways, problem = send_changes(store, plan, tries=1)
     except CartcastError as error:

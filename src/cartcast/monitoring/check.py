@@ -51,6 +51,10 @@ __all__ = ["Look", "check"]
 
 Floats = NDArray[np.float64]
 METRICS_FILE = "monitor.prom"
+UNTOLD = (
+    "drift and segments are not told: recorded scores hold no features; a look without --scored "
+    "has the run score the log, and tells them"
+)
 _WINDOW = 28
 _DOUBT = 0.10
 """Relative error above which the level is reported as not known well."""
@@ -76,6 +80,7 @@ class Look:
         sent: ways by which alarms were sent.
         problem: why sending failed, or None; the alarms stay unsent and are tried again.
         rows: of the log, by what became of them: events, rejects, doubled.
+        untold: what this look could not see, and why, or None.
     """
 
     run: str
@@ -92,6 +97,7 @@ class Look:
     sent: list[str] = field(default_factory=list)
     problem: str | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    untold: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -112,6 +118,7 @@ class Look:
             "sent": self.sent,
             "problem": self.problem,
             "rows": dict(self.rows),
+            "untold": self.untold,
         }
 
 
@@ -207,6 +214,7 @@ def check(
         _estimate(days, test, found), calibration.table, drift, opened,
         [a for a in store.alarms() if a.state != "resolved"],
         (*_doubts(known), *calibration.findings, *drift_findings), sent, problem, found.counts,
+        None if scored is None else UNTOLD,
     )  # fmt: skip
     store.keep_look(run.id, look.as_dict(), at)
     if project is not None:

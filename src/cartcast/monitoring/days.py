@@ -40,18 +40,27 @@ COLUMNS: Final = (
 """Sums of a day. `*_var` are squares summed over visitors, `*_scale` what they would be if moments
 were independent and the probabilities right; their quotient is the design effect."""
 
+_PART: Final = 1_000_000
+"""Moments whose visitors are summed at a time; it bounds the memory of the sums."""
 _NEEDED: Final = {"visitor_id", "time", "probability", "label"}
 
-_DAYS: Final = """
-WITH m AS (
+_ROWS: Final = """
+SELECT *, -ln(p / (1 - p)) AS g FROM (
     SELECT date_trunc('day', time) AS day, {keys} visitor_id AS visitor, label AS y,
         least(greatest(probability, {clip}), 1 - {clip}) AS p,
         {amount} AS amount, {money} AS money
-    FROM {source}
-), g AS (
-    SELECT *, -ln(p / (1 - p)) AS g, label_free.* EXCLUDE (d) FROM m JOIN (
-        SELECT day AS d, sum(p * -ln(p / (1 - p))) / sum(p) AS mean_g, sum(p * p) / sum(p) AS mean_p
-        FROM m GROUP BY day) label_free ON m.day = label_free.d
+    FROM moments)
+"""
+
+_MEANS: Final = """
+CREATE TEMP TABLE means AS
+SELECT day AS d, sum(p * g) / sum(p) AS mean_g, sum(p * p) / sum(p) AS mean_p
+FROM ({rows}) GROUP BY day
+"""
+
+_DAYS: Final = """
+WITH g AS (
+    SELECT * FROM ({rows}) JOIN means ON day = d WHERE hash(visitor) % {parts} = {part}
 ), v AS (
     SELECT day, {names} visitor, count(*) AS moments, sum(p) AS expected, sum(y) AS realised,
         sum(y - p) AS rate, sum(p * (1 - p)) AS rate_scale,
@@ -118,14 +127,21 @@ def _sums(moments: pd.DataFrame, keys: tuple[str, ...]) -> pd.DataFrame:
         moments = moments.assign(visitor_id=moments["visitor_id"].astype(object).fillna(own))
     has_money = {"amount", "expected_revenue"} <= set(moments.columns)
     names = "".join(f'"{k}", ' for k in keys)
-    sql = _DAYS.format(
-        source="moments",
+    rows = _ROWS.format(
         clip=CLIP,
         amount="coalesce(amount, 0)" if has_money else "NULL::DOUBLE",
         money="expected_revenue" if has_money else "NULL::DOUBLE",
         keys=names,
-        names=names,
     )
+    parts = 1 + len(moments) // _PART
     with duckdb.connect() as con:
         con.register("moments", moments)
-        return con.execute(sql).df()
+        con.execute(_MEANS.format(rows=rows))
+        found = [
+            con.execute(_DAYS.format(rows=rows, names=names, parts=parts, part=part)).df()
+            for part in range(parts)
+        ]
+    if parts == 1:
+        return found[0]
+    # A visitor is in one part, so what is summed over visitors adds up.
+    return pd.concat(found).groupby(["day", *keys], as_index=False, dropna=False).sum(min_count=1)

@@ -15,11 +15,12 @@ from typing import Any
 
 import pandas as pd
 
+from cartcast.atomic import write_text
 from cartcast.config import STATE_FOLDER, Settings, find_project, parse_duration, read_settings
 from cartcast.errors import NotFoundError, UsageError
 from cartcast.events import Log, privacy_from
 from cartcast.lock import alone
-from cartcast.monitoring.changes import announce, refuse
+from cartcast.monitoring.changes import announce, prove, refuse
 from cartcast.monitoring.compare import Comparison, compare
 from cartcast.monitoring.decide import DOUBTED, decide
 from cartcast.monitoring.holdback import before
@@ -35,6 +36,9 @@ from cartcast.train import Options, train_as
 from cartcast.train.checkpoint import Checkpoint
 
 __all__ = ["Retrained", "retrain"]
+
+UNDER_WAY = "retraining.txt"
+"""File of the state that names the run that is being trained."""
 
 
 @dataclass(frozen=True)
@@ -144,14 +148,14 @@ class _Job:
 
     @classmethod
     def begin(cls, alias: str, folder: Path, settings: Settings, promote: str) -> _Job:
-        registry = Registry(folder, settings.catalogue)
+        registry = Registry.of(folder)
         entry = registry.get(alias)
         if registry.aliases().get((entry.target, "champion")) != entry.run_id:
             raise UsageError(
                 f"{alias}: run {entry.run_id} is not the champion of {entry.target}; retraining "
                 "is of a champion."
             )
-        champion = Run.open(entry.path).loaded()
+        champion: Run = registry.run(entry.run_id).loaded()
         champion.require_during("retraining")
         own_test(champion)
         return cls(
@@ -165,7 +169,7 @@ class _Job:
         was = {p.run_id for p in self.registry.promotions() if p.alias == "champion"}
         if named is None or named in was:
             return None
-        run = Run.open(self.registry.get(named).path)
+        run: Run = self.registry.run(named)
         if run.kind != "classifier" or run.features is None or run.moment.dated:
             self.steps.append(f"challenger {named} cannot be compared: it is asked otherwise")
             return None
@@ -188,6 +192,7 @@ class _Job:
         if decision == "promote" and not self.promote:
             said = "proven"
             self.steps.append(f"{new} would be champion, but for --promote never: {evidence}")
+            told = prove(self.registry, self.entry.target, new, found)
         elif decision == "promote":
             self.registry.promote(new, "champion", f"retrain: {evidence}", instead_of=held)
             now = new
@@ -226,6 +231,8 @@ class _Job:
         where = self.folder / STATE_FOLDER / "runs" / new_run_id(self.entry.target)
         end = (part.summary.end or "its end")[:16].replace("T", " ")
         reason = f"retrain: by the settings of {self.champion.id}, on data to {end}"
+        note = self._sweep()
+        write_text(note, where.name)
         try:
             run = train_as(
                 Options.from_run(self.champion), where, part, registry=self.registry,
@@ -233,7 +240,19 @@ class _Job:
             )  # fmt: skip
         except BaseException:
             # The next training is another run: what this one has fitted is of use to nobody.
-            shutil.rmtree(Checkpoint.place(where), ignore_errors=True)
+            self._sweep()
             raise
+        note.unlink(missing_ok=True)
         self.steps.append(f"{run.id} is trained, {reason.removeprefix('retrain: ')}")
         return run.loaded()
+
+    def _sweep(self) -> Path:
+        """Remove what a retraining that was killed has fitted; return where the next is noted."""
+        note = self.folder / STATE_FOLDER / UNDER_WAY
+        if note.is_file():
+            left = self.folder / STATE_FOLDER / "runs" / note.read_text(encoding="utf-8")
+            if left.parent == note.parent / "runs":
+                shutil.rmtree(Checkpoint.place(left), ignore_errors=True)
+                left.with_name(f".{left.name}.lock").unlink(missing_ok=True)
+            note.unlink()
+        return note

@@ -1,24 +1,20 @@
 """The registry: which runs exist, which is champion, and who said so.
 
-The catalogue is one embedded SQLite database in `.cartcast/`, or a PostgreSQL database that a team
-shares (`catalogue: postgresql://...`, extra `postgres`). It holds names and facts; the runs
-themselves stay folders.
+Names and facts are in the catalogue (`catalogue`), the runs in folders. A team shares both: the
+catalogue in PostgreSQL (`catalogue: postgresql://...`, extra `postgres`), the runs by a store
+(`store: s3://...`), from which each host pulls what it does not have.
 """
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cartcast.atomic import touch
-from cartcast.config import PROJECT_FILE, STATE_FOLDER, find_project, read_settings
+from cartcast.config import PROJECT_FILE, find_project, read_settings
 from cartcast.errors import (
     NotFoundError,
     NotTrustedError,
@@ -26,6 +22,12 @@ from cartcast.errors import (
     UsageError,
     did_you_mean,
 )
+from cartcast.runs.catalogue import COLUMNS, Database, Sql, dump, fill, insert
+from cartcast.runs.copies import Copies
+from cartcast.runs.members import Members, next_number, now
+
+if TYPE_CHECKING:
+    from cartcast.runs.run import Run
 
 __all__ = [
     "ALIASES",
@@ -41,25 +43,14 @@ ALIASES = ("champion", "challenger")
 REGISTERED = "registered after training"
 ROLLED_BACK = "rolled back from "
 
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS runs (run_id TEXT PRIMARY KEY, path TEXT NOT NULL, "
-    "created TEXT NOT NULL, target TEXT NOT NULL, target_kind TEXT NOT NULL, "
-    "champion TEXT NOT NULL, metrics TEXT NOT NULL, manifest TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS promotions (number INTEGER PRIMARY KEY, target TEXT NOT NULL, "
-    "alias TEXT NOT NULL, run_id TEXT NOT NULL, at TEXT NOT NULL, who TEXT NOT NULL, "
-    "reason TEXT NOT NULL)",
-)
-
-_COLUMNS = {
-    "runs": ("run_id", "path", "created", "target", "target_kind", "champion", "metrics",
-             "manifest"),
-    "promotions": ("number", "target", "alias", "run_id", "at", "who", "reason"),
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Entry:
-    """One run in the catalogue; `manifest` is the SHA-256 of its model manifest."""
+    """One run in the catalogue.
+
+    `path` is where it lies on this host, or will when it is pulled; `manifest` is the SHA-256 of
+    its model manifest, `stored` that of its archive in the store, or empty.
+    """
 
     run_id: str
     path: Path
@@ -69,6 +60,7 @@ class Entry:
     champion: str
     metrics: dict[str, Any]
     manifest: str
+    stored: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,74 +76,42 @@ class Promotion:
 
 
 class Registry:
-    """The catalogue of one project, or of a team.
+    """The registry of one project, or of a team.
 
     Args:
         folder: the project folder; the catalogue is `.cartcast/catalogue.db` in it.
-        url: a PostgreSQL URL to use instead.
+        url: a PostgreSQL URL to use instead, or `$NAME` of a variable that holds one.
+        store: URL of the store of runs, or None.
     """
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None, store: str | None = None) -> None:
         self.folder = folder
         self.url = url
+        self.copies = Copies(folder, store)
+        self._database = Database(folder, url)
+        self.members = Members(self._database)
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[Any]:
-        """Yield a function `run(sql, values) -> rows` inside one transaction."""
-        with self._postgres() if self.url else self._sqlite() as run:
-            for statement in _TABLES:
-                run(statement, ())
-            yield run
+    @classmethod
+    def of(cls, folder: Path) -> Registry:
+        """Return the registry that the settings of a project name; its own file without any.
 
-    @contextlib.contextmanager
-    def _sqlite(self) -> Iterator[Any]:
-        path = self.folder / STATE_FOLDER / "catalogue.db"
-        try:
-            touch(path)
-            con = sqlite3.connect(path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{path}: the catalogue cannot be opened ({error}).") from error
-        try:
-            con.execute("PRAGMA synchronous = FULL")
-            con.execute("BEGIN IMMEDIATE")
-            yield lambda sql, values=(): con.execute(sql, values).fetchall()
-            con.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise StorageError(f"{path}: the catalogue refused ({error}).") from error
-        finally:
-            con.close()
-
-    @contextlib.contextmanager
-    def _postgres(self) -> Iterator[Any]:
-        try:
-            import psycopg
-        except ImportError as error:
-            raise UsageError(
-                "a PostgreSQL catalogue needs the extra 'postgres': "
-                "pip install 'cartcast[postgres]'."
-            ) from error
-        try:
-            with psycopg.connect(str(self.url)) as con, con.cursor() as cursor:
-                # One writer at a time, as with the embedded file.
-                cursor.execute("SELECT pg_advisory_xact_lock(1128353108)")
-
-                def run(sql: str, values: Sequence[Any] = ()) -> list[Any]:
-                    cursor.execute(sql.replace("?", "%s"), values)
-                    return cursor.fetchall() if cursor.description else []
-
-                yield run
-        except psycopg.Error as error:
-            raise StorageError(
-                f"the catalogue database refused ({type(error).__name__}); check its URL and "
-                "that the server runs."
-            ) from error
+        Raises:
+            UsageError: the settings are wrong.
+        """
+        if not (folder / PROJECT_FILE).is_file():
+            return cls(folder)
+        settings = read_settings(folder)
+        return cls(folder, settings.catalogue, settings.store)
 
     def require_free(self, run_dir: Path) -> None:
         """Refuse a folder whose name is the id of another run here.
 
         Raises:
             UsageError: saying where that one is.
+            RefusedError: the role of the database's user does not cover a new run.
         """
+        with self._database.open() as sql:
+            self.members.require(sql, "train")
         place = run_dir.resolve()
         for held in self.runs():
             # In a team's catalogue a folder that is not here lies on somebody else's machine.
@@ -163,7 +123,14 @@ class Registry:
                 )
 
     def add(self, run_dir: Path, reason: str = REGISTERED) -> Entry:
-        """Register a finished run; the first run of a target becomes its champion."""
+        """Register a finished run; the first run of a target becomes its champion.
+
+        Its archive is in the store before its row is in the catalogue.
+
+        Raises:
+            RefusedError: the role of the database's user does not cover it.
+            StorageError: store or catalogue refuse; the run's folder stays, see `push`.
+        """
         from cartcast.runs.run import Run
 
         self.require_free(run_dir)
@@ -177,38 +144,102 @@ class Registry:
             champion=run.champion,
             metrics=run.metrics,
             manifest=run.data.get("model_manifest") or "",
+            stored=self.copies.put(run_dir),
         )
-        with self._open() as sql:
+        values = {**vars(entry), "path": str(entry.path), "metrics": json.dumps(entry.metrics)}
+        with self._database.open() as sql:
+            self.members.require(sql, "train")
             sql("DELETE FROM runs WHERE run_id = ?", (entry.run_id,))
-            sql(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    entry.run_id,
-                    str(entry.path),
-                    entry.created,
-                    entry.target,
-                    entry.target_kind,
-                    entry.champion,
-                    json.dumps(entry.metrics),
-                    entry.manifest,
-                ),
-            )
+            insert(sql, "runs", values)
             held = sql(
                 "SELECT 1 FROM promotions WHERE target = ? AND alias = 'champion'", (entry.target,)
             )
             alias = "challenger" if held else "champion"
-            _promote(sql, entry, alias, reason, _who())
+            self._give(sql, entry, alias, reason)
         return entry
+
+    def push(self, name: str | None = None) -> list[Entry]:
+        """Bring runs of this host into the store: one, as it is now, or all that are not there.
+
+        `name` is a run id, an alias, or the folder of a run that is not registered yet.
+
+        Raises:
+            UsageError: the project names no store.
+            NotFoundError: there is no such run, or it does not lie here.
+        """
+        if self.copies.store is None:
+            raise UsageError(f"{PROJECT_FILE} names no store; add `store: s3://BUCKET/PREFIX`.")
+        if name is not None and (Path(name) / "run.json").is_file():
+            run_id = Path(name).resolve().name
+            if run_id not in {e.run_id for e in self.runs()}:
+                return [self.add(Path(name))]
+            name = run_id
+        left = [e for e in self.runs() if not e.stored and (e.path / "run.json").is_file()]
+        asked = [self.get(name)] if name else left
+        return [self._renewed(e, self.copies.put(e.path)) for e in asked]
+
+    @contextlib.contextmanager
+    def rewritten(self) -> Iterator[None]:
+        """Bring every run of the store here for a `with` that changes runs; push what it changed.
+
+        A folder of this host that is not as the store has it gives way: another host was first.
+
+        Raises:
+            StorageError: store or catalogue do not answer; repeat.
+        """
+        held = [e for e in self.runs() if e.stored] if self.copies.url else []
+        paths = {e.run_id: self.copies.refresh(e.path, e.stored) for e in held}
+        yield
+        for entry in held:
+            path = paths[entry.run_id]
+            if path is not None and not self.copies.same(path, entry.stored):
+                self._renewed(entry, self.copies.put(path))
+
+    def _renewed(self, entry: Entry, stored: str) -> Entry:
+        """Let the catalogue name another archive of a run, unless somebody else has done so."""
+        with self._database.open() as sql:
+            self.members.require(sql, "train")
+            row = sql("SELECT stored FROM runs WHERE run_id = ?", (entry.run_id,))
+            if not row or row[0][0] not in (entry.stored, stored):
+                raise StorageError(
+                    f"{entry.run_id}: another host has pushed or deleted it meanwhile; repeat."
+                )
+            sql("UPDATE runs SET stored = ? WHERE run_id = ?", (stored, entry.run_id))
+        if entry.stored != stored:
+            self.copies.drop(entry.stored)
+        return replace(entry, stored=stored)
+
+    def fetch(self, entry: Entry) -> Path:
+        """Return the folder of a run on this host, pulled from the store if it is not here.
+
+        Raises:
+            NotFoundError, NotTrustedError: the store does not have it, or not as registered.
+            StorageError: the store does not answer.
+        """
+        self.copies.fetch(entry.path, entry.stored)
+        return entry.path
+
+    def run(self, name: str) -> Run:
+        """Return a run by its id or alias, never by a path; pulled if it is not here.
+
+        Raises:
+            NotFoundError, NotTrustedError, StorageError: as `get` and `fetch`.
+        """
+        from cartcast.runs.run import Run
+
+        return Run.open(self.fetch(self.get(name)))
 
     def runs(self) -> list[Entry]:
         """Return all runs, newest first."""
-        with self._open() as sql:
-            rows = sql("SELECT * FROM runs ORDER BY created DESC, run_id")
-        return [_entry(row) for row in rows]
+        with self._database.open() as sql:
+            rows = sql(
+                f"SELECT {', '.join(COLUMNS['runs'])} FROM runs ORDER BY created DESC, run_id"
+            )
+        return [self._entry(row) for row in rows]
 
     def promotions(self) -> list[Promotion]:
         """Return every change of an alias, newest first."""
-        with self._open() as sql:
+        with self._database.open() as sql:
             rows = sql(
                 "SELECT target, alias, run_id, at, who, reason FROM promotions ORDER BY number DESC"
             )
@@ -250,32 +281,37 @@ class Registry:
 
     def promote(
         self, name: str, alias: str = "champion", reason: str = "", who: str | None = None,
-        instead_of: str | None = None,
+        instead_of: str | None = None, action: str = "promote",
     ) -> Entry:  # fmt: skip
         """Give an alias to a run, after checking that its model is the recorded one.
 
-        With `instead_of`, a run id, only if that run holds the alias at this moment.
+        Of two who do so at the same time one succeeds, and the other is told. With `instead_of`, a
+        run id, it is given only if that run holds it.
 
         Raises:
-            UsageError: unknown alias, or another run holds it.
+            UsageError: unknown alias, or another run was given it meanwhile.
+            RefusedError: the role of the database's user does not cover it.
             NotFoundError, NotTrustedError: the run is not there, or not as recorded.
         """
         if alias not in ALIASES:
             raise UsageError(f"unknown alias {alias!r}.{did_you_mean(alias, ALIASES)}")
         entry = self.get(name)
+        with self._database.open() as sql:
+            self.members.require(sql, action)
+            seen = _held(sql, entry.target, alias)
         self.verify(entry)
-        with self._open() as sql:
-            held = sql(
-                "SELECT run_id FROM promotions WHERE target = ? AND alias = ? "
-                "ORDER BY number DESC LIMIT 1",
-                (entry.target, alias),
-            )
-            if instead_of is not None and held and held[0][0] != instead_of:
+        with self._database.open() as sql:
+            self.members.require(sql, action)
+            held = _held(sql, entry.target, alias)
+            if held != seen or (instead_of is not None and held and held[1] != instead_of):
+                _, run_id, by = held or (0, "nobody", "a restore")
                 raise UsageError(
-                    f"{entry.target}/{alias} was given to {held[0][0]} meanwhile, by somebody "
-                    "else; nothing is changed."
+                    f"{entry.target}/{alias} was given to {run_id} meanwhile, by {by}; nothing is "
+                    "changed."
                 )
-            _promote(sql, entry, alias, reason, who or _who())
+            if not sql("SELECT 1 FROM runs WHERE run_id = ?", (entry.run_id,)):
+                raise NotFoundError(f"{entry.run_id}: was deleted meanwhile; nothing is changed.")
+            self._give(sql, entry, alias, reason, who)
         return entry
 
     def rollback(
@@ -299,40 +335,59 @@ class Registry:
             raise NotFoundError(
                 f"{current.target}/{alias}: no earlier run held this alias; nothing to roll back."
             )
-        return self.promote(earlier[0], alias, f"{ROLLED_BACK}{current.run_id}", who)
+        reason = f"{ROLLED_BACK}{current.run_id}"
+        return self.promote(earlier[0], alias, reason, who, current.run_id, "rollback")
+
+    def delete(self, name: str, reason: str = "", who: str | None = None) -> Entry:
+        """Remove a run for good: its row, its archive and, if it lies in the project, its folder.
+
+        Raises:
+            UsageError: it holds an alias.
+            RefusedError: the role of the database's user does not cover it.
+        """
+        entry = self.get(name)
+        with self._database.open() as sql:
+            self.members.require(sql, "delete")
+            for alias in ALIASES:
+                held = _held(sql, entry.target, alias)
+                if held and held[1] == entry.run_id:
+                    raise UsageError(
+                        f"{entry.run_id} is {entry.target}/{alias}; give the alias to another "
+                        "run first."
+                    )
+            sql("DELETE FROM runs WHERE run_id = ?", (entry.run_id,))
+            self.members.note(sql, "delete", f"{entry.run_id} {reason}".strip(), who)
+        # Nothing names them any more: what is left when this fails is only room.
+        self.copies.drop(entry.stored)
+        self.copies.remove(entry.path, entry.run_id)
+        return entry
+
+    def migrate(self) -> None:
+        """Bring the catalogue to the version that this Cartcast works with.
+
+        Raises:
+            StorageError: the database refuses, or is of a later version.
+        """
+        with self._database.open(migrate=True):
+            pass
 
     def copy(self) -> dict[str, list[dict[str, Any]]]:
         """Return every row of every table by column, as they are at one moment."""
-        with self._open() as sql:
-            return {
-                table: [
-                    dict(zip(columns, row, strict=True))
-                    for row in sql(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1")
-                ]
-                for table, columns in _COLUMNS.items()
-            }
+        with self._database.open() as sql:
+            return dump(sql)
 
     def replace(self, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         """Make the catalogue what `copy` returned, all of it or nothing.
 
         Raises:
+            RefusedError: the role of the database's user does not cover it.
             NotTrustedError: a table or column is not of this version.
             StorageError: the database refuses.
         """
-        for table, columns in _COLUMNS.items():
-            if any(not set(row) <= set(columns) for row in rows.get(table, ())):
-                raise NotTrustedError(
-                    f"the catalogue's {table} are of another version of Cartcast."
-                )
-        with self._open() as sql:
-            for table, columns in _COLUMNS.items():
-                sql(f"DELETE FROM {table}")
-                for row in rows.get(table, ()):
-                    held, marks = [c for c in columns if c in row], ", ".join("?" for _ in row)
-                    sql(
-                        f"INSERT INTO {table} ({', '.join(held)}) VALUES ({marks})",
-                        tuple(row[c] for c in held),
-                    )
+        with self._database.open() as sql:
+            self.members.require(sql, "restore")
+            fill(sql, rows)
+            self.members.note(sql, "restore", f"{len(rows.get('runs', ()))} runs")
 
     def verify(self, entry: Entry) -> None:
         """Check that a run's model files are those that were recorded.
@@ -343,22 +398,35 @@ class Registry:
         """
         from cartcast.runs.run import Run
 
-        run = Run.open(entry.path)
+        run = Run.open(self.fetch(entry))
         if (run.data.get("model_manifest") or "") != entry.manifest:
             raise NotTrustedError(
                 f"{entry.path}: run.json is not the registered one; train again or restore it."
             )
         _ = run.verified
+        self.copies.require_same(entry.path, entry.stored)
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        told = dict(zip(COLUMNS["runs"], row, strict=True))
+        path = self.copies.place(told["run_id"], Path(told["path"]), told["stored"])
+        return Entry(**{**told, "path": path, "metrics": json.loads(told["metrics"])})
+
+    def _give(
+        self, sql: Sql, entry: Entry, alias: str, reason: str, who: str | None = None
+    ) -> None:
+        told = (entry.target, alias, entry.run_id, now(), self._database.who(sql, who), reason)
+        number = next_number(sql, "promotions")
+        sql("INSERT INTO promotions VALUES (?, ?, ?, ?, ?, ?, ?)", (number, *told))
 
 
-def resolve_run(name: str | Path, project: Path | None = None, url: str | None = None) -> Path:
-    """Return the run folder that a path, a run id or an alias names.
+def resolve_run(name: str | Path, project: Path | None = None) -> Path:
+    """Return the run folder that a path, a run id or an alias names, pulled if it is not here.
 
-    Ids and aliases are looked up in `project`, or in the one here or above; `url` is that of its
-    catalogue, where the project does not say.
+    Ids and aliases are looked up in `project`, or in the one here or above.
 
     Raises:
         NotFoundError: neither a folder nor known in the registry.
+        StorageError: catalogue or store do not answer.
     """
     path = Path(name)
     if (path / "run.json").is_file():
@@ -371,34 +439,20 @@ def resolve_run(name: str | Path, project: Path | None = None, url: str | None =
             f"{name}: no run folder, and no project here whose registry could know it; give the "
             "path of a run (`cartcast train` makes one), or work in a project (`cartcast init`)."
         )
-    if url is None and (project / PROJECT_FILE).is_file():
-        url = read_settings(project).catalogue
+    registry = Registry.of(project)
     try:
-        return Registry(project, url).get(str(name)).path
+        return registry.fetch(registry.get(str(name)))
     except NotFoundError as error:
         if path.is_dir():
             raise NotFoundError(f"{path}: not a run (no run.json); train one.") from error
         raise
 
 
-def _promote(sql: Any, entry: Entry, alias: str, reason: str, who: str) -> None:
-    number = sql("SELECT coalesce(max(number), 0) + 1 FROM promotions")[0][0]
-    sql(
-        "INSERT INTO promotions VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (number, entry.target, alias, entry.run_id, _now(), who, reason),
+def _held(sql: Sql, target: str, alias: str) -> Any:
+    """Return number, run and author of the promotion that an alias stands on, or None."""
+    rows = sql(
+        "SELECT number, run_id, who FROM promotions WHERE target = ? AND alias = ? "
+        "ORDER BY number DESC LIMIT 1",
+        (target, alias),
     )
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(row[0], Path(row[1]), row[2], row[3], row[4], row[5], json.loads(row[6]), row[7])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+    return rows[0] if rows else None

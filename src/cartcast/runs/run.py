@@ -51,13 +51,11 @@ class Run:
     data: dict[str, Any]
 
     @classmethod
-    def open(
-        cls, name: Path | str | Run, project: Path | None = None, catalogue: str | None = None
-    ) -> Run:
+    def open(cls, name: Path | str | Run, project: Path | None = None) -> Run:
         """Open a run: the path of its folder, its id, or an alias such as `champion`.
 
-        Ids and aliases are those of `project` (here or above, if None); `catalogue` is the URL of
-        its catalogue database, where that is not in its settings.
+        Ids and aliases are those of `project` (here or above, if None); a run of a team that is
+        not on this host is pulled from its store.
 
         Raises:
             UsageError: `name` is something else.
@@ -68,7 +66,7 @@ class Run:
             return name
         if not isinstance(name, str | Path):
             raise UsageError(f"a run must be a path, an id or an alias, got {type(name).__name__}.")
-        folder = resolve_run(name, project, catalogue)
+        folder = resolve_run(name, project)
         data = _json(folder / "run.json")
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             got = data.get("schema") if isinstance(data, dict) else type(data).__name__

@@ -180,7 +180,7 @@ def train(
         if not sources:
             raise UsageError("nothing to train on: give a log, or a ready table with --rows.")
     where = _new_folder(folder, options.target) if run_dir is None else Path(run_dir)
-    registry = Registry(folder, settings.catalogue) if folder is not None else None
+    registry = Registry.of(folder) if folder is not None else None
     return train_as(
         options, where, *sources, rows=rows, registry=registry, progress=progress, clock=clock,
         engine=engine,

@@ -138,6 +138,9 @@ def show_drift(view: ui.View, store: Store, run: Run, told: dict[str, Any]) -> N
     """Show which features moved; this explains an alarm and is none."""
     _found(told, "MO121")
     if not told["drift"]:
+        if told.get("untold"):
+            ui.note(f"In the newest look {told['untold']}.")
+            return
         ui.note("Six whole weeks are needed before a shift can be told from the usual ones.")
         return
     table = pd.DataFrame(told["drift"])

@@ -80,7 +80,7 @@ def choose(view: ui.View) -> Run:
     place = list(held).index(own[0]) if own else 0
     left, _ = st.columns([1, 2])
     title = left.selectbox("Watched", list(held), index=place, key="watched", bind="query-params")
-    return Run.open(held[title].path)
+    return Run.open(view.project.registry.fetch(held[title]))
 
 
 def show_checks(view: ui.View, run: Run) -> None:

@@ -18,7 +18,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def add(app: typer.Typer) -> None:
     """Add the verb and its parts."""
-    models = typer.Typer(help="List, show, promote, roll back and verify trained runs.")
+    models = typer.Typer(
+        help="List, show, promote, roll back, verify, delete and share trained runs."
+    )
     app.add_typer(models, name="models")
 
     @models.command("list")
@@ -85,6 +87,76 @@ def add(app: typer.Typer) -> None:
             registry.verify(entry)
             typer.echo(f"{entry.run_id}: as recorded")
 
+    @models.command()
+    def delete(
+        name: Annotated[str, typer.Argument(help="Run id.")],
+        reason: Annotated[str, typer.Option(help="Reason, kept in the registry.")] = "",
+        project: ProjectOption = None,
+    ) -> None:
+        """Delete a run that holds no alias: from the registry, the store and this host."""
+        typer.echo(f"{_registry(project).delete(name, reason).run_id} is deleted")
+
+    _team(models)
+
+
+def _team(models: typer.Typer) -> None:
+    """Add what a team needs that shares a catalogue and a store."""
+
+    @models.command()
+    def push(
+        name: Annotated[
+            str | None, typer.Argument(help="Run, alias or folder; all that are not there.")
+        ] = None,
+        project: ProjectOption = None,
+    ) -> None:
+        """Bring runs of this host into the team's store."""
+        pushed = _registry(project).push(name)
+        for entry in pushed:
+            typer.echo(f"{entry.run_id}: in the store as {entry.stored[:12]}")
+        if not pushed:
+            typer.echo("Nothing to push.")
+
+    @models.command()
+    def pull(
+        name: Annotated[str, typer.Argument(help="Run or alias.")] = "champion",
+        project: ProjectOption = None,
+    ) -> None:
+        """Bring a run here before it is needed; verbs that need one do so themselves."""
+        typer.echo(str(_registry(project).run(name).dir))
+
+    @models.command()
+    def history(project: ProjectOption = None, json: JsonOption = False) -> None:
+        """List who gave an alias, deleted a run, restored or gave a role; newest first."""
+        registry = _registry(project)
+        told = [vars(p) for p in registry.promotions()] + [vars(a) for a in registry.members.acts()]
+        told.sort(key=lambda line: line["at"], reverse=True)
+        if json:
+            shell.print_json(told)
+            return
+        for line in told:
+            what = line.get("action") or f"{line['target']}/{line['alias']} = {line['run_id']}"
+            why = line.get("detail", line.get("reason"))
+            typer.echo(f"{line['at']}  {line['who']}  {what}  {why}".rstrip())
+
+    @models.command()
+    def members(
+        name: Annotated[str | None, typer.Argument(help="User of the database.")] = None,
+        role: Annotated[str, typer.Option(help="viewer, analyst, admin or none.")] = "viewer",
+        project: ProjectOption = None,
+    ) -> None:
+        """List the members of a PostgreSQL catalogue, or give one a role."""
+        held = _registry(project).members
+        if name is not None:
+            held.give(name, role)
+        for user, given in held.roles().items():
+            typer.echo(f"{user}: {given}")
+
+    @models.command()
+    def migrate(project: ProjectOption = None) -> None:
+        """Bring a PostgreSQL catalogue of an earlier version to that of this Cartcast."""
+        _registry(project).migrate()
+        typer.echo("The catalogue is of the version that this Cartcast works with.")
+
 
 def _announce(registry: Registry, target: str, alias: str) -> None:
     from cartcast.monitoring import announce
@@ -96,5 +168,4 @@ def _announce(registry: Registry, target: str, alias: str) -> None:
 def _registry(project: Path | None) -> Registry:
     from cartcast.runs.registry import Registry
 
-    folder, settings = shell.project_here(project)
-    return Registry(folder, settings.catalogue)
+    return Registry.of(shell.project_here(project)[0])

@@ -69,7 +69,7 @@ def _look(
     plan = monitoring.plan_from(settings.monitoring)
     with shell.progress(not json) as progress:
         look = monitoring.check(
-            Run.open(model, project, settings.catalogue), files, project=project, plan=plan,
+            Run.open(model, project), files, project=project, plan=plan,
             rates=shell.project_rates(rates), privacy=shell.project_privacy(),
             targets=settings.targets, progress=progress,
             segments=[read_segment(shell.project_here()[0], name) for name in segments], **given,
@@ -93,6 +93,8 @@ def _show(look: Look, project: Path | None) -> None:
         typer.echo(
             f"  to come: log loss {e.value:.4f} ({e.low:.4f} to {e.high:.4f}, 90 %); {e.label}"
         )
+    if look.untold:
+        typer.echo(f"  {look.untold}")
     shell.show_findings(look.findings)
     _list(look.alarms)
     if look.sent:

@@ -108,16 +108,15 @@ def add(app: typer.Typer) -> None:
         ] = "info",
     ) -> None:
         """Serve probabilities while the visitor is still there."""
-        from cartcast.config import parse_duration, parse_size
-        from cartcast.live.place import home, project_of
+        from cartcast.config import find_project, parse_duration, parse_size
+        from cartcast.live.place import home
 
         served, plan = _types()
-        project, catalogue = project_of()
+        project = find_project()
         plan.serve(
             plan.Plan(
                 model=model,
-                project=project,
-                catalogue=catalogue,
+                project=None if project is None else str(project),
                 host=host,
                 port=port,
                 state=state,
@@ -160,10 +159,10 @@ def _keys(given: Path | None, usual: Path) -> str | None:
     return str(usual) if usual.is_file() else None
 
 
-def _experiments(project: str | None) -> tuple[str, ...]:
+def _experiments(project: Path | None) -> tuple[str, ...]:
     from cartcast.config import read_settings
 
-    return read_settings(Path(project)).experiments if project else ()
+    return read_settings(project).experiments if project else ()
 
 
 def _webhooks(given: Sequence[str]) -> tuple[tuple[str, str], ...]:

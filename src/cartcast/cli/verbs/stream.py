@@ -50,15 +50,15 @@ def add(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> None:
         """Score a stream: at least once, counted once, unreadable messages set aside."""
-        from cartcast.live.place import home, project_of
+        from cartcast.config import find_project
+        from cartcast.live.place import home
         from cartcast.live.run_stream import StreamPlan, run_stream
 
-        project, catalogue = project_of()
+        project = find_project()
         report = run_stream(
             StreamPlan(
                 model=model,
-                project=project,
-                catalogue=catalogue,
+                project=None if project is None else str(project),
                 source=source,
                 sink=sink,
                 dead=dead,
