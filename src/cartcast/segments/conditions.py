@@ -207,7 +207,7 @@ class Walk:
 
 @dataclass(frozen=True)
 class Reached:
-    """The session does the first `reached` steps of a funnel, in order; with `lost` not the next one.
+    """The session does the first steps of a funnel in order; with `lost`, not the next one.
 
     Steps are event types, or `column=value`.
     """
