@@ -117,6 +117,9 @@ def test_a_run_of_a_segment_is_of_its_sessions_and_says_so(shop, run):
     assert chosen == set(best[best >= least].index)
     few, _ = predict(log, run, everything=True, only=lambda log: chosen)
     assert set(few["session_id"]) == chosen
+    nobody, _ = predict(log, run, everything=True, only=lambda log: set())
+    assert nobody.empty
+    assert list(nobody.columns) == list(few.columns)
 
 
 def test_a_segment_without_a_session_is_one_line(shop, run):

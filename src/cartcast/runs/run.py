@@ -403,6 +403,12 @@ class Run:
         """
         import numpy as np
 
+        if not len(X):
+            # A list may be empty, and models refuse no rows.
+            money = ("expected_revenue", "revenue_if_purchase_low", "revenue_if_purchase_high")
+            first = "probability" if self.kind == "classifier" else "expected_revenue"
+            names = dict.fromkeys((first, *(money if "amount" in self.models else ())))
+            return {name: np.empty(0) for name in names}
         champion, said = self.models["champion"], dict[str, Any]()
         if prefixes is None:
             self.require_features()
@@ -423,6 +429,8 @@ class Run:
         """Return the name of each session's segment; None where it is in none."""
         import numpy as np
 
+        if table.empty:
+            return np.empty(0, dtype=object)
         names = {p["label"]: p["name"] for p in self.data["segments"]}
         labels = self.models["segments"].predict(table)
         return np.array([names.get(int(k)) for k in labels], dtype=object)
