@@ -22,7 +22,11 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         touch(path)
         con = sqlite3.connect(path, timeout=30, isolation_level=None)
-        con.execute("PRAGMA synchronous = FULL")
+        try:
+            con.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            con.close()
+            raise
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"{path}: the state cannot be opened ({error}).") from error
     return con

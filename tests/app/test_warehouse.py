@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 import duckdb
@@ -20,7 +21,7 @@ def databases(folder) -> Project:
     with duckdb.connect(folder / "lake.duckdb") as con:
         con.execute("CREATE SCHEMA web; CREATE TABLE web.clicks AS SELECT * FROM rows")
         con.execute("CREATE TABLE other AS SELECT 1 AS a")
-    with sqlite3.connect(folder / "till.db") as lite:
+    with contextlib.closing(sqlite3.connect(folder / "till.db", isolation_level=None)) as lite:
         rows.to_sql("clicks", lite, index=False)
     lite.close()
     return Project.open(folder)
@@ -51,7 +52,9 @@ def test_a_changed_table_is_read_again(databases):
     owner = databases.access.owner()
     source = actions.pick_table(databases, owner, "till.db", "clicks")
     before = actions.read_log(databases, owner, [source]).log.summary.events
-    with sqlite3.connect(databases.folder / "till.db") as lite:
+    with contextlib.closing(
+        sqlite3.connect(databases.folder / "till.db", isolation_level=None)
+    ) as lite:
         lite.execute("DELETE FROM clicks WHERE session_id = 's1'")
     lite.close()
     assert actions.read_log(databases, owner, [source]).log.summary.events < before

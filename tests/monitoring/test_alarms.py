@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -135,7 +136,7 @@ def test_a_day_that_is_kept_stays(store: Store) -> None:
 def test_state_of_a_later_version_and_damage(store: Store) -> None:
     store.notice("r", [notice(5)], None, NOW)
     assert store.path is not None
-    with sqlite3.connect(store.path) as con:
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as con:
         con.execute("PRAGMA user_version = 9")
     con.close()
     with pytest.raises(StorageError, match="later version"):

@@ -12,6 +12,7 @@ import dataclasses
 import getpass
 import json
 import sqlite3
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,16 +85,21 @@ class Store:
         Raises:
             StorageError: the file cannot be opened or written, or is of a later version.
         """
-        if self.path is not None:
-            con = statefile.connect(self.path)
-        else:
-            con = self._memory = self._memory or sqlite3.connect(":memory:", isolation_level=None)
+        con = statefile.connect(self.path) if self.path is not None else self._in_memory()
         try:
             with statefile.transaction(con, self.path, _TABLES, _SCHEMA):
                 yield con
         finally:
             if con is not self._memory:
                 con.close()
+
+    def _in_memory(self) -> sqlite3.Connection:
+        if self._memory is None:
+            self._memory = sqlite3.connect(
+                ":memory:", isolation_level=None, check_same_thread=False
+            )
+            weakref.finalize(self, self._memory.close)
+        return self._memory
 
     def notice(
         self, run: str, notices: Sequence[Notice], currency: str | None, at: datetime | None = None
