@@ -5,7 +5,8 @@ ifeq ($(strip $(PYTHON)),)
 $(error Python 3.11 or newer is needed, and none was found)
 endif
 BIN := .venv/bin
-JOBS ?= 2
+# More than there are cores: many tests wait for a process, a browser or a disk.
+JOBS ?= 3
 # tests/conftest.py says which tests stay together, and orders them.
 SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.monitoring.feed import SIGNALS, feed_of, holes, unusual
+from cartcast.monitoring.feed import SIGNALS, Feed, feed_of, holes, unusual
+from cartcast.monitoring.notices import hole_notices
 from cartcast.monitoring.plan import Plan
 
 PLAN = Plan()
@@ -159,3 +160,30 @@ def test_what_is_usual_is_the_median_of_the_hours_of_that_weekday() -> None:
                       & (hours["hour"].dt.hour == times[t].hour)
                       & (hours["hour"] < times[t])]  # fmt: skip
         assert found[t] == alike["events"].tail(8).median()
+
+
+RUN = {"source": {"words": {}, "read_by": {}, "filled": {}}}
+
+
+def test_the_file_of_one_day_tells_that_day() -> None:
+    """Days are sent one by one: a day that is there from its first to its last hour is not cut."""
+    table = rows(4)
+    day = table["event_time"].dt.normalize()
+    one = table[day == sorted(day.unique())[1]]
+    assert len(feed_of(events.load(one), RUN).days) == 0
+    for at in (pd.Timedelta(minutes=20), pd.Timedelta(hours=23, minutes=30)):
+        edge = one.iloc[[0]].assign(
+            event_time=one["event_time"].dt.normalize().iloc[0] + at, event_id=str(at),
+            session_id=str(at), visitor_id=str(at),
+        )  # fmt: skip
+        one = pd.concat([one, edge])
+    told = feed_of(events.load(one), RUN).days
+    assert told["sessions"].tolist() == [42]
+
+
+def test_a_hole_is_told_before_a_day_is_whole() -> None:
+    hole = pd.DataFrame(
+        {"hour": [pd.Timestamp("2026-01-05 10:00")], "events": [0.0], "usual": [9.0]}
+    )
+    (told,) = hole_notices(hole, Feed(pd.DataFrame({"day": []}), hole))
+    assert (told.money, told.code) == (None, "MO111")

@@ -112,7 +112,7 @@ def _watch(request: dict[str, Any], progress: Any) -> None:
         rates=settings.rates or None,
         privacy=events.privacy_from(settings.privacy),
         targets=settings.targets,
-        segments=[named_segment(s) for s in request["options"].get("segments", ())],
+        segments=[named_segment(s) for s in request.get("options", {}).get("segments", ())],
         progress=progress,
     )
     for alarm in look.opened:

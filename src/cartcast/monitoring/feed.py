@@ -25,6 +25,7 @@ __all__ = ["SIGNALS", "Feed", "Signal", "Unusual", "feed_of", "holes", "unusual"
 
 Floats = NDArray[np.float64]
 
+_HOUR: Final = pd.Timedelta(hours=1)
 _WEEK: Final = 7
 _BACK: Final = 8
 _LEAST: Final = 3
@@ -274,7 +275,7 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
     with log.connect() as con:
         con.execute(
             f"CREATE TEMP TABLE told AS SELECT date_trunc('day', {local}) AS day, "
-            "count(*)::DOUBLE AS events, "
+            f"min({local}) AS first, max({local}) AS last, count(*)::DOUBLE AS events, "
             f"({doubled})::DOUBLE AS doubled, ({late})::DOUBLE AS late, "
             f"({unseen})::DOUBLE AS unseen, sum({empty}) / {max(len(always), 1)}.0 AS nulls, "
             f"ln({price}) AS price, sum(revenue) FILTER (event_type = 'purchase' AND NOT "
@@ -307,9 +308,19 @@ def _list(words: Any) -> str:
 
 
 def _whole(days: pd.DataFrame) -> pd.DataFrame:
-    """Put in the days without an event, and leave out the first and last, which are cut."""
+    """Put in the days without an event; leave out the first and the last where they are cut.
+
+    Such a day begins after its first hour, or ends before its last.
+    """
+    days = days.sort_values("day")
+    cut = ((days["first"] - days["day"] >= _HOUR) & (days["day"] == days["day"].min())) | (
+        (days["last"] - days["day"] < 23 * _HOUR) & (days["day"] == days["day"].max())
+    )
+    days = days[~cut].drop(columns=["first", "last"]).reset_index(drop=True)
+    if days.empty:
+        return days
     every = pd.DataFrame({"day": pd.date_range(days["day"].min(), days["day"].max(), freq="D")})
-    return every.merge(days, on="day", how="left").iloc[1:-1].reset_index(drop=True)
+    return every.merge(days, on="day", how="left")
 
 
 def _filled_hours(hours: pd.DataFrame) -> pd.DataFrame:

@@ -114,17 +114,18 @@ def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:
     out: list[Notice] = []
     begin, lost = None, 0.0
     before = None
-    by_event = float(feed.days["revenue"].sum()) / max(float(feed.days["events"].sum()), 1.0)
+    # No day may be whole yet.
+    sums = {c: float(feed.days[c].sum()) for c in ("revenue", "events") if c in feed.days}
+    by_event = sums.get("revenue", 0.0) / max(sums.get("events", 0.0), 1.0)
     for row in found.to_dict("records"):
-        hour, events, usual = pd.Timestamp(row["hour"]), float(row["events"]), float(row["usual"])
+        hour, came, usual = pd.Timestamp(row["hour"]), float(row["events"]), float(row["usual"])
         if before is None or hour - before > pd.Timedelta(hours=1):
             begin, lost = hour, 0.0
-        lost += usual - events
+        lost += usual - came
         before = hour
         money = -lost * by_event if by_event > 0 else None
         said = (
-            f"{events:,.0f} events in the hour, usually {usual:,.0f}; {lost:,.0f} are "
-            "missing so far."
+            f"{came:,.0f} events in the hour, usually {usual:,.0f}; {lost:,.0f} are missing so far."
         )
         out.append(
             Notice(codes.HOLE.code, "events", "ticket", begin or hour, hour, said, money,
