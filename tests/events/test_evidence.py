@@ -25,6 +25,8 @@ SHAPES = {
                   ("product_opened", "bag_add", "proceed to checkout", "orderPaid")),
     "pixel": ("client_id,ts,event", "{v},{t},{w}",
               ("ViewContent", "AddToCart", "InitiateCheckout", "CompletePayment")),
+    "two spaces": ("user,when_time,event", "{v},{t},{w}",
+                   ("web.product_viewed", "web.cart_added", "server/checkout_begun", "server/sold")),
     "spaced": ("user,when_time,event", "{v},{t},{w}",
                ("shop.product_viewed", "shop.cart_added", "shop.checkout_begun", "shop.sold")),
 }  # fmt: skip

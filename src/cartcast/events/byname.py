@@ -42,8 +42,8 @@ def named(columns: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in (str, _bare, _unmasked):
         for column in columns:
-            plain = name(column)
-            for word in (snake_case(plain), plain.lower(), snake_case(plain).replace("_", "")):
+            told = name(column)
+            for word in (snake_case(told), told.lower(), snake_case(told).replace("_", "")):
                 found.setdefault(word, column)
     return found
 
@@ -98,7 +98,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         name="guessed",
         title="guessed from column names",
         columns=columns,
-        event_prefix=_prefix(source, columns),
+        event_prefixes=_prefixes(source, columns),
         every_event=every_event,
         clock=_clock(columns),
         items=_item_lists(source),
@@ -119,23 +119,30 @@ def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str,
         )
 
 
-def _prefix(source: Source, columns: dict[str, Value]) -> str:
-    """Return what stands before most words for events, when what follows it tells kinds apart.
+def _prefixes(source: Source, columns: dict[str, Value]) -> tuple[str, ...]:
+    """Return what stands before words for events: the spaces of names that they are in.
 
-    One word alone may be one of a few (`abandoned cart`), which mean something else.
+    A mere word before others (`Ecommerce order`) must stand before most of them: one of a few means
+    something else (`abandoned cart`).
     """
     if "event_type" not in columns:
-        return ""
+        return ()
     words = {w.lower() for w in said(source, columns["event_type"].columns[0])}
-    ends = {w[: m.end()] for w in words for m in re.finditer(r"[.:/\]_ -]+", w)}
+    spaces = {
+        w[: -len(bare)]
+        for w in words
+        if (bare := re.split(r"[.:/]", w)[-1]) != w and EVENT_KINDS.get(plain(bare))
+    }
+    if spaces:
+        return tuple(sorted(spaces, key=lambda s: (-len(s), s)))
     told = {}
-    for prefix in ends:
+    for prefix in {w[: m.end()] for w in words for m in re.finditer(r"[\]_ -]+", w)}:
         inside = [w for w in words if w.startswith(prefix)]
         kinds = {EVENT_KINDS.get(plain(w.removeprefix(prefix))) for w in inside} - {None}
-        known = sum(plain(w) in EVENT_KINDS for w in inside)
-        if len(inside) >= 0.75 * len(words) and len(kinds) > 1 and known < len(kinds):
+        alone = sum(plain(w) in EVENT_KINDS for w in inside)
+        if len(inside) >= 0.75 * len(words) and len(kinds) > 1 and alone < len(kinds):
             told[prefix] = len(kinds)
-    return max(told, key=lambda p: (told[p], len(p)), default="")
+    return (max(told, key=lambda p: (told[p], len(p))),) if told else ()
 
 
 def _item_lists(source: Source) -> tuple[ItemList, ...]:

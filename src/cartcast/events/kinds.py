@@ -7,6 +7,7 @@ one.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cartcast.events.languages import EVENTS_ABROAD
@@ -20,6 +21,7 @@ _MARKS = " _-"
 _DROP = str.maketrans("", "", _MARKS)
 _CART = "(cart|basket|bag|trolley)"
 _ITEM = "(product|item|article)"
+_SHOWN = "(product|item|article|content)"
 _SOLD = "(order|purchase|checkout|transaction)"
 _PAID = "(payment|payment info|payment information|payment details|payment method)"
 
@@ -34,8 +36,8 @@ _SAID = {
     ),
     "view_item": (
         "view", "click", "clicks", "detail", f"{_ITEM} (detail|details|page)",
-        f"(view|viewed|click|clicked|open|opened|see|saw) ({_ITEM}|content)",
-        f"({_ITEM}|content) (view|viewed|views|click|clicked|opened|seen)",
+        f"(view|viewed|click|clicked|open|opened|see|saw) {_SHOWN}",
+        f"{_SHOWN} (view|viewed|views|click|clicked|opened|seen)",
         f"{_ITEM}? (detail|details) (view|viewed)", f"(view|viewed) {_ITEM}? (detail|details)",
         f"{_ITEM} (detail|details)? page (view|viewed)", f"(view|viewed) {_ITEM} page",
     ),
@@ -92,38 +94,12 @@ def phrases(pattern: str) -> Iterator[str]:
     >>> list(phrases("(add|added) item? to cart"))
     ['add item to cart', 'add to cart', 'added item to cart', 'added to cart']
     """
-    groups: list[list[str]] = []
-    for part in _parts(pattern):
-        bare = part.removesuffix("?")
-        inner = bare[1:-1] if bare.startswith("(") else bare
-        words = [w for one in _split(inner) for w in (phrases(one) if "(" in one else [one])]
-        groups.append([*words, ""] if part.endswith("?") else words)
+    groups = (
+        [*(either or word).split("|"), *([""] if may else [])]
+        for either, word, may in re.findall(r"(?:\(([^)]*)\)|([^\s()?]+))(\??)", pattern)
+    )
     for chosen in itertools.product(*groups):
-        yield " ".join(w for w in chosen if w)
-
-
-def _parts(pattern: str) -> Iterator[str]:
-    """Give the groups and words of a pattern, each with its mark."""
-    depth, begin = 0, 0
-    for at, letter in enumerate(pattern):
-        depth += (letter == "(") - (letter == ")")
-        closed = letter == ")" and depth == 0 and not pattern.startswith("?", at + 1)
-        opens = pattern.startswith("(", at + 1) and depth == 0
-        if at == len(pattern) - 1 or (depth == 0 and (letter in " ?" or closed or opens)):
-            if word := pattern[begin : at + 1].strip():
-                yield word
-            begin = at + 1
-
-
-def _split(inner: str) -> Iterator[str]:
-    """Give the choices of a group, whose own groups stay whole."""
-    depth, begin = 0, 0
-    for at, letter in enumerate(inner):
-        depth += (letter == "(") - (letter == ")")
-        if letter == "|" and depth == 0:
-            yield inner[begin:at]
-            begin = at + 1
-    yield inner[begin:]
+        yield " ".join(filter(None, chosen))
 
 
 def plain(word: str) -> str:
@@ -146,11 +122,12 @@ EVENT_KINDS: Mapping[str, str] = {
 def event_kind(word: str, layout: Layout) -> str | None:
     """Return what a word means: by the layout's own words, then by the known ones.
 
-    >>> event_kind("shop.checkout_completed", Layout("mine", event_prefix="shop."))
+    >>> event_kind("shop.checkout_completed", Layout("mine", event_prefixes=("shop.",)))
     'purchase'
     """
     low = word.lower()
-    return layout.events.get(low) or EVENT_KINDS.get(plain(low.removeprefix(layout.event_prefix)))
+    bare = next((low[len(p) :] for p in layout.event_prefixes if low.startswith(p)), low)
+    return layout.events.get(low) or EVENT_KINDS.get(plain(bare))
 
 
 def event_kind_sql(text: str, first: Iterable[str], layout: Layout) -> str:
@@ -160,11 +137,13 @@ def event_kind_sql(text: str, first: Iterable[str], layout: Layout) -> str:
     that a search ends soon.
     """
     own = {w: event_kind(w, layout) or "other" for w in first} | dict(layout.events)
-    low, prefix = f"lower({text})", literal(layout.event_prefix)
-    bare = low
-    if layout.event_prefix:
-        rest = f"substr({low}, {len(layout.event_prefix) + 1})"
-        bare = f"CASE WHEN starts_with({low}, {prefix}) THEN {rest} ELSE {low} END"
+    bare = low = f"lower({text})"
+    if layout.event_prefixes:
+        cuts = (
+            f"WHEN starts_with({low}, {literal(p)}) THEN substr({low}, {len(p) + 1})"
+            for p in layout.event_prefixes
+        )
+        bare = f"CASE {' '.join(cuts)} ELSE {low} END"
     letters = f"translate({bare}, {literal(_MARKS)}, '')"
     return f"coalesce({_found(low, own)}, {_found(letters, EVENT_KINDS)})"
 

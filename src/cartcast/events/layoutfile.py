@@ -20,9 +20,9 @@ __all__ = ["from_mapping", "read_layout", "to_yaml"]
 _CLOCKS = ("time", "day", "session", "order")
 _UNITS = ("s", "ms", "us")
 _AMOUNTS = ("price", "line_value", "order_value")
-_PLAIN = ("title", "event_prefix", "every_event", "time_format", "zone", "clock", "currency",
-          "separator", "decimal", "skip", "amount")  # fmt: skip
-_LISTS = ("header", "numbers", "records", "ties", "event")
+_PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator",
+          "decimal", "skip", "amount")  # fmt: skip
+_LISTS = ("event_prefixes", "header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
          "refund", "signature", "variants")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
@@ -79,7 +79,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         title=str(data.get("title") or ""),
         columns=values,
         events=events,
-        event_prefix=str(data.get("event_prefix") or "").lower(),
+        event_prefixes=tuple(map(str.lower, _texts(data.get("event_prefixes")))),
         every_event=data.get("every_event"),
         time_format=str(data.get("time_format") or "auto"),
         zone=data.get("zone"),

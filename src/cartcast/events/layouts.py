@@ -81,7 +81,8 @@ class Layout:
         title: one line for people.
         columns: canonical column (or `event_id`) -> where it comes from.
         events: the source's word (lower case) -> canonical event type; added to the known words.
-        event_prefix: what stands before every word for an event (lower case), such as `shop.`.
+        event_prefixes: what stands before words for events (lower case), such as `shop.`; the
+            first that fits is taken off.
         every_event: the event type of all rows, for sources that have no such column.
         time_format: `auto`, `iso`, `epoch_s`, `epoch_ms`, `epoch_us` or a strptime format.
         zone: time zone of times without an offset; None means UTC unless offsets are mixed in.
@@ -113,7 +114,7 @@ class Layout:
     title: str = ""
     columns: Mapping[str, Value] = field(default_factory=dict)
     events: Mapping[str, str] = field(default_factory=dict)
-    event_prefix: str = ""
+    event_prefixes: tuple[str, ...] = ()
     every_event: str | None = None
     time_format: str = "auto"
     zone: str | None = None

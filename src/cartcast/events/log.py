@@ -81,7 +81,7 @@ class Log:
         return f"<table><caption>{escape(self.path.name)}</caption>{rows}</table>{found}"
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Let `polars.from_arrow(log)`, `pyarrow.table(log)` and others read the events.
+        """Let `polars.DataFrame(log)`, `pyarrow.table(log)` and others read the events.
 
         https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
         """

@@ -122,7 +122,7 @@ def check(event: Event, received: int, max_ahead: int, where: str = "") -> Event
         )
     if event.event_type not in _TYPES:
         event.source_event = event.source_event or event.event_type
-        event.event_type = EVENT_KINDS.get(plain(event.event_type), "other")
+        event.event_type = EVENT_KINDS.get(plain(event.event_type.strip()), "other")
     if event.extra:
         for name, value in event.extra.items():
             if isinstance(value, float) and not math.isfinite(value):
