@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cartcast.atomic import touch
+from cartcast import statefile
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import StorageError
 
@@ -92,11 +92,7 @@ def open_database(
         StorageError: it cannot be opened or written.
     """
     path = folder / STATE_FOLDER / "app.db"
-    try:
-        touch(path)
-        con = sqlite3.connect(path, timeout=30, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"{path}: cannot be opened ({error}).") from error
+    con = statefile.connect(path)
     try:
         for statement in (_TABLE, *tables):
             con.execute(statement)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cartcast.atomic import touch
+from cartcast import statefile
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import NotTrustedError, StorageError, UsageError
 
@@ -120,13 +120,8 @@ class Database:
     @contextlib.contextmanager
     def _sqlite(self) -> Iterator[Sql]:
         path = self.path
+        con = statefile.connect(path)
         try:
-            touch(path)
-            con = sqlite3.connect(path, timeout=30, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(f"{path}: the catalogue cannot be opened ({error}).") from error
-        try:
-            con.execute("PRAGMA synchronous = FULL")
             con.execute("BEGIN IMMEDIATE")
             yield lambda sql, values=(): con.execute(sql, values).fetchall()
             con.execute("COMMIT")
