@@ -408,7 +408,7 @@ def dies(whole):
 
 psycopg.Cursor.execute = dies(psycopg.Cursor.execute)
 psycopg.Connection.commit = dies(psycopg.Connection.commit)
-store._Both.write = dies(store._Both.write)
+store._send = dies(store._send)
 registry = Registry.of(Path(sys.argv[2]))
 {"push": registry.push, "promote": lambda _: registry.promote("run-2"),
  "migrate": lambda _: registry.migrate()}[sys.argv[3]](sys.argv[4])
@@ -427,8 +427,15 @@ def killed(at: int, project: Path, *words: object) -> None:
 
 TIMES = int(os.environ.get("CARTCAST_KILLS", "1"))
 """How often each is killed; 20 for the figures of docs/operations.md."""
-POINTS = {"promote": 24, "push": 31, "migrate": 9}
-"""Statements and blocks that each takes; one that ends alive is an error of this number."""
+
+
+def lasts(project: Path, *words: object) -> int:
+    """Make a change in a process that lives; return its statements and blocks."""
+    done = subprocess.run(
+        [sys.executable, "-c", WORK, "0", str(project), *map(str, words)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return -int(done.stdout)
 
 
 def test_killed_at_any_point_leaves_the_last_good_state(
@@ -441,15 +448,24 @@ def test_killed_at_any_point_leaves_the_last_good_state(
     one, two = team
     draw = random.Random(7)
 
-    def points(work: str) -> list[int]:
-        return [draw.randint(1, POINTS[work]) for _ in range(TIMES)]
+    def points(last: int) -> list[int]:
+        assert last > 5
+        return [draw.randint(1, last) for _ in range(TIMES)]
 
-    for at in points("promote"):
+    def behind() -> None:
+        with psycopg.connect(database) as con:
+            con.execute("DROP TABLE members, acts, catalogue_version")
+            con.execute("ALTER TABLE runs DROP COLUMN stored")
+
+    last = lasts(one.folder, "promote", "")
+    one.rollback()
+    for at in points(last):
         killed(at, one.folder, "promote", "")
         assert two.run("champion").loaded().id in ("run-1", "run-2")
         assert two.promote("run-2").run_id == "run-2"
         assert one.rollback().run_id == "run-1"
-    for number, at in enumerate(points("push")):
+    whole = make_run(one.folder / ".cartcast" / "runs" / "new", "new")
+    for number, at in enumerate(points(lasts(one.folder, "push", whole))):
         made = make_run(one.folder / ".cartcast" / "runs" / f"new-{number}", f"new-{number}")
         killed(at, one.folder, "push", made)
         if made.name in {e.run_id for e in two.runs()}:
@@ -457,10 +473,9 @@ def test_killed_at_any_point_leaves_the_last_good_state(
         one.push(str(made))
         two.run(made.name).loaded()
     rows = one.promotions()
-    for at in points("migrate"):
-        with psycopg.connect(database) as con:
-            con.execute("DROP TABLE members, acts, catalogue_version")
-            con.execute("ALTER TABLE runs DROP COLUMN stored")
+    behind()
+    for at in points(lasts(one.folder, "migrate", "")):
+        behind()
         killed(at, one.folder, "migrate", "")
         with pytest.raises(UsageError, match="of version 1"):
             one.runs()

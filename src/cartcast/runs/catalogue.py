@@ -18,6 +18,7 @@ from typing import Any
 from cartcast import statefile
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import NotTrustedError, StorageError, UsageError
+from cartcast.events.databases import server_url
 
 __all__ = ["COLUMNS", "VERSION", "Database", "Sql", "dump", "fill", "insert"]
 
@@ -139,13 +140,7 @@ class Database:
                 "a PostgreSQL catalogue needs the extra 'postgres': "
                 "pip install 'cartcast[postgres]'."
             ) from error
-        url = str(self.url)
-        if url.startswith("$"):
-            url = os.environ.get(url[1:], "")
-            if not url:
-                raise UsageError(
-                    f"catalogue: the environment variable {str(self.url)[1:]} is not set."
-                )
+        url = server_url(str(self.url), os.environ, "catalogue")
         try:
             with psycopg.connect(url, **_limits(url)) as con, con.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}s'")
@@ -171,7 +166,8 @@ class Database:
 
 def insert(sql: Sql, table: str, row: Mapping[str, Any]) -> None:
     """Add a row; columns that it lacks have their defaults."""
-    held, marks = [c for c in COLUMNS[table] if c in row], ", ".join("?" for _ in row)
+    held = [c for c in COLUMNS[table] if c in row]
+    marks = ", ".join("?" for _ in held)
     sql(f"INSERT INTO {table} ({', '.join(held)}) VALUES ({marks})", tuple(row[c] for c in held))
 
 

@@ -62,15 +62,26 @@ class Copies:
                     shutil.rmtree(older.parent, ignore_errors=True)
 
     def refresh(self, path: Path, stored: str) -> Path | None:
-        """Return the folder of a run exactly as the store has it; None where it has none."""
-        if path.is_dir() and not self.same(path, stored):
-            shutil.rmtree(path)
-        path = self.place(path.name, path, stored)
+        """Return the folder of a run exactly as the store has it; None where it has none.
+
+        What lies here gives way only once the store's own is here: it may be the last copy.
+        """
+        if path.is_dir() and self.same(path, stored):
+            return path
+        aside = path.with_name(f".{path.name}.aside")
+        if held := path.is_dir():
+            path.replace(aside)
         try:
-            self.fetch(path, stored)
-        except NotFoundError:
-            return None
-        return path
+            found = self.place(path.name, path, stored)
+            self.fetch(found, stored)
+        except BaseException as error:
+            if held:
+                aside.replace(path)
+            if isinstance(error, NotFoundError):
+                return None
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+        return found
 
     def same(self, path: Path, stored: str) -> bool:
         """Tell whether the files of a folder are those of an archive."""

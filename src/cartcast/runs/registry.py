@@ -173,7 +173,8 @@ class Registry:
             run_id = Path(name).resolve().name
             if run_id not in {e.run_id for e in self.runs()}:
                 return [self.add(Path(name))]
-            name = run_id
+            entry = self.get(run_id)
+            return [self._renewed(entry, self.copies.put(Path(name)))]
         left = [e for e in self.runs() if not e.stored and (e.path / "run.json").is_file()]
         asked = [self.get(name)] if name else left
         return [self._renewed(e, self.copies.put(e.path)) for e in asked]
@@ -185,9 +186,13 @@ class Registry:
         A folder of this host that is not as the store has it gives way: another host was first.
 
         Raises:
+            RefusedError: the role of the database's user does not cover it; nothing was changed.
             StorageError: store or catalogue do not answer; repeat.
         """
         held = [e for e in self.runs() if e.stored] if self.copies.url else []
+        if held:
+            with self._database.open() as sql:
+                self.members.require(sql, "train")
         paths = {e.run_id: self.copies.refresh(e.path, e.stored) for e in held}
         yield
         for entry in held:
@@ -339,7 +344,7 @@ class Registry:
         return self.promote(earlier[0], alias, reason, who, current.run_id, "rollback")
 
     def delete(self, name: str, reason: str = "", who: str | None = None) -> Entry:
-        """Remove a run for good: its row, its archive and, if it lies in the project, its folder.
+        """Remove a run for good: its row, its archive and its folder, if that is the project's own.
 
         Raises:
             UsageError: it holds an alias.
@@ -357,7 +362,8 @@ class Registry:
                     )
             sql("DELETE FROM runs WHERE run_id = ?", (entry.run_id,))
             self.members.note(sql, "delete", f"{entry.run_id} {reason}".strip(), who)
-        # Nothing names them any more: what is left when this fails is only room.
+        # Nothing names them any more (a run's files hold its id): what is left when this fails is
+        # only room.
         self.copies.drop(entry.stored)
         self.copies.remove(entry.path, entry.run_id)
         return entry

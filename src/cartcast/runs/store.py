@@ -110,12 +110,18 @@ class RunStore:
         Raises:
             StorageError: the store refuses or does not answer.
         """
-        found = address(run_dir)
-        written = _Hash()
-        with self._refusals(), self._written(found) as stream:
-            _pack(run_dir, _Both(written, stream))
-        if written.sha256.hexdigest() != found:
-            raise StorageError(f"{run_dir}: was changed while it was read; repeat.")
+        with scratch() as work:
+            # Packed and named here first: what is sent is one whole archive, or none.
+            packed = Path(work) / "archive"
+            with packed.open("wb") as out:
+                _pack(run_dir, out)
+            with packed.open("rb") as archive:
+                found = hashlib.file_digest(archive, "sha256").hexdigest()
+            if address(run_dir) != found:
+                raise StorageError(f"{run_dir}: was changed while it was read; repeat.")
+            with self._refusals(), packed.open("rb") as archive, self._written(found) as stream:
+                while block := archive.read(_BLOCK):
+                    _send(stream, block)
         return found
 
     def pull(self, found: str, to: Path) -> None:
@@ -207,16 +213,8 @@ class RunStore:
             ) from error
 
 
-class _Both:
-    """A file that writes to two."""
-
-    def __init__(self, *files: Any) -> None:
-        self.files = files
-
-    def write(self, data: bytes) -> int:
-        for file in self.files:
-            file.write(data)
-        return len(data)
+def _send(stream: Any, block: bytes) -> None:
+    stream.write(block)
 
 
 @contextlib.contextmanager
