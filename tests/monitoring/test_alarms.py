@@ -138,7 +138,6 @@ def test_state_of_a_later_version_and_damage(store: Store) -> None:
     assert store.path is not None
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as con:
         con.execute("PRAGMA user_version = 9")
-    con.close()
     with pytest.raises(StorageError, match="later version"):
         store.alarms()
     store.path.write_bytes(b"not a database" * 100)

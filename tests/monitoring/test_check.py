@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ PHONES = Segment("phones", (Values("device", ("mobile", "phone")),))
 
 @pytest.fixture(scope="module")
 def clean(watched):
-    return look(watched, watched.later, segments=[PHONES])
+    return look(watched, watched.later, segments=[PHONES, replace(PHONES, name="label")])
 
 
 def test_a_clean_log_raises_no_page(clean, watched) -> None:
@@ -42,7 +43,7 @@ def test_a_clean_log_raises_no_page(clean, watched) -> None:
     assert clean.days["day"].min() >= pd.Timestamp("2025-05-05")
     assert clean.estimate is not None
     assert clean.estimate.low < clean.risk["log_loss"] < clean.estimate.high
-    assert set(clean.calibration["by"]) == {"click", "segment", "phones"}
+    assert set(clean.calibration["by"]) == {"click", "segment", "phones", "label"}
     # Who is in a declared segment and who is not are all, at each of their moments.
     sums = clean.calibration.groupby("by")[["moments", "expected", "realised"]].sum()
     assert sums.loc["phones"].to_numpy() == pytest.approx(sums.loc["click"].to_numpy())

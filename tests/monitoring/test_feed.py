@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.monitoring.feed import SIGNALS, Feed, feed_of, holes, unusual
+from cartcast.monitoring.feed import SIGNALS, feed_of, holes, unusual
+from cartcast.monitoring.history import keep_feed
 from cartcast.monitoring.notices import hole_notices
 from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.store import Store
 
 PLAN = Plan()
 
@@ -182,8 +184,11 @@ def test_the_file_of_one_day_tells_that_day() -> None:
 
 
 def test_a_hole_is_told_before_a_day_is_whole() -> None:
-    hole = pd.DataFrame(
-        {"hour": [pd.Timestamp("2026-01-05 10:00")], "events": [0.0], "usual": [9.0]}
-    )
-    (told,) = hole_notices(hole, Feed(pd.DataFrame({"day": []}), hole))
+    """What is kept of a feed without a whole day."""
+    table = rows(4)
+    one = table[table["event_time"].dt.normalize() == table["event_time"].dt.normalize().min()]
+    kept = keep_feed(Store(None), "run", feed_of(events.load(one), RUN))
+    assert kept is not None
+    hour = one["event_time"].min().floor("h")
+    (told,) = hole_notices(pd.DataFrame([{"hour": hour, "events": 0.0, "usual": 9.0}]), kept)
     assert (told.money, told.code) == (None, "MO111")

@@ -137,6 +137,7 @@ def _export(
     opened: AbstractContextManager[Target], log: Log, run: Path | str | Run | None, schema: str,
     everything: bool,
 ) -> Exported:  # fmt: skip
+    run = None if run is None else Run.open(run)
     scores = None if run is None else predict(log, run, everything=everything)[0]
     name = identifier(schema)
     with log.connect() as con, opened as target:
@@ -151,7 +152,7 @@ def _export(
         made = [_filled(target, con, EVENTS, schema, [SESSIONS.name])]
         if run is not None and scores is not None:
             con.register(SCORES.name, pa.Table.from_pandas(scores, preserve_index=False))
-            made.append(_filled(target, con, _scores(Run.open(run)), schema, []))
+            made.append(_filled(target, con, _scores(run), schema, []))
         elif SCORES.name in held:
             # They speak of the log of another export.
             target.run(f"TRUNCATE {name}.{SCORES.name}")

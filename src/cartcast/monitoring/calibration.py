@@ -13,8 +13,10 @@ from cartcast.monitoring.codes import CALIBRATION
 from cartcast.monitoring.days import group_by
 from cartcast.monitoring.evalues import e_bh, e_value
 
-__all__ = ["Calibration", "calibrated"]
+__all__ = ["OWN", "Calibration", "calibrated"]
 
+OWN = "segment:"
+"""Begins the column of a declared segment, whose name may be that of another column."""
 _LEAST_EXPECTED = 10.0
 
 
@@ -49,7 +51,7 @@ def calibrated(
             sums = group_by(moments[moments[key].notna()], key).drop(columns="day")
             # Visitors of several days count once a day: days are the least that is independent.
             part = sums.groupby(key, as_index=False, sort=True).sum(min_count=1)
-            part.insert(0, "by", key)
+            part.insert(0, "by", key.removeprefix(OWN))
             tables.append(part.rename(columns={key: "value"}))
     if not tables:
         return Calibration(pd.DataFrame(), ())

@@ -20,7 +20,7 @@ from cartcast.findings import Finding, finding
 from cartcast.live.metrics import exposition
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Alarm
-from cartcast.monitoring.calibration import calibrated
+from cartcast.monitoring.calibration import OWN, calibrated
 from cartcast.monitoring.changes import send_changes
 from cartcast.monitoring.days import COLUMNS, days_of
 from cartcast.monitoring.detector import Crossings, threshold
@@ -165,7 +165,7 @@ def check(
     """
     plan, run = plan or Plan(), Run.open(run).loaded()
     run.require_during("monitoring")
-    own = [segment.require_at_start().name for segment in segments]
+    own = [OWN + segment.require_at_start().name for segment in segments]
     test = own_test(run)
     found = moments_of(
         run, list(sources), layout=layout, orders=orders, rates=rates_from(rates),

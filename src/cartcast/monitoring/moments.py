@@ -19,6 +19,7 @@ from cartcast.findings import Finding
 from cartcast.live.record import read_record
 from cartcast.moments import from_log
 from cartcast.moments.anchors import require_outcome
+from cartcast.monitoring.calibration import OWN
 from cartcast.monitoring.feed import Feed, feed_of
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_table
@@ -60,6 +61,7 @@ FROM near AS n LEFT JOIN sessions AS s ON n.session_id = s.session_id
 """
 
 IN_SEGMENT = "in the segment"
+"""What moments of a declared segment hold in its column."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def moments_of(
         for segment in segments:
             parts = log.map_parts(partial(at_start, segment=segment))
             belongs = found.table["session_id"].isin(set().union(*parts))
-            found.table[segment.name] = np.where(belongs, IN_SEGMENT, "all others")
+            found.table[OWN + segment.name] = np.where(belongs, IN_SEGMENT, "all others")
         feed = feed_of(log, run.data)
     return replace(found, feed=feed, findings=log.findings, counts=rows_of(vars(log.summary)))
 
