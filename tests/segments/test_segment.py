@@ -28,6 +28,7 @@ from cartcast.segments import (
     Values,
     Walk,
     asked,
+    condition_from,
     read_segment,
     remove_segment,
     save_segment,
@@ -336,3 +337,18 @@ def test_a_segment_is_kept_as_a_file_and_counts_its_versions(tmp_path):
     (tmp_path / "segments" / "odd.yaml").write_text("where: [bought: true]")
     remove_segment(tmp_path, "odd")
     assert segment_names(tmp_path) == []
+
+
+def test_what_could_not_be_read_again_is_not_saved_and_what_cannot_is_removed(tmp_path):
+    with pytest.raises(DefinitionError, match="lies above"):
+        save_segment(tmp_path, Segment("odd", (Range("events", 5, 1),)))
+    assert not (tmp_path / "segments" / "odd.yaml").exists()
+    (tmp_path / "segments").mkdir(exist_ok=True)
+    (tmp_path / "segments" / "odd.yaml").write_text("where: [bougt: true]")
+    remove_segment(tmp_path, "odd")
+    assert segment_names(tmp_path) == []
+
+
+def test_a_duration_that_is_none_names_its_place():
+    with pytest.raises(DefinitionError, match="^here: seen: "):
+        condition_from({"seen": "often"}, "here")

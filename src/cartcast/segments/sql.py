@@ -59,10 +59,10 @@ class _Asked:
 
     def of(self, c: Condition) -> Asked:
         match c:
-            case Values(column=column, exclude=exclude):
+            case Values(exclude=exclude):
                 sql, more = self._values(c)
                 return (f"NOT {sql}" if exclude else sql), more
-            case Range(column=column):
+            case Range():
                 return self._range(c)
             case Did(times=times, negated=negated):
                 column, value = c.step

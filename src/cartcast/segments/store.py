@@ -29,11 +29,7 @@ def read_segment(project: Path, name: str) -> Segment:
         NotFoundError: there is none of that name.
         DefinitionError: its file breaks a rule.
     """
-    path = _place(project, name)
-    if not path.is_file():
-        known = segment_names(project)
-        hint = did_you_mean(name, known) or " Make it with `cartcast segment make`."
-        raise NotFoundError(f"{path}: no such segment.{hint}")
+    path = _found(project, name)
     return segment_from(read_yaml(path), name, str(path))
 
 
@@ -49,6 +45,8 @@ def save_segment(project: Path, segment: Segment) -> Segment:
     import yaml
 
     path = _place(project, segment.name)
+    # What could not be read again is not written.
+    segment_from(segment.as_dict(), segment.name)
     if path.is_file():
         before = read_segment(project, segment.name)
         if before.same(segment):
@@ -67,8 +65,16 @@ def remove_segment(project: Path, name: str) -> None:
     Raises:
         NotFoundError: there is none of that name.
     """
-    read_segment(project, name)
-    _place(project, name).unlink()
+    _found(project, name).unlink()
+
+
+def _found(project: Path, name: str) -> Path:
+    path = _place(project, name)
+    if not path.is_file():
+        known = segment_names(project)
+        hint = did_you_mean(name, known) or " Make it with `cartcast segment make`."
+        raise NotFoundError(f"{path}: no such segment.{hint}")
+    return path
 
 
 def _place(project: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from cartcast.config import parse_duration
-from cartcast.errors import DefinitionError, did_you_mean
+from cartcast.errors import DefinitionError, UsageError, did_you_mean
 from cartcast.segments.conditions import (
     COHORT,
     Bought,
@@ -94,8 +94,10 @@ def condition_from(data: Any, where: str) -> Condition:
             return _reached(data, where)
         case "cohort":
             return _cohort(data, where)
-    seconds = parse_duration(_word(data["seen"], "seen", where))
-    return Seen(float(seconds))
+    try:
+        return Seen(float(parse_duration(_word(data["seen"], "seen", where))))
+    except UsageError as error:
+        raise DefinitionError(f"{where}: seen: {error}") from error
 
 
 def _of_column(data: Mapping[str, Any], where: str) -> Values | Range:
