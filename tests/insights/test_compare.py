@@ -11,7 +11,14 @@ import pytest
 from scipy.stats import t as student
 
 from cartcast.errors import UsageError
-from cartcast.insights import Slice, compare, compare_breakdowns, compare_funnels, overview
+from cartcast.insights import (
+    Slice,
+    compare,
+    compare_breakdowns,
+    compare_funnels,
+    overview,
+    write_sessions,
+)  # fmt: skip
 
 from .conftest import make_log, random_events
 from .test_overview import money
@@ -81,7 +88,7 @@ def test_the_shares_are_compared_with_what_they_have_in_common(shop):
     assert (d.high - d.low) / 2 == pytest.approx(1.96 * error, rel=0.1)
 
 
-def test_steps_and_values_differ_as_whole_slices_do(shop):
+def test_steps_and_values_differ_as_whole_slices_do(shop, tmp_path):
     """A funnel's step and a value's conversion are shares: each against the jackknife."""
     events, log = shop
     kinds: dict[str, list[str]] = defaultdict(list)
@@ -101,6 +108,9 @@ def test_steps_and_values_differ_as_whole_slices_do(shop):
         if own[0] == "view_item":
             values[visitor][side] += (1, session in sold)
     (step,) = compare_funnels(log, MOBILE, DESKTOP, ["view_item", "add_to_cart"])
+    stored = write_sessions(log, tmp_path / "sessions.parquet")
+    again = compare_funnels(log, MOBILE, DESKTOP, ["view_item", "add_to_cart"], sessions=stored)
+    assert again == (step,)
     found = compare_breakdowns(log, "first_event", MOBILE, DESKTOP)
     value = next(d for d in found if d.measure == "view_item")
 

@@ -59,8 +59,9 @@ def trend(o: Overview, measure: str, span: tuple[datetime, datetime] | None = No
         else:
             row["value"] = getattr(t, measure)
         rows.append(row)
-    table = pd.DataFrame(rows)
-    for column in table.columns.drop(["time", "partial"], errors="ignore"):
+    names = ["value", "low", "high"] if measure == "conversion" else ["value"]
+    table = pd.DataFrame(rows, columns=["time", "partial", *names]).astype({"partial": bool})
+    for column in names:
         table[column] = table[column].astype(float)
     return table
 

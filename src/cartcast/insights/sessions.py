@@ -116,7 +116,8 @@ def make_sessions(source: Source, sessions: Path | str | None = None) -> tuple[s
             names = pq.read_schema(path.absolute()).names
         except pa.ArrowInvalid as error:
             raise DataError(f"{path}: not a Parquet file; delete it, and it is rebuilt.") from error
-        source.connection.execute(f"CREATE VIEW sessions AS FROM {read_parquet(path)}")
+        relation = read_parquet(path)
+        source.connection.execute(f"CREATE OR REPLACE VIEW sessions AS FROM {relation}")
         return tuple(names)
     source.connection.execute(f"CREATE OR REPLACE TEMP TABLE sessions AS {_sessions_sql(source)}")
     return tuple(c[0] for c in source.connection.execute("DESCRIBE sessions").fetchall())
