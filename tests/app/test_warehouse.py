@@ -23,7 +23,6 @@ def databases(folder) -> Project:
         con.execute("CREATE TABLE other AS SELECT 1 AS a")
     with contextlib.closing(sqlite3.connect(folder / "till.db", isolation_level=None)) as lite:
         rows.to_sql("clicks", lite, index=False)
-    lite.close()
     return Project.open(folder)
 
 
@@ -56,7 +55,6 @@ def test_a_changed_table_is_read_again(databases):
         sqlite3.connect(databases.folder / "till.db", isolation_level=None)
     ) as lite:
         lite.execute("DELETE FROM clicks WHERE session_id = 's1'")
-    lite.close()
     assert actions.read_log(databases, owner, [source]).log.summary.events < before
 
 

@@ -89,7 +89,7 @@ class Project:
     @property
     def registry(self) -> Registry:
         """The catalogue of runs."""
-        return Registry.of(self.folder)
+        return Registry(self.folder, self.settings.catalogue, self.settings.store)
 
     def data(self) -> list[Data]:
         """Return the clean logs, the one that was read last first."""

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.isotonic import isotonic_regression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict
 from sklearn.utils.validation import check_is_fitted
 
 from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import effective_count
+from cartcast.models.folds import inner_folds
 from cartcast.models.platt import platt
 from cartcast.models.prior import to_prevalence
 from cartcast.models.stack import logit
@@ -54,15 +55,17 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         `groups`: the visitor of each row, since rows of one visitor are not news.
         """
         labels = binary_labels(y)
-        if is_fitted(self.estimator):
+        if _is_fitted(self.estimator):
+            if hasattr(self, "estimator_"):
+                del self.estimator_
             p = np.asarray(self.estimator.predict_proba(X)[:, 1], dtype=np.float64)
             return self.fit_curve(p, labels, sample_weight, groups)
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         said = cross_val_predict(
-            self.estimator, X, labels, groups=groups, method="predict_proba", params=weights,
-            cv=StratifiedKFold(5) if groups is None else StratifiedGroupKFold(5),
+            self.estimator, X, labels, method="predict_proba", params=weights,
+            cv=inner_folds(labels, 5, groups=groups),
         )  # fmt: skip
-        self.estimator_ = clone(self.estimator).fit(X, labels, **weights)
+        self.estimator_: Any = clone(self.estimator).fit(X, labels, **weights)
         return self.fit_curve(said[:, 1], labels, sample_weight, groups)
 
     def fit_curve(
@@ -110,7 +113,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return (self.predict_proba(X)[:, 1] >= 0.5).astype(np.int64)
 
 
-def is_fitted(estimator: Any) -> bool:
+def _is_fitted(estimator: Any) -> bool:
     """Return whether an estimator has learnt something, or has nothing to learn."""
     if not hasattr(estimator, "fit"):
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -27,8 +28,7 @@ from cartcast.segments import (
     Values,
     segment_names,
 )
-
-RANGES = ("events", "seconds", "views", "carts", "purchases", "revenue")
+from cartcast.segments.segment import SUMMED
 
 
 def show_saved(view: ui.View) -> None:
@@ -86,8 +86,8 @@ def new_segment(view: ui.View, data: Data) -> None:
     if not conditions:
         ui.note("Choose at least one condition; all of them hold together.")
         return
-    segment = Segment(name.strip() or "new", tuple(conditions), "session" if of == "session"
-                      else "visitor")  # fmt: skip
+    # Counted under one name: another one typed asks for nothing new.
+    segment = Segment("new", tuple(conditions), "session" if of == "session" else "visitor")
     ui.note(segment.describe())
     told = counts(view, filters.ready(view, data, segment))
     bought = "" if told["conversion"] is None else f"; {number(told['conversion'], 'share')} buy"
@@ -96,8 +96,7 @@ def new_segment(view: ui.View, data: Data) -> None:
                  f"visitors{bought}.")
     )  # fmt: skip
     if st.button("Save", type="primary", key="new_save", disabled=not name.strip()):
-        kept = actions.keep_segment(view.project, view.person, segment)
-        st.success(ui.plain(f"Saved as {kept.name}, version {kept.version}."))
+        actions.keep_segment(view.project, view.person, replace(segment, name=name.strip()))
         st.rerun()
 
 
@@ -131,7 +130,7 @@ def of_numbers(view: ui.View) -> list[Condition]:
     """Ask for a range of a number, for a score, and for when a visitor was seen."""
     a, b, c, d, e = st.columns(5)
     column = a.selectbox(
-        "Number", RANGES, index=None, key="new_number", format_func=in_words, placeholder="any"
+        "Number", SUMMED, index=None, key="new_number", format_func=in_words, placeholder="any"
     )
     least = b.number_input("From", value=None, key="new_from")
     most = c.number_input("To", value=None, key="new_to")

@@ -50,7 +50,8 @@ def export(
     if kind == "mlflow":
         if model is None or files:
             raise UsageError("--to mlflow takes a run (--model) and no log.")
-        typer.echo(f"{model} -> {exports.to_mlflow(model, place)}")
+        made = str(exports.to_mlflow(model, place))
+        shell.print_json({"model": model, "to": made}) if json else typer.echo(f"{model} -> {made}")
         return
     if not files:
         raise UsageError(f"--to {kind} needs the files of a log.")
