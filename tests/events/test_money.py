@@ -74,35 +74,6 @@ def test_what_tax_shipping_and_discount_account_for_is_no_difference(sold, total
     assert (found.evidence["apart"] if found else 0) == apart
 
 
-WOO = "order_id,order_date,status,customer_email,order_total,order_currency,item_sku,item_quantity"
-STATUSES = {
-    "completed": True, "wc-processing": True, "on-hold": True, "shipped": True, "": True,
-    "cancelled": False, "wc-failed": False, "Refunded": False, "pending": False,
-    "Pending payment": False, "checkout-draft": False,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("beside", [False, True])
-def test_an_order_that_was_not_paid_is_no_sale(write, tmp_path, beside):
-    rows = [f"{100 + k},2024-05-06 10:{k:02d}:00,{s},a{k}@x.example,{10 + k},EUR,{item},1"
-            for k, s in enumerate(STATUSES) for item in ("tee", "cap")]  # fmt: skip
-    text = "\n".join([WOO, *rows]) + "\n"
-    if beside:
-        clicks = "customer_email,timestamp,event_name,product_sku\n" + "".join(
-            f"a{k}@x.example,2024-05-06 10:{k:02d}:00,view_item,tee\n" for k in range(len(STATUSES))
-        )
-        (tmp_path / "orders.csv").write_text(text)
-        log = events.load(write(clicks), orders=str(tmp_path / "orders.csv"))
-    else:
-        log = events.load(write(text))
-        assert log.layout == "woocommerce"
-    sold = [k for k, good in enumerate(STATUSES.values()) if good]
-    assert log.summary.orders == len(sold)
-    assert log.summary.revenue == sum(10 + k for k in sold)
-    told = {"pending": 2, "cancelled": 1, "failed": 1, "refunded": 1, "checkout-draft": 1}
-    assert by_code(log, "EV154").evidence == told
-
-
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_a_refund_is_negative_whatever_its_sign(write, sign):
     log = events.load(

@@ -54,7 +54,11 @@ WIRE = ("segment", "rudderstack", "posthog", "amplitude", "mixpanel", "matomo", 
 def put(record: Any, path: str, value: Any) -> None:
     """Set what a reference names in a record."""
     found = re.fullmatch(r"([^\[]+)\[([^\]]+)\](?:\.(.+))?", path)
-    if found and found[2].isdigit():
+    if found and found[2] == "*":
+        for one in (value, 7.25, None):
+            record.setdefault(found[1], []).append(inner := {})
+            put(inner, found[3], one)
+    elif found and found[2].isdigit():
         inner = record.setdefault(found[1].replace("*", "x"), [{}])
         if found[3]:
             put(inner[0], found[3], value)
@@ -122,7 +126,8 @@ def records_of(layout: Layout, seed: int, count: int = 150) -> list[dict[str, An
             # The fields of a record list were put as if it were one object.
             record[name] = [record[name]] if draw.random() < 0.9 else [record[name], {}]
         if layout.refund is not None:
-            put(record, layout.refund.columns[0], draw.choice([None, 0, "5.00", "-3", "x"]))
+            for name in layout.refund.columns:
+                put(record, name, draw.choice([None, 0, "5.00", "-3", "x", "1,299.00"]))
         made.append(record)
     return made
 

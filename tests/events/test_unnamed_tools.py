@@ -205,6 +205,47 @@ def umami() -> str:
     return as_csv(rows)
 
 
+def mparticle() -> str:
+    """https://docs.mparticle.com/developers/apis/json-reference/: batches with lists of events."""
+    actions = {"view_item": "view_detail", "begin_checkout": "checkout"}
+    lines = []
+    for number, hit in enumerate(SHOP):
+        told: dict[str, Any] = {"timestamp_unixtime_ms": int(at(hit).timestamp() * 1000),
+                                "session_id": visit(hit), "event_id": number + 10**17}  # fmt: skip
+        kind = "screen_view"
+        if hit.kind != "page_view":
+            kind = "commerce_event"
+            told["product_action"] = {
+                "action": actions.get(hit.kind, hit.kind), "transaction_id": hit.order,
+                "total_amount": worth(hit) if hit.order else None,
+                "products": [{"id": item, "name": item, "price": PRICES[item], "quantity": n,
+                              "total_product_amount": PRICES[item] * n} for item, n in hit.items],
+            }  # fmt: skip
+        lines.append(json.dumps({"events": [{"event_type": kind, "data": told}], "mpid": hit.who,
+                                 "timestamp_unixtime_ms": int(at(hit).timestamp() * 1000) + 900,
+                                 "device_info": {"platform": "web"}}))  # fmt: skip
+    return "\n".join(lines)
+
+
+def clevertap() -> str:
+    """https://developer.clevertap.com/docs/data-export: the sale is called `Charged`."""
+    words = {"view_item": "Product Viewed", "page_view": "Page Browsed", "purchase": "Charged",
+             "add_to_cart": "Added To Cart", "remove_from_cart": "Removed From Cart",
+             "begin_checkout": "Checkout Started"}  # fmt: skip
+    lines = []
+    for hit in SHOP:
+        props: dict[str, Any] = {"CT Session Id": visit(hit)}
+        if hit.order:
+            props |= {"Charged ID": hit.order, "Items": [
+                {"Product ID": i, "Price": PRICES[i], "Quantity": n} for i, n in hit.items]}  # fmt: skip
+        elif hit.items:
+            props |= {"Product ID": hit.items[0][0], "Price": PRICES[hit.items[0][0]]}
+        lines.append(json.dumps({"profile": {"objectId": f"_g{hit.who}", "platform": "Web"},
+                                 "ts": int(at(hit).strftime("%Y%m%d%H%M%S")),
+                                 "eventName": words[hit.kind], "event_props": props}))  # fmt: skip
+    return "\n".join(lines)
+
+
 class Truth(NamedTuple):
     """What the export tells: None where it cannot."""
 
@@ -234,6 +275,8 @@ TOOLS = {
         len(SHOP) + sum(h.kind == "view_item" for h in SHOP),
     ),
     "algolia": Truth(algolia, "log.csv", None, None, KINDS, OTHERS + LINES),
+    "mparticle": Truth(mparticle, "log.jsonl", REVENUE, ORDERS, KINDS, OTHERS + LINES),
+    "clevertap": Truth(clevertap, "log.jsonl", REVENUE, ORDERS, KINDS, OTHERS + LINES),
     "umami": Truth(umami, "log.csv", None, None, KINDS, len(SHOP)),
 }
 

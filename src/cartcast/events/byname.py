@@ -4,62 +4,29 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cartcast.errors import DataError
+from cartcast.events import byorders
 from cartcast.events.byvalues import by_times, by_words, hours, kinds_told, plausible, said
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
+from cartcast.events.naming import named, within
 from cartcast.events.nested import flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
 from cartcast.events.sql import snake_case
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS
 
-__all__ = ["layout_by_names", "named", "require_who_and_when"]
+__all__ = ["has_who_and_when", "layout_by_names", "require_who_and_when"]
 
 _SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
 """Names that mean a column for sure, besides its canonical one."""
 
-_CONTAINERS = ("properties", "event_properties", "props", "params", "event_params", "attributes",
-               "event_data", "data", "payload", "segmentation", "sg", "event")  # fmt: skip
-"""Structures in which trackers keep what they know of an event."""
-
 _WHEN = {"event_time", "event_order", "session_seconds"}
 _TIME_WORDS = COLUMN_WORDS["event_time"]
 _MONEY = ("order_value", "line_value", "price")
-
-
-def named(columns: Sequence[str]) -> dict[str, str]:
-    """Return each column by the names that it may be meant by, the fullest first.
-
-    >>> list(named(["ym:pv:clientID"]))
-    ['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid']
-    >>> named(["properties.sku"])["sku"]
-    'properties.sku'
-    """
-    found: dict[str, str] = {}
-    for name in (str, _bare, _unmasked):
-        for column in columns:
-            told = name(column)
-            for word in (snake_case(told), told.lower(), snake_case(told).replace("_", "")):
-                found.setdefault(word, column)
-    return found
-
-
-def _bare(column: str) -> str:
-    """Return a name without the space of names that it is in."""
-    container, _, inner = column.rpartition(".")
-    if container.lower() in _CONTAINERS:
-        return inner
-    return column.rpartition(":")[2] or column
-
-
-def _unmasked(column: str) -> str:
-    """Return a name without what says that its values are hashes or keys of a table."""
-    bare = _bare(column)
-    return key[1] if (key := _KEY.fullmatch(bare)) else _MASK.sub("", bare) or column
 
 
 def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
@@ -85,26 +52,95 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
+            _namesakes(source, target, column, columns, taken)
+    _by_endings(source, columns, reasons, taken)
     named_so = columns.get("event_type")
     if named_so is None or not kinds_told(source, named_so.columns[0])[0]:
         by_words(source, taken, columns, reasons)
+    _other_words(source, columns, taken)
     if not _WHEN & columns.keys():
         by_times(source, taken, columns, reasons)
     hours(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     every_event = _every_event(source, columns, reasons)
+    events = byorders.sale_words(source, columns, reasons)
+    refund = None
+    if every_event == "purchase":
+        events = byorders.statuses(source, columns, reasons)
+        if "order_id" not in columns:
+            byorders.order_id(source, columns, reasons)
+        refund = byorders.given_back(source, columns)
     found = Layout(
         name="guessed",
         title="guessed from column names",
         columns=columns,
+        events=events,
         event_prefixes=_prefixes(source, columns),
         every_event=every_event,
         clock=_clock(columns),
         items=_item_lists(source),
+        refund=refund,
         amount=_amount(columns),
     )
     return found, reasons
+
+
+def _namesakes(
+    source: Source, target: str, column: str, columns: dict[str, Value], taken: set[str]
+) -> None:
+    """Add the columns of the same name in other structures, where no row says two things."""
+    bare = snake_case(within(column))
+    for other in source.columns:
+        if other in taken or snake_case(within(other)) != bare:
+            continue
+        if _fills(source, column, other) and plausible(source, target, other):
+            columns[target] = Value(columns=(*columns[target].columns, other))
+            taken.add(other)
+
+
+def _fills(source: Source, first: str, second: str) -> bool:
+    """Return whether one column speaks where the other is null, and never otherwise than it."""
+    places = [source.columns.index(c) for c in (first, second)]
+    cells = [[row[p] for p in places] for row in source.sample if len(row) > max(places)]
+    alone = any(b and not a for a, b in cells)
+    return alone and all(a == b for a, b in cells if a and b)
+
+
+def _by_endings(
+    source: Source, columns: dict[str, Value], reasons: dict[str, str], taken: set[str]
+) -> None:
+    """Take the only column whose name ends like who or what it names (`app_session_id`)."""
+    for target, endings in _ENDINGS.items():
+        if target in columns or (target == "visitor_id" and "user_id" in columns):
+            continue
+        found = [
+            c
+            for c in source.columns
+            if c not in taken and any(f"_{snake_case(c)}".endswith(f"_{e}") for e in endings)
+        ]
+        if len(found) == 1 and plausible(source, target, found[0]):
+            columns[target] = Value(columns=(found[0],))
+            reasons[target] = f"the name of {found[0]!r} ends like that of a {target}"
+            taken.add(found[0])
+
+
+def _other_words(source: Source, columns: dict[str, Value], taken: set[str]) -> None:
+    """Ask a second column for words of events where the first has none: sales apart, say."""
+    value = columns.get("event_type")
+    if value is None:
+        return
+    first = value.columns[-1]
+    places = {c: source.columns.index(c) for c in source.columns}
+    silent = [r for r in source.sample if len(r) <= places[first] or not r[places[first]]]
+    if not silent:
+        return
+    rest = replace(source, sample=tuple(silent))
+    told = {c: kinds_told(rest, c) for c in source.columns if c not in taken}
+    best = max(told, key=lambda c: told[c], default=None)
+    if best is not None and told[best][0] and _WORDED.search(snake_case(best)):
+        columns["event_type"] = Value(columns=(*value.columns, best))
+        taken.add(best)
 
 
 def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
@@ -127,7 +163,7 @@ def _prefixes(source: Source, columns: dict[str, Value]) -> tuple[str, ...]:
     """
     if "event_type" not in columns:
         return ()
-    words = {w.lower() for w in said(source, columns["event_type"].columns[0])}
+    words = {w.lower() for c in columns["event_type"].columns for w in said(source, c)}
     spaces = {
         w[: -len(bare)]
         for w in words
@@ -154,6 +190,8 @@ def _item_lists(source: Source) -> tuple[ItemList, ...]:
             continue
         inner = {name[2:] for name in flatten("x", "x", element)}
         by_name = named(sorted(inner))
+        if _LINES.search(column) and "id" in by_name:
+            by_name.setdefault("item_id", by_name["id"])
         fields = {
             target: Value(columns=tuple(dict.fromkeys(names)))
             for target in _OF_ITEMS
@@ -187,9 +225,18 @@ def _nests(source: Source, fine: str, coarse: str) -> bool:
     return len(pairs) == len(first) > len(second) > 1
 
 
+def _who_and_when(layout: Layout) -> tuple[set[str], set[str]]:
+    return {"session_id", "visitor_id"} & set(layout.columns), _WHEN & layout.columns.keys()
+
+
+def has_who_and_when(layout: Layout) -> bool:
+    """Return whether a layout has a column for who and one for when."""
+    return all(_who_and_when(layout))
+
+
 def require_who_and_when(source: Source, layout: Layout) -> None:
     """Raise DataError where a layout by names has no column for who or when."""
-    needed = ({"session_id", "visitor_id"} & set(layout.columns), _WHEN & layout.columns.keys())
+    needed = _who_and_when(layout)
     if all(needed):
         return
     what = "a visitor or session" if not needed[0] else "a time or order"
@@ -209,11 +256,9 @@ def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, s
             reasons["every_event"] = f"rows without {column!r} have a page, and are views of it"
             return "page_view"
         return None
-    if "order_id" in columns and set(_MONEY) & set(columns):
-        orders = source.values(columns["order_id"].columns[0])
-        if orders and len(orders) == len(source.sample):
-            reasons["every_event"] = "each row has an order and money, so it is a purchase"
-            return "purchase"
+    if why := byorders.why_orders(source, columns):
+        reasons["every_event"] = f"{why}, so each row is a purchase"
+        return "purchase"
     kind = EVENT_KINDS.get(
         plain(re.split(r"[\W_\d]+", Path(source.short).stem.rstrip("0123456789-_"))[-1])
     )
@@ -232,13 +277,16 @@ def _clock(columns: dict[str, Value]) -> str:
     return "session" if "session_seconds" in columns else "order"
 
 
-_KEY = re.compile(r"(?i)(customer|user|visitor|session|product|item|date)[_ -]?(key|sk)")
-"""What tables of a warehouse call an id of their own."""
-_MASK = re.compile(
-    r"^(hashed|hash|anon|anonymi[sz]ed|masked|encrypted|encoded)[_ -]|"
-    r"[_ -](hash|hashed|sha1|sha256|md5|anon|anonymi[sz]ed|masked|encrypted|encoded)$",
-    re.IGNORECASE,
-)
+_LINES = re.compile(r"(?i)(^|[._])(line_?)?(items|products|lines|goods|articles)$")
+_WORDED = re.compile(r"(^|_)(event|action|type|name|activity)(_|$)")
+_ENDINGS = {
+    "session_id": ("session_id", "sessionid", "visit_id"),
+    "visitor_id": ("visitor_id", "client_id", "cookie_id", "device_id", "anonymous_id",
+                   "customer_id", "user_id", "profile_id", "mpid", "profile_object_id",
+                   "profile_identity"),
+    "order_id": ("order_id", "order_number", "transaction_id", "charged_id"),
+    "item_id": ("product_id", "item_id", "sku"),
+}  # fmt: skip
 _CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 

@@ -59,6 +59,9 @@ def by_times(
             return fitting > 0.8 * len(values) > 0 and plausible(source, "event_time", column)
 
         found = [c for c in source.columns if c not in taken and timed(c)]
+        # Of several, that of the event itself: a batch of events has a time of its own.
+        deepest = max((c.count(".") for c in found), default=0)
+        found = [c for c in found if c.count(".") == deepest]
         if len(found) == 1:
             columns["event_time"] = Value(columns=(found[0],))
             reasons["event_time"] = f"column {found[0]!r} is the only one that holds {what}"

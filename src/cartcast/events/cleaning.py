@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from cartcast.errors import DataError
-from cartcast.events import ids, money, order
+from cartcast.events import ids, money, order, statuses
 from cartcast.events.clock import read_clock, resolve_doubled
 from cartcast.events.completeness import completeness_findings
 from cartcast.events.identity import LOGIN, WHO, find_who, orphans, spread_logins
@@ -129,6 +129,7 @@ class Cleaning:
         con, read = self.con, self.read
         clock, directions, doubled, findings = settled
         findings = list(findings)
+        statuses.take_back(con, read)
         clicks = "settled" if read.orders_file is None else self._clicks()
         repeats = find_repeats(
             con, clicks, self._columns(), event_ids=read.stage.event_ids,
@@ -160,7 +161,7 @@ class Cleaning:
         relation, more = self._amounts(relation)
         findings += more
         sold = money.settle_money(con, relation, currency)
-        findings += sold.findings + money.unsold_findings(con, read)
+        findings += sold.findings + statuses.unsold_findings(con, read)
         if made:
             findings.append(sessions_finding(made))
             findings += orphans(con, relation, money.SOLD) if self._has_sessions() else []

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from cartcast.errors import DataError
 from cartcast.events.builtin import LAYOUTS
-from cartcast.events.byname import layout_by_names, require_who_and_when
+from cartcast.events.byname import has_who_and_when, layout_by_names, require_who_and_when
+from cartcast.events.byrecords import lists_of_records
+from cartcast.events.byvalues import kinds_told
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
+from cartcast.events.statuses import UNSOLD
 from cartcast.events.times import find_format
 from cartcast.findings import Finding, declare, finding
 
@@ -74,7 +77,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             findings.append(
                 finding(
                     GENERIC,
-                    f"{source.short}: columns were guessed by name: {used}.",
+                    f"{source.short}: columns were guessed by name: {used}.{_own_words(layout)}",
                     count=len(layout.columns),
                     confidence=proposal.confidence,
                 )
@@ -83,10 +86,16 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
     return source, with_times(source, layout), findings
 
 
+def _own_words(layout: Layout) -> str:
+    """Return what words were found to mean by their rows, for messages."""
+    words = {w: k for w, k in layout.events.items() if w not in UNSOLD}
+    return "".join(f" {w!r} is taken as a {k}." for w, k in words.items())
+
+
 def _named(value: Value) -> str:
     if value.joined or value.parts:
         return "+".join(value.columns or value.parts)
-    return value.columns[0] if value.columns else str(value.constant)
+    return " or ".join(dict.fromkeys(value.references)) or str(value.constant)
 
 
 def _fit(source: Source, layout: Layout) -> tuple[Source, Layout]:
@@ -176,11 +185,28 @@ def guess(source: Source) -> Guess:
             if found := _first_present(source, value.references):
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
-    by_names, reasons = layout_by_names(source)
+    by_names, reasons = _in_records(source) or layout_by_names(source)
     require_who_and_when(source, by_names)
     telling = ("event_time", "event_type", "item_id", "price")
     confidence = round((2 + sum(t in by_names.columns for t in telling)) / 8, 2)
     return Guess(by_names, confidence, reasons, others)
+
+
+def _in_records(source: Source) -> tuple[Layout, dict[str, str]] | None:
+    """Return the layout of the events in a list of records, where the rows themselves are none."""
+    if source.kind == "csv" or _tells_events(source, layout_by_names(source)[0]):
+        return None
+    for column, opened in lists_of_records(source):
+        found, reasons = layout_by_names(opened)
+        if _tells_events(opened, found) and has_who_and_when(found):
+            reasons["records"] = f"each {column!r} is a list of events"
+            return replace(with_times(opened, found), records=(column,)), reasons
+    return None
+
+
+def _tells_events(source: Source, layout: Layout) -> bool:
+    value = layout.columns.get("event_type")
+    return value is not None and kinds_told(source, value.columns[0])[0] > 0
 
 
 def _completed(layout: Layout, source: Source) -> Layout:

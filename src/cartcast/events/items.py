@@ -43,7 +43,11 @@ def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, 
     if resolved.refund is None:
         return (None if parts is None else f"unnest({parts})"), mapped
     back = resolved.refund.scaled
-    given = f"coalesce(abs({number_sql(back, resolved.mark)}) > 0, false)"
+    # An order that is no sale took no money, so it gave none back.
+    given = (
+        f"coalesce(({event_type}) = 'purchase' AND abs({number_sql(back, resolved.mark)}) > 0, "
+        "false)"
+    )
     parts = f"CASE WHEN {given} THEN list_append({parts or '[1]'}, 0) ELSE {parts or '[1]'} END"
     mapped = {
         target: replace(

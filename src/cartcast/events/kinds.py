@@ -27,7 +27,8 @@ _PAID = "(payment|payment info|payment information|payment details|payment metho
 
 _SAID = {
     "page_view": (
-        "$?(page|screen)(view|views|viewed|visit|visited|load|loaded)", "page", "pv", "[CLY]_view",
+        "$?(page|screen)(view|views|viewed|visit|visited|load|loaded|browsed)", "page", "pv",
+        "[CLY]_view",
         "(view|viewed|visit|visited|load|loaded)(page|screen)",
     ),
     "view_item_list": (
@@ -50,7 +51,8 @@ _SAID = {
     "add_to_cart": (
         "cart", "carts", "basket", "add", f"(add|added|put) {_ITEM}? (to|in|into) {_CART}",
         f"{_ITEM} (add|added)", f"{_ITEM} added to {_CART}", f"(add|added) {_ITEM}",
-        f"{_CART} (add|added|addition)",
+        f"{_CART} (add|added|addition)", f"(click|clicked|tap|tapped) add to {_CART}",
+        f"add to {_CART} (button|click|clicked)",
     ),
     "remove_from_cart": (
         "remove", f"(remove|removed|delete|deleted) {_ITEM}? from {_CART}",

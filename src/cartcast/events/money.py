@@ -9,7 +9,7 @@ source uses. `revenue` is a row's money that counts: it sums to the revenue of a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -18,11 +18,7 @@ from cartcast.events.sql import literal
 from cartcast.events.summed import counted, keyed
 from cartcast.findings import Finding, declare, finding
 
-if TYPE_CHECKING:
-    from cartcast.events.reading import Read
-
-__all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money",
-           "unsold_findings"]  # fmt: skip
+__all__ = ["SOLD", "Amount", "Money", "amount_findings", "settle_amounts", "settle_money"]
 
 SOLD = "sold"
 """Table of the rows (seq) of purchases and refunds, with their money and whether they repeat."""
@@ -79,15 +75,6 @@ TWO_TOTALS = declare(
     "Orders with more than one total",
     "An order's rows state different totals; the first counts.",
     "If the column is a line's total, map it as `line_value`.",
-)
-
-UNSOLD = declare(
-    "EV154",
-    "note",
-    "Orders that are not sales",
-    "Their status says that they were not paid, or taken back: they are no purchases, and their "
-    "money is in no figure.",
-    "Nothing to do, unless the shop counts them as sold: then map `event_type` in a layout.",
 )
 
 _FIGURES = ("orders", "revenue", "refunds", "revenue_as_sent", "repeated_purchases")
@@ -369,32 +356,6 @@ def _reconciled(
             finding(TWO_TOTALS, f"{row[0]:,} orders state more than one total.", count=row[0])
         )
     return found
-
-
-def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]:
-    """Count the orders that their status makes no sales, where a table is one of orders."""
-    files, words = [], dict[str, None]()
-    for number, resolved in enumerate(read.resolved, read.first):
-        if resolved.layout.every_event == "purchase" and "event_type" in resolved.mapped:
-            files.append(str(number))
-            words |= {w: None for w, k in resolved.layout.events.items() if k == "other"}
-    if not files or not words:
-        return []
-    counts = ", ".join(f"count(DISTINCT key) FILTER (status = {literal(w)})" for w in words)
-    (row,) = keyed(
-        con,
-        "unsold orders",
-        "SELECT coalesce(order_id, __seq::VARCHAR) AS key, lower(source_event) AS status "
-        f"FROM settled WHERE event_type = 'other' AND __file IN ({', '.join(files)})",
-        f"SELECT {counts} FROM {{rows}}",
-    )
-    told = {word: n for word, n in zip(words, row, strict=True) if n}
-    if not told:
-        return []
-    listed = ", ".join(f"{n:,} {word}" for word, n in told.items())
-    return [
-        finding(UNSOLD, f"{listed}: these orders are not sales.", count=sum(told.values()), **told)
-    ]
 
 
 def _accounted() -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
+
+from cartcast.events.numbers import number_of
 
 __all__ = ["Found", "Paths", "opened"]
 
@@ -61,6 +64,7 @@ class Paths:
         self.references: list[str] = []
         self._slots: dict[str, int] = {}
         self._root = _Node()
+        self._sums: list[tuple[int, int, str]] = []
 
     def slot(self, reference: str) -> int:
         """Return the place in what `find` returns that a reference fills."""
@@ -68,6 +72,10 @@ class Paths:
         if lower not in self._slots:
             self._slots[lower] = slot = len(self.references)
             self.references.append(reference)
+            listed, _, summed = lower.partition("[*].")
+            if summed:
+                self._sums.append((slot, self.slot(listed), summed))
+                return slot
             for leaf in _leaves(self._root, lower):
                 leaf.slot = slot
             if found := _BRACKET(reference):
@@ -93,6 +101,9 @@ class Paths:
         """Return what a record holds in the slots."""
         found = Found()
         _walk(record, self._root, found)
+        for slot, listed, path in self._sums:
+            if numbers := list(_numbers(found.get(listed), path.split("[*]."))):
+                found[slot] = sum(numbers)
         mask = 0
         for slot in found:
             mask |= 1 << slot
@@ -107,6 +118,20 @@ def _leaves(node: _Node, path: str) -> list[_Node]:
     for end in range(1, len(parts)):
         found += _leaves(node.child(".".join(parts[:end])), ".".join(parts[end:]))
     return found
+
+
+def _numbers(listed: Any, path: list[str]) -> Iterator[float]:
+    """Give the numbers under a path of lists and fields."""
+    if not isinstance(listed := opened(listed), list):
+        return
+    for value in listed:
+        for part in path[0].split("."):
+            names = {k.lower(): k for k in value} if isinstance(value, dict) else {}
+            value = value[names[part]] if part in names else None
+        if path[1:]:
+            yield from _numbers(value, path[1:])
+        elif (number := number_of(str(value), ".")) is not None:
+            yield number
 
 
 def opened(value: Any) -> Any:

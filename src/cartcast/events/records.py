@@ -118,7 +118,7 @@ class Records:
                 yield self._row(found, word, kind, item)
             except BreaksRuleError as broken:
                 yield broken.refused
-        if self._refund is not None:
+        if self._refund is not None and kind == "purchase":
             yield from self._given_back(found, self._refund)
 
     def _chain(self, target: str) -> Chain:

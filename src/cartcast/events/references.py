@@ -1,7 +1,8 @@
 """References: how a layout names a column of a source, however deep it lies.
 
 `a.b` is a nested field, `params[key]` the value of a key in a list of keys and values, `list[0].a`
-a field of a list's first element, and `*` in a name stands for any text.
+a field of a list's first element, `list[*].a` the sum of a field of all elements, and `*` in a name
+stands for any text.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import Any
 
 from cartcast.events.nested import Cell, flatten
+from cartcast.events.numbers import number_sql
 from cartcast.events.read import Source
 from cartcast.events.sql import identifier, literal
 
@@ -58,11 +60,31 @@ def element_of(cell: Cell) -> Any:
 def _inside(cell: Cell, key: str, path: str | None) -> Cell | None:
     """Return what a list (or map) holds at a place or under a key."""
     element = element_of(cell)
+    if key == "*":
+        held = None if element is None or path is None else _sum(cell.sql, element, path)
+        return None if held is None else Cell(held, "DOUBLE")
     if key.isdigit() and element is not None:
         wanted = "x" if path is None else f"x.{path}"
         cells = flatten("x", f"{cell.sql}[{int(key) + 1}]", element)
         return next((c for name, c in cells.items() if name.lower() == wanted.lower()), None)
     return None if cell.type is None or key.isdigit() else _key_value(cell, element, key)
+
+
+def _sum(sql: str, element: Any, path: str, depth: int = 0) -> str | None:
+    """Return SQL of the sum of a field of all elements, which may lie in lists of theirs."""
+    one = f"one_{depth}"
+    outer, _, inner = path.partition("[*].")
+    cells = {n.lower(): c for n, c in flatten("x", one, element).items()}
+    cell = cells.get(f"x.{outer.lower()}")
+    if cell is None:
+        return None
+    number: str | None = number_sql(f"CAST({cell.sql} AS VARCHAR)", ".")
+    if inner:
+        within = element_of(cell)
+        number = None if within is None else _sum(cell.sql, within, inner, depth + 1)
+    if number is None:
+        return None
+    return f"list_sum(list_transform({sql}, lambda {one}: {number}))"
 
 
 def _key_value(cell: Cell, element: Any, key: str) -> Cell | None:

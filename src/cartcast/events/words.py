@@ -31,6 +31,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "mcvisid",
         "user_token",
         "visitor_token",
+        "mpid",
     ),
     "user_id": (
         "user_id",
@@ -138,6 +139,9 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "offer_id",
         "object_id",
         "variant_id",
+        "product_name",
+        "item_name",
+        "product_title",
     ),
     "category": (
         "category",

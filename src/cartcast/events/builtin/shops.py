@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cartcast.events.layouts import ItemList, Layout, Value, first_of
+from cartcast.events.statuses import UNSOLD, unsold
 
 __all__ = ["LAYOUTS"]
 
@@ -13,6 +14,7 @@ _SHOPIFY = Layout(
         "user_id": first_of("Email", "customer.id", "Customer ID"),
         # `Created at` stands on every row, the others on an order's first.
         "event_time": first_of("Created at", "processed_at", "created_at"),
+        "event_type": unsold("Financial Status", "financial_status"),
         "item_id": first_of("Lineitem sku", "Lineitem name"),
         "brand": first_of("Vendor"),
         "price": first_of("Lineitem price"),
@@ -27,7 +29,8 @@ _SHOPIFY = Layout(
         "channel": first_of("Source", "source_name"),
     },
     every_event="purchase",
-    refund=first_of("Refunded Amount"),
+    events=UNSOLD,
+    refund=first_of("Refunded Amount", "refunds[*].transactions[*].amount"),
     items=(
         ItemList(
             columns=("line_items",),
@@ -43,17 +46,13 @@ _SHOPIFY = Layout(
     strict=False,
     signature=(
         "Name",
-        "Email",
+        "Email|customer.*",
         "Financial Status|financial_status",
         "Created at|created_at",
         "Lineitem price|line_items",
     ),
 )
 """Columns: https://help.shopify.com/en/manual/fulfillment/managing-orders/exporting-orders."""
-
-_UNSOLD = ("pending", "failed", "cancelled", "refunded", "trash", "draft", "auto-draft",
-           "checkout-draft")  # fmt: skip
-"""Statuses of orders that are no sales; shops and plugins add others that are (`shipped`)."""
 
 _WOOCOMMERCE = Layout(
     name="woocommerce",
@@ -67,10 +66,7 @@ _WOOCOMMERCE = Layout(
         "event_time": first_of(
             "order_date", "date_created_gmt", "date_created", "date", "Order Date"
         ),
-        "event_type": Value(
-            columns=("status", "order_status", "Order Status", "post_status"),
-            pattern=f"(?i)(?:wc-)?({'|'.join(_UNSOLD)})(?: payment)?",
-        ),
+        "event_type": unsold("status", "order_status", "Order Status", "post_status"),
         "item_id": first_of("item_sku", "item_product_id", "item_id", "SKU", "item_name"),
         "price": first_of("item_price", "Item Cost"),
         "quantity": first_of("item_quantity", "Quantity"),
@@ -85,7 +81,8 @@ _WOOCOMMERCE = Layout(
     },
     # No status, or any other: a sale.
     every_event="purchase",
-    events=dict.fromkeys(_UNSOLD, "other"),
+    events=UNSOLD,
+    refund=first_of("refunds[*].total"),
     items=(
         ItemList(
             columns=("line_items",),
@@ -100,7 +97,7 @@ _WOOCOMMERCE = Layout(
     ),
     strict=False,
     signature=(
-        "order_id|order_number|order_key",
+        "order_id|order_number|order_key|number",
         "order_total|total",
         "item_sku|item_product_id|line_items",
         "order_currency|currency",

@@ -1,0 +1,149 @@
+"""Orders that were cancelled or never paid are no sales, whatever the shop calls them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from cartcast import events
+from cartcast.events.statuses import UNSOLD, unsold
+
+WOO = "order_id,order_date,status,customer_email,order_total,order_currency,item_sku,item_quantity"
+STATUSES = {
+    "completed": True, "wc-processing": True, "on-hold": True, "shipped": True, "": True,
+    "cancelled": False, "wc-failed": False, "Refunded": False, "pending": False,
+    "Pending payment": False, "checkout-draft": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_order_that_was_not_paid_is_no_sale(write, tmp_path, beside):
+    rows = [f"{100 + k},2024-05-06 10:{k:02d}:00,{s},a{k}@x.example,{10 + k},EUR,{item},1"
+            for k, s in enumerate(STATUSES) for item in ("tee", "cap")]  # fmt: skip
+    text = "\n".join([WOO, *rows]) + "\n"
+    if beside:
+        clicks = "customer_email,timestamp,event_name,product_sku\n" + "".join(
+            f"a{k}@x.example,2024-05-06 10:{k:02d}:00,view_item,tee\n" for k in range(len(STATUSES))
+        )
+        (tmp_path / "orders.csv").write_text(text)
+        log = events.load(write(clicks), orders=str(tmp_path / "orders.csv"))
+    else:
+        log = events.load(write(text))
+        assert log.layout == "woocommerce"
+    sold = [k for k, good in enumerate(STATUSES.values()) if good]
+    assert log.summary.orders == len(sold)
+    assert log.summary.revenue == sum(10 + k for k in sold)
+    told = {"pending": 2, "cancel": 1, "fail": 1, "refunded": 1, "draft": 1}
+    assert next(f for f in log.findings if f.code == "EV154").evidence == told
+
+
+class Export(NamedTuple):
+    """How a shop system writes its orders: words of good and bad statuses, and the columns."""
+
+    good: tuple[str, ...]
+    bad: tuple[str, ...]
+    columns: str
+    form: Mapping[str, Any] = MappingProxyType({})
+    lines: bool = True
+
+
+EXPORTS = {
+    "german": Export(
+        ("abgeschlossen", "In Bearbeitung", "versendet"), ("storniert", "Zahlung fehlgeschlagen"),
+        "Bestellnummer={order},Bestelldatum={time},Kundennummer=K{who},Artikelnummer={item},"
+        "Menge={units},Einzelpreis={price},Gesamtbetrag={total},Bestellstatus={status}",
+        {"delimiter": ";"},
+    ),
+    "french": Export(
+        ("payé", "Expédiée", "livrée"), ("annulée", "Paiement refusé", "erreur de paiement"),
+        "numéro commande={order},date commande={time},id client={who},id produit={item},"
+        "quantité={units},prix unitaire={price},total commande={total},statut={status}",
+    ),
+    "charges": Export(
+        ("Paid", "Succeeded"), ("Failed", "Incomplete"),
+        "id=ch_{order},Created (UTC)={time},Amount={total},Currency=eur,Status={status},"
+        "Customer ID=cus_{who},Amount Refunded=0.00", lines=False,
+    ),
+    "grid": Export(
+        ("complete", "Processing"), ("canceled", "Pending Payment", "closed - payment rejected"),
+        "ID=0000{order},Purchase Date={time},Grand Total (Base)=${total},Status={status},"
+        "Customer Email=a{who}@x.example", lines=False,
+    ),
+    "first_line": Export(
+        ("paid", "partially_refunded"), ("voided",),
+        "Name=#{order},Email=a{who}@x.example,Financial Status={once:status},Currency={once:EUR},"
+        "Total={once:total},Created at={time}+00:00,Lineitem quantity={units},"
+        "Lineitem sku={item},Lineitem price={price}",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_shop_of_ones_own_words(name: str, write) -> None:
+    export = EXPORTS[name]
+    statuses = (export.good + export.bad) * 3
+    fields = [pair.split("=", 1) for pair in export.columns.split(",")]
+    out = io.StringIO()
+    rows = csv.writer(out, **export.form)
+    rows.writerow([column for column, _ in fields])
+    sold, bad = 0.0, 0
+    for k, status in enumerate(statuses):
+        lines = [(f"i{k % 4}-{n}", 1 + (k + n) % 3, 5.5 + n + k) for n in range(1 + k % 3)]
+        total = sum(units * price for _, units, price in lines)
+        sold += total * (status in export.good)
+        bad += status in export.bad
+        for n, (item, units, price) in enumerate(lines if export.lines else lines[:1]):
+            told = {"order": str(1000 + k), "time": f"2024-05-{1 + k:02d} 10:05:00", "item": item,
+                    "who": str(k // 2), "units": str(units), "price": f"{price:.2f}",
+                    "total": f"{total:.2f}", "status": status}  # fmt: skip
+            once = told if n == 0 else dict.fromkeys((*told, "EUR"), "")
+            rows.writerow([
+                once.get(form[6:-1], form[6:-1]) if form.startswith("{once:")
+                else form.format(**told) for _, form in fields
+            ])  # fmt: skip
+    log = events.load(write(out.getvalue()))
+    assert log.summary.revenue == pytest.approx(sold)
+    assert log.summary.orders == len(statuses) - bad
+    (told,) = (f for f in log.findings if f.code == "EV154")
+    assert told.count == bad
+
+
+def test_what_an_api_lists_as_given_back_is_a_refund(tmp_path) -> None:
+    def order(k: int) -> dict[str, Any]:
+        back = [{"id": n, "total": f"-{k}.50"} for n in range(k % 3)]
+        return {
+            "id": 70 + k, "number": str(70 + k), "status": ["completed", "cancelled"][k % 4 == 3],
+            "currency": "EUR", "date_created": f"2024-05-{1 + k:02d}T10:00:00", "total": "90.00",
+            "billing": {"email": f"a{k}@x.example"}, "refunds": back,
+            "line_items": [{"id": 1, "sku": "tee", "quantity": 2, "price": 45.0, "total": "90.00"}],
+        }  # fmt: skip
+
+    path = tmp_path / "orders.json"
+    path.write_text(json.dumps([order(k) for k in range(9)]))
+    s = events.load(str(path)).summary
+    paid = [k for k in range(9) if k % 4 != 3]
+    assert (s.orders, s.refunds) == (len(paid), -sum((k + 0.5) * (k % 3) for k in paid))
+    assert s.revenue == 90 * len(paid) + s.refunds
+
+
+@pytest.mark.parametrize(
+    ("status", "sale"),
+    [("Partially refunded", True), ("pending shipment", True), ("wc-on-hold", True), ("Geliefert", True),
+     ("Canceled by customer", False), ("wc-cancelled", False), ("Order Cancelled", False),
+     ("payment_failed", False), ("Awaiting payment", False), ("Annulé", False), ("geannuleerd", False)],
+)  # fmt: skip
+def test_words(status: str, sale: bool) -> None:
+    import duckdb
+
+    value, found = unsold("status"), None
+    for link in value.chain:
+        ask = "SELECT nullif(regexp_extract(?, '^(?:' || ? || ')$', 1), '')"
+        found = found or duckdb.execute(ask, [status, link.pattern]).fetchall()[0][0]
+    assert (found is None) is sale
+    assert found is None or found.lower() in UNSOLD
