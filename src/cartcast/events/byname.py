@@ -17,6 +17,7 @@ from cartcast.events.nested import flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
 from cartcast.events.sql import snake_case
+from cartcast.events.statuses import status_of
 from cartcast.events.words import AMOUNT_WORDS, COLUMN_WORDS
 
 __all__ = ["has_who_and_when", "layout_by_names", "require_who_and_when"]
@@ -65,9 +66,10 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     _people(source, by_name, columns, reasons)
     every_event = _every_event(source, columns, reasons)
     events = byorders.sale_words(source, columns, reasons)
-    refund = None
+    refund: Value | None = None
+    status: tuple[str, ...] = ()
     if every_event == "purchase":
-        events = byorders.statuses(source, columns, reasons)
+        status = status_of(source) if "event_type" not in columns else ()
         if "order_id" not in columns:
             byorders.order_id(source, columns, reasons)
         refund = byorders.given_back(source, columns)
@@ -76,6 +78,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         title="guessed from column names",
         columns=columns,
         events=events,
+        status=status,
         event_prefixes=_prefixes(source, columns),
         every_event=every_event,
         clock=_clock(columns),

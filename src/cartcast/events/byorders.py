@@ -10,9 +10,9 @@ from cartcast.events.layouts import Value
 from cartcast.events.naming import named, unqualified
 from cartcast.events.read import Source
 from cartcast.events.sql import snake_case
-from cartcast.events.statuses import UNSOLD, status_of, unsold
+from cartcast.events.statuses import status_of
 
-__all__ = ["given_back", "order_id", "sale_words", "statuses", "why_orders"]
+__all__ = ["given_back", "order_id", "sale_words", "why_orders"]
 
 _MONEY = ("order_value", "line_value", "price")
 _OF_ORDERS = re.compile(r"(^|_)(purchase|purchased|order|ordered|paid|payment|sale|sold|invoice)")
@@ -86,13 +86,3 @@ def given_back(source: Source, columns: dict[str, Value]) -> Value | None:
         return None
     found = (c for c in source.columns if _BACK.fullmatch(snake_case(unqualified(c))))
     return next((Value(columns=(c,)) for c in found if plausible(source, "price", c)), None)
-
-
-def statuses(source: Source, columns: dict[str, Value], reasons: dict[str, str]) -> dict[str, str]:
-    """Let the statuses of orders say which are no sales, and return what their words mean."""
-    found = status_of(source)
-    if not found or "event_type" in columns:
-        return {}
-    columns["event_type"] = unsold(*found)
-    reasons["event_type"] = f"{' and '.join(map(repr, found))} may say that an order is no sale"
-    return UNSOLD

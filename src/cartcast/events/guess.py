@@ -14,7 +14,6 @@ from cartcast.events.byvalues import kinds_told
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
-from cartcast.events.statuses import UNSOLD
 from cartcast.events.times import find_format
 from cartcast.findings import Finding, declare, finding
 
@@ -88,8 +87,10 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
 
 def _own_words(layout: Layout) -> str:
     """Return what words were found to mean by their rows, for messages."""
-    words = {w: k for w, k in layout.events.items() if w not in UNSOLD}
-    return "".join(f" {w!r} is taken as a {k}." for w, k in words.items())
+    said = [f" {w!r} is taken as a {k}." for w, k in layout.events.items()]
+    if layout.status:
+        said.append(f" {' and '.join(map(repr, layout.status))} may say that an order is no sale.")
+    return "".join(said)
 
 
 def _named(value: Value) -> str:

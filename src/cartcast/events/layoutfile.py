@@ -22,7 +22,7 @@ _UNITS = ("s", "ms", "us")
 _AMOUNTS = ("price", "line_value", "order_value")
 _PLAIN = ("title", "every_event", "time_format", "zone", "clock", "currency", "separator",
           "decimal", "skip", "amount")  # fmt: skip
-_LISTS = ("event_prefixes", "header", "numbers", "records", "ties", "event")
+_LISTS = ("event_prefixes", "status", "header", "numbers", "records", "ties", "event")
 _KEYS = ("name", *_PLAIN, *_LISTS, "session_per_visitor", "columns", "events", "items",
          "refund", "signature", "variants")  # fmt: skip
 _VALUE_KEYS = ("columns", "column", "parts", "constant", "divide", "plus", "plus_unit", "nulls",
@@ -80,6 +80,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         columns=values,
         events=events,
         event_prefixes=tuple(map(str.lower, _texts(data.get("event_prefixes")))),
+        status=_texts(data.get("status")),
         every_event=data.get("every_event"),
         time_format=str(data.get("time_format") or "auto"),
         zone=data.get("zone"),

@@ -83,6 +83,9 @@ class Layout:
         events: the source's word (lower case) -> canonical event type; added to the known words.
         event_prefixes: what stands before words for events (lower case), such as `shop.`; the
             first that fits is taken off.
+        status: columns with the status of an order: what was cancelled, refused, not paid or given
+            back whole is no sale but `other`, in the words of several languages; the layout's own
+            `events` come first.
         every_event: the event type of all rows, for sources that have no such column.
         time_format: `auto`, `iso`, `epoch_s`, `epoch_ms`, `epoch_us` or a strptime format.
         zone: time zone of times without an offset; None means UTC unless offsets are mixed in.
@@ -115,6 +118,7 @@ class Layout:
     columns: Mapping[str, Value] = field(default_factory=dict)
     events: Mapping[str, str] = field(default_factory=dict)
     event_prefixes: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
     every_event: str | None = None
     time_format: str = "auto"
     zone: str | None = None

@@ -17,6 +17,7 @@ from cartcast.events.references import element_of, references
 from cartcast.events.schema import COLUMNS
 from cartcast.events.signs import bare, without_signs
 from cartcast.events.sql import bound, snake_case
+from cartcast.events.statuses import with_status
 from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
 
 __all__ = ["Resolved", "resolve", "unrolled"]
@@ -115,7 +116,7 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
         DataError: a required column is missing or ambiguous.
     """
     by_name = {c.lower(): c for c in source.columns}
-    layout = without_signs(layout, source)
+    layout = with_status(without_signs(layout, source))
     mark, sure = _mark(layout, source, by_name)
     mapped: dict[str, Mapped] = {}
     parts: tuple[str, ...] = ()

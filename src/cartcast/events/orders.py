@@ -19,7 +19,7 @@ from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import Resolved, resolve
 from cartcast.events.naming import named
 from cartcast.events.read import Source
-from cartcast.events.statuses import UNSOLD, status_of, unsold
+from cartcast.events.statuses import status_of
 from cartcast.events.words import COLUMN_WORDS
 from cartcast.findings import Finding, declare, finding
 from cartcast.sessions import SessionRules
@@ -91,13 +91,11 @@ def orders_layout(source: Source, clock: str) -> Layout:
             f"{source.name}: an orders table needs session_id, or visitor_id with a time, got "
             f"{source.some_columns}; rename its columns."
         )
-    columns = {target: Value(columns=(column,)) for target, column in names.items()}
-    if "event_type" not in names and (found := status_of(source)):
-        columns["event_type"] = unsold(*found)
     return Layout(
         name="orders",
-        columns=columns,
-        events={**dict.fromkeys(_YES, "purchase"), **UNSOLD},
+        columns={target: Value(columns=(column,)) for target, column in names.items()},
+        events=dict.fromkeys(_YES, "purchase"),
+        status=status_of(source) if "event_type" not in names else (),
         every_event="purchase",
         clock=clock,
     )

@@ -18,6 +18,7 @@ from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.numbers import NUMBER_COLUMNS, number_of
 from cartcast.events.paths import Found, Paths, opened
 from cartcast.events.rules import SALES
+from cartcast.events.statuses import with_status
 from cartcast.events.times import EARLIEST, LATEST, moment_of
 from cartcast.events.words import CURRENCIES
 
@@ -74,6 +75,7 @@ class Records:
     """
 
     def __init__(self, layout: Layout) -> None:
+        layout = with_status(layout)
         if layout.clock != "time" or any(
             one.parts or one.one for value in layout.columns.values() for one in value.chain
         ):

@@ -8,12 +8,13 @@ their own (`shipped`, `on hold`).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from cartcast.events.byvalues import said
-from cartcast.events.layouts import Value
+from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.sql import literal, snake_case
 from cartcast.events.summed import keyed
@@ -22,7 +23,7 @@ from cartcast.findings import Finding, declare, finding
 if TYPE_CHECKING:
     from cartcast.events.reading import Read
 
-__all__ = ["UNSOLD", "status_of", "take_back", "unsold", "unsold_findings"]
+__all__ = ["status_of", "take_back", "unsold_findings", "with_status"]
 
 _ANYWHERE = (
     "cancel", "void", "fail", "declin", "reject", "refused", "denied", "expired", "abandon",
@@ -67,21 +68,24 @@ NO_SALE = declare(
     "Nothing to do, unless the shop counts them as sold: then map `event_type` in a layout.",
 )
 
-UNSOLD = dict.fromkeys((*_WHOLE, *_ANYWHERE), "other")
-"""What `unsold` finds in a status -> the event type of such an order."""
+_UNSOLD = dict.fromkeys((*_WHOLE, *_ANYWHERE), "other")
 
 
-def unsold(*columns: str) -> Value:
-    """Return the value of statuses that say: no sale; null for all others.
+def with_status(layout: Layout) -> Layout:
+    """Return the layout with its statuses asked for the kind of an event, before its words.
 
-    Each column is asked, the first that speaks against the sale wins.
+    >>> told = with_status(Layout("mine", status=("state",), every_event="purchase"))
+    >>> told.columns["event_type"].references, told.events["cancel"]
+    (('state', 'state'), 'other')
     """
-    value: Value | None = None
-    for column in reversed(columns):
+    value = layout.columns.get("event_type")
+    for column in reversed(layout.status):
         for pattern in reversed(_PATTERNS):
             value = Value(columns=(column,), pattern=pattern, otherwise=value)
-    assert value is not None
-    return value
+    if value is None or not layout.status:
+        return layout
+    columns = {**layout.columns, "event_type": value}
+    return replace(layout, columns=columns, events={**_UNSOLD, **layout.events})
 
 
 def status_of(source: Source) -> tuple[str, ...]:
@@ -123,7 +127,7 @@ def _files(read: Read) -> str:
     return ", ".join(
         str(number)
         for number, one in enumerate(read.resolved, read.first)
-        if one.layout.every_event == "purchase" and "event_type" in one.mapped
+        if one.layout.status and "event_type" in one.mapped
     )
 
 

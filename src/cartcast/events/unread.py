@@ -100,6 +100,9 @@ def assumed_findings(resolved: Sequence[Resolved], orders_file: int | None) -> l
     kinds = {
         r.layout.every_event
         for i, r in enumerate(resolved)
-        if i != orders_file and r.layout.name == "guessed" and "event_type" not in r.mapped
+        if i != orders_file
+        and r.layout.name == "guessed"
+        # A status says of orders alone which are no sales.
+        and ("event_type" not in r.mapped or r.layout.every_event == "purchase")
     }
     return [finding(ASSUMED, f"each row is a {k}.") for k in sorted(filter(None, kinds))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cartcast.events.layouts import ItemList, Layout, Value, first_of
-from cartcast.events.statuses import UNSOLD, unsold
 
 __all__ = ["LAYOUTS"]
 
@@ -14,7 +13,6 @@ _SHOPIFY = Layout(
         "user_id": first_of("Email", "customer.id", "Customer ID"),
         # `Created at` stands on every row, the others on an order's first.
         "event_time": first_of("Created at", "processed_at", "created_at"),
-        "event_type": unsold("Financial Status", "financial_status"),
         "item_id": first_of("Lineitem sku", "Lineitem name"),
         "brand": first_of("Vendor"),
         "price": first_of("Lineitem price"),
@@ -29,7 +27,7 @@ _SHOPIFY = Layout(
         "channel": first_of("Source", "source_name"),
     },
     every_event="purchase",
-    events=UNSOLD,
+    status=("Financial Status", "financial_status"),
     refund=first_of("Refunded Amount", "refunds[*].transactions[*].amount"),
     items=(
         ItemList(
@@ -66,7 +64,6 @@ _WOOCOMMERCE = Layout(
         "event_time": first_of(
             "order_date", "date_created_gmt", "date_created", "date", "Order Date"
         ),
-        "event_type": unsold("status", "order_status", "Order Status", "post_status"),
         "item_id": first_of("item_sku", "item_product_id", "item_id", "SKU", "item_name"),
         "price": first_of("item_price", "Item Cost"),
         "quantity": first_of("item_quantity", "Quantity"),
@@ -81,7 +78,7 @@ _WOOCOMMERCE = Layout(
     },
     # No status, or any other: a sale.
     every_event="purchase",
-    events=UNSOLD,
+    status=("status", "order_status", "Order Status", "post_status"),
     refund=first_of("refunds[*].total"),
     items=(
         ItemList(
