@@ -76,6 +76,11 @@ EXPORTS = {
         "ID=0000{order},Purchase Date={time},Grand Total (Base)=${total},Status={status},"
         "Customer Email=a{who}@x.example", lines=False,
     ),
+    "payments": Export(
+        ("Completed", "Cleared - completed"), ("Denied", "Expired"),
+        "Date={day},Time={hour},Type=Express Payment,Status={status},Currency=EUR,Gross={total},"
+        "From Email Address=a{who}@x.example,Transaction ID=TX{order},Item ID=", lines=False,
+    ),
     "first_line": Export(
         ("paid", "partially_refunded"), ("voided",),
         "Name=#{order},Email=a{who}@x.example,Financial Status={once:status},Currency={once:EUR},"
@@ -101,6 +106,7 @@ def test_a_shop_of_ones_own_words(name: str, write) -> None:
         bad += status in export.bad
         for n, (item, units, price) in enumerate(lines if export.lines else lines[:1]):
             told = {"order": str(1000 + k), "time": f"2024-05-{1 + k:02d} 10:05:00", "item": item,
+                    "day": f"{13 + k:02d}/05/24", "hour": "10:05:00",
                     "who": str(k // 2), "units": str(units), "price": f"{price:.2f}",
                     "total": f"{total:.2f}", "status": status}  # fmt: skip
             once = told if n == 0 else dict.fromkeys((*told, "EUR"), "")

@@ -246,6 +246,44 @@ def clevertap() -> str:
     return "\n".join(lines)
 
 
+def klaviyo() -> str:
+    """https://developers.klaviyo.com/en/reference/get_events: `uuid` names the event."""
+    words = {"view_item": "Viewed Product", "page_view": "Page Viewed", "purchase": "Placed Order",
+             "add_to_cart": "Added to Cart", "remove_from_cart": "Removed from Cart",
+             "begin_checkout": "Started Checkout"}  # fmt: skip
+    lines = []
+    for number, hit in enumerate(SHOP * 2):
+        props: dict[str, Any] = {}
+        if hit.order:
+            props = {"OrderId": f"{hit.order}-{number // len(SHOP)}", "Items": [
+                {"ProductID": i, "ItemPrice": PRICES[i], "Quantity": n} for i, n in hit.items]}  # fmt: skip
+        elif hit.items:
+            props = {"ProductID": hit.items[0][0]}
+        when = int(at(hit).timestamp()) + 86400 * (number // len(SHOP))
+        lines.append(json.dumps({
+            "type": "event", "id": f"e{number}", "attributes": {
+                "timestamp": when, "uuid": f"u-{number}", "event_properties": props},
+            "relationships": {"profile": {"data": {"type": "profile", "id": f"01H{hit.who}"}},
+                              "metric": {"data": {"type": "metric", "id": words[hit.kind]}}},
+        }))  # fmt: skip
+    return "\n".join(lines)
+
+
+def visits() -> str:
+    """A shop's own export: a record a visit, with the list of what was done in it."""
+    words = {"page_view": "pageview", "view_item": "product_view", "purchase": "order"}
+    found: dict[str, list[Hit]] = {}
+    for hit in SHOP:
+        found.setdefault(visit(hit), []).append(hit)
+    return "\n".join(
+        json.dumps({"visitKey": key, "personKey": hits[0].who, "startedAt": at(hits[0]).isoformat(),
+                    "actions": [{"kind": words.get(h.kind, h.kind), "at": at(h).isoformat(),
+                                 "sku": h.items[0][0] if h.items else None, "orderNo": h.order,
+                                 "orderTotal": worth(h) if h.order else None} for h in hits]})
+        for key, hits in found.items()
+    )  # fmt: skip
+
+
 class Truth(NamedTuple):
     """What the export tells: None where it cannot."""
 
@@ -255,6 +293,7 @@ class Truth(NamedTuple):
     orders: int | None
     kinds: set[str]
     events: int
+    days: int = 1
 
 
 LINES = sum(max(len(h.items), 1) for h in SHOP if h.kind == "purchase")
@@ -277,6 +316,10 @@ TOOLS = {
     "algolia": Truth(algolia, "log.csv", None, None, KINDS, OTHERS + LINES),
     "mparticle": Truth(mparticle, "log.jsonl", REVENUE, ORDERS, KINDS, OTHERS + LINES),
     "clevertap": Truth(clevertap, "log.jsonl", REVENUE, ORDERS, KINDS, OTHERS + LINES),
+    "visits": Truth(visits, "log.jsonl", REVENUE, ORDERS, KINDS, len(SHOP)),
+    "klaviyo": Truth(
+        klaviyo, "log.jsonl", 2 * REVENUE, 2 * ORDERS, KINDS, 2 * (OTHERS + LINES), days=2
+    ),
     "umami": Truth(umami, "log.csv", None, None, KINDS, len(SHOP)),
 }
 
@@ -289,4 +332,4 @@ def test_an_export_of_an_unnamed_tool_is_read_right(tool: str, tmp_path: Path) -
     told = (s.visitors, s.revenue, s.orders, set(s.event_types), s.events)
     assert told == (VISITORS, truth.revenue, truth.orders, truth.kinds, truth.events)
     bought = {h.minute for h in SHOP if h.kind == "purchase"}
-    assert s.purchase_sessions == len(bought)
+    assert s.purchase_sessions == truth.days * len(bought)

@@ -114,18 +114,25 @@ def _by_endings(
     source: Source, columns: dict[str, Value], reasons: dict[str, str], taken: set[str]
 ) -> None:
     """Take the only column whose name ends like who or what it names (`app_session_id`)."""
-    for target, endings in _ENDINGS.items():
+    for target, ending in _ENDINGS.items():
         if target in columns or (target == "visitor_id" and "user_id" in columns):
             continue
         found = [
             c
             for c in source.columns
-            if c not in taken and any(f"_{snake_case(c)}".endswith(f"_{e}") for e in endings)
+            if c not in taken
+            and ending.search(snake_case(c))
+            and plausible(source, target, c)
+            and (target in ("order_id", "item_id") or _on_most_rows(source, c))
         ]
-        if len(found) == 1 and plausible(source, target, found[0]):
+        if len(found) == 1:
             columns[target] = Value(columns=(found[0],))
             reasons[target] = f"the name of {found[0]!r} ends like that of a {target}"
             taken.add(found[0])
+
+
+def _on_most_rows(source: Source, column: str) -> bool:
+    return len(source.values(column)) > 0.8 * len(source.sample)
 
 
 def _other_words(source: Source, columns: dict[str, Value], taken: set[str]) -> None:
@@ -193,13 +200,13 @@ def _item_lists(source: Source) -> tuple[ItemList, ...]:
             continue
         inner = {name[2:] for name in flatten("x", "x", element)}
         by_name = named(sorted(inner))
-        if _LINES.search(column) and "id" in by_name:
-            by_name.setdefault("item_id", by_name["id"])
         fields = {
             target: Value(columns=tuple(dict.fromkeys(names)))
             for target in _OF_ITEMS
             if (names := [by_name[w] for w in COLUMN_WORDS[target] if w in by_name])
         }
+        if _LINES.search(column) and "id" in by_name:
+            fields.setdefault("item_id", Value(columns=(by_name["id"],)))
         if "item_id" in fields and {"price", "quantity", "line_value"} & set(fields):
             found.append(ItemList((column,), ("purchase", "refund"), fields))
     return tuple(found)
@@ -271,7 +278,8 @@ def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, s
         )
         return kind
     reasons["every_event"] = "no column holds event words, so every row is one kind of event"
-    return "view_item" if "item_id" in columns else "page_view"
+    itemised = "item_id" in columns and source.values(columns["item_id"].columns[0])
+    return "view_item" if itemised else "page_view"
 
 
 def _clock(columns: dict[str, Value]) -> str:
@@ -283,12 +291,13 @@ def _clock(columns: dict[str, Value]) -> str:
 _LINES = re.compile(r"(?i)(^|[._])(line_?)?(items|products|lines|goods|articles)$")
 _WORDED = re.compile(r"(^|_)(event|action|type|name|activity)(_|$)")
 _ENDINGS = {
-    "session_id": ("session_id", "sessionid", "visit_id"),
-    "visitor_id": ("visitor_id", "client_id", "cookie_id", "device_id", "anonymous_id",
-                   "customer_id", "user_id", "profile_id", "mpid", "profile_object_id",
-                   "profile_identity"),
-    "order_id": ("order_id", "order_number", "transaction_id", "charged_id"),
-    "item_id": ("product_id", "item_id", "sku"),
+    "session_id": re.compile(r"_(session|visit)_?(id|key)$"),
+    "visitor_id": re.compile(
+        r"(^|_)(visitor|client|cookie|device|anonymous|customer|user|profile|person|subscriber|"
+        r"contact|member|shopper|buyer)(_\w+)?_?(id|key|identity)$|_email(_address)?$"
+    ),
+    "order_id": re.compile(r"_(order|transaction|charged)_?(id|number|no)$"),
+    "item_id": re.compile(r"_(product|item)_?id$|_sku$"),
 }  # fmt: skip
 _CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")

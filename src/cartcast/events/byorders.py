@@ -27,12 +27,14 @@ def sale_words(
         return {}
     words, orders = (_cells(source, columns[t]) for t in ("event_type", "order_id"))
     kinds = {w: EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1])) for w in words if w}
-    sold = {w for w, order in zip(words, orders, strict=True) if order}
+    sold = {
+        w for w, order in zip(words, orders, strict=True) if w and order and kinds[w] != "refund"
+    }
     if "purchase" in kinds.values() or len(sold) != 1:
         return {}
     word = sold.pop()
     without = any(w == word and not order for w, order in zip(words, orders, strict=True))
-    if word is None or kinds[word] is not None or without:
+    if kinds[word] not in (None, "add_payment_info") or without:
         return {}
     reasons["events"] = f"{word!r} is a purchase: it alone comes with an order"
     return {word.lower(): "purchase"}

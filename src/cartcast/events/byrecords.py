@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from cartcast.events.nested import flatten
+from cartcast.events.nested import Cell, flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
 
@@ -19,17 +19,23 @@ _LOOKED_AT = 1000
 
 
 def lists_of_records(source: Source) -> Iterator[tuple[str, Source]]:
-    """Give each list column whose elements are records, and the source as if they were its rows."""
+    """Give each list column whose elements are records, and the source as if they were its rows.
+
+    What stands beside the list of a lone row is of the whole file (a page, a count): it is given
+    once more with it, after the records alone.
+    """
     for column, cell in source.cells.items():
         element = element_of(cell) if cell.type is not None else None
         if getattr(element, "id", "") != "struct":
             continue
-        cells = {name: c for name, c in source.cells.items() if name != column}
+        beside = {name: c for name, c in source.cells.items() if name != column}
         inner = flatten(column, "record", element)
-        opened = {**{n: c for n, c in inner.items() if n not in cells}, **cells}
-        rows = tuple(islice(_rows(source, column, list(opened)), _LOOKED_AT))
-        if rows:
-            yield column, replace(source, cells=opened, sample=rows)
+        around: list[dict[str, Cell]] = ([{}] if len(source.sample) == 1 else []) + [beside]
+        for cells in around:
+            opened = {**{n: c for n, c in inner.items() if n not in cells}, **cells}
+            rows = tuple(islice(_rows(source, column, list(opened)), _LOOKED_AT))
+            if rows:
+                yield column, replace(source, cells=opened, sample=rows)
 
 
 def _rows(source: Source, column: str, names: list[str]) -> Iterator[tuple[str | None, ...]]:

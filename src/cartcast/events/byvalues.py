@@ -8,6 +8,7 @@ from itertools import islice
 from cartcast.events.ids import ID_NULLS
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import Value
+from cartcast.events.naming import within
 from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.signs import bare, sign_of_sample
@@ -28,6 +29,10 @@ _HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\
 _YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
 _SAMPLE = 200
+_WEAK_IDS = ("uuid", "uid", "external_id")
+"""Names of ids that do not say of what."""
+_TELLING = 20
+"""Rows that tell whether a value is another on each."""
 
 
 def by_words(
@@ -103,6 +108,9 @@ def plausible(source: Source, target: str, column: str) -> bool:
         if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):
             return False
         return len(set(values)) > 2 or not {v.strip().lower() for v in values} <= _YES_OR_NO
+    if target in ("visitor_id", "user_id") and snake_case(within(column)) in _WEAK_IDS:
+        # What is another on every row names the event, not a person.
+        return len(set(values)) < len(values) or len(values) < _TELLING
     if target == "event_order":
         # Every row has a place; a number that only some have is an order's.
         told = sum(bool(v.strip()) for v in source.values(column))

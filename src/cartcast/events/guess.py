@@ -195,11 +195,15 @@ def guess(source: Source) -> Guess:
 
 def _in_records(source: Source) -> tuple[Layout, dict[str, str]] | None:
     """Return the layout of the events in a list of records, where the rows themselves are none."""
-    if source.kind == "csv" or _tells_events(source, layout_by_names(source)[0]):
+    if source.kind == "csv":
         return None
+    whole = layout_by_names(source)[0]
+    if _tells_events(source, whole):
+        return None
+    lacking = not has_who_and_when(whole)
     for column, opened in lists_of_records(source):
         found, reasons = layout_by_names(opened)
-        if _tells_events(opened, found) and has_who_and_when(found):
+        if (lacking or _tells_events(opened, found)) and has_who_and_when(found):
             reasons["records"] = f"each {column!r} is a list of events"
             return replace(with_times(opened, found), records=(column,)), reasons
     return None

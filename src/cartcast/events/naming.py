@@ -12,10 +12,12 @@ __all__ = ["named", "unqualified", "within"]
 _CONTAINERS = ("properties", "event_properties", "props", "event_props", "params", "event_params",
                "attributes", "custom_attributes", "event_data", "data", "payload", "segmentation",
                "sg", "event", "events", "hits", "body", "message", "ecommerce", "commerce",
-               "product_action")  # fmt: skip
+               "product_action", "actions", "items", "orders", "results", "records")  # fmt: skip
 """Structures in which trackers keep what they know of an event."""
 
-_KEY = re.compile(r"(?i)(customer|user|visitor|session|product|item|date)[_ -]?(key|sk)")
+_KEY = re.compile(
+    r"(?i)(customer|user|visitor|person|session|visit|order|product|item|date)[_ -]?(key|sk)"
+)
 """What tables of a warehouse call an id of their own."""
 _MASK = re.compile(
     r"^(hashed|hash|anon|anonymi[sz]ed|masked|encrypted|encoded)[_ -]|"

@@ -182,6 +182,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "item_total",
         "product_revenue",
         "total_item_price",
+        "net_sales",
+        "gross_sales",
+        "total_sales",
+        "sales",
         "line_revenue",
     ),
     "order_value": (
@@ -207,6 +211,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "cart_total",
         "purchase_value",
         "total_value",
+        "gross",
+        "gross_amount",
     ),
     "tax": (
         "tax",
