@@ -1,9 +1,14 @@
-"""YAML that people write: of a bounded size and depth, read in one way everywhere."""
+"""YAML that people write: of a bounded size and depth, read in one way everywhere.
+
+Only `true` and `false` are truth values, as in YAML 1.2: `NO` is Norway, and a column may be called
+`no` or `on`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +50,14 @@ def parse_yaml(text: str, where: str, loader: Any = None) -> Any:
     Raises:
         DefinitionError: as `read_yaml`.
 
-    >>> parse_yaml("a: [1, 2]", "here")
-    {'a': [1, 2]}
+    >>> parse_yaml("a: [1, 2, no, false]", "here")
+    {'a': [1, 2, 'no', False]}
     """
     import yaml
 
     try:
         _require_small(yaml.parse(text, yaml.SafeLoader), where)
-        data = _loaded(text, where, loader or yaml.SafeLoader)
+        data = _loaded(text, where, _plain_words(loader or yaml.SafeLoader))
     except (yaml.YAMLError, *_WRONG) as error:
         raise DefinitionError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
     require_bounded(data, where)
@@ -89,6 +94,17 @@ def _require_small(events: Iterable[Any], where: str) -> None:
         open_[-1] = (open_[-1][0], open_[-1][1] + size)
         if open_[-1][1] > _MOST_VALUES:
             raise _too_many(where)
+
+
+@cache
+def _plain_words(loader: Any) -> Any:
+    """Return the loader, for which words such as `no` and `on` are words."""
+    known = loader.yaml_implicit_resolvers.items()
+    rest = {k: [(t, r) for t, r in v if not t.endswith(":bool")] for k, v in known}
+    plain: Any = type("PlainWords", (loader,), {"yaml_implicit_resolvers": rest})
+    truth = re.compile("^(?:true|True|TRUE|false|False|FALSE)$")
+    plain.add_implicit_resolver("tag:yaml.org,2002:bool", truth, list("tTfF"))
+    return plain
 
 
 def _loaded(text: str, where: str, loader: Any) -> Any:

@@ -121,6 +121,20 @@ def test_a_shop_of_ones_own_words(name: str, write) -> None:
     assert told.count == bad
 
 
+def test_words_of_a_layout_come_first(write, tmp_path) -> None:
+    statuses = ("complete", "On hold", "pending", "cancelled")
+    orders = write("no,paid,who,total,state\n" + "".join(
+        f"{k},2024-05-0{k + 1} 10:00:00,a{k},{10 ** k},{status}\n"
+        for k, status in enumerate(statuses)
+    ))  # fmt: skip
+    layout = tmp_path / "own.yaml"
+    layout.write_text(
+        "columns: {order_id: no, event_time: paid, user_id: who, order_value: total}\n"
+        "every_event: purchase\nstatus: [state]\nevents: {on hold: other, pending: purchase}\n"
+    )
+    assert events.load(orders, layout=str(layout)).summary.revenue == 101.0
+
+
 def test_what_an_api_lists_as_given_back_is_a_refund(tmp_path) -> None:
     def order(k: int) -> dict[str, Any]:
         back = [{"id": n, "total": f"-{k}.50"} for n in range(k % 3)]

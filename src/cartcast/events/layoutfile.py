@@ -90,7 +90,7 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         decimal=data.get("decimal"),
         skip=data.get("skip"),
         amount=str(data.get("amount") or ""),
-        session_per_visitor=bool(data.get("session_per_visitor", False)),
+        session_per_visitor=_flag(data, "session_per_visitor", where),
         items=tuple(_items(i, where) for i in data.get("items") or ()),
         refund=_value(data["refund"], f"{where}, refund") if data.get("refund") else None,
         header=_texts(data.get("header")),
@@ -101,6 +101,13 @@ def from_mapping(data: Mapping[str, Any], where: str = "layout") -> Layout:
         signature=_texts(data.get("signature")),
         variants=tuple(_variants(data.get("variants"), where)),
     )
+
+
+def _flag(data: Mapping[str, Any], key: str, where: str) -> bool:
+    given = data.get(key) or False
+    if not isinstance(given, bool):
+        raise DefinitionError(f"{where}: {key} must be true or false, got {given!r}.")
+    return given
 
 
 def _variants(given: Any, where: str) -> Iterator[Layout]:
@@ -180,7 +187,7 @@ def _value(given: Any, where: str) -> Value:
         pattern=pattern,
         without=_text(given.get("without")),
         unlike=_text(given.get("unlike")),
-        joined=bool(given.get("joined", False)),
+        joined=_flag(given, "joined", where),
         one=_text(given.get("one")),
         otherwise=None if otherwise is None else _value(otherwise, f"{where}, otherwise"),
     )
@@ -222,7 +229,7 @@ def _items(given: Any, where: str) -> ItemList:
         columns=_texts(given["columns"]),
         each=_texts(given.get("each")),
         fields={str(k): _value(v, f"{where}, items, {k}") for k, v in given["fields"].items()},
-        product_strings=bool(given.get("product_strings", False)),
+        product_strings=_flag(given, "product_strings", where),
     )
 
 

@@ -74,13 +74,17 @@ _UNSOLD = dict.fromkeys((*_WHOLE, *_ANYWHERE), "other")
 def with_status(layout: Layout) -> Layout:
     """Return the layout with its statuses asked for the kind of an event, before its words.
 
+    Words of the layout itself come first, each a whole status.
+
     >>> told = with_status(Layout("mine", status=("state",), every_event="purchase"))
     >>> told.columns["event_type"].references, told.events["cancel"]
     (('state', 'state'), 'other')
     """
     value = layout.columns.get("event_type")
+    own = "|".join(map(re.escape, layout.events))
+    patterns = ([f"(?i)({own})"] if own else []) + list(_PATTERNS)
     for column in reversed(layout.status):
-        for pattern in reversed(_PATTERNS):
+        for pattern in reversed(patterns):
             value = Value(columns=(column,), pattern=pattern, otherwise=value)
     if value is None or not layout.status:
         return layout
