@@ -103,7 +103,7 @@ def _namesakes(
 
 
 def _fills(source: Source, first: str, second: str) -> bool:
-    """Return whether one column speaks where the other is null, and never otherwise than it."""
+    """Return whether one column speaks where the other is null, and never says another thing."""
     places = [source.columns.index(c) for c in (first, second)]
     cells = [[row[p] for p in places] for row in source.sample if len(row) > max(places)]
     alone = any(b and not a for a, b in cells)
