@@ -49,7 +49,7 @@ def _cells(source: Source, value: Value) -> list[str | None]:
 
 def why_orders(source: Source, columns: dict[str, Value]) -> str:
     """Return what tells that the rows are orders or lines of orders; empty where nothing does."""
-    money = [t for t in _MONEY if t in columns and _on_all_rows(source, columns[t].columns[0])]
+    money = [t for t in _MONEY if t in columns and _worth(source, columns[t].columns[0])]
     if not money:
         return ""
     if "order_id" in columns and _on_all_rows(source, columns["order_id"].columns[0]):
@@ -61,6 +61,12 @@ def why_orders(source: Source, columns: dict[str, Value]) -> str:
         return f"each row has money, and {when!r} is when an order was made"
     found = status_of(source)
     return f"each row has money, and {found[0]!r} holds statuses of orders" if found else ""
+
+
+def _worth(source: Source, column: str) -> bool:
+    """Return whether each row has money, and few have none of it: visits without a sale have 0."""
+    amounts = sum(bool(re.search("[1-9]", v)) for v in source.values(column))
+    return _on_all_rows(source, column) and amounts > 0.8 * len(source.sample)
 
 
 def _on_all_rows(source: Source, column: str) -> bool:
