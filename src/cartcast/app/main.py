@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.parts import share
 from cartcast.app.state import Data, Project
 
 
@@ -94,7 +95,11 @@ def main() -> None:
     draw_groups(pages)
     with ui.boundary():
         menu(admitted[0])
+        share.begin(admitted[0], chosen.url_path)
     chosen.run()
+    # Only now are all controls of the page in the address.
+    with ui.boundary(), st.sidebar:
+        share.offer(*admitted, chosen.url_path or "dashboard")
 
 
 main()
