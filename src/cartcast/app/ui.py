@@ -246,6 +246,11 @@ def progress(status: Any) -> Progress:
     return tell
 
 
+def on_phone() -> bool:
+    """Return whether the browser says that it is a phone's (all of them say Mobi)."""
+    return "Mobi" in (st.context.headers.get("User-Agent") or "")
+
+
 def headline(sentence: str, under: str | None = None) -> None:
     """Show the answer of the page, and in grey what it was computed from."""
     st.title(plain(sentence), anchor=False)

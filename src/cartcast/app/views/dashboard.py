@@ -25,7 +25,7 @@ def show(view: ui.View) -> None:
     if view.data is None:
         offer(view)
         return
-    top = st.container()
+    top = st.container(key="answer")
     where, extra = filters.row(view, view.data, extra=2)
     with st.spinner("Counting sessions …"):
         o = filters.insight("overview", view.data, where)
