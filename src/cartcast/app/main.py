@@ -77,8 +77,6 @@ def main() -> None:
     st.set_page_config(page_title="Cartcast", page_icon=_icon(), layout="wide")
     st.logo(Path(__file__).with_name("logo.svg"), size="large")
     st.html(Path(__file__).with_name("style.css"))
-    if st.context.theme.type == "dark":
-        st.html(Path(__file__).with_name("dark.css"))
     admitted = ui.admit()
     if admitted is None:
         # Neither a page nor the menu of them: nothing runs that could name what is here.

@@ -272,7 +272,7 @@ def findings(found: Sequence[Finding], *, most: int = 3, title: str = "") -> Non
     if not same:
         return
     if title:
-        st.subheader(title, anchor=False)
+        st.header(title, anchor=False)
     for group in same[:most]:
         _banner(group)
     if len(same) > most:

@@ -77,7 +77,7 @@ def counts(view: ui.View, segment: Segment) -> dict[str, Any]:
 
 def new_segment(view: ui.View, data: Data) -> None:
     """Ask for conditions, count what fulfils them, and save them under a name."""
-    st.subheader("A new segment", anchor=False)
+    st.header("A new segment", anchor=False)
     a, b = st.columns([1, 3])
     of = a.selectbox("Of", ["session", "visitor"], key="new_of", format_func=lambda u: f"{u}s",
                      help="sessions each by itself, or all that a visitor did")  # fmt: skip

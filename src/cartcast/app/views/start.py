@@ -76,7 +76,7 @@ def _held() -> dict[tuple[str, object], tuple[float, headless.Drawn]]:
 
 def card(view: ui.View, one: SavedView, drawn: headless.Drawn, k: int) -> None:
     """Show one view: its answer, its first figure and chart, and what can be done with it."""
-    st.subheader(ui.plain(one.name), anchor=False)
+    st.header(ui.plain(one.name), anchor=False)
     if drawn.problem is not None:
         st.warning(ui.plain(drawn.problem), icon=":material/warning:")
     else:
