@@ -16,7 +16,6 @@ from cartcast.app import actions, saved_views, summary
 from cartcast.app.access import Person
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.saved_views import SavedView, move_view, read_views, remove_view, save_view
-from cartcast.app.state import Project
 from cartcast.cli import main
 from cartcast.errors import DefinitionError, NotFoundError, UsageError
 from cartcast.webhook import SendError, verify
@@ -95,10 +94,12 @@ def summed(tmp_path_factory) -> tuple[Path, summary.Summary]:
     """A project with views of all kinds, and what they say of its last week: drawn once."""
     folder = tmp_path_factory.mktemp("summed")
     write_shop(folder / "shop.csv", sessions=160)
-    (folder / "cartcast.yaml").write_text(SETTINGS)
+    auth = {"client_id": "app", "redirect_uri": "https://shop.example/oauth2callback"}
+    (folder / "cartcast.yaml").write_text(f"{SETTINGS}auth: {json.dumps(auth)}\n")
     for view in VIEWS:
         save_view(folder, view)
-    made = summary.summarise(folder, app="https://shop.example/")
+    # Access is on: the pages are drawn for the least role, and links lead to the app's address.
+    made = summary.summarise(folder)
     # Read aside: nothing is left in the project but the views and the locks.
     assert not list(folder.glob(".cartcast/app/logs/*"))
     return folder, made
@@ -116,7 +117,9 @@ def test_a_summary_has_the_figures_of_the_log(summed):
     sessions = by_hand(folder)
     last = sessions["at"].max()
     week = sessions[sessions["at"] > last - pd.Timedelta(days=7)]
-    before = sessions[sessions["at"].between(last - pd.Timedelta(days=13), last - pd.Timedelta(days=7))]
+    before = sessions[
+        sessions["at"].between(last - pd.Timedelta(days=13), last - pd.Timedelta(days=7))
+    ]
     shop = dict(zip((v.name for v in made.views), made.drawn, strict=True))["The shop"]
     told = {label: (value, change) for label, value, change in shop.figures}
     assert told["Sessions"][0] == str(len(week))
@@ -124,8 +127,10 @@ def test_a_summary_has_the_figures_of_the_log(summed):
     change = len(week) / len(before) - 1
     assert f"sessions {100 * change:+.{0 if abs(change) >= 0.0995 else 1}f} % (" in shop.compared
     march = made.drawn[3]
-    mine = sessions[sessions["at"].between("2024-03-04", "2024-03-10") & (sessions["device"] == "mobile")]
-    assert dict((f[0], f[1]) for f in march.figures)["Sessions"] == str(len(mine))
+    mine = sessions[
+        sessions["at"].between("2024-03-04", "2024-03-10") & (sessions["device"] == "mobile")
+    ]
+    assert {f[0]: f[1] for f in march.figures}["Sessions"] == str(len(mine))
 
 
 def test_what_cannot_be_told_is_said(summed):
@@ -152,7 +157,7 @@ def test_a_summary_goes_by_mail_and_signed_webhook(summed, receiver, smtp):
     assert verify(webhook["secret"], headers, body)
     told = json.loads(body)
     assert told["type"] == "cartcast.summary"
-    assert [v["link"] for v in told["views"]][0] == "https://shop.example/"
+    assert next(v["link"] for v in told["views"]) == "https://shop.example/"
     assert len(told["views"]) == len(VIEWS)
     letter = message_from_string(mail.mails[0][2], policy=default)
     assert letter["subject"] == f"Cartcast summary of {made.project}: {made.answer}"
@@ -219,7 +224,9 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
     at = sound(AppTest.from_file(str(file), default_timeout=60).run())
     names = [h.value.replace("\\", "") for h in at.header]
     assert names == [v.name for v in VIEWS]
-    assert len(at.get("plotly_chart")) == sum(bool(d.charts) and not d.problem for d in summed[1].drawn)
+    assert len(at.get("plotly_chart")) == sum(
+        bool(d.charts) and not d.problem for d in summed[1].drawn
+    )
     assert len(at.warning) == 5
     assert at.title[0].value.replace("\\", "") == summed[1].answer
     # What was drawn is drawn again only for a new view; the order is the project's own.

@@ -126,21 +126,18 @@ def draw(
         raise DrawingError(f"the saved views could not be drawn: {last[:300]}.") from None
 
 
-def _draw_here(
-    project: Project, data: Data | None, view: SavedView, days: int | None
-) -> Drawn:
+def _draw_here(project: Project, data: Data | None, view: SavedView, days: int | None) -> Drawn:
     """Run the page of a view in this process and return what it says."""
     from cartcast.app import ui
 
     if view.page not in ui.PAGES or view.page == "start":
         return Drawn(f"There is no page {view.page!r} to show.")
     state = view.state
-    wanted = (state.pop("data", None) or [None])[0]
-    if wanted is not None:
+    for wanted in state.pop("data", ()):
         data = next((d for d in project.data() if d.key == wanted), None)
         if data is None:
             return Drawn("The log that this view was saved with has been deleted.")
-    run_id = (state.pop("run", None) or [None])[0]
+    run_id = next(iter(state.pop("run", ())), None)
     try:
         run = project.run(run_id)
     except CartcastError as error:
@@ -175,19 +172,21 @@ def _read(page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[st
     # A finding begins with its code, in bold; what else is in red or locked is an error.
     wrong = [_words(e.value) for e in at.error if not e.value.startswith("**")]
     wrong += [_words(w.value) for w in at.warning if "lock" in (w.icon or "")]
+    wrong += [f"The page failed: {e.message}." for e in at.exception]
     lost = [] if wrong else _lost(at, state)
     if lost:
         wrong = [f"This log, or this version, no longer has {', '.join(lost)}; save it again."]
     headline = _words(at.title[0].value) if at.title else ""
     if " This page will show " in headline:
         wrong.append(headline)
-    compared = [t for c in at.caption if (t := _words(c.value)).startswith("Compared with ")]
+    notes = [_words(c.value) for c in at.caption]
+    compared = next((n for n in notes if n.startswith("Compared with ")), "")
     return Drawn(
         problem=wrong[0] if wrong else None,
         headline=headline,
-        about=_words(at.caption[0].value) if at.caption and at.title else "",
+        about=notes[0] if notes and headline else "",
         figures=tuple((m.label, str(m.value), _words(m.delta or "")) for m in at.metric),
-        compared=compared[0] if compared else "",
+        compared=compared,
         charts=tuple(Chart(c.proto.alt, c.proto.spec) for c in at.get("plotly_chart")),
         tables=tuple(t for d in at.dataframe if (t := _table(d)) is not None),
     )
@@ -214,7 +213,7 @@ def _lost(at: Any, state: Mapping[str, list[str]]) -> list[str]:
 
 
 def _value(at: Any, key: str) -> Any:
-    return at.session_state[key] if key in at.session_state else None
+    return at.session_state.get(key, None)
 
 
 def _table(frame: Any) -> Table | None:
@@ -234,7 +233,7 @@ def _table(frame: Any) -> Table | None:
 
 
 def _words(markdown: str) -> str:
-    """Return words that `ui.plain` had made safe for Markdown as they were.
+    r"""Return words that `ui.plain` had made safe for Markdown as they were.
 
     >>> _words(r"4\\.1 % of sessions buy\\.")
     '4.1 % of sessions buy.'

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cartcast.app import handout
-from cartcast.app.headless import BEFORE, Drawn, DrawingError, draw
+from cartcast.app.headless import BEFORE, DrawingError, Drawn, draw
 from cartcast.app.saved_views import FILE, SavedView, read_views
 from cartcast.app.state import Data, Progress, Project
 from cartcast.errors import UsageError

@@ -1,4 +1,4 @@
-"""Keeping what is looked at, and giving it to others: a saved view, its link, the page as a file."""
+"""Keeping what is looked at, and sharing it: a saved view, its link, the page as a file."""
 
 from __future__ import annotations
 

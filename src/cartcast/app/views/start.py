@@ -69,9 +69,11 @@ def draw(view: ui.View, views: Sequence[SavedView]) -> list[headless.Drawn]:
     return [held[(v.address, of)][1] for v in views]
 
 
-@st.cache_resource(show_spinner=False)
-def _held() -> dict[tuple[str, object], tuple[float, headless.Drawn]]:
+def _none() -> dict[tuple[str, object], tuple[float, headless.Drawn]]:
     return {}
+
+
+_held = st.cache_resource(_none, show_spinner=False)
 
 
 def card(view: ui.View, one: SavedView, drawn: headless.Drawn, k: int) -> None:
