@@ -181,7 +181,7 @@ def settle(page: Any) -> None:
 
 def prepare(page: Any, url: str) -> None:
     """Have the project's data read once."""
-    page.goto(url)
+    page.goto(f"{url}/{PAGES['dashboard']}")
     settle(page)
     button = page.get_by_role("button", name="Read the project's data")
     if button.count():
