@@ -24,7 +24,7 @@ from cartcast.errors import CartcastError, UsageError
 __all__ = ["BEFORE", "Drawn", "draw"]
 
 BEFORE = "the period before"
-"""What a page is held against where nothing else is said."""
+"""What a page is held against where its state names nothing else."""
 _SECONDS = 120
 _MOST_ROWS = 30
 _FREE = ("ask",)
@@ -96,7 +96,7 @@ def draw(
         data: the log, where the view names no other.
         views: what to draw.
         days: a view that can be compared is held against the period before; one without a period
-            is of the last so many days.
+            is of that many last days.
 
     Raises:
         UsageError: the extra `app` is not installed.
@@ -235,7 +235,7 @@ def _table(frame: Any) -> Table | None:
 def _words(markdown: str) -> str:
     r"""Return words that `ui.plain` had made safe for Markdown as they were.
 
-    >>> _words(r"4\\.1 % of sessions buy\\.")
+    >>> _words("4\\.1 % of sessions buy\\.")
     '4.1 % of sessions buy.'
     """
     return re.sub(r"\\(.)", r"\1", markdown)
