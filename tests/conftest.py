@@ -256,7 +256,7 @@ class Smtp(socketserver.StreamRequestHandler):
                 self.say("354 go on")
                 text = ""
                 while (part := self.rfile.readline().decode()) != ".\r\n":
-                    text += part
+                    text += part.removeprefix(".")  # RFC 5321, 4.5.2
                 self.mails.append((sender, to, text))
                 self.say("250 taken")
             elif word == "QUIT":

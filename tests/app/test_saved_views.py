@@ -27,7 +27,7 @@ from .conftest import ODD, SETTINGS, sound, write_shop  # noqa: E402
 
 VIEWS = [
     SavedView("The shop", "dashboard"),
-    SavedView(f"Funnel {ODD}", "analysis?topic=Funnel&steps=product+page&steps=purchase"),
+    SavedView(f"Funnel {ODD}", "analysis?topic=Funnel&unit=visitor"),
     SavedView("Cohorts", "analysis?topic=Cohorts"),
     SavedView("Phones of March", "dashboard?device=mobile&days=chosen+days"
               "&period=2024-03-04&period=2024-03-10"),

@@ -27,7 +27,7 @@ BEFORE = "the period before"
 """What a page is held against where its state names nothing else."""
 _SECONDS = 120
 _MOST_ROWS = 30
-_FREE = ("ask",)
+_FREE = ("ask", "funnel")
 """Parts of an address that belong to no control."""
 
 
