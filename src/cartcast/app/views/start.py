@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Sequence
 
@@ -56,21 +57,26 @@ def show(view: ui.View) -> None:
 
 def draw(view: ui.View, views: Sequence[SavedView]) -> list[headless.Drawn]:
     """Return what each view says; what was drawn lately of the same log is not drawn again."""
-    held = _held()
+    held, busy = _held()
     data = view.data
-    now = time.monotonic()
     of = (data and (data.key, data.sessions.stat().st_mtime), view.run and view.run.id,
           str(view.project.folder))  # fmt: skip
-    missing = [v for v in views if held.get((v.address, of), (-_FRESH, None))[0] < now - _FRESH]
-    for one, drawn in zip(missing, headless.draw(view.project, data, missing), strict=True):
-        held[(one.address, of)] = (now, drawn)
-    while len(held) > _MOST:
-        del held[next(iter(held))]
-    return [held[(v.address, of)][1] for v in views]
+    # One at a time: who comes meanwhile waits for what is being drawn already.
+    with busy:
+        now = time.monotonic()
+        late = [v for v in views if held.get((v.address, of), (-_FRESH, None))[0] < now - _FRESH]
+        for one, drawn in zip(late, headless.draw(view.project, data, late), strict=True):
+            held[(one.address, of)] = (now, drawn)
+        while len(held) > _MOST:
+            del held[next(iter(held))]
+        return [held[(v.address, of)][1] for v in views]
 
 
-def _none() -> dict[tuple[str, object], tuple[float, headless.Drawn]]:
-    return {}
+Held = dict[tuple[str, object], tuple[float, headless.Drawn]]
+
+
+def _none() -> tuple[Held, threading.Lock]:
+    return {}, threading.Lock()
 
 
 _held = st.cache_resource(_none, show_spinner=False)
