@@ -36,6 +36,7 @@ VIEWS = [
     SavedView("Other", "nopage"),
     SavedView("Model", "performance"),
     SavedView("Renamed", "analysis?topic=Hours&gizmo=3"),
+    SavedView("To a cart", "analysis?topic=Paths&direction=to&anchor_to_event_type=cart"),
 ]  # fmt: skip
 
 
@@ -136,7 +137,8 @@ def test_a_summary_has_the_figures_of_the_log(summed):
 def test_what_cannot_be_told_is_said(summed):
     _, made = summed
     told = {v.name: d.problem for v, d in zip(made.views, made.drawn, strict=True)}
-    assert [v.name for v in VIEWS if told[v.name] is None] == [v.name for v in VIEWS[:4]]
+    assert [v for v in VIEWS if told[v.name] is None] == [*VIEWS[:4], VIEWS[-1]]
+    assert " sessions with cart, " in made.drawn[-1].headline
     assert "device toaster" in told["Toaster"]
     assert "deleted" in told["Gone"]
     assert "no page 'nopage'" in told["Other"]
