@@ -26,7 +26,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = {"laptop": (1366, 860), "phone": (390, 844)}
 PAGES = {
-    "dashboard": "",
+    "start": "start",
+    "dashboard": "?days=all",
     "analysis-funnel": "analysis?topic=Funnel",
     "analysis-paths": "analysis?topic=Paths",
     "analysis-cohorts": "analysis?topic=Cohorts",
@@ -57,6 +58,14 @@ PAGES = {
     "training-train": "training?part=Train",
 }
 TALLEST = 2600
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140 Mobile Safari/537.36"
+)
+KEPT = {
+    "How the shop does": "dashboard", "Phones": "analysis?topic=Funnel&device=mobile",
+    "After a product page": "analysis?topic=Paths&depth=2", "How good the model is": "performance",
+}  # fmt: skip
+"""Views on the start page of a project that has none of its own."""
 SHOWN = (
     "dashboard", "analysis-paths", "predictions", "segments", "performance-lift", "training",
     "experiments",
@@ -172,7 +181,7 @@ def settle(page: Any) -> None:
 
 def prepare(page: Any, url: str) -> None:
     """Have the project's data read once."""
-    page.goto(url)
+    page.goto(f"{url}/{PAGES['dashboard']}")
     settle(page)
     button = page.get_by_role("button", name="Read the project's data")
     if button.count():
@@ -282,15 +291,31 @@ def main() -> int:
     return 0
 
 
+@contextmanager
+def with_views(project: Path) -> Iterator[None]:
+    """Give a project some saved views until the block ends, where it has none."""
+    from cartcast.app.saved_views import FILE, SavedView, read_views, save_view
+
+    lent = not read_views(project)
+    for name, address in KEPT.items() if lent else ():
+        save_view(project, SavedView(name, address))
+    try:
+        yield
+    finally:
+        if lent:
+            (project / FILE).unlink()
+
+
 def pictures(browser: Any, project: Path, names: list[str], told: argparse.Namespace) -> None:
     """Take the pictures of one project's pages."""
-    with served(project) as url:
+    with served(project) as url, with_views(project):
         for theme in told.themes:
             for size in told.sizes:
                 wide, high = SIZES[size]
                 context = browser.new_context(
-                    viewport={"width": wide, "height": high}, color_scheme=theme
-                )
+                    viewport={"width": wide, "height": high}, color_scheme=theme,
+                    user_agent=PHONE if size == "phone" else None,
+                )  # fmt: skip
                 page = context.new_page()
                 prepare(page, url)
                 for name in names:

@@ -56,8 +56,10 @@ LAYERS: list[set[str]] = [
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 SHELLS = {"cli", "api", "app", "mcp"}
-# Shells do not know each other, but for the verbs whose one job is to start another shell.
-STARTS = {("cli/verbs/app.py", "app"), ("cli/verbs/serve.py", "api"), ("cli/verbs/mcp.py", "mcp")}
+# Shells do not know each other, but for the verbs whose one job is to start another shell, or to
+# have its pages drawn.
+STARTS = {("cli/verbs/app.py", "app"), ("cli/verbs/serve.py", "api"), ("cli/verbs/mcp.py", "mcp"),
+          ("cli/verbs/summary.py", "app")}  # fmt: skip
 FILES = sorted(SRC.rglob("*.py"))
 
 

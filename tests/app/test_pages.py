@@ -277,7 +277,7 @@ def test_a_session_is_predicted_after_each_click(open_trained):
         at = press(at, "Add")
         assert "probability of" in at.title[0].value
     assert "Probability" in {m.label for m in at.metric}
-    assert {"Why", "What would change it"} <= {s.value for s in at.subheader}
+    assert {"Why", "What would change it"} <= {s.value for s in at.header}
     assert len(at.dataframe[0].value) == 2
     assert len(press(at, "Undo").dataframe[0].value) == 1
 
@@ -312,7 +312,7 @@ def test_a_batch_is_scored_and_its_log_is_not_looked_at(open_trained, trained):
 
 def test_segments_have_a_map_and_lists(open_trained, trained):
     at = sound(open_trained("segments"))
-    assert "Map of the sessions" in {s.value for s in at.subheader}
+    assert "Map of the sessions" in {s.value for s in at.header}
     project = Project.open(trained)
     run, log = project.run(), project.data()[0].log
     name = run.data["segments"][0]["name"]

@@ -110,6 +110,20 @@ def test_saved_segments_are_made_counted_and_removed(page, folder, mobile_carts)
     sound(at.button(key="new_save").click().run())
     unsold = Segment("unsold", (Values("device", ("mobile",)), Bought(False)))
     assert read_segment(folder, "unsold") == unsold
+    # A way, and the week in which a visitor came first.
+    at = sound(page("segments", segments_part="Saved"))
+    at.multiselect(key="new_order").set_value(["add_to_cart", "purchase"])
+    s = Shop(folder / "shop.csv").sessions
+    monday = s["start"].dt.normalize() - pd.to_timedelta(s["start"].dt.weekday, "D")
+    first = monday.groupby(s["visitor"]).transform("min")
+    week = sorted(set(first))[1]
+    at = sound(
+        at.date_input(key="new_cohort").set_value((week + pd.Timedelta(days=2)).date()).run()
+    )
+    mine = s[(first == week) & s["kinds"].map(lambda k: {"add_to_cart", "purchase"} <= set(k))]
+    assert 0 < len(mine) < len(s)
+    said = next(m.value for m in at.markdown if " visitors" in m.value)
+    assert said.startswith(f"{len(mine)} sessions of {mine['visitor'].nunique()} visitors")
     # What is known only later chooses no rows to learn from.
     at = sound(page("training", part="Train"))
     assert at.selectbox(key="train_segment").options == ["all sessions", "phones"]

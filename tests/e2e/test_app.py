@@ -262,38 +262,6 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(
     sync_api.expect(ended).to_have_count(2)
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["", "analysis", "training", "performance", "predictions", "experiments", "monitoring"],
-)
-def test_readable_on_a_phone(browser, app, ready, path):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    phone = context.new_page()
-    phone.goto(f"{app}/{path}")
-    phone.locator("h1").first.wait_for(timeout=60_000)
-    settled(phone)
-    wide = phone.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    assert wide <= 390
-    context.close()
-
-
-@pytest.mark.parametrize(
-    "path", ["", "analysis", "training", "performance", "experiments", "monitoring"]
-)
-def test_axe_finds_no_serious_fault(page, app, ready, path):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page.goto(f"{app}/{path}")
-    page.locator("h1").first.wait_for()
-    settled(page)
-    found = axe.Axe().run(page).response["violations"]
-    serious = [
-        (v["id"], [n["html"] for n in v["nodes"]][:4])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
-
-
 @pytest.fixture(scope="module")
 def provider():
     """A local OIDC provider with three people."""
@@ -532,3 +500,89 @@ def test_an_alarm_is_handled_where_it_is_read(desk, simulated, entry):
     title(desk, "No alarm: 9 days are watched")
     assert store.alarms()[0].state == "resolved"
     assert store.history(1)[-1][3] == "checkout"
+
+
+def test_a_view_is_kept_shown_at_the_start_and_sent(desk, simulated, tmp_path):
+    from cartcast.app.saved_views import read_views
+
+    url, project = simulated
+    desk.goto(f"{url}/analysis")
+    title(desk, "reach")
+    # On another topic than the first, too, the filters are in the address.
+    desk.get_by_role("radio", name="Paths").click()
+    title(desk, "sessions with")
+    desk.wait_for_url(re.compile("topic=Paths"))
+    settled(desk)
+    choose(desk, "Period", "last 28 days")
+    desk.wait_for_url(re.compile("days=last"))
+    settled(desk)
+    said = desk.locator("h1").first.inner_text()
+    desk.get_by_role("button", name="Save or share this view").click()
+    card = desk.locator("[data-testid=stPopoverBody]")
+    sync_api.expect(card.locator("code")).to_have_text(desk.url.replace("%20", "+"))
+    card.get_by_role("textbox", name="Name").fill("Paths of a month")
+    card.get_by_role("textbox", name="Name").press("Enter")
+    card.get_by_role("button", name="Save", exact=True).click()
+    card.get_by_text("Saved as Paths of a month").wait_for()
+    assert [v.state["days"] for v in read_views(project.folder)] == [["last 28 days"]]
+    desk.keyboard.press("Escape")
+    desk.locator("[data-testid=stPlotlyChart]").first.hover()
+    with desk.expect_download() as got:
+        desk.locator(".modebar-btn").first.click()
+    assert Path(got.value.path()).read_bytes().startswith(b"\x89PNG")
+    # The app opened without an address begins with what was kept.
+    desk.goto(url)
+    desk.wait_for_url(re.compile("/start"))
+    title(desk, said)
+    desk.get_by_role("heading", name="Paths of a month").wait_for()
+    with desk.expect_download() as got:
+        desk.get_by_role("button", name="As a page (HTML)").click()
+    got.value.save_as(tmp_path / "views.html")
+    asked: list[str] = []
+    desk.on("request", lambda r: asked.append(r.url))
+    desk.goto((tmp_path / "views.html").as_uri())
+    desk.locator(".main-svg").first.wait_for()
+    assert said in desk.locator("h1").inner_text().replace("\xa0", " ")
+    assert len(asked) == 1
+    # It prints: its text is in the document, and the chart is drawn, not a picture.
+    assert desk.pdf().startswith(b"%PDF")
+    desk.goto(f"{url}/start")
+    settled(desk)
+    desk.get_by_role("button", name="Open", exact=True).click()
+    desk.wait_for_url(re.compile("analysis.*days=last"))
+    title(desk, said)
+
+
+LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in ((1366, 900), (390, 844))]
+
+
+def test_every_page_in_every_look(desk, simulated, entry):
+    """Axe on all pages, light and dark, on a laptop and a phone; one load of each."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    from cartcast.app.saved_views import SavedView, save_view
+    from cartcast.app.ui import PAGES
+
+    url, project = simulated
+    save_view(project.folder, SavedView("The shop", "dashboard"))
+    wrong = []
+    paths = {name: name for name in PAGES} | {"dashboard": "?days=all"}
+    for name, path in paths.items():
+        desk.goto(f"{url}/{path}")
+        desk.locator("h1").first.wait_for()
+        for scheme, (wide, high) in LOOKS:
+            desk.emulate_media(color_scheme=scheme)
+            desk.set_viewport_size({"width": wide, "height": high})
+            settled(desk)
+            wrong += [
+                (name, scheme, wide, v["id"], v["nodes"][0]["html"][:200])
+                for v in axe.run(desk).response["violations"]
+                if v["impact"] in ("moderate", "serious", "critical")
+            ]
+            if desk.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") > wide:
+                wrong.append((name, scheme, wide, "wider than the window", ""))
+        # Last on a phone: the answer and its chart come before what it is asked with.
+        folded, chart = desk.locator(".st-key-filters"), desk.locator("[data-testid=stPlotlyChart]")
+        both = [p.first.bounding_box()["y"] for p in (chart, folded) if p.count()]
+        if both != sorted(both):
+            wrong.append((name, "phone", 390, "filters before the chart", ""))
+    assert wrong == []

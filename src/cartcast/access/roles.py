@@ -21,6 +21,7 @@ ACTIONS: dict[str, Role] = {
     "cancel": "analyst",
     "experiment": "analyst",
     "segment": "analyst",
+    "board": "analyst",
     "watch": "analyst",
     "alarm": "analyst",
     "silence": "admin",

@@ -106,6 +106,10 @@ class Access:
             name = "owner"
         return Person("local", name, name, "admin")
 
+    def reader(self) -> Person:
+        """Return nobody in particular, with the least role: for what everybody may read."""
+        return Person("local", "reader", "reader", ROLES[0])
+
     def person(self, claims: Mapping[str, Any], now: float | None = None) -> Person:
         """Return who signed in, from the claims of the identity token, with the role held here.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from cartcast import segments
-from cartcast.app import files, layouts, plans, warehouse
+from cartcast.app import files, layouts, plans, saved_views, warehouse
 from cartcast.app.access import Person
 from cartcast.app.state import Data, Progress, Project, shown
 from cartcast.runs.registry import Entry
@@ -32,13 +32,16 @@ __all__ = [
     "keep_layout",
     "keep_plan",
     "keep_segment",
+    "keep_view",
     "look",
+    "move_view",
     "pick_file",
     "pick_table",
     "promote",
     "read_log",
     "record",
     "remove_segment",
+    "remove_view",
     "rollback",
     "silence",
 ]
@@ -222,6 +225,39 @@ def remove_segment(project: Project, person: Person, name: str) -> None:
     """
     project.access.require(person, "segment", f"remove {files.safe_name(name)}")
     segments.remove_segment(project.folder, name)
+
+
+def keep_view(project: Project, person: Person, view: saved_views.SavedView) -> None:
+    """Save a view for everybody who may read the project.
+
+    Raises:
+        RefusedError: the person may not.
+        UsageError: there are too many.
+    """
+    project.access.require(person, "board", f"save view {view.name}")
+    saved_views.save_view(project.folder, view)
+
+
+def move_view(project: Project, person: Person, name: str, by: int) -> None:
+    """Move a saved view up (by < 0) or down.
+
+    Raises:
+        RefusedError: the person may not.
+        NotFoundError: it is gone.
+    """
+    project.access.require(person, "board", f"move view {name}")
+    saved_views.move_view(project.folder, name, by)
+
+
+def remove_view(project: Project, person: Person, name: str) -> None:
+    """Remove a saved view.
+
+    Raises:
+        RefusedError: the person may not.
+        NotFoundError: it is gone.
+    """
+    project.access.require(person, "board", f"remove view {name}")
+    saved_views.remove_view(project.folder, name)
 
 
 def look(project: Project, person: Person, plan: Plan, measured: Measured) -> Analysis:

@@ -135,7 +135,16 @@ _CHOSEN = "chosen days"
 
 
 def row(view: ui.View, data: Data, extra: int = 0) -> tuple[Slice, list[Any]]:
-    """Draw the filters in one row; return the slice and `extra` further columns of the row."""
+    """Draw the filters in one row; return the slice and `extra` further columns of the row.
+
+    On a phone they are folded, below the first chart (style.css).
+    """
+    # A keyed place: elsewhere on another topic, the controls lose their part of the address.
+    with st.container(key="filters"), st.expander("Filters", expanded=not ui.on_phone()):
+        return _row(view, data, extra)
+
+
+def _row(view: ui.View, data: Data, extra: int) -> tuple[Slice, list[Any]]:
     every, names = choices(data), segment_names(view.project.folder)
     days = period(data)
     dated = 1 if days and days[0] < days[1] else 0

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.parts import share
 from cartcast.app.state import Data, Project
 
 
@@ -76,8 +77,6 @@ def main() -> None:
     st.set_page_config(page_title="Cartcast", page_icon=_icon(), layout="wide")
     st.logo(Path(__file__).with_name("logo.svg"), size="large")
     st.html(Path(__file__).with_name("style.css"))
-    if st.context.theme.type == "dark":
-        st.html(Path(__file__).with_name("dark.css"))
     admitted = ui.admit()
     if admitted is None:
         # Neither a page nor the menu of them: nothing runs that could name what is here.
@@ -94,7 +93,11 @@ def main() -> None:
     draw_groups(pages)
     with ui.boundary():
         menu(admitted[0])
+        share.begin(admitted[0], chosen.url_path)
     chosen.run()
+    # Only now are all controls of the page in the address.
+    with ui.boundary(), st.sidebar:
+        share.offer(*admitted, chosen.url_path or "dashboard")
 
 
 main()

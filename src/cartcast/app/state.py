@@ -131,11 +131,12 @@ class Project:
         max_reject_share: float | None = None,
         progress: Progress | None = None,
         run: Run | None = None,
+        state: Path | None = None,
     ) -> Data:
         """Clean `sources` once and keep the log; the same sources are not read again.
 
         A log that `run` is to score is read as the run's own was, and is not among those to be
-        looked at.
+        looked at; nor is one that is kept under another `state` folder.
 
         Raises:
             DataError: the data break the contract.
@@ -149,7 +150,7 @@ class Project:
         privacy = reading.privacy(asked)
         how: dict[str, Any] = {"layout": layout, "orders": orders}
         key = _key(sources, how, repr(reading), privacy and privacy.as_dict())
-        folder = self.state / "app" / "logs" / key
+        folder = (state or self.state) / "app" / "logs" / key
         if not (folder / "log.json").is_file():
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder)

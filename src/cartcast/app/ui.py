@@ -53,6 +53,7 @@ __all__ = [
 ]
 
 PAGES: dict[str, tuple[str, str, str]] = {
+    "start": ("Understand", "Saved views", ":material/bookmarks:"),
     "dashboard": ("Understand", "Dashboard", ":material/monitoring:"),
     "analysis": ("Understand", "Data analysis", ":material/query_stats:"),
     "segments": ("Understand", "Segments", ":material/group_work:"),
@@ -166,8 +167,14 @@ def serve(show: Callable[[View], None]) -> None:
             show(view)
 
 
+given: View | None = None
+"""What pages are given in a process that draws them without a browser (`headless`)."""
+
+
 def open_view() -> View | None:
     """Return what a page needs, or None when the person is not let in (said on the page)."""
+    if given is not None:
+        return given
     admitted = admit()
     if admitted is None:
         return None
@@ -185,6 +192,8 @@ def admit() -> tuple[Project, Person] | None:
     Until the role is known no message tells anything of the project: what goes wrong is in the
     server's log. Where access is off, the machine's owner reads the message.
     """
+    if given is not None:
+        return given.project, given.person
     guarded = os.environ.get(ACCESS_VARIABLE) == "on"
     try:
         project = Project.open(Path(os.environ.get(PROJECT_VARIABLE, ".")))
@@ -239,6 +248,11 @@ def progress(status: Any) -> Progress:
     return tell
 
 
+def on_phone() -> bool:
+    """Return whether the browser says that it is a phone's (all of them say Mobi)."""
+    return "Mobi" in (st.context.headers.get("User-Agent") or "")
+
+
 def headline(sentence: str, under: str | None = None) -> None:
     """Show the answer of the page, and in grey what it was computed from."""
     st.title(plain(sentence), anchor=False)
@@ -260,7 +274,7 @@ def findings(found: Sequence[Finding], *, most: int = 3, title: str = "") -> Non
     if not same:
         return
     if title:
-        st.subheader(title, anchor=False)
+        st.header(title, anchor=False)
     for group in same[:most]:
         _banner(group)
     if len(same) > most:
@@ -296,15 +310,16 @@ def chart(figure: Any, key: str, alt: str, on_click: Callable[[int], None] | Non
 
     `on_click` is called with the place of the mark that was clicked.
     """
+    shown = look.show(figure, key, st.session_state.get("picture", "png"))
     if on_click is None:
-        st.plotly_chart(key=key, alt=alt, **look.show(figure))
+        st.plotly_chart(key=key, alt=alt, **shown)
         return
     # A click stays chosen under its key: the next drawing takes another.
     turn = f"{key}_turn"
     number = st.session_state.setdefault(turn, 0)
     chosen = st.plotly_chart(
         key=f"{key}_{number}", alt=alt, on_select="rerun", selection_mode="points",
-        **look.show(figure),
+        **shown,
     )  # fmt: skip
     points = chosen["selection"]["points"]
     if points:

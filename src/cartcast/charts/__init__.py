@@ -7,7 +7,7 @@ wherever the table has them. `unit` is `"share"` (0 to 1, shown as %), `"money"`
 `currency="EUR"`), `"points"`, `"seconds"`, `"count"` or a word of your own. Import the module you
 need (`from cartcast.charts import trend`), so that Plotly is loaded only when something is drawn.
 
-    theme.show(figure)                -> keyword arguments for st.plotly_chart (no mode bar clutter)
+    theme.show(figure, name)          -> keyword arguments for st.plotly_chart (one button)
     theme.number(x, unit, currency)   -> "3.2 %", "€1,240", "12,330"; None -> "–"
     theme.PALETTES["light"|"dark"]    -> Palette(paper, ink, muted, grid, grey, grey_soft, accent,
                                                  accent_soft, block, warn, series)

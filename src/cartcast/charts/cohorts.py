@@ -41,9 +41,20 @@ def heatmap(
     # A mark for each cell that is known, in the order of the table: cells can be clicked by it.
     made.add_scatter(
         x=[int(a) for a in known["age"]], y=[text(c) for c in known["cohort"]],
-        text=[number(v, unit, currency) for v in values], mode="markers+text", showlegend=False,
+        text=[_short(v) if unit == "share" else number(v, unit, currency) for v in values],
+        customdata=[number(v, unit, currency) for v in values], mode="markers+text",
+        showlegend=False,
         marker={"size": 24, "symbol": "square", "opacity": 0},
         textfont={"size": 12, "color": inks},
-        hovertemplate="%{y}, %{x}: %{text}<extra>" + text(label) + "</extra>",
+        hovertemplate="%{y}, %{x}: %{customdata}<extra>" + text(label) + "</extra>",
     )  # fmt: skip
     return made
+
+
+def _short(share: float) -> str:
+    """Return a share that fits into a cell on a phone; the whole figure is under the pointer.
+
+    >>> _short(0.163), _short(0.004), _short(0.0)
+    ('16%', '&lt;1%', '0%')
+    """
+    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"

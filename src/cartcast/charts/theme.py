@@ -186,11 +186,22 @@ def figure(
     return made
 
 
-def show(made: go.Figure) -> dict[str, Any]:
-    """Return the arguments that show a figure in the app: full width, no clutter."""
+def show(made: go.Figure, name: str, picture: str = "png") -> dict[str, Any]:
+    """Return the arguments that show a figure in the app: full width, no clutter.
+
+    Under the pointer there is one button, which saves it as a picture (`png` or `svg`) of `name`.
+    """
+    # A picture that is pasted elsewhere takes its own paper along.
+    made.layout.paper_bgcolor = made.layout.paper_bgcolor.replace(",0)", ",1)")
     return {
         "figure_or_data": made,
-        "config": {"displaylogo": False, "displayModeBar": False, "responsive": True},
+        "config": {
+            "displaylogo": False,
+            "displayModeBar": "hover",
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": picture, "filename": name, "scale": 2},
+            "responsive": True,
+        },
         "theme": None,
     }
 

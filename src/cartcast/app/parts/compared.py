@@ -26,10 +26,10 @@ def pictures(
     """Draw every metric and arm, and the effect by day since the exposure."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Every metric and arm", anchor=False)
+        st.header("Every metric and arm", anchor=False)
         _compared(view, analysis)
     with right:
-        st.subheader("The effect by day since the exposure", anchor=False)
+        st.header("The effect by day since the exposure", anchor=False)
         with ui.boundary():
             _by_day(view, data, plan, decision, exposures)
 
@@ -41,7 +41,7 @@ def tables(view: ui.View, analysis: Analysis) -> None:
     ui.table(_table(analysis, whole), view, "experiment", shares=shares)
     parts = [c for c in analysis.comparisons if c.segment is not None]
     if parts:
-        st.subheader("By segment", anchor=False)
+        st.header("By segment", anchor=False)
         ui.table(_table(analysis, parts), view, "experiment_segments", shares=shares)
 
 

@@ -156,7 +156,7 @@ def one_session(view: ui.View, data: Data, session: str) -> None:
     """Show the events of a session, with what the model says after each."""
     from cartcast.insights import timeline
 
-    st.subheader(ui.plain(f"Session {session}"), anchor=False)
+    st.header(ui.plain(f"Session {session}"), anchor=False)
     rows = timeline(data.log.path, session)
     if view.run is not None:
         said = scoring.score_clicks(view.run, data, session)

@@ -73,7 +73,7 @@ def show_columns(view: ui.View, top: Any) -> None:
     layout = _choose(told)
     lacking = _lacking(told, layout)
     _columns(told, layout)
-    st.subheader(f"The first {number(told.rows.num_rows)} rows, read so", anchor=False)
+    st.header(f"The first {number(told.rows.num_rows)} rows, read so", anchor=False)
     if lacking:
         st.info(lacking)
         return
@@ -222,7 +222,7 @@ def _columns(told: Draft, layout: Layout) -> None:
             "why": ["; ".join(dict.fromkeys(why(c))) for c in shown],
         }
     )
-    st.subheader("Each column", anchor=False)
+    st.header("Each column", anchor=False)
     if len(told.source.columns) > _SHOWN:
         ui.note(f"The first {_SHOWN} of {number(len(told.source.columns))} columns.")
     st.dataframe(rows, hide_index=True, key="mapped_columns", height=min(36 * len(rows) + 38, 400))

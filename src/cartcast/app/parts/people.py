@@ -19,7 +19,7 @@ def show_people(view: ui.View) -> None:
         )
     else:
         people = access.people()
-        st.subheader("Roles", anchor=False)
+        st.header("Roles", anchor=False)
         st.dataframe(
             pd.DataFrame(
                 [(p.name, p.role or "none", p.issuer, p.subject) for p in people],
@@ -38,7 +38,7 @@ def show_people(view: ui.View) -> None:
                 wanted = None if role == "none" else role
                 access.set_role(view.person, issuer, subject, wanted, name)
                 st.rerun()
-    st.subheader("Audit log", anchor=False)
+    st.header("Audit log", anchor=False)
     lines = access.audit()
     rows = pd.DataFrame(
         [(x.at, x.name, x.action, x.detail, "yes" if x.allowed else "REFUSED") for x in lines],

@@ -68,7 +68,7 @@ def _draw(
         path, changed = str(data.log.path), data.log.path.stat().st_mtime
         d: Design = _designed(repr(plan), path, changed, metric, tuple(asked.items()), plan)
     if top is None:
-        st.subheader(ui.plain(verdict(d, plan)), anchor=False)
+        st.header(ui.plain(verdict(d, plan)), anchor=False)
         ui.note(about(d, view.currency))
     else:
         with top.container():

@@ -50,5 +50,5 @@ def show_record(view: ui.View, data: Data, plan: Plan, top: Any) -> None:
         for e in entries if e["kind"] == "look"
     ]  # fmt: skip
     if looks:
-        st.subheader("Looks", anchor=False)
+        st.header("Looks", anchor=False)
         ui.table(pd.DataFrame(looks[::-1]), view, "looks", shares=("share of the units",))

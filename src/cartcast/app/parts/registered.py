@@ -79,7 +79,7 @@ def show_runs(view: ui.View, run: Run) -> None:
     if not view.may("promote"):
         ui.note("Only an admin can promote and roll back.")
         return
-    st.subheader("Promote", anchor=False)
+    st.header("Promote", anchor=False)
     with st.form("promote", border=True):
         a, b, c = st.columns([2, 1, 2])
         name = a.selectbox("Run", [e.run_id for e in entries], key="promote_run")

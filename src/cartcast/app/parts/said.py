@@ -72,7 +72,7 @@ _reliability = st.cache_data(_at, max_entries=500, show_spinner=False)
 def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
     """Show in words why the score is what it is, and what would change it."""
     folder = view.project.state / "app" / "ranges"
-    st.subheader("Why", anchor=False)
+    st.header("Why", anchor=False)
     reasons = scoring.why(run, view.data, folder, row)
     if reasons is None:
         ui.note("The data of this run are gone: there is no usual session to compare with.")
@@ -85,7 +85,7 @@ def explain(view: ui.View, run: Run, row: dict[str, Any]) -> None:
             usual = number(reasons.usual, unit, view.run_currency)
             measured = "in percentage points, " if unit == "share" else ""
             ui.note(f"The strongest reasons, {measured}against the usual session ({usual}).")
-    st.subheader("What would change it", anchor=False)
+    st.header("What would change it", anchor=False)
     known = scoring.ranges(run, view.data, view.project.state / "app" / "ranges")
     changes = scoring.what_would_change(run, row, known)
     if not changes:

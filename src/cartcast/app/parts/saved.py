@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
@@ -18,10 +19,13 @@ from cartcast.features.words import event_words, in_words
 from cartcast.insights.overview import Overview
 from cartcast.insights.source import Slice
 from cartcast.segments import (
+    COHORT,
     Bought,
+    Cohort,
     Condition,
     Did,
     Range,
+    Reached,
     Scored,
     Seen,
     Segment,
@@ -77,12 +81,12 @@ def counts(view: ui.View, segment: Segment) -> dict[str, Any]:
 
 def new_segment(view: ui.View, data: Data) -> None:
     """Ask for conditions, count what fulfils them, and save them under a name."""
-    st.subheader("A new segment", anchor=False)
+    st.header("A new segment", anchor=False)
     a, b = st.columns([1, 3])
     of = a.selectbox("Of", ["session", "visitor"], key="new_of", format_func=lambda u: f"{u}s",
                      help="sessions each by itself, or all that a visitor did")  # fmt: skip
     name = b.text_input("Name", key="new_name", placeholder="such as warm-carts")
-    conditions = [*of_values(data), *of_events(data), *of_numbers(view)]
+    conditions = [*of_values(data), *of_events(data), *of_ways(data), *of_numbers(view)]
     if not conditions:
         ui.note("Choose at least one condition; all of them hold together.")
         return
@@ -124,6 +128,29 @@ def of_events(data: Data) -> list[Condition]:
     found: list[Condition] = [Did(k, int(times)) for k in did]
     found += [Did(k, negated=True) for k in did_not]
     return [*found, *([] if sold == "either" else [Bought(sold == "yes")])]
+
+
+def of_ways(data: Data) -> list[Condition]:
+    """Ask for what was done in order, and for the week in which a visitor came first."""
+    a, b, c, d = st.columns(4)
+    steps = a.multiselect(
+        "Did in this order", event_types(data), key="new_order", format_func=event_words,
+        help="all in one session, with anything between; chosen in their order",
+    )  # fmt: skip
+    found: list[Condition] = [Reached(tuple(steps), len(steps))] if len(steps) > 1 else []
+    days = filters.period(data)
+    if days is None:
+        return found
+    first = b.date_input("First came in the week of", None, *days, key="new_cohort")
+    did = c.selectbox(
+        "And then", list(COHORT), index=None, key="new_cohort_did", format_func=in_words,
+        placeholder="anything", disabled=first is None,
+    )  # fmt: skip
+    after = d.number_input("Weeks later", 0, 520, 1, key="new_after", disabled=did is None)
+    if not isinstance(first, date):
+        return found
+    monday = str(first - timedelta(days=first.weekday()))
+    return [*found, Cohort(monday, int(after) if did else 0, did)]
 
 
 def of_numbers(view: ui.View) -> list[Condition]:

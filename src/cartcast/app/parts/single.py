@@ -79,7 +79,7 @@ def single(view: ui.View, run: Run, top: Any) -> None:
     figures(view, run, said[-1])
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("After each click", anchor=False)
+        st.header("After each click", anchor=False)
         if len(said) > 1 and said[-1].probability is not None:
             rows = pd.DataFrame(
                 {"click": range(1, len(said) + 1), "value": [s.probability for s in said],

@@ -18,13 +18,13 @@ def report(view: ui.View, data: Data) -> None:
     ui.findings(data.log.findings, title="What the checks found", most=5)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Events by type", anchor=False)
+        st.header("Events by type", anchor=False)
         kinds = pd.DataFrame(
             {"event type": list(facts.event_types), "events": list(facts.event_types.values())}
         ).sort_values("events", ascending=False)
         ui.table(kinds, view, "event_types")
     with right:
-        st.subheader("First rows, as read", anchor=False)
+        st.header("First rows, as read", anchor=False)
         with data.log.connect() as con:
             rows = con.execute("SELECT * FROM events LIMIT 50").df()
         st.dataframe(rows.dropna(axis=1, how="all"), hide_index=True, height=300, key="first_rows")

@@ -105,8 +105,9 @@ def show_paths(view: ui.View, data: Data, top: Any) -> None:
     start = values.index("purchase") if direction == "to" and "purchase" in values else 0
     spoken = event_words if column == "event_type" else str
     anchor = c.selectbox(
-        "Event", values, index=start, key=f"anchor_{direction}_{column}", format_func=spoken
-    )
+        "Event", values, index=start, key=f"anchor_{direction}_{column}", format_func=spoken,
+        bind="query-params",
+    )  # fmt: skip
     depth = d.slider("Steps", 1, 6, 3, key="depth", bind="query-params")
     where, _ = filters.row(view, data)
     with st.spinner("Following sessions …"):

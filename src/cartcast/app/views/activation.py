@@ -27,7 +27,7 @@ def show(view: ui.View) -> None:
     seen: list[Counts] = []
     for title, place in places.items():
         with st.container(border=True), ui.boundary():
-            st.subheader(ui.plain(title), anchor=False)
+            st.header(ui.plain(title), anchor=False)
             try:
                 one = read_activations(place.path, posts=False)[place.name or ""]
             except CartcastError as error:

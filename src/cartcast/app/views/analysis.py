@@ -32,7 +32,7 @@ def show(view: ui.View) -> None:
         "Topic", TOPICS, default=None if taken else TOPICS[0], required=True, key="topic",
         bind="query-params", label_visibility="collapsed",
     )  # fmt: skip
-    top = st.container()
+    top = st.container(key="answer")
     draw = {
         "Funnel": show_funnel,
         "Paths": show_paths,

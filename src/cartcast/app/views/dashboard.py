@@ -25,7 +25,7 @@ def show(view: ui.View) -> None:
     if view.data is None:
         offer(view)
         return
-    top = st.container()
+    top = st.container(key="answer")
     where, extra = filters.row(view, view.data, extra=2)
     with st.spinner("Counting sessions …"):
         o = filters.insight("overview", view.data, where)
@@ -185,7 +185,7 @@ def figures(view: ui.View, o: Overview, against: Mapping[str, Difference]) -> No
 
 def the_funnel(view: ui.View, o: Overview) -> None:
     """Draw the usual funnel, in order, within a session."""
-    st.subheader("How far sessions get", anchor=False)
+    st.header("How far sessions get", anchor=False)
     if len(o.funnel) < 2:
         ui.note("The log has only one of the usual steps; Data analysis can follow any others.")
         return
@@ -213,7 +213,7 @@ def the_funnel(view: ui.View, o: Overview) -> None:
 
 def leaving(view: ui.View, o: Overview) -> None:
     """Draw where sessions without a purchase end."""
-    st.subheader("Where people leave", anchor=False)
+    st.header("Where people leave", anchor=False)
     if not o.leaving:
         ui.note("Every session here buys.")
         return

@@ -59,19 +59,19 @@ def draw(view: ui.View, told: dict[str, Any]) -> None:
         ui.chart(drawn, "rates", "events and refusals a second over the last ten minutes")
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Scores answered in the last ten minutes", anchor=False)
+        st.header("Scores answered in the last ten minutes", anchor=False)
         scores(view, told)
     with right:
-        st.subheader("Who sends", anchor=False)
+        st.header("Who sends", anchor=False)
         listed(status.trackers(told), "trackers", "Nobody has sent anything yet.")
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Refused since the start, and why", anchor=False)
+        st.header("Refused since the start, and why", anchor=False)
         listed(status.reasons(told), "reasons", "Nothing has been refused.")
     with right:
-        st.subheader("Slowest answers of the last ten minutes", anchor=False)
+        st.header("Slowest answers of the last ten minutes", anchor=False)
         listed(status.slowest(told), "slowest", "Nothing has been asked.")
-    st.subheader("Last errors", anchor=False)
+    st.header("Last errors", anchor=False)
     listed(status.errors(told), "errors", "No request has been refused.")
 
 

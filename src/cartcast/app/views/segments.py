@@ -98,7 +98,7 @@ def told_of(run: Run, facts: dict[str, Any]) -> str:
 
 def the_map(view: ui.View, run: Run, data: Data) -> None:
     """Draw the sessions of the current log as a map."""
-    st.subheader("Map of the sessions", anchor=False)
+    st.header("Map of the sessions", anchor=False)
     if not (run.data.get("segmentation") or {}).get("yaml"):
         ui.note("This run was trained on a ready table; its sessions cannot be found in a log.")
         return

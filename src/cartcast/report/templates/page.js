@@ -22,13 +22,23 @@
     }
     return made;
   }
+  function picture(source, format) {
+    return {
+      name: format, title: "Save as " + format.toUpperCase(),
+      icon: format === "png" ? Plotly.Icons.camera : Plotly.Icons.disk,
+      click: function (box) {
+        Plotly.downloadImage(box, { format: format, filename: source.dataset.chart, scale: 2 });
+      },
+    };
+  }
   function draw() {
     document.querySelectorAll("script[data-chart]").forEach(function (source) {
       var made = figure(source);
       var box = document.getElementById(source.dataset.chart);
       box.style.height = made.layout.height + "px";
       Plotly.react(box, made.data, made.layout, {
-        displayModeBar: false, displaylogo: false, responsive: true,
+        displayModeBar: "hover", displaylogo: false, responsive: true,
+        modeBarButtons: [[picture(source, "png"), picture(source, "svg")]],
       });
     });
   }
