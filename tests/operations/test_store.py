@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cartcast.errors import NotFoundError, StorageError
-from cartcast.runs import store
+from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
+from cartcast.runs import catalogue, store
 from cartcast.runs.registry import Registry
 from cartcast.runs.store import RunStore, address
 
@@ -88,3 +89,65 @@ def test_a_missing_archive_is_pushed_from_the_folder_that_is_named(
         registry.run("one")
     registry.push(str(away))
     assert address(registry.run("one").dir) == entry.stored
+
+
+def test_a_catalogue_in_a_file_is_migrated_as_it_is_opened(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / ".cartcast" / "catalogue.db"
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as con:
+        for statement in catalogue.MIGRATIONS[0]:
+            con.execute(statement)
+        con.execute("INSERT INTO promotions VALUES (1,'purchase','champion','r','2026','a','')")
+        con.commit()
+    assert Registry(tmp_path).aliases() == {("purchase", "champion"): "r"}
+    with contextlib.closing(sqlite3.connect(path)) as con:
+        con.execute("UPDATE catalogue_version SET version = 9")
+        con.commit()
+    with pytest.raises(StorageError, match="of version 9"):
+        Registry(tmp_path).runs()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("store: ftp://host/x", "must be a folder or s3://"),
+        ("store: s3://key:word@bucket/x", "no keys in the URL"),
+        ("store: s3://bucket/x?colour=red", "unknown option 'colour'"),
+        ("store: s3://bucket/x?endpoint=host", "endpoint must look like"),
+        ("catalogue: $CARTCAST_NO_SUCH", "CARTCAST_NO_SUCH is not set"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path: Path, setting: str, message: str) -> None:
+    (tmp_path / "cartcast.yaml").write_text(setting + "\n")
+    with pytest.raises(UsageError, match=message):
+        Registry.of(tmp_path).add(make_run(tmp_path / "run-1", "run-1"))
+
+
+def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
+    import hashlib
+    import io
+    import tarfile
+
+    for name in ("../out", "/out", "a/../../out"):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        found = hashlib.sha256(data.getvalue()).hexdigest()
+        (tmp_path / f"{found}.tar").write_bytes(data.getvalue())
+        with pytest.raises(NotTrustedError, match="no file"):
+            RunStore(str(tmp_path), tmp_path).pull(found, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_lies_elsewhere_in_the_project_is_not_pulled_again(registry: Registry) -> None:
+    entry = registry.add(make_run(registry.folder / "models" / "two", "two"))
+    assert registry.get("two").path == entry.path == registry.folder / "models" / "two"
+    # Another run of that name, such as one of another host, is not it.
+    run = entry.path / "run.json"
+    run.write_text(run.read_text().replace('"model_manifest": "', '"model_manifest": "0'))
+    assert registry.get("two").path.is_relative_to(registry.folder / ".cartcast" / "pulled")
+    shutil.rmtree(entry.path)
+    assert registry.run("two").dir == registry.get("two").path

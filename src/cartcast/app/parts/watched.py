@@ -13,7 +13,7 @@ from cartcast.charts.theme import number
 from cartcast.features.words import in_words
 from cartcast.findings import Finding
 from cartcast.monitoring import Store
-from cartcast.monitoring.feed import usual_hours
+from cartcast.monitoring.holes import usual_hours
 from cartcast.monitoring.history import kept_days, kept_hours, losses
 from cartcast.runs.run import Run
 
