@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +157,49 @@ def test_a_run_that_lies_elsewhere_in_the_project_is_not_pulled_again(registry: 
     assert registry.get("two").path.is_relative_to(registry.folder / ".cartcast" / "pulled")
     shutil.rmtree(entry.path)
     assert registry.run("two").dir == registry.get("two").path
+
+
+DRIPS = """
+import sys
+from pathlib import Path
+from cartcast.errors import StorageError
+from cartcast.runs import store
+
+store.GRACE = 0.5
+url = f"s3://models/x?region=eu-central-1&endpoint=http://127.0.0.1:{sys.argv[1]}"
+try:
+    store.RunStore(url, Path()).pull("a" * 64, Path("run"))
+except StorageError as error:
+    print(error)
+"""
+
+
+class Drip(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "1000000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * 50)
+                time.sleep(0.1)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_store_that_drips_holds_no_command(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        keys = {"AWS_ACCESS_KEY_ID": "shop", "AWS_SECRET_ACCESS_KEY": "shop"}
+        done = subprocess.run(
+            [sys.executable, "-c", DRIPS, str(server.server_port)], env={**os.environ, **keys},
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.stdout.startswith("s3://models/x: the store is too slow (0 bytes in ")
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
