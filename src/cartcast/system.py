@@ -37,7 +37,7 @@ __all__ = [
 
 
 def account(otherwise: str = "unknown") -> str:
-    """Return the name of the account that this process runs under; `otherwise` where it has none."""
+    """Return the name of the account of this process; `otherwise` where it has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

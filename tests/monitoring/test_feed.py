@@ -8,8 +8,8 @@ import pytest
 
 from cartcast import events
 from cartcast.monitoring.feed import SIGNALS, feed_of, unusual
-from cartcast.monitoring.holes import holes, usual_hours
 from cartcast.monitoring.history import keep_feed
+from cartcast.monitoring.holes import holes, usual_hours
 from cartcast.monitoring.notices import hole_notices
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.store import Store

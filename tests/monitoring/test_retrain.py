@@ -406,7 +406,9 @@ def test_the_service_tells_what_the_watch_said(promoted: Promoted, watched) -> N
 
 @pytest.mark.postgres
 def test_what_one_host_promotes_the_other_watches_serves_and_retrains(
-    promoted: Promoted, database: str, tmp_path: Path  # noqa: F811
+    promoted: Promoted,
+    database: str,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     one, two = (host(tmp_path / name, database, str(tmp_path / "store")) for name in ("a", "b"))
     old, new = promoted.done.before, promoted.done.challenger

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,9 @@ from cartcast.runs import catalogue
 from cartcast.runs import store as stores
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
-from cartcast.runs.store import RunStore, address
+from cartcast.runs.store import address
 
-from ..events.test_databases import postgres  # noqa: F401 - a fixture
-from .conftest import database, host, make_run  # noqa: F401 - a fixture
+from .conftest import host, make_run
 
 pytestmark = pytest.mark.postgres
 

@@ -27,8 +27,8 @@ from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
 from cartcast.monitoring.exposition import collect
-from cartcast.monitoring.holes import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
+from cartcast.monitoring.holes import holes
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
 from cartcast.monitoring.notices import (
     contract_notices,

@@ -414,7 +414,9 @@ class Registry:
 
     def _entry(self, row: Sequence[Any]) -> Entry:
         told = dict(zip(COLUMNS["runs"], row, strict=True))
-        path = self.copies.place(told["run_id"], Path(told["path"]), told["stored"], told["manifest"])
+        path = self.copies.place(
+            told["run_id"], Path(told["path"]), told["stored"], told["manifest"]
+        )
         return Entry(**{**told, "path": path, "metrics": json.loads(told["metrics"])})
 
     def _give(

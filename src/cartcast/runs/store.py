@@ -166,6 +166,7 @@ class RunStore:
         Raises:
             StorageError: the store refuses or does not answer.
         """
+
         def remove(_count: object) -> None:
             with contextlib.suppress(FileNotFoundError):
                 if self.folder is not None:
@@ -178,35 +179,36 @@ class RunStore:
     def _within(self, work: Callable[[Callable[[int], None]], None]) -> None:
         """Do what asks the store; give up on one in S3 that answers, but drips.
 
-        `work` is given what counts the bytes that it moved. What is given up goes on in a thread of
-        its own until the store is silent or done: an archive is whole there, or is not there.
+        `work` is given what counts the bytes that it moved. What is given up continues in a thread
+        until the store is silent or done: an archive is whole there, or is not there.
         """
         moved: list[int] = []
+        if self.folder is not None:
+            with self._refusals():
+                work(moved.append)
+            return
+        import pyarrow.fs  # noqa: F401 - what it does at exit is to come after `_leave`
+
         raised: list[BaseException] = []
 
         def run() -> None:
             try:
                 with self._refusals():
                     work(moved.append)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised below, by the thread that waits
                 raised.append(error)
 
-        if self.folder is not None:
-            run()
-        else:
-            import pyarrow.fs  # noqa: F401 - what it does at exit is to come after `_leave`
-
-            thread, begun = threading.Thread(target=run, daemon=True), time.monotonic()
-            thread.start()
-            while thread.is_alive():
-                left = begun + GRACE + sum(moved) / SLOWEST - time.monotonic()
-                if left <= 0:
-                    atexit.register(_leave, thread)
-                    raise StorageError(
-                        f"{self.name}: the store is too slow ({sum(moved):,} bytes in "
-                        f"{time.monotonic() - begun:.0f} s); try again later. Nothing was changed."
-                    )
-                thread.join(left)
+        thread, begun = threading.Thread(target=run, daemon=True), time.monotonic()
+        thread.start()
+        while thread.is_alive():
+            left = begun + GRACE + sum(moved) / SLOWEST - time.monotonic()
+            if left <= 0:
+                atexit.register(_leave, thread)
+                raise StorageError(
+                    f"{self.name}: the store is too slow ({sum(moved):,} bytes in "
+                    f"{time.monotonic() - begun:.0f} s); try again later. Nothing was changed."
+                )
+            thread.join(left)
         if raised:
             raise raised[0]
 
