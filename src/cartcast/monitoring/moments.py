@@ -180,7 +180,7 @@ def moments_in(
         )
     if isinstance(target, Target) and not log.summary.event_types.get(target.event_type):
         raise DataError(
-            f"the log has no {target.event_type} event, so there is nothing to hold the run against. "
+            f"the log has no {target.event_type} event: nothing to hold the run against. "
             "Give the outcomes with --orders FILE; if nobody bought, look at the shop first."
         )
     gap = run.reading.sessions.gap
