@@ -23,7 +23,8 @@ from cartcast.monitoring import risk
 from cartcast.monitoring.days import days_of
 from cartcast.monitoring.detector import detect, threshold
 from cartcast.monitoring.estimate import estimate_loss
-from cartcast.monitoring.feed import SIGNALS, holes, unusual
+from cartcast.monitoring.feed import SIGNALS, unusual
+from cartcast.monitoring.holes import holes
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import levels, watch
 from cartcast.monitoring.simulate import FAULTS, QUIET, Years, simulate_years

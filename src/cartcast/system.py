@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from cartcast.errors import CartcastError, NotFoundError, StorageError, UsageError
 
 __all__ = [
+    "account",
     "at_stop",
     "cores",
     "end",
@@ -32,6 +34,14 @@ __all__ = [
     "sync_file",
     "sync_folder",
 ]
+
+
+def account(otherwise: str = "unknown") -> str:
+    """Return the name of the account of this process; `otherwise` where it has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return otherwise
 
 
 def cores() -> int:

@@ -149,3 +149,16 @@ def test_without_a_file_it_is_kept_for_the_process() -> None:
     store = Store(None)
     store.notice("r", [notice(5)], None, NOW)
     assert len(store.alarms()) == 1
+
+
+def test_a_later_hole_is_another_alarm_and_hours_of_one_are_not(store: Store) -> None:
+    def hole(begin: str, last: str) -> Notice:
+        return Notice("MO111", "events", "ticket", pd.Timestamp(begin), pd.Timestamp(last), "few.",
+                      apart=True)  # fmt: skip
+
+    monday = hole("2026-03-02T13", "2026-03-02T14")
+    assert len(store.notice("r", [hole("2026-03-02T13", "2026-03-02T13"), monday], "EUR", NOW)) == 1
+    thursday = hole("2026-03-05T02", "2026-03-05T02")
+    assert [a.number for a in store.notice("r", [monday, thursday], "EUR", NOW)] == [2]
+    assert store.notice("r", [monday, thursday], "EUR", NOW) == []
+    assert {a.number: a.state for a in store.alarms()} == {1: "open", 2: "open"}

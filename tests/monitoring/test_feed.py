@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.monitoring.feed import SIGNALS, feed_of, holes, unusual
+from cartcast.monitoring.feed import SIGNALS, feed_of, unusual
 from cartcast.monitoring.history import keep_feed
+from cartcast.monitoring.holes import holes, usual_hours
 from cartcast.monitoring.notices import hole_notices
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.store import Store
@@ -149,8 +150,6 @@ def test_a_small_shop_shows_in_a_week_what_no_day_can() -> None:
 
 
 def test_what_is_usual_is_the_median_of_the_hours_of_that_weekday() -> None:
-    from cartcast.monitoring.feed import usual_hours
-
     times = pd.date_range("2026-01-05", periods=24 * 7 * 10, freq="h")
     hours = pd.DataFrame(
         {"hour": times, "events": np.random.default_rng(2).poisson(30, len(times))}
@@ -192,3 +191,40 @@ def test_a_hole_is_told_before_a_day_is_whole() -> None:
     hour = one["event_time"].min().floor("h")
     (told,) = hole_notices(pd.DataFrame([{"hour": hour, "events": 0.0, "usual": 9.0}]), kept)
     assert (told.money, told.code) == (None, "MO111")
+
+
+def test_lost_carts_are_told_the_same_day_also_in_a_shop_of_some_hundred_visits() -> None:
+    """A day that lost two carts of three holds few of them: their number must not hide it."""
+    rng = np.random.default_rng(3)
+    signal = SIGNALS[0]
+    visits = rng.poisson(700, (50, 60)).astype(float)
+    share = np.where(np.arange(50) >= 45, 0.11 / 3, 0.11)[:, None]
+    carts = rng.binomial(visits.astype(int), share).astype(float)
+    found = unusual({"carts": carts, "sessions": visits}, signal, 1.2).alarm
+    assert not found[:45].any()
+    assert found[45].mean() > 0.8
+    # At 200 visits a day says too little of that, and three days together more.
+    visits = rng.poisson(200, (50, 300)).astype(float)
+    carts = rng.binomial(visits.astype(int), share).astype(float)
+    found = unusual({"carts": carts, "sessions": visits}, signal, 1.2).alarm
+    assert found[45].mean() < 0.3
+    assert found[45:48].any(axis=0).mean() > 0.5
+
+
+def test_a_bot_in_the_night_hides_no_hole_of_the_day() -> None:
+    table = hours(2)
+    table.loc[24 * np.arange(22, 60) + 3, "events"] = 3000.0
+    at = 24 * 60 + 14
+    table.loc[at, "events"] = 0.0
+    assert table["hour"][at] in set(holes(table[: at + 1], PLAN)["hour"])
+
+
+def test_the_clock_is_that_of_visits_not_of_clicks() -> None:
+    table = rows(3)
+    bot = table.iloc[[70] * 400].assign(session_id="bot")
+    bot["event_id"] = [f"bot-{k}" for k in range(400)]
+    bot["event_time"] = table["event_time"].iloc[70].normalize() + pd.Timedelta(hours=3)
+    clock, with_bot = (
+        feed_of(events.load(t), RUN).days["clock"] for t in (table, pd.concat([table, bot]))
+    )
+    assert abs(with_bot - clock).max() < 0.5

@@ -19,13 +19,15 @@ import pytest
 from filelock import FileLock
 from sklearn.metrics import brier_score_loss, log_loss
 
+from cartcast.api.server import Plan as ServePlan
+from cartcast.api.server import resolve
 from cartcast.cli import main
 from cartcast.datasets import Shop, simulate
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.live.metrics import exposition
 from cartcast.live.record import ScoreRecord
 from cartcast.live.watched import WatchedRuns
-from cartcast.monitoring import Plan, Retrained, Store, open_store, retrain
+from cartcast.monitoring import Plan, Retrained, Store, check, open_store, retrain
 from cartcast.monitoring.alarms import Alarm, Notice
 from cartcast.monitoring.compare import Comparison, compare
 from cartcast.monitoring.decide import decide
@@ -35,6 +37,8 @@ from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
 from cartcast.train import Options
 from cartcast.train.checkpoint import Checkpoint
+
+from ..operations.conftest import database, host, postgres  # noqa: F401 - fixtures
 
 steps = sys.modules["cartcast.monitoring.retrain"]
 
@@ -398,3 +402,35 @@ def test_the_service_tells_what_the_watch_said(promoted: Promoted, watched) -> N
     assert store.path is not None
     store.path.write_bytes(b"no database, but as long as the head of one would be" * 40)
     assert gauges.collect() == []
+
+
+@pytest.mark.postgres
+def test_what_one_host_promotes_the_other_watches_serves_and_retrains(
+    promoted: Promoted,
+    database: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    one, two = (host(tmp_path / name, database, str(tmp_path / "store")) for name in ("a", "b"))
+    old, new = promoted.done.before, promoted.done.challenger
+    for name in (old, new):
+        shutil.copytree(Registry(promoted.project).get(name).path, one / ".cartcast/runs" / name)
+        Registry.of(one).add(one / ".cartcast/runs" / name)
+    shutil.move(one, away := tmp_path / "switched-off")
+    # The other host pulls both, finds the challenger better and promotes it.
+    done = retrain("champion", promoted.late, project=two)
+    assert (done.decision, done.challenger) == ("promoted", new)
+    assert done.comparison is not None
+    assert done.comparison.moments == promoted.done.comparison.moments  # type: ignore[union-attr]
+    shutil.move(away, one)
+    served = [resolve(ServePlan(model="champion", project=str(h))) for h in (one, two)]
+    assert [Run.open(p).id for p in served] == [new, new]
+    assert [p.is_relative_to(h / ".cartcast") for p, h in zip(served, (one, two), strict=True)] == [
+        True, True,
+    ]  # fmt: skip
+    # Each host watches what is champion when it looks, and keeps what it saw for itself.
+    Registry.of(one).rollback()
+    look = check(Run.open("champion", two), [promoted.late], project=two)
+    assert look.run.startswith(f"{old}/")
+    assert len(look.days) > 20
+    assert not open_store(one).rows("days", old)
+    assert [r for p in Registry.of(two).promotions() if (r := p.run_id)] == [old, new, new, old]

@@ -7,7 +7,8 @@ import contextlib
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from cartcast.models.baselines import Prevalence
 from cartcast.models.persist import save_all
 from cartcast.runs.registry import Registry
 
+from ..events.test_databases import postgres  # noqa: F401 - a fixture
 from ..live.conftest import StandIn
 
 T0 = 1_780_000_000_000_000
@@ -186,3 +188,23 @@ def content(project: Path) -> dict[str, bytes]:
         and p.name not in ("lock", "catalogue.db", "log.json")
         and p.suffix != ".lock"
     }
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:  # noqa: F811
+    """A catalogue of its own: an empty schema of the server."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as con:
+        con.execute(f"CREATE SCHEMA {name}")
+        yield f"{postgres}&options=-csearch_path%3D{name}"
+        con.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def host(folder: Path, url: str | None, store: str | None) -> Path:
+    folder.mkdir()
+    settings = [f"catalogue: {url}"] if url else []
+    settings += [f"store: {store}"] if store else []
+    (folder / "cartcast.yaml").write_text("\n".join(settings) + "\n")
+    return folder

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cartcast.errors import NotFoundError, StorageError
-from cartcast.runs import store
+from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError
+from cartcast.runs import catalogue, store
 from cartcast.runs.registry import Registry
 from cartcast.runs.store import RunStore, address
 
@@ -88,3 +95,111 @@ def test_a_missing_archive_is_pushed_from_the_folder_that_is_named(
         registry.run("one")
     registry.push(str(away))
     assert address(registry.run("one").dir) == entry.stored
+
+
+def test_a_catalogue_in_a_file_is_migrated_as_it_is_opened(tmp_path: Path) -> None:
+    import sqlite3
+
+    path = tmp_path / ".cartcast" / "catalogue.db"
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path)) as con:
+        for statement in catalogue.MIGRATIONS[0]:
+            con.execute(statement)
+        con.execute("INSERT INTO promotions VALUES (1,'purchase','champion','r','2026','a','')")
+        con.commit()
+    assert Registry(tmp_path).aliases() == {("purchase", "champion"): "r"}
+    with contextlib.closing(sqlite3.connect(path)) as con:
+        con.execute("UPDATE catalogue_version SET version = 9")
+        con.commit()
+    with pytest.raises(StorageError, match="of version 9"):
+        Registry(tmp_path).runs()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("store: ftp://host/x", "must be a folder or s3://"),
+        ("store: s3://key:word@bucket/x", "no keys in the URL"),
+        ("store: s3://bucket/x?colour=red", "unknown option 'colour'"),
+        ("store: s3://bucket/x?endpoint=host", "endpoint must look like"),
+        ("catalogue: $CARTCAST_NO_SUCH", "CARTCAST_NO_SUCH is not set"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path: Path, setting: str, message: str) -> None:
+    (tmp_path / "cartcast.yaml").write_text(setting + "\n")
+    with pytest.raises(UsageError, match=message):
+        Registry.of(tmp_path).add(make_run(tmp_path / "run-1", "run-1"))
+
+
+def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
+    import hashlib
+    import io
+    import tarfile
+
+    for name in ("../out", "/out", "a/../../out"):
+        data = io.BytesIO()
+        with tarfile.open(fileobj=data, mode="w") as archive:
+            archive.addfile(tarfile.TarInfo(name))
+        found = hashlib.sha256(data.getvalue()).hexdigest()
+        (tmp_path / f"{found}.tar").write_bytes(data.getvalue())
+        with pytest.raises(NotTrustedError, match="no file"):
+            RunStore(str(tmp_path), tmp_path).pull(found, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_lies_elsewhere_in_the_project_is_not_pulled_again(registry: Registry) -> None:
+    entry = registry.add(make_run(registry.folder / "models" / "two", "two"))
+    assert registry.get("two").path == entry.path == registry.folder / "models" / "two"
+    # Another run of that name, such as one of another host, is not it.
+    run = entry.path / "run.json"
+    run.write_text(run.read_text().replace('"model_manifest": "', '"model_manifest": "0'))
+    assert registry.get("two").path.is_relative_to(registry.folder / ".cartcast" / "pulled")
+    shutil.rmtree(entry.path)
+    assert registry.run("two").dir == registry.get("two").path
+
+
+DRIPS = """
+import sys
+from pathlib import Path
+from cartcast.errors import StorageError
+from cartcast.runs import store
+
+store.GRACE = 0.5
+url = f"s3://models/x?region=eu-central-1&endpoint=http://127.0.0.1:{sys.argv[1]}"
+try:
+    store.RunStore(url, Path()).pull("a" * 64, Path("run"))
+except StorageError as error:
+    print(error)
+"""
+
+
+class Drip(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("content-length", "1000000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"x" * 50)
+                time.sleep(0.1)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_store_that_drips_holds_no_command(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        keys = {"AWS_ACCESS_KEY_ID": "shop", "AWS_SECRET_ACCESS_KEY": "shop"}
+        done = subprocess.run(
+            [sys.executable, "-c", DRIPS, str(server.server_port)], env={**os.environ, **keys},
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        server.shutdown()
+    assert done.stdout.startswith("s3://models/x: the store is too slow (0 bytes in ")
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])

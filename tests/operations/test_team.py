@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,9 @@ from cartcast.runs import catalogue
 from cartcast.runs import store as stores
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
-from cartcast.runs.store import RunStore, address
+from cartcast.runs.store import address
 
-from ..events.test_databases import postgres  # noqa: F401 - a fixture
-from .conftest import make_run
+from .conftest import host, make_run
 
 pytestmark = pytest.mark.postgres
 
@@ -73,26 +71,6 @@ def kept(url: str) -> set[str]:
 
     found = bucket(url).get_file_info(fs.FileSelector("models", recursive=True))
     return {f.base_name for f in found if f.type is fs.FileType.File}
-
-
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:  # noqa: F811
-    """A catalogue of its own: an empty schema of the server."""
-    import psycopg
-
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as con:
-        con.execute(f"CREATE SCHEMA {name}")
-        yield f"{postgres}&options=-csearch_path%3D{name}"
-        con.execute(f"DROP SCHEMA {name} CASCADE")
-
-
-def host(folder: Path, url: str | None, store: str | None) -> Path:
-    folder.mkdir()
-    settings = [f"catalogue: {url}"] if url else []
-    settings += [f"store: {store}"] if store else []
-    (folder / "cartcast.yaml").write_text("\n".join(settings) + "\n")
-    return folder
 
 
 @pytest.fixture
@@ -300,24 +278,6 @@ def test_a_catalogue_behind_is_migrated_once_and_one_ahead_is_refused(
             refused()
 
 
-def test_a_catalogue_in_a_file_is_migrated_as_it_is_opened(tmp_path: Path) -> None:
-    import sqlite3
-
-    path = tmp_path / ".cartcast" / "catalogue.db"
-    path.parent.mkdir()
-    with contextlib.closing(sqlite3.connect(path)) as con:
-        for statement in catalogue.MIGRATIONS[0]:
-            con.execute(statement)
-        con.execute("INSERT INTO promotions VALUES (1,'purchase','champion','r','2026','a','')")
-        con.commit()
-    assert Registry(tmp_path).aliases() == {("purchase", "champion"): "r"}
-    with contextlib.closing(sqlite3.connect(path)) as con:
-        con.execute("UPDATE catalogue_version SET version = 9")
-        con.commit()
-    with pytest.raises(StorageError, match="of version 9"):
-        Registry(tmp_path).runs()
-
-
 @contextlib.contextmanager
 def silent() -> Iterator[str]:
     """A server that takes connections and says nothing."""
@@ -354,39 +314,6 @@ def test_a_store_or_catalogue_that_does_not_answer_is_one_line(
         Registry.of(one.folder).add(run_dir)
     (one.folder / "cartcast.yaml").write_text(f"catalogue: {database}\nstore: {s3}\n")
     assert Registry.of(one.folder).push(str(run_dir))[0].stored == address(run_dir)
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("store: ftp://host/x", "must be a folder or s3://"),
-        ("store: s3://key:word@bucket/x", "no keys in the URL"),
-        ("store: s3://bucket/x?colour=red", "unknown option 'colour'"),
-        ("store: s3://bucket/x?endpoint=host", "endpoint must look like"),
-        ("catalogue: $CARTCAST_NO_SUCH", "CARTCAST_NO_SUCH is not set"),
-    ],
-)
-def test_settings_that_cannot_be_used(tmp_path: Path, setting: str, message: str) -> None:
-    (tmp_path / "cartcast.yaml").write_text(setting + "\n")
-    with pytest.raises(UsageError, match=message):
-        Registry.of(tmp_path).add(make_run(tmp_path / "run-1", "run-1"))
-
-
-def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
-    import hashlib
-    import io
-    import tarfile
-
-    for name in ("../out", "/out", "a/../../out"):
-        data = io.BytesIO()
-        with tarfile.open(fileobj=data, mode="w") as archive:
-            archive.addfile(tarfile.TarInfo(name))
-        found = hashlib.sha256(data.getvalue()).hexdigest()
-        (tmp_path / f"{found}.tar").write_bytes(data.getvalue())
-        with pytest.raises(NotTrustedError, match="no file"):
-            RunStore(str(tmp_path), tmp_path).pull(found, tmp_path / "run")
-        assert not (tmp_path / "run").exists()
-        assert not (tmp_path / "out").exists()
 
 
 WORK = """

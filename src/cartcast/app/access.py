@@ -6,7 +6,6 @@ Access is off without `auth:` in `cartcast.yaml`; then everybody at the machine 
 from __future__ import annotations
 
 import contextlib
-import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any
 from cartcast.access.auditlog import AuditLine, AuditLog, open_database
 from cartcast.access.roles import ACTIONS, ROLES, RefusedError, Role, covers, require_role
 from cartcast.errors import UsageError, did_you_mean
+from cartcast.system import account
 
 __all__ = [
     "ACTIONS",
@@ -100,10 +100,7 @@ class Access:
         """
         if self.on:
             raise RefusedError("this project asks for a sign-in.")
-        try:
-            name = getpass.getuser()
-        except (OSError, KeyError):
-            name = "owner"
+        name = account("owner")
         return Person("local", name, name, "admin")
 
     def reader(self) -> Person:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import threading
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from cartcast.mcp.check import check_text
 from cartcast.mcp.desk import Desk
 from cartcast.mcp.runs import OfRun, Why, report, run, why
 from cartcast.mcp.watch import Alarms, Experiment, experiment, monitor
+from cartcast.system import account
 
 __all__ = ["KEY", "Door", "over_stdio"]
 
@@ -115,10 +115,7 @@ class Who:
         """Return the owner of a key; without one, of the process."""
         if key is not None:
             return cls("key", key.id, key.name, key.allows("admin"))
-        try:
-            name = getpass.getuser()
-        except (OSError, KeyError):
-            name = "owner"
+        name = account("owner")
         return cls("local", name, name, may_write=True)
 
 

@@ -32,6 +32,8 @@ class Notice:
         message: what happened, in one sentence.
         money: what it costs so far, or None when that cannot be said.
         look: what to look at, first things first.
+        apart: one that begins more than a day after its alarm was last found is another, and opens
+            its own.
     """
 
     code: str
@@ -42,6 +44,7 @@ class Notice:
     message: str
     money: float | None = None
     look: tuple[str, ...] = ()
+    apart: bool = False
 
 
 @dataclass(frozen=True)

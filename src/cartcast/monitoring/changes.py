@@ -78,8 +78,9 @@ class Change:
             f"  {'promote' if waits else 'undo'}: ".ljust(12)
             + (self.undo or "there is no earlier champion"),
         ]
-        payload = {"type": "cartcast.champion", "change": vars(self)}
-        return Message(subject, "\n".join(lines) + "\n", payload, identity)
+        text = "\n".join(lines) + "\n"
+        payload = {"type": "cartcast.champion", "text": text, "change": vars(self)}
+        return Message(subject, text, payload, identity)
 
 
 def announce(

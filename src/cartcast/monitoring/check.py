@@ -27,8 +27,8 @@ from cartcast.monitoring.detector import Crossings, threshold
 from cartcast.monitoring.drift import Drift, drifted
 from cartcast.monitoring.estimate import LossEstimate, estimate_loss
 from cartcast.monitoring.exposition import collect
-from cartcast.monitoring.feed import holes
 from cartcast.monitoring.history import arrays, blocks, keep_days, keep_feed, keep_shifts
+from cartcast.monitoring.holes import holes
 from cartcast.monitoring.moments import Moments, moments_of, own_test, rows_of
 from cartcast.monitoring.notices import (
     contract_notices,
@@ -52,8 +52,8 @@ __all__ = ["Look", "check"]
 Floats = NDArray[np.float64]
 METRICS_FILE = "monitor.prom"
 UNTOLD = (
-    "drift and segments are not told: recorded scores hold no features; a look without --scored "
-    "has the run score the log, and tells them"
+    "drift and the segments that the run found are not told: recorded scores hold no features; a "
+    "look without --scored has the run score the log, and tells them"
 )
 _WINDOW = 28
 _DOUBT = 0.10

@@ -1,8 +1,8 @@
-"""The feed: is what arrives composed as on the shop's own past days, and are there holes?
+"""The feed: is what arrives composed as on the shop's own past days?
 
 Every signal of a day is held against the same weekday of the eight weeks before, in units of how
-far such days have lain apart; an alarm needs both a size that matters and more than chance. Hours
-are held against the same hour of the same weekday. None of this pages: it makes tickets.
+far such days have lain apart; an alarm needs both a size that matters and more than chance. None of
+this pages: it makes tickets.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from scipy import stats
 from cartcast.events import Log
 from cartcast.findings import Code
 from cartcast.monitoring import codes
-from cartcast.monitoring.plan import Plan
 
-__all__ = ["SIGNALS", "Feed", "Signal", "Unusual", "feed_of", "holes", "unusual", "usual_hours"]
+__all__ = ["SIGNALS", "Feed", "Signal", "Unusual", "feed_of", "unusual"]
 
 Floats = NDArray[np.float64]
 
@@ -32,10 +31,8 @@ _LEAST: Final = 3
 """Same weekdays before that are needed to judge a day."""
 _FREEDOM: Final = 8
 """Degrees of freedom of the tails of a day's deviation: real days are not normal."""
-_DAYS_WORTH: Final = 5
-"""Independent days that a week is worth, and known ones that it needs."""
-_HOLE: Final = 0.2
-"""Share of the usual events at and below which an hour is a hole."""
+_WINDOWS: Final = ((3, 3, 2), (7, 5, 5))
+"""Days looked at together, known ones that they need, and independent ones that they are worth."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,6 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         n = _columns(feed["sessions" if _of_sessions(signal.name) else "events"])
         share = (value + 0.5) / (n + 1)
         value = np.log(share / (1 - share))
-        chance = 1 / np.sqrt(np.maximum(n * share * (1 - share), 1e-9))
     else:
         chance = signal.spread / np.sqrt(np.maximum(_columns(feed["sessions"]), 1.0))
     days, series = value.shape
@@ -147,14 +143,22 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         if enough.any():
             usual[t, enough] = np.nanmedian(past[:, enough], axis=0)
     apart = _round(value - usual) if signal.kind == "circle" else value - usual
+    if signal.kind == "share":
+        # By the share halfway: that of a day that lost most of its carts is known worse than it
+        # was usual, and would hide the loss; the usual one alone would see alarms in small shops.
+        half = 1 / (1 + np.exp((usual + value) / -2))
+        chance = 1 / np.sqrt(np.maximum(n * half * (1 - half), 1e-9))
     deviation = np.hypot(_noise(apart, chance), chance)
     limit = float(stats.t.isf(budget / 365.25 / 4, _FREEDOM))
     beyond = np.abs(apart) > np.maximum(signal.material, limit * deviation)
-    # A small shop shows in a week what no day can; its days are not quite independent.
-    week = _week_before(apart)
-    beyond |= np.abs(week) > np.maximum(signal.material, limit * deviation / _DAYS_WORTH**0.5)
-    apart = np.where(np.abs(apart) > signal.material, apart, week)
-    wanted = ((apart > 0) & signal.up) | ((apart < 0) & signal.down)
+    # A small shop shows in days together what no day can; its days are not quite independent.
+    told = apart
+    for days_back, least, worth in _WINDOWS:
+        mean = _mean_before(apart, days_back, least)
+        found = np.abs(mean) > np.maximum(signal.material, limit * deviation / worth**0.5)
+        told = np.where(found & ~beyond, mean, told)
+        beyond |= found
+    wanted = ((told > 0) & signal.up) | ((told < 0) & signal.down)
     if signal.kind == "share":
         before = 1 / (1 + np.exp(-usual))
         wanted &= np.maximum(share, before) >= signal.least
@@ -162,14 +166,14 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
         return Unusual(beyond & wanted & np.isfinite(apart), usual)
 
 
-def _week_before(apart: Floats) -> Floats:
-    """Return the mean of seven days up to each, of those known; NaN where fewer than five are."""
-    padded = np.concatenate([np.full((_WEEK - 1, apart.shape[1]), np.nan), apart])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, _WEEK, axis=0)
+def _mean_before(apart: Floats, days: int, least: int) -> Floats:
+    """Return the mean of the days up to each, of those known; NaN where fewer than `least` are."""
+    padded = np.concatenate([np.full((days - 1, apart.shape[1]), np.nan), apart])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, days, axis=0)
     known = np.isfinite(windows).sum(axis=2)
     with np.errstate(invalid="ignore"):
         mean = np.nansum(windows, axis=2) / np.maximum(known, 1)
-    return np.where(known >= _DAYS_WORTH, mean, np.nan)
+    return np.where(known >= least, mean, np.nan)
 
 
 def _round(hours: Floats) -> Floats:
@@ -189,61 +193,6 @@ def _noise(apart: Floats, chance: Floats) -> Floats:
             drawn = np.nanmedian(chance[past][:, known], axis=0)
             out[t, known] = np.sqrt(np.maximum(total**2 - drawn**2, 0.02**2))
     return out
-
-
-def usual_hours(hours: pd.DataFrame) -> Floats:
-    """Return what each hour usually holds; NaN before three weeks are known.
-
-    It is the median of the same hour of the same weekday in the eight weeks before.
-    """
-    count = hours["events"].to_numpy(dtype=np.float64)
-    week = _WEEK * 24
-    usual = np.full(len(count), np.nan)
-    for t in range(_LEAST * week, len(count)):
-        usual[t] = np.median(count[[t - week * k for k in range(1, _BACK + 1) if t >= week * k]])
-    return usual
-
-
-def holes(hours: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Return the hours with far fewer events than usual: hour, events, usual.
-
-    What is usual is brought to the level of the hours just before, so that a quiet holiday is no
-    hole. An hour counts from `plan.hours` usual events on.
-
-    >>> h = pd.DataFrame({"hour": pd.date_range("2026-01-05", periods=24 * 35, freq="h")})
-    >>> h["events"] = 100 + h.hour.dt.hour
-    >>> h.loc[24 * 33 + 9, "events"] = 3
-    >>> holes(h, Plan())[["events", "usual"]].to_numpy().tolist()
-    [[3.0, 109.0]]
-    """
-    count = hours["events"].to_numpy(dtype=np.float64)
-    week = _WEEK * 24
-    found: list[tuple[Any, float, float]] = []
-    usual = usual_hours(hours)
-    level = 1.0
-    for t in range(_LEAST * week, len(count)):
-        before = slice(max(_LEAST * week, t - 24), t)
-        if t - before.start >= 6 and np.sum(usual[before]) > 0:
-            level = float(np.clip(count[before].sum() / usual[before].sum(), 0.3, 1.0))
-        expected = usual[t] * level
-        if expected >= plan.hours and count[t] <= _HOLE * expected:
-            variance = max(_clumps(count, usual, t), 1.1) * expected + (0.3 * expected) ** 2
-            size = expected**2 / (variance - expected)
-            chance = float(stats.nbinom.cdf(count[t], size, size / (size + expected)))
-            if chance < plan.tickets / 8766:
-                found.append((hours["hour"].iloc[t], count[t], usual[t]))
-    return pd.DataFrame(found, columns=["hour", "events", "usual"])
-
-
-def _clumps(count: Floats, usual: Floats, t: int) -> float:
-    """Return variance over mean of the hours before `t`: events come in sessions, not alone."""
-    past = slice(max(0, t - 4 * _WEEK * 24), t)
-    mean = usual[past]
-    known = np.isfinite(mean) & (mean > 0)
-    # Before a week is known: about what sessions of a dozen events make.
-    if known.sum() < _WEEK * 24:
-        return 15.0
-    return float(np.mean((count[past][known] - mean[known]) ** 2 / mean[known]))
 
 
 def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
@@ -270,7 +219,8 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
     local = "event_time"
     if "utc_offset" in columns:
         local = "(event_time + to_minutes(coalesce(utc_offset, 0)::BIGINT))"
-    angle = f"(hour({local}) * 60 + minute({local})) / 1440.0 * 2 * pi()"
+    # Of sessions, not of events: a visit of a hundred clicks says no more of the clock than one.
+    angle = "(epoch(begun) % 86400) / 86400 * 2 * pi()"
     price = "median(price) FILTER (price > 0)" if "price" in columns else "NULL"
     with log.connect() as con:
         con.execute(
@@ -279,13 +229,11 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
             f"({doubled})::DOUBLE AS doubled, ({late})::DOUBLE AS late, "
             f"({unseen})::DOUBLE AS unseen, sum({empty}) / {max(len(always), 1)}.0 AS nulls, "
             f"ln({price}) AS price, sum(revenue) FILTER (event_type = 'purchase' AND NOT "
-            "repeat_purchase) AS revenue, "
-            f"(atan2(avg(sin({angle})), avg(cos({angle}))) / (2 * pi()) * 24 + 24) % 24 AS clock "
-            "FROM events GROUP BY 1"
+            "repeat_purchase) AS revenue FROM events GROUP BY 1"
         )
         con.execute(
-            f"CREATE TEMP TABLE visit AS SELECT session_id, date_trunc('day', min({local})) AS "
-            "day, bool_or(event_type = 'add_to_cart') AS cart, "
+            f"CREATE TEMP TABLE visit AS SELECT session_id, min({local}) AS begun, "
+            "date_trunc('day', begun) AS day, bool_or(event_type = 'add_to_cart') AS cart, "
             "bool_or(event_type = 'purchase') AS bought, count(*) AS n, "
             "epoch(max(event_time) - min(event_time)) AS seconds FROM events GROUP BY 1"
         )
@@ -293,7 +241,8 @@ def feed_of(log: Log, run: Mapping[str, Any]) -> Feed:
             "SELECT * FROM told JOIN (SELECT day, count(*)::DOUBLE AS sessions, "
             "(count(*) FILTER (cart))::DOUBLE AS carts, "
             "(count(*) FILTER (bought))::DOUBLE AS buying, "
-            "(count(*) FILTER (n >= 5 AND seconds < 2 * (n - 1)))::DOUBLE AS fast "
+            "(count(*) FILTER (n >= 5 AND seconds < 2 * (n - 1)))::DOUBLE AS fast, "
+            f"(atan2(avg(sin({angle})), avg(cos({angle}))) / (2 * pi()) * 24 + 24) % 24 AS clock "
             "FROM visit GROUP BY 1) USING (day) ORDER BY day"
         ).df()
         hours = con.execute(

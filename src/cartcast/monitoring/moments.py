@@ -18,7 +18,6 @@ from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.live.record import read_record
 from cartcast.moments import from_log
-from cartcast.moments.anchors import require_outcome
 from cartcast.monitoring.calibration import OWN
 from cartcast.monitoring.feed import Feed, feed_of
 from cartcast.progress import Progress, quiet
@@ -179,7 +178,11 @@ def moments_in(
             f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
             f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
         )
-    require_outcome(log, target)
+    if isinstance(target, Target) and not log.summary.event_types.get(target.event_type):
+        raise DataError(
+            f"the log has no {target.event_type} event: nothing to hold the run against. "
+            "Give the outcomes with --orders FILE; if nobody bought, look at the shop first."
+        )
     gap = run.reading.sessions.gap
     seconds = target.seconds if isinstance(target, Target) else None
     until = end - pd.Timedelta(seconds=seconds or gap)

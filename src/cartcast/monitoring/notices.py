@@ -129,7 +129,7 @@ def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:
         )
         out.append(
             Notice(codes.HOLE.code, "events", "ticket", begin or hour, hour, said, money,
-                   (codes.HOLE.advice,))
+                   (codes.HOLE.advice,), apart=True)
         )  # fmt: skip
     return out
 

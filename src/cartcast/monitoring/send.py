@@ -54,8 +54,9 @@ def message_of(alarms: Sequence[Alarm]) -> Message:
             f"  cartcast monitor acknowledge {a.number}",
             "",
         ]
-    payload = {"type": "cartcast.alarms", "alarms": [a.as_dict() for a in alarms]}
-    return Message(subject, "\n".join(lines), payload)
+    text = "\n".join(lines)
+    payload = {"type": "cartcast.alarms", "text": text, "alarms": [a.as_dict() for a in alarms]}
+    return Message(subject, text, payload)
 
 
 def send_email(settings: Mapping[str, Any], told: Message) -> None:

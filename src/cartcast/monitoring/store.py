@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import getpass
 import json
 import sqlite3
 import weakref
@@ -27,6 +26,7 @@ from cartcast.findings import CATALOGUE
 from cartcast.live.watched import STATE_FILE
 from cartcast.monitoring.alarms import Alarm, Notice, Silence, State
 from cartcast.plaindata import plain
+from cartcast.system import account
 
 __all__ = ["Store", "open_store"]
 
@@ -58,13 +58,6 @@ def _now() -> datetime:
 
 def _text(moment: datetime | pd.Timestamp) -> str:
     return moment.isoformat(timespec="seconds")
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 class Store:
@@ -162,7 +155,7 @@ class Store:
             raise UsageError(f"unknown finding code {code!r}. Known: {known}, or * for all.")
         if until <= now:
             raise UsageError(f"a silence must end later than now, got {_text(until)}.")
-        row = (code, _text(now), _text(until), who or _who(), why)
+        row = (code, _text(now), _text(until), who or account(), why)
         with self.transaction() as con:
             done = con.execute(
                 "INSERT INTO silences (code, begin, until, who, why) VALUES (?, ?, ?, ?, ?)", row
@@ -256,7 +249,8 @@ def _keep(
     ).fetchone()
     if held and pd.Timestamp(held[2]) >= n.through:
         return None
-    if held and held[1] != "resolved":
+    another = n.apart and held and n.since > pd.Timestamp(held[2]) + pd.Timedelta(days=1)
+    if held and held[1] != "resolved" and not another:
         con.execute(
             "UPDATE alarms SET through = ?, times = times + 1, money = ?, message = ?, look = ? "
             "WHERE number = ?",
@@ -283,7 +277,7 @@ def _keep(
 def _record(con: sqlite3.Connection, number: int, what: str, why: str, who: str | None) -> None:
     con.execute(
         "INSERT INTO history VALUES (?, ?, ?, ?, ?)",
-        (_text(_now()), who or _who(), number, what, why),
+        (_text(_now()), who or account(), number, what, why),
     )
 
 

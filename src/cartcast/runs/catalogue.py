@@ -7,11 +7,11 @@ opened; a database that others use is changed by `cartcast models migrate` alone
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from cartcast import statefile
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import NotTrustedError, StorageError, UsageError
 from cartcast.events.databases import server_url
+from cartcast.system import account
 
-__all__ = ["COLUMNS", "VERSION", "Database", "Sql", "dump", "fill", "insert"]
+__all__ = ["COLUMNS", "VERSION", "Database", "Sql", "dump", "fill", "insert", "next_number", "now"]
 
 Sql = Callable[..., list[Any]]
 """`sql(statement, values) -> rows`, inside one transaction."""
@@ -95,7 +96,7 @@ class Database:
 
     def who(self, sql: Sql, name: str | None = None) -> str:
         """Return who is to be recorded; PostgreSQL vouches for the name of its user."""
-        own = name or _account()
+        own = name or account()
         if not self.url:
             return own
         return f"{own if name else f'{own}@{socket.gethostname()}'} as {self.user(sql)}"
@@ -203,8 +204,11 @@ def _limits(url: str) -> dict[str, Any]:
     return found if "connect_timeout" in url else {**found, "connect_timeout": _PATIENCE}
 
 
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
+def next_number(sql: Sql, table: str) -> int:
+    """Return the number of the next row of a table of the catalogue."""
+    return int(sql(f"SELECT coalesce(max(number), 0) + 1 FROM {table}")[0][0])
+
+
+def now() -> str:
+    """Return the present time as the catalogue keeps it: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

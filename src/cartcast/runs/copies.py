@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from functools import cached_property
 from pathlib import Path
@@ -36,12 +37,21 @@ class Copies:
         """Where the team keeps its runs."""
         return RunStore(self.url, self._folder) if self.url else None
 
-    def place(self, run_id: str, recorded: Path, stored: str) -> Path:
-        """Return where a run lies on this host, or will; `recorded` may be another host's."""
+    def place(self, run_id: str, recorded: Path, stored: str, manifest: str = "") -> Path:
+        """Return where a run lies on this host, or will.
+
+        `recorded` may be another host's: it counts in the project, where a run with this `manifest`
+        lies there.
+        """
         own = self._state / "runs" / run_id
         if not self.url or not stored:
             return recorded
-        return own if (own / "run.json").is_file() else self._pulled(run_id, stored)
+        if (own / "run.json").is_file():
+            return own
+        inside = recorded.is_relative_to(self._folder.resolve())
+        if inside and manifest and _manifest(recorded) == manifest:
+            return recorded
+        return self._pulled(run_id, stored)
 
     def fetch(self, path: Path, stored: str) -> None:
         """Pull a run to its `place`, if it is not there.
@@ -115,3 +125,12 @@ class Copies:
 
     def _pulled(self, run_id: str, stored: str) -> Path:
         return self._state / PULLED / stored / run_id
+
+
+def _manifest(path: Path) -> str | None:
+    """Return what a folder says of its models, or None where it is no run."""
+    try:
+        told = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return told.get("model_manifest") if isinstance(told, dict) else None

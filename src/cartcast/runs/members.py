@@ -7,13 +7,12 @@ lets everybody do all, as one in a file does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from cartcast.access.roles import ROLES, Role, require_role
 from cartcast.errors import UsageError, did_you_mean
-from cartcast.runs.catalogue import Database, Sql
+from cartcast.runs.catalogue import Database, Sql, next_number, now
 
-__all__ = ["Act", "Members", "next_number", "now"]
+__all__ = ["Act", "Members"]
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,3 @@ class Members:
         """Record what is done in this transaction."""
         told = (next_number(sql, "acts"), now(), self._database.who(sql, who), action, detail)
         sql("INSERT INTO acts VALUES (?, ?, ?, ?, ?)", told)
-
-
-def next_number(sql: Sql, table: str) -> int:
-    """Return the number of the next row of a table of the catalogue."""
-    return int(sql(f"SELECT coalesce(max(number), 0) + 1 FROM {table}")[0][0])
-
-
-def now() -> str:
-    """Return the present time as the catalogue keeps it: ISO 8601, UTC, whole seconds."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

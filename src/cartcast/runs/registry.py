@@ -22,9 +22,9 @@ from cartcast.errors import (
     UsageError,
     did_you_mean,
 )
-from cartcast.runs.catalogue import COLUMNS, Database, Sql, dump, fill, insert
+from cartcast.runs.catalogue import COLUMNS, Database, Sql, dump, fill, insert, next_number, now
 from cartcast.runs.copies import Copies
-from cartcast.runs.members import Members, next_number, now
+from cartcast.runs.members import Members
 
 if TYPE_CHECKING:
     from cartcast.runs.run import Run
@@ -414,7 +414,9 @@ class Registry:
 
     def _entry(self, row: Sequence[Any]) -> Entry:
         told = dict(zip(COLUMNS["runs"], row, strict=True))
-        path = self.copies.place(told["run_id"], Path(told["path"]), told["stored"])
+        path = self.copies.place(
+            told["run_id"], Path(told["path"]), told["stored"], told["manifest"]
+        )
         return Entry(**{**told, "path": path, "metrics": json.loads(told["metrics"])})
 
     def _give(

@@ -7,13 +7,17 @@ keeps: an archive that is cut short, changed or another's is noticed before a fi
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import io
+import os
 import re
+import sys
 import tarfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -28,9 +32,9 @@ OPTIONS = ("endpoint", "region")
 TRIES = 2
 SILENCE = 10
 """Seconds without a byte after which a store is taken to be gone."""
-LONGEST = 600
-"""Seconds that one archive may take."""
-_BLOCK = 1 << 20
+GRACE, SLOWEST = 20, 100_000
+"""Seconds that an archive may take in S3, and bytes for each of which it may take a second more."""
+_BLOCK = 1 << 16
 _AWS = re.compile(r"AWS Error (\w+)")
 
 
@@ -119,9 +123,14 @@ class RunStore:
                 found = hashlib.file_digest(archive, "sha256").hexdigest()
             if address(run_dir) != found:
                 raise StorageError(f"{run_dir}: was changed while it was read; repeat.")
-            with self._refusals(), packed.open("rb") as archive, self._written(found) as stream:
-                while block := archive.read(_BLOCK):
-                    _send(stream, block)
+
+            def send(count: Callable[[int], None]) -> None:
+                with packed.open("rb") as archive, self._written(found) as stream:
+                    while block := archive.read(_BLOCK):
+                        _send(stream, block)
+                        count(len(block))
+
+            self._within(send)
         return found
 
     def pull(self, found: str, to: Path) -> None:
@@ -133,17 +142,16 @@ class RunStore:
             StorageError: the store refuses or does not answer, or the disk is full.
         """
         with scratch() as work:
-            copy, begun = Path(work) / "archive", time.monotonic()
-            sha256 = hashlib.sha256()
-            with self._refusals(), self._read(found) as stream, copy.open("wb") as out:
-                while block := stream.read(_BLOCK):
-                    sha256.update(block)
-                    out.write(block)
-                    if time.monotonic() - begun > LONGEST:
-                        raise StorageError(
-                            f"{self.name}: an archive took longer than {LONGEST} s; the store is "
-                            "too slow. Nothing was changed."
-                        )
+            copy, sha256 = Path(work) / "archive", hashlib.sha256()
+
+            def receive(count: Callable[[int], None]) -> None:
+                with copy.open("wb") as out, self._read(found) as stream:
+                    while block := stream.read(_BLOCK):
+                        sha256.update(block)
+                        out.write(block)
+                        count(len(block))
+
+            self._within(receive)
             if sha256.hexdigest() != found:
                 raise NotTrustedError(
                     f"{self.name}: the archive {found[:12]} is damaged or was changed; push it "
@@ -158,11 +166,51 @@ class RunStore:
         Raises:
             StorageError: the store refuses or does not answer.
         """
-        with self._refusals(), contextlib.suppress(FileNotFoundError):
-            if self.folder is not None:
-                self._file(found).unlink()
-            else:
-                self._s3().delete_file(self._key(found))
+
+        def remove(_count: object) -> None:
+            with contextlib.suppress(FileNotFoundError):
+                if self.folder is not None:
+                    self._file(found).unlink()
+                else:
+                    self._s3().delete_file(self._key(found))
+
+        self._within(remove)
+
+    def _within(self, work: Callable[[Callable[[int], None]], None]) -> None:
+        """Do what asks the store; give up on one in S3 that answers, but drips.
+
+        `work` is given what counts the bytes that it moved. What is given up continues in a thread
+        until the store is silent or done: an archive is whole there, or is not there.
+        """
+        moved: list[int] = []
+        if self.folder is not None:
+            with self._refusals():
+                work(moved.append)
+            return
+        import pyarrow.fs  # noqa: F401 - what it does at exit is to come after `_leave`
+
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                with self._refusals():
+                    work(moved.append)
+            except BaseException as error:  # noqa: BLE001 - raised below, by the thread that waits
+                raised.append(error)
+
+        thread, begun = threading.Thread(target=run, daemon=True), time.monotonic()
+        thread.start()
+        while thread.is_alive():
+            left = begun + GRACE + sum(moved) / SLOWEST - time.monotonic()
+            if left <= 0:
+                atexit.register(_leave, thread)
+                raise StorageError(
+                    f"{self.name}: the store is too slow ({sum(moved):,} bytes in "
+                    f"{time.monotonic() - begun:.0f} s); try again later. Nothing was changed."
+                )
+            thread.join(left)
+        if raised:
+            raise raised[0]
 
     def _file(self, found: str) -> Path:
         assert self.folder is not None
@@ -211,6 +259,17 @@ class RunStore:
                 f"{self.name}: the store refused or does not answer ({reason}); check its URL, "
                 "keys and server. Nothing was changed."
             ) from error
+
+
+def _leave(thread: threading.Thread) -> None:
+    """End this process though `thread` waits for a store; the S3 client itself would wait for it.
+
+    The command has failed for that store already, with the same status.
+    """
+    if thread.is_alive():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _send(stream: Any, block: bytes) -> None:

@@ -82,7 +82,8 @@ def _look(
 
 def _show(look: Look, project: Path | None) -> None:
     risk = look.risk
-    typer.echo(f"{look.run}: {len(look.days):,} days whose outcomes are known")
+    days = len(look.days)
+    typer.echo(f"{look.run}: {days:,} day{'s' * (days != 1)} whose outcomes are known")
     typer.echo(
         f"  last 28 days: log loss {_number(risk['log_loss'])} (expected "
         f"{_number(risk['log_loss_expected'])}), purchases {_share(risk['purchases'])} and revenue "
