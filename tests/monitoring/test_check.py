@@ -14,6 +14,7 @@ import pytest
 from cartcast.cli import main
 from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.monitoring import Plan, check, open_store
+from cartcast.runs.run import Run
 from cartcast.score import predict
 from cartcast.segments import Segment, Values
 
@@ -167,9 +168,19 @@ def test_scores_of_ended_sessions_are_refused(watched, tmp_path: Path) -> None:
         look(watched, watched.later, scored=tmp_path / "less.csv")
 
 
-def test_a_log_without_outcomes(watched) -> None:
-    with pytest.raises(DataError, match="no purchase event"):
-        look(watched, watched.later[watched.later["event_type"] != "purchase"])
+def test_a_shop_that_sells_nothing_any_more_is_told(watched) -> None:
+    down = watched.later[watched.later["event_type"] != "purchase"]
+    down = down[down["event_time"] < down["event_time"].min() + pd.Timedelta(days=24)]
+    found = look(watched, pd.concat([watched.first, down]))
+    assert found.risk["purchases"] < 0.1
+    assert {"MO101", "MO114"} <= codes(found)
+
+
+def test_a_log_whose_orders_lie_elsewhere(watched) -> None:
+    run = Run.open(watched.run)
+    run.data["reading"]["orders"] = True
+    with pytest.raises(DataError, match="--orders FILE"):
+        check(run, [watched.later[watched.later["event_type"] != "purchase"]])
 
 
 def test_a_log_before_the_run(watched) -> None:
