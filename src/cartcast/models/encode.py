@@ -189,9 +189,7 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             at = self._one_hot(out, at, name, levels, frame[name])
         return out
 
-    def _put_numbers(
-        self, out: NDArray[np.float64], frame: pd.DataFrame, marks: list[str]
-    ) -> None:
+    def _put_numbers(self, out: NDArray[np.float64], frame: pd.DataFrame, marks: list[str]) -> None:
         names = self.numbers_
         values = _floats(frame)
         null = np.isnan(values)

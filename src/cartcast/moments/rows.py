@@ -56,7 +56,9 @@ def from_log(
             "this name another one."
         )
     due = Due(moment, end_of(log), session_gap) if moment.dated else None
-    moments = sum(log.map_parts(partial(count_of, target=target, moment=moment, due=due, segment=segment)))
+    moments = sum(
+        log.map_parts(partial(count_of, target=target, moment=moment, due=due, segment=segment))
+    )
     share = min(1.0, most_rows / max(moments, 1))
     draw = drawn(share, seed) if share < 1 else None
     made = log.map_parts(

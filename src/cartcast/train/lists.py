@@ -52,9 +52,7 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
     due = Due(moment, end_of(log), gap).checkable(since, horizon)
     check = None
     if due is not None:
-        counting = partial(
-            count_of, target=outcome, moment=moment, due=due, segment=task.segment
-        )
+        counting = partial(count_of, target=outcome, moment=moment, due=due, segment=task.segment)
         count = sum(log.map_parts(counting))
         draw = drawn(_MOST_ROWS / count, 0) if count > _MOST_ROWS else None
         made = log.map_parts(
