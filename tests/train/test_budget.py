@@ -16,7 +16,7 @@ import pytest
 from cartcast.config import Settings
 from cartcast.errors import UsageError
 from cartcast.models.classifiers import CLASSIFIERS
-from cartcast.train import Options, candidates, train
+from cartcast.train import Options, candidates, checkpoint, train
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import _shared, _surely_better, sampled
 from cartcast.train.checkpoint import Checkpoint
