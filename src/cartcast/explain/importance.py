@@ -159,8 +159,8 @@ def _shuffled(
 ) -> tuple[Array, Array, str | None]:
     """Return the loss added to each row, the loss that its value adds to others, the direction.
 
-    `tiled` holds the rows once for each shuffle, as `said` does. Losses are averaged over the shuffles; the second
-    is per weight of the row that gives.
+    `tiled` and `said` hold the rows once for each shuffle. Losses are averaged over the shuffles;
+    the second is per weight of the row that gives.
     """
     rows = len(weights)
     column = tiled[name]
