@@ -169,7 +169,7 @@ def _shuffled(
     frame[name] = column.array.take(order)
     p = says(model, frame, task)
     gaps = ((loss(p) - loss(said)) / len(orders)).reshape(-1, rows)
-    given = np.bincount(order, (weights * gaps).ravel(), minlength=rows)
+    given = np.asarray(np.bincount(order, (weights * gaps).ravel(), rows), dtype=np.float64)
     given = np.divide(given, weights, out=np.zeros(rows), where=weights > 0)
     direction = None
     if pd.api.types.is_numeric_dtype(column):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -171,7 +171,7 @@ def equals_means(x: Floats, y: Floats, groups: Ints) -> bool:
     return any(float(np.abs(value - m).max()) <= 0.51 * step + 1e-9 for m in made)
 
 
-def _both(prep: Prepared, name: str) -> pd.Series:
+def _both(prep: Prepared, name: Hashable) -> pd.Series:
     """Return a column of the rows of both parts with a label."""
     columns = [p.table[name][p.known] for p in _parts(prep)]
     return pd.concat(columns, ignore_index=True)
@@ -372,5 +372,5 @@ def _totals(values: Floats, groups: Ints) -> dict[str, Floats]:
     low, high = (np.asarray(v, dtype=np.float64) for v in (frame.min(), frame.max()))
     if (high > low).sum() < _LEAST_GROUPS:
         return {}
-    total = np.bincount(groups, values)
+    total = np.asarray(np.bincount(groups, values), dtype=np.float64)
     return {"sum": total, "mean": total / np.bincount(groups), "highest": high}
