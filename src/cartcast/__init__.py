@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 if sys.version_info < (3, 11):  # noqa: UP036 - a checkout on the path is not pip's to refuse
     raise ImportError(f"Cartcast needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+
+# A thread that spins while it waits for another holds it up where cores are shared, and a fit of
+# two seconds takes forty. Sleeping, it does not. The libraries read this when they are loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

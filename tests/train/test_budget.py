@@ -16,7 +16,7 @@ import pytest
 from cartcast.config import Settings
 from cartcast.errors import UsageError
 from cartcast.models.classifiers import CLASSIFIERS
-from cartcast.train import Options, candidates, train
+from cartcast.train import Options, candidates, checkpoint, train
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import _shared, _surely_better, sampled
 from cartcast.train.checkpoint import Checkpoint
@@ -118,6 +118,7 @@ def test_a_stopped_training_goes_on_to_the_same_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was fitted and decided before is taken over, though the clock now says otherwise."""
+    monkeypatch.setattr(checkpoint, "WORTH_KEEPING", 0.0)
     asked = {"rows": table(400), "target": "buys", "models": ("logistic_regression",), "threads": 1}
     left_alone = train(run_dir=tmp_path / "alone", **asked)
 

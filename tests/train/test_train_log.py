@@ -182,7 +182,7 @@ def test_a_killed_training_resumes_to_the_same_run(run: Run, shop: Path, tmp_pat
     """Kill once a model was kept; the second try takes it over and ends as if left alone."""
     where = tmp_path / "run"
     code = (
-        "import sys\nfrom cartcast.train import train\n"
+        "from cartcast.train import checkpoint, train\ncheckpoint.WORTH_KEEPING = 0\n"
         f"train({str(shop)!r}, models=('logistic_regression',), run_dir={str(where)!r}, threads=1)"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 import pandas as pd
@@ -13,9 +15,10 @@ from cartcast.datasets import simulate
 from cartcast.errors import DataError
 from cartcast.events import Log, load
 from cartcast.features import load_set
-from cartcast.moments import from_log
+from cartcast.moments import Moment, from_log
 from cartcast.rows import Rows
 from cartcast.runs.counts import recorded
+from cartcast.segments import Segment, Values
 from cartcast.targets import parse_target
 from cartcast.train import segments, train
 
@@ -78,6 +81,22 @@ def test_whole_visitors_are_drawn(whole: Log, parts: Log, of: str) -> None:
     assert len(found) == pytest.approx(500, rel=0.25)
 
 
+@pytest.mark.parametrize("moment", [(1, 2), Moment("day", every=864_000, seen=864_000)])
+def test_a_sample_is_of_the_moments_of_the_segment(
+    parts: Log, moment: Moment | Sequence[int]
+) -> None:
+    """A log has more moments than are wanted, but its segment has not: all of those are used."""
+    target = parse_target("purchase:7d" if isinstance(moment, Moment) else "purchase", {})
+    mobile = Segment("mobile", (Values("device", ("mobile",)),))
+    ask = partial(from_log, parts, target, FEATURES, moment, segment=mobile)
+    all_of_them = ask()
+    # Some are dropped later, when the horizon of a label is not over.
+    most = len(all_of_them.table) + sum(all_of_them.dropped.values())
+    assert len(from_log(parts, target, FEATURES, moment).table) > most
+    assert_frame_equal(ask(most_rows=most).table, all_of_them.table)
+    assert ask(most_rows=most // 2).findings[-1].evidence["rows"] == most
+
+
 def test_what_a_run_keeps_of_its_log_is_that_of_one_part(whole: Log, parts: Log) -> None:
     one, many = (recorded(log, FEATURES) for log in (whole, parts))
     assert one.pop("prices") == pytest.approx(many.pop("prices"), rel=1e-12)
@@ -98,6 +117,10 @@ def test_segments_compare_the_sessions_of_one_part(
     assert_frame_equal(one, many)
     monkeypatch.setattr(segments, "MOST_SESSIONS", 300)
     assert len(segments._sessions(parts, features, 1)) == pytest.approx(300, rel=0.25)
+    mobile = Segment("mobile", (Values("device", ("mobile",)),))
+    of_mobile = len(segments._sessions(whole, features, 1, mobile))
+    monkeypatch.setattr(segments, "MOST_SESSIONS", of_mobile)
+    assert len(segments._sessions(parts, features, 1, mobile)) == of_mobile
 
 
 def test_a_log_without_times_has_no_order_in_parts(parts: Log) -> None:

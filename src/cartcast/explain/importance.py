@@ -68,15 +68,17 @@ def importance(
     y, w, g = v.y_obs[keep], v.weights[keep], v.groups[keep]
     if not len(X):
         return pd.DataFrame(columns=_COLUMNS)
-    loss = _loss(y, w, task)
-    said = says(model, X, task)
+    loss = _loss(np.tile(y, repeats), np.tile(w, repeats), task)
+    said = np.tile(says(model, X, task), repeats)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(X)) for _ in range(repeats)]
     rows: list[tuple[Any, ...]] = []
+    # All shuffles of a feature are asked at once: on few rows a question costs more than its rows.
+    tiled = X.take(np.tile(np.arange(len(X)), repeats)).reset_index(drop=True)
     for k, name in enumerate(names):
         if progress is not None:
             progress(f"importance of {name}", k / len(names))
-        added, given, direction = _shuffled(model, X, name, orders, said, loss, task, w)
+        added, given, direction = _shuffled(model, tiled, name, orders, said, loss, task, w)
         # A row is in the sample twice: it gets a value, and gives its own. The mean is the same.
         both = added + given - np.average(given, weights=w)
         found = bootstrap(
@@ -147,7 +149,7 @@ def _loss(y: Array, w: Array, task: Task) -> Callable[[Array], Array]:
 
 def _shuffled(
     model: Any,
-    X: pd.DataFrame,
+    tiled: pd.DataFrame,
     name: str,
     orders: list[Codes],
     said: Array,
@@ -157,40 +159,28 @@ def _shuffled(
 ) -> tuple[Array, Array, str | None]:
     """Return the loss added to each row, the loss that its value adds to others, the direction.
 
-    Losses are averaged over the shuffles; the second is per weight of the row that gives.
+    `tiled` and `said` hold the rows once for each shuffle. Losses are averaged over the shuffles;
+    the second is per weight of the row that gives.
     """
-    column = X[name]
-    values = column.array
-    frame = X.copy(deep=False)
-    added, given = np.zeros(len(X)), np.zeros(len(X))
-    base = loss(said)
-    moved: list[Array] = []
-    shifted: list[Array] = []
-    numeric = pd.api.types.is_numeric_dtype(column)
-    for order in orders:
-        frame[name] = values.take(order)
-        p = says(model, frame, task)
-        gap = (loss(p) - base) / len(orders)
-        added += gap
-        given[order] += weights * gap
-        if numeric:
-            moved.append(
-                column.to_numpy(float, na_value=np.nan)
-                - frame[name].to_numpy(float, na_value=np.nan)
-            )
-            shifted.append(said - p)
-    given = np.divide(given, weights, out=np.zeros(len(X)), where=weights > 0)
-    return added, given, _direction(moved, shifted) if numeric else None
+    rows = len(weights)
+    column = tiled[name]
+    order = np.concatenate(orders)
+    frame = tiled.copy(deep=False)
+    frame[name] = column.array.take(order)
+    p = says(model, frame, task)
+    gaps = ((loss(p) - loss(said)) / len(orders)).reshape(-1, rows)
+    given = np.asarray(np.bincount(order, (weights * gaps).ravel(), rows), dtype=np.float64)
+    given = np.divide(given, weights, out=np.zeros(rows), where=weights > 0)
+    direction = None
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(float, na_value=np.nan)
+        direction = _direction(values - values[order], said - p)
+    return gaps.sum(axis=0), given, direction
 
 
-def _floats(column: pd.Series) -> Array:
-    return np.asarray(column.to_numpy(float, na_value=np.nan))
-
-
-def _direction(moved: list[Array], shifted: list[Array]) -> str:
-    x, y = np.concatenate(moved), np.concatenate(shifted)
-    known = np.isfinite(x) & (x != 0.0)
-    rank = spearman(x[known], y[known]) if known.any() else None
+def _direction(moved: Array, shifted: Array) -> str:
+    known = np.isfinite(moved) & (moved != 0.0)
+    rank = spearman(moved[known], shifted[known]) if known.any() else None
     if rank is None or abs(rank) < _CLEAR:
         return "mixed"
     return "raises" if rank > 0 else "lowers"

@@ -57,7 +57,7 @@ def as_numbers(column: pd.Series) -> Floats | None:
         seconds = (naive - pd.Timestamp(0)).dt.total_seconds()
         return np.asarray(seconds, dtype=np.float64)
     if pd.api.types.is_numeric_dtype(column):
-        values = column.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
+        values = column.to_numpy(dtype=float, na_value=np.nan)
         return np.asarray(np.where(np.isinf(values), np.nan, values), dtype=np.float64)
     return None
 

@@ -207,7 +207,8 @@ def telling_copies(prep: Prepared) -> Telling:
     some = some[: min(_COMPARED, len(others) // 3)]
     looked = np.concatenate([some, np.flatnonzero(twin[at])])
     own = np.bincount(at)[at[looked]]
-    both = pd.concat([prep.train.table, prep.test.table], ignore_index=True)[list(prep.features)]
+    names = list(prep.features)
+    both = pd.concat([p.table[names] for p in (prep.train, prep.test)], ignore_index=True)
     coarse = [n for n in prep.features if both[n].nunique() <= _COARSE or not _numeric(both[n])]
     numbers = [n for n in prep.features if n not in coarse]
     codes = both.groupby(coarse, dropna=False).ngroup() if coarse else pd.Series(0, both.index)

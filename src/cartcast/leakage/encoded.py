@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from cartcast.findings import Finding, declare, finding
 from cartcast.leakage.checks import check
 from cartcast.leakage.columns import as_numbers
 from cartcast.leakage.interpolated import resolution
-from cartcast.leakage.prepared import Floats, Ints, Prepared, as_times, once
+from cartcast.leakage.prepared import Floats, Ints, Part, Prepared, as_times, once
 from cartcast.leakage.statistics import z_for
 
 __all__ = ["Told", "exact_means", "told_by_group"]
@@ -171,23 +171,27 @@ def equals_means(x: Floats, y: Floats, groups: Ints) -> bool:
     return any(float(np.abs(value - m).max()) <= 0.51 * step + 1e-9 for m in made)
 
 
+def _both(prep: Prepared, name: Hashable) -> pd.Series:
+    """Return a column of the rows of both parts with a label."""
+    columns = [p.table[name][p.known] for p in _parts(prep)]
+    return pd.concat(columns, ignore_index=True)
+
+
+def _parts(prep: Prepared) -> list[Part]:
+    return [p for p in (prep.train, prep.test) if p is not None]
+
+
 @once
-def _pooled(prep: Prepared) -> tuple[pd.DataFrame, Floats, Floats, dict[str, Floats]]:
-    """Return the rows of both parts with a label, the label, which are judged, and the numbers."""
-    parts = [p for p in (prep.train, prep.test) if p is not None]
-    tables = [p.table[p.known] for p in parts]
-    names = [n for n in tables[0] if all(n in t.columns for t in tables)]
-    both = pd.concat([t[names] for t in tables], ignore_index=True)
-    y = np.concatenate([p.y[p.known] for p in parts])
-    judged = np.concatenate(
-        [np.full(len(t), float(i == len(parts) - 1)) for i, t in enumerate(tables)]
-    )
+def _pooled(prep: Prepared) -> tuple[Floats, Floats, dict[str, Floats]]:
+    """Return, of the rows of both parts with a label, it, which are judged, and the numbers."""
+    y = np.concatenate([p.y[p.known] for p in _parts(prep)])
+    judged = np.concatenate([np.full(p.known.sum(), float(p is prep.judged)) for p in _parts(prep)])
     numbers = {}
     for name in prep.features:
-        values = as_numbers(both[name])
+        values = as_numbers(_both(prep, name))
         if values is not None and not np.isnan(values).any() and np.ptp(values) > 0:
             numbers[name] = values
-    return both, y, judged, numbers
+    return y, judged, numbers
 
 
 def _keys(prep: Prepared, fewest: int = _LEAST_GROUPS) -> dict[str, Ints]:
@@ -197,16 +201,16 @@ def _keys(prep: Prepared, fewest: int = _LEAST_GROUPS) -> dict[str, Ints]:
 
 @once
 def _all_keys(prep: Prepared) -> dict[str, Ints]:
-    both, _, _, _ = _pooled(prep)
-    owners = [n for n in (prep.given.visitor, prep.given.session) if n in both]
+    names = [n for n in prep.train.table if all(n in p.table for p in _parts(prep))]
+    owners = [n for n in (prep.given.visitor, prep.given.session) if n in names]
     apart = {prep.given.target, prep.given.split, prep.given.weight, prep.given.time, *owners}
     out: dict[str, Ints] = {}
-    for name in [*owners, *(n for n in both if n not in apart)]:
-        column = both[name]
+    for name in [*owners, *(n for n in names if n not in apart)]:
+        column = _both(prep, name)
         if pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 != 0).any()):
             continue
         codes, values = pd.factorize(column, use_na_sentinel=False)
-        if 3 <= len(values) <= max(0.9 * len(both), 2):
+        if 3 <= len(values) <= max(0.9 * len(column), 2):
             out[str(name)] = codes.astype(np.int64)
     return dict(list(out.items())[:_MOST_KEYS])
 
@@ -222,7 +226,7 @@ def encoded_from_labels(prep: Prepared) -> Iterator[Finding]:
     """Ask each number, for each group, whether it tells more than the group has in common."""
     if prep.label == "one class":
         return
-    _, y, judged, numbers = _pooled(prep)
+    y, judged, numbers = _pooled(prep)
     means = np.bincount(judged.astype(int), y) / np.maximum(np.bincount(judged.astype(int)), 1)
     centred = y - means[judged.astype(int)]
     keys = _keys(prep)
@@ -295,9 +299,9 @@ def _of_group(prep: Prepared, key: str, values: Floats) -> bool:
 @once
 def _ordered(prep: Prepared) -> dict[str, tuple[Ints, Ints, Ints]]:
     """Return by key its rows group by group in time order, where each begins, and its size."""
-    both = _pooled(prep)[0]
-    times = None if prep.given.time is None else as_times(both[prep.given.time])
-    at = np.arange(len(both)) if times is None else times.to_numpy()
+    rows = len(_pooled(prep)[0])
+    times = None if prep.given.time is None else as_times(_both(prep, prep.given.time))
+    at = np.arange(rows) if times is None else times.to_numpy()
     found = {}
     for key, groups in _keys(prep).items():
         size = np.bincount(groups)
@@ -308,11 +312,11 @@ def _ordered(prep: Prepared) -> dict[str, tuple[Ints, Ints, Ints]]:
 @once
 def _blocks(prep: Prepared) -> dict[str, Ints]:
     """Return by key what of a group is one observation: the session, where that is known."""
-    both, session = _pooled(prep)[0], prep.given.session
-    alone = np.arange(len(both))
-    if session is None or session not in both:
+    session = prep.given.session
+    alone = np.arange(len(_pooled(prep)[0]))
+    if session is None or not all(session in p.table for p in _parts(prep)):
         return dict.fromkeys(_all_keys(prep), alone)
-    codes = pd.factorize(both[session], use_na_sentinel=False)[0].astype(np.int64)
+    codes = pd.factorize(_both(prep, session), use_na_sentinel=False)[0].astype(np.int64)
     most = int(codes.max()) + 1
     return {
         key: alone if key == session else pd.factorize(groups * most + codes)[0]
@@ -334,7 +338,7 @@ def _known(prep: Prepared, name: str, key: str, told: Told) -> Finding:
 @check("time", "Is a feature a total over later rows, too?", LK209, needs=("features", "group"))
 def lifetime_totals(prep: Prepared) -> Iterator[Finding]:
     """Look for a column equal to the sum, mean or highest of another over all rows of a group."""
-    _, _, _, numbers = _pooled(prep)
+    numbers = _pooled(prep)[2]
     owners = [k for k in (prep.given.visitor, prep.given.session) if k in _keys(prep)]
     for key in owners:
         groups = _keys(prep)[key]
@@ -342,31 +346,31 @@ def lifetime_totals(prep: Prepared) -> Iterator[Finding]:
         several = np.flatnonzero((size > 1)[groups])
         if (size > 1).sum() < _LEAST_GROUPS or len(np.unique(size)) < 2:
             continue
-        made = {name: _totals(values, groups) for name, values in numbers.items()}
         block = key == prep.given.visitor
-        for name, values in numbers.items():
-            for source, totals in made.items():
-                words = (w for w, t in totals.items() if _equal(values, t, several))
-                word = None if source == name else next(words, None)
-                if word is None:
-                    continue
-                text = f"{name!r} is the {word} of {source!r} over all rows of {key!r}."
-                yield finding(
-                    LK209, text, severity="block" if block else "warn", column=name, key=key
-                )
-                break
+        equal: dict[str, tuple[str, str]] = {}
+        # The totals of one source at a time: those of all would be thrice the table.
+        for source, given in numbers.items():
+            totals = _totals(given, groups)
+            for name in (n for n in numbers if n != source and n not in equal):
+                for word, total in totals.items():
+                    if _equal(numbers[name], total, groups, several):
+                        equal[name] = (word, source)
+                        break
+        for name in (n for n in numbers if n in equal):
+            text = "{!r} is the {} of {!r} over all rows of {!r}.".format(name, *equal[name], key)
+            yield finding(LK209, text, severity="block" if block else "warn", column=name, key=key)
 
 
-def _equal(a: Floats, b: Floats, rows: Ints) -> bool:
-    return all(np.allclose(a[at], b[at], rtol=1e-6) for at in (rows[:50], rows))
+def _equal(values: Floats, total: Floats, groups: Ints, rows: Ints) -> bool:
+    """Whether a column is the total of its group, in these rows."""
+    return all(np.allclose(values[at], total[groups[at]], rtol=1e-6) for at in (rows[:50], rows))
 
 
 def _totals(values: Floats, groups: Ints) -> dict[str, Floats]:
-    """Return a column's sum, mean and highest by group; none where it hardly varies inside."""
+    """Return the sum, mean and highest of each group; none where it hardly varies inside."""
     frame = pd.Series(values).groupby(groups)
     low, high = (np.asarray(v, dtype=np.float64) for v in (frame.min(), frame.max()))
     if (high > low).sum() < _LEAST_GROUPS:
         return {}
-    total = np.bincount(groups, values)
-    made = {"sum": total, "mean": total / np.bincount(groups), "highest": high}
-    return {word: np.asarray(v[groups], dtype=np.float64) for word, v in made.items()}
+    total = np.asarray(np.bincount(groups, values), dtype=np.float64)
+    return {"sum": total, "mean": total / np.bincount(groups), "highest": high}

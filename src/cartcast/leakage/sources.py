@@ -87,15 +87,13 @@ def of_rows(
 
     `roles` name key columns: `visitor`, `time` ...; `more` are other attributes.
     """
-    keys = rows.table
-    if split is not None:
-        keys = keys.assign(part=split.part, weight=split.weight)
+    keys = rows.table if split is None else rows.table.assign(weight=split.weight)
     # A feature may be called like a key: an amount, a weight, a position.
     named = {name: _other_than(name, rows.features) for name in map(str, keys)}
     table = pd.concat([keys.rename(columns=named), rows.values], axis=1)
     if split is not None:
-        table = table[table[named["part"]].notna()]
-        more |= {"split": named["part"], "weight": named["weight"]}
+        more |= {"test": table[split.part == "test"], "weight": named["weight"]}
+        table = table[split.part == "train"]
     given = {role: named[key] for role, key in roles.items()}
     return AuditInput(train=table, target=named["label"], features=rows.features, **more | given)
 

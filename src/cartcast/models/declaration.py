@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from cartcast.errors import UsageError, did_you_mean
 
-__all__ = ["Choice", "Declaration", "Dimension", "Integer", "Real", "pick"]
+__all__ = ["ROWS_OF_A_THREAD", "Choice", "Declaration", "Dimension", "Integer", "Real", "pick"]
+
+ROWS_OF_A_THREAD = 10_000
+"""Fewer rows than this for each thread: they wait for each other longer than they work."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,10 @@ class Declaration:
 
         Args:
             seed: seed of everything random in it.
-            n_rows: rows of the training table, if known (some models choose their form in `fit`).
+            n_rows: rows of the training table, if known.
             categorical: columns to be treated as categories; None means by type.
-            n_jobs: threads; kept at the number of cores at most.
+            n_jobs: threads at most: never more than cores, nor than `ROWS_OF_A_THREAD` in
+                `n_rows`. Their number changes no prediction.
             **params: parameters by path, as in `search_space`.
 
         Raises:
@@ -136,7 +140,8 @@ class Declaration:
             )
         import os
 
-        jobs = max(1, min(n_jobs, os.cpu_count() or 1))
+        worth = n_jobs if n_rows is None else n_rows // ROWS_OF_A_THREAD
+        jobs = max(1, min(n_jobs, worth, os.cpu_count() or 1))
         names = None if categorical is None else tuple(categorical)
         estimator = self.build(seed, jobs, names)
         unknown = sorted(set(params) - set(estimator.get_params()))

@@ -15,6 +15,8 @@ __all__ = ["OTHER", "Encoder", "as_frame", "levels_of"]
 
 OTHER = "other"
 """Name of the column that stands for rare and unseen values of a category."""
+CHUNK = 16_384
+"""Rows whose numbers are encoded together: copies of all of them would double the memory."""
 
 
 def as_frame(X: Any) -> pd.DataFrame:
@@ -130,7 +132,7 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _fit_number(self, name: str, column: pd.Series) -> None:
-        values = _floats(name, column)
+        values = _floats(column.to_frame(name))[:, 0]
         seen = values[~np.isnan(values)]
         if not len(seen):
             self.dropped_[name] = "all null"
@@ -178,22 +180,28 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if missing:
             raise DataError(f"column {missing[0]!r} is missing; the model was trained with it.")
         out = np.zeros((len(frame), len(self.get_feature_names_out())))
-        at = 0
-        for name in self.numbers_:
-            values = _floats(name, frame[name])
-            null = np.isnan(values)
-            if self.scale:
-                values = (_signed_log(values) - self.centre_[name]) / self.spread_[name]
-            if not self.keep_nulls:
-                values = np.where(null, 0.0 if self.scale else self.fill_[name], values)
-            out[:, at] = values
-            at += 1
-            if self.has_null_[name] and not self.keep_nulls:
-                out[:, at] = null
-                at += 1
+        marks = [n for n in self.numbers_ if self.has_null_[n] and not self.keep_nulls]
+        at = len(self.numbers_) + len(marks)
+        for start in range(0, len(frame), CHUNK) if self.numbers_ else ():
+            rows = slice(start, start + CHUNK)
+            self._put_numbers(out[rows, :at], frame.iloc[rows][self.numbers_], marks)
         for name, levels in self.levels_.items():
             at = self._one_hot(out, at, name, levels, frame[name])
         return out
+
+    def _put_numbers(self, out: NDArray[np.float64], frame: pd.DataFrame, marks: list[str]) -> None:
+        names = self.numbers_
+        values = _floats(frame)
+        null = np.isnan(values)
+        if self.scale:
+            centre, spread = ([of[n] for n in names] for of in (self.centre_, self.spread_))
+            values = (_signed_log(values) - centre) / spread
+        if not self.keep_nulls:
+            values = np.where(null, 0.0 if self.scale else [self.fill_[n] for n in names], values)
+        marked = np.isin(names, marks)
+        places = np.arange(len(names)) + np.cumsum(marked) - marked
+        out[:, places] = values
+        out[:, places[marked] + 1] = null[:, marked]
 
     def _one_hot(
         self, out: NDArray[np.float64], at: int, name: str, levels: list[str], column: pd.Series
@@ -234,12 +242,20 @@ def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sign(values) * np.log1p(np.abs(values)), dtype=np.float64)
 
 
-def _floats(name: str, column: pd.Series) -> NDArray[np.float64]:
-    if not is_number(column):
-        raise DataError(
-            f"column {name!r} held numbers in training and now holds {column.dtype}; convert it."
-        )
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(values).any():
+def _floats(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the columns as a matrix, NaN where null.
+
+    Raises:
+        DataError: a column holds no numbers, or infinity.
+    """
+    for dtype in set(frame.dtypes):
+        if not is_number(pd.Series([], dtype=dtype)):
+            name = frame.columns[[d == dtype for d in frame.dtypes]][0]
+            raise DataError(
+                f"column {name!r} held numbers in training and now holds {dtype}; convert it."
+            )
+    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    if (infinite := np.isinf(values).any(axis=0)).any():
+        name = frame.columns[infinite][0]
         raise DataError(f"column {name!r} holds infinity; features must be finite or null.")
     return values

@@ -7,7 +7,7 @@ session of that event; what is known of the visitor (`SO_FAR`) is counted up to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from cartcast.moments.anchors import Anchors, outcomes_of
 from cartcast.moments.moment import Moment
 from cartcast.targets import Proxy, Target
 
-__all__ = ["Due", "count_dated", "dated", "end_of", "settled_dates"]
+__all__ = ["Due", "count_dated", "counting", "dated", "end_of", "settled_dates"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,21 @@ def dated(part: Log, target: Target | Proxy, due: Due, draw: str | None = None) 
         return outcomes_of(con, part, target).df()
 
 
-def count_dated(part: Log, target: Target | Proxy, due: Due) -> int:
-    """Return how many rows `dated` would give."""
+def count_dated(
+    part: Log, target: Target | Proxy, due: Due, sessions: Iterable[str] | None = None
+) -> int:
+    """Return how many rows `dated` would give, of these sessions or of all."""
     with part.connect() as con:
         _make_due(con, part, target, due, None)
-        row = con.execute("SELECT count(*) FROM due").fetchone()
+        row = con.execute(*counting("due", sessions)).fetchone()
     return int(row[0]) if row else 0
+
+
+def counting(what: str, sessions: Iterable[str] | None) -> tuple[str, list[object]]:
+    """Return SQL that counts the rows of `what`, of these sessions or of all, and its values."""
+    if sessions is None:
+        return f"SELECT count(*) FROM {what}", []
+    return f"SELECT count(*) FROM {what} WHERE session_id IN (SELECT unnest(?))", [[*sessions]]
 
 
 def _make_due(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError, UsageError
 from cartcast.moments.anchors import drawn, labelled, require_outcome, settled
-from cartcast.moments.dates import Due, count_dated, dated, end_of, settled_dates
+from cartcast.moments.dates import Due, count_dated, counting, dated, end_of, settled_dates
 from cartcast.moments.moment import SO_FAR, Moment
 from cartcast.rows.rows import MOST_ROWS, Rows, plain, sampled, strings
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cartcast.segments import Segment
     from cartcast.targets import Proxy, Target
 
-__all__ = ["from_log", "known_at", "within"]
+__all__ = ["count_of", "from_log", "known_at", "within"]
 
 
 def from_log(
@@ -56,7 +56,9 @@ def from_log(
             "this name another one."
         )
     due = Due(moment, end_of(log), session_gap) if moment.dated else None
-    moments = sum(log.map_parts(partial(_count, target=target, moment=moment, due=due)))
+    moments = sum(
+        log.map_parts(partial(count_of, target=target, moment=moment, due=due, segment=segment))
+    )
     share = min(1.0, most_rows / max(moments, 1))
     draw = drawn(share, seed) if share < 1 else None
     made = log.map_parts(
@@ -98,15 +100,17 @@ def from_log(
     return Rows(table, values, words, anchors.dropped, (*anchors.findings, *notes))
 
 
-def _count(part: Log, target: Target | Proxy, moment: Moment, due: Due | None) -> int:
-    """Return how many moments a part has."""
+def count_of(
+    part: Log, target: Target | Proxy, moment: Moment, due: Due | None, segment: Segment | None
+) -> int:
+    """Return how many moments a part has, of sessions in the segment."""
+    sessions = None if segment is None else _starting_in(part, segment)
     if due is not None:
-        return count_dated(part, target, due)
+        return count_dated(part, target, due, sessions)
+    at = ", ".join(str(int(click)) for click in moment.clicks)
+    events = f"(SELECT session_id FROM events WHERE event_order IN ({at}))"
     with part.connect() as con:
-        row = con.execute(
-            "SELECT count(*) FROM events WHERE event_order IN (SELECT unnest(?))",
-            [list(moment.clicks)],
-        ).fetchone()
+        row = con.execute(*counting(events, sessions)).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -132,9 +136,13 @@ def within(rows: pd.DataFrame, part: Log, segment: Segment | None) -> pd.DataFra
     """
     if segment is None:
         return rows
+    return rows[rows["session_id"].isin(_starting_in(part, segment))].reset_index(drop=True)
+
+
+def _starting_in(part: Log, segment: Segment) -> set[str]:
     from cartcast.segments import at_start
 
-    return rows[rows["session_id"].isin(at_start(part, segment))].reset_index(drop=True)
+    return at_start(part, segment)
 
 
 def replayed_at(

@@ -251,10 +251,12 @@ def _seconds(name: str, task: Task, plan: Plan, clock: Callable[[], float]) -> f
     # From two points: a line through both where time grows slower than the rows, else a power.
     power = math.log(large / small) / math.log(sizes[1] / sizes[0])
     slope = max(0.0, (large - small) / (sizes[1] - sizes[0]))
+    # Only a kernel compares rows in pairs; a steeper power than n log n is a busy machine's noise.
+    steepest = 2.0 if declaration.family == "kernel" else 1.2
 
     def needed(n: int) -> float:
         if power > 1.1:
-            return float(large * (n / sizes[1]) ** min(power, 2.0))
+            return float(large * (n / sizes[1]) ** min(power, steepest))
         return large + slope * (n - sizes[1])
 
     fits = [len(fit) for fit, _ in plan.folds(rows, declaration)]

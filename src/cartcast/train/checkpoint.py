@@ -19,8 +19,9 @@ from cartcast.train.fit import DECLARATIONS, Fitted
 
 __all__ = ["Checkpoint"]
 
-
 T = TypeVar("T")
+WORTH_KEEPING = 5.0
+"""Seconds of a fit below which it is done again after a kill: to write it would take as long."""
 
 
 class Checkpoint:
@@ -43,12 +44,14 @@ class Checkpoint:
         return run_dir.with_name(f".{run_dir.name}.part")
 
     def model(self, step: str, make: Callable[[], Fitted]) -> Fitted:
-        """Return the fitted model of a step: the kept one, or a new one, kept."""
+        """Return the fitted model of a step: the kept one, or a new one, kept if it took long."""
         from cartcast.models.persist import load, save
 
         folder = self.folder / f"model-{step}"
         if not folder.is_dir():
             made = make()
+            if made.facts["seconds"] < WORTH_KEEPING:
+                return made
             facts = {"kind": made.declaration.kind, "name": made.name, "facts": made.facts}
             with atomic_folder(folder) as temporary:
                 save(made.model, temporary / "fitted")

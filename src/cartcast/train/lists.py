@@ -16,8 +16,9 @@ import pandas as pd
 from cartcast.findings import Finding
 from cartcast.moments import Moment
 from cartcast.moments.anchors import drawn
-from cartcast.moments.dates import Due, count_dated, end_of
+from cartcast.moments.dates import Due, end_of
 from cartcast.moments.lists import check_of, listed, told
+from cartcast.moments.rows import count_of
 from cartcast.moments.waits import Waits, waits_of
 from cartcast.rows import Rows
 from cartcast.train.fit import Fitted, says
@@ -51,7 +52,8 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
     due = Due(moment, end_of(log), gap).checkable(since, horizon)
     check = None
     if due is not None:
-        count = sum(log.map_parts(partial(count_dated, target=outcome, due=due)))
+        counting = partial(count_of, target=outcome, moment=moment, due=due, segment=task.segment)
+        count = sum(log.map_parts(counting))
         draw = drawn(_MOST_ROWS / count, 0) if count > _MOST_ROWS else None
         made = log.map_parts(
             partial(

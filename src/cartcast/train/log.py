@@ -31,6 +31,9 @@ from cartcast.train.task import Part, Task, parts_of
 
 __all__ = ["train_log"]
 
+READING_MEMORY = "1200MB"
+"""What the engine may take to read a log: no more than the training takes later."""
+
 
 def train_log(
     sources: Sequence[Any],
@@ -60,8 +63,9 @@ def train_log(
     with scratch(run_dir.parent if engine == "spark" else None) as work:
         with budget("reading the log"):
             log = reading.load(
-                *sources, orders=options.orders, folder=work, privacy=privacy, engine=engine
-            )
+                *sources, orders=options.orders, folder=work, privacy=privacy, engine=engine,
+                memory=READING_MEMORY,
+            )  # fmt: skip
         reading = reading.settled(log)
         proposed: Proposed | None = None
         if chosen is None:

@@ -116,7 +116,7 @@ def fit_revenue(rows: Part, champion: Fitted, plan: Plan, unseen: Floats | None 
 def _amounts(rows: Part, plan: Plan) -> Any:
     bought = rows.take(rows.amount > 0)
     recipe = plan.recipe
-    model = HURDLE.make(recipe.seed, len(rows), recipe.categorical, recipe.threads)
+    model = HURDLE.make(recipe.seed, len(bought), recipe.categorical, recipe.threads)
     model.set_params(classifier=None)
     return model.fit(bought.X, bought.amount, sample_weight=bought.weight, groups=bought.groups)
 

@@ -16,7 +16,7 @@ from cartcast.features.words import in_words
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.segments import Segments, fit_segments
 from cartcast.moments.rows import within
-from cartcast.segments import Segment
+from cartcast.segments import Segment, at_start
 from cartcast.train.options import FAMILIES, Options
 from cartcast.train.task import Task
 
@@ -119,7 +119,10 @@ def _sessions(
     """
     from cartcast.moments.anchors import drawn
 
-    share = MOST_SESSIONS / log.summary.sessions if len(log.parts) > 1 else 1.0
+    sessions = log.summary.sessions
+    if segment is not None:
+        sessions = sum(log.map_parts(partial(_count, segment=segment)))
+    share = MOST_SESSIONS / max(sessions, 1) if len(log.parts) > 1 else 1.0
     draw = drawn(share, seed) if share < 1 else "true"
     tables = log.map_parts(partial(_part_sessions, features=features, draw=draw, segment=segment))
     table = pd.concat(tables, ignore_index=True)
@@ -130,6 +133,10 @@ def _sessions(
     order = table[["began", "session_id"]].sort_values(["began", "session_id"]).index
     table["position"] = pd.Series(range(1, len(table) + 1), index=order)
     return table
+
+
+def _count(part: Log, segment: Segment) -> int:
+    return len(at_start(part, segment))
 
 
 def _part_sessions(

@@ -48,9 +48,8 @@ class Part:
     @property
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
         """Features: float64 columns (NaN: null) and string columns (None: null)."""
-        values = self.rows.values
-        columns = {name: values[name].take(self.index) for name in values}
-        return pd.DataFrame(columns, copy=False).reset_index(drop=True)
+        columns = {n: column.array.take(self.index) for n, column in self.rows.values.items()}
+        return pd.DataFrame(columns, copy=False)
 
     @cached_property
     def keys(self) -> pd.DataFrame:
