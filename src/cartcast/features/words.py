@@ -126,11 +126,16 @@ def titled(name: object, unit: str = "", currency: str | None = None) -> str:
 def event_words(event_type: object) -> str:
     """Return an event type as a shop's people call it.
 
+    A step of a funnel names several events, and conditions in brackets.
+
     >>> event_words("view_item"), event_words("page=2"), event_words("my_event")
     ('product page', 'page=2', 'my event')
+    >>> event_words("view_item|search[category=shoes]")
+    'product page or search [category=shoes]'
     """
-    name = str(event_type)
-    return _EVENTS.get(name, name if "=" in name else name.replace("_", " "))
+    name, bracket, rest = str(event_type).partition("[")
+    told = [_EVENTS.get(n, n if "=" in n else n.replace("_", " ")) for n in name.split("|")]
+    return " or ".join(told) + (f" {bracket}{rest}" if bracket else "")
 
 
 def plural(words: str) -> bool:

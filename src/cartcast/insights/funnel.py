@@ -17,18 +17,29 @@ from cartcast.insights.clusters import clustered, sums
 from cartcast.insights.sessions import keep, usual_steps
 from cartcast.insights.source import Slice, Source, opened
 from cartcast.segments.funnel_sql import (
-    Step,
-    carried,
+    next_after,
+    place_reached,
     reach_any,
     reach_first,
     reach_within,
-    steps_from,
 )
+from cartcast.segments.steps import Step, carried, steps_from
 
-__all__ = ["Funnel", "FunnelStep", "Unit", "check_clock", "funnel", "reach_steps", "wanted_steps"]
+__all__ = [
+    "Funnel",
+    "FunnelStep",
+    "Instead",
+    "Unit",
+    "check_clock",
+    "funnel",
+    "reach_steps",
+    "wanted_steps",
+]
 
 Unit = Literal["session", "visitor"]
 DAY = 86_400.0
+_MOMENT = ("event_time", "session_id", "event_order")
+"""What orders the events of a visitor."""
 
 
 class FunnelStep(NamedTuple):
@@ -57,11 +68,31 @@ class FunnelStep(NamedTuple):
     seconds_high: float | None
 
 
+class Instead(NamedTuple):
+    """Where units go that reached a step, but not the next one.
+
+    Attributes:
+        reached: steps that they reached.
+        step: the last of these.
+        event: the first event after it that is not of that step again; None where there is none:
+            the session ends, or the visitor is not seen again.
+        units: how many.
+        share: of the units lost there, from 0 to 1.
+    """
+
+    reached: int
+    step: str
+    event: str | None
+    units: int
+    share: float
+
+
 @dataclass(frozen=True)
 class Funnel:
     """A funnel: what was asked, the units in all, and the steps (by segment, then in order).
 
-    `findings` are those of the log that void its rates, or the order of its steps.
+    `instead` says where they go that are lost, by step, most first; of a funnel in any order it
+    is empty. `findings` are those of the log that void its rates, or the order of its steps.
     """
 
     unit: Unit
@@ -71,6 +102,7 @@ class Funnel:
     units: int
     steps: tuple[FunnelStep, ...]
     findings: tuple[Finding, ...] = ()
+    instead: tuple[Instead, ...] = ()
 
     @property
     def segments(self) -> tuple[str | None, ...]:
@@ -93,6 +125,7 @@ class Funnel:
             }
             for s in self.steps
         ]
+        told["instead"] = [i._asdict() for i in self.instead]
         return told
 
 
@@ -114,7 +147,9 @@ def funnel(
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
-        steps: event types, or `column=value`; None means those of the usual funnel that occur.
+        steps: event types, or `column=value`; several with `|` between them, and conditions on the
+            same event in brackets: `view_item[category=shoes,boots; price>=50]|search`
+            (`cartcast.segments.steps`). None means those of the usual funnel that occur.
         unit: what is counted; a visitor's sessions are joined in time.
         order: `ordered`: each step after the one before; `any`: all of them, in any order.
         window: seconds from the first to the last step; None means no limit.
@@ -135,7 +170,31 @@ def funnel(
         units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
         counted = _count(source, wanted, by, segments, level)
         told = caveats(source.findings, ordered=order == "ordered" or window is not None)
-        return Funnel(unit, order, window, by, units, tuple(counted), told)
+        went = () if order == "any" else _instead(source, wanted, unit)
+        return Funnel(unit, order, window, by, units, tuple(counted), told, went)
+
+
+def _instead(source: Source, steps: Sequence[Step], unit: Unit) -> tuple[Instead, ...]:
+    """Follow the units that were lost; `reached` and `steps_done` are there."""
+    relation = "funnel_events"
+    if unit == "session":
+        lost = f"SELECT unit, reach, {place_reached(len(steps))} AS place FROM reached"
+        came = next_after(f"{lost} WHERE reach < {len(steps)}", relation, steps, "session_id", "event_order")
+    else:
+        at = ", ".join(f"d.{identifier(carried(c))}" for c in _MOMENT)
+        lost = (
+            f"SELECT r.unit, r.reach, row({at}) AS place FROM (SELECT unit, reach, "
+            f"{place_reached(len(steps))} AS place FROM reached WHERE reach < {len(steps)}) r "
+            "JOIN steps_done d USING (unit, place)"
+        )
+        came = next_after(
+            lost, relation, steps, _visitor(source), f"row({', '.join(_MOMENT)})"
+        )
+    rows = source.rows(
+        "SELECT reach, next, count(*) AS n, n / sum(n) OVER (PARTITION BY reach) "
+        f"FROM ({came}) GROUP BY reach, next ORDER BY reach, n DESC, next NULLS FIRST"
+    )
+    return tuple(Instead(k, str(steps[k - 1]), *row) for k, *row in rows)
 
 
 def reach_steps(
@@ -169,8 +228,9 @@ def wanted_steps(source: Source, words: Sequence[str] | None, order: str) -> tup
     if order == "any" and len(set(steps)) < len(steps):
         raise UsageError("in any order the steps must differ; a repeated step needs an order.")
     for step in steps:
-        source.require(step.column)
-    kinds = [s.value for s in steps if s.column == "event_type"]
+        for column in step.columns:
+            source.require(column)
+    kinds = [kind for step in steps for kind in step.event_types]
     source.require_events(kinds, " Other columns: column=value.")
     return steps
 
@@ -203,13 +263,16 @@ def _units(
     source: Source, relation: str, unit: Unit, steps: Sequence[Step], by: str | None
 ) -> None:
     """Make the view `steps_done`: unit, visitor, place, s and the columns of the steps."""
-    names = dict.fromkeys(s.column for s in steps)
+    own = dict.fromkeys(c for s in steps for c in s.columns)
     if by is not None:
         source.require(by)
-    own = dict.fromkeys((*names, *([by] if by is not None else [])))
+        own[by] = None
+    if unit == "visitor":
+        own |= dict.fromkeys(_MOMENT)
+    source.connection.execute(f"CREATE OR REPLACE TEMP VIEW funnel_events AS FROM {relation}")
     columns = ", ".join(f"e.{identifier(n)} AS {identifier(carried(n))}" for n in own)
     done = " OR ".join(s.sql for s in steps)
-    visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
+    visitor = _visitor(source)
     if unit == "session":
         source.connection.execute(
             "CREATE OR REPLACE TEMP VIEW steps_done AS SELECT session_id AS unit, "
@@ -225,6 +288,10 @@ def _units(
         f"ORDER BY event_time, session_id, event_order) AS place, "
         f"{source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"
     )
+
+
+def _visitor(source: Source) -> str:
+    return "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
 
 
 def _count(

@@ -15,7 +15,8 @@ from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.insights.source import Slice, Source, opened
-from cartcast.segments.funnel_sql import STEPS, Step, reach_first
+from cartcast.segments.funnel_sql import reach_first
+from cartcast.segments.steps import STEPS, Step
 
 __all__ = [
     "CONTEXT",
@@ -139,7 +140,7 @@ def usual_steps(source: Source, sessions: Path | str | None = None) -> tuple[Ste
     if known is not None:
         return tuple(s for s in STEPS if str(s) in known)
     seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
-    return tuple(s for s in STEPS if s.value in seen)
+    return tuple(s for s in STEPS if s.event_types[0] in seen)
 
 
 def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,6 @@ _JSON = typer.Option("--json", help="Print one JSON document.")
 _PROJECT = typer.Option("--project", help="Project folder; default: found here or above.")
 _NAME = typer.Argument(help="Name of the segment.")
 _FILES = typer.Argument(help="Log files, or one clean log.")
-_TEST = re.compile(r"\s*([^=!<>]+?)\s*(!=|>=|<=|=)(.*)", re.DOTALL)
 
 
 def add(app: typer.Typer) -> None:
@@ -54,8 +52,9 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Save a segment as segments/NAME.yaml; another definition gets the next version."""
         from cartcast.segments import save_segment, segment_from
+        from cartcast.segments.steps import condition_of
 
-        conditions: list[dict[str, Any]] = [_test(text) for text in where or ()]
+        conditions: list[dict[str, Any]] = [condition_of(t).as_dict() for t in where or ()]
         for key, words in (("did", did), ("did_not", did_not)):
             conditions += [_event(key, word) for word in words or ()]
         if bought is not None:
@@ -143,28 +142,6 @@ def _show(saved: Any, json: bool) -> None:
         shell.print_json({"name": saved.name, **saved.as_dict()})
     else:
         typer.echo(f"{saved.name}, version {saved.version}. {saved.describe()}")
-
-
-def _test(text: str) -> dict[str, Any]:
-    """Return the condition that `device=mobile,tablet` or `events>=3` is.
-
-    >>> _test("country!=DE,unknown")
-    {'column': 'country', 'not_in': ['DE', None]}
-    """
-    from cartcast.errors import UsageError
-
-    match = _TEST.fullmatch(text)
-    if match is None:
-        raise UsageError(f"--where takes column=value, !=, >= or <=, got {text!r}.")
-    column, sign, told = match.groups()
-    if sign in (">=", "<="):
-        try:
-            return {"column": column, "from" if sign == ">=" else "to": float(told)}
-        except ValueError:
-            raise UsageError(f"--where {column}{sign} takes a number, got {told!r}.") from None
-    words = [w.strip() for w in told.split(",") if w.strip()]
-    key = "in" if sign == "=" else "not_in"
-    return {"column": column, key: [None if w == "unknown" else w for w in words]}
 
 
 def _event(key: str, word: str) -> dict[str, Any]:
