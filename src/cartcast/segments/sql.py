@@ -29,7 +29,7 @@ __all__ = ["asked", "at_start"]
 
 Asked = tuple[str, list[Any]]
 
-_OWN = ("session_id", "visitor", "visitor_code", "steps", "start_utc")
+_OWN = ("session_id", "visitor", "visitor_code", "steps", "moments", "start_utc")
 """Columns of the session table that are no property of a session."""
 
 
