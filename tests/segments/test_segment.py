@@ -187,7 +187,10 @@ def random_segment(rng: random.Random, table) -> Segment:
         return Cohort(week) if did is None else Cohort(week, rng.randint(0, 2), did)
 
     def reached():
-        steps, k = rng.sample(["view_item", "page=2", "add_to_cart", "purchase", *RICH], 3), rng.randint(1, 3)
+        steps, k = (
+            rng.sample(["view_item", "page=2", "add_to_cart", "purchase", *RICH], 3),
+            rng.randint(1, 3),
+        )
         lost = rng.random() < 0.5
         came = rng.choice(["", "view_item", "search"]) if lost and k < 3 else None
         return Reached(tuple(steps), k, lost, came)

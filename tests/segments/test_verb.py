@@ -77,7 +77,9 @@ def test_made_listed_counted_exported_and_removed(project):
 
 def test_what_is_wrong_is_refused_with_its_status(project):
     assert refused("segment", "make", "s").exit_status == 2
-    assert "a condition is column=value" in str(refused("segment", "make", "s", "--where", "device"))
+    assert "a condition is column=value" in str(
+        refused("segment", "make", "s", "--where", "device")
+    )
     assert "takes a number" in str(refused("segment", "make", "s", "--where", "events>=few"))
     asked("segment", "make", "s", "--where", "colour=red")
     assert "no column 'colour'" in str(refused("segment", "count", "s", "log.parquet"))

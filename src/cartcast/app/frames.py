@@ -24,6 +24,7 @@ __all__ = [
     "correlations",
     "distribution",
     "funnel",
+    "funnel_cells",
     "funnel_table",
     "heat_map",
     "paths",
@@ -83,7 +84,21 @@ def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:
             "share": [s.of_first.value for s in steps],
             "low": [s.of_first.low for s in steps],
             "high": [s.of_first.high for s in steps],
+            "seconds": [s.seconds_median for s in steps],
         }
+    )
+
+
+def funnel_cells(f: Funnel) -> pd.DataFrame:
+    """Return segment, reached, step, value, n of all steps after the first, by segment."""
+    size = len(f.steps) // len(f.segments)
+    rows = [(f.steps[k - k % size], k % size + 1, s) for k, s in enumerate(f.steps) if k % size]
+    return pd.DataFrame(
+        [
+            ("unknown" if s.segment is None else s.segment, k, s.step, s.of_first.value, a.reached)
+            for a, k, s in rows
+        ],
+        columns=["segment", "reached", "step", "value", "n"],
     )
 
 
@@ -160,9 +175,17 @@ def correlations(c: Correlations) -> pd.DataFrame:
 
 
 def paths(p: Paths) -> pd.DataFrame:
-    """Return source, target, count, step."""
+    """Return source, target, count, and the column that a flow begins in: the first is 0."""
     return pd.DataFrame(
-        [(f.source, f.target, f.sessions, f.step) for f in p.flows],
+        [
+            (
+                f.source,
+                f.target,
+                f.sessions,
+                p.depth - f.step if p.direction == "to" else f.step - 1,
+            )
+            for f in p.flows
+        ],
         columns=["source", "target", "count", "step"],
     )
 

@@ -126,7 +126,8 @@ def pick(
     source.connection.execute(
         # Numbers are grouped faster than names.
         "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
-        f"{visitor_of(columns)} AS visitor, start, purchases, revenue{own} FROM sessions WHERE {condition}",
+        f"{visitor_of(columns)} AS visitor, start, purchases, revenue{own} FROM sessions "
+        f"WHERE {condition}",
         parameters,
     )
     return _pair(source, column, where, sessions)

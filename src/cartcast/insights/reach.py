@@ -102,7 +102,9 @@ def _from_runs(
     rest = list[str]()
     for k, own in enumerate(codes, 1):
         found = [f"nullif(list_position(steps[p{k - 1} + 1:], {c}), 0)" for c in own]
-        parts.append(f"p{k} AS (SELECT *, p{k - 1} + least({', '.join(found)}) AS p{k} FROM p{k - 1})")
+        parts.append(
+            f"p{k} AS (SELECT *, p{k - 1} + least({', '.join(found)}) AS p{k} FROM p{k - 1})"
+        )
         others = f"list_filter(steps[p{k} + 1:], x -> x NOT IN ({', '.join(own)}))[1]"
         rest.append(f"WHEN {k} THEN {others if len(own) > 1 else f'steps[p{k} + 1]'}")
     places = range(1, len(steps) + 1)
@@ -198,7 +200,10 @@ def _came(source: Source, relation: str, unit: Unit, steps: Sequence[Step]) -> s
     if unit == "session":
         return next_after(lost, relation, steps, "session_id", "event_order")
     at = ", ".join(f"d.{identifier(carried(c))}" for c in _MOMENT)
-    lost = f"SELECT unit, reach, row({at}) AS place FROM ({lost}) JOIN steps_done d USING (unit, place)"
+    lost = (
+        f"SELECT unit, reach, row({at}) AS place FROM ({lost}) "
+        "JOIN steps_done d USING (unit, place)"
+    )
     return next_after(lost, relation, steps, _visitor(source), f"row({', '.join(_MOMENT)})")
 
 

@@ -99,9 +99,7 @@ def reach_any(relation: str, steps: Sequence[Step], window: float | None) -> str
         head = f"firsts AS (SELECT unit, {firsts}, {flags} FROM {relation} GROUP BY unit)"
         return f"WITH {head}, {', '.join(parts)} {_joined(len(steps), 'unit', 'at')}"
     over = "OVER (PARTITION BY unit ORDER BY s RANGE UNBOUNDED PRECEDING)"
-    latest = ", ".join(
-        f"max(s) FILTER ({x.sql}) {over} AS l{k}" for k, x in enumerate(steps, 1)
-    )
+    latest = ", ".join(f"max(s) FILTER ({x.sql}) {over} AS l{k}" for k, x in enumerate(steps, 1))
     head = f"spans AS (SELECT unit, s, {latest} FROM {relation})"
     parts = []
     for k in count:

@@ -164,7 +164,9 @@ class _Asked:
         reach = reach_first("events", steps, "session_id", "event_order", "NULL::DOUBLE")
         if c.next is not None:
             place = place_reached(len(steps))
-            lost = f"SELECT session_id AS unit, reach, {place} AS place FROM ({reach}) WHERE reach = ?"
+            lost = (
+                f"SELECT session_id AS unit, reach, {place} AS place FROM ({reach}) WHERE reach = ?"
+            )
             came = next_after(lost, "events", steps, "session_id", "event_order")
             sql = f"SELECT unit FROM ({came}) WHERE coalesce(next, '') = ?"
             return self._sessions(sql), [c.reached, c.next]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.parts.funnels import show_funnel
 from cartcast.app.parts.listed import show_sessions, take_over
 from cartcast.app.parts.spread import (
     show_breakdown,
@@ -12,7 +13,7 @@ from cartcast.app.parts.spread import (
     show_distribution,
     show_hours,
 )
-from cartcast.app.parts.ways import show_cohorts, show_funnel, show_paths
+from cartcast.app.parts.ways import show_cohorts, show_paths
 
 TOPICS = ("Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations",
           "Sessions")  # fmt: skip
