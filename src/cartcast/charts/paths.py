@@ -51,7 +51,8 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     made = figure(theme, height=round(-low) + 60)
     first, last = min(columns, default=0), max(columns, default=1)
     hidden = {"visible": False, "fixedrange": True}
-    made.update_xaxes(range=[first - 0.02, last + _NODE + 0.02], **hidden)
+    # Names stand right of their nodes, those of the last column too.
+    made.update_xaxes(range=[first - 0.02, last + 0.7], **hidden)
     made.update_yaxes(range=[low - 8, 8], **hidden)
     ends: list[tuple[float, float]] = [(0.0, 0.0)] * len(flows)
     begins = ends.copy()
@@ -94,12 +95,11 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
             "type": "rect", "x0": node[0], "x1": node[0] + _NODE, "y0": y, "y1": y - thick,
             "fillcolor": p.accent if node[1] == "purchase" else p.muted, "line": {"width": 0},
         })  # fmt: skip
-        right = node[0] == last
         share = number(max(sizes[node]) / total, "share")
+        sign = "<br>" if thick > 2 * _GAP else " · "
         made.add_annotation(
-            x=node[0] if right else node[0] + _NODE, y=y - thick / 2, showarrow=False,
-            text=f"{text(event_words(node[1]), 28)} · {share}",
-            xanchor="right" if right else "left", xshift=-5 if right else 5,
+            x=node[0] + _NODE, y=y - thick / 2, showarrow=False, xanchor="left", xshift=5,
+            text=f"{text(event_words(node[1]), 28)}{sign}{share}", align="left",
             font={"size": 12, "color": p.ink},
         )  # fmt: skip
     made.update_layout(shapes=shapes, margin={"l": 0, "r": 0, "t": 8, "b": 8})
