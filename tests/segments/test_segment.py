@@ -363,6 +363,11 @@ def test_what_could_not_be_read_again_is_not_saved_and_what_cannot_is_removed(tm
     assert segment_names(tmp_path) == []
 
 
+def test_spaces_of_a_value_count():
+    walk = Walk(" a", 2, "b ", " c", column="category")
+    assert condition_from(walk.as_dict(), "here") == walk
+
+
 def test_a_duration_that_is_none_names_its_place():
     with pytest.raises(DefinitionError, match="^here: seen: "):
         condition_from({"seen": "often"}, "here")

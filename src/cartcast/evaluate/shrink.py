@@ -18,9 +18,6 @@ from cartcast.errors import UsageError
 
 __all__ = ["Prior", "Shrunk", "fit_prior", "shrunk"]
 
-_MOST = 1e7
-"""Largest weight of the prior, in trials: beyond it the rates do not differ at all."""
-
 
 class Prior(NamedTuple):
     """How rates are spread: Beta(a, b); their mean is a / (a + b), its weight a + b trials."""
@@ -40,6 +37,7 @@ class Shrunk(NamedTuple):
 def fit_prior(did: Sequence[float], of: Sequence[float]) -> Prior | None:
     """Return the spread of rates `did` / `of` that makes all of them most likely.
 
+    It weighs no more than all trials together, since its mean is known no better than by these.
     None where nothing was done, or everything: then there is no rate to be drawn to.
 
     Raises:
@@ -65,8 +63,8 @@ def fit_prior(did: Sequence[float], of: Sequence[float]) -> Prior | None:
         return -float((betaln(x + a, n - x + b) - betaln(a, b)).sum())
 
     mean = x.sum() / n.sum()
-    begin = (np.log(mean / (1 - mean)), np.log(10.0))
-    bounds = ((-20.0, 20.0), (np.log(1e-2), np.log(_MOST)))
+    begin = (np.log(mean / (1 - mean)), np.log(min(10.0, n.sum())))
+    bounds = ((-20.0, 20.0), (np.log(1e-2), np.log(n.sum())))
     found = minimize(loss, begin, method="L-BFGS-B", bounds=bounds)
     mean, weight = 1 / (1 + np.exp(-found.x[0])), np.exp(found.x[1])
     return Prior(float(mean * weight), float((1 - mean) * weight))

@@ -273,10 +273,14 @@ class Seen:
         return {"seen": f"{days:.0f}d" if days % 1 == 0 else f"{self.seconds:.15g}s"}
 
     def describe(self) -> str:
-        """Return the condition in words."""
-        days = self.seconds / DAY
-        told = f"{days:g} days" if days >= 1 else f"{self.seconds / 3600:g} hours"
-        return f"seen in the last {told}"
+        """Return the condition in words.
+
+        >>> Seen(86_400.0).describe(), Seen(3600.0 * 36).describe()
+        ('seen in the last day', 'seen in the last 1.5 days')
+        """
+        whole = self.seconds >= DAY
+        count, word = (self.seconds / DAY, "day") if whole else (self.seconds / 3600, "hour")
+        return f"seen in the last {word if count == 1 else f'{count:g} {word}s'}"
 
 
 Condition = Values | Range | Did | Bought | Scored | Found | Walk | Reached | Cohort | Seen

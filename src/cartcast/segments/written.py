@@ -125,9 +125,9 @@ def _run(data: Mapping[str, Any], where: str) -> str:
 
 
 def _path(data: Mapping[str, Any], kind: str, where: str) -> Walk:
-    step, anchor = _whole(data.get("step", 1), "step", 1, where), _word(data[kind], kind, where)
-    near = anchor if step == 1 else _word(data.get("near"), "near", where)
-    far = None if data.get("far") is None else _word(data["far"], "far", where)
+    step, anchor = _whole(data.get("step", 1), "step", 1, where), _value(data[kind], kind, where)
+    near = anchor if step == 1 else _value(data.get("near"), "near", where)
+    far = None if data.get("far") is None else _value(data["far"], "far", where)
     by = _word(data.get("by", "event_type"), "by", where)
     return Walk(anchor, step, near, far, kind == "path_to", by)
 
@@ -181,9 +181,14 @@ def _text(value: object) -> str:
 
 
 def _word(value: object, key: str, where: str) -> str:
+    return _value(value, key, where).strip()
+
+
+def _value(value: object, key: str, where: str) -> str:
+    """Return a value of the log, whose spaces may count."""
     if not isinstance(value, str) or not value.strip():
         raise DefinitionError(f"{where}: {key} must be a word, got {value!r:.80}.")
-    return value.strip()
+    return value
 
 
 def _number(value: object, key: str, where: str) -> float:

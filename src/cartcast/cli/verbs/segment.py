@@ -72,28 +72,43 @@ def add(app: typer.Typer) -> None:
         project: Annotated[Path | None, _PROJECT] = None, json: Annotated[bool, _JSON] = False
     ) -> None:
         """Show the segments of the project."""
-        from cartcast.segments import read_segment, segment_names
+        from cartcast.errors import DefinitionError
+        from cartcast.segments import Segment, read_segment, segment_names
 
         folder, _ = shell.project_here(project)
-        found = [read_segment(folder, name) for name in segment_names(folder)]
+        found, broken = list[Segment](), list[str]()
+        for name in segment_names(folder):
+            try:
+                found.append(read_segment(folder, name))
+            except DefinitionError as error:
+                broken.append(str(error))
         if json:
             shell.print_json([{"name": s.name, **s.as_dict()} for s in found])
-            return
-        for s in found:
-            typer.echo(f"{s.name:<24} {s.describe()}")
+        else:
+            for s in found:
+                typer.echo(f"{s.name:<24} {s.describe()}")
+        if broken:
+            raise DefinitionError(" ".join(broken))
 
     @segment.command()
     def count(
         name: Annotated[str, _NAME],
         files: Annotated[list[str], _FILES],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
+        zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, _JSON] = False,
     ) -> None:
         """Count the sessions and visitors of a segment in a log."""
         from cartcast.insights import list_sessions
 
         with shell.progress(not json) as progress:
-            log = shell.read_log(files, progress, layout=layout)
+            log = shell.read_log(
+                files, progress, layout=layout, session_gap=session_gap,
+                session_breaks=session_break, zone=zone, rates=rates,
+            )  # fmt: skip
             found = list_sessions(log, where=shell.slice_of(name, log), most=0)
         told = {"segment": name, "sessions": found.sessions, "visitors": found.visitors,
                 "of_sessions": log.summary.sessions}  # fmt: skip
@@ -111,6 +126,10 @@ def add(app: typer.Typer) -> None:
         files: Annotated[list[str], _FILES],
         out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
+        zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, _JSON] = False,
     ) -> None:
         """Write the visitors of a segment, the one seen last first."""
@@ -118,7 +137,10 @@ def add(app: typer.Typer) -> None:
         from cartcast.score import write_table
 
         with shell.progress(not json) as progress:
-            log = shell.read_log(files, progress, layout=layout)
+            log = shell.read_log(
+                files, progress, layout=layout, session_gap=session_gap,
+                session_breaks=session_break, zone=zone, rates=rates,
+            )  # fmt: skip
             found = list_visitors(log, shell.slice_of(name, log))
         write_table(found, out)
         if json:
