@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -20,6 +21,7 @@ __all__ = [
     "MEASURES",
     "SECONDS",
     "breakdown",
+    "by_clock",
     "cohorts",
     "correlations",
     "distribution",
@@ -27,6 +29,7 @@ __all__ = [
     "funnel_cells",
     "funnel_table",
     "heat_map",
+    "laid_over",
     "paths",
     "trend",
 ]
@@ -65,6 +68,32 @@ def trend(o: Overview, measure: str, span: tuple[datetime, datetime] | None = No
     for column in names:
         table[column] = table[column].astype(float)
     return table
+
+
+def laid_over(there: date, here: date, grain: str) -> pd.Timedelta:
+    """Return by how much a trend from one day is moved to lie over that from another.
+
+    >>> laid_over(date(2024, 3, 1), date(2024, 3, 8), "day").days
+    7
+    >>> laid_over(date(2024, 3, 2), date(2024, 3, 13), "week").days  # from Monday to Monday
+    14
+    """
+    kind = {"hour": "h", "day": "D", "week": "W-SUN", "month": "M"}[grain]
+    begun = [pd.Timestamp(day).to_period(kind).start_time for day in (there, here)]
+    return begun[1] - begun[0]
+
+
+def by_clock(text: str, zone: str | None) -> datetime:
+    """Return a moment that is kept in UTC by the shop's clock, on which a trend is drawn.
+
+    >>> by_clock("2024-03-05T23:30:00+00:00", "Europe/Berlin")
+    datetime.datetime(2024, 3, 6, 0, 30)
+    >>> by_clock("2024-03-05T23:30:00", None)
+    datetime.datetime(2024, 3, 5, 23, 30)
+    """
+    at = datetime.fromisoformat(text)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at.astimezone(ZoneInfo(zone or "UTC")).replace(tzinfo=None)
 
 
 def _partial(o: Overview, start: datetime, span: tuple[datetime, datetime] | None) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -54,19 +56,20 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     # Names stand right of their nodes, those of the last column too.
     made.update_xaxes(range=[first - 0.02, last + 0.7], **hidden)
     made.update_yaxes(range=[low - 8, 8], **hidden)
+    sources, targets = [f[0] for f in flows], [f[1] for f in flows]
     ends: list[tuple[float, float]] = [(0.0, 0.0)] * len(flows)
     begins = ends.copy()
-    for side, own, other in ((begins, 0, 1), (ends, 1, 0)):
+    for side, own, other in ((begins, sources, targets), (ends, targets, sources)):
         used = dict(top)
-        for k in sorted(range(len(flows)), key=lambda k: -top[flows[k][other]]):
+        for k in sorted(range(len(flows)), key=[-top[n] for n in other].__getitem__):
             thick = flows[k][2] * scale
-            side[k] = (used[flows[k][own]], used[flows[k][own]] - thick)
-            used[flows[k][own]] -= thick
+            side[k] = (used[own[k]], used[own[k]] - thick)
+            used[own[k]] -= thick
     x: list[float] = []
     y_: list[float] = []
     told: list[str] = []
     size: list[float] = []
-    shapes = []
+    shapes = list[dict[str, Any]]()
     for (source, target, n), (a, b), (c, d) in zip(flows, begins, ends, strict=True):
         left, right = source[0] + _NODE, float(target[0])
         middle = (left + right) / 2

@@ -79,5 +79,5 @@ def shrunk(did: float, of: float, prior: Prior, level: float = 0.95) -> Shrunk:
     from scipy.stats import beta
 
     a, b = prior.a + did, prior.b + of - did
-    low, high = beta.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
-    return Shrunk(a / (a + b), float(low), float(high))
+    low, high = (float(beta.ppf((1 + side * level) / 2, a, b)) for side in (-1, 1))
+    return Shrunk(a / (a + b), low, high)

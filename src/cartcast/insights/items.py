@@ -211,7 +211,7 @@ def compare_items(
             "JOIN total USING (value)) GROUP BY value",
             [least],
         )
-        told = [relative(value, *rest, level) for value, *rest in found]
+        told = [relative(v, a, b, square, fourth, level) for v, a, b, square, fourth in found]
         return tuple(sorted(told, key=_surest)[:largest])
 
 

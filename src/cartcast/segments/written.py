@@ -75,7 +75,8 @@ def condition_from(data: Any, where: str) -> Condition:
         case "did" | "did_not":
             times = _whole(data.get("times", 1), "times", 1, where)
             event = _word(data[kind], kind, where)
-            return Did(*_steps([event], kind, where), times, kind == "did_not")
+            (step,) = _steps([event], kind, where)
+            return Did(step, times, kind == "did_not")
         case "bought":
             if not isinstance(data["bought"], bool):
                 raise DefinitionError(f"{where}: bought is true or false, got {data['bought']!r}.")

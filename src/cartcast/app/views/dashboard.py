@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from datetime import datetime
 
 import pandas as pd
 import streamlit as st
@@ -77,8 +76,7 @@ def the_trend(
         beside = frames.trend(other, measure, filters.span(data, held[0]))
         if len(beside) and held[0].start and where.start and o.grain:
             # The period before is laid over this one, day by day, also where a first day is empty.
-            here, there = (_begun(s.start, o.grain) for s in (where, held[0]))
-            beside["time"] += here - there
+            beside["time"] += frames.laid_over(held[0].start, where.start, o.grain)
         table = pd.concat([table.assign(series="this"), beside.assign(series=held[1])])
     drawn = trend.trend(
         table, label=label, unit=unit, currency=view.currency, markers=events_of(view, o),
@@ -87,12 +85,6 @@ def the_trend(
     ui.chart(drawn, "trend_chart", f"{label} by {o.grain}")
     if table["partial"].any():
         ui.note(f"Dashed: a {o.grain} that the log, or the period, holds only in part.")
-
-
-def _begun(day: date | None, grain: str) -> pd.Timestamp:
-    """Return when the period of a trend began that holds a day."""
-    kind = {"hour": "h", "day": "D", "week": "W-SUN", "month": "M"}[grain]
-    return pd.Timestamp(day).to_period(kind).start_time
 
 
 def events_of(view: ui.View, o: Overview) -> list[tuple[datetime, str]]:
@@ -107,10 +99,7 @@ def events_of(view: ui.View, o: Overview) -> list[tuple[datetime, str]]:
     for text, what in known:
         if not text:
             continue
-        at = datetime.fromisoformat(text)
-        # What is kept is UTC; the trend goes by the shop's clock.
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        at = at.astimezone(ZoneInfo(o.zone or "UTC")).replace(tzinfo=None)
+        at = frames.by_clock(text, o.zone)
         if o.start <= at <= o.end:
             found.append((at, what))
     return found

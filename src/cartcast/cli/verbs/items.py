@@ -58,9 +58,9 @@ def items(
             zone=zone, rates=rates,
         )  # fmt: skip
         where = slice_of(segment, log) or insights.Slice()
-        there = None if days is None else _before(log, where, days)
-        if there is not None:
-            where, there = there
+        there = None
+        if days is not None:
+            where, there = _before(log, where, days)
         found = insights.items(log, by, where=where, largest=largest)
         pairs = insights.bought_together(log, by, where=where, least=least, largest=largest)
         changes: tuple[Any, ...] = ()
