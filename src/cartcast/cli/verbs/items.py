@@ -35,7 +35,9 @@ def add(app: typer.Typer) -> None:
 
 def items(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
-    by: Annotated[str, typer.Option(help="item_id, brand, category or the like.")] = "item_id",
+    by: Annotated[
+        str, typer.Option(help="item_id, brand, category: a column that purchases have.")
+    ] = "item_id",
     largest: Annotated[int, typer.Option(help="Rows to show.")] = 20,
     least: Annotated[int, typer.Option(help="Orders that a pair, or a change, needs.")] = 10,
     days: Annotated[
