@@ -77,4 +77,5 @@ def test_where_they_go_and_every_step_of_a_split(page, folder):  # noqa: F811
         assert rows[device, "purchase"] == own["bought"].sum()
     (box,) = (s for s in at.selectbox if s.key == "lost_after")
     lost = len(shop.sessions) - shop.sessions["bought"].sum()
-    assert box.options == [f"product page, but not then purchase ({lost})"]
+    assert box.options == ["1. product page, but not then purchase"]
+    assert any(c.value.startswith(f"{lost} sessions") for c in at.caption)

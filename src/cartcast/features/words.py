@@ -75,6 +75,7 @@ _EVENTS = {
     "begin_checkout": "checkout",
     "add_payment_info": "payment",
 }
+_SIGNS = (("!=", " not "), (">=", " ≥ "), ("<=", " ≤ "), ("=", " "), (",", " or "))
 _RECENT = re.compile(r"(?P<what>.+)_decayed_(?P<n>\d+)(?P<seconds>s?)")
 _KINDS = {"views": "item views", "lists": "list views"}
 _REST = re.compile(r" (?:seen|given|in|on|to|of|per|since)\b.*| \(.*")
@@ -130,12 +131,17 @@ def event_words(event_type: object) -> str:
 
     >>> event_words("view_item"), event_words("page=2"), event_words("my_event")
     ('product page', 'page=2', 'my event')
-    >>> event_words("view_item|search[category=shoes]")
-    'product page or search [category=shoes]'
+    >>> event_words("view_item|search[category!=shoes,boots; price>=5]")
+    'product page or search (category not shoes or boots; price ≥ 5)'
     """
     name, bracket, rest = str(event_type).partition("[")
     told = [_EVENTS.get(n, n if "=" in n else n.replace("_", " ")) for n in name.split("|")]
-    return " or ".join(told) + (f" {bracket}{rest}" if bracket else "")
+    if not bracket:
+        return " or ".join(told)
+    rest = rest.removesuffix("]")
+    for sign, word in _SIGNS:
+        rest = rest.replace(sign, word)
+    return f"{' or '.join(told)} ({rest})"
 
 
 def plural(words: str) -> bool:

@@ -108,12 +108,15 @@ def _instead(view: ui.View, f: Funnel, steps: tuple[str, ...], plain: bool) -> N
     for i in f.instead:
         lost[i.reached] = lost.get(i.reached, 0) + i.units
     named = {
-        f"{event_words(steps[k - 1])}, but not then {event_words(steps[k])} ({number(n)})": k
-        for k, n in sorted(lost.items())
+        k: f"{k}. {event_words(steps[k - 1])}, but not then {event_words(steps[k])}"
+        for k in sorted(lost)
     }
-    most = list(named.values()).index(max(lost, key=lambda k: lost[k]))
-    title = st.selectbox(f"{f.unit.capitalize()}s with", list(named), index=most, key="lost_after")
-    own = [i for i in f.instead if i.reached == named[title]][:10]
+    most = list(named).index(max(lost, key=lambda k: lost[k]))
+    place = st.selectbox(
+        f"{f.unit.capitalize()}s with", list(named), index=most, format_func=named.__getitem__,
+        key="lost_after", bind="query-params",
+    )  # fmt: skip
+    own = [i for i in f.instead if i.reached == place][:10]
     end = "the end of the session" if f.unit == "session" else "nothing more"
     table = pd.DataFrame(
         {
@@ -131,6 +134,7 @@ def _instead(view: ui.View, f: Funnel, steps: tuple[str, ...], plain: bool) -> N
         ) if plain else None,
     )  # fmt: skip
     ui.note(
-        "The first event after the step they reached that is not of that step again."
+        f"{number(lost[place])} {f.unit}s. The first event after the step they reached that is "
+        "not of that step again."
         + (" Click a bar to see its sessions." if plain else "")
     )

@@ -62,7 +62,7 @@ def values_of(data: Data, column: str) -> list[str]:
 
 def _row(data: Data, steps: Sequence[Step], k: int) -> None:
     step, turn = steps[k], st.session_state[_TURN]
-    events, column, sign, values, moves = st.columns([4, 2, 1.2, 4, 3], vertical_alignment="bottom")
+    events, column, sign, values, moves = st.columns([4, 2, 1.7, 4, 3], vertical_alignment="bottom")
     change = {"on_change": _change, "args": (steps, k)}
     names = [str(Step((part,))) for part in step.any_of]
     kinds = [str(Step((("event_type", kind),))) for kind in event_types(data)]
