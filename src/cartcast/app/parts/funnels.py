@@ -135,6 +135,5 @@ def _instead(view: ui.View, f: Funnel, steps: tuple[str, ...], plain: bool) -> N
     )  # fmt: skip
     ui.note(
         f"{number(lost[place])} {f.unit}s. The first event after the step they reached that is "
-        "not of that step again."
-        + (" Click a bar to see its sessions." if plain else "")
+        "not of that step again." + (" Click a bar to see its sessions." if plain else "")
     )
