@@ -21,8 +21,8 @@ _GAP = 20.0
 def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light") -> go.Figure:
     """Draw `count` flowing from `source` to `target`, between the columns `step` and `step` + 1.
 
-    Nodes carry their share of the largest column; flows into a purchase are accented, all others
-    grey. Flows are drawn here, since those of the library cannot be clicked.
+    Large nodes carry their share of the largest column; flows into a purchase are accented, all
+    others grey. Flows are drawn here, since those of the library cannot be clicked.
     """
     p = PALETTES[theme]
     flows = [
@@ -54,7 +54,7 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
     first, last = min(columns, default=0), max(columns, default=1)
     hidden = {"visible": False, "fixedrange": True}
     # Names stand right of their nodes, those of the last column too.
-    made.update_xaxes(range=[first - 0.02, last + 0.7], **hidden)
+    made.update_xaxes(range=[first - 0.02, last + 1.0], **hidden)
     made.update_yaxes(range=[low - 8, 8], **hidden)
     sources, targets = [f[0] for f in flows], [f[1] for f in flows]
     ends: list[tuple[float, float]] = [(0.0, 0.0)] * len(flows)
@@ -99,10 +99,11 @@ def sankey(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
             "fillcolor": p.accent if node[1] == "purchase" else p.muted, "line": {"width": 0},
         })  # fmt: skip
         share = number(max(sizes[node]) / total, "share")
-        sign = "<br>" if thick > 2 * _GAP else " · "
+        # A thin node has room for its name only, also on a phone; the flows tell their numbers.
+        more = f"<br>{share}" if thick > 2 * _GAP else ""
         made.add_annotation(
             x=node[0] + _NODE, y=y - thick / 2, showarrow=False, xanchor="left", xshift=5,
-            text=f"{text(event_words(node[1]), 28)}{sign}{share}", align="left",
+            text=text(event_words(node[1].replace(" of session", "")), 16) + more, align="left",
             font={"size": 12, "color": p.ink},
         )  # fmt: skip
     made.update_layout(shapes=shapes, margin={"l": 0, "r": 0, "t": 8, "b": 8})
