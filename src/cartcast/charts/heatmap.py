@@ -83,7 +83,8 @@ def cells(
     made.add_scatter(
         x=places, y=rows, mode="markers+text", showlegend=False,
         text=[_short(v) if short else number(v, unit, currency) for v in values],
-        customdata=[number(v, unit, currency) for v in values], marker={"size": 24, "symbol": "square", "opacity": 0},
+        customdata=[number(v, unit, currency) for v in values],
+        marker={"size": 24, "symbol": "square", "opacity": 0},
         textfont={"size": 12, "color": inks},
         hovertemplate="%{y}, %{x}: %{customdata}<extra>" + text(label) + "</extra>",
     )  # fmt: skip
