@@ -102,6 +102,13 @@ def insight_times(project: Any, repeats: int) -> dict[str, tuple[float, float]]:
         "conversion by category": lambda: insights.breakdown(log, "category", sessions=sessions),
         "funnel": lambda: insights.funnel(log, sessions=sessions),
         "funnel by device": lambda: insights.funnel(log, by="device", sessions=sessions),
+        "funnel with conditions": lambda: insights.funnel(
+            log,
+            ["view_item[category=shoes,boots]", "add_to_cart|begin_checkout"],
+            sessions=sessions,
+        ),
+        "items": lambda: insights.items(log, sessions=sessions),
+        "bought together": lambda: insights.bought_together(log, sessions=sessions),
         "paths from view_item": lambda: insights.paths(log, "view_item", sessions=sessions),
         "cohorts": lambda: insights.cohorts(log, sessions=sessions),
         "hours": lambda: insights.heat_map(log, sessions=sessions),
@@ -116,7 +123,7 @@ def page_times(folder: Path, page: str) -> dict[str, float]:
         "begin = time.perf_counter()\n"
         "from streamlit.testing.v1 import AppTest\n"
         "import cartcast.app, pathlib\n"
-        "page = pathlib.Path(cartcast.app.__file__).parent / 'pages' / (sys.argv[1] + '.py')\n"
+        "page = pathlib.Path(cartcast.app.__file__).parent / 'views' / (sys.argv[1] + '.py')\n"
         "at = AppTest.from_file(str(page), default_timeout=300)\n"
         "told = {}\n"
         "at.run(); told['cold'] = time.perf_counter() - begin\n"

@@ -147,6 +147,14 @@ def on_analysis(page: Any, shop: Shop) -> Iterator[tuple[str, Any, Any]]:
     for item in ("i1", "i2"):
         yield f"own revenue of {item}", float(rows["revenue"][item]), float(own[item])
     yield "items add up", float(rows["revenue"].sum()), float(s["money"].sum())
+    rows = table("Items").set_index("item_id")
+    yield "money of i1, again", float(rows["revenue"]["i1"]), float(own["i1"])
+    did = e[e["item_id"] == "i1"].groupby("session_id")["event_type"].agg(set)
+    viewed = did[did.map(lambda k: "view_item" in k)]
+    yield "sessions that view i1", int(rows["views"]["i1"]), len(viewed)
+    for column, kind in (("put into cart", "add_to_cart"), ("bought", "purchase")):
+        share = viewed.map(lambda k, kind=kind: kind in k).mean()
+        yield f"i1: {column}", float(rows[column]["i1"]), share
     rows = table("Distributions", distribution="events").set_index("name")
     for length in (1, 5):
         told_length = int(rows["count"][str(length)])

@@ -98,7 +98,16 @@ def test_dashboard_filters_change_the_answer(open_page, with_data):
 
 @pytest.mark.parametrize(
     "topic",
-    ["Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations"],
+    [
+        "Funnel",
+        "Paths",
+        "Cohorts",
+        "Items",
+        "Conversion by",
+        "Distributions",
+        "Hours",
+        "Correlations",
+    ],
 )
 def test_analysis_answers_with_a_sentence(open_page, with_data, topic):
     at = sound(open_page("analysis", topic=topic))

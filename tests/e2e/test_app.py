@@ -179,6 +179,14 @@ def test_a_bar_leads_to_its_sessions(page, app, ready):
     page.wait_for_url(re.compile("topic=Sessions"))
     page.get_by_role("button", name="All sessions").click()
     title(page, "60 sessions of")
+    page.goto(f"{app}/analysis?topic=Paths")
+    title(page, "sessions with")
+    settled(page)
+    flow = page.locator(".st-key-paths_0 .scatterlayer .point").nth(3)
+    flow.hover(force=True)
+    flow.click(force=True)
+    page.wait_for_url(re.compile("topic=Sessions"))
+    page.get_by_text("Only: step 1 after the first product page").wait_for()
 
 
 def test_the_state_of_a_view_is_in_its_address(page, app, browser, ready):

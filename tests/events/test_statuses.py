@@ -122,7 +122,9 @@ def test_a_shop_of_ones_own_words(name: str, write) -> None:
 
 
 def test_visits_with_their_revenue_are_not_all_sales(write) -> None:
-    rows = [f"s{k},u{k // 2},2024-05-01 {k:02d}:00:00,{30.5 if k % 9 == 0 else 0}" for k in range(24)]
+    rows = [
+        f"s{k},u{k // 2},2024-05-01 {k:02d}:00:00,{30.5 if k % 9 == 0 else 0}" for k in range(24)
+    ]
     log = events.load(write("\n".join(["session_id,user_id,start_time,revenue", *rows])))
     assert log.summary.purchases == 0
     assert "EV148" in {f.code for f in log.findings}

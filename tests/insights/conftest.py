@@ -71,6 +71,32 @@ def log(events: list[dict]) -> pa.Table:
     return make_log(events)
 
 
+RICH = {
+    "view_item[category=x,unknown; price<=10]": lambda e: (
+        e["event_type"] == "view_item"
+        and e["category"] in ("x", None)
+        and e["price"] is not None
+        and e["price"] <= 10
+    ),
+    "add_to_cart|search|page=3": lambda e: (
+        e["event_type"] in ("add_to_cart", "search") or e["page"] == "3"
+    ),
+    'page=1|page=2[category!=qu"oted,x]': lambda e: (
+        e["page"] in ("1", "2") and e["category"] not in ('qu"oted', "x")
+    ),
+    "purchase[price=10]": lambda e: e["event_type"] == "purchase" and e["price"] == 10.0,
+}
+"""Steps that ask more than one value, and what they mean."""
+
+
+def done(event: dict, step: str) -> bool:
+    """Return whether an event is of a step."""
+    if step in RICH:
+        return RICH[step](event)
+    column, equals, value = step.partition("=")
+    return event[column] == value if equals else event["event_type"] == step
+
+
 def by_session(events: list[dict]) -> dict[str, list[dict]]:
     """Return the events of each session in order."""
     made: dict[str, list[dict]] = {}

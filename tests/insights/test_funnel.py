@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from cartcast.errors import NotFoundError, UsageError
 from cartcast.insights import Slice, funnel, write_sessions
+from cartcast.segments.steps import split_steps, steps_from
+
+from .conftest import RICH, done
 
 STEPS = ["view_item", "add_to_cart", "purchase"]
 
@@ -16,14 +20,9 @@ def seconds(event: dict) -> float:
     return event["event_time"].timestamp()
 
 
-def done(event: dict, step: str) -> bool:
-    column, equals, value = step.partition("=")
-    return event[column] == value if equals else event["event_type"] == step
-
-
-def first_reach(rows: list[dict], steps: list[str], window: float | None) -> list[float | None]:
-    """Try every choice of events: when was step k first reached by some allowed chain?"""
-    reached: list[float | None] = []
+def first_reach(rows: list[dict], steps: list[str], window: float | None) -> list[int | None]:
+    """Try every choice of events: at which was step k first reached by some allowed chain?"""
+    reached: list[int | None] = []
     for k in range(1, len(steps) + 1):
         best = None
         for chain in itertools.combinations(range(len(rows)), k):
@@ -31,8 +30,18 @@ def first_reach(rows: list[dict], steps: list[str], window: float | None) -> lis
             span = seconds(rows[chain[-1]]) - seconds(rows[chain[0]])
             if fits and (window is None or span <= window):
                 best = chain[-1] if best is None else min(best, chain[-1])
-        reached.append(None if best is None else seconds(rows[best]))
+        reached.append(best)
     return reached
+
+
+def gone_instead(rows: list[dict], steps: list[str], places: list[int | None]) -> tuple | None:
+    """Return the last step that was reached, where it is not the last of all, and what came."""
+    reached = sum(p is not None for p in places)
+    if not 0 < reached < len(steps):
+        return None
+    step = steps[reached - 1]
+    rest = rows[places[reached - 1] + 1 :]
+    return reached, step, next((r["event_type"] for r in rest if not done(r, step)), None)
 
 
 def any_reach(rows: list[dict], steps: list[str], window: float | None) -> list[bool]:
@@ -51,13 +60,25 @@ def any_reach(rows: list[dict], steps: list[str], window: float | None) -> list[
 
 @pytest.mark.parametrize("unit", ["session", "visitor"])
 @pytest.mark.parametrize("window", [None, 60.0, 700.0])
-@pytest.mark.parametrize("steps", [STEPS, ["view_item", "view_item", "page=2"]])
+@pytest.mark.parametrize("steps", [STEPS, ["view_item", "view_item", "page=2"], list(RICH)[:3]])
 def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, window, steps):
     if unit == "visitor":
         events = events[:90]
         log = log.slice(0, 90)
-    truth = [first_reach(rows, steps, window) for rows in oracle_units[unit](events).values()]
+    units = list(oracle_units[unit](events).values())
+    places = [first_reach(rows, steps, window) for rows in units]
+    truth = [
+        [None if p is None else seconds(rows[p]) for p in told]
+        for rows, told in zip(units, places, strict=True)
+    ]
     got = funnel(log, steps, unit=unit, window=window)
+    went = Counter(gone_instead(r, steps, p) for r, p in zip(units, places, strict=True))
+    assert {(i.reached, i.step, i.event): i.units for i in got.instead} == {
+        k: n for k, n in went.items() if k is not None
+    }
+    for k, after in enumerate(got.steps[1:], 1):
+        shares = [i.share for i in got.instead if i.reached == k]
+        assert not after.lost or sum(shares) == pytest.approx(1.0)
     assert [s.reached for s in got.steps] == [
         sum(t[k] is not None for t in truth) for k in range(len(steps))
     ]
@@ -75,9 +96,11 @@ def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, wind
 @pytest.mark.parametrize("unit", ["session", "visitor"])
 @pytest.mark.parametrize("window", [None, 60.0, 700.0])
 def test_any_order_equals_trying_every_set(events, log, oracle_units, unit, window):
-    truth = [any_reach(r, STEPS, window) for r in oracle_units[unit](events).values()]
-    got = funnel(log, STEPS, unit=unit, window=window, order="any")
-    assert [s.reached for s in got.steps] == [sum(t[k] for t in truth) for k in range(3)]
+    for steps in (STEPS, [list(RICH)[k] for k in (0, 1, 3)]):
+        truth = [any_reach(r, steps, window) for r in oracle_units[unit](events).values()]
+        got = funnel(log, steps, unit=unit, window=window, order="any")
+        assert [s.reached for s in got.steps] == [sum(t[k] for t in truth) for k in range(3)]
+        assert got.instead == ()
 
 
 def test_by_a_column_adds_up_and_keeps_unknown_apart(events, log, oracle_units):
@@ -116,6 +139,38 @@ def test_slice_with_and_without_a_written_session_table(events, log, tmp_path):
 
 def test_usual_steps_are_those_that_occur(log):
     assert [s.step for s in funnel(log).steps] == STEPS
+
+
+ODD = ["a|b", "a,b", "a;b", "[a]", '"a"', 'a="b', "a=b", " a", "unknown", "it's", "a]b["]
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_step_that_is_written_is_read_again(value):
+    quoted = '"' + value.replace('"', '""') + '"'
+    text = f"{quoted}|page={quoted}[category={quoted},unknown; brand!={quoted}; price>=0.1]"
+    (step,) = steps_from([text])
+    assert step.any_of == (("event_type", value), ("page", value))
+    assert [c.values for c in step.where[:2]] == [(value, None), (value,)]
+    assert steps_from([str(step)]) == (step,)
+    assert split_steps(f"{step},purchase") == [str(step), "purchase"]
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        ("", "event type or column=value"),
+        ("|", "event type or column=value"),
+        ("price>=5", "event type or column=value"),
+        ("view_item[]", "no condition"),
+        ("view_item[category]", "a condition is column=value"),
+        ("view_item[category=]", "takes a value"),
+        ("view_item[price>=few]", "takes a number"),
+        ("view_item[price<=inf]", "takes a number"),
+    ],
+)
+def test_a_step_that_cannot_be_read_is_one_line(log, step, why):
+    with pytest.raises(UsageError, match=why):
+        funnel(log, [step])
 
 
 def test_what_cannot_be_asked(log, tmp_path):

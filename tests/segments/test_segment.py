@@ -36,7 +36,7 @@ from cartcast.segments import (
     segment_names,
 )
 
-from ..insights.conftest import make_log, random_events
+from ..insights.conftest import RICH, done, make_log, random_events
 from ..insights.test_overview import money
 
 DEVICES = ["mobile", "desktop", "tv; DROP TABLE events", None, "no such"]
@@ -97,8 +97,7 @@ class Oracle:
                 told = [n for s in unit if (n := self.number(s, column)) is not None]
                 return self.between(c, sum(told) if told else None)
             case Did():
-                column, value = c.step
-                return (sum(e[column] == value for e in own) >= c.times) != c.negated
+                return (sum(done(e, c.event) for e in own) >= c.times) != c.negated
             case Bought():
                 return any(s in self.sold for s in unit) == c.yes
             case Scored():
@@ -126,15 +125,16 @@ class Oracle:
         return c.step <= len(way) and way[c.step - 1] == c.near and far == c.far
 
     def reaches(self, c: Reached, session: str) -> bool:
-        rest, done = iter(self.sessions[session]), 0
+        rest, reached = self.sessions[session], 0
         for step in c.steps:
-            column, equals, value = step.partition("=")
-            if not equals:
-                column, value = "event_type", column
-            if not any(e[column] == value for e in rest):
+            at = next((k for k, e in enumerate(rest) if done(e, step)), None)
+            if at is None:
                 break
-            done += 1
-        return done == c.reached if c.lost else done >= c.reached
+            rest, reached = rest[at + 1 :], reached + 1
+        if c.next is not None:
+            again = [e["event_type"] for e in rest if not done(e, c.steps[reached - 1])]
+            return reached == c.reached and (again or [""])[0] == c.next
+        return reached == c.reached if c.lost else reached >= c.reached
 
     def followed(self, c: Cohort, visitor: str) -> bool:
         visits = {s: own[0]["event_time"] for s, own in self.sessions.items()
@@ -173,7 +173,7 @@ class Oracle:
 
 
 def random_segment(rng: random.Random, table) -> Segment:
-    kinds = ["view_item", "add_to_cart", "purchase", "search", "page=2", 'category=qu"oted']
+    kinds = ["view_item", "add_to_cart", "purchase", "search", "page=2", 'category=qu"oted', *RICH]
 
     def walk():
         words = ["view_item", "add_to_cart", "purchase"]
@@ -185,6 +185,15 @@ def random_segment(rng: random.Random, table) -> Segment:
     def cohort():
         week, did = f"2024-01-{rng.choice(['01', '08', '15'])}", rng.choice([None, *COHORT])
         return Cohort(week) if did is None else Cohort(week, rng.randint(0, 2), did)
+
+    def reached():
+        steps, k = (
+            rng.sample(["view_item", "page=2", "add_to_cart", "purchase", *RICH], 3),
+            rng.randint(1, 3),
+        )
+        lost = rng.random() < 0.5
+        came = rng.choice(["", "view_item", "search"]) if lost and k < 3 else None
+        return Reached(tuple(steps), k, lost, came)
 
     def condition():
         least, most = sorted(rng.sample([0.0, 1.0, 2.0, 5.0, 10.0, 60.0, 700.0], 2))
@@ -200,8 +209,7 @@ def random_segment(rng: random.Random, table) -> Segment:
                 Seen(rng.randint(1, 20) * 86_400.0 + 7),
                 walk(),
                 cohort(),
-                Reached(tuple(rng.sample(["view_item", "page=2", "add_to_cart", "purchase"], 3)),
-                        rng.randint(1, 3), rng.random() < 0.5),
+                reached(),
             ]
         )  # fmt: skip
 
@@ -241,7 +249,11 @@ def test_a_flow_and_a_cell_are_as_many_as_their_sessions_and_visitors(shop):
             walk = Walk("add_to_cart", flow.step, near, end, to=direction == "to")
             assert members(walk).sessions == flow.sessions, flow
     steps = ("view_item", "add_to_cart", "purchase")
-    for k, step in enumerate(funnel(log, steps).steps, 1):
+    whole = funnel(log, steps)
+    for i in whole.instead[::3]:
+        lost = Reached(steps, i.reached, lost=True, next=i.event or "")
+        assert members(lost).sessions == i.units
+    for k, step in enumerate(whole.steps, 1):
         assert members(Reached(steps, k)).sessions == step.reached
         if k > 1:
             assert members(Reached(steps, k - 1, lost=True)).sessions == step.lost
@@ -307,6 +319,8 @@ def test_who_was_seen_needs_a_clock(shop):
         ({"where": [{"score_from": float("nan")}]}, "must be a number"),
         ({"where": [{"path_from": "a", "step": 2}]}, "near must be a word"),
         ({"where": [{"funnel": ["a", "b"], "reached": 3}]}, "at most the 2 steps"),
+        ({"where": [{"funnel": ["a", "b"], "reached": 1, "next": "c"}]}, "next is the event"),
+        ({"where": [{"funnel": ["a["]}]}, "s': funnel: a step is"),
         ({"where": [{"cohort": "May"}]}, "cohort must be a day"),
         ({"where": [{"cohort": "2024-05-01", "cohort_did": "buy"}]}, "cohort_did is one of"),
         ({"where": [{"bought": True}], "of": "user"}, "session or visitor"),
@@ -347,6 +361,11 @@ def test_what_could_not_be_read_again_is_not_saved_and_what_cannot_is_removed(tm
     (tmp_path / "segments" / "odd.yaml").write_text("where: [bougt: true]")
     remove_segment(tmp_path, "odd")
     assert segment_names(tmp_path) == []
+
+
+def test_spaces_of_a_value_count():
+    walk = Walk(" a", 2, "b ", " c", column="category")
+    assert condition_from(walk.as_dict(), "here") == walk
 
 
 def test_a_duration_that_is_none_names_its_place():

@@ -71,14 +71,29 @@ def test_made_listed_counted_exported_and_removed(project):
         truth = function("log.parquet", where=where).as_dict()
         told = asked(verb, "log.parquet", "--segment", "mobile")
         assert told == json.loads(json.dumps(truth, default=str))
+    words = ["--by", "category", "--least", "1", "--days", "7", "--segment", "mobile"]
+    told = asked("items", "log.parquet", *words)
+    assert told["sessions"] < found.sessions
+    assert {c["measure"] for c in told["changes"]} <= {"x", "y", 'qu"oted'}
+    assert "values of category" in CliRunner().invoke(app, ["items", "log.parquet", *words]).stdout
+    assert "twice as many days" in str(refused("items", "log.parquet", "--days", "90"))
     assert CliRunner().invoke(app, ["segment", "remove", "mobile"]).exit_code == 0
     assert refused("funnel", "log.parquet", "--segment", "mobile").exit_status == 5
 
 
 def test_what_is_wrong_is_refused_with_its_status(project):
     assert refused("segment", "make", "s").exit_status == 2
-    assert "--where takes" in str(refused("segment", "make", "s", "--where", "device"))
+    assert "a condition is column=value" in str(
+        refused("segment", "make", "s", "--where", "device")
+    )
     assert "takes a number" in str(refused("segment", "make", "s", "--where", "events>=few"))
+    (project / "segments").mkdir(exist_ok=True)
+    asked("segment", "make", "fine", "--bought")
+    (project / "segments" / "broken.yaml").write_text("where: [bougt: true]")
+    done = CliRunner().invoke(app, ["segment", "list"])
+    assert done.stdout == "fine                     Sessions: bought.\n"
+    assert "broken.yaml: a condition is one of" in str(done.exception)
+    assert refused("segment", "list", "--json").exit_status == 2
     asked("segment", "make", "s", "--where", "colour=red")
     assert "no column 'colour'" in str(refused("segment", "count", "s", "log.parquet"))
     asked("segment", "make", "s", "--score-from", "0.5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from cartcast.app.state import Data
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.insights.sessions import CONTEXT
 from cartcast.insights.source import Slice
-from cartcast.segments import Segment, read_segment, segment_names
+from cartcast.segments import Found, Scored, Segment, read_segment, segment_names
 
 __all__ = [
     "ALL",
@@ -116,7 +117,9 @@ def ready(view: ui.View, data: Data, segment: Segment) -> Segment:
     """
     from cartcast.insights.scored import with_scores
 
-    return with_scores(segment, data.log, data.folder, view.project.folder)
+    asks = any(isinstance(c, Scored | Found) for c in segment.where)
+    with st.spinner("Asking the run …") if asks else contextlib.nullcontext():
+        return with_scores(segment, data.log, data.folder, view.project.folder)
 
 
 def saved(view: ui.View, data: Data, name: str) -> Segment:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -20,12 +21,15 @@ __all__ = [
     "MEASURES",
     "SECONDS",
     "breakdown",
+    "by_clock",
     "cohorts",
     "correlations",
     "distribution",
     "funnel",
+    "funnel_cells",
     "funnel_table",
     "heat_map",
+    "laid_over",
     "paths",
     "trend",
 ]
@@ -66,6 +70,32 @@ def trend(o: Overview, measure: str, span: tuple[datetime, datetime] | None = No
     return table
 
 
+def laid_over(there: date, here: date, grain: str) -> pd.Timedelta:
+    """Return by how much a trend from one day is moved to lie over that from another.
+
+    >>> laid_over(date(2024, 3, 1), date(2024, 3, 8), "day").days
+    7
+    >>> laid_over(date(2024, 3, 2), date(2024, 3, 13), "week").days  # from Monday to Monday
+    14
+    """
+    kind = {"hour": "h", "day": "D", "week": "W-SUN", "month": "M"}[grain]
+    begun = [pd.Timestamp(day).to_period(kind).start_time for day in (there, here)]
+    return begun[1] - begun[0]
+
+
+def by_clock(text: str, zone: str | None) -> datetime:
+    """Return a moment that is kept in UTC by the shop's clock, on which a trend is drawn.
+
+    >>> by_clock("2024-03-05T23:30:00+00:00", "Europe/Berlin")
+    datetime.datetime(2024, 3, 6, 0, 30)
+    >>> by_clock("2024-03-05T23:30:00", None)
+    datetime.datetime(2024, 3, 5, 23, 30)
+    """
+    at = datetime.fromisoformat(text)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at.astimezone(ZoneInfo(zone or "UTC")).replace(tzinfo=None)
+
+
 def _partial(o: Overview, start: datetime, span: tuple[datetime, datetime] | None) -> bool:
     if span is None or o.grain is None:
         return False
@@ -83,7 +113,21 @@ def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:
             "share": [s.of_first.value for s in steps],
             "low": [s.of_first.low for s in steps],
             "high": [s.of_first.high for s in steps],
+            "seconds": [s.seconds_median for s in steps],
         }
+    )
+
+
+def funnel_cells(f: Funnel) -> pd.DataFrame:
+    """Return segment, reached, step, value, n of all steps after the first, by segment."""
+    size = len(f.steps) // len(f.segments)
+    rows = [(f.steps[k - k % size], k % size + 1, s) for k, s in enumerate(f.steps) if k % size]
+    return pd.DataFrame(
+        [
+            ("unknown" if s.segment is None else s.segment, k, s.step, s.of_first.value, a.reached)
+            for a, k, s in rows
+        ],
+        columns=["segment", "reached", "step", "value", "n"],
     )
 
 
@@ -160,9 +204,17 @@ def correlations(c: Correlations) -> pd.DataFrame:
 
 
 def paths(p: Paths) -> pd.DataFrame:
-    """Return source, target, count, step."""
+    """Return source, target, count, and the column that a flow begins in: the first is 0."""
     return pd.DataFrame(
-        [(f.source, f.target, f.sessions, f.step) for f in p.flows],
+        [
+            (
+                f.source,
+                f.target,
+                f.sessions,
+                p.depth - f.step if p.direction == "to" else f.step - 1,
+            )
+            for f in p.flows
+        ],
         columns=["source", "target", "count", "step"],
     )
 

@@ -12,6 +12,7 @@ from cartcast.features.words import event_words, in_words
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.compare import Difference
 from cartcast.insights.funnel import Funnel
+from cartcast.insights.items import Items
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import END, START, Paths
 from cartcast.numbers import day
@@ -23,6 +24,7 @@ __all__ = [
     "dashboard",
     "of_cohorts",
     "of_funnel",
+    "of_items",
     "of_paths",
     "of_watch",
     "performance",
@@ -134,6 +136,19 @@ def of_funnel(f: Funnel) -> str:
     )
     return (
         f"{text}; {number(lost[2])} are lost before {event_words(lost[1])}." if lost else f"{text}."
+    )
+
+
+def of_items(found: Items, currency: str | None) -> str:
+    """Return what sells."""
+    if not found.rows:
+        return f"No {in_words(found.column)} is looked at or bought here."
+    first = found.rows[0]
+    if not found.revenue or first.revenue is None:
+        return f"{first.value} is looked at most: in {number(first.views)} sessions."
+    share = number(first.revenue / found.revenue, "share")
+    return (
+        f"{first.value} brings in most: {number(first.revenue, 'money', currency)}, {share} of all."
     )
 
 

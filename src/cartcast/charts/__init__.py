@@ -47,7 +47,7 @@ need (`from cartcast.charts import trend`), so that Plotly is loaded only when s
     revenue.coverage(t, *, theme="light")              t: part, nominal, coverage, low, high, n
     segments.sizes(t, *, theme="light")                t: name, share, conversion [, low, high]
     segments.scatter(t, *, theme="light")              t: x, y, segment; the map, at most 5,000 rows
-    paths.sankey(t, *, unit="sessions", theme="light") t: source, target, count [, step]
+    paths.sankey(t, *, unit="sessions", theme="light") t: source, target, count, step
     cohorts.heatmap(t, *, label, unit="share", theme="light")
         t: cohort, age, value, n; rows are cohorts, columns their age
     heatmap.hour_weekday(t, *, label, unit="share", theme="light")

@@ -7,16 +7,27 @@ from itertools import pairwise
 import pandas as pd
 import plotly.graph_objects as go
 
+from cartcast.charts.heatmap import cells
 from cartcast.charts.theme import PALETTES, Theme, axis, column, figure, number, text
 from cartcast.features.words import event_words
 
-__all__ = ["funnel"]
+__all__ = ["funnel", "split"]
+
+
+def split(table: pd.DataFrame, *, label: str, theme: Theme = "light") -> go.Figure:
+    """Draw `value` of each `segment` (a row, with its `n`) at each `step` (a column)."""
+    named = table.assign(
+        row=[f"{s} ({number(int(n))})" for s, n in zip(table["segment"], table["n"], strict=True)],
+        step=[event_words(s) for s in table["step"]],
+    )
+    return cells(named, row="row", across="step", label=label, theme=theme)
 
 
 def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light") -> go.Figure:
     """Draw `count` and `share` of each `step`; the step that loses most is accented.
 
-    The table is in the order of the steps; `share` is of the first step.
+    The table is in the order of the steps; `share` is of the first step, `seconds`, if given, is
+    the median time since the step before.
     """
     p = PALETTES[theme]
     steps = [text(event_words(s)) for s in table["step"]]
@@ -55,9 +66,12 @@ def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light
         x=counts, y=steps, orientation="h", marker={"color": colours}, error_x=spread,
         hovertext=shown, hovertemplate="%{y}: %{hovertext}<extra></extra>",
     )  # fmt: skip
+    took = column(table, "seconds")
     for k, (step, what) in enumerate(zip(steps, shown, strict=True)):
         share = kept[k] if k < len(kept) else None
         lost = "" if share is None else f"<br>{number(1 - share, 'share')} lost next"
+        if took is not None and pd.notna(took.iloc[k]):
+            what += f" · {number(float(took.iloc[k]), 'seconds')} later"
         made.add_annotation(
             x=counts[k], y=step, text=what + lost, xanchor="left", showarrow=False, xshift=8,
             font={"size": 12, "color": p.ink if k == worst else p.muted},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from cartcast.charts.theme import PALETTES, Theme, figure, number, words
+from cartcast.charts.theme import PALETTES, Theme, figure, number, text, words
 
-__all__ = ["correlation", "hour_weekday", "ink_on", "ramp"]
+__all__ = ["cells", "correlation", "hour_weekday", "ink_on", "ramp"]
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -36,6 +36,68 @@ def ink_on(share: float, theme: Theme) -> str:
         channels.append(c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
     light = 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
     return "#f7f9fb" if 1.0 / (light + 0.05) >= (light + 0.05) / 0.055 else "#0b1118"
+
+
+def cells(
+    table: pd.DataFrame,
+    *,
+    row: str,
+    across: str,
+    label: str,
+    title: str = "",
+    unit: str = "share",
+    currency: str | None = None,
+    short: bool = False,
+    theme: Theme = "light",
+) -> go.Figure:
+    """Draw `value` in a cell of each `row` and column `across`; what is not known stays empty.
+
+    Rows are in the order of the table; so are columns that are words. With `short` a share is
+    written so that many fit on a phone; the whole figure is under the pointer.
+    """
+    lines = [text(c) for c in dict.fromkeys(table[row])]
+    heads = list(dict.fromkeys(table[across]))
+    words_ = any(isinstance(h, str) for h in heads)
+    columns = [text(h) for h in heads] if words_ else sorted(int(h) for h in heads)
+    x = {"type": "category", "side": "top"} if words_ else {"dtick": 1}
+    made = figure(
+        theme,
+        height=90 + 26 * max(len(lines), 1),
+        x={"title": {"text": title}, **x},
+        y={"autorange": "reversed", "type": "category", "showgrid": False},
+    )
+    known = table.dropna(subset="value")
+    values = [float(v) for v in known["value"]]
+    rows = [text(c) for c in known[row]]
+    places = [text(h) if words_ else int(h) for h in known[across]]
+    grid = pd.DataFrame(float("nan"), index=lines, columns=columns)
+    for r, c, v in zip(rows, places, values, strict=True):
+        grid.loc[r, c] = v
+    made.add_heatmap(
+        z=grid.to_numpy(float), x=columns, y=lines, colorscale=ramp(theme), xgap=2, ygap=2,
+        showscale=False, hoverinfo="skip",
+    )  # fmt: skip
+    low, high = (min(values), max(values)) if values else (0.0, 0.0)
+    inks = [ink_on((v - low) / (high - low) if high > low else 0.0, theme) for v in values]
+    # A mark for each cell that is known, in the order of the table: cells can be clicked by it.
+    made.add_scatter(
+        x=places, y=rows, mode="markers+text", showlegend=False,
+        text=[_short(v) if short else number(v, unit, currency) for v in values],
+        customdata=[number(v, unit, currency) for v in values],
+        marker={"size": 24, "symbol": "square", "opacity": 0},
+        textfont={"size": 12, "color": inks},
+        hovertemplate="%{y}, %{x}: %{customdata}<extra>" + text(label) + "</extra>",
+    )  # fmt: skip
+    return made
+
+
+def _short(share: float) -> str:
+    """Return a share in few characters.
+
+    >>> _short(0.163), _short(0.004), _short(0.0)
+    ('16%', '&lt;1%', '0%')
+    """
+    return "&lt;1%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def hour_weekday(

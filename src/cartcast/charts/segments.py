@@ -47,13 +47,15 @@ def scatter(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
         x={"title": {"text": "first direction"}, "showticklabels": False},
         y={"title": {"text": "second direction"}, "showticklabels": False, "showgrid": False},
     )
-    for k, (name, part) in enumerate(table.groupby("segment", sort=True)):
-        colour = p.series[k % len(p.series)]
-        made.add_scattergl(
-            x=part["x"], y=part["y"], mode="markers", name=text(name),
-            marker={"size": 5, "opacity": 0.45, "color": colour},
-            hovertemplate=text(name) + "<extra></extra>",
-        )  # fmt: skip
+    names = sorted(set(table["segment"]))
+    colours = {name: p.series[k % len(p.series)] for k, name in enumerate(names)}
+    # One series, in the order of the table: a dot can be clicked by it.
+    made.add_scattergl(
+        x=table["x"], y=table["y"], mode="markers", text=[text(n) for n in table["segment"]],
+        marker={"size": 5, "opacity": 0.45, "color": [colours[n] for n in table["segment"]]},
+        hovertemplate="%{text}<extra></extra>", showlegend=False,
+    )  # fmt: skip
+    for name, part in table.groupby("segment", sort=True):
         made.add_annotation(
             x=part["x"].median(), y=part["y"].median(), text=f"<b>{text(name)}</b>",
             showarrow=False, font={"size": 12, "color": p.ink}, bgcolor=p.paper, opacity=0.9,

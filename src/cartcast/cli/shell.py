@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cartcast.insights import Slice
     from cartcast.runs.reading import Reading
     from cartcast.scratch import ScratchFolder
+    from cartcast.segments import Segment
 
 __all__ = [
     "Breaks",
@@ -256,15 +257,19 @@ def slice_of(segment: str | None, log: Log) -> Slice | None:
     """
     if segment is None:
         return None
+    from cartcast.segments import read_segment
+
+    return _slice(read_segment(project_here()[0], segment), log)
+
+
+def _slice(segment: Segment, log: Log) -> Slice:
     from cartcast.insights import Slice
     from cartcast.insights.scored import with_scores
     from cartcast.scratch import ScratchFolder
-    from cartcast.segments import read_segment
 
     # Removed with the process: the scores are asked until then.
     _KEPT.append(ScratchFolder())
-    found = read_segment(project_here()[0], segment)
-    return Slice(segments=(with_scores(found, log, _KEPT[-1]),))
+    return Slice(segments=(with_scores(segment, log, _KEPT[-1]),))
 
 
 def only_of(segment: str | None, *, at_start: bool = False) -> Callable[[Log], set[str]] | None:
@@ -284,7 +289,7 @@ def only_of(segment: str | None, *, at_start: bool = False) -> Callable[[Log], s
     found = read_segment(project_here()[0], segment)
     if at_start:
         found.require_at_start()
-    return lambda log: session_ids(log, slice_of(segment, log))
+    return lambda log: session_ids(log, _slice(found, log))
 
 
 def project_here(given: Path | None = None) -> tuple[Path, Settings]:

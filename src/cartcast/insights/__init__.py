@@ -12,23 +12,28 @@ from cartcast.insights.compare_shares import compare_breakdowns, compare_funnels
 from cartcast.insights.distributions import correlations, distribution
 from cartcast.insights.funnel import funnel
 from cartcast.insights.heatmap import heat_map
+from cartcast.insights.items import compare_items, items
 from cartcast.insights.listing import list_sessions, list_visitors, timeline
 from cartcast.insights.overview import overview
 from cartcast.insights.paths import paths
 from cartcast.insights.sessions import write_sessions
 from cartcast.insights.source import Slice
+from cartcast.insights.together import bought_together
 
 __all__ = [
     "Slice",
+    "bought_together",
     "breakdown",
     "cohorts",
     "compare",
     "compare_breakdowns",
     "compare_funnels",
+    "compare_items",
     "correlations",
     "distribution",
     "funnel",
     "heat_map",
+    "items",
     "list_sessions",
     "list_visitors",
     "overview",

@@ -99,13 +99,15 @@ def breakdown(
     with opened(log) as source:
         counted = pick(source, column, where or Slice(), sessions, make_sessions(source, sessions))
         values, numbers = source.row(
-            "SELECT count(DISTINCT value), bool_and(TRY_CAST(value AS DOUBLE) IS NOT NULL) "
-            "FROM pairs WHERE value IS NOT NULL"
+            "SELECT count(*), bool_and(TRY_CAST(value AS DOUBLE) IS NOT NULL) "
+            "FROM (SELECT DISTINCT value FROM pairs WHERE value IS NOT NULL)"
         )
         if numbers and values > largest and column not in CALENDAR:
             grouped, order = _ranges(source, bins), "low NULLS LAST"
         elif numbers and values <= max(largest, 24):
-            grouped, order = _words(source, max(largest, 24)), "value::DOUBLE NULLS LAST"
+            grouped, order = _PLAIN, "value::DOUBLE NULLS LAST"
+        elif values <= largest:
+            grouped, order = _PLAIN, "n DESC, value NULLS LAST"
         else:
             grouped, order = _words(source, largest), "value = 'other', n DESC, value NULLS LAST"
         rows = _rows(source, grouped, order, level)
@@ -122,8 +124,10 @@ def pick(
     more = column in columns and column not in fixed
     own = f", {identifier(column)}" if more else ""
     source.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE picked AS SELECT session_id, {visitor_of(columns)} AS "
-        f"visitor, start, purchases, revenue{own} FROM sessions WHERE {condition}",
+        # Numbers are grouped faster than names.
+        "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
+        f"{visitor_of(columns)} AS visitor, start, purchases, revenue{own} FROM sessions "
+        f"WHERE {condition}",
         parameters,
     )
     return _pair(source, column, where, sessions)
@@ -145,7 +149,7 @@ def _pair(
         value = "month(start)" if column == "month" else identifier(column)
         # The moment of a weekday or hour is a number; NULL stays NULL.
         source.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE pairs AS SELECT session_id, visitor, "
+            "CREATE OR REPLACE TEMP TABLE pairs AS SELECT code, visitor, "
             f"{value}::VARCHAR AS value, purchases > 0 AS bought, revenue, revenue AS own, "
             "true AS counted FROM picked"
         )
@@ -154,19 +158,31 @@ def _pair(
         known = (*_RESERVED, *source.columns)
         raise UsageError(f"no column {column!r}.{did_you_mean(column, known)}")
     relation = keep(source, where, None) if where and sessions is None else "events"
+    name = identifier(column)
     source.connection.execute(
-        "CREATE OR REPLACE TEMP TABLE pairs AS WITH had AS "
-        f"(SELECT DISTINCT session_id, {identifier(column)}::VARCHAR AS value FROM {relation}), "
-        "sold AS (SELECT session_id, value, sum(amount) AS own "
-        f"FROM ({sold_lines(source, column)}) GROUP BY session_id, value) "
-        "SELECT session_id, visitor, had.value, purchases > 0 AS bought, revenue, own, "
-        # A session with a known value does not count as unknown because of events without one.
-        "had.value IS NOT NULL OR count(had.value) OVER (PARTITION BY session_id) = 0 AS counted "
-        "FROM had JOIN picked USING (session_id) LEFT JOIN sold "
-        "ON sold.session_id = had.session_id AND sold.value IS NOT DISTINCT FROM had.value"
+        "CREATE OR REPLACE TEMP TABLE sold AS SELECT session_id, value, sum(amount) AS own "
+        f"FROM ({sold_lines(source, column)}) GROUP BY session_id, value"
     )
-    source.connection.execute("DELETE FROM pairs WHERE NOT counted AND own IS NULL")
+    source.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT code, visitor, value, purchases > 0 AS "
+        "bought, revenue, own, true AS counted FROM (SELECT DISTINCT session_id, "
+        f"{name}::VARCHAR AS value FROM {relation} WHERE {name} IS NOT NULL) "
+        "JOIN picked USING (session_id) LEFT JOIN sold USING (session_id, value)"
+    )
+    # A session with a known value does not count as unknown because of events without one.
+    source.connection.execute(
+        "INSERT INTO pairs SELECT * FROM (SELECT code, visitor, NULL, purchases > 0, revenue, own, "
+        "code NOT IN (SELECT code FROM pairs) AS counted FROM picked LEFT JOIN "
+        "(SELECT session_id, own FROM sold WHERE value IS NULL) USING (session_id)) "
+        "WHERE counted OR own IS NOT NULL"
+    )
     return "any"
+
+
+_PLAIN = (
+    "SELECT value, NULL::DOUBLE AS low, NULL::DOUBLE AS high, code, visitor, bought, revenue, own, "
+    "counted FROM pairs"
+)
 
 
 def _words(source: Source, largest: int) -> str:
@@ -178,7 +194,7 @@ def _words(source: Source, largest: int) -> str:
     return (
         "SELECT CASE WHEN value IS NULL THEN NULL WHEN value IN (SELECT value FROM big) "
         "THEN value ELSE 'other' END AS value, NULL::DOUBLE AS low, NULL::DOUBLE AS high, "
-        "session_id, visitor, bought, revenue, own, counted FROM pairs"
+        "code, visitor, bought, revenue, own, counted FROM pairs"
     )
 
 
@@ -192,7 +208,7 @@ def _ranges(source: Source, bins: int) -> str:
         f"SELECT CASE WHEN x IS NOT NULL THEN ({which})::VARCHAR END AS value, "
         "min(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN "
         f"({which}) END) AS low, max(x) OVER (PARTITION BY CASE WHEN x IS NOT NULL THEN ({which}) "
-        "END) AS high, session_id, visitor, bought, revenue, own, counted "
+        "END) AS high, code, visitor, bought, revenue, own, counted "
         "FROM (SELECT value::DOUBLE AS x, * FROM pairs)"
     )
 
@@ -201,16 +217,22 @@ def _rows(source: Source, grouped: str, order: str, level: float) -> tuple[Break
     sold, priced = source.row(
         "SELECT count(*) FILTER (purchases > 0) > 0, count(revenue) > 0 FROM sessions"
     )
+    each = grouped
+    if grouped is not _PLAIN:
+        # A session counts once at a value that holds several.
+        each = (
+            "SELECT value, min(low) AS low, max(high) AS high, visitor, any_value(bought) AS "
+            "bought, any_value(revenue) AS revenue, sum(own) AS own, bool_or(counted) AS counted "
+            f"FROM ({grouped}) GROUP BY value, visitor, code"
+        )
     found = source.rows(
-        # A session counts once at a value, then a visitor once with the number of sessions.
+        # A visitor counts once, with the number of sessions.
         f"SELECT value, low, high, sum(n) AS n, {sums('bought', 'n')}, sum(own), sum(revenue) FROM "
         "(SELECT value, low, high, count(*) FILTER (counted) AS n, "
         "count(*) FILTER (counted AND bought) AS bought, sum(own) AS own, "
         "sum(revenue) FILTER (counted) AS revenue "
-        "FROM (SELECT value, min(low) AS low, max(high) AS high, visitor, session_id, "
-        "any_value(bought) AS bought, any_value(revenue) AS revenue, sum(own) AS own, "
-        f"bool_or(counted) AS counted FROM ({grouped}) GROUP BY value, visitor, session_id) "
-        f"GROUP BY value, low, high, visitor) GROUP BY value, low, high ORDER BY {order}"
+        f"FROM ({each}) GROUP BY value, low, high, visitor) GROUP BY value, low, high "
+        f"ORDER BY {order}"
     )
     made = []
     for value, low, high, _, bought, own, revenue in found:

@@ -11,7 +11,7 @@ from cartcast.insights.clusters import clustered, sums, visitor_of
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, Source, opened
 
-__all__ = ["Difference", "compare", "difference_of_shares"]
+__all__ = ["Difference", "compare", "difference_of_shares", "relative"]
 
 Measure = Literal[
     "sessions", "visitors", "orders", "revenue", "conversion", "average_order",
@@ -130,12 +130,29 @@ def _relative(
             parts.append(f"{'-' if sign == '+' else '+'} {under}_{side} / {base!r}")
         values[side] = value
     here, there = values["a"], values["b"]
-    if not here or not there or min(here, there) <= 0:
+    if not here or not there:
         return Difference(measure, here, there, None, None, None)
     influence = " ".join(parts)
     square, fourth = source.row(
         f"SELECT sum(d ** 2), sum(d ** 4) FROM (SELECT {influence} AS d FROM each)"
     )
+    return relative(measure, here, there, square, fourth, level)
+
+
+def relative(
+    measure: str,
+    here: float | None,
+    there: float | None,
+    square: float | None,
+    fourth: float | None,
+    level: float,
+) -> Difference:
+    """Return the relative change of a figure, by the logarithm of the quotient.
+
+    `square` and `fourth` are the sums of the visitors' influence on it, squared and to the fourth.
+    """
+    if not here or not there or square is None or min(here, there) <= 0:
+        return Difference(measure, here, there, None, None, None)
     log = math.log(here / there)
     reach = _quantile(level, square**2 / fourth) * math.sqrt(square) if fourth else 0.0
     ends = [math.expm1(log + sign * reach) for sign in (-1, 0, 1)]

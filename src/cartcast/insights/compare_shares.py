@@ -9,7 +9,7 @@ from typing import Any, Literal
 from cartcast.arguments import answered
 from cartcast.insights.breakdown import pick
 from cartcast.insights.compare import Difference, difference_of_shares
-from cartcast.insights.funnel import Unit, check_clock, reach_steps, wanted_steps
+from cartcast.insights.reach import Unit, check_clock, reach_steps, wanted_steps
 from cartcast.insights.sessions import make_sessions
 from cartcast.insights.source import Slice, opened
 

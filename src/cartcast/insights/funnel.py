@@ -10,25 +10,14 @@ from typing import Any, Literal, NamedTuple
 from cartcast.arguments import answered
 from cartcast.errors import UsageError
 from cartcast.evaluate.share import Share
-from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
 from cartcast.insights.clusters import clustered, sums
-from cartcast.insights.sessions import keep, usual_steps
+from cartcast.insights.reach import Unit, check_clock, reach_steps, wanted_steps
 from cartcast.insights.source import Slice, Source, opened
-from cartcast.segments.funnel_sql import (
-    Step,
-    carried,
-    reach_any,
-    reach_first,
-    reach_within,
-    steps_from,
-)
+from cartcast.segments.steps import Step
 
-__all__ = ["Funnel", "FunnelStep", "Unit", "check_clock", "funnel", "reach_steps", "wanted_steps"]
-
-Unit = Literal["session", "visitor"]
-DAY = 86_400.0
+__all__ = ["Funnel", "FunnelStep", "Instead", "funnel"]
 
 
 class FunnelStep(NamedTuple):
@@ -57,11 +46,31 @@ class FunnelStep(NamedTuple):
     seconds_high: float | None
 
 
+class Instead(NamedTuple):
+    """Where units go that reached a step, but not the next one.
+
+    Attributes:
+        reached: steps that they reached.
+        step: the last of these.
+        event: the first event after it that is not of that step again; None where there is none:
+            the session ends, or the visitor is not seen again.
+        units: how many.
+        share: of the units lost there, from 0 to 1.
+    """
+
+    reached: int
+    step: str
+    event: str | None
+    units: int
+    share: float
+
+
 @dataclass(frozen=True)
 class Funnel:
     """A funnel: what was asked, the units in all, and the steps (by segment, then in order).
 
-    `findings` are those of the log that void its rates, or the order of its steps.
+    `instead` says where they go that are lost, by step, most first; of a funnel in any order it
+    is empty. `findings` are those of the log that void its rates, or the order of its steps.
     """
 
     unit: Unit
@@ -71,6 +80,7 @@ class Funnel:
     units: int
     steps: tuple[FunnelStep, ...]
     findings: tuple[Finding, ...] = ()
+    instead: tuple[Instead, ...] = ()
 
     @property
     def segments(self) -> tuple[str | None, ...]:
@@ -93,6 +103,7 @@ class Funnel:
             }
             for s in self.steps
         ]
+        told["instead"] = [i._asdict() for i in self.instead]
         return told
 
 
@@ -114,11 +125,14 @@ def funnel(
 
     Args:
         log: a `Log`, the path of a canonical Parquet file, or an Arrow table.
-        steps: event types, or `column=value`; None means those of the usual funnel that occur.
+        steps: event types, or `column=value`; several with `|` between them, and conditions on the
+            same event in brackets: `view_item[category=shoes,boots; price>=50]|search`
+            (`cartcast.segments.steps`). None means those of the usual funnel that occur.
         unit: what is counted; a visitor's sessions are joined in time.
         order: `ordered`: each step after the one before; `any`: all of them, in any order.
         window: seconds from the first to the last step; None means no limit.
-        by: a column; a unit belongs to its value at the unit's first event of the first step.
+        by: a column; a session has one country, device, channel and campaign, and otherwise a unit
+            belongs to the value at its first event of the first step.
         segments: how many values of `by` are kept apart; the others become "other".
         where: only the sessions of this slice.
         sessions: session table written before (`write_sessions`); spares work with `where`.
@@ -131,124 +145,37 @@ def funnel(
     with opened(log) as source:
         wanted = wanted_steps(source, steps, order)
         check_clock(source, unit, window)
-        reach_steps(source, where or Slice(), sessions, unit, order, window, wanted, by)
-        units = source.row("SELECT count(DISTINCT unit) FROM steps_done")[0]
+        came = reach_steps(source, where or Slice(), sessions, unit, order, window, wanted, by)
+        units = source.row("SELECT count(*) FROM reached")[0]
         counted = _count(source, wanted, by, segments, level)
         told = caveats(source.findings, ordered=order == "ordered" or window is not None)
-        return Funnel(unit, order, window, by, units, tuple(counted), told)
+        went = _instead(source, wanted, came) if came else ()
+        return Funnel(unit, order, window, by, units, tuple(counted), told, went)
 
 
-def reach_steps(
-    source: Source, where: Slice, sessions: Path | str | None, unit: Unit, order: str,
-    window: float | None, steps: Sequence[Step], by: str | None,
-) -> None:  # fmt: skip
-    """Make `reached`: each unit of a slice, its visitor, the steps it reached and when."""
-    _units(source, keep(source, where, sessions), unit, steps, by)
-    asked = [step.carried for step in steps]
-    if order == "any":
-        reach = reach_any("steps_done", asked, window)
-    elif window is not None:
-        reach = reach_within("steps_done", asked, window)
-    else:
-        reach = reach_first("steps_done", asked, "unit", "place", "s")
-    source.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE reached AS SELECT * FROM ({reach}) JOIN (SELECT unit, "
-        "any_value(visitor) AS visitor FROM steps_done GROUP BY unit) USING (unit)"
+def _instead(source: Source, steps: Sequence[Step], came: str) -> tuple[Instead, ...]:
+    rows = source.rows(
+        "SELECT reach, next, count(*) AS n, n / sum(n) OVER (PARTITION BY reach) "
+        f"FROM ({came}) GROUP BY reach, next ORDER BY reach, n DESC, next NULLS FIRST"
     )
-
-
-def wanted_steps(source: Source, words: Sequence[str] | None, order: str) -> tuple[Step, ...]:
-    """Return the steps that are asked for, each of which the log has.
-
-    Raises:
-        UsageError: one does not exist, or the order is none.
-    """
-    if order not in ("ordered", "any"):
-        raise UsageError(f"order must be ordered or any, got {order!r}.")
-    steps = usual_steps(source) if words is None else steps_from(words)
-    if order == "any" and len(set(steps)) < len(steps):
-        raise UsageError("in any order the steps must differ; a repeated step needs an order.")
-    for step in steps:
-        source.require(step.column)
-    kinds = [s.value for s in steps if s.column == "event_type"]
-    source.require_events(kinds, " Other columns: column=value.")
-    return steps
-
-
-def check_clock(source: Source, unit: Unit, window: float | None) -> None:
-    """Check that the log's clock can tell the order of visitors' sessions, and the window.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if unit not in ("session", "visitor"):
-        raise UsageError(f"unit must be session or visitor, got {unit!r}.")
-    if unit == "visitor" and source.clock not in ("time", "day"):
-        raise UsageError(
-            f"the log's clock is {source.clock!r}: the order of a visitor's sessions is unknown; "
-            "count sessions."
-        )
-    if window is None:
-        return
-    if window <= 0:
-        raise UsageError(f"window must be positive seconds, got {window}.")
-    if source.clock == "order" or (source.clock == "day" and window < DAY):
-        raise UsageError(
-            f"the log's clock is {source.clock!r}, which cannot tell a window of {window:g} s; "
-            "leave the window out."
-        )
-
-
-def _units(
-    source: Source, relation: str, unit: Unit, steps: Sequence[Step], by: str | None
-) -> None:
-    """Make the view `steps_done`: unit, visitor, place, s and the columns of the steps."""
-    names = dict.fromkeys(s.column for s in steps)
-    if by is not None:
-        source.require(by)
-    own = dict.fromkeys((*names, *([by] if by is not None else [])))
-    columns = ", ".join(f"e.{identifier(n)} AS {identifier(carried(n))}" for n in own)
-    done = " OR ".join(s.sql for s in steps)
-    visitor = "coalesce(visitor_id, session_id)" if "visitor_id" in source.columns else "session_id"
-    if unit == "session":
-        source.connection.execute(
-            "CREATE OR REPLACE TEMP VIEW steps_done AS SELECT session_id AS unit, "
-            f"{visitor} AS visitor, event_order AS place, {source.seconds} AS s, {columns} "
-            f"FROM {relation} e WHERE {done}"
-        )
-        return
-    # Sessions of one visitor that begin at one moment are ordered by their name: any fixed
-    # order is as good, and it must be one.
-    source.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE steps_done AS SELECT {visitor} AS unit, unit AS visitor, "
-        f"row_number() OVER (PARTITION BY {visitor} "
-        f"ORDER BY event_time, session_id, event_order) AS place, "
-        f"{source.seconds} AS s, {columns} FROM {relation} e WHERE {done}"
-    )
+    return tuple(Instead(k, str(steps[k - 1]), *row) for k, *row in rows)
 
 
 def _count(
     source: Source, steps: Sequence[Step], by: str | None, segments: int, level: float
 ) -> list[FunnelStep]:
-    grouping = "NULL::VARCHAR"
-    joined = "reached"
+    grouping, joined = "NULL::VARCHAR", "reached"
     if by is not None:
         if segments < 1:
             raise UsageError(f"segments must be at least 1, got {segments}.")
         source.connection.execute(
-            f"CREATE TEMP TABLE valued AS SELECT unit, "
-            f"arg_min_null({identifier(carried(by))}, place)::VARCHAR AS segment "
-            f"FROM steps_done WHERE {steps[0].carried.sql} GROUP BY unit"
-        )
-        source.connection.execute(
-            "CREATE TEMP TABLE big AS SELECT segment FROM valued WHERE segment IS NOT NULL "
+            "CREATE TEMP TABLE big AS SELECT segment AS value FROM reached "
+            "WHERE segment IS NOT NULL AND reach > 0 "
             "GROUP BY segment ORDER BY count(*) DESC, segment LIMIT ?",
             [segments],
         )
-        joined = "reached JOIN valued USING (unit) LEFT JOIN big b ON b.segment = valued.segment"
-        grouping = (
-            "CASE WHEN valued.segment IS NULL THEN NULL ELSE coalesce(b.segment, 'other') END"
-        )
+        joined = "reached LEFT JOIN big ON value = reached.segment"
+        grouping = "CASE WHEN reached.segment IS NOT NULL THEN coalesce(value, 'other') END"
     places = range(1, len(steps) + 1)
     each = ", ".join(f"count(*) FILTER (reach >= {k}) AS c{k}" for k in places)
     took = ", ".join(
@@ -259,7 +186,8 @@ def _count(
         f"{sums(f'c{k}', 'c1')}, {sums(f'c{k}', f'c{max(k - 1, 1)}')}" for k in places
     )
     source.connection.execute(
-        f"CREATE TEMP VIEW placed AS SELECT {grouping} AS segment, reached.* FROM {joined}"
+        f"CREATE TEMP VIEW placed AS SELECT {grouping} AS segment, reached.* EXCLUDE (segment) "
+        f"FROM {joined} WHERE reach > 0"
     )
     times = "" if len(steps) == 1 else ", " + ", ".join(f"any_value(t{k})" for k in places[1:])
     found = source.rows(

@@ -15,7 +15,8 @@ from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
 from cartcast.insights.source import Slice, Source, opened
-from cartcast.segments.funnel_sql import STEPS, Step, reach_first
+from cartcast.segments.funnel_sql import reach_first
+from cartcast.segments.steps import STEPS, Step
 
 __all__ = [
     "CONTEXT",
@@ -50,8 +51,9 @@ def write_sessions(log: Any, out: Path | str) -> Path:
 
     One row per session: `session_id, visitor, start, start_utc, weekday, hour` (all but `start_utc`
     by the shop's clock), the `MEASURES`, the `CONTEXT`, `first_event, last_event, last_page, reach`
-    (steps of the usual funnel reached), `visitor_code` (a number for each visitor) and `steps` (its
-    event types as numbers).
+    (steps of the usual funnel reached), `visitor_code` (a number for each visitor), `steps` (its
+    event types as numbers, repeats in a row once) and `moments` (seconds at which each of these
+    began).
 
     Raises:
         DataError: the log has not passed the contract.
@@ -70,7 +72,7 @@ def write_sessions(log: Any, out: Path | str) -> Path:
                 "event_types": kinds}  # fmt: skip
         with atomic_path(out) as temporary:
             source.connection.execute(
-                f"COPY (SELECT s.*, v.visitor_code, t.steps FROM sessions s "
+                f"COPY (SELECT s.*, v.visitor_code, t.steps, t.moments FROM sessions s "
                 "JOIN codes v USING (visitor) LEFT JOIN stepped t USING (session_id)) TO "
                 f"{place_literal(temporary)} (FORMAT parquet, USE_TMP_FILE false, "
                 f"KV_METADATA {{{METADATA_KEY}: {literal(json.dumps(told))}}})"
@@ -79,7 +81,7 @@ def write_sessions(log: Any, out: Path | str) -> Path:
 
 
 def _add_steps(source: Source, kinds: Sequence[str]) -> None:
-    """Make `codes`, numbers of visitors, and `stepped`, each session's event types in order.
+    """Make `codes`, numbers of visitors, and `stepped`, each session's event types and when.
 
     Numbers are counted many times faster than names. Types are places in `kinds`, from 1; repeats
     in a row are one step.
@@ -91,10 +93,11 @@ def _add_steps(source: Source, kinds: Sequence[str]) -> None:
     places = " ".join(f"WHEN {literal(kind)} THEN {k}" for k, kind in enumerate(kinds, 1))
     code = f"(CASE event_type {places} END)::USMALLINT" if kinds else "NULL::USMALLINT"
     source.connection.execute(
-        "CREATE TEMP TABLE stepped AS SELECT session_id, "
-        "list_filter(l, (x, i) -> i = 1 OR x <> l[i - 1]) AS steps FROM "
-        f"(SELECT session_id, list({code} ORDER BY event_order) AS l FROM events "
-        "GROUP BY session_id)"
+        "CREATE TEMP TABLE stepped AS SELECT session_id, list_select(l, new) AS steps, "
+        "list_select(m, new) AS moments FROM (SELECT *, "
+        "list_filter(range(1, len(l) + 1), k -> k = 1 OR l[k] <> l[k - 1]) AS new FROM "
+        f"(SELECT session_id, list({code} ORDER BY event_order) AS l, "
+        f"list({source.seconds} ORDER BY event_order) AS m FROM events GROUP BY session_id))"
     )
 
 
@@ -139,7 +142,7 @@ def usual_steps(source: Source, sessions: Path | str | None = None) -> tuple[Ste
     if known is not None:
         return tuple(s for s in STEPS if str(s) in known)
     seen = {r[0] for r in source.rows("SELECT DISTINCT event_type FROM events")}
-    return tuple(s for s in STEPS if s.value in seen)
+    return tuple(s for s in STEPS if s.event_types[0] in seen)
 
 
 def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> str:

@@ -19,7 +19,7 @@ from cartcast.events.schema import METADATA_KEY, Clock
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.findings import Finding
 from cartcast.segments import Cohort, Did, Reached, Seen, Segment, asked
-from cartcast.segments.funnel_sql import steps_from
+from cartcast.segments.steps import steps_from
 
 __all__ = ["Slice", "Source", "opened"]
 
@@ -77,9 +77,10 @@ class Slice:
 
 def _require(source: Source, segment: Segment) -> None:
     """Check that a log has the events and the clock that a segment asks for."""
-    steps = [c.step for c in segment.where if isinstance(c, Did)]
-    steps += [step for c in segment.where if isinstance(c, Reached) for step in steps_from(c.steps)]
-    kinds = [value for column, value in steps if column == "event_type"]
+    words = [c.event for c in segment.where if isinstance(c, Did)]
+    words += [step for c in segment.where if isinstance(c, Reached) for step in c.steps]
+    steps = steps_from(words) if words else ()
+    kinds = [kind for step in steps for kind in step.event_types]
     source.require_events(kinds, f" Segment {segment.name!r} asks for it.")
     if any(isinstance(c, Seen | Cohort) for c in segment.where) and source.clock not in (
         "time",

@@ -14,6 +14,8 @@ from cartcast.errors import CartcastError, UsageError
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.mcp.answer import Answer
 from cartcast.mcp.desk import Desk
+from cartcast.segments import Values
+from cartcast.segments.steps import Step, steps_from
 
 __all__ = ["Ask", "Nothing", "Word", "ask", "describe"]
 
@@ -47,7 +49,10 @@ class Ask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_default
     ]
     steps: Annotated[
         Annotated[list[Word], Meta(max_length=12)] | None,
-        Meta(description="funnel: event types, or column=value; else the usual."),
+        Meta(
+            description="funnel: event types, or column=value; a|b is either of two, "
+            "a[column=x,y] has one of these values; else the usual."
+        ),
     ] = None
     unit: Annotated[Literal["session", "visitor"], Meta(description="funnel: what is counted.")] = (
         "session"
@@ -163,9 +168,10 @@ def _level(a: Answer) -> str:
 
 def _funnel(a: Answer, asked: Ask, where: insights.Slice) -> None:
     desk = a.desk
-    for step in asked.steps or ():
-        if "=" in step:
-            desk.require_column(step.partition("=")[0].strip())
+    for step in steps_from(asked.steps) if asked.steps else ():
+        for column in step.columns:
+            if column != "event_type":
+                desk.require_column(column)
     if asked.by is not None:
         desk.require_column(asked.by)
     if asked.unit == "visitor" and desk.log().summary.visitors is None:
@@ -182,9 +188,7 @@ def _funnel(a: Answer, asked: Ask, where: insights.Slice) -> None:
     if asked.by is not None:
         desk.learn(asked.by, [s for s in found.segments if s is not None])
     for s in found.steps:
-        column, equals, value = s.step.partition("=")
-        name = a.quote(column if not equals else value, column if equals else "event_type")
-        name = f"{a.quote(column)} = {name}" if equals else name
+        name = _step(a, *steps_from([s.step]))
         if asked.by is not None:
             name += f" where {a.quote(asked.by)} is {a.quote(s.segment, asked.by)}"
         about = s.step if s.step in EVENT_TYPES else "another step"
@@ -201,6 +205,23 @@ def _funnel(a: Answer, asked: Ask, where: insights.Slice) -> None:
                 told.append(f"median time from the step before {took}")
         a.say(f"- {name}: {'; '.join(told)}")
     a.findings(found.findings)
+
+
+def _step(a: Answer, step: Step) -> str:
+    """Return a step in words; what comes from the log, or from who asks, is marked as data."""
+
+    def named(column: str, value: str | None) -> str:
+        told = a.quote(value, column)
+        return told if column == "event_type" else f"{a.quote(column)} = {told}"
+
+    told = " or ".join(named(c, v) for c, v in step.any_of)
+    for c in step.where:
+        if isinstance(c, Values):
+            values = " or ".join(named(c.column, v) for v in c.values)
+            told += f" with {'not ' if c.exclude else ''}{values}"
+        else:
+            told += f" with {a.quote(c.describe())}"
+    return told
 
 
 def _paths(a: Answer, asked: Ask, where: insights.Slice) -> None:

@@ -66,7 +66,7 @@ def predict(
         NotFoundError, NotTrustedError: the run is not there, or not as recorded.
         DataError: the log or table does not match the model; or it has no times, so nobody can tell
             whom to act on.
-        UsageError: Spark is asked for what it cannot do.
+        UsageError: Spark is asked for what it cannot do, such as `only`.
     """
     opened, given = _opened(run, sources, progress, engine)
     if opened.features is None:
@@ -102,7 +102,7 @@ def predict_to(
 
     Raises:
         UsageError: `out` ends neither in .csv nor in .parquet, and there is no Spark; or the folder
-            exists.
+            exists; or Spark is asked for `only`.
         StorageError: it cannot be written.
         NotFoundError, NotTrustedError, DataError: as `predict`.
     """

@@ -18,13 +18,12 @@ from cartcast.segments.conditions import (
     Values,
     Walk,
 )
-from cartcast.segments.segment import AT_START, Segment, named_segment, segment_from
+from cartcast.segments.segment import Segment, named_segment, segment_from
 from cartcast.segments.sql import asked, at_start
 from cartcast.segments.store import read_segment, remove_segment, save_segment, segment_names
 from cartcast.segments.written import condition_from
 
 __all__ = [
-    "AT_START",
     "COHORT",
     "Bought",
     "Cohort",

@@ -85,18 +85,12 @@ class Range:
 class Did:
     """Events of a kind are there at least `times`, or, with `negated`, fewer times than that.
 
-    `event` is an event type, or `column=value`.
+    `event` is written as a step of a funnel (`segments.steps`): an event type, or `column=value`.
     """
 
     event: str
     times: int = 1
     negated: bool = False
-
-    @property
-    def step(self) -> tuple[str, str]:
-        """The column of the log and its value."""
-        column, equals, value = self.event.partition("=")
-        return (column, value) if equals else ("event_type", column)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as the YAML holds it."""
@@ -107,10 +101,9 @@ class Did:
         """Return the condition in words.
 
         >>> Did("add_to_cart", 2, negated=True).describe(), Did("page=2").describe()
-        ('fewer than 2 of: cart', 'with page 2')
+        ('fewer than 2 of: cart', 'with page=2')
         """
-        column, value = self.step
-        spoken = event_words(value) if column == "event_type" else f"{in_words(column)} {value}"
+        spoken = event_words(self.event)
         if self.times == 1:
             return f"{'without' if self.negated else 'with'} {spoken}"
         return f"{'fewer than' if self.negated else 'at least'} {self.times} of: {spoken}"
@@ -209,16 +202,20 @@ class Walk:
 class Reached:
     """The session does the first steps of a funnel in order; with `lost`, not the next one.
 
-    Steps are event types, or `column=value`.
+    Steps are written as `segments.steps` says. `next` is the event that then came instead; "" is
+    the end of the session.
     """
 
     steps: tuple[str, ...]
     reached: int
     lost: bool = False
+    next: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as the YAML holds it."""
-        more = {"lost": True} if self.lost else {}
+        more: dict[str, Any] = {"lost": True} if self.lost else {}
+        if self.next is not None:
+            more["next"] = self.next
         return {"funnel": list(self.steps), "reached": self.reached, **more}
 
     def describe(self) -> str:
@@ -230,6 +227,8 @@ class Reached:
         did = ", ".join(map(event_words, self.steps[: self.reached]))
         rest = self.steps[self.reached : self.reached + 1]
         lost = f", but not then {event_words(rest[0])}" if self.lost and rest else ""
+        if self.next is not None:
+            lost += f"; next came {event_words(self.next) if self.next else 'the end'}"
         return f"did, in order, {did}{lost}"
 
 
@@ -274,10 +273,14 @@ class Seen:
         return {"seen": f"{days:.0f}d" if days % 1 == 0 else f"{self.seconds:.15g}s"}
 
     def describe(self) -> str:
-        """Return the condition in words."""
-        days = self.seconds / DAY
-        told = f"{days:g} days" if days >= 1 else f"{self.seconds / 3600:g} hours"
-        return f"seen in the last {told}"
+        """Return the condition in words.
+
+        >>> Seen(86_400.0).describe(), Seen(3600.0 * 36).describe()
+        ('seen in the last day', 'seen in the last 1.5 days')
+        """
+        whole = self.seconds >= DAY
+        count, word = (self.seconds / DAY, "day") if whole else (self.seconds / 3600, "hour")
+        return f"seen in the last {word if count == 1 else f'{count:g} {word}s'}"
 
 
 Condition = Values | Range | Did | Bought | Scored | Found | Walk | Reached | Cohort | Seen

@@ -3,76 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from cartcast.errors import UsageError
 from cartcast.events.sql import identifier
+from cartcast.segments.steps import Step, carried
 
-__all__ = ["STEPS", "Step", "carried", "reach_any", "reach_first", "reach_within", "steps_from"]
-
-
-class Step(NamedTuple):
-    """One step of a funnel: events whose `column` equals `value`."""
-
-    column: str
-    value: str
-
-    def __str__(self) -> str:
-        return self.value if self.column == "event_type" else f"{self.column}={self.value}"
-
-    @property
-    def carried(self) -> Step:
-        """The step over the carried column, whose name none of the funnel's own can be."""
-        return Step(carried(self.column), self.value)
-
-    @property
-    def sql(self) -> str:
-        """The condition on an event; both parts are quoted."""
-        name = identifier(self.column)
-        return f"{name} = '" + self.value.replace("'", "''") + "'"
-
-
-def carried(column: str) -> str:
-    """Return the name under which a column of the log is carried beside the funnel's own."""
-    return f"own {column}"
-
-
-STEPS: tuple[Step, ...] = tuple(
-    Step("event_type", name) for name in ("view_item", "add_to_cart", "begin_checkout", "purchase")
-)
-"""The usual funnel of a shop; steps that a log never has are left out."""
-
-
-MOST_STEPS = 50
-"""Steps of a funnel: more cannot be read, and each is a query over the one before."""
-
-
-def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
-    """Return steps from `view_item` (an event type) or `column=value` words.
-
-    Raises:
-        UsageError: there are none, or one is empty.
-
-    >>> steps_from(["view_item", "page=2"])
-    (Step(column='event_type', value='view_item'), Step(column='page', value='2'))
-    """
-    if not words:
-        raise UsageError("a funnel needs at least one step, such as view_item,purchase.")
-    if odd := [w for w in words if not isinstance(w, str)]:
-        raise UsageError(f"a step is a word such as view_item, got {odd[0]!r}.")
-    if len(words) > MOST_STEPS:
-        raise UsageError(f"a funnel has at most {MOST_STEPS} steps, got {len(words)}.")
-    steps = []
-    for word in words:
-        column, equals, value = word.strip().partition("=")
-        if not column or (equals and not value):
-            raise UsageError(f"a step is an event type or column=value, got {word!r}.")
-        steps.append(Step(column, value) if equals else Step("event_type", column))
-    return tuple(steps)
+__all__ = ["next_after", "place_reached", "reach_any", "reach_first", "reach_within"]
 
 
 def reach_first(relation: str, steps: Sequence[Step], unit: str, place: str, seconds: str) -> str:
-    """SQL: `unit column, reach, at_1 .. at_n` in order, with no window.
+    """SQL: `unit column, reach, at_1 .. at_n, place_1 .. place_n` in order, with no window.
 
     A unit reaches step k at its first event of step k after it reached step k - 1, which is
     the earliest possible: no other choice of events gets further.
@@ -88,11 +27,38 @@ def reach_first(relation: str, steps: Sequence[Step], unit: str, place: str, sec
             f"FROM (SELECT {unit} AS u, {place} AS place, {seconds} AS s FROM {relation} "
             f"WHERE {step.sql}) e {after} GROUP BY e.u)"
         )
-    return f"WITH {', '.join(parts)} {_joined(len(steps), name)}"
+    return f"WITH {', '.join(parts)} {_joined(len(steps), name, 'at', 'place')}"
+
+
+def place_reached(count: int) -> str:
+    """SQL: the place of the last step that a unit of `reach_first` reached; null where it did all.
+
+    `count` is the number of steps.
+    """
+    whens = " ".join(f"WHEN {k} THEN place_{k}" for k in range(1, count))
+    return f"CASE reach {whens} END" if whens else "NULL"
+
+
+def next_after(lost: str, relation: str, steps: Sequence[Step], unit: str, place: str) -> str:
+    """SQL: `unit, reach, next` of the units of `lost`: those that did not reach the last step.
+
+    `lost` selects `unit, reach, place`: the place of the step that was reached last. `next` is the
+    first event after it that is not of that step again; null is the end.
+    """
+    own = dict.fromkeys(c for step in steps for c in step.columns)
+    names = "".join(f", {identifier(c)} AS {identifier(carried(c))}" for c in own)
+    again = " ".join(f"WHEN {k} THEN {s.carried.sql}" for k, s in enumerate(steps, 1))
+    return (
+        f"WITH lost AS MATERIALIZED ({lost}), came AS (SELECT e.unit, "
+        f"arg_min(e.kind, e.place) AS next FROM (SELECT {unit} AS unit, {place} AS place, "
+        f"event_type AS kind{names} FROM {relation}) e JOIN lost USING (unit) WHERE e.place > "
+        f"lost.place AND NOT coalesce(CASE lost.reach {again} END, false) GROUP BY e.unit) "
+        "SELECT unit, reach, next FROM lost LEFT JOIN came USING (unit)"
+    )
 
 
 def reach_within(relation: str, steps: Sequence[Step], window: float) -> str:
-    """SQL: `unit, reach, at_1 .. at_n` in order, first to last step within `window` seconds.
+    """SQL: as `reach_first`, first to last step within `window` seconds.
 
     `relation` has columns unit, place (order of the unit's events), s (seconds). Every chain
     keeps the latest moment at which it can have begun; the chain with the latest beginning is
@@ -111,17 +77,15 @@ def reach_within(relation: str, steps: Sequence[Step], window: float) -> str:
         f"FROM c{k} GROUP BY unit)"
         for k in range(1, len(steps) + 1)
     ]
-    return f"WITH {', '.join(parts)} {_joined(len(steps), 'unit')}"
+    return f"WITH {', '.join(parts)} {_joined(len(steps), 'unit', 'at', 'place')}"
 
 
 def reach_any(relation: str, steps: Sequence[Step], window: float | None) -> str:
     """SQL: `unit, reach, at_1 .. at_n` in any order: reach k = all of the first k steps done.
 
     With a window they are done within that many seconds of each other: some event ends a span
-    that holds the latest event of every one of the first k steps.
+    that holds the latest event of every one of the first k steps. One event may be several steps.
     """
-    kinds = " ".join(f"WHEN {s.sql} THEN {k}" for k, s in enumerate(steps, 1))
-    ranked = f"(SELECT unit, place, s, CASE {kinds} END AS kind FROM {relation})"
     count = range(1, len(steps) + 1)
     if window is None:
         parts = [
@@ -130,26 +94,26 @@ def reach_any(relation: str, steps: Sequence[Step], window: float | None) -> str
             f"FROM firsts WHERE {_all(k)})"
             for k in count
         ]
-        firsts = ", ".join(f"min(s) FILTER (kind = {k}) AS f{k}" for k in count)
-        flags = ", ".join(f"bool_or(kind = {k}) AS d{k}" for k in count)
-        head = f"firsts AS (SELECT unit, {firsts}, {flags} FROM {ranked} WHERE kind IS NOT NULL GROUP BY unit)"  # noqa: E501
-        return f"WITH {head}, {', '.join(parts)} {_joined(len(steps), 'unit')}"
+        firsts = ", ".join(f"min(s) FILTER ({x.sql}) AS f{k}" for k, x in enumerate(steps, 1))
+        flags = ", ".join(f"count(*) FILTER ({x.sql}) > 0 AS d{k}" for k, x in enumerate(steps, 1))
+        head = f"firsts AS (SELECT unit, {firsts}, {flags} FROM {relation} GROUP BY unit)"
+        return f"WITH {head}, {', '.join(parts)} {_joined(len(steps), 'unit', 'at')}"
     over = "OVER (PARTITION BY unit ORDER BY s RANGE UNBOUNDED PRECEDING)"
-    latest = ", ".join(f"max(s) FILTER (kind = {k}) {over} AS l{k}" for k in count)
-    head = f"spans AS (SELECT unit, s, {latest} FROM {ranked} WHERE kind IS NOT NULL)"
+    latest = ", ".join(f"max(s) FILTER ({x.sql}) {over} AS l{k}" for k, x in enumerate(steps, 1))
+    head = f"spans AS (SELECT unit, s, {latest} FROM {relation})"
     parts = []
     for k in count:
         within = " AND ".join(f"l{i} >= s - {window!r}" for i in range(1, k + 1))
         parts.append(f"r{k} AS (SELECT unit, min(s) AS at FROM spans WHERE {within} GROUP BY unit)")
-    return f"WITH {head}, {', '.join(parts)} {_joined(len(steps), 'unit')}"
+    return f"WITH {head}, {', '.join(parts)} {_joined(len(steps), 'unit', 'at')}"
 
 
 def _all(k: int) -> str:
     return " AND ".join(f"d{i}" for i in range(1, k + 1))
 
 
-def _joined(count: int, name: str) -> str:
+def _joined(count: int, name: str, *parts: str) -> str:
     reach = " + ".join(f"(r{k}.unit IS NOT NULL)::INT" for k in range(1, count + 1))
-    moments = ", ".join(f"r{k}.at AS at_{k}" for k in range(1, count + 1))
+    moments = ", ".join(f"r{k}.{p} AS {p}_{k}" for p in parts for k in range(1, count + 1))
     joins = " ".join(f"LEFT JOIN r{k} ON r{k}.unit = r1.unit" for k in range(2, count + 1))
     return f"SELECT r1.unit AS {name}, {reach} AS reach, {moments} FROM r1 {joins}"

@@ -21,14 +21,15 @@ from cartcast.segments.conditions import (
     Values,
     Walk,
 )
-from cartcast.segments.funnel_sql import reach_first, steps_from
+from cartcast.segments.funnel_sql import next_after, place_reached, reach_first
 from cartcast.segments.segment import AT_START, SUMMED, Segment
+from cartcast.segments.steps import Step, steps_from
 
 __all__ = ["asked", "at_start"]
 
 Asked = tuple[str, list[Any]]
 
-_OWN = ("session_id", "visitor", "visitor_code", "steps", "start_utc")
+_OWN = ("session_id", "visitor", "visitor_code", "steps", "moments", "start_utc")
 """Columns of the session table that are no property of a session."""
 
 
@@ -65,10 +66,8 @@ class _Asked:
             case Range():
                 return self._range(c)
             case Did(times=times, negated=negated):
-                column, value = c.step
-                did = f"{self._of_log(column)}::VARCHAR = ?"
-                sql = self._units(f"WHERE {did}", "HAVING count(*) >= ?")
-                return (f"NOT {sql}" if negated else sql), [value, times]
+                sql = self._units(f"WHERE {self._step(c.event).sql}", "HAVING count(*) >= ?")
+                return (f"NOT {sql}" if negated else sql), [times]
             case Bought(yes=yes):
                 sql = "coalesce(purchases > 0, false)"
                 if self._segment.of == "visitor":
@@ -161,12 +160,24 @@ class _Asked:
 
     def _reached(self, c: Reached) -> Asked:
         """Follow the steps as `insights.funnel` does."""
-        steps = steps_from(c.steps)
-        for step in steps:
-            self._of_log(step.column)
+        steps = [self._step(word) for word in c.steps]
         reach = reach_first("events", steps, "session_id", "event_order", "NULL::DOUBLE")
+        if c.next is not None:
+            place = place_reached(len(steps))
+            lost = (
+                f"SELECT session_id AS unit, reach, {place} AS place FROM ({reach}) WHERE reach = ?"
+            )
+            came = next_after(lost, "events", steps, "session_id", "event_order")
+            sql = f"SELECT unit FROM ({came}) WHERE coalesce(next, '') = ?"
+            return self._sessions(sql), [c.reached, c.next]
         sign = "=" if c.lost else ">="
         return self._sessions(f"SELECT session_id FROM ({reach}) WHERE reach {sign} ?"), [c.reached]
+
+    def _step(self, word: str) -> Step:
+        (step,) = steps_from((word,))
+        for column in step.columns:
+            self._of_log(column)
+        return step
 
     def _cohort(self, c: Cohort) -> Asked:
         """Ask of a visitor's weeks, as `insights.cohorts` counts them."""

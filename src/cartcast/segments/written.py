@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from cartcast.segments.conditions import (
     Values,
     Walk,
 )
-from cartcast.segments.funnel_sql import steps_from
+from cartcast.segments.steps import steps_from
 
 __all__ = ["condition_from"]
 
@@ -40,7 +40,7 @@ _KEYS = {
     "found": ("found", "run"),
     "path_from": ("path_from", "step", "near", "far", "by"),
     "path_to": ("path_to", "step", "near", "far", "by"),
-    "funnel": ("funnel", "reached", "lost"),
+    "funnel": ("funnel", "reached", "lost", "next"),
     "cohort": ("cohort", "cohort_did", "after"),
     "seen": ("seen",),
 }
@@ -75,9 +75,8 @@ def condition_from(data: Any, where: str) -> Condition:
         case "did" | "did_not":
             times = _whole(data.get("times", 1), "times", 1, where)
             event = _word(data[kind], kind, where)
-            if "" in Did(event).step:
-                raise DefinitionError(f"{where}: {kind} is an event type or column=value.")
-            return Did(event, times, kind == "did_not")
+            (step,) = _steps([event], kind, where)
+            return Did(step, times, kind == "did_not")
         case "bought":
             if not isinstance(data["bought"], bool):
                 raise DefinitionError(f"{where}: bought is true or false, got {data['bought']!r}.")
@@ -127,22 +126,35 @@ def _run(data: Mapping[str, Any], where: str) -> str:
 
 
 def _path(data: Mapping[str, Any], kind: str, where: str) -> Walk:
-    step, anchor = _whole(data.get("step", 1), "step", 1, where), _word(data[kind], kind, where)
-    near = anchor if step == 1 else _word(data.get("near"), "near", where)
-    far = None if data.get("far") is None else _word(data["far"], "far", where)
+    step, anchor = _whole(data.get("step", 1), "step", 1, where), _value(data[kind], kind, where)
+    near = anchor if step == 1 else _value(data.get("near"), "near", where)
+    far = None if data.get("far") is None else _value(data["far"], "far", where)
     by = _word(data.get("by", "event_type"), "by", where)
     return Walk(anchor, step, near, far, kind == "path_to", by)
 
 
 def _reached(data: Mapping[str, Any], where: str) -> Reached:
     given = data["funnel"] if isinstance(data["funnel"], list | tuple) else [data["funnel"]]
-    steps, lost = tuple(map(str, steps_from(given))), data.get("lost", False)
+    steps, lost = _steps(given, "funnel", where), data.get("lost", False)
     if not isinstance(lost, bool):
         raise DefinitionError(f"{where}: lost is true or false, got {lost!r}.")
     reached = _whole(data.get("reached", len(steps)), "reached", 1, where)
     if reached > len(steps):
         raise DefinitionError(f"{where}: reached is at most the {len(steps)} steps, got {reached}.")
-    return Reached(steps, reached, lost)
+    next_ = data.get("next")
+    if next_ is not None and (not lost or reached == len(steps) or not isinstance(next_, str)):
+        raise DefinitionError(
+            f"{where}: next is the event that came in place of a step that was lost, got {next_!r}."
+        )
+    return Reached(steps, reached, lost, next_)
+
+
+def _steps(given: Sequence[str], key: str, where: str) -> tuple[str, ...]:
+    """Return steps in the one way of writing them."""
+    try:
+        return tuple(map(str, steps_from(given)))
+    except UsageError as error:
+        raise DefinitionError(f"{where}: {key}: {error}") from error
 
 
 def _cohort(data: Mapping[str, Any], where: str) -> Cohort:
@@ -170,9 +182,14 @@ def _text(value: object) -> str:
 
 
 def _word(value: object, key: str, where: str) -> str:
+    return _value(value, key, where).strip()
+
+
+def _value(value: object, key: str, where: str) -> str:
+    """Return a value of the log, whose spaces may count."""
     if not isinstance(value, str) or not value.strip():
         raise DefinitionError(f"{where}: {key} must be a word, got {value!r:.80}.")
-    return value.strip()
+    return value
 
 
 def _number(value: object, key: str, where: str) -> float:

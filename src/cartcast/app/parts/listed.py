@@ -66,9 +66,9 @@ def take_over() -> bool:
     return True
 
 
-def open_condition(condition: Condition) -> None:
-    """Turn to the sessions that fulfil a condition; the address holds it."""
-    open_sessions(ask=json.dumps(condition.as_dict()))
+def open_condition(condition: Condition, **filters: str) -> None:
+    """Turn to the sessions that fulfil a condition, and filters; the address holds them."""
+    open_sessions(ask=json.dumps(condition.as_dict()), **filters)
 
 
 def asked_in_address() -> Condition | None:

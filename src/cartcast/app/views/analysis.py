@@ -1,21 +1,25 @@
-"""Data analysis: funnel, paths, cohorts, breakdowns, distributions, hours."""
+"""Data analysis: funnel, paths, cohorts, items, breakdowns, distributions, hours."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.parts.funnels import show_funnel
 from cartcast.app.parts.listed import show_sessions, take_over
+from cartcast.app.parts.sold import show_items
 from cartcast.app.parts.spread import (
     show_breakdown,
     show_correlations,
     show_distribution,
     show_hours,
 )
-from cartcast.app.parts.ways import show_cohorts, show_funnel, show_paths
+from cartcast.app.parts.ways import show_cohorts, show_paths
 
-TOPICS = ("Funnel", "Paths", "Cohorts", "Conversion by", "Distributions", "Hours", "Correlations",
-          "Sessions")  # fmt: skip
+TOPICS = (
+    "Funnel", "Paths", "Cohorts", "Items", "Conversion by", "Distributions", "Hours",
+    "Correlations", "Sessions",
+)  # fmt: skip
 
 
 def show(view: ui.View) -> None:
@@ -37,6 +41,7 @@ def show(view: ui.View) -> None:
         "Funnel": show_funnel,
         "Paths": show_paths,
         "Cohorts": show_cohorts,
+        "Items": show_items,
         "Conversion by": show_breakdown,
         "Distributions": show_distribution,
         "Hours": show_hours,

@@ -74,9 +74,9 @@ def the_trend(
     if held is not None and o.trend:
         other = filters.insight("overview", data, held[0], grain=o.grain)
         beside = frames.trend(other, measure, filters.span(data, held[0]))
-        if len(beside) and held[0].start != where.start:
-            # The period before is laid over this one, day by day.
-            beside["time"] += table["time"].iloc[0] - beside["time"].iloc[0]
+        if len(beside) and held[0].start and where.start and o.grain:
+            # The period before is laid over this one, day by day, also where a first day is empty.
+            beside["time"] += frames.laid_over(held[0].start, where.start, o.grain)
         table = pd.concat([table.assign(series="this"), beside.assign(series=held[1])])
     drawn = trend.trend(
         table, label=label, unit=unit, currency=view.currency, markers=events_of(view, o),
@@ -97,8 +97,10 @@ def events_of(view: ui.View, o: Overview) -> list[tuple[datetime, str]]:
     known += [(p.at, f"{p.alias}: {p.target}") for p in view.project.registry.promotions()]
     found = []
     for text, what in known:
-        at = datetime.fromisoformat(text).replace(tzinfo=None) if text else None
-        if at is not None and o.start <= at <= o.end:
+        if not text:
+            continue
+        at = frames.by_clock(text, o.zone)
+        if o.start <= at <= o.end:
             found.append((at, what))
     return found
 

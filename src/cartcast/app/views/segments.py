@@ -61,8 +61,12 @@ def show_found(view: ui.View) -> None:
     )
     for column in ("share", "conversion", "low", "high"):
         table[column] = table[column].astype(float)
-    ui.chart(segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows))
     asked = view.data is not None and bool(facts.get("yaml"))
+    run = view.run
+    ui.chart(
+        segments.sizes(table, theme=view.theme), "sizes", headlines.segments(rows),
+        on_click=(lambda k: open_condition(Found(run.id, rows[k]["name"]))) if asked else None,
+    )  # fmt: skip
     for k, r in enumerate(rows):
         with st.container(border=True, key=f"segment_{k}"):
             st.markdown(f"**{ui.plain(r['name'])}**")
@@ -112,10 +116,12 @@ def the_map(view: ui.View, run: Run, data: Data) -> None:
         segments.scatter(some, theme=view.theme),
         "map",
         "each dot is a session; near ones are alike",
+        on_click=lambda k: open_condition(Found(run.id, some["segment"].iloc[k])),
     )
     ui.note(
         "Two directions in which sessions differ most (principal components of their ranks); "
-        f"{number(len(some))} of {number(len(known))} sessions drawn."
+        f"{number(len(some))} of {number(len(known))} sessions drawn. "
+        "Click a dot to see the sessions of its kind."
     )
 
 

@@ -29,7 +29,10 @@ def funnel(
     files: Annotated[list[str], typer.Argument(help="Log files, or one clean log.")],
     steps: Annotated[
         str | None,
-        typer.Option(help="Event types, or column=value, with commas; default: the usual."),
+        typer.Option(
+            help="Event types, or column=value, with commas; a|b is either of two, "
+            "a[category=x,y; price>=5] holds conditions. Default: the usual."
+        ),
     ] = None,
     window: Annotated[
         str | None, typer.Option(help="Longest time from first to last step: 30m, 7d.")
@@ -50,6 +53,7 @@ def funnel(
     """Count how many sessions or visitors reach each step, and how long they take."""
     from cartcast import insights
     from cartcast.config import parse_duration
+    from cartcast.segments.steps import split_steps
 
     with progress(not json) as show:
         log = read_log(
@@ -58,7 +62,7 @@ def funnel(
         )  # fmt: skip
         found = insights.funnel(
             log,
-            [s.strip() for s in steps.split(",")] if steps else None,
+            split_steps(steps) if steps else None,
             unit=unit,  # type: ignore[arg-type]
             order="any" if any_order else "ordered",
             window=parse_duration(window) if window else None,
@@ -81,4 +85,9 @@ def funnel(
                 + ("" if rate.low is None else f"  ({rate.low:.2%} to {rate.high:.2%})")
                 + ("" if s.seconds_median is None else f"  median {s.seconds_median:,.0f} s")
             )
+    for k in dict.fromkeys(i.reached for i in found.instead):
+        own = [i for i in found.instead if i.reached == k]
+        went = ", ".join(f"{i.event or 'the end'} {i.share:.1%}" for i in own[:4])
+        lost = sum(i.units for i in own)
+        typer.echo(f"Lost after {own[0].step} ({lost:,}); next came {went}.")
     show_findings(found.findings)

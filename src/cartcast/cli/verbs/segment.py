@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,6 @@ _JSON = typer.Option("--json", help="Print one JSON document.")
 _PROJECT = typer.Option("--project", help="Project folder; default: found here or above.")
 _NAME = typer.Argument(help="Name of the segment.")
 _FILES = typer.Argument(help="Log files, or one clean log.")
-_TEST = re.compile(r"\s*([^=!<>]+?)\s*(!=|>=|<=|=)(.*)", re.DOTALL)
 
 
 def add(app: typer.Typer) -> None:
@@ -54,8 +52,9 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Save a segment as segments/NAME.yaml; another definition gets the next version."""
         from cartcast.segments import save_segment, segment_from
+        from cartcast.segments.steps import condition_of
 
-        conditions: list[dict[str, Any]] = [_test(text) for text in where or ()]
+        conditions: list[dict[str, Any]] = [condition_of(t).as_dict() for t in where or ()]
         for key, words in (("did", did), ("did_not", did_not)):
             conditions += [_event(key, word) for word in words or ()]
         if bought is not None:
@@ -73,28 +72,43 @@ def add(app: typer.Typer) -> None:
         project: Annotated[Path | None, _PROJECT] = None, json: Annotated[bool, _JSON] = False
     ) -> None:
         """Show the segments of the project."""
-        from cartcast.segments import read_segment, segment_names
+        from cartcast.errors import DefinitionError
+        from cartcast.segments import Segment, read_segment, segment_names
 
         folder, _ = shell.project_here(project)
-        found = [read_segment(folder, name) for name in segment_names(folder)]
+        found, broken = list[Segment](), list[str]()
+        for name in segment_names(folder):
+            try:
+                found.append(read_segment(folder, name))
+            except DefinitionError as error:
+                broken.append(str(error))
         if json:
             shell.print_json([{"name": s.name, **s.as_dict()} for s in found])
-            return
-        for s in found:
-            typer.echo(f"{s.name:<24} {s.describe()}")
+        else:
+            for s in found:
+                typer.echo(f"{s.name:<24} {s.describe()}")
+        if broken:
+            raise DefinitionError(" ".join(broken))
 
     @segment.command()
     def count(
         name: Annotated[str, _NAME],
         files: Annotated[list[str], _FILES],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
+        zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, _JSON] = False,
     ) -> None:
         """Count the sessions and visitors of a segment in a log."""
         from cartcast.insights import list_sessions
 
         with shell.progress(not json) as progress:
-            log = shell.read_log(files, progress, layout=layout)
+            log = shell.read_log(
+                files, progress, layout=layout, session_gap=session_gap,
+                session_breaks=session_break, zone=zone, rates=rates,
+            )  # fmt: skip
             found = list_sessions(log, where=shell.slice_of(name, log), most=0)
         told = {"segment": name, "sessions": found.sessions, "visitors": found.visitors,
                 "of_sessions": log.summary.sessions}  # fmt: skip
@@ -112,6 +126,10 @@ def add(app: typer.Typer) -> None:
         files: Annotated[list[str], _FILES],
         out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
         layout: Annotated[str | None, typer.Option(help="Layout name or YAML.")] = None,
+        session_gap: shell.Gap = None,
+        session_break: shell.Breaks = None,
+        zone: shell.Zone = None,
+        rates: shell.RatesFile = None,
         json: Annotated[bool, _JSON] = False,
     ) -> None:
         """Write the visitors of a segment, the one seen last first."""
@@ -119,7 +137,10 @@ def add(app: typer.Typer) -> None:
         from cartcast.score import write_table
 
         with shell.progress(not json) as progress:
-            log = shell.read_log(files, progress, layout=layout)
+            log = shell.read_log(
+                files, progress, layout=layout, session_gap=session_gap,
+                session_breaks=session_break, zone=zone, rates=rates,
+            )  # fmt: skip
             found = list_visitors(log, shell.slice_of(name, log))
         write_table(found, out)
         if json:
@@ -143,28 +164,6 @@ def _show(saved: Any, json: bool) -> None:
         shell.print_json({"name": saved.name, **saved.as_dict()})
     else:
         typer.echo(f"{saved.name}, version {saved.version}. {saved.describe()}")
-
-
-def _test(text: str) -> dict[str, Any]:
-    """Return the condition that `device=mobile,tablet` or `events>=3` is.
-
-    >>> _test("country!=DE,unknown")
-    {'column': 'country', 'not_in': ['DE', None]}
-    """
-    from cartcast.errors import UsageError
-
-    match = _TEST.fullmatch(text)
-    if match is None:
-        raise UsageError(f"--where takes column=value, !=, >= or <=, got {text!r}.")
-    column, sign, told = match.groups()
-    if sign in (">=", "<="):
-        try:
-            return {"column": column, "from" if sign == ">=" else "to": float(told)}
-        except ValueError:
-            raise UsageError(f"--where {column}{sign} takes a number, got {told!r}.") from None
-    words = [w.strip() for w in told.split(",") if w.strip()]
-    key = "in" if sign == "=" else "not_in"
-    return {"column": column, key: [None if w == "unknown" else w for w in words]}
 
 
 def _event(key: str, word: str) -> dict[str, Any]:
