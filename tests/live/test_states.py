@@ -35,23 +35,22 @@ def _scorer() -> ModelScorer:
 
 def test_any_words_come_back() -> None:
     random = np.random.default_rng(3)
-    out = np.zeros(60_000, np.uint8)
+    out = np.zeros(9 * 4 * 1500 + 8, np.uint8)
     for n in (1, 7, 400, 1500):
         words = random.integers(-(2**63), 2**63, (4, n), dtype=np.int64)
         words >>= random.integers(0, 64, words.shape)
         words <<= random.integers(0, 64, words.shape)
-        words[random.random(words.shape) < 0.5] = 0
+        words[random.random(words.shape) < 0.4] = 0
         words[random.random(words.shape) < 0.2] = NOTHING
+        words[random.random(words.shape) < 0.1] = words[2, 0]
         words[1:4:2, 0] = n
-        init = words[0] ^ words[2]
-        size = pack_states(words[0], words[1], init, words[2], words[3], init[:0], out)
+        size = pack_states(*words, out)
+        assert 0 < size < 9 * words.size + 8
+        assert pack_states(*words, out[: 9 * words.size + 7]) == -1
         found = np.zeros((4, n), np.int64)
-        need = unpack_states(
-            out[:size], found[0], found[1, :-1], init, found[2], found[3], init[:0]
-        )
-        assert need == n
+        assert unpack_states(out[:size], found[0], found[1, :-1], found[2], found[3]) == n
         assert not found.any()
-        assert not unpack_states(out[:size], found[0], found[1], init, found[2], found[3], init[:0])
+        assert not unpack_states(out[:size], *found)
         assert (found == words).all()
 
 

@@ -1,8 +1,12 @@
-"""A session's feature states as few bytes, compiled: most of their words are short or nothing.
+"""A session's feature states as few bytes, compiled: most words are short, or were there before.
 
-A word is a tag, `zero bytes below << 4 | bytes that follow`, and those bytes; tag 0 is followed by
-a count of words that are 0, or `NOTHING` when 128 is added. Words of a state are written as what
-differs from the state before the first event. Imported late, like `kernels`.
+Words are written one after another, each as a tag and what follows it:
+
+- 0: a count; the word before comes that many times again;
+- 9: a distance; the word that many words back;
+- else `zero bytes below << 4 | bytes that follow`, and those bytes (16 is a zero).
+
+Imported late, like `kernels`.
 """
 
 from __future__ import annotations
@@ -12,119 +16,151 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from cartcast.features.kernels.words import NOTHING
+from cartcast.features.kernels.layout import POOL_HEAD
 
-__all__ = ["pack_states", "unpack_states"]
+__all__ = ["EMPTY", "PACK", "UNPACK", "exchange", "pack_states", "unpack_states"]
 
-_RUN = 127
+PACK, UNPACK, EMPTY = 1, 2, 4
+_FARTHEST = 255
+_ZERO, _BACK = 16, 9
 _EIGHT = np.uint64(8)
 _BYTE = np.uint64(255)
-
-
-@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
-def _word(words: Any, init: Any, k: int) -> Any:
-    return words[k] ^ init[k] if k < init.size else words[k]
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_TOP = np.uint64(56)
+_POOL_HEAD = int(POOL_HEAD)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _put(words: Any, count: int, init: Any, out: Any, at: int) -> int:
-    k = 0
+def _put_words(words: Any, out: Any, at: int) -> int:
+    latest = np.zeros(256, np.int32)
+    before, k, count = np.int64(0), 0, words.size
     while k < count:
-        value = _word(words, init, k)
-        k += 1
-        if value == 0 or value == NOTHING:
+        value = words[k]
+        if value == before:
             same = 1
-            while k < count and same < _RUN and _word(words, init, k) == value:
+            while k + same < count and same < _FARTHEST and words[k + same] == value:
                 same += 1
-                k += 1
-            out[at] = 0
-            out[at + 1] = same if value == 0 else same | 128
+            out[at], out[at + 1] = 0, same
             at += 2
+            k += same
             continue
-        left = np.uint64(value)
-        low = 0
+        before = value
+        k += 1
+        if value == 0:
+            out[at] = _ZERO
+            at += 1
+            continue
+        left, low, place = np.uint64(value), 0, at
         while left & _BYTE == 0:
             left >>= _EIGHT
             low += 1
-        place = at
         while left != 0:
             place += 1
             out[place] = left & _BYTE
             left >>= _EIGHT
-        out[at] = low << 4 | (place - at)
-        at = place + 1
+        slot = np.int64((np.uint64(value) * _GOLDEN) >> _TOP)
+        known = latest[slot]
+        latest[slot] = k
+        if known and k - known <= _FARTHEST and place > at + 1 and words[known - 1] == value:
+            out[at], out[at + 1] = _BACK, k - known
+            at += 2
+        else:
+            out[at] = low << 4 | (place - at)
+            at = place + 1
     return at
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _take(words: Any, count: int, init: Any, data: Any, at: int) -> int:
-    k = 0
-    while k < count:
+def _take_words(words: Any, data: Any, at: int) -> None:
+    before, k = np.int64(0), 0
+    while k < words.size:
         tag = np.int64(data[at])
         at += 1
         if tag == 0:
-            same = np.int64(data[at])
-            at += 1
-            value = np.int64(0)
-            if same > _RUN:
-                value, same = np.int64(NOTHING), same - 128
-            for _ in range(same):
-                words[k] = value ^ init[k] if k < init.size else value
+            for _ in range(data[at]):
+                words[k] = before
                 k += 1
-            continue
-        found, shift = np.uint64(0), np.uint64((tag >> 4) * 8)
-        for _ in range(tag & 15):
-            found |= np.uint64(data[at]) << shift
-            shift += _EIGHT
             at += 1
-        value = np.int64(found)
-        words[k] = value ^ init[k] if k < init.size else value
+            continue
+        if tag == _BACK:
+            before = words[k - data[at]]
+            at += 1
+        else:
+            found, shift = np.uint64(0), np.uint64((tag >> 4) * 8)
+            for _ in range(tag & 15):
+                found |= np.uint64(data[at]) << shift
+                shift += _EIGHT
+                at += 1
+            before = np.int64(found)
+        words[k] = before
         k += 1
-    return at
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _put_size(size: int, out: Any, at: int) -> None:
-    for k in range(4):
-        out[at + k] = (size >> (8 * k)) & 255
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _size(data: Any, at: int) -> int:
-    size = 0
-    for k in range(4):
-        size |= np.int64(data[at + k]) << (8 * k)
-    return size
-
-
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def pack_states(words: Any, pool: Any, init: Any, words_2: Any, pool_2: Any, init_2: Any,
-                out: Any) -> int:  # fmt: skip
+def pack_states(words: Any, pool: Any, words_2: Any, pool_2: Any, out: Any) -> int:
     """Write two states, the second of which may have no words; return how many bytes that took.
 
-    `out` has room for nine bytes a word, and eight.
+    Return -1, and write nothing, where `out` has no room for nine bytes a word, and eight.
     """
-    _put_size(pool[0], out, 0)
-    _put_size(pool_2[0], out, 4)
-    at = _put(words, words.size, init, out, 8)
-    at = _put(pool, pool[0], init[:0], out, at)
-    at = _put(words_2, words_2.size, init_2, out, at)
-    return _put(pool_2, pool_2[0], init[:0], out, at)
+    used, used_2, first = pool[0], pool_2[0], words.size + pool[0]
+    count = first + words_2.size + used_2
+    if count * 9 + 8 > out.size:
+        return -1
+    for k in range(4):
+        out[k], out[4 + k] = (used >> (8 * k)) & 255, (used_2 >> (8 * k)) & 255
+    whole = np.empty(count, np.int64)
+    whole[: words.size] = words
+    whole[words.size : first] = pool[:used]
+    whole[first : first + words_2.size] = words_2
+    whole[first + words_2.size :] = pool_2[:used_2]
+    return _put_words(whole, out, 8)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def unpack_states(data: Any, words: Any, pool: Any, init: Any, words_2: Any, pool_2: Any,
-                  init_2: Any) -> int:  # fmt: skip
+def unpack_states(data: Any, words: Any, pool: Any, words_2: Any, pool_2: Any) -> int:
     """Read what `pack_states` wrote, without the second state where it has no words here.
 
     Return 0, or, nothing read, how large the pools must be.
     """
-    used, used_2 = _size(data, 0), _size(data, 4)
-    if used > pool.size or (words_2.size and used_2 > pool_2.size):
+    used, used_2 = 0, 0
+    for k in range(4):
+        used |= np.int64(data[k]) << (8 * k)
+        used_2 |= np.int64(data[4 + k]) << (8 * k)
+    if not words_2.size:
+        used_2 = 0
+    if used > pool.size or used_2 > pool_2.size:
         return max(used, used_2)
-    at = _take(words, words.size, init, data, 8)
-    at = _take(pool, used, init[:0], data, at)
-    if words_2.size:
-        at = _take(words_2, words_2.size, init_2, data, at)
-        _take(pool_2, used_2, init[:0], data, at)
+    first = words.size + used
+    whole = np.empty(first + words_2.size + used_2, np.int64)
+    _take_words(whole, data, 8)
+    words[:] = whole[: words.size]
+    pool[:used] = whole[words.size : first]
+    words_2[:] = whole[first : first + words_2.size]
+    pool_2[:used_2] = whole[first + words_2.size :]
     return 0
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def exchange(words: Any, pool: Any, init: Any, words_2: Any, pool_2: Any, init_2: Any,
+             data: Any, out: Any, wanted: int) -> int:  # fmt: skip
+    """Write the states to `out` (`PACK`), then read others (`UNPACK`), or begin (`EMPTY`).
+
+    Return the bytes written (-1: no room, and nothing else was done), and `need << 32` where the
+    pools must first be that large.
+    """
+    size = 0
+    if wanted & PACK:
+        size = pack_states(words, pool, words_2, pool_2, out)
+        if size < 0:
+            return size
+    if wanted & UNPACK:
+        return size | unpack_states(data, words, pool, words_2, pool_2) << 32
+    if wanted & EMPTY:
+        words[:] = init
+        words_2[:] = init_2
+        pool[:_POOL_HEAD] = 0
+        pool[0] = _POOL_HEAD
+        if words_2.size:
+            pool_2[:_POOL_HEAD] = 0
+            pool_2[0] = _POOL_HEAD
+    return size

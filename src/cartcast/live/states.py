@@ -1,19 +1,17 @@
-"""The feature states of sessions: some hundred lie open for folding, the others are few bytes.
+"""The feature states of sessions: some lie open for folding, the others are few bytes.
 
 A session's states are two blocks of words for each of two feature sets (the model's and the
-segments'). They are only needed as such while an event is folded, so a scorer has as many desks as
-sessions are busy at one moment; the session that was put on a desk first gives way, packed by
+segments'). They are only needed as such while an event is folded, so there are desks for as many
+sessions as are busy at one moment; the session that was put on a desk first gives way, packed by
 `cartcast.live.codec`. A session of very many different things is not packed again and again: it
 keeps arrays of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cartcast.features.kernels.layout import POOL_HEAD
 from cartcast.features.live import History
@@ -22,7 +20,7 @@ from cartcast.live.fold import Fold
 
 __all__ = ["Desks", "LiveState", "Pair"]
 
-DESKS: Final = 512
+DESKS: Final = 2_048
 LARGE: Final = 2_048
 """Words of the pools from which states are not packed."""
 _OBJECT: Final = 130
@@ -79,83 +77,75 @@ class Desks:
         from cartcast.live import codec
 
         self.declared = declared
-        self._pack, self._unpack = codec.pack_states, codec.unpack_states
-        self._folds = [model] if segment is None else [model, segment]
-        self._inits = [fold.program.init for fold in self._folds]
-        while len(self._inits) < 2:
-            self._inits.append(_NO_WORDS)
+        self._exchange = codec.exchange
+        self._codes = codec.PACK, codec.UNPACK, codec.EMPTY
+        self._folds = (model, segment)
+        self._inits = (model.program.init, _NO_WORDS if segment is None else segment.program.init)
+        self._desks: list[tuple[Pair, FoldState]] = []
         self._ring: list[LiveState | None] = [None] * DESKS
-        self._arrays: list[list[npt.NDArray[np.int64]]] = []
         self._next = 0
-        self._buffer = np.zeros(0, np.uint8)
-        self._view = memoryview(self._buffer)
-        self._make_room(9 * (2 * LARGE + sum(init.size for init in self._inits)) + 8)
+        size = 9 * (LARGE + sum(init.size for init in self._inits)) + 8
+        self._in, self._out = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+        self._in_view, self._out_view = memoryview(self._in), memoryview(self._out)
 
-    def _new(self) -> list[npt.NDArray[np.int64]]:
-        made = []
-        for init in self._inits:
-            made += [init.copy(), np.zeros(POOL_HEAD + 16 if init.size else 1, np.int64)]
-        return made
-
-    def _make_room(self, size: int) -> None:
-        if size > self._buffer.size:
-            self._buffer = np.zeros(size, np.uint8)
-            self._view = memoryview(self._buffer)
+    def _new(self) -> tuple[Pair, FoldState]:
+        """Return a desk: its states, and the second of them, or what stands for it."""
+        model, segment = self._folds
+        first, second = (
+            FoldState(
+                init.copy(), np.zeros(POOL_HEAD + 16, np.int64), None, model.clock,
+                (segment or model if k else model).features.fingerprint,
+            )
+            for k, init in enumerate(self._inits)
+        )  # fmt: skip
+        second.pool[0] = POOL_HEAD if segment is not None else 0
+        return Pair(first, None if segment is None else second), second
 
     def lay_open(self, state: LiveState) -> Pair:
         """Put a state on the next desk; return it open."""
         at = self._next
         self._next = at + 1 if at + 1 < DESKS else 0
+        if at == len(self._desks):
+            self._desks.append(self._new())
+        pair, second = self._desks[at]
         leaving = self._ring[at]
+        if leaving is not None and leaving.open is not pair:
+            leaving = None
+        pack, unpack, empty = self._codes
+        wanted = pack if leaving is not None else 0
+        if (data := state.data) is None:
+            wanted |= empty
+        else:
+            wanted |= unpack
+            if len(data) > self._in.size:
+                self._in = np.zeros(len(data), np.uint8)
+                self._in_view = memoryview(self._in)
+            self._in_view[: len(data)] = data
+        model = pair.model
+        size = self._call(model, second, wanted)
         if leaving is not None:
-            self._clear(at, leaving)
-        if at == len(self._arrays):
-            self._arrays.append(self._new())
-        arrays = self._arrays[at]
+            if size < 0:  # it keeps what it has
+                self._desks[at] = pair, second = self._new()
+                model = pair.model
+                size = self._call(model, second, wanted & ~pack)
+            else:
+                leaving.data = bytes(self._out_view[: size & 0xFFFFFFFF])
+                leaving.open = None
+        while need := size >> 32:
+            model.pool, second.pool = np.zeros(need, np.int64), np.zeros(need, np.int64)
+            size = self._call(model, second, unpack)
         self._ring[at] = state
-        self._write(state, arrays)
-        state.open = pair = self._pair(state, arrays)
-        state.data = None
+        model.past = second.past = state.past
+        state.open, state.data = pair, None
         return pair
 
-    def _write(self, state: LiveState, arrays: list[npt.NDArray[np.int64]]) -> None:
-        first, second = self._inits
-        if state.data is None:
-            for words, pool, init in ((*arrays[:2], first), (*arrays[2:], second)):
-                words[:] = init
-                pool[:POOL_HEAD] = 0
-                pool[0] = POOL_HEAD if init.size else 0
-            return
-        size = len(state.data)
-        self._make_room(size)
-        self._view[:size] = state.data
-        words, pool, words_2, pool_2 = arrays
-        while need := self._unpack(self._buffer, words, pool, first, words_2, pool_2, second):
-            arrays[1] = pool = np.zeros(need, np.int64)
-            if second.size:
-                arrays[3] = pool_2 = np.zeros(need, np.int64)
-
-    def _pair(self, state: LiveState, arrays: Sequence[npt.NDArray[np.int64]]) -> Pair:
-        parts = [
-            FoldState(arrays[2 * k], arrays[2 * k + 1], state.past, fold.clock, fold.features.fingerprint)
-            for k, fold in enumerate(self._folds)
-        ]
-        return Pair(parts[0], parts[1] if len(parts) > 1 else None)
-
-    def _clear(self, at: int, state: LiveState) -> None:
-        """Take a state off its desk."""
-        pair = state.open
-        if pair is None or state.desks is not self:
-            return
-        arrays = [pair.model.words, pair.model.pool, *self._arrays[at][2:]]
-        if pair.segment is not None:
-            arrays[2:] = [pair.segment.words, pair.segment.pool]
-        if sum(int(a[0]) for a in arrays[1::2]) > LARGE:
-            self._arrays[at] = self._new()  # it keeps what it has
-            return
-        state.data = self.packed(state)
-        state.open = None
-        self._arrays[at] = arrays
+    def _call(self, model: FoldState, second: FoldState, wanted: int) -> int:
+        first, other = self._inits
+        found: int = self._exchange(
+            model.words, model.pool, first, second.words, second.pool, other, self._in, self._out,
+            wanted,
+        )  # fmt: skip
+        return found
 
     def packed(self, state: LiveState) -> bytes | None:
         """Return the states as bytes; None before the first event."""
@@ -163,22 +153,23 @@ class Desks:
 
     def pack(self, model: FoldState, segment: FoldState | None) -> bytes:
         """Return states as bytes."""
-        first, second = self._inits
-        words_2, pool_2 = _NO_WORDS, np.zeros(1, np.int64)
-        if segment is not None:
-            words_2, pool_2 = segment.words, segment.pool
-        used = model.words.size + words_2.size + int(model.pool[0]) + int(pool_2[0])
-        self._make_room(9 * used + 8)
-        size = self._pack(model.words, model.pool, first, words_2, pool_2, second, self._buffer)
-        return bytes(self._view[:size])
+        second = segment or self._new()[1]
+        out, pack = self._out, self._codes[0]
+        try:
+            while (size := self._call(model, second, pack)) < 0:
+                self._out = np.zeros(2 * self._out.size, np.uint8)
+            return bytes(memoryview(self._out)[:size])
+        finally:
+            self._out = out  # as large as it was: it tells which states are large
 
     def weight(self, state: LiveState) -> int:
         """Return about how many bytes a state takes, where it does not lie on a desk."""
-        texts = 48 + 8 * len(state.texts)
+        own = _OBJECT + 48 + 8 * len(state.texts)
         if state.data is not None:
-            return _OBJECT + len(state.data) + texts
-        pair = state.open
-        if pair is None or int(pair.model.pool[0]) <= LARGE:
-            return _OBJECT + _USUAL + texts
-        segment = 0 if pair.segment is None else int(pair.segment.pool.nbytes)
-        return _OBJECT + int(pair.model.words.nbytes + pair.model.pool.nbytes) + segment + texts
+            return own + len(state.data)
+        if state.open is None:
+            return own
+        parts = [part for part in state.open if part is not None]
+        if 9 * sum(part.words.size + int(part.pool[0]) for part in parts) < self._out.size:
+            return own + _USUAL
+        return own + sum(int(part.words.nbytes + part.pool.nbytes) for part in parts)
