@@ -154,7 +154,7 @@ class Sessions:
         """Drop what is kept only for late events; called when the late window has passed."""
         session.tail = Tail()
         session.base = None
-        session.ahead = []
+        session.ahead = ()
         session.previous = None
         session.past = None
         session.settled = True
@@ -288,24 +288,26 @@ class Sessions:
             return
         visitor = self.visitor(who)
         if event.event_type in self._counted_types:
-            visitor.counts[event.event_type] = visitor.counts.get(event.event_type, 0) + 1
+            visitor.count(event.event_type, 1)
         visitor.touched = now
         if visitor.last is None or when > visitor.last:
             visitor.last = when
 
     def _trim(self, session: Session) -> None:
         """Note the state every few kept events; drop those that none may precede any more."""
-        tail, ahead = session.tail, session.ahead
+        tail = session.tail
         if len(tail) % STRIDE == 0:
             place = (session.last_time, session.last_order, session.campaign, session.bought)
             state = self.scorer.copy(session.state)
-            ahead.append((len(tail), Base(state, session.clicks, session.first, *place)))
+            noted = Base(state, session.clicks, session.first, *place)
+            session.ahead = (*session.ahead, (len(tail), noted))
         crowded = len(tail) > self.rules.max_kept
-        if ahead:
-            count, base = ahead[0]
+        if session.ahead:
+            count, base = session.ahead[0]
             if crowded or base.last_time < session.last_time - self._window:
                 session.base = base
-                session.ahead = [(n - count, later) for n, later in ahead[1:]]
+                later = session.ahead[1:]
+                session.ahead = tuple((n - count, noted) for n, noted in later)
                 tail.drop(count)
         elif crowded:
             self._fold_oldest(session, max(len(tail) // 4, 1))
@@ -401,8 +403,7 @@ class Sessions:
         for kept in (kept for session in again for kept in session.tail):
             event = kept.event
             if (who := visitor_of(event)) and event.event_type in self._counted_types:
-                counts = self.visitor(who).counts
-                counts[event.event_type] = counts.get(event.event_type, 0) - 1
+                self.visitor(who).count(event.event_type, -1)
         first = start.tail or newest.tail
         if not first or (who := visitor_of(first.first()[0].event)) is None:
             return

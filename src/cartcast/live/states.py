@@ -24,8 +24,7 @@ DESKS: Final = 2_048
 LARGE: Final = 2_048
 """Words of the pools from which states are not packed."""
 _OBJECT: Final = 130
-_USUAL: Final = 1_000
-"""Bytes of a state that lies on a desk, once it is packed."""
+_ARRAYS: Final = 300
 _NO_WORDS: Final = np.zeros(0, np.int64)
 
 
@@ -163,13 +162,11 @@ class Desks:
             self._out = out  # as large as it was: it tells which states are large
 
     def weight(self, state: LiveState) -> int:
-        """Return about how many bytes a state takes, where it does not lie on a desk."""
+        """Return about how many bytes a state takes, its desk included."""
         own = _OBJECT + 48 + 8 * len(state.texts)
         if state.data is not None:
             return own + len(state.data)
         if state.open is None:
             return own
         parts = [part for part in state.open if part is not None]
-        if 9 * sum(part.words.size + int(part.pool[0]) for part in parts) < self._out.size:
-            return own + _USUAL
-        return own + sum(int(part.words.nbytes + part.pool.nbytes) for part in parts)
+        return own + sum(_ARRAYS + int(part.words.nbytes + part.pool.nbytes) for part in parts)
