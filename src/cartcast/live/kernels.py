@@ -160,24 +160,25 @@ def finish(score: float, model: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def nearest(
-    words: Any, places: Any, number: Any, centre: Any, spread: Any, fill: Any, weight: Any,
-    category: Any, level: Any, level_weight: float, centres: Any, z: Any,
-) -> int:  # fmt: skip
-    """Return the segment whose centre is nearest; `spread` 0 marks a share that is not scaled."""
-    real = words.view(np.float64)
-    at = 0
-    for i in range(number.size):
-        v = real[places[number[i]]]
+def nearest(words: Any, places: Any, space: Any, centres: Any, z: Any) -> int:
+    """Return the segment whose centre is nearest.
+
+    `space`: how many numbers and levels, the weight of a level; of each number its feature, centre,
+    spread (0 marks a share, which is not scaled), fill and weight; of each level feature and hash.
+    """
+    real, measures = words.view(np.float64), space.view(np.float64)
+    at = 3
+    for i in range(space[0]):
+        v = real[places[space[at]]]
         if not np.isfinite(v):
-            v = fill[i]
-        if spread[i] > 0.0:
-            v = (_signed_log(v) - centre[i]) / spread[i]
-        z[at] = v * weight[i]
-        at += 1
-    for k in range(category.size):
-        z[at] = level_weight if words[places[category[k]]] == level[k] else 0.0
-        at += 1
+            v = measures[at + 3]
+        if measures[at + 2] > 0.0:
+            v = (_signed_log(v) - measures[at + 1]) / measures[at + 2]
+        z[i] = v * measures[at + 4]
+        at += 5
+    for i in range(space[0], space[0] + space[1]):
+        z[i] = measures[2] if words[places[space[at]]] == space[at + 1] else 0.0
+        at += 2
     best, least = 0, np.inf
     for c in range(centres.shape[0]):
         distance = 0.0

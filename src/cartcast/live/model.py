@@ -190,10 +190,7 @@ class ModelScorer:
 
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
-        copied = LiveState(state.desks, state.past)
-        copied.data, copied.texts = state.desks.packed(state), state.texts
-        copied.over = state.over
-        return copied
+        return state.desks.copy(state)
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""

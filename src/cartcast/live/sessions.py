@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, MutableMapping
 from random import getrandbits
 from typing import Final, Literal, NamedTuple
 
-import msgspec
 import xxhash
 
 from cartcast.features.shop_clock import ShopClock
@@ -31,8 +30,6 @@ STRIDE: Final = 32
 _LONGEST: Final = 32
 """Earlier sessions of one visitor that are kept for late events."""
 
-_ENCODE = msgspec.msgpack.Encoder().encode
-
 
 class Outcome(NamedTuple):
     """What became of one event.
@@ -42,13 +39,16 @@ class Outcome(NamedTuple):
             `duplicate`; `too_late`; `too_many`.
         session: the session it belongs to, as it stands now.
         event: the event with its id.
-        data: the event encoded, when it is to be logged.
     """
 
     status: Status
     session: Session
     event: Event
-    data: bytes | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the event counts, and is to be logged."""
+        return self.status in ("accepted", "late_accepted")
 
 
 Watch = Callable[[Session, int, Event, State], None]
@@ -123,12 +123,12 @@ class Sessions:
                 self.before_change(session)
             if not fresh and _counted(session, mark):
                 session.touched = now
-                return Outcome("duplicate", session, event, None)
+                return Outcome("duplicate", session, event)
             last = session.last_time
             if when < last or (when == last and order < session.last_order):
                 return self._late(session, Kept(when, order, 0, event), now)
             if session.clicks >= self.rules.max_events:
-                return Outcome("too_many", session, event, None)
+                return Outcome("too_many", session, event)
             if session.keys != keys:
                 self._bind(session, keys)
             if self._breaks(session, event, when):
@@ -137,7 +137,6 @@ class Sessions:
                 self._rebase(session)
         else:
             session = self._open(keys, when, event)
-        data = _ENCODE(event)
         session.arrivals = arrival = session.arrivals + 1
         tail = session.tail
         tail.append(event, arrival)
@@ -148,7 +147,7 @@ class Sessions:
             self._count(event, when, now)
         if len(tail) >= STRIDE:
             self._trim(session)
-        return Outcome("accepted", session, event, data)
+        return Outcome("accepted", session, event)
 
     def settle(self, session: Session) -> None:
         """Drop what is kept only for late events; called when the late window has passed."""
@@ -344,7 +343,7 @@ class Sessions:
     def _late(self, session: Session, kept: Kept, now: int) -> Outcome:
         """Put an event that is not the newest in its place, and fold again from there."""
         event = kept.event
-        refused = Outcome("too_late", session, event, None)
+        refused = Outcome("too_late", session, event)
         if session.settled or kept.time < session.last_time - self._window:
             return refused
         start = session
@@ -353,9 +352,8 @@ class Sessions:
         if (kept.time, kept.order) < start.edge:
             return refused
         if session.clicks >= self.rules.max_events:
-            return Outcome("too_many", session, event, None)
+            return Outcome("too_many", session, event)
         session.arrivals += 1
-        data = _ENCODE(event)
         kept = kept._replace(arrival=session.arrivals)
         again = list(_back(session, start))
         events = sorted([kept, *(k for s in again for k in s.tail)], key=_place)
@@ -363,7 +361,7 @@ class Sessions:
             self._uncount(again)
         newest = self._refold(again, events)
         newest.touched = now
-        return Outcome("late_accepted", newest, event, data)
+        return Outcome("late_accepted", newest, event)
 
     def _refold(self, again: list[Session], events: list[Kept]) -> Session:
         """Fold `events` after the base of the oldest of some sessions; return the newest.

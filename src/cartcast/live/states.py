@@ -146,6 +146,18 @@ class Desks:
         )  # fmt: skip
         return found
 
+    def copy(self, state: LiveState) -> LiveState:
+        """Return a copy that can be folded apart; it is packed unless it is large."""
+        copied = LiveState(self, state.past)
+        copied.texts, copied.over = state.texts, state.over
+        pair = state.open
+        if pair is not None and pair.model.pool[0] + (pair.segment or pair.model).pool[0] > LARGE:
+            segment = None if pair.segment is None else pair.segment.copy()
+            copied.open = Pair(pair.model.copy(), segment)
+        else:
+            copied.data = self.packed(state)
+        return copied
+
     def packed(self, state: LiveState) -> bytes | None:
         """Return the states as bytes; None before the first event."""
         return state.data if state.open is None else self.pack(*state.open)
