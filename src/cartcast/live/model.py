@@ -41,7 +41,7 @@ DAY_ZERO = datetime(1970, 1, 1)
 _encode = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(
     tuple[
-        bytes | None, tuple[str, ...], tuple[int, int | None, dict[str, int]] | None, bool, bytes
+        bytes, tuple[str, ...], tuple[int, int | None, dict[str, int]] | None, bool, bytes
     ]
 ).decode
 
@@ -264,15 +264,16 @@ class ModelScorer:
         past = state.past
         held = None if past is None else (past.sessions, past.latest, dict(past.counts))
         return _encode(
-            (state.desks.packed(state), state.texts, held, state.over, _mark(state.desks.declared))
+            (state.desks.plain(state), state.texts, held, state.over, _mark(state.desks.declared))
         )
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
-        packed, texts, past, over, mark = _unpack(data)
+        plain, texts, past, over, mark = _unpack(data)
         desks = self._desks if mark == _mark(self._declared) else self._bare
-        state = LiveState(desks, None if past is None else History(*past))
-        state.data, state.texts, state.over = packed, texts, over
+        state = desks.of_plain(plain)
+        state.past = None if past is None else History(*past)
+        state.texts, state.over = texts, over
         return state
 
     def weight(self, state: LiveState) -> int:

@@ -81,6 +81,7 @@ class Desks:
         self._folds = (model, segment)
         self._inits = (model.program.init, _NO_WORDS if segment is None else segment.program.init)
         self._desks: list[tuple[Pair, FoldState]] = []
+        self._spare = self._new()
         self._ring: list[LiveState | None] = [None] * DESKS
         self._next = 0
         size = 9 * (LARGE + sum(init.size for init in self._inits)) + 8
@@ -116,10 +117,7 @@ class Desks:
             wanted |= empty
         else:
             wanted |= unpack
-            if len(data) > self._in.size:
-                self._in = np.zeros(len(data), np.uint8)
-                self._in_view = memoryview(self._in)
-            self._in_view[: len(data)] = data
+            self._bring(data)
         model = pair.model
         size = self._call(model, second, wanted)
         if leaving is not None:
@@ -130,13 +128,24 @@ class Desks:
             else:
                 leaving.data = bytes(self._out_view[: size & 0xFFFFFFFF])
                 leaving.open = None
-        while need := size >> 32:
-            model.pool, second.pool = np.zeros(need, np.int64), np.zeros(need, np.int64)
-            size = self._call(model, second, unpack)
+        self._unpack(model, second, size >> 32)
         self._ring[at] = state
         model.past = second.past = state.past
         state.open, state.data = pair, None
         return pair
+
+    def _bring(self, data: bytes) -> None:
+        """Put packed states where they are unpacked from."""
+        if len(data) > self._in.size:
+            self._in = np.zeros(len(data), np.uint8)
+            self._in_view = memoryview(self._in)
+        self._in_view[: len(data)] = data
+
+    def _unpack(self, model: FoldState, second: FoldState, need: int) -> None:
+        """Unpack into larger pools as long as they are too small by `need`."""
+        while need:
+            model.pool, second.pool = np.zeros(need, np.int64), np.zeros(need, np.int64)
+            need = self._call(model, second, self._codes[1]) >> 32
 
     def _call(self, model: FoldState, second: FoldState, wanted: int) -> int:
         first, other = self._inits
@@ -172,6 +181,31 @@ class Desks:
             return bytes(memoryview(self._out)[:size])
         finally:
             self._out = out  # as large as it was: it tells which states are large
+
+    def plain(self, state: LiveState) -> bytes:
+        """Return the states as whole words, which deflate better than packed ones."""
+        pair = state.open
+        if pair is None:
+            if state.data is None:
+                return b""
+            pair, second = self._spare
+            self._bring(state.data)
+            self._unpack(pair.model, second, self._call(pair.model, second, self._codes[1]) >> 32)
+        parts = [part for part in pair if part is not None]
+        return b"".join(p.words.tobytes() + p.pool[: p.pool[0]].tobytes() for p in parts)
+
+    def of_plain(self, data: bytes) -> LiveState:
+        """Return the state of what `plain` returned, without states that this layout has not."""
+        state = LiveState(self)
+        if not data:
+            return state
+        whole, parts, at = np.frombuffer(data, np.int64).copy(), [], 0
+        for fold in filter(None, self._folds):
+            begin = at + fold.program.init.size
+            words, pool, at = whole[at:begin], whole[begin:], begin + int(whole[begin])
+            parts.append(FoldState(words, pool, None, fold.clock, fold.features.fingerprint))
+        state.data = self.pack(parts[0], parts[1] if len(parts) > 1 else None)
+        return state
 
     def weight(self, state: LiveState) -> int:
         """Return about how many bytes a state takes, its desk included."""
