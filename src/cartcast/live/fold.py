@@ -81,6 +81,7 @@ class Fold(Handle):
         ops, work, masks = self._arguments
         while not run_one(ops, work, masks, state.words, state.pool):
             _enlarge(state)
+
     def row(self, state: State) -> Row:
         """Return the features of a state; valid until the next event or state."""
         self._read(state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,9 +40,7 @@ DAY_ZERO = datetime(1970, 1, 1)
 
 _encode = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(
-    tuple[
-        bytes, tuple[str, ...], tuple[int, int | None, dict[str, int]] | None, bool, bytes
-    ]
+    tuple[bytes, tuple[str, ...], tuple[int, int | None, dict[str, int]] | None, bool, bytes]
 ).decode
 
 
@@ -101,8 +99,8 @@ class ModelScorer:
             self._columns = Columns([self._fold, fold])
         else:
             self._columns = self._fold.columns
-        folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
-        self._held = tuple(sorted({k for fold in folds for k in fold.held}))
+        self._folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
+        self._held = tuple(sorted({k for fold in self._folds for k in fold.held}))
         self._bare = Desks(self._fold, None, "")
         self._desks = self._bare
         if self._segments is not None:
@@ -134,7 +132,7 @@ class ModelScorer:
             if text is not None and text not in texts:
                 state.texts = texts = (*texts, columns.share(text))
                 if len(texts) > MOST_KEPT:
-                    state.texts = texts = self._needed(state)
+                    state.texts = texts = self._needed(state, (model, segment))
         self._last = state
         return state
 
@@ -144,11 +142,13 @@ class ModelScorer:
             state.data, state.open = state.desks.packed(state), None
             state.desks = self._bare
 
-    def _needed(self, state: LiveState) -> tuple[str, ...]:
+    def _needed(self, state: LiveState, parts: Iterable[FoldState | None]) -> tuple[str, ...]:
         """Return the texts that features may still give out."""
         found: set[int] = set()
-        for fold, part in self._parts(state):
-            found |= fold.needed(part)
+        for part in parts:
+            for fold in self._folds:
+                if part is not None and part.features == fold.features.fingerprint:
+                    found |= fold.needed(part)
         return tuple(text for text in state.texts if hash_text(text) in found)
 
     def check(self, event: Event) -> None:
@@ -261,11 +261,12 @@ class ModelScorer:
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
-        past = state.past
+        past, parts = state.past, state.desks.read(state)
+        # Whole words deflate better than packed ones.
+        plain = b"".join(p.words.tobytes() + p.pool[: p.pool[0]].tobytes() for p in parts)
+        texts = self._needed(state, parts)
         held = None if past is None else (past.sessions, past.latest, dict(past.counts))
-        return _encode(
-            (state.desks.plain(state), state.texts, held, state.over, _mark(state.desks.declared))
-        )
+        return _encode((plain, texts, held, state.over, _mark(state.desks.declared)))
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""

@@ -7,8 +7,8 @@ Head (16 words; the base is a float's bits): 0 unused, 1 base, 2-3 place and cou
 - a category: feature, column for other levels, for null (-1 for none), the word for null, begin
   and end of its pairs (hash of the level, column);
 - a tree: place of its root, depth; trees are sorted by depth;
-- a node: threshold, and `column << 35 | nulls go left << 34 | steps to the left << 32 | steps to the
-  right` in words; a leaf: value, and steps of 0;
+- a node: threshold, and `column << 35 | nulls go left << 34 | steps to the left << 32 | steps to
+  the right` in words; a leaf: value, and steps of 0;
 - a calibration step: kind, words that follow, numbers.
 """
 

@@ -182,20 +182,19 @@ class Desks:
         finally:
             self._out = out  # as large as it was: it tells which states are large
 
-    def plain(self, state: LiveState) -> bytes:
-        """Return the states as whole words, which deflate better than packed ones."""
+    def read(self, state: LiveState) -> list[FoldState]:
+        """Return the states, to be read at once: no desk is taken. None before the first event."""
         pair = state.open
         if pair is None:
             if state.data is None:
-                return b""
+                return []
             pair, second = self._spare
             self._bring(state.data)
             self._unpack(pair.model, second, self._call(pair.model, second, self._codes[1]) >> 32)
-        parts = [part for part in pair if part is not None]
-        return b"".join(p.words.tobytes() + p.pool[: p.pool[0]].tobytes() for p in parts)
+        return [part for part in pair if part is not None]
 
     def of_plain(self, data: bytes) -> LiveState:
-        """Return the state of what `plain` returned, without states that this layout has not."""
+        """Return the state of whole words, without states that this layout has not."""
         state = LiveState(self)
         if not data:
             return state

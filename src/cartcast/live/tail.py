@@ -22,7 +22,7 @@ __all__ = ["LAST", "Kept", "Tail", "mark_of"]
 LAST: Final = 2**62
 """Order of an event that has none: after its peers of the same time, then by arrival."""
 _HEAD: Final = Struct("<II")
-"""Arrival; size of the fields, 2**31 where the visitor is left out, 2**24 for each null left out."""
+"""Arrival; size of the fields, and 2**31 without the visitor, 2**24 for each null left out."""
 _WHO: Final = 2**31
 _NULL: Final = b"\xc0"
 _SIZE: Final = 2**24 - 1
