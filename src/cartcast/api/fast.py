@@ -159,14 +159,15 @@ class FastProtocol(GuardedProtocol):
         told = _LENGTH.findall(data, 0, length)
         if len(data) - length != size or len(told) != 1 or int(told[0]) != size:
             return
+        scope: Any = self.scope
         try:
-            headers = read_headers(self.scope)
+            headers = read_headers(scope)
         except Problem:
             return
         place = _LENGTH.search(data)
         assert place is not None
         before, after = data[: place.start(1)], data[place.end(1) : length]
-        self._head = _Head(before, after, hot, self.scope, headers)
+        self._head = _Head(before, after, hot, scope, headers)
 
     def _answer(self, hot: Hot, scope: Any, body: bytes, headers: Headers | None = None) -> None:
         begun = self.config.app.fast(hot, scope, body, headers)  # type: ignore[union-attr]

@@ -31,7 +31,7 @@ _POOL_HEAD = int(POOL_HEAD)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _put_words(words: Any, out: Any, at: int) -> int:
+def _put_words(words: Any, out: Any, at: int) -> Any:
     latest = np.zeros(256, np.int32)
     before, k, count = np.int64(0), 0, words.size
     while k < count:
@@ -97,7 +97,7 @@ def _take_words(words: Any, data: Any, at: int) -> None:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def pack_states(words: Any, pool: Any, words_2: Any, pool_2: Any, out: Any) -> int:
+def pack_states(words: Any, pool: Any, words_2: Any, pool_2: Any, out: Any) -> Any:
     """Write two states, the second of which may have no words; return how many bytes that took.
 
     Return -1, and write nothing, where `out` has no room for nine bytes a word, and eight.
@@ -117,12 +117,13 @@ def pack_states(words: Any, pool: Any, words_2: Any, pool_2: Any, out: Any) -> i
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def unpack_states(data: Any, words: Any, pool: Any, words_2: Any, pool_2: Any) -> int:
+def unpack_states(data: Any, words: Any, pool: Any, words_2: Any, pool_2: Any) -> Any:
     """Read what `pack_states` wrote, without the second state where it has no words here.
 
     Return 0, or, nothing read, how large the pools must be.
     """
-    used, used_2 = 0, 0
+    used: Any = 0
+    used_2: Any = 0
     for k in range(4):
         used |= np.int64(data[k]) << (8 * k)
         used_2 |= np.int64(data[4 + k]) << (8 * k)
@@ -142,13 +143,13 @@ def unpack_states(data: Any, words: Any, pool: Any, words_2: Any, pool_2: Any) -
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def exchange(words: Any, pool: Any, init: Any, words_2: Any, pool_2: Any, init_2: Any,
-             data: Any, out: Any, wanted: int) -> int:  # fmt: skip
+             data: Any, out: Any, wanted: int) -> Any:  # fmt: skip
     """Write the states to `out` (`PACK`), then read others (`UNPACK`), or begin (`EMPTY`).
 
     Return the bytes written (-1: no room, and nothing else was done), and `need << 32` where the
     pools must first be that large.
     """
-    size = 0
+    size: Any = 0
     if wanted & PACK:
         size = pack_states(words, pool, words_2, pool_2, out)
         if size < 0:

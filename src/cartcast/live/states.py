@@ -86,7 +86,7 @@ class Desks:
         self._next = 0
         size = 9 * (LARGE + sum(init.size for init in self._inits)) + 8
         self._in, self._out = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-        self._in_view, self._out_view = memoryview(self._in), memoryview(self._out)
+        self._in_view, self._out_view = self._in.data, self._out.data
 
     def _new(self) -> tuple[Pair, FoldState]:
         """Return a desk: its states, and the second of them, or what stands for it."""
@@ -138,7 +138,7 @@ class Desks:
         """Put packed states where they are unpacked from."""
         if len(data) > self._in.size:
             self._in = np.zeros(len(data), np.uint8)
-            self._in_view = memoryview(self._in)
+            self._in_view = self._in.data
         self._in_view[: len(data)] = data
 
     def _unpack(self, model: FoldState, second: FoldState, need: int) -> None:
@@ -178,7 +178,7 @@ class Desks:
         try:
             while (size := self._call(model, second, pack)) < 0:
                 self._out = np.zeros(2 * self._out.size, np.uint8)
-            return bytes(memoryview(self._out)[:size])
+            return bytes(self._out.data[:size])
         finally:
             self._out = out  # as large as it was: it tells which states are large
 
