@@ -67,6 +67,9 @@ class StandIn:
         names = ("clicks", "spend", "last_category", "last_time", "earlier", "bought", "decayed")
         return dict(zip(names, state, strict=True))
 
+    def weight(self, state: list[Any]) -> int:
+        return 250
+
     def pack(self, state: list[Any]) -> bytes:
         return msgspec.msgpack.encode(state)
 

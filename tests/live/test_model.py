@@ -201,18 +201,18 @@ def test_a_model_walks_its_trees_as_the_export_says() -> None:
 
 def test_texts_are_kept_by_the_sessions_that_need_them() -> None:
     from cartcast.features import FeatureSet, Last, Mode
-    from cartcast.live.fold import Fold
+    from cartcast.live.model import ModelScorer
 
-    fold = Fold(FeatureSet(now=Last("category"), usual=Mode("category"), page=Last("page")), "time")
-    state = fold.start()
+    run = {"source": {"clock": "time"}, "run_id": "r", "champion": "c", "target": TARGET}
+    features = FeatureSet(now=Last("category"), usual=Mode("category"), page=Last("page"))
+    scorer = ModelScorer(run, features, None, None, None, {})
+    state = scorer.start()
     for n in range(3000):
         event = Event("view_item", 10**15 + n, "v", item_id=f"sku-{n}", category=f"c{n % 5}",
                       page=f"/search?q={n}")  # fmt: skip
-        fold.fold(event, state)
-        assert len(state.texts) <= 33
-    assert fold.named(state) == {"now": "c4", "usual": "c0", "page": "/search?q=2999"}
-    fold.prune(state)
-    assert sorted(state.texts.values()) == ["/search?q=2999", "c0", "c1", "c2", "c3", "c4"]
+        state = scorer.step(state, event)
+        assert len(state.texts) <= 32
+    assert scorer.values(state) == {"now": "c4", "usual": "c0", "page": "/search?q=2999"}
 
 
 def test_an_own_column_that_cannot_be_read_is_refused_before_anything_changes() -> None:

@@ -132,5 +132,5 @@ def test_a_long_session_weighs_more_than_a_short_one(scorer: Any) -> None:
     for event in _events(range(1), 3) + _events(range(1, 2), 30):
         store.sessions.apply(event, T0)
     short, long = (store.sessions.index[k] for k in ("vv0", "vv1"))
-    assert weigh(long, 0) - weigh(short, 0) >= 27 * 90
+    assert weigh(long, scorer) - weigh(short, scorer) >= 27 * 90
     assert asyncio.run(make_room(store.sessions, 10**9)).settled == 0

@@ -215,7 +215,7 @@ def warm(scorer: Scorer) -> None:
     """Fold and score once, so that the first visitor does not wait for compiled code."""
     state = scorer.step(scorer.start(), Event("page_view", now_micros(), "warm"))
     scorer.score(state)
-    scorer.copy(state)
+    scorer.score(scorer.copy(state))
 
 
 async def _one(plan: Plan, listener: socket.socket, announce: Callable[[str], None]) -> None:

@@ -27,14 +27,14 @@ from cartcast.features.kernels.pool import new_pool
 from cartcast.features.kernels.words import NOTHING, hash_text, key_word
 from cartcast.features.shop_clock import MINUTE, SHOP_TIME
 
-__all__ = ["Handle", "History", "State", "microseconds", "start", "step", "value"]
+__all__ = ["MOST_KEPT", "Handle", "History", "State", "microseconds", "start", "step", "value"]
 
 Words = npt.NDArray[np.int64]
 
 _EPOCH = dt.datetime(1970, 1, 1)
 _EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MOST_TEXTS = 50_000  # hashes of texts remembered per column before starting over
-_MOST_KEPT = 32  # texts that a state holds before those that no feature needs are dropped
+MOST_KEPT = 32  # texts that a state holds before those that no feature needs are dropped
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ class Handle:
             self._float[place] = np.nan
         if self._seen:
             state.texts.update(self._seen)
-            if len(state.texts) > _MOST_KEPT:
+            if len(state.texts) > MOST_KEPT:
                 self.prune(state)
         return self._vector()
 

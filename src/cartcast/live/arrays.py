@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cartcast.errors import NotTrustedError
-from cartcast.features.kernels.words import hash_text
+from cartcast.features.kernels.words import bits, hash_text
 from cartcast.live.fold import Row
 from cartcast.live.packed import pack_model, pack_steps
 from cartcast.models.arrays import parts_of
@@ -126,18 +126,14 @@ class SegmentModel:
         scaled = [name in meta["centre"] for name in numbers]
         pairs = [(place[n], hash_text(v)) for n, vs in meta["categories"].items() for v in vs]
         self._nearest = kernels.nearest
-        self._space = (
-            np.array([place[n] for n in numbers], np.int64),
-            np.array([meta["centre"].get(n, 0.0) for n in numbers], np.float64),
-            np.array([meta["spread"].get(n, 0.0) for n in numbers], np.float64),
-            np.array([meta["fill"][n] for n in numbers], np.float64),
-            np.array(
-                [meta["count_weight"] if s else meta["share_weight"] for s in scaled], np.float64
-            ),
-            np.array([p for p, _ in pairs], np.int64),
-            np.array([v for _, v in pairs], np.int64),
-            float(meta["share_weight"]),
-        )
+        weights = (meta["share_weight"], meta["count_weight"])
+        out = [len(numbers), len(pairs), bits(float(meta["share_weight"]))]
+        for name, is_scaled in zip(numbers, scaled, strict=True):
+            told = meta["centre"].get(name, 0.0), meta["spread"].get(name, 0.0), meta["fill"][name]
+            out += [place[name], *(bits(float(v)) for v in (*told, weights[is_scaled]))]
+        for pair in pairs:
+            out += pair
+        self._space = np.array(out, np.int64)
         self._centres = np.array(meta["centres"], np.float64)
         self._z = np.zeros(len(numbers) + len(pairs))
         self._names = {int(k): v for k, v in meta["names"].items()}
@@ -145,4 +141,4 @@ class SegmentModel:
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
-        return self._names.get(self._nearest(words, places, *self._space, self._centres, self._z))
+        return self._names.get(self._nearest(words, places, self._space, self._centres, self._z))

@@ -17,7 +17,6 @@ from cartcast.features.kernels import layout
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.live import (
-    _MOST_KEPT,
     Handle,
     State,
     _enlarge,
@@ -51,7 +50,12 @@ class Row(NamedTuple):
 
 
 class Fold(Handle):
-    """A feature set's handle whose registers are filled by `Columns`."""
+    """A feature set's handle whose registers are filled by `Columns`.
+
+    Attributes:
+        last: the features of the state that was folded or read last.
+        held: places in `Columns.texts` of what text features may give out.
+    """
 
     def __init__(self, features: FeatureSet, clock: Clock, zone: str | None = None) -> None:
         super().__init__(features, clock)
@@ -59,20 +63,14 @@ class Fold(Handle):
         self.pick: Callable[[Any], tuple[Any, ...]]
         self.held: tuple[int, ...]
         self.columns = Columns([self])
-        self._at: State | None = None
-        self._row = Row(self._values, np.ascontiguousarray(self.program.outputs))
+        self.last = Row(self._values, np.ascontiguousarray(self.program.outputs))
         kinds = [("d" if i.kind == "number" else "q") for i in self.program.inputs]
         self._pack = Struct("=" + "".join(kinds)).pack_into
         self._buffer: Any = self._work
         self._arguments = (self.program.ops, self._work, self._masks)
 
-    def fold(self, event: Event, state: State) -> None:
-        """Fold one event into `state`, in place."""
-        self.columns.read(event)
-        self.fold_read(state)
-
     def fold_read(self, state: State) -> None:
-        """Fold the event that `columns` has read last into `state`, in place."""
+        """Fold the event that `columns` has read last into `state`, in place, but for its texts."""
         if state.features != self._fingerprint:
             self.own(state)
         columns = self.columns
@@ -83,25 +81,11 @@ class Fold(Handle):
         ops, work, masks = self._arguments
         while not run_one(ops, work, masks, state.words, state.pool):
             _enlarge(state)
-        held = state.texts
-        for k in self.held:
-            word = columns.values[k]
-            if word not in held and word != NOTHING:
-                shared = columns.shared
-                if len(shared) >= _MOST_SHARED:
-                    shared.clear()
-                held[word] = shared.setdefault(word, columns.texts[k])
-                if len(held) > _MOST_KEPT:
-                    self.prune(state)
-                    held = state.texts
-        self._at = state
 
     def row(self, state: State) -> Row:
         """Return the features of a state; valid until the next event or state."""
-        if self._at is not state:
-            self._read(state)
-            self._at = state
-        return self._row
+        self._read(state)
+        return self.last
 
     def named(self, state: State) -> dict[str, float | str | None]:
         """Return the features of a state by name."""
@@ -146,7 +130,6 @@ class Columns:
         values: of the event read last, as words and numbers; each fold picks its registers.
         texts: of the event read last; their hashes come first in `values`.
         time: of the event read last.
-        shared: texts by hash, so that the states of a shop hold each text once.
     """
 
     def __init__(self, folds: Sequence[Fold]) -> None:
@@ -198,7 +181,7 @@ class Columns:
         self._plain = self._clock == "time" and len(times) == 3 and not keys
         self._plain = self._plain and not self.reads_extra
         self.texts: tuple[Any, ...] = ()
-        self.shared: dict[int, str] = {}
+        self._shared: dict[str, str] = {}
         self.values: tuple[Any, ...] = ()
 
     def read(self, event: Event) -> None:
@@ -229,6 +212,13 @@ class Columns:
                     raise DataError(f"{name}: needs a number, got {number[:80]!r}.")
         keys = [_key(v) for v in self._get_keys(event)]
         self.values = (*words, *numbers, *keys, *[self._time(t, event) for t in self._times])
+
+    def share(self, text: str) -> str:
+        """Return an equal text, so that the states of a shop hold each text once."""
+        shared = self._shared
+        if len(shared) >= _MOST_SHARED:
+            shared.clear()
+        return shared.setdefault(text, text)
 
     def _time(self, column: str | None, event: Event) -> Any:
         if column == "event_time":

@@ -60,35 +60,40 @@ def _encode(words: Any, places: Any, model: Any, real: Any, x: Any) -> None:
 def _down(node: Any, x: Any, model: Any, real: Any) -> Any:
     """Return the child of a node that the row goes to; a leaf is its own child."""
     rule = model[node + 1]
-    v = x[rule >> 1]
-    left = (v <= real[node]) | ((v != v) & ((rule & 1) != 0))
-    steps = model[node + 2]
-    return node + ((steps >> 32) if left else (steps & 0xFFFFFFFF))
+    v = x[rule >> 35]
+    left = (v <= real[node]) | ((v != v) & ((rule >> 34) & 1 != 0))
+    return node + ((rule >> 32) & 3 if left else rule & 0xFFFFFFFF)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _trees(x: Any, model: Any, real: Any) -> float:
     """Return the sum of one leaf per tree.
 
-    Trees come sorted by depth, and four are walked at once without a branch: the processor waits
-    for four nodes together.
+    Trees come sorted by depth, and eight are walked at once without a branch: the processor waits
+    for eight nodes together.
     """
     total = 0.0
     at, count = model[8], model[9]
-    whole = count - count % 4
-    for t in range(at, at + 2 * whole, 8):
+    whole = count - count % 8
+    for t in range(at, at + 2 * whole, 16):
         a, b, c, d = model[t], model[t + 2], model[t + 4], model[t + 6]
-        for _ in range(model[t + 7]):
+        e, f, g, h = model[t + 8], model[t + 10], model[t + 12], model[t + 14]
+        for _ in range(model[t + 15]):
             a = _down(a, x, model, real)
             b = _down(b, x, model, real)
             c = _down(c, x, model, real)
             d = _down(d, x, model, real)
-        total += real[a + 3] + real[b + 3] + real[c + 3] + real[d + 3]
+            e = _down(e, x, model, real)
+            f = _down(f, x, model, real)
+            g = _down(g, x, model, real)
+            h = _down(h, x, model, real)
+        total += real[a] + real[b] + real[c] + real[d]
+        total += real[e] + real[f] + real[g] + real[h]
     for t in range(at + 2 * whole, at + 2 * count, 2):
         a = model[t]
         for _ in range(model[t + 1]):
             a = _down(a, x, model, real)
-        total += real[a + 3]
+        total += real[a]
     return total
 
 
@@ -155,24 +160,25 @@ def finish(score: float, model: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def nearest(
-    words: Any, places: Any, number: Any, centre: Any, spread: Any, fill: Any, weight: Any,
-    category: Any, level: Any, level_weight: float, centres: Any, z: Any,
-) -> int:  # fmt: skip
-    """Return the segment whose centre is nearest; `spread` 0 marks a share that is not scaled."""
-    real = words.view(np.float64)
-    at = 0
-    for i in range(number.size):
-        v = real[places[number[i]]]
+def nearest(words: Any, places: Any, space: Any, centres: Any, z: Any) -> int:
+    """Return the segment whose centre is nearest.
+
+    `space`: how many numbers and levels, the weight of a level; of each number its feature, centre,
+    spread (0 marks a share, which is not scaled), fill and weight; of each level feature and hash.
+    """
+    real, measures = words.view(np.float64), space.view(np.float64)
+    at = 3
+    for i in range(space[0]):
+        v = real[places[space[at]]]
         if not np.isfinite(v):
-            v = fill[i]
-        if spread[i] > 0.0:
-            v = (_signed_log(v) - centre[i]) / spread[i]
-        z[at] = v * weight[i]
-        at += 1
-    for k in range(category.size):
-        z[at] = level_weight if words[places[category[k]]] == level[k] else 0.0
-        at += 1
+            v = measures[at + 3]
+        if measures[at + 2] > 0.0:
+            v = (_signed_log(v) - measures[at + 1]) / measures[at + 2]
+        z[i] = v * measures[at + 4]
+        at += 5
+    for i in range(space[0], space[0] + space[1]):
+        z[i] = measures[2] if words[places[space[at]]] == space[at + 1] else 0.0
+        at += 2
     best, least = 0, np.inf
     for c in range(centres.shape[0]):
         distance = 0.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.features.live import History
+from cartcast.features.live import MOST_KEPT, History
 from cartcast.features.live import State as FoldState
 from cartcast.features.shop_clock import ShopClock
 from cartcast.live.arrays import RowModel, SegmentModel, bind
@@ -24,6 +25,7 @@ from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
+from cartcast.live.states import Desks, LiveState
 from cartcast.models.arrays import arrays_from
 from cartcast.models.exported import exported_of
 from cartcast.runs.foreign import reads_money
@@ -31,33 +33,15 @@ from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
 
-__all__ = ["LiveState", "ModelScorer", "load_scorer"]
+__all__ = ["ModelScorer", "load_scorer"]
 
 DAY_ZERO = datetime(1970, 1, 1)
 
 
-_UNPACK = msgspec.msgpack.Decoder(
-    list[tuple[bytes, bytes, tuple[int, int | None, dict[str, int]] | None, list[str]]]
+_encode = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(
+    tuple[bytes, tuple[str, ...], tuple[int, int | None, dict[str, int]] | None, bool, bytes]
 ).decode
-
-
-class LiveState:
-    """The states of one session: the model's features, and the segments' own.
-
-    `declared` is the fingerprint of the segments' feature set: a champion taken up later may have
-    the same features but other segments, and must not read this state as its own. `over` says
-    that the outcome came: no row of training lies after it.
-    """
-
-    __slots__ = ("declared", "model", "over", "segment")
-
-    def __init__(
-        self, model: FoldState, segment: FoldState | None, declared: str, over: bool = False
-    ) -> None:
-        self.model = model
-        self.segment = segment
-        self.declared = declared
-        self.over = over
 
 
 class ModelScorer:
@@ -115,25 +99,57 @@ class ModelScorer:
             self._columns = Columns([self._fold, fold])
         else:
             self._columns = self._fold.columns
+        self._folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
+        self._held = tuple(sorted({k for fold in self._folds for k in fold.held}))
+        self._bare = Desks(self._fold, None, "")
+        self._desks = self._bare
+        if self._segments is not None:
+            self._desks = Desks(self._fold, self._segments[0], self._declared)
+        self._last: LiveState | None = None
         self._in_order = np.arange(len(features.names))
 
     def start(self, past: Past | None = None) -> LiveState:
         """Return the state before a session's first event."""
         history = None if past is None else History(past.sessions, past.last, past.counts)
-        segment = None if self._segments is None else self._segments[0].start(history)
-        return LiveState(self._fold.start(history), segment, self._declared)
+        return LiveState(self._desks, history)
 
     def step(self, state: LiveState, event: Event) -> LiveState:
         """Fold one event, in place."""
-        self._columns.read(event)
-        self._fold.fold_read(state.model)
-        state.over = state.over or event.event_type == self._outcome
-        if state.segment is not None:
-            if state.declared != self._declared:
-                state.segment = None
-            elif self._segments is not None:
-                self._segments[0].fold_read(state.segment)
+        columns = self._columns
+        columns.read(event)
+        if state.desks is not self._desks:
+            self._adopt(state)
+        model, segment = state.open or state.desks.lay_open(state)
+        self._fold.fold_read(model)
+        if segment is not None and self._segments is not None:
+            self._segments[0].fold_read(segment)
+        state.past = None
+        if event.event_type == self._outcome:
+            state.over = True
+        texts = state.texts
+        for k in self._held:
+            text = columns.texts[k]
+            if text is not None and text not in texts:
+                state.texts = texts = (*texts, columns.share(text))
+                if len(texts) > MOST_KEPT:
+                    state.texts = texts = self._needed(state, (model, segment))
+        self._last = state
         return state
+
+    def _adopt(self, state: LiveState) -> None:
+        """Take over a state of another scorer; of other segments, their part is dropped."""
+        if state.desks.declared != self._declared:
+            state.data, state.open = state.desks.packed(state), None
+            state.desks = self._bare
+
+    def _needed(self, state: LiveState, parts: Iterable[FoldState | None]) -> tuple[str, ...]:
+        """Return the texts that features may still give out."""
+        found: set[int] = set()
+        for part in parts:
+            for fold in self._folds:
+                if part is not None and part.features == fold.features.fingerprint:
+                    found |= fold.needed(part)
+        return tuple(text for text in state.texts if hash_text(text) in found)
 
     def check(self, event: Event) -> None:
         """Refuse an event that this model cannot read; convert its money by the run's rates.
@@ -174,19 +190,21 @@ class ModelScorer:
 
     def copy(self, state: LiveState) -> LiveState:
         """Return an independent copy."""
-        segment = None if state.segment is None else state.segment.copy()
-        return LiveState(state.model.copy(), segment, state.declared, state.over)
+        return state.desks.copy(state)
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
+        known = state is self._last
+        if not known:
+            self._last = None
         segment = None
-        own = state.segment
-        if own is not None and self._segments is not None and state.declared == self._declared:
-            fold, model = self._segments
-            segment = model.name(fold.row(own))
+        own = None if state.desks.declared != self._declared else state.pair.segment
+        if own is not None and self._segments is not None:
+            fold, segments = self._segments
+            segment = segments.name(fold.last if known else fold.row(own))
         if state.over:
             return Score(None, None, segment, f"after {self._outcome}: no model was asked there")
-        row = self._fold.row(state.model)
+        row = self._fold.last if known else self._fold.row(state.pair.model)
         p = self._champion.probability(row)
         return Score(p, self._revenue(row, p), segment)
 
@@ -202,9 +220,9 @@ class ModelScorer:
 
     def reasons(self, state: LiveState, most: int) -> list[Reason]:
         """Return what moves the probability most: with each feature against without it."""
-        words = self._fold.row(state.model).in_order()
+        words = self.words(state)
         whole = self._champion.probability(Row(words, self._in_order))
-        values = self._fold.named(state.model)
+        values = self.values(state)
         null = np.array([math.nan]).view(np.int64)[0]
         found = []
         for k, (name, text) in enumerate(zip(self.features.names, self._text, strict=True)):
@@ -233,56 +251,41 @@ class ModelScorer:
 
     def words(self, state: LiveState) -> Any:
         """Return the features in order as words: bits of numbers, hashes of texts."""
-        return self._fold.row(state.model).in_order()
+        self._last = None
+        return self._fold.row(state.pair.model).in_order()
 
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
-        return self._fold.named(state.model)
+        self._last = None
+        return self._fold.named(self._parts(state)[0][1])
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
-        plain: list[Any] = []
-        for part in self._parts(state):
-            past = part.past
-            plain.append(
-                (
-                    part.words.tobytes(),
-                    part.pool[: part.pool[0]].tobytes(),
-                    None if past is None else (past.sessions, past.latest, dict(past.counts)),
-                    list(part.texts.values()),
-                )
-            )
-        plain.append((bytes([state.over]), bytes.fromhex(state.declared[:16]), None, []))
-        return msgspec.msgpack.encode(plain)
+        past, parts = state.past, state.desks.read(state)
+        # Whole words deflate better than packed ones.
+        plain = b"".join(p.words.tobytes() + p.pool[: p.pool[0]].tobytes() for p in parts)
+        texts = self._needed(state, parts)
+        held = None if past is None else (past.sessions, past.latest, dict(past.counts))
+        return _encode((plain, texts, held, state.over, _mark(state.desks.declared)))
 
     def unpack(self, data: bytes) -> LiveState:
         """Return the state of what `pack` returned."""
-        *parts, (flag, mark, _, _) = _UNPACK(data)
-        over = bool(flag[0])
-        folds = [self._fold] if self._segments is None else [self._fold, self._segments[0]]
-        states = [
-            FoldState(
-                np.frombuffer(words, np.int64).copy(),
-                np.frombuffer(pool, np.int64).copy(),
-                None if past is None else History(*past),
-                fold.clock,
-                fold.features.fingerprint,
-                {hash_text(text): text for text in texts},
-            )
-            for fold, (words, pool, past, texts) in zip(folds, parts, strict=False)
-        ]
-        if len(states) > 1 and mark == bytes.fromhex(self._declared[:16]):
-            return LiveState(states[0], states[1], self._declared, over)
-        return LiveState(states[0], None, self._declared, over)
+        plain, texts, past, over, mark = _unpack(data)
+        desks = self._desks if mark == _mark(self._declared) else self._bare
+        state = desks.of_plain(plain)
+        state.past = None if past is None else History(*past)
+        state.texts, state.over = texts, over
+        return state
+
+    def weight(self, state: LiveState) -> int:
+        """Return about how many bytes a state takes."""
+        return state.desks.weight(state)
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
-        parts = self._parts(state)
-        segment = None
-        if len(parts) > 1 and self._segments is not None:
-            segment = self._segments[0].features.dump(parts[1])
-        held = (self.features.dump(state.model), segment)
-        return msgspec.msgpack.encode((*held, True) if state.over else held)
+        model, *segment = (fold.features.dump(part) for fold, part in self._parts(state))
+        held = (model, segment[0] if segment else None)
+        return _encode((*held, True) if state.over else held)
 
     def load(self, data: bytes) -> LiveState:
         """Return the states of bytes that `dump` made.
@@ -293,22 +296,28 @@ class ModelScorer:
         Raises:
             NotTrustedError: the bytes belong to another feature set.
         """
-        model, segment, *over = msgspec.msgpack.decode(data)
-        loaded = None
-        if segment is not None and self._segments is not None:
-            try:
-                loaded = self._segments[0].features.load(segment)
-            except NotTrustedError:
-                loaded = None
-        return LiveState(self.features.load(model), loaded, self._declared, bool(over))
+        packed, packed_segment, *over = msgspec.msgpack.decode(data)
+        model, segment = self.features.load(packed), None
+        if packed_segment is not None and self._segments is not None:
+            with suppress(NotTrustedError):
+                segment = self._segments[0].features.load(packed_segment)
+        desks = self._desks if segment is not None else self._bare
+        state = LiveState(desks, model.past)
+        state.data, state.over = desks.pack(model, segment), bool(over)
+        texts = model.texts | ({} if segment is None else segment.texts)
+        state.texts = tuple(map(self._columns.share, texts.values()))
+        return state
 
-    def _parts(self, state: LiveState) -> list[FoldState]:
-        """Return the states that this scorer can read, without texts that nothing needs."""
-        self._fold.prune(state.model)
-        if state.segment is None or self._segments is None or state.declared != self._declared:
-            return [state.model]
-        self._segments[0].prune(state.segment)
-        return [state.model, state.segment]
+    def _parts(self, state: LiveState) -> list[tuple[Fold, FoldState]]:
+        """Return the open states that this scorer can read, with their folds, and their texts."""
+        model, segment = state.pair
+        parts = [(self._fold, model)]
+        if segment is not None and self._segments and state.desks.declared == self._declared:
+            parts.append((self._segments[0], segment))
+        texts = {hash_text(text): text for text in state.texts}
+        for _, part in parts:
+            part.texts = texts
+        return parts
 
     @property
     def _text(self) -> tuple[bool, ...]:
@@ -344,6 +353,10 @@ class ModelScorer:
                     )
                 real[k] = math.nan if value is None else value
         return Row(words, self._in_order)
+
+
+def _mark(declared: str) -> bytes:
+    return bytes.fromhex(declared[:16])
 
 
 def _outcome_of(told: Mapping[str, Any]) -> str | None:

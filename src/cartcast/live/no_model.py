@@ -66,6 +66,10 @@ class NoModel:
         """Return no features."""
         return {}
 
+    def weight(self, state: None) -> int:
+        """Return that it weighs nothing."""
+        return 0
+
     def pack(self, state: None) -> bytes:
         """Return nothing."""
         return b""

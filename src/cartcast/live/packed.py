@@ -7,8 +7,8 @@ Head (16 words; the base is a float's bits): 0 unused, 1 base, 2-3 place and cou
 - a category: feature, column for other levels, for null (-1 for none), the word for null, begin
   and end of its pairs (hash of the level, column);
 - a tree: place of its root, depth; trees are sorted by depth;
-- a node: threshold, `column << 1 | nulls go left`, `steps to the left << 32 | steps to the right`
-  in words, value; a leaf's steps are 0;
+- a node: threshold, and `column << 35 | nulls go left << 34 | steps to the left << 32 | steps to
+  the right` in words; a leaf: value, and steps of 0;
 - a calibration step: kind, words that follow, numbers.
 """
 
@@ -108,7 +108,6 @@ def _add_trees(out: list[int], arrays: Mapping[str, npt.NDArray[Any]], width: in
     """Add roots and nodes; `width` is a column of `x` that is always 0, for the leaves."""
     names = ("feature", "threshold", "null_left", "left", "right", "value")
     feature, threshold, null_left, left, right, value = (arrays[n].tolist() for n in names)
-    infinite = bits(float("inf"))
     nodes: list[int] = []
     roots: list[tuple[int, int]] = []
     for root in arrays["roots"].tolist():
@@ -119,14 +118,14 @@ def _add_trees(out: list[int], arrays: Mapping[str, npt.NDArray[Any]], width: in
             node, depth, promised = todo.pop()
             at = len(nodes)
             if promised >= 0:
-                nodes[promised + 2] |= at - promised
+                nodes[promised + 1] |= at - promised
             deepest = max(deepest, depth)
             if feature[node] < 0:
-                nodes += [infinite, width << 1, 0, bits(value[node])]
+                nodes += [bits(value[node]), width << 35]
                 continue
             # Code 2: a null is read as 0.
             nulls = threshold[node] >= 0.0 if null_left[node] == 2 else null_left[node] == 1
-            nodes += [bits(threshold[node]), feature[node] << 1 | int(nulls), 4 << 32, 0]
+            nodes += [bits(threshold[node]), feature[node] << 35 | int(nulls) << 34 | 2 << 32]
             todo.append((right[node], depth + 1, at))
             todo.append((left[node], depth + 1, -1))
         roots.append((first, deepest))

@@ -270,7 +270,7 @@ class RedisStore:
                     said += waiting.render((outcome,), set())
                 else:
                     outcomes.append(outcome)
-                if outcome.data is not None:
+                if outcome.counts:
                     dirty[id(outcome.session)] = outcome.session
             answers.append(await render_in_turn(outcomes, waiting.render) if outcomes else said)
         if dirty and not await self._store(read, list(dirty.values()), who):

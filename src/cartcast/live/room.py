@@ -1,7 +1,7 @@
 """Room: the memory that sessions and visitors' histories may take, and what gives way.
 
 Weights are estimates from measurement (docs/sizing.md), in bytes. A session within its late window
-keeps its events; settled, it is a tenth of that. So the oldest of these give way first, then the
+keeps its events; settled, it is a quarter of that. So the oldest of these give way first, then the
 oldest histories; when that is not enough, new sessions are refused until others have expired.
 """
 
@@ -12,16 +12,17 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from cartcast.live.resting import keys_at_rest, touched_at
+from cartcast.live.scorer import Scorer
 from cartcast.live.session import Session, Visitor
 from cartcast.live.sessions import Sessions
 
 __all__ = ["Room", "make_room", "weigh"]
 
 _T = TypeVar("_T")
-AWAKE: Final = 750
+AWAKE: Final = 600
 """Bytes of a session without its states and kept events, its key included; and so below."""
 SEEN: Final = 72
-STATE: Final = 150
+BASE: Final = 120
 RESTING: Final = 350
 VISITOR: Final = 450
 VISITOR_RESTING: Final = 260
@@ -29,19 +30,18 @@ LOW: Final = 0.9
 """Share of the room down to which is cleared, so that not every sweep clears."""
 
 
-def weigh(session: Session | bytes, state: int) -> int:
-    """Return about how many bytes a session takes; `state` bytes are one state of the features.
-
-    >>> weigh(b"x" * 100, state=0)
-    450
-    """
+def weigh(session: Session | bytes, scorer: Scorer) -> int:
+    """Return about how many bytes a session takes."""
     if isinstance(session, bytes):
         return RESTING + len(session)
     # A short list of ids is an array, a long one a set.
     seen = len(session.seen) * (SEEN if len(session.seen) > 64 else 8)
-    states = 1 + (session.base is not None) + len(session.ahead)
-    before = 0 if session.previous is None else weigh(session.previous, state)
-    return AWAKE + session.tail.weight() + seen + (STATE + state) * states + before
+    bases = [base for _, base in session.ahead]
+    if session.base is not None:
+        bases.append(session.base)
+    states = scorer.weight(session.state) + sum(BASE + scorer.weight(b.state) for b in bases)
+    before = 0 if session.previous is None else weigh(session.previous, scorer)
+    return AWAKE + session.tail.weight() + seen + states + before
 
 
 def _weigh_history(visitor: Visitor | bytes) -> int:
@@ -63,17 +63,17 @@ async def make_room(sessions: Sessions, most: int) -> Room:
     Events continue meanwhile.
     """
     index, visitors = sessions.index, sessions.visitors
-    state = len(sessions.scorer.dump(sessions.scorer.start()))
+    scorer = sessions.scorer
     weight = histories = 0
     resting = 0.0
     awake: dict[int, Session] = {}
     async for one in _in_turn(list(index.values()), 1_000):
         if isinstance(one, bytes):
-            weight += weigh(one, state)
+            weight += weigh(one, scorer)
             resting += 1 / keys_at_rest(one)
         elif id(one) not in awake:
             awake[id(one)] = one
-            weight += weigh(one, state)
+            weight += weigh(one, scorer)
     count = len(awake) + round(resting)
     async for history in _in_turn(list(visitors.values()), 1_000):
         histories += _weigh_history(history)
@@ -85,9 +85,9 @@ async def make_room(sessions: Sessions, most: int) -> Room:
             break
         if not any(index.get(key) is session for key in session.keys):
             continue
-        weight -= weigh(session, state)
+        weight -= weigh(session, scorer)
         sessions.rest(session)
-        weight += max(weigh(index[key], state) for key in session.keys if key in index)
+        weight += max(weigh(index[key], scorer) for key in session.keys if key in index)
         settled += 1
     # Histories may keep half of the room: those of visitors who will not come again go first.
     spare = max(goal - weight, goal // 2)

@@ -111,6 +111,10 @@ class Scorer(Protocol):
         """Return the features by name; None where undefined."""
         ...
 
+    def weight(self, state: State) -> int:
+        """Return about how many bytes a state takes in memory."""
+        ...
+
     def pack(self, state: State) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
         ...

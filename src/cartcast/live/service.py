@@ -64,7 +64,6 @@ class Answers(msgspec.Struct, omit_defaults=True):
 
 Render = Callable[[Sequence[Outcome], set[str]], list[Answer]]
 """Answers outcomes; sessions in the set have their score already, those scored are added."""
-_COUNTS: Final = frozenset({"accepted", "late_accepted"})
 TURN: Final = 200
 """Events that are folded, or answered, before others get their turn."""
 
@@ -220,8 +219,8 @@ class Live:
 
     def _note(self, outcome: Outcome, p: float | None) -> None:
         """Record a score that is told of an event that counts, and what the shadow says."""
-        status, session, event, _ = outcome
-        if self.record is None or p is None or status not in _COUNTS:
+        _, session, event = outcome
+        if self.record is None or p is None or not outcome.counts:
             return
         said = shadow = None
         if self.shadow is not None:
@@ -288,7 +287,7 @@ class Live:
         scorer, counts = self.scorer, self.metrics.events
         answers = []
         for outcome in reversed(outcomes):
-            status, session, event, _ = outcome
+            status, session, event = outcome
             counts[status] += 1
             answer = Answer(status, event.event_id, session.id, session.clicks)
             if scores and session.id not in scored:

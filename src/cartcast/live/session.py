@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -60,21 +60,37 @@ class Base(NamedTuple):
     bought: str | None
 
 
+_NEVER: Final = Past(0, {}, None)
+_counts: dict[tuple[tuple[str, int], ...], dict[str, int]] = {}
+_MOST_COUNTS: Final = 10_000
+
+
 class Visitor:
-    """What a visitor has done so far: sessions begun, events by type, time of the newest."""
+    """What a visitor has done so far: sessions begun, events by type, time of the newest.
+
+    `counts` is replaced, never changed: visitors with the same share it, and pasts hold it.
+    """
 
     __slots__ = ("counts", "epoch", "last", "sessions", "touched")
 
     def __init__(self) -> None:
         self.sessions = 0
-        self.counts: dict[str, int] = {}
+        self.counts = _NEVER.counts
         self.last: int | None = None
         self.touched = 0
         self.epoch = 0
 
     def past(self) -> Past:
         """Return the history as it stands, for a session that begins now."""
-        return Past(self.sessions, dict(self.counts), self.last)
+        past = Past(self.sessions, self.counts, self.last)
+        return _NEVER if past == _NEVER else past
+
+    def count(self, kind: str, by: int) -> None:
+        """Count events of a type."""
+        made = {**self.counts, kind: self.counts.get(kind, 0) + by}
+        if len(_counts) >= _MOST_COUNTS:
+            _counts.clear()
+        self.counts = _counts.setdefault(tuple(made.items()), made)
 
     def dump(self) -> tuple[Any, ...]:
         """Return plain data."""
@@ -128,7 +144,7 @@ class Session:
         self.campaign: str | None = None
         self.bought: str | None = None
         self.base: Base | None = None
-        self.ahead: list[tuple[int, Base]] = []
+        self.ahead: tuple[tuple[int, Base], ...] = ()
         self.tail = Tail()
         self.seen: array[int] | set[int] = array("Q")
         self.previous: Session | None = None

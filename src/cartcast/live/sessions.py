@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, MutableMapping
 from random import getrandbits
 from typing import Final, Literal, NamedTuple
 
-import msgspec
 import xxhash
 
 from cartcast.features.shop_clock import ShopClock
@@ -31,8 +30,6 @@ STRIDE: Final = 32
 _LONGEST: Final = 32
 """Earlier sessions of one visitor that are kept for late events."""
 
-_ENCODE = msgspec.msgpack.Encoder().encode
-
 
 class Outcome(NamedTuple):
     """What became of one event.
@@ -42,13 +39,16 @@ class Outcome(NamedTuple):
             `duplicate`; `too_late`; `too_many`.
         session: the session it belongs to, as it stands now.
         event: the event with its id.
-        data: the event encoded, when it is to be logged.
     """
 
     status: Status
     session: Session
     event: Event
-    data: bytes | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the event counts, and is to be logged."""
+        return self.status in ("accepted", "late_accepted")
 
 
 Watch = Callable[[Session, int, Event, State], None]
@@ -123,12 +123,12 @@ class Sessions:
                 self.before_change(session)
             if not fresh and _counted(session, mark):
                 session.touched = now
-                return Outcome("duplicate", session, event, None)
+                return Outcome("duplicate", session, event)
             last = session.last_time
             if when < last or (when == last and order < session.last_order):
                 return self._late(session, Kept(when, order, 0, event), now)
             if session.clicks >= self.rules.max_events:
-                return Outcome("too_many", session, event, None)
+                return Outcome("too_many", session, event)
             if session.keys != keys:
                 self._bind(session, keys)
             if self._breaks(session, event, when):
@@ -137,7 +137,6 @@ class Sessions:
                 self._rebase(session)
         else:
             session = self._open(keys, when, event)
-        data = _ENCODE(event)
         session.arrivals = arrival = session.arrivals + 1
         tail = session.tail
         tail.append(event, arrival)
@@ -148,13 +147,13 @@ class Sessions:
             self._count(event, when, now)
         if len(tail) >= STRIDE:
             self._trim(session)
-        return Outcome("accepted", session, event, data)
+        return Outcome("accepted", session, event)
 
     def settle(self, session: Session) -> None:
         """Drop what is kept only for late events; called when the late window has passed."""
         session.tail = Tail()
         session.base = None
-        session.ahead = []
+        session.ahead = ()
         session.previous = None
         session.past = None
         session.settled = True
@@ -288,24 +287,26 @@ class Sessions:
             return
         visitor = self.visitor(who)
         if event.event_type in self._counted_types:
-            visitor.counts[event.event_type] = visitor.counts.get(event.event_type, 0) + 1
+            visitor.count(event.event_type, 1)
         visitor.touched = now
         if visitor.last is None or when > visitor.last:
             visitor.last = when
 
     def _trim(self, session: Session) -> None:
         """Note the state every few kept events; drop those that none may precede any more."""
-        tail, ahead = session.tail, session.ahead
+        tail = session.tail
         if len(tail) % STRIDE == 0:
             place = (session.last_time, session.last_order, session.campaign, session.bought)
             state = self.scorer.copy(session.state)
-            ahead.append((len(tail), Base(state, session.clicks, session.first, *place)))
+            noted = Base(state, session.clicks, session.first, *place)
+            session.ahead = (*session.ahead, (len(tail), noted))
         crowded = len(tail) > self.rules.max_kept
-        if ahead:
-            count, base = ahead[0]
+        if session.ahead:
+            count, base = session.ahead[0]
             if crowded or base.last_time < session.last_time - self._window:
                 session.base = base
-                session.ahead = [(n - count, later) for n, later in ahead[1:]]
+                later = session.ahead[1:]
+                session.ahead = tuple((n - count, noted) for n, noted in later)
                 tail.drop(count)
         elif crowded:
             self._fold_oldest(session, max(len(tail) // 4, 1))
@@ -342,7 +343,7 @@ class Sessions:
     def _late(self, session: Session, kept: Kept, now: int) -> Outcome:
         """Put an event that is not the newest in its place, and fold again from there."""
         event = kept.event
-        refused = Outcome("too_late", session, event, None)
+        refused = Outcome("too_late", session, event)
         if session.settled or kept.time < session.last_time - self._window:
             return refused
         start = session
@@ -351,9 +352,8 @@ class Sessions:
         if (kept.time, kept.order) < start.edge:
             return refused
         if session.clicks >= self.rules.max_events:
-            return Outcome("too_many", session, event, None)
+            return Outcome("too_many", session, event)
         session.arrivals += 1
-        data = _ENCODE(event)
         kept = kept._replace(arrival=session.arrivals)
         again = list(_back(session, start))
         events = sorted([kept, *(k for s in again for k in s.tail)], key=_place)
@@ -361,7 +361,7 @@ class Sessions:
             self._uncount(again)
         newest = self._refold(again, events)
         newest.touched = now
-        return Outcome("late_accepted", newest, event, data)
+        return Outcome("late_accepted", newest, event)
 
     def _refold(self, again: list[Session], events: list[Kept]) -> Session:
         """Fold `events` after the base of the oldest of some sessions; return the newest.
@@ -401,8 +401,7 @@ class Sessions:
         for kept in (kept for session in again for kept in session.tail):
             event = kept.event
             if (who := visitor_of(event)) and event.event_type in self._counted_types:
-                counts = self.visitor(who).counts
-                counts[event.event_type] = counts.get(event.event_type, 0) - 1
+                self.visitor(who).count(event.event_type, -1)
         first = start.tail or newest.tail
         if not first or (who := visitor_of(first.first()[0].event)) is None:
             return

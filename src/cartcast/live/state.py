@@ -41,6 +41,7 @@ _SWEEP_PAUSE: Final = 0.02
 
 logger = logging.getLogger(__name__)
 
+_ENCODE = msgspec.msgpack.Encoder().encode
 _DECODE = msgspec.msgpack.Decoder(Event).decode
 
 
@@ -155,8 +156,8 @@ class MemoryStore:
         answers: list[Answer] = []
         for event in events:
             outcome = apply(event, now)
-            if log is not None and outcome.data is not None:
-                log.append(now, outcome.data)
+            if log is not None and outcome.counts:
+                log.append(now, _ENCODE(outcome.event))
             if each:
                 answers += render((outcome,), set())
             else:
