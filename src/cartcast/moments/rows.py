@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cartcast.errors import DataError, UsageError
-from cartcast.moments.anchors import drawn, labelled, require_outcome, settled
+from cartcast.moments.anchors import drawn, labelled, settled
 from cartcast.moments.dates import Due, count_dated, counting, dated, end_of, settled_dates
 from cartcast.moments.moment import SO_FAR, Moment
 from cartcast.rows.rows import MOST_ROWS, Rows, plain, sampled, strings
@@ -45,10 +45,9 @@ def from_log(
     of its sessions; what their visitors did before in others is known all the same.
 
     Raises:
-        DataError: the log has no outcome of this kind, or no row is left.
+        DataError: no row is left.
         UsageError: the segment is not known at a session's first event.
     """
-    require_outcome(log, target)
     moment = Moment.of(moment)
     if moment.dated and (twice := set(features.names) & set(SO_FAR)):
         raise UsageError(

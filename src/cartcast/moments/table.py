@@ -15,6 +15,7 @@ from cartcast.arguments import answered
 from cartcast.config import DEFAULTS
 from cartcast.events import Log, load
 from cartcast.features import Feature, FeatureSet, load_set
+from cartcast.moments.anchors import require_outcome
 from cartcast.moments.moment import Moment, with_horizon
 from cartcast.moments.rows import from_log
 from cartcast.rows import Rows
@@ -69,6 +70,7 @@ def table(
         log = load(log)
     if not isinstance(target, Target | Proxy):
         target = parse_target(target)
+    require_outcome(log, target)
     moment = Moment.of(clicks)
     return from_log(
         log,

@@ -178,11 +178,11 @@ def moments_in(
             f"the log ends at {end:%Y-%m-%d %H:%M}, the run's own data at "
             f"{trained:%Y-%m-%d %H:%M}: there is nothing new to watch. Give a later log."
         )
-    none = isinstance(target, Target) and not log.summary.event_types.get(target.event_type)
-    if none and run.reading.orders:
-        # Where outcomes come with the clicks, none of them is what happened: a shop that is down.
+    outcome = target.event_type if isinstance(target, Target) else None
+    # Where outcomes come with the clicks, none of them is what happened: a shop that is down.
+    if run.reading.orders and outcome and not log.summary.event_types.get(outcome):
         raise DataError(
-            f"the log has no {target.event_type} event, and the run's outcomes came in a table of "
+            f"the log has no {outcome} event, and the run's outcomes came in a table of "
             "orders: nothing to hold the run against. Give it with --orders FILE."
         )
     gap = run.reading.sessions.gap

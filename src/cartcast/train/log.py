@@ -14,6 +14,7 @@ from cartcast.features import FeatureSet, load_set
 from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.leakage import audit, of_rows
 from cartcast.moments import SO_FAR, from_log, with_horizon
+from cartcast.moments.anchors import require_outcome
 from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
@@ -67,6 +68,7 @@ def train_log(
                 memory=READING_MEMORY,
             )  # fmt: skip
         reading = reading.settled(log)
+        require_outcome(log, target)
         proposed: Proposed | None = None
         if chosen is None:
             with budget("proposing features"):

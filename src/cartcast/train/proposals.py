@@ -23,7 +23,7 @@ from cartcast.features.profile import NOT_FEATURES
 from cartcast.models.folds import Fold, forward_folds
 from cartcast.models.screen import screen
 from cartcast.moments import Moment, from_log
-from cartcast.moments.anchors import drawn
+from cartcast.moments.anchors import drawn, require_outcome
 from cartcast.moments.moment import SO_FAR
 from cartcast.scratch import scratch
 from cartcast.targets import Proxy, Target
@@ -93,6 +93,7 @@ def propose_features(
         whole = whole.without(drop)
         base = whole.only([n for n in base.names if n in whole.features] or whole.names)
         try:
+            require_outcome(past, target)
             rows = from_log(past, target, whole, moment, session_gap=session_gap, seed=seed)
             part = part_of(rows, pd.Series(True, index=rows.table.index))
             folds = _folds(part)

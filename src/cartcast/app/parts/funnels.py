@@ -103,7 +103,7 @@ def _split(view: ui.View, data: Data, f: Funnel, steps: tuple[str, ...], plain: 
 
 def _instead(view: ui.View, f: Funnel, steps: tuple[str, ...], plain: bool) -> None:
     """Draw what came in place of the next step, for those who were lost after one."""
-    st.subheader("Where they go instead", anchor=False)
+    st.header("Where they go instead", anchor=False)
     lost: dict[int, int] = {}
     for i in f.instead:
         lost[i.reached] = lost.get(i.reached, 0) + i.units

@@ -59,7 +59,7 @@ def show_items(view: ui.View, data: Data, top: Any) -> None:
         _table(found), view, "items", on_row=turn,
         shares=("put into cart", "bought", "rate", "rate from", "rate to"),
     )  # fmt: skip
-    st.subheader("Bought together", anchor=False)
+    st.header("Bought together", anchor=False)
     if pairs:
         ui.note("Lift: how many times as often in one order as if they had nothing to do with "
                 "each other.")  # fmt: skip
@@ -69,7 +69,7 @@ def show_items(view: ui.View, data: Data, top: Any) -> None:
         )  # fmt: skip
     else:
         ui.note(f"No two are in {number(least)} orders together.")
-    st.subheader("What rises and falls", anchor=False)
+    st.header("What rises and falls", anchor=False)
     against = filters.held_against(view, data, where, place)
     if against is None:
         ui.note("Choose what to compare with above, such as the period before.")
