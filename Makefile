@@ -11,7 +11,7 @@ JOBS ?= 3
 SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast other-pythons checked app lint docs bench screenshots site-pictures locks clean
+.PHONY: help setup tools demo test test-fast other-pythons checked app lint docs bench screenshots site-pictures locks clean
 
 help: ## show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort
@@ -23,21 +23,21 @@ demo: setup ## a simulated shop, from raw log to report, in ./demo
 	@rm -rf demo
 	@$(BIN)/cartcast demo demo
 
-test: ## run the tests; one whose program is missing is skipped, with the reason
+tools:
 	@$(PYTHON) scripts/bootstrap.py test
+
+test: tools ## run the tests; one whose program is missing is skipped, with the reason
 	@$(BIN)/python -m pytest $(SHARED) -rs
 
 other-pythons: ## a part of the tests on Python 3.13, and on 3.11 with the lowest allowed versions
 	@scripts/other-pythons
 
 PROGRAMS ?= 10000
-checked: ## the features' tests and random programs, every access to memory checked
-	@$(PYTHON) scripts/bootstrap.py test
+checked: tools ## the features' tests and random programs, every access to memory checked
 	@CARTCAST_CHECKED=1 $(BIN)/python -m pytest $(SHARED) -rs tests/features
 	@CARTCAST_CHECKED=1 $(BIN)/python -W error tests/features/fuzz.py --programs $(PROGRAMS) --jobs $(JOBS)
 
-test-fast: ## the quick tests, about 90 seconds; what they last took decides which
-	@$(PYTHON) scripts/bootstrap.py test
+test-fast: tools ## the quick tests, about 90 seconds; what they last took decides which
 	@$(BIN)/python -m pytest $(SHARED) --budget 140 \
 		-m "not (slow or chromium or redis or postgres or spark)"
 
@@ -46,20 +46,16 @@ app: ## open the web app on the demo project
 	@test -f demo/cartcast.yaml || $(BIN)/cartcast demo demo
 	@$(BIN)/cartcast app --project demo
 
-lint: ## format, lint, types, secrets, dependencies, generated pages
-	@$(PYTHON) scripts/bootstrap.py test
+lint: tools ## format, lint, types, secrets, dependencies, generated pages
 	@scripts/check
 
-docs: ## build the documentation into ./site
-	@$(PYTHON) scripts/bootstrap.py test
+docs: tools ## build the documentation into ./site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: ## all benchmarks; takes long, wants a quiet machine
-	@$(PYTHON) scripts/bootstrap.py test
+bench: tools ## all benchmarks; takes long, wants a quiet machine
 	@for b in features models live app; do $(BIN)/python benchmarks/$$b.py || exit 1; done
 
-screenshots: ## pictures of every page of the app and of the report
-	@$(PYTHON) scripts/bootstrap.py test
+screenshots: tools ## pictures of every page of the app and of the report
 	@$(BIN)/python scripts/screenshots.py
 
 site-pictures: docs ## pictures of the documentation, and whether every page fits a phone

@@ -272,7 +272,7 @@ from cartcast.models.arrays import arrays_from
 from cartcast.models.persist import read_verified
 files = read_verified({str(folder)!r}).files
 meta, found = arrays_from(files, "champion.arrays", "m")
-found["feature"][:] = np.where(found["feature"] >= 0, 2 ** 30, -1)
+found["feature"][:] = np.where(found["feature"] >= 0, 2 ** 27, -1)
 bind(meta, found, ["a", "b"], [False, True]).probability(Row(np.zeros(2, np.int64), np.arange(2)))
 """
     done = subprocess.run(

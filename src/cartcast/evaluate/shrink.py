@@ -44,7 +44,7 @@ def fit_prior(did: Sequence[float], of: Sequence[float]) -> Prior | None:
         UsageError: a count is negative, or larger than that of its trials.
 
     >>> prior = fit_prior([1, 2, 3, 4, 5], [10, 10, 10, 10, 10])
-    >>> round(prior.a / (prior.a + prior.b), 3)
+    >>> round(prior.a / (prior.a + prior.b), 2)
     0.3
     """
     from scipy.optimize import minimize
