@@ -188,9 +188,9 @@ def _html(page: Page, url: str, key: str, shop: Any) -> str:
     )
 
 
-def _until(tab: Any, true: Callable[[], bool]) -> None:
-    """Wait until something is true, a minute at most."""
-    for _ in range(600):
+def _until(tab: Any, true: Callable[[], bool], most: int = 600) -> None:
+    """Wait until something is true, at most so many tenths of a second."""
+    for _ in range(most):
         if true():
             return
         tab.wait_for_timeout(100)
@@ -227,16 +227,25 @@ def drive(
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
-            tab = browser.new_page(user_agent=AGENT + " Safari/537.36")
-            tab.route(lambda asked: not asked.startswith(url), fulfil)
-            if seen is not None:
-                seen(tab)
-            tab.goto(f"{ORIGIN}/p?utm_campaign=spring&utm_medium=cpc")
-            _until(tab, lambda: asked >= set(page.elsewhere))
-            tab.wait_for_load_state("networkidle")
-            if page.stays:
-                _until(tab, enough)
-            tab.goto(f"{ORIGIN}/next")
+            for _ in range(3):
+                # On a busy machine a page may be left before its library has begun to send.
+                sent: list[Any] = []
+                tab = browser.new_page(user_agent=AGENT + " Safari/537.36")
+                tab.route(lambda asked: not asked.startswith(url), fulfil)
+                tab.on(
+                    "request", lambda r, sent=sent: sent.append(r) if r.url.startswith(url) else 0
+                )
+                if seen is not None:
+                    seen(tab)
+                tab.goto(f"{ORIGIN}/p?utm_campaign=spring&utm_medium=cpc")
+                _until(tab, lambda: asked >= set(page.elsewhere))
+                tab.wait_for_load_state("networkidle")
+                if page.stays:
+                    _until(tab, enough)
+                tab.goto(f"{ORIGIN}/next")
+                _until(tab, lambda sent=sent: bool(sent) or enough(), 100)
+                if sent or enough():
+                    break
             _until(tab, enough)
         finally:
             browser.close()
