@@ -32,6 +32,7 @@ PAGES = {
     "analysis-paths": "analysis?topic=Paths",
     "analysis-cohorts": "analysis?topic=Cohorts",
     "analysis-conversion": "analysis?topic=Conversion%20by",
+    "analysis-items": "analysis?topic=Items",
     "analysis-hours": "analysis?topic=Hours",
     "analysis-sessions": "analysis?topic=Sessions&did=cart&did_not=purchase",
     "predictions": "predictions",

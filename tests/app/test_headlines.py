@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from cartcast.app import frames, headlines
+from cartcast.charts import heatmap
+from cartcast.evaluate.share import Share
 from cartcast.insights import Slice, breakdown, cohorts, funnel, heat_map, overview, paths
+from cartcast.insights.heatmap import HeatCell, HeatMap
 
 
 @pytest.fixture
@@ -80,3 +84,28 @@ def test_tables_for_the_charts_have_their_columns(data):
     assert frames.breakdown(b)["n"].sum() == o.sessions
     p = paths(data.log, "view_item")
     assert frames.paths(p)["count"].sum() == sum(x.sessions for x in p.flows)
+
+
+def test_an_hour_of_few_sessions_does_not_stand_out():
+    """Two of three buy on Wednesday night; of hours that tell, Thursday's 25 in 200 is highest."""
+    did = {(3, 3): (2, 3), (4, 17): (25, 200), (1, 20): (9, 290)}
+    cells = [
+        HeatCell(d, h, of, Share(k, of, k / of, 0.05, 0.2))
+        for d in range(1, 8)
+        for h in range(24)
+        for k, of in [did.get((d, h), (5, 140))]
+    ]
+    week = HeatMap(True, tuple(cells))
+    least = headlines.telling_hours(week)
+    assert 3 < least < 140
+    said, note = headlines.of_hours(week, least)
+    assert said == "Conversion is highest on Thursday between 17 and 18 o'clock (UTC): 12 %."
+    assert "highest of 167 hours" in note
+    busy, _ = headlines.of_hours(week, None)
+    assert busy == "Most sessions begin on Monday between 20 and 21 o'clock (UTC): 290."
+    none = HeatMap(True, tuple(c for c in cells if c.sessions == 3))
+    assert "No hour" in headlines.of_hours(none, headlines.telling_hours(none) + 9)[1]
+    drawn = heatmap.hour_weekday(frames.heat_map(week, "conversion"), label="buy", least=least)
+    shown, faded = drawn.data
+    assert shown.zmax == 0.125
+    assert np.argwhere(np.isfinite(faded.z)).tolist() == [[2, 3]]

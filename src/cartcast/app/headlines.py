@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from cartcast.features.words import event_words, in_words
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.compare import Difference
 from cartcast.insights.funnel import Funnel
+from cartcast.insights.heatmap import HeatMap
 from cartcast.insights.items import Items
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import END, START, Paths
@@ -24,6 +26,7 @@ __all__ = [
     "dashboard",
     "of_cohorts",
     "of_funnel",
+    "of_hours",
     "of_items",
     "of_paths",
     "of_watch",
@@ -31,7 +34,10 @@ __all__ = [
     "predicted",
     "segments",
     "share_differences",
+    "telling_hours",
 ]
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def _worst(counts: Sequence[tuple[str, int]]) -> tuple[str, str, int] | None:
@@ -246,3 +252,34 @@ def of_watch(alarms: Sequence[Alarm], days: int) -> str:
     others = len(still) - 1
     more = f"; {others} more alarm{'' if others == 1 else 's'}" if others else ""
     return f"Since {day(first.since)}: {what}{more}."
+
+
+def telling_hours(h: HeatMap) -> float:
+    """Return how many sessions an hour needs for its conversion: five that buy are expected."""
+    bought = sum(c.conversion.did for c in h.cells if c.conversion)
+    return 5 * sum(c.sessions for c in h.cells) / bought if bought else float("inf")
+
+
+def of_hours(h: HeatMap, least: float | None) -> tuple[str, str]:
+    """Return what stands out in a week's hours, and what to know of it.
+
+    Args:
+        h: the hours.
+        least: sessions that an hour's conversion needs; None tells of sessions instead.
+    """
+    at = max(h.cells, key=lambda c: c.sessions)
+    said, value = "Most sessions begin", number(at.sessions)
+    note = "Show conversion to see in which hours they buy." if h.sold else ""
+    if least is not None:
+        known = [(c, c.conversion) for c in h.cells if c.sessions >= least and c.conversion]
+        note = "No hour has sessions enough to tell its conversion: all are faded."
+        if known:
+            at, best = max(known, key=lambda c: c[1].value or 0.0)
+            low, high = number(best.low, "share"), number(best.high, "share")
+            said, value = "Conversion is highest", number(best.value, "share")
+            note = (
+                f"{low} to {high}; the highest of {number(len(known))} hours is partly so by "
+                f"chance. Hours with fewer than {number(math.ceil(least))} sessions are faded."
+            )
+    when = f"{DAYS[at.weekday - 1]} between {at.hour} and {at.hour + 1} o'clock"
+    return f"{said} on {when} ({h.zone or 'UTC'}): {value}.", note

@@ -106,9 +106,13 @@ def hour_weekday(
     label: str,
     unit: str = "share",
     currency: str | None = None,
+    least: float = 0,
     theme: Theme = "light",
 ) -> go.Figure:
-    """Draw `value` for each `weekday` (0 = Monday) and `hour` (0 to 23); empty where unknown."""
+    """Draw `value` for each `weekday` (0 = Monday) and `hour` (0 to 23); empty where unknown.
+
+    Cells whose `n` is below `least` are faded, and no colour is spent on how high they are.
+    """
     grid = table.pivot_table(index="weekday", columns="hour", values="value", aggfunc="first")
     grid = grid.reindex(index=range(7), columns=range(24))
     counts = None
@@ -130,14 +134,23 @@ def hour_weekday(
         y={"autorange": "reversed", "tickvals": list(range(7)), "ticktext": list(WEEKDAYS),
            "showgrid": False},
     )  # fmt: skip
+    faded = counts < least if counts is not None else grid.isna() & False
+    told = grid.mask(faded).stack()
+    span = {"zmin": min(0.0, told.min()), "zmax": told.max()} if len(told) else {}
     made.add_heatmap(
-        z=grid.to_numpy(float), x=list(range(24)), y=list(range(7)), colorscale=ramp(theme),
+        z=grid.to_numpy(float), x=list(range(24)), y=list(range(7)), colorscale=ramp(theme), **span,
         xgap=2, ygap=2, customdata=shown, hovertemplate="%{customdata}<extra></extra>",
         colorbar={
             "title": {"text": label, "side": "right"}, "thickness": 10, "outlinewidth": 0,
             "tickformat": ",.2~%" if unit == "share" else ",.3~s",
         },
     )  # fmt: skip
+    if faded.to_numpy().any():
+        paper = PALETTES[theme].paper
+        made.add_heatmap(
+            z=faded.where(faded).to_numpy(float), x=list(range(24)), y=list(range(7)), opacity=0.8,
+            colorscale=[[0.0, paper], [1.0, paper]], showscale=False, hoverinfo="skip",
+        )  # fmt: skip
     return made
 
 

@@ -26,14 +26,20 @@ def sizes(table: pd.DataFrame, *, theme: Theme = "light") -> go.Figure:
         ("share", p.grey_soft, "of sessions"),
         ("conversion", p.accent, "buy"),
     ):
-        shown = [number(v, "share") for v in table[column]]
+        shown = [f"{number(v, 'share')} {what}" for v in table[column]]
         made.add_bar(
             x=table[column], y=names, orientation="h", marker={"color": colour}, name=what,
-            text=[f"{s} {what}" for s in shown], textposition="outside", cliponaxis=False,
-            textfont={"size": 12, "color": p.ink},
             error_x=whiskers(table, column, p.ink) if column == "conversion" else None,
-            hovertemplate="%{y}: %{text}<extra></extra>",
+            customdata=shown, hovertemplate="%{y}: %{customdata}<extra></extra>",
         )  # fmt: skip
+        # Behind the whisker: beside the bar it would strike the words through.
+        ends = table["high"] if column == "conversion" and "high" in table else table[column]
+        for name, value, end, words in zip(names, table[column], ends, shown, strict=True):
+            made.add_annotation(
+                x=end if pd.notna(end) else value, y=name, text=words, xanchor="left", xshift=5,
+                yshift=9 if column == "share" else -9, showarrow=False,
+                font={"size": 12, "color": p.ink},
+            )  # fmt: skip
     made.update_layout(barmode="group")
     return made
 

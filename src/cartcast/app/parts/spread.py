@@ -167,22 +167,19 @@ def show_hours(view: ui.View, data: Data, top: Any) -> None:
     h = filters.insight("heat_map", data, where)
     if not h.sold:
         measure = "sessions"
-    busy = max(h.cells, key=lambda c: c.sessions)
-    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+    least = headlines.telling_hours(h) if measure == "conversion" else None
     with top:
-        ui.headline(
-            f"Most sessions begin on {days[busy.weekday - 1]} between {busy.hour} and "
-            f"{busy.hour + 1} o'clock ({h.zone or 'UTC'}): {number(busy.sessions)}.",
-            "Hours in which few sessions began say little about conversion; the table has counts.",
-        )
+        ui.headline(*headlines.of_hours(h, least))
         ui.findings(h.findings)
     table = frames.heat_map(h, measure)
     unit = "count" if measure == "sessions" else "share"
-    drawn = heatmap.hour_weekday(table, label=measure, unit=unit, theme=view.theme)
+    drawn = heatmap.hour_weekday(
+        table, label=measure, unit=unit, least=least or 0, theme=view.theme
+    )
     ui.chart(drawn, "hours_chart", f"{measure} by hour and weekday")
     told = pd.DataFrame(
         {
-            "weekday": [days[c.weekday - 1] for c in h.cells],
+            "weekday": [headlines.DAYS[c.weekday - 1] for c in h.cells],
             "hour": [c.hour for c in h.cells],
             "sessions": [c.sessions for c in h.cells],
             "conversion": [c.conversion.value if c.conversion else None for c in h.cells],
