@@ -121,6 +121,48 @@ def test_a_shop_of_ones_own_words(name: str, write) -> None:
     assert told.count == bad
 
 
+def orders(head: str, rows: list[str], write) -> Any:
+    return events.load(write("\n".join([head, *rows]))).summary
+
+
+def test_a_status_of_something_else_unsells_nothing(write) -> None:
+    head = "order_id,customer_id,order_date,order_total,"
+    for other, words in (
+        ("shipping_status", ("pending", "delivered")),
+        ("subscription_status", ("active", "cancelled")),
+        ("confirmation_email_status", ("sent", "failed")),
+    ):
+        rows = [f"o{k},c{k % 6},2024-05-0{1 + k % 9} 10:00:00,10,{words[k % 2]}" for k in range(12)]
+        assert orders(head + other, rows, write).revenue == 120
+
+
+def test_each_row_with_a_status_speaks_for_itself(write) -> None:
+    attempts = [
+        f"o{k},c{k},2024-05-0{1 + k} 10:0{n}:00,10,{status}"
+        for k in range(6) for n, status in enumerate(("failed", "paid"))
+    ]  # fmt: skip
+    s = orders("order_id,customer_id,created_at,amount,status", attempts, write)
+    assert (s.orders, s.revenue) == (6, 60)
+    lines = [
+        f"o{k},c{k},2024-05-0{1 + k} 10:00:00,p{n},10,1,{'cancelled' if n == 1 else 'shipped'}"
+        for k in range(4) for n in range(3)
+    ]  # fmt: skip
+    head = "order_id,customer_id,order_date,product_id,price,quantity,status"
+    s = orders(head, lines, write)
+    assert (s.orders, s.revenue) == (4, 80)
+
+
+@pytest.mark.parametrize("name", ["carts", "customers", "pages"])
+def test_tables_of_other_things_are_no_orders(name: str, tmp_path) -> None:
+    head, row = {
+        "carts": ("customer_id,created_at,cart_total", "c{k},2024-05-01 10:{k:02d}:00,15.5"),
+        "customers": ("customer_id,created_at,total_revenue", "c{k},2024-05-01 10:{k:02d}:00,15.5"),
+        "pages": ("user_id,timestamp,product_id,price,status", "u{k},2024-05-01 10:{k:02d}:00,p,9,ok"),
+    }[name]  # fmt: skip
+    (tmp_path / f"{name}.csv").write_text("\n".join([head, *(row.format(k=k) for k in range(24))]))
+    assert events.load(str(tmp_path / f"{name}.csv")).summary.purchases == 0
+
+
 def test_visits_with_their_revenue_are_not_all_sales(write) -> None:
     rows = [
         f"s{k},u{k // 2},2024-05-01 {k:02d}:00:00,{30.5 if k % 9 == 0 else 0}" for k in range(24)
@@ -164,7 +206,9 @@ def test_what_an_api_lists_as_given_back_is_a_refund(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "sale"),
-    [("Partially refunded", True), ("pending shipment", True), ("wc-on-hold", True), ("Geliefert", True),
+    [("partially cancelled", True), ("refund rejected", True), ("completed/no error", True),
+     ("nicht bezahlt", False), ("Niet betaald", False), ("rembourse", False), ("Zwrócone", False),
+     ("Partially refunded", True), ("pending shipment", True), ("wc-on-hold", True), ("Geliefert", True),
      ("Canceled by customer", False), ("wc-cancelled", False), ("Order Cancelled", False),
      ("payment_failed", False), ("Awaiting payment", False), ("Annulé", False), ("geannuleerd", False)],
 )  # fmt: skip

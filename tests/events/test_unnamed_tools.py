@@ -333,3 +333,54 @@ def test_an_export_of_an_unnamed_tool_is_read_right(tool: str, tmp_path: Path) -
     assert told == (VISITORS, truth.revenue, truth.orders, truth.kinds, truth.events)
     bought = {h.minute for h in SHOP if h.kind == "purchase"}
     assert s.purchase_sessions == truth.days * len(bought)
+
+
+@pytest.mark.parametrize(
+    ("listed", "kinds"),
+    [
+        ({"transactions": [{"kind": "sale", "amount": 20}, {"kind": "refund", "amount": 5}]}, "purchase"),
+        ({"line_items": [{"name": "Basket", "sku": "b", "price": 8, "quantity": 1},
+                         {"name": "List", "sku": "l", "price": 12, "quantity": 1}]}, "purchase"),
+    ],
+)  # fmt: skip
+def test_a_list_in_an_order_is_not_its_events(listed: Any, kinds: str, tmp_path: Path) -> None:
+    told = [
+        {"order_id": f"o{k}", "customer_id": f"c{k % 6}", "created_at": f"2024-05-01T10:{k:02d}:00Z",
+         "total": 20, **listed}
+        for k in range(12)
+    ]  # fmt: skip
+    (tmp_path / "log.json").write_text(json.dumps(told))
+    s = events.load(str(tmp_path / "log.json")).summary
+    assert (s.orders, s.revenue, set(s.event_types)) == (12, 240, {kinds})
+
+
+WORD = "user_id,timestamp,event,order_id,value"
+
+
+@pytest.mark.parametrize(
+    ("columns", "last", "kinds"),
+    [
+        (WORD, "order_cancelled,o{k},10", {"view_item": 6, "add_to_cart": 6, "other": 6}),
+        (WORD, "tracking page opened,o{k},", {"view_item": 6, "add_to_cart": 6, "other": 6}),
+        (WORD, "failed:purchase,,", {"view_item": 6, "add_to_cart": 6, "other": 6}),
+        (WORD, "click_add_to_cart,,", {"view_item": 6, "add_to_cart": 6, "other": 6}),
+        ("user_id,timestamp,event,url,promo_name", ",/,sale",
+         {"view_item": 6, "add_to_cart": 6, "page_view": 6}),
+    ],
+)  # fmt: skip
+def test_a_word_is_not_taken_for_more_than_it_says(
+    columns: str, last: str, kinds: dict[str, int], tmp_path: Path
+) -> None:
+    rows = [
+        f"u{k},2024-05-01T1{k}:0{n}:00Z,{what.format(k=k)}"
+        for k in range(6) for n, what in enumerate(("view_item,,", "add_to_cart,,", last))
+    ]  # fmt: skip
+    (tmp_path / "log.csv").write_text("\n".join([columns, *rows]))
+    assert events.load(str(tmp_path / "log.csv")).summary.event_types == kinds
+
+
+@pytest.mark.parametrize("column", ["customer_paid", "customer_group_id", "seller_email"])
+def test_an_ending_is_not_taken_for_a_person(column: str, tmp_path: Path) -> None:
+    rows = [f"s{k},2024-05-01T1{k}:00:00Z,view_item,{k % 3}" for k in range(9)]
+    (tmp_path / "log.csv").write_text("\n".join([f"session_id,timestamp,event,{column}", *rows]))
+    assert events.load(str(tmp_path / "log.csv")).summary.visitors is None

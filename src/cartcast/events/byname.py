@@ -9,7 +9,16 @@ from pathlib import Path
 
 from cartcast.errors import DataError
 from cartcast.events import byorders
-from cartcast.events.byvalues import by_times, by_words, hours, kinds_told, plausible, said
+from cartcast.events.byvalues import (
+    WEAK_IDS,
+    by_times,
+    by_words,
+    hours,
+    kinds_told,
+    known_words,
+    plausible,
+    said,
+)
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
 from cartcast.events.naming import named, within
@@ -27,7 +36,6 @@ _SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("
 
 _WHEN = {"event_time", "event_order", "session_seconds"}
 _TIME_WORDS = COLUMN_WORDS["event_time"]
-_MONEY = ("order_value", "line_value", "price")
 
 
 def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
@@ -55,17 +63,20 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             taken.add(column)
             _namesakes(source, target, column, columns, taken)
     _by_endings(source, columns, reasons, taken)
+    _weak_ids(source, by_name, columns, reasons)
     named_so = columns.get("event_type")
     if named_so is None or not kinds_told(source, named_so.columns[0])[0]:
         by_words(source, taken, columns, reasons)
-    _other_words(source, columns, taken)
+    _other_words(source, columns, reasons, taken)
     if not _WHEN & columns.keys():
         by_times(source, taken, columns, reasons)
     hours(source, taken, columns, reasons)
     _changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     every_event = _every_event(source, columns, reasons)
-    events = byorders.sale_words(source, columns, reasons)
+    items = _item_lists(source)
+    lists = [c for listed in items for c in listed.columns]
+    events = byorders.sale_words(source, columns, reasons, lists) | _clicks_on_cart(source, columns)
     refund: Value | None = None
     status: tuple[str, ...] = ()
     if every_event == "purchase":
@@ -82,7 +93,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         event_prefixes=_prefixes(source, columns),
         every_event=every_event,
         clock=_clock(columns),
-        items=_item_lists(source),
+        items=items,
         refund=refund,
         amount=_amount(columns),
     )
@@ -104,10 +115,8 @@ def _namesakes(
 
 def _fills(source: Source, first: str, second: str) -> bool:
     """Return whether one column speaks where the other is null, and never says another thing."""
-    places = [source.columns.index(c) for c in (first, second)]
-    cells = [[row[p] for p in places] for row in source.sample if len(row) > max(places)]
-    alone = any(b and not a for a, b in cells)
-    return alone and all(a == b for a, b in cells if a and b)
+    cells = source.rows_of(first, second)
+    return any(b and not a for a, b in cells) and all(a == b for a, b in cells if a and b)
 
 
 def _by_endings(
@@ -122,6 +131,7 @@ def _by_endings(
             for c in source.columns
             if c not in taken
             and ending.search(snake_case(c))
+            and not _OF_OTHERS.search(snake_case(c))
             and plausible(source, target, c)
             and (target in ("order_id", "item_id") or _on_most_rows(source, c))
         ]
@@ -135,22 +145,43 @@ def _on_most_rows(source: Source, column: str) -> bool:
     return len(source.values(column)) > 0.8 * len(source.sample)
 
 
-def _other_words(source: Source, columns: dict[str, Value], taken: set[str]) -> None:
-    """Ask a second column for words of events where the first has none: sales apart, say."""
+def _weak_ids(
+    source: Source, by_name: dict[str, str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Take an id that does not say of what, where nothing else names a person."""
+    if {"visitor_id", "user_id", "session_id"} & columns.keys():
+        return
+    if column := next((by_name[w] for w in WEAK_IDS if w in by_name), None):
+        columns["user_id"] = Value(columns=(column,))
+        reasons["user_id"] = f"no other column than {column!r} may name a person"
+
+
+def _other_words(
+    source: Source, columns: dict[str, Value], reasons: dict[str, str], taken: set[str]
+) -> None:
+    """Ask a second column for words of events where the first has none: sales apart, say.
+
+    Rows with a page are views of it, whatever else they say.
+    """
     value = columns.get("event_type")
-    if value is None:
+    if value is None or "page" in columns:
         return
-    first = value.columns[-1]
-    places = {c: source.columns.index(c) for c in source.columns}
-    silent = [r for r in source.sample if len(r) <= places[first] or not r[places[first]]]
-    if not silent:
-        return
+    place = source.columns.index(value.columns[-1])
+    silent = [row for row in source.sample if len(row) <= place or not row[place]]
     rest = replace(source, sample=tuple(silent))
-    told = {c: kinds_told(rest, c) for c in source.columns if c not in taken}
-    best = max(told, key=lambda c: told[c], default=None)
-    if best is not None and told[best][0] and _WORDED.search(snake_case(best)):
+    called = [
+        c for c in source.columns
+        if c not in taken and snake_case(within(c)) in COLUMN_WORDS["event_type"]
+        and _known(rest, c)
+    ]  # fmt: skip
+    if best := max(called, key=lambda c: kinds_told(rest, c), default=None):
         columns["event_type"] = Value(columns=(*value.columns, best))
+        reasons["event_type"] += f"; where it is empty, {best!r} tells"
         taken.add(best)
+
+
+def _known(source: Source, column: str) -> bool:
+    return known_words(source, column) >= 0.5
 
 
 def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
@@ -173,12 +204,9 @@ def _prefixes(source: Source, columns: dict[str, Value]) -> tuple[str, ...]:
     """
     if "event_type" not in columns:
         return ()
-    words = {w.lower() for c in columns["event_type"].columns for w in said(source, c)}
-    spaces = {
-        w[: -len(bare)]
-        for w in words
-        if (bare := re.split(r"[.:/]", w)[-1]) != w and EVENT_KINDS.get(plain(bare))
-    }
+    columns_of = [{w.lower() for w in said(source, c)} for c in columns["event_type"].columns]
+    words = set().union(*columns_of)
+    spaces = {space for told in columns_of for space in _spaces(told)}
     if spaces:
         return tuple(sorted(spaces, key=lambda s: (-len(s), s)))
     told = {}
@@ -189,6 +217,25 @@ def _prefixes(source: Source, columns: dict[str, Value]) -> tuple[str, ...]:
         if len(inside) >= 0.75 * len(words) and len(kinds) > 1 and alone < len(kinds):
             told[prefix] = len(kinds)
     return (max(told, key=lambda p: (told[p], len(p))),) if told else ()
+
+
+def _spaces(words: set[str]) -> set[str]:
+    """Return the spaces of names before known words, where most of the words are in one."""
+    bare = {w: re.split(r"[.:/]", w)[-1] for w in words}
+    within_one = [w for w in words if bare[w] != w]
+    if len(within_one) < 0.75 * len(words):
+        return set()
+    return {w[: -len(bare[w])] for w in within_one if EVENT_KINDS.get(plain(bare[w]))}
+
+
+def _clicks_on_cart(source: Source, columns: dict[str, Value]) -> dict[str, str]:
+    """Return words for a click on the button that adds to the cart, where no other word adds."""
+    if "event_type" not in columns:
+        return {}
+    words = {w.lower() for c in columns["event_type"].columns for w in said(source, c)}
+    if "add_to_cart" in {EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1])) for w in words}:
+        return {}
+    return {w: "add_to_cart" for w in words if _CLICK.fullmatch(w)}
 
 
 def _item_lists(source: Source) -> tuple[ItemList, ...]:
@@ -229,8 +276,7 @@ def _people(
 
 def _nests(source: Source, fine: str, coarse: str) -> bool:
     """Return whether each value of one column belongs to one of the other, which has fewer."""
-    places = [source.columns.index(c) for c in (fine, coarse)]
-    pairs = {(row[places[0]], row[places[1]]) for row in source.sample if len(row) > max(places)}
+    pairs = set(source.rows_of(fine, coarse))
     first, second = ({pair[i] for pair in pairs} for i in (0, 1))
     return len(pairs) == len(first) > len(second) > 1
 
@@ -266,9 +312,6 @@ def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, s
             reasons["every_event"] = f"rows without {column!r} have a page, and are views of it"
             return "page_view"
         return None
-    if why := byorders.why_orders(source, columns):
-        reasons["every_event"] = f"{why}, so each row is a purchase"
-        return "purchase"
     kind = EVENT_KINDS.get(
         plain(re.split(r"[\W_\d]+", Path(source.short).stem.rstrip("0123456789-_"))[-1])
     )
@@ -277,6 +320,9 @@ def _every_event(source: Source, columns: dict[str, Value], reasons: dict[str, s
             f"no column holds event words, and the file is called {source.short}"
         )
         return kind
+    if why := byorders.why_orders(source, columns):
+        reasons["every_event"] = f"{why}, so each row is a purchase"
+        return "purchase"
     reasons["every_event"] = "no column holds event words, so every row is one kind of event"
     itemised = "item_id" in columns and source.values(columns["item_id"].columns[0])
     return "view_item" if itemised else "page_view"
@@ -289,12 +335,21 @@ def _clock(columns: dict[str, Value]) -> str:
 
 
 _LINES = re.compile(r"(?i)(^|[._])(line_?)?(items|products|lines|goods|articles)$")
-_WORDED = re.compile(r"(^|_)(event|action|type|name|activity)(_|$)")
+_CLICK = re.compile(
+    r"(click|clicked|tap|tapped)[ _-]?add[ _-]?to[ _-]?(cart|basket|bag|trolley)|"
+    r"add[ _-]?to[ _-]?(cart|basket|bag|trolley)[ _-]?(button|click|clicked)"
+)
+_OF_OTHERS = re.compile(
+    r"(^|_)(last|previous|prev|parent|referr\w*|first|next|group|segment|type|role|seller|store|"
+    r"support|merchant|agent|vendor|owner|author|admin)(_|$)"
+)
 _ENDINGS = {
     "session_id": re.compile(r"_(session|visit)_?(id|key)$"),
     "visitor_id": re.compile(
         r"(^|_)(visitor|client|cookie|device|anonymous|customer|user|profile|person|subscriber|"
-        r"contact|member|shopper|buyer)(_\w+)?_?(id|key|identity)$|_email(_address)?$"
+        r"contact|member|shopper|buyer)(_data|_object)?_(id|key|identity)$|"
+        r"(^|_)(customer|user|buyer|billing|contact|client|payer|shopper|member|from)_"
+        r"e?mail(_address)?$"
     ),
     "order_id": re.compile(r"_(order|transaction|charged)_?(id|number|no)$"),
     "item_id": re.compile(r"_(product|item)_?id$|_sku$"),

@@ -3,48 +3,66 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from cartcast.events.byvalues import plausible
+from cartcast.events.byvalues import plausible, yes_or_no
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import Value
 from cartcast.events.naming import named, unqualified
 from cartcast.events.read import Source
 from cartcast.events.sql import snake_case
-from cartcast.events.statuses import status_of
+from cartcast.events.statuses import of_orders, speaks_against, status_of
 
 __all__ = ["given_back", "order_id", "sale_words", "why_orders"]
 
 _MONEY = ("order_value", "line_value", "price")
 _OF_ORDERS = re.compile(r"(^|_)(purchase|purchased|order|ordered|paid|payment|sale|sold|invoice)")
+_ORDER = re.compile(r"(^|_)(order|grand|transaction|invoice)")
+_AFTER = re.compile(r"ship|deliver|dispatch|track|fulfil|updat|view|request|label|open")
+"""What happens to an order that was made before."""
 _BACK = re.compile(r"((amount|total|money|value)_)?refund(ed)?(_(amount|total|value))?")
 
 
 def sale_words(
-    source: Source, columns: dict[str, Value], reasons: dict[str, str]
+    source: Source, columns: dict[str, Value], reasons: dict[str, str], lists: Sequence[str]
 ) -> dict[str, str]:
-    """Return the word that means a sale where no known one does: it alone comes with orders."""
+    """Return the word that means a sale where no known one does.
+
+    It alone comes with orders, and each time with money or a list of items.
+    """
     if not {"event_type", "order_id"} <= columns.keys():
         return {}
-    words, orders = (_cells(source, columns[t]) for t in ("event_type", "order_id"))
-    kinds = {w: EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1])) for w in words if w}
-    sold = {
-        w for w, order in zip(words, orders, strict=True) if w and order and kinds[w] != "refund"
-    }
+    value, order = columns["event_type"], columns["order_id"]
+    money = [c for t in _MONEY if t in columns for c in columns[t].columns]
+    rows = source.rows_of(*value.columns, *order.columns, *money, *lists)
+    one, two = len(value.columns), len(value.columns) + len(order.columns)
+    sold: dict[str, bool] = {}
+    kinds: dict[str, str | None] = {}
+    for row in rows:
+        word, named = _first(row[:one]), _first(row[one:two])
+        if word is None:
+            continue
+        kinds[word] = EVENT_KINDS.get(plain(re.split(r"[.:/\]]", word)[-1]))
+        if kinds[word] == "refund":
+            continue
+        worth = any(re.search("[1-9]", v or "") for v in row[two:])
+        if named:
+            sold[word] = sold.get(word, True) and worth
     if "purchase" in kinds.values() or len(sold) != 1:
         return {}
-    word = sold.pop()
-    without = any(w == word and not order for w, order in zip(words, orders, strict=True))
-    if kinds[word] not in (None, "add_payment_info") or without:
+    (word,) = sold
+    if kinds[word] not in (None, "add_payment_info") or not sold[word]:
         return {}
-    reasons["events"] = f"{word!r} is a purchase: it alone comes with an order"
+    if any(_first(r[:one]) == word and not _first(r[one:two]) for r in rows):
+        return {}
+    if speaks_against(word) or _AFTER.search(word.lower()):
+        return {}
+    reasons["events"] = f"{word!r} is a purchase: it alone comes with an order and money"
     return {word.lower(): "purchase"}
 
 
-def _cells(source: Source, value: Value) -> list[str | None]:
-    """Return what the first column that speaks says in each row of the sample."""
-    places = [source.columns.index(c) for c in value.columns]
-    return [next((row[p] for p in places if len(row) > p and row[p]), None)
-            for row in source.sample]  # fmt: skip
+def _first(cells: tuple[str | None, ...]) -> str | None:
+    return next((c for c in cells if c), None)
 
 
 def why_orders(source: Source, columns: dict[str, Value]) -> str:
@@ -54,13 +72,13 @@ def why_orders(source: Source, columns: dict[str, Value]) -> str:
         return ""
     if "order_id" in columns and _on_all_rows(source, columns["order_id"].columns[0]):
         return "each row has an order and money"
-    if "order_value" in money:
+    if "order_value" in money and _ORDER.search(snake_case(columns["order_value"].columns[0])):
         return f"each row has an order's total in {columns['order_value'].columns[0]!r}"
     when = columns["event_time"].columns[0] if "event_time" in columns else ""
     if _OF_ORDERS.search(snake_case(when)):
         return f"each row has money, and {when!r} is when an order was made"
-    found = status_of(source)
-    return f"each row has money, and {found[0]!r} holds statuses of orders" if found else ""
+    found = next((c for c in status_of(source) if of_orders(source, c)), None)
+    return f"each row has money, and {found!r} holds statuses of orders" if found else ""
 
 
 def _worth(source: Source, column: str) -> bool:
@@ -79,10 +97,21 @@ def order_id(source: Source, columns: dict[str, Value], reasons: dict[str, str])
     taken = {c for v in columns.values() for c in v.references}
     for word in ("id", "number", "no", "nr", "#"):
         column = names.get(word, "")
-        if column and column not in taken and _on_all_rows(source, column):
+        if not column or column in taken or not _on_all_rows(source, column):
+            continue
+        if len(set(source.values(column))) == len(source.sample) and _apart(source, columns):
             columns["order_id"] = Value(columns=(column,))
             reasons["order_id"] = f"each row is a purchase, so {column!r} is its order"
             return
+
+
+def _apart(source: Source, columns: dict[str, Value]) -> bool:
+    """Return whether no two rows are of one person and moment: lines of an order are."""
+    if not {"item_id", "quantity"} & columns.keys():
+        return True
+    who = next(columns[t] for t in ("visitor_id", "user_id", "session_id") if t in columns)
+    rows = source.rows_of(*who.columns, *columns["event_time"].columns)
+    return len(set(rows)) == len(rows)
 
 
 def given_back(source: Source, columns: dict[str, Value]) -> Value | None:
@@ -93,4 +122,6 @@ def given_back(source: Source, columns: dict[str, Value]) -> Value | None:
     if len(set(orders)) < len(orders):
         return None
     found = (c for c in source.columns if _BACK.fullmatch(snake_case(unqualified(c))))
-    return next((Value(columns=(c,)) for c in found if plausible(source, "price", c)), None)
+    # A mere yes or no tells that money was given back, not how much.
+    told = (c for c in found if plausible(source, "price", c) and not yes_or_no(source, c))
+    return next((Value(columns=(c,)) for c in told), None)

@@ -15,7 +15,17 @@ from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
 from cartcast.events.times import find_format
 
-__all__ = ["by_times", "by_words", "hours", "kinds_told", "plausible", "said"]
+__all__ = [
+    "WEAK_IDS",
+    "by_times",
+    "by_words",
+    "hours",
+    "kinds_told",
+    "known_words",
+    "plausible",
+    "said",
+    "yes_or_no",
+]
 
 _TIMED = (
     ("times", r"\d[T ]+\d{1,2}:\d\d"),
@@ -29,7 +39,7 @@ _HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\
 _YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
 _SAMPLE = 200
-_WEAK_IDS = ("uuid", "uid", "external_id")
+WEAK_IDS = ("uuid", "uid", "external_id")
 """Names of ids that do not say of what."""
 _TELLING = 20
 """Rows that tell whether a value is another on each."""
@@ -41,7 +51,7 @@ def by_words(
     """Take for the kind of an event what holds words of events, whatever it is called."""
     told = {c: kinds_told(source, c) for c in source.columns if c not in taken}
     best = max(told, key=lambda c: told[c], default=None)
-    if best is not None and told[best][0] > 1 and _known_words(source, best) > 0.5:
+    if best is not None and told[best][0] > 1 and known_words(source, best) > 0.5:
         columns["event_type"] = Value(columns=(best,))
         reasons["event_type"] = f"column {best!r} holds words of events"
         taken.add(best)
@@ -107,8 +117,8 @@ def plausible(source: Source, target: str, column: str) -> bool:
         # A mere yes or no tells that there was an order, not which.
         if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):
             return False
-        return len(set(values)) > 2 or not {v.strip().lower() for v in values} <= _YES_OR_NO
-    if target in ("visitor_id", "user_id") and snake_case(within(column)) in _WEAK_IDS:
+        return len(set(values)) > 2 or not yes_or_no(source, column)
+    if target in ("visitor_id", "user_id") and snake_case(within(column)) in WEAK_IDS:
         # What is another on every row names the event, not a person.
         return len(set(values)) < len(values) or len(values) < _TELLING
     if target == "event_order":
@@ -121,8 +131,13 @@ def plausible(source: Source, target: str, column: str) -> bool:
         return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
     if target == "event_type":
         weak = snake_case(column) in ("type", "name", "key")
-        return _known_words(source, column) > 0.2 or not weak
+        return known_words(source, column) > 0.2 or not weak
     return True
+
+
+def yes_or_no(source: Source, column: str) -> bool:
+    """Return whether a column holds nothing but words for yes and no."""
+    return {v.strip().lower() for v in said(source, column)} <= _YES_OR_NO
 
 
 def said(source: Source, column: str) -> list[str]:
@@ -133,7 +148,7 @@ def said(source: Source, column: str) -> list[str]:
     return source.said[column]
 
 
-def _known_words(source: Source, column: str) -> float:
+def known_words(source: Source, column: str) -> float:
     """Return the share of a column's values that are known words for events."""
     values = said(source, column)
     return kinds_told(source, column)[1] / len(values) if values else 0.0

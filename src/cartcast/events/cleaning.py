@@ -129,7 +129,7 @@ class Cleaning:
         con, read = self.con, self.read
         clock, directions, doubled, findings = settled
         findings = list(findings)
-        statuses.take_back(con, read)
+        statuses.spread_status(con, read)
         clicks = "settled" if read.orders_file is None else self._clicks()
         repeats = find_repeats(
             con, clicks, self._columns(), event_ids=read.stage.event_ids,

@@ -10,7 +10,7 @@ from cartcast.errors import DataError
 from cartcast.events.builtin import LAYOUTS
 from cartcast.events.byname import has_who_and_when, layout_by_names, require_who_and_when
 from cartcast.events.byrecords import lists_of_records
-from cartcast.events.byvalues import kinds_told
+from cartcast.events.byvalues import kinds_told, known_words
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
@@ -145,9 +145,7 @@ def with_times(source: Source, layout: Layout) -> Layout:
         return layout
     values = source.values(column)
     if value.joined and (after := _first_present(source, value.columns[1:])):
-        places = [source.columns.index(c) for c in (column, after)]
-        cells = ([row[p] for p in places] for row in source.sample if len(row) > max(places))
-        values = [" ".join(map(str, both)) for both in cells if all(both)]
+        values = [" ".join(map(str, both)) for both in source.rows_of(column, after) if all(both)]
     form, ambiguous = find_format(values)
     if form is None:
         raise DataError(
@@ -186,27 +184,38 @@ def guess(source: Source) -> Guess:
             if found := _first_present(source, value.references):
                 reasons[target] = f"{layout.title}: column {found!r}"
         return Guess(layout, 1.0, reasons, others)
-    by_names, reasons = _in_records(source) or layout_by_names(source)
+    by_names, reasons = _in_records(source, *layout_by_names(source))
     require_who_and_when(source, by_names)
     telling = ("event_time", "event_type", "item_id", "price")
     confidence = round((2 + sum(t in by_names.columns for t in telling)) / 8, 2)
     return Guess(by_names, confidence, reasons, others)
 
 
-def _in_records(source: Source) -> tuple[Layout, dict[str, str]] | None:
+def _in_records(
+    source: Source, whole: Layout, reasons: dict[str, str]
+) -> tuple[Layout, dict[str, str]]:
     """Return the layout of the events in a list of records, where the rows themselves are none."""
-    if source.kind == "csv":
-        return None
-    whole = layout_by_names(source)[0]
-    if _tells_events(source, whole):
-        return None
-    lacking = not has_who_and_when(whole)
+    complete = has_who_and_when(whole)
+    orders = complete and whole.every_event == "purchase"
+    if source.kind == "csv" or orders or _tells_events(source, whole):
+        return whole, reasons
     for column, opened in lists_of_records(source):
-        found, reasons = layout_by_names(opened)
-        if (lacking or _tells_events(opened, found)) and has_who_and_when(found):
-            reasons["records"] = f"each {column!r} is a list of events"
-            return replace(with_times(opened, found), records=(column,)), reasons
-    return None
+        found, why = layout_by_names(opened)
+        if not has_who_and_when(found):
+            continue
+        if not complete or _are_events(opened, column, found):
+            why["records"] = f"each {column!r} is a list of events"
+            return replace(with_times(opened, found), records=(column,)), why
+    return whole, reasons
+
+
+def _are_events(source: Source, column: str, layout: Layout) -> bool:
+    """Return whether the elements of a list are events: mostly known words, and times of theirs."""
+    named = [layout.columns[t].columns for t in ("event_type", "event_time") if t in layout.columns]
+    if len(named) < 2 or not all(c[0].startswith(f"{column}.") for c in named):
+        return False
+    word = named[0][0]
+    return kinds_told(source, word)[0] > 1 and known_words(source, word) > 0.5
 
 
 def _tells_events(source: Source, layout: Layout) -> bool:

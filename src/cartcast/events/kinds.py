@@ -51,8 +51,7 @@ _SAID = {
     "add_to_cart": (
         "cart", "carts", "basket", "add", f"(add|added|put) {_ITEM}? (to|in|into) {_CART}",
         f"{_ITEM} (add|added)", f"{_ITEM} added to {_CART}", f"(add|added) {_ITEM}",
-        f"{_CART} (add|added|addition)", f"(click|clicked|tap|tapped) add to {_CART}",
-        f"add to {_CART} (button|click|clicked)",
+        f"{_CART} (add|added|addition)",
     ),
     "remove_from_cart": (
         "remove", f"(remove|removed|delete|deleted) {_ITEM}? from {_CART}",

@@ -128,6 +128,12 @@ class Source:
         place = self.columns.index(column)
         return [v for row in self.sample if len(row) > place and (v := row[place])]
 
+    def rows_of(self, *columns: str) -> list[tuple[str | None, ...]]:
+        """Return what columns hold, row by row of the sample; empty text is None."""
+        places = [self.columns.index(c) for c in columns]
+        return [tuple(row[p] or None if len(row) > p else None for p in places)
+                for row in self.sample]  # fmt: skip
+
 
 def _plain(cell: Cell) -> str:
     return f"CAST(to_json({cell.sql}) AS VARCHAR)" if cell.type is not None else cell.sql

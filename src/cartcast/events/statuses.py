@@ -8,13 +8,16 @@ their own (`shipped`, `on hold`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from cartcast.events.byvalues import said
+from cartcast.events.languages import spellings
 from cartcast.events.layouts import Layout, Value
+from cartcast.events.naming import within
 from cartcast.events.read import Source
 from cartcast.events.sql import literal, snake_case
 from cartcast.events.summed import keyed
@@ -23,40 +26,73 @@ from cartcast.findings import Finding, declare, finding
 if TYPE_CHECKING:
     from cartcast.events.reading import Read
 
-__all__ = ["status_of", "take_back", "unsold_findings", "with_status"]
+__all__ = ["of_orders", "speaks_against", "spread_status", "status_of", "unsold_findings",
+           "with_status"]  # fmt: skip
 
 _ANYWHERE = (
     "cancel", "void", "fail", "declin", "reject", "refused", "denied", "expired", "abandon",
-    "unpaid", "not paid", "not_paid", "awaiting payment", "awaiting_payment", "waiting for payment",
-    "payment pending", "payment_pending", "draft", "trash", "deleted", "error", "incomplete",
-    "chargeback", "storn", "fehler", "wartet auf zahlung", "abgebrochen", "fehlgeschlagen",
-    "abgelehnt", "unbezahlt", "annul", "échou", "echou", "refusé", "erreur",
-    "en attente de paiement", "impay", "anul", "fallid", "rechazad", "impagad", "fallit", "errore",
-    "rifiutat", "geannuleerd", "geweigerd", "mislukt", "falhou", "recusad", "odrzucon",
-    "nieopłacon",
+    "unpaid", "not paid", "awaiting payment", "waiting for payment", "payment pending", "draft",
+    "trash", "deleted", "error", "incomplete", "chargeback",
+    "storn", "abgebrochen", "fehlgeschlagen", "fehler", "abgelehnt", "unbezahlt", "nicht bezahlt",
+    "wartet auf zahlung", "annul", "échou", "refusé", "erreur", "impay", "non payé",
+    "en attente de paiement", "anul", "fallid", "rechazad", "impagad", "no pagado",
+    "pendiente de pago", "fallit", "rifiutat", "non pagato", "in attesa di pagamento",
+    "geannuleerd", "geweigerd", "mislukt", "niet betaald", "falhou", "recusad", "não pago",
+    "aguardando pagamento", "odrzucon", "nieopłacon", "oczekuje na płatność",
 )  # fmt: skip
 """How words begin that make an order no sale, wherever they stand in a status."""
-_WHOLE = ("pending", "refunded", "returned", "remboursé", "erstattet", "reembolsado", "rimborsato",
-          "terugbetaald")  # fmt: skip
-"""Whole statuses: `partially refunded` and `pending shipment` are sales."""
-_SALES = (
-    "paid", "complet", "succe", "ship", "deliver", "fulfil", "process", "closed", "clos", "confirm",
-    "accept", "approv", "captur", "settled", "authori", "dispatch", "sent", "new", "open", "placed",
-    "on hold", "on-hold", "on_hold", "partial", "active", "done", "ok", "received", "ready",
-    "abgeschlossen", "bezahlt", "versandt", "versendet", "geliefert", "offen", "neu", "in bearb",
-    "bestätigt", "pay", "livr", "expédi", "terminé", "validé", "en cours", "pagad", "entregad",
-    "enviad", "completad", "pagat", "consegnat", "spedit", "evas", "betaald", "verzonden",
-    "afgerond", "geleverd", "voltooid", "opłacon", "zrealizowan", "wysłan", "zakończ",
+_WHOLE = (
+    "pending", "refunded", "returned", "ausstehend", "erstattet", "rückerstattet", "remboursé",
+    "remboursée", "en attente", "reembolsado", "pendiente", "rimborsato", "in attesa",
+    "terugbetaald", "pendente", "zwrócone", "oczekujące",
 )  # fmt: skip
+"""Whole statuses: `pending shipment` is a sale."""
+_IN_PART = (
+    "partial", "partly", "teilweise", "partiel", "parcial", "parzial", "gedeeltelijk", "częściow",
+    "refund", "return", "cancellation", "cancelation", "no error", "label",
+)  # fmt: skip
+"""What takes back a part of an order, or speaks of something else: these are sales."""
+_SALES = (
+    "paid", "complet", "succe", "ship", "deliver", "fulfil", "process", "clos", "confirm",
+    "accept", "approv", "captur", "settled", "authori", "dispatch", "sent", "new", "open", "placed",
+    "on hold", "partial", "active", "done", "ok", "received", "ready",
+    "abgeschlossen", "bezahlt", "versandt", "versendet", "geliefert", "offen", "neu", "in bearb",
+    "bestätigt", "payé", "livr", "expédi", "terminé", "validé", "en cours", "pagad", "entregad",
+    "enviad", "pagat", "consegnat", "spedit", "evas", "betaald", "verzonden", "afgerond",
+    "geleverd", "voltooid", "opłacon", "zrealizowan", "wysłan", "zakończ",
+)  # fmt: skip
+_OF_ORDERS = (
+    "paid", "ship", "deliver", "fulfil", "captur", "dispatch", "placed", "refund", "cancel",
+    "void", "bezahlt", "versandt", "versendet", "geliefert", "storn", "payé", "livr", "expédi",
+    "pagad", "entregad", "pagat", "consegnat", "spedit", "betaald", "verzonden", "geannuleerd",
+    "opłacon", "wysłan", "anulowan",
+)  # fmt: skip
+"""Words that only orders have: a page may be `active` or in `error`."""
 _SPACE = r"[\s_.:/()-]"
-_PATTERNS = (
-    rf"(?i)(?:wc-|fully{_SPACE})?({'|'.join(_WHOLE)})(?:{_SPACE}payment)?",
-    rf"(?i)(?:.*{_SPACE})?({'|'.join(_ANYWHERE)}).*",
-)
-_SALE = re.compile(rf"(?i)(?:.*{_SPACE})?(?:{'|'.join(_SALES)}).*").fullmatch
+
+
+def _spelled(words: Iterable[str]) -> tuple[str, ...]:
+    """Return words as they are written without accents, and with `_` or `-` for a space."""
+    return tuple(dict.fromkeys(
+        form.replace(" ", mark) for w in words for form in spellings(w) for mark in " _-"
+    ))  # fmt: skip
+
+
+_UNSOLD = dict.fromkeys((*_spelled(_WHOLE), *_spelled(_ANYWHERE)), "other")
+_STEMS = frozenset(_spelled(_ANYWHERE))
+_SOLD = "sold"
+_BEGIN = rf"(?i)(?:.*{_SPACE})?"
+_FIRST = rf"(?i)(?:wc-|auto-|checkout-|fully{_SPACE})?"
+_IN_WHOLE = rf"{_FIRST}({'|'.join(_spelled(_WHOLE))})(?:{_SPACE}payment)?"
+_PARTLY = rf"{_BEGIN}(?:{'|'.join(_spelled(_IN_PART))}).*"
+_AGAINST = rf"{_BEGIN}({'|'.join(_spelled(_ANYWHERE))}).*"
+_SALE = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_SALES))}).*").fullmatch
+_ORDERED = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_OF_ORDERS))}).*").fullmatch
 _NAME = re.compile(
-    r"(.*_)?(order|payment|financial|transaction|bestell|auftrags?|zahlungs?|rechnungs?)?"
-    r"(status|state|statut|etat|état|estado|situação|situacao|stato|stan)(_.*)?"
+    r"((post|sales|shop)_)?"
+    r"((order|payment|financial|transaction|item|bestell|auftrags?|zahlungs?|rechnungs?)_?)?"
+    r"(status|state|statut|etat|état|estado|situação|situacao|stato|stan)"
+    r"(_(commande|de_commande|paiement|pedido|del_pedido|pago|ordine|pagamento|zamówienia|name))?"
 )
 
 NO_SALE = declare(
@@ -68,28 +104,35 @@ NO_SALE = declare(
     "Nothing to do, unless the shop counts them as sold: then map `event_type` in a layout.",
 )
 
-_UNSOLD = dict.fromkeys((*_WHOLE, *_ANYWHERE), "other")
-
 
 def with_status(layout: Layout) -> Layout:
     """Return the layout with its statuses asked for the kind of an event, before its words.
 
-    Words of the layout itself come first, each a whole status.
+    Words of the layout itself come first, each a whole status. One that does not speak against the
+    sale is a sale; a row without a status says nothing.
 
     >>> told = with_status(Layout("mine", status=("state",), every_event="purchase"))
-    >>> told.columns["event_type"].references, told.events["cancel"]
-    (('state', 'state'), 'other')
+    >>> told.columns["event_type"].references[0], told.events["cancel"]
+    ('state', 'other')
     """
-    value = layout.columns.get("event_type")
-    own = "|".join(map(re.escape, layout.events))
-    patterns = ([f"(?i)({own})"] if own else []) + list(_PATTERNS)
-    for column in reversed(layout.status):
-        for pattern in reversed(patterns):
-            value = Value(columns=(column,), pattern=pattern, otherwise=value)
-    if value is None or not layout.status:
+    if not layout.status:
         return layout
+    own = "|".join(map(re.escape, layout.events))
+    value = layout.columns.get("event_type")
+    if value is None:
+        value = Value(columns=layout.status, says=_SOLD)
+    for column in reversed(layout.status):
+        links = [
+            *([Value(columns=(column,), pattern=f"(?i)({own})")] if own else []),
+            Value(columns=(column,), pattern=_IN_WHOLE),
+            Value(columns=(column,), pattern=_PARTLY, says=_SOLD),
+            Value(columns=(column,), pattern=_AGAINST),
+        ]
+        for link in reversed(links):
+            value = replace(link, otherwise=value)
     columns = {**layout.columns, "event_type": value}
-    return replace(layout, columns=columns, events={**_UNSOLD, **layout.events})
+    sold = {_SOLD: layout.every_event or "purchase"}
+    return replace(layout, columns=columns, events={**_UNSOLD, **sold, **layout.events})
 
 
 def status_of(source: Source) -> tuple[str, ...]:
@@ -97,32 +140,49 @@ def status_of(source: Source) -> tuple[str, ...]:
 
     They are called so, and nearly all of their words are known to speak for or against a sale.
     """
-    return tuple(c for c in source.columns if _NAME.fullmatch(snake_case(c)) and _told(source, c))
+    return tuple(
+        c for c in source.columns if _NAME.fullmatch(snake_case(within(c))) and _told(source, c)
+    )
 
 
 def _told(source: Source, column: str) -> bool:
     words = {v.strip() for v in said(source, column)}
-    return 0.8 * len(words) <= sum(bool(_SALE(w)) or _speaks_against(w) for w in words) > 0
+    return 0.8 * len(words) <= sum(bool(_SALE(w)) or speaks_against(w) for w in words) > 0
 
 
-def _speaks_against(word: str) -> bool:
-    return any(re.fullmatch(p, word) for p in _PATTERNS)
+def of_orders(source: Source, column: str) -> bool:
+    """Return whether a status has a word that only orders have."""
+    return any(_ORDERED(v.strip()) for v in said(source, column))
 
 
-def take_back(con: duckdb.DuckDBPyConnection, read: Read) -> None:
-    """Let what the first row of an order says of it hold for its other rows.
+def speaks_against(word: str) -> bool:
+    """Return whether a status, or a word for an event, says that there was no sale.
+
+    >>> [speaks_against(w) for w in ("order_cancelled", "Partially refunded", "Geliefert")]
+    [True, False, False]
+    """
+    if re.fullmatch(_IN_WHOLE, word):
+        return True
+    return not re.fullmatch(_PARTLY, word) and bool(re.fullmatch(_AGAINST, word))
+
+
+def spread_status(con: duckdb.DuckDBPyConnection, read: Read) -> None:
+    """Let what one row of an order says of it hold for its rows without a status.
 
     Some exports state an order's status once, on the first of its lines.
     """
     files = _files(read)
     if not files:
         return
-    no_sale = f"SELECT order_id FROM stated WHERE event_type = 'other' AND __file IN ({files})"
     con.execute("ALTER VIEW settled RENAME TO stated")
     con.execute(
-        "CREATE VIEW settled AS SELECT * REPLACE (CASE WHEN event_type IN ('purchase', 'refund') "
-        f"AND __file IN ({files}) AND order_id IN ({no_sale} AND order_id IS NOT NULL) "
-        "THEN 'other' ELSE event_type END AS event_type) FROM stated"
+        "CREATE VIEW settled AS SELECT s.* REPLACE (CASE WHEN u.order_id IS NOT NULL "
+        "AND s.source_event IS NULL THEN 'other' ELSE s.event_type END AS event_type) "
+        "FROM stated s LEFT JOIN (SELECT DISTINCT __file, order_id, "
+        "coalesce(visitor_id, user_id) AS who FROM stated WHERE event_type = 'other' "
+        f"AND order_id IS NOT NULL AND __file IN ({files})) u ON s.__file = u.__file "
+        "AND s.order_id = u.order_id "
+        "AND coalesce(s.visitor_id, s.user_id) IS NOT DISTINCT FROM u.who"
     )
 
 
@@ -140,21 +200,23 @@ def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]
     files = _files(read)
     if not files:
         return []
-    words = {w for r in read.resolved for w, k in r.layout.events.items() if k == "other"}
-    counts = ", ".join(f"count(DISTINCT key) FILTER (status = {literal(w)})" for w in sorted(words))
+    words = sorted(
+        {w for r in read.resolved if r.layout.status for w, k in r.layout.events.items()
+         if k == "other"}
+    )  # fmt: skip
+    counts = ", ".join(f"count(*) FILTER (list_contains(said, {literal(w)}))" for w in words)
     (row,) = keyed(
         con,
         "unsold orders",
-        "SELECT coalesce(order_id, __seq::VARCHAR) AS key, lower(source_event) AS status "
-        f"FROM settled WHERE event_type = 'other' AND __file IN ({files})",
-        f"SELECT {counts} FROM {{rows}}",
+        "SELECT coalesce(order_id, __seq::VARCHAR) AS key, lower(source_event) AS status, "
+        f"event_type <> 'other' AS sold FROM settled WHERE __file IN ({files})",
+        f"SELECT {counts} FROM (SELECT list(DISTINCT status) FILTER (NOT sold) AS said "
+        "FROM {rows} GROUP BY key HAVING NOT bool_or(sold))",
     )
-    told = {word: n for word, n in zip(sorted(words), row, strict=True) if n}
+    told = {word: n for word, n in zip(words, row, strict=True) if n}
     if not told:
         return []
-    listed = ", ".join(
-        f"{n:,} {word}{'...' if word in _ANYWHERE else ''}" for word, n in told.items()
-    )
+    listed = ", ".join(f"{n:,} {word}{'...' if word in _STEMS else ''}" for word, n in told.items())
     return [
         finding(NO_SALE, f"{listed}: these orders are not sales.", count=sum(told.values()), **told)
     ]

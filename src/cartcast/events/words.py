@@ -184,8 +184,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "total_item_price",
         "net_sales",
         "gross_sales",
-        "total_sales",
-        "sales",
         "line_revenue",
     ),
     "order_value": (

@@ -28,6 +28,9 @@ _SHOPIFY = Layout(
     },
     every_event="purchase",
     status=("Financial Status", "financial_status"),
+    # As in the shop's own reports: an order counts until it is voided, and what was given back
+    # stands beside it.
+    events={"pending": "purchase", "refunded": "purchase"},
     refund=first_of("Refunded Amount", "refunds[*].transactions[*].amount"),
     items=(
         ItemList(
