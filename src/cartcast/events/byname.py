@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from cartcast.errors import DataError
-from cartcast.events import byorders
+from cartcast.events import byorders, bywords
 from cartcast.events.byvalues import (
     WEAK_IDS,
     by_times,
     by_words,
     hours,
     kinds_told,
-    known_words,
     plausible,
-    said,
 )
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
@@ -67,16 +64,18 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     named_so = columns.get("event_type")
     if named_so is None or not kinds_told(source, named_so.columns[0])[0]:
         by_words(source, taken, columns, reasons)
-    _other_words(source, columns, reasons, taken)
+    bywords.other_words(source, columns, reasons, taken)
     if not _WHEN & columns.keys():
         by_times(source, taken, columns, reasons)
     hours(source, taken, columns, reasons)
-    _changes_of_cart(source, by_name, columns)
+    bywords.changes_of_cart(source, by_name, columns)
     _people(source, by_name, columns, reasons)
     every_event = _every_event(source, columns, reasons)
     items = _item_lists(source)
     lists = [c for listed in items for c in listed.columns]
-    events = byorders.sale_words(source, columns, reasons, lists) | _clicks_on_cart(source, columns)
+    events = byorders.sale_words(source, columns, reasons, lists) | bywords.clicks_on_cart(
+        source, columns
+    )
     refund: Value | None = None
     status: tuple[str, ...] = ()
     if every_event == "purchase":
@@ -90,7 +89,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         columns=columns,
         events=events,
         status=status,
-        event_prefixes=_prefixes(source, columns),
+        event_prefixes=bywords.prefixes(source, columns),
         every_event=every_event,
         clock=_clock(columns),
         items=items,
@@ -154,88 +153,6 @@ def _weak_ids(
     if column := next((by_name[w] for w in WEAK_IDS if w in by_name), None):
         columns["user_id"] = Value(columns=(column,))
         reasons["user_id"] = f"no other column than {column!r} may name a person"
-
-
-def _other_words(
-    source: Source, columns: dict[str, Value], reasons: dict[str, str], taken: set[str]
-) -> None:
-    """Ask a second column for words of events where the first has none: sales apart, say.
-
-    Rows with a page are views of it, whatever else they say.
-    """
-    value = columns.get("event_type")
-    if value is None or "page" in columns:
-        return
-    place = source.columns.index(value.columns[-1])
-    silent = [row for row in source.sample if len(row) <= place or not row[place]]
-    rest = replace(source, sample=tuple(silent))
-    called = [
-        c for c in source.columns
-        if c not in taken and snake_case(within(c)) in COLUMN_WORDS["event_type"]
-        and _known(rest, c)
-    ]  # fmt: skip
-    if best := max(called, key=lambda c: kinds_told(rest, c), default=None):
-        columns["event_type"] = Value(columns=(*value.columns, best))
-        reasons["event_type"] += f"; where it is empty, {best!r} tells"
-        taken.add(best)
-
-
-def _known(source: Source, column: str) -> bool:
-    return known_words(source, column) >= 0.5
-
-
-def _changes_of_cart(source: Source, by_name: dict[str, str], columns: dict[str, Value]) -> None:
-    """Let a column of actions say which way a cart was changed, where one word stands for both."""
-    value, action = columns.get("event_type"), by_name.get("action")
-    if value is None or action is None or action in value.columns:
-        return
-    words = {w for w in source.values(value.columns[0]) if _CART.fullmatch(w.strip().lower())}
-    if words and set(map(plain, said(source, action))) <= EVENT_KINDS.keys():
-        columns["event_type"] = Value(
-            columns=value.columns, nulls=tuple(sorted(words)), otherwise=Value(columns=(action,))
-        )
-
-
-def _prefixes(source: Source, columns: dict[str, Value]) -> tuple[str, ...]:
-    """Return what stands before words for events: the spaces of names that they are in.
-
-    A mere word before others (`Ecommerce order`) must stand before most of them: one of a few means
-    something else (`abandoned cart`).
-    """
-    if "event_type" not in columns:
-        return ()
-    columns_of = [{w.lower() for w in said(source, c)} for c in columns["event_type"].columns]
-    words = set().union(*columns_of)
-    spaces = {space for told in columns_of for space in _spaces(told)}
-    if spaces:
-        return tuple(sorted(spaces, key=lambda s: (-len(s), s)))
-    told = {}
-    for prefix in {w[: m.end()] for w in words for m in re.finditer(r"[\]_ -]+", w)}:
-        inside = [w for w in words if w.startswith(prefix)]
-        kinds = {EVENT_KINDS.get(plain(w.removeprefix(prefix))) for w in inside} - {None}
-        alone = sum(plain(w) in EVENT_KINDS for w in inside)
-        if len(inside) >= 0.75 * len(words) and len(kinds) > 1 and alone < len(kinds):
-            told[prefix] = len(kinds)
-    return (max(told, key=lambda p: (told[p], len(p))),) if told else ()
-
-
-def _spaces(words: set[str]) -> set[str]:
-    """Return the spaces of names before known words, where most of the words are in one."""
-    bare = {w: re.split(r"[.:/]", w)[-1] for w in words}
-    within_one = [w for w in words if bare[w] != w]
-    if len(within_one) < 0.75 * len(words):
-        return set()
-    return {w[: -len(bare[w])] for w in within_one if EVENT_KINDS.get(plain(bare[w]))}
-
-
-def _clicks_on_cart(source: Source, columns: dict[str, Value]) -> dict[str, str]:
-    """Return words for a click on the button that adds to the cart, where no other word adds."""
-    if "event_type" not in columns:
-        return {}
-    words = {w.lower() for c in columns["event_type"].columns for w in said(source, c)}
-    if "add_to_cart" in {EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1])) for w in words}:
-        return {}
-    return {w: "add_to_cart" for w in words if _CLICK.fullmatch(w)}
 
 
 def _item_lists(source: Source) -> tuple[ItemList, ...]:
@@ -335,10 +252,6 @@ def _clock(columns: dict[str, Value]) -> str:
 
 
 _LINES = re.compile(r"(?i)(^|[._])(line_?)?(items|products|lines|goods|articles)$")
-_CLICK = re.compile(
-    r"(click|clicked|tap|tapped)[ _-]?add[ _-]?to[ _-]?(cart|basket|bag|trolley)|"
-    r"add[ _-]?to[ _-]?(cart|basket|bag|trolley)[ _-]?(button|click|clicked)"
-)
 _OF_OTHERS = re.compile(
     r"(^|_)(last|previous|prev|parent|referr\w*|first|next|group|segment|type|role|seller|store|"
     r"support|merchant|agent|vendor|owner|author|admin)(_|$)"
@@ -354,7 +267,6 @@ _ENDINGS = {
     "order_id": re.compile(r"_(order|transaction|charged)_?(id|number|no)$"),
     "item_id": re.compile(r"_(product|item)_?id$|_sku$"),
 }  # fmt: skip
-_CART = re.compile(r"(.*[.:/])?(cart|basket)[ _-]?(updated?|changed?)")
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 
 
