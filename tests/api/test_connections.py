@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -286,39 +285,3 @@ def test_head_is_answered_as_get_without_a_body(serve: Callable[..., str], path:
     with closing(connect(url)) as line:
         line.sendall(b"HEAD /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
         assert line.recv(65536).startswith(b"HTTP/1.1 405")
-
-
-def test_a_head_that_comes_again_means_the_same_and_one_that_differs_does_not(
-    serve: Callable[..., str],
-) -> None:
-    """Lengths change, bodies come in parts and in pipelines, and the path changes."""
-
-    def view(visitor: str) -> bytes:
-        return json.dumps({**VIEW, "visitor_id": visitor}).encode()
-
-    sent = [view("v" * n) for n in (1, 2, 200, 250)] * 2
-    with closing(connect(serve())) as line:
-        clicks = []
-        for body in sent:
-            line.sendall(head(length=len(body)) + body)
-            ((status, headers, said),) = answers(line)
-            assert status == 200
-            clicks.append((json.loads(said)["click"], headers["x-request-id"]))
-        assert [click for click, _ in clicks] == [1] * 4 + [2] * 4
-        assert len({name for _, name in clicks}) == 8
-        whole = head(length=len(sent[0])) + sent[0]
-        for place in (3, len(whole) - 2):
-            line.sendall(whole[:place])
-            time.sleep(0.02)
-            line.sendall(whole[place:])
-            assert json.loads(answers(line)[0][2])["session_id"]
-        line.sendall(whole + whole)
-        assert [json.loads(said)["click"] for _, _, said in answers(line, 2)] == [5, 6]
-        line.sendall(head(length=len(sent[0]), X_Request_Id="mine") + sent[0])
-        assert answers(line)[0][1]["x-request-id"] == "mine"
-        line.sendall(head("/v1/score", len(sent[0])) + sent[0])
-        assert answers(line)[0][0] == 422
-        line.sendall(head(length=1) + b"{")
-        assert answers(line)[0][0] == 400
-        line.sendall(whole)
-        assert json.loads(answers(line)[0][2])["click"] == 8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -28,8 +30,8 @@ class Segments:
         return "some"
 
 
-def _scorer() -> ModelScorer:
-    own = FeatureSet(pages=NUnique("page"))
+def _scorer(**more: Any) -> ModelScorer:
+    own = FeatureSet(pages=NUnique("page"), **more)
     return ModelScorer(RUN, FEATURES, None, None, (own, Segments()), {})  # type: ignore[arg-type]
 
 
@@ -85,4 +87,44 @@ def test_sessions_that_take_turns_on_few_desks_are_those_that_have_their_own(
     packed = [state.data is not None for state in here]
     assert (sum(packed) >= 6) == (large > 150)
     assert any(packed) == (large > 150)
-    assert {state.desks.weight(state) > 100 for state in here} == {True}
+    for state in here:
+        held = None if state.open is None else [p for p in state.open if p is not None]
+        least = len(state.data or b"") if held is None else sum(p.words.nbytes for p in held)
+        assert state.desks.weight(state) > least > 0
+
+
+def test_a_state_without_segments_keeps_its_desk_in_a_scorer_with_them() -> None:
+    """After a champion with other segments has taken over, and after a restart on it."""
+    former, champion = _scorer(), _scorer(spent=Sum("price"))
+    state = former.start()
+    for n in range(20):
+        former.step(state, _event(n, 0))
+    for taken in (state, champion.load(former.dump(state))):
+        champion.step(taken, _event(20, 0))
+        desk = taken.open
+        champion.step(taken, _event(21, 0))
+        assert taken.open is desk is not None
+
+
+def test_a_snapshot_takes_no_session_off_its_desk() -> None:
+    scorer = _scorer()
+    states_ = [scorer.start() for _ in range(5)]
+    for n in range(25):
+        scorer.step(states_[n % 5], _event(n, n % 5))
+    copies = [scorer.copy(state) for state in states_]
+    desks = [state.open for state in states_]
+    assert [scorer.dump(c) for c in copies] == [scorer.dump(s) for s in states_]
+    assert [c.open for c in copies] == [None] * 5
+    assert [state.open for state in states_] == desks
+
+
+def test_a_session_that_is_gone_is_not_kept_by_its_desk() -> None:
+    scorer = _scorer()
+    state = scorer.start()
+    scorer.step(state, _event(0, 0))
+    scorer.step(other := scorer.start(), _event(1, 1))
+    gone = weakref.ref(state)
+    del state
+    gc.collect()
+    assert gone() is None
+    assert scorer.values(other)

@@ -163,19 +163,13 @@ class Service(FastAPI):
             status = answered
         self._note(label, status, started, headers)
 
-    async def fast(
-        self, hot: Hot, scope: Scope, body: bytes, known: Headers | None = None
-    ) -> bytes:
-        """Return the whole HTTP/1.1 answer to a request whose body is there (`api.fast`).
-
-        `known` are its headers, where they have been read.
-        """
+    async def fast(self, hot: Hot, scope: Scope, body: bytes) -> bytes:
+        """Return the whole HTTP/1.1 answer to a request whose body is there (`api.fast`)."""
         started = perf_counter()
-        headers, status = known or _NO_HEADERS, 200
+        headers, status = _NO_HEADERS, 200
         extra: list[tuple[bytes, bytes]] = []
         try:
-            if known is None:
-                headers = read_headers(scope)
+            headers = read_headers(scope)
             body = await self._hot(hot, scope, headers, None, body)
         except Problem as problem:
             status, body, extra = self._refused(problem, headers.request_id, scope["path"])

@@ -5,55 +5,22 @@ work than folding and scoring the event. Where a request to a hot route has arri
 protocol calls the service at once and writes one answer. Everything else (bodies in parts, other
 routes, proxies' headers, pipelines, clients that do not read) goes the usual way. What it gains is
 measured in docs/decisions/0030-own-http-protocol.md.
-
-A client that keeps its connection says the same head again and again, but for the length of the
-body. Such a head is not parsed again: it means what it meant before.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Coroutine, Generator
 from types import coroutine
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from httptools import parse_url
 
 from cartcast.api.connection import GuardedProtocol
-from cartcast.api.requests import Headers, named, read_headers
 from cartcast.api.trackers import HOT, Hot
-from cartcast.live.problems import Problem
 
 __all__ = ["FastProtocol"]
 
 _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"transfer-encoding"})
-
-
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,7})\r\n", re.IGNORECASE)
-_TRIES: Final = 8
-"""Heads of a connection that are learnt; a client whose heads all differ costs no more."""
-
-
-class _Head(NamedTuple):
-    """A head that was parsed, up to the digits of its length and from there on."""
-
-    before: bytes
-    after: bytes
-    hot: Hot
-    scope: Any
-    headers: Headers
-
-    def body(self, data: bytes) -> bytes | None:
-        """Return the body when `data` is one whole request with this head, else None."""
-        if not data.startswith(self.before):
-            return None
-        begin = len(self.before)
-        end = data.find(b"\r", begin, begin + 8)
-        digits = data[begin:end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self.after, end):
-            return None
-        body = data[end + len(self.after) :]
-        return body if len(body) == int(digits) else None
 
 
 class _Pending:
@@ -94,24 +61,10 @@ class FastProtocol(GuardedProtocol):
 
     _hot: Hot | None = None
     _parts: bytes = b""
-    _head: _Head | None = None
-    _tries = _TRIES
-    _whole: tuple[Hot, int] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse; a request that is not whole yet goes the usual way."""
-        head = self._head
-        if head is not None and not self._in_message and self._is_free():
-            body = head.body(data)
-            if body is not None:
-                self._raw = 0
-                self._answer(head.hot, head.scope, body, named(head.headers))
-                return
         super().data_received(data)
-        if self._whole is not None:
-            if self._tries and not self._in_message:
-                self._learn(data, *self._whole)
-            self._whole = None
         if self._hot is not None:
             self._hot = None
             if self.lingers:
@@ -144,33 +97,12 @@ class FastProtocol(GuardedProtocol):
             super().on_message_complete()
             return
         self._hot, self._in_message = None, False
-        self._whole = hot, len(self._parts)
         scope: Any = self.scope
         scope["method"] = "POST"
         url = parse_url(self.url) if b"?" in self.url else None
         scope["path"] = (self.url if url is None else url.path).decode("latin-1")
         scope["query_string"] = b"" if url is None else url.query or b""
-        self._answer(hot, scope, self._parts)
-
-    def _learn(self, data: bytes, hot: Hot, size: int) -> None:
-        """Remember the head of a request that was taken, when it was all that came."""
-        self._tries -= 1
-        length = data.find(b"\r\n\r\n") + 4
-        told = _LENGTH.findall(data, 0, length)
-        if len(data) - length != size or len(told) != 1 or int(told[0]) != size:
-            return
-        scope: Any = self.scope
-        try:
-            headers = read_headers(scope)
-        except Problem:
-            return
-        place = _LENGTH.search(data)
-        assert place is not None
-        before, after = data[: place.start(1)], data[place.end(1) : length]
-        self._head = _Head(before, after, hot, scope, headers)
-
-    def _answer(self, hot: Hot, scope: Any, body: bytes, headers: Headers | None = None) -> None:
-        begun = self.config.app.fast(hot, scope, body, headers)  # type: ignore[union-attr]
+        begun = self.config.app.fast(hot, scope, self._parts)  # type: ignore[union-attr]
         try:
             waits_for = begun.send(None)
         except StopIteration as done:
@@ -181,18 +113,11 @@ class FastProtocol(GuardedProtocol):
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    def _is_free(self) -> bool:
-        """Tell whether a request can be answered now: none is in work, and the client reads."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            return False
-        return not (self.flow.write_paused or self.lingers or self._wire.is_closing())
-
     def _is_plain(self) -> bool:
-        parser = self.parser
+        parser, cycle = self.parser, self.cycle
         if self.limit_concurrency is not None or self.root_path or self.expect_100_continue:
             return False
-        if not self._is_free():
+        if not (cycle is None or cycle.response_complete) or self.flow.write_paused:
             return False
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             return False

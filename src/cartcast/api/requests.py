@@ -22,7 +22,6 @@ __all__ = [
     "Scope",
     "Send",
     "key_of",
-    "named",
     "query_of",
     "read_body",
     "read_headers",
@@ -69,17 +68,6 @@ class Headers(NamedTuple):
     origin: bytes | None
     wanted: bytes | None = None
     signature: bytes | None = None
-    named: bool = False
-    """Whether the client gave the request its id."""
-
-
-def named(headers: Headers) -> Headers:
-    """Return headers that come again, for another request."""
-    return headers if headers.named else Headers(_next_id(), *headers[1:])
-
-
-def _next_id() -> str:
-    return f"{_PREFIX}-{next(_NUMBERS):x}"
 
 
 def read_headers(scope: Scope) -> Headers:
@@ -114,11 +102,9 @@ def read_headers(scope: Scope) -> Headers:
             wanted = value if _TOKENS(value) else None
         elif name in _SIGNATURES:
             signature = value
-    given = request_id is not None
-    return Headers(
-        request_id or _next_id(), length, gzip, authorization, api_key, origin, wanted, signature,
-        given,
-    )  # fmt: skip
+    if request_id is None:
+        request_id = f"{_PREFIX}-{next(_NUMBERS):x}"
+    return Headers(request_id, length, gzip, authorization, api_key, origin, wanted, signature)
 
 
 def key_of(headers: Headers, query: dict[str, str]) -> str | None:

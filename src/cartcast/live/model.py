@@ -117,7 +117,7 @@ class ModelScorer:
         """Fold one event, in place."""
         columns = self._columns
         columns.read(event)
-        if state.desks is not self._desks:
+        if state.desks is not self._desks and state.desks is not self._bare:
             self._adopt(state)
         model, segment = state.open or state.desks.lay_open(state)
         self._fold.fold_read(model)
@@ -132,7 +132,10 @@ class ModelScorer:
             if text is not None and text not in texts:
                 state.texts = texts = (*texts, columns.share(text))
                 if len(texts) > MOST_KEPT:
-                    state.texts = texts = self._needed(state, (model, segment))
+                    texts = self._needed(state, (model, segment))
+                    # Many are looked up by their hash, not one after another.
+                    texts = dict.fromkeys(texts) if len(texts) > MOST_KEPT else texts
+                    state.texts = texts
         self._last = state
         return state
 
@@ -257,7 +260,7 @@ class ModelScorer:
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
         self._last = None
-        return self._fold.named(self._parts(state)[0][1])
+        return self._fold.named(self._parts(state, *state.pair)[0][1])
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
@@ -283,7 +286,11 @@ class ModelScorer:
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
-        model, *segment = (fold.features.dump(part) for fold, part in self._parts(state))
+        opened = state.desks.read(state) or [p for p in state.pair if p is not None]
+        for part in opened:
+            part.past = state.past
+        parts = self._parts(state, *opened)
+        model, *segment = (fold.features.dump(part) for fold, part in parts)
         held = (model, segment[0] if segment else None)
         return _encode((*held, True) if state.over else held)
 
@@ -308,9 +315,10 @@ class ModelScorer:
         state.texts = tuple(map(self._columns.share, texts.values()))
         return state
 
-    def _parts(self, state: LiveState) -> list[tuple[Fold, FoldState]]:
+    def _parts(
+        self, state: LiveState, model: FoldState, segment: FoldState | None = None
+    ) -> list[tuple[Fold, FoldState]]:
         """Return the open states that this scorer can read, with their folds, and their texts."""
-        model, segment = state.pair
         parts = [(self._fold, model)]
         if segment is not None and self._segments and state.desks.declared == self._declared:
             parts.append((self._segments[0], segment))

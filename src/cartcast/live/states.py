@@ -9,6 +9,8 @@ keeps arrays of its own.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -47,13 +49,13 @@ class LiveState:
         over: the outcome came; no row of training lies after it.
     """
 
-    __slots__ = ("data", "desks", "open", "over", "past", "texts")
+    __slots__ = ("__weakref__", "data", "desks", "open", "over", "past", "texts")
 
     def __init__(self, desks: Desks, past: History | None = None) -> None:
         self.desks = desks
         self.open: Pair | None = None
         self.data: bytes | None = None
-        self.texts: tuple[str, ...] = ()
+        self.texts: Collection[str] = ()
         self.past = past
         self.over = False
 
@@ -82,7 +84,8 @@ class Desks:
         self._inits = (model.program.init, _NO_WORDS if segment is None else segment.program.init)
         self._desks: list[tuple[Pair, FoldState]] = []
         self._spare = self._new()
-        self._ring: list[LiveState | None] = [None] * DESKS
+        # A session that is gone is not kept by its desk, nor packed for nobody.
+        self._ring: list[weakref.ref[LiveState] | None] = [None] * DESKS
         self._next = 0
         size = 9 * (LARGE + sum(init.size for init in self._inits)) + 8
         self._in, self._out = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
@@ -108,7 +111,8 @@ class Desks:
         if at == len(self._desks):
             self._desks.append(self._new())
         pair, second = self._desks[at]
-        leaving = self._ring[at]
+        held = self._ring[at]
+        leaving = None if held is None else held()
         if leaving is not None and leaving.open is not pair:
             leaving = None
         pack, unpack, empty = self._codes
@@ -129,7 +133,7 @@ class Desks:
                 leaving.data = bytes(self._out_view[: size & 0xFFFFFFFF])
                 leaving.open = None
         self._unpack(model, second, size >> 32)
-        self._ring[at] = state
+        self._ring[at] = weakref.ref(state)
         model.past = second.past = state.past
         state.open, state.data = pair, None
         return pair
@@ -158,7 +162,7 @@ class Desks:
     def copy(self, state: LiveState) -> LiveState:
         """Return a copy that can be folded apart; it is packed unless it is large."""
         copied = LiveState(self, state.past)
-        copied.texts, copied.over = state.texts, state.over
+        copied.texts, copied.over = state.texts, state.over  # never changed in place
         pair = state.open
         if pair is not None and pair.model.pool[0] + (pair.segment or pair.model).pool[0] > LARGE:
             segment = None if pair.segment is None else pair.segment.copy()
@@ -173,7 +177,8 @@ class Desks:
 
     def pack(self, model: FoldState, segment: FoldState | None) -> bytes:
         """Return states as bytes."""
-        second = segment or self._new()[1]
+        # Without segments the second state has no words, on any desk.
+        second = segment or self._spare[1]
         out, pack = self._out, self._codes[0]
         try:
             while (size := self._call(model, second, pack)) < 0:
