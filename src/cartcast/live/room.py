@@ -1,7 +1,7 @@
 """Room: the memory that sessions and visitors' histories may take, and what gives way.
 
 Weights are estimates from measurement (docs/sizing.md), in bytes. A session within its late window
-keeps its events; settled, it is a quarter of that. So the oldest of these give way first, then the
+keeps its events; settled, it is a third of that. So the oldest of these give way first, then the
 oldest histories; when that is not enough, new sessions are refused until others have expired.
 """
 
