@@ -258,6 +258,14 @@ def test_rows_and_steps_that_read_alike_are_drawn_apart():
     assert len(bars.layout.yaxis.ticktext) == 3
 
 
+def test_a_cohort_in_money_is_written_whole():
+    table = pd.DataFrame({"cohort": ["a", "a"], "age": [0, 1], "value": [12.5, 1240.0]})
+    made = cohorts.heatmap(table, label="revenue", unit="money", currency="EUR")
+    assert made.data[1].text == ("€12.50", "€1,240")
+    made = cohorts.heatmap(table.assign(value=[0.163, 0.004]), label="share that returns")
+    assert made.data[1].text == ("16%", "&lt;1%")
+
+
 @EVERY
 def test_an_empty_table_gives_an_empty_figure_and_no_error(name):
     make, table, options = TABLES[name]
