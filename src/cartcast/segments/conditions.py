@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartcast.features.words import event_words, in_words
+from cartcast.features.words import event_words
+from cartcast.segments.columns import Range, Values
 
 __all__ = [
     "COHORT",
@@ -19,66 +20,15 @@ __all__ = [
     "Condition",
     "Did",
     "Found",
-    "Range",
     "Reached",
     "Scored",
     "Seen",
-    "Values",
     "Walk",
 ]
 
 DAY = 86_400.0
 COHORT = {"returned": "came back", "bought": "bought", "bought_again": "bought again"}
 """What a cohort can do, in words."""
-
-
-@dataclass(frozen=True)
-class Values:
-    """A column has one of these values, or, with `exclude`, none of them; None is unknown."""
-
-    column: str
-    values: tuple[str | None, ...]
-    exclude: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, as the YAML holds it."""
-        return {"column": self.column, "not_in" if self.exclude else "in": list(self.values)}
-
-    def describe(self) -> str:
-        """Return the condition in words.
-
-        >>> Values("device", ("mobile", None), exclude=True).describe()
-        'device is not mobile or unknown'
-        """
-        spoken = event_words if self.column in ("first_event", "last_event", "event_type") else str
-        told = ["unknown" if v is None else spoken(v) for v in self.values]
-        sign = "is not" if self.exclude else "is"
-        return f"{in_words(self.column)} {sign} {' or '.join(told)}"
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number lies between two ends, both included; None is open."""
-
-    column: str
-    least: float | None = None
-    most: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, as the YAML holds it."""
-        ends = {"from": self.least, "to": self.most}
-        told = {k: int(v) if v == int(v) else v for k, v in ends.items() if v is not None}
-        return {"column": self.column, **told}
-
-    def describe(self) -> str:
-        """Return the condition in words.
-
-        >>> Range("events", 3).describe()
-        'events at least 3'
-        """
-        ends = (("at least", self.least), ("at most", self.most))
-        told = " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
-        return f"{in_words(self.column)} {told}"
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cartcast.errors import UsageError
-from cartcast.events.sql import identifier, literal
-from cartcast.segments.conditions import Range, Values
+from cartcast.segments.columns import Range, Values, equal
 
 __all__ = ["STEPS", "Step", "carried", "condition_of", "split_steps", "steps_from"]
 
 _TEST = re.compile(r"\s*([^=!<>]+?)\s*(!=|>=|<=|=)(.*)", re.DOTALL)
 _SPECIAL = set(",;|[]")
-_NUMBERS = "'DOUBLE', 'FLOAT', 'BIGINT', 'INTEGER', 'SMALLINT', 'TINYINT'"
 
 
 class Step(NamedTuple):
@@ -73,8 +71,8 @@ class Step(NamedTuple):
         named: dict[str, list[str]] = {}
         for column, value in self.any_of:
             named.setdefault(column, []).append(value)
-        told = " OR ".join(_equal(c, values) for c, values in named.items())
-        return " AND ".join([f"({told})", *map(_sql, self.where)])
+        told = " OR ".join(equal(c, values) for c, values in named.items())
+        return " AND ".join([f"({told})", *(c.sql for c in self.where)])
 
 
 def carried(column: str) -> str:
@@ -224,29 +222,3 @@ def _written(c: Values | Range) -> str:
         return "; ".join(f"{c.column}{sign}{end:.15g}" for sign, end in ends if end is not None)
     values = ",".join("unknown" if v is None else _quoted(v) for v in c.values)
     return f"{c.column}{'!=' if c.exclude else '='}{values}"
-
-
-def _sql(c: Values | Range) -> str:
-    name = identifier(c.column)
-    if isinstance(c, Range):
-        number = f"TRY_CAST({name} AS DOUBLE)"
-        ends = ((">=", c.least), ("<=", c.most))
-        told = " AND ".join(f"{number} {s} {end!r}" for s, end in ends if end is not None)
-        return f"coalesce({told}, false)"
-    known = [v for v in c.values if v is not None]
-    tests = [_equal(c.column, known)] if known else []
-    tests += [f"{name} IS NULL"] if len(known) < len(c.values) else []
-    return f"{'NOT ' if c.exclude else ''}coalesce({' OR '.join(tests)}, false)"
-
-
-def _equal(column: str, values: Sequence[str]) -> str:
-    """SQL: the column has one of these values; 5 is the number 5.0, too."""
-    name = identifier(column)
-    told = f"{name}::VARCHAR IN ({', '.join(map(literal, values))})"
-    numbers = [v for v in values if re.fullmatch(r"[+-]?\d+(\.\d*)?", v)]
-    if not numbers:
-        return told
-    return (
-        f"({told} OR (typeof({name}) IN ({_NUMBERS}) AND TRY_CAST({name} AS DOUBLE) IN "
-        f"({', '.join(repr(float(v)) for v in numbers)})))"
-    )
