@@ -9,29 +9,28 @@ import plotly.graph_objects as go
 
 from cartcast.charts.heatmap import cells
 from cartcast.charts.theme import PALETTES, Theme, axis, column, figure, number, text
-from cartcast.features.words import event_words
 
 __all__ = ["funnel", "split"]
 
 
 def split(table: pd.DataFrame, *, label: str, theme: Theme = "light") -> go.Figure:
-    """Draw `value` of each `segment` (a row, with its `n`) at each `step` (a column), in order."""
+    """Draw `value` of each `segment` (a row, with its `n`) at each `step` (a column, in words)."""
     named = table.assign(
         row=[f"{s} ({number(int(n))})" for s, n in zip(table["segment"], table["n"], strict=True)],
         place=table.groupby("segment", sort=False).cumcount(),
     )
-    heads = [event_words(s) for s in table["step"][: named["place"].nunique()]]
+    heads = list(table["step"][: named["place"].nunique()])
     return cells(named, row="row", across="place", label=label, heads=heads, theme=theme)
 
 
 def funnel(table: pd.DataFrame, *, unit: str = "sessions", theme: Theme = "light") -> go.Figure:
-    """Draw `count` and `share` of each `step`; the step that loses most is accented.
+    """Draw `count` and `share` of each `step` (in words); the step that loses most is accented.
 
     The table is in the order of the steps; `share` is of the first step, `seconds`, if given, is
     the median time since the step before.
     """
     p = PALETTES[theme]
-    steps = [text(event_words(s)) for s in table["step"]]
+    steps = [text(s) for s in table["step"]]
     counts = [float(c) for c in table["count"]]
     kept = [b / a if a else None for a, b in pairwise(counts)]
     worst = min(

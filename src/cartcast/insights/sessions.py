@@ -225,8 +225,9 @@ def _orders_sql(source: Source) -> str:
 def sold_lines(source: Source, column: str | None = None) -> str:
     """SQL of what was sold, a row a line: its visitor, order (`named`, or `lone`) and `amount`.
 
-    An order id is one of its visitor's: another's may be the same. A clean log says what money counts; of a plain table each order's item counts once. Without an
-    order id the purchase rows of one moment are one order there. `column` is added as `value`.
+    An order id is one of its visitor's: another's may be the same. A clean log says what money
+    counts; of a plain table each order's item counts once. Without an order id the purchase rows of
+    one moment are one order there. `column` is added as `value`.
     """
     has = set(source.columns)
 
@@ -239,13 +240,16 @@ def sold_lines(source: Source, column: str | None = None) -> str:
     lone = f"coalesce({known('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
     if not {"revenue", "repeat_purchase"} <= has:
         amount = f"{known('price', 'DOUBLE')} * coalesce({known('quantity', 'DOUBLE')}, 1)"
-        first = "row_number() OVER (PARTITION BY visitor, o, i ORDER BY session_id, event_order) = 1"
+        first = (
+            "row_number() OVER (PARTITION BY visitor, o, i ORDER BY session_id, event_order) = 1"
+        )
         where = f"true QUALIFY o IS NULL OR {first}"
         lone = "event_order"
     more = "" if column is None else f", {identifier(column)}::VARCHAR AS value"
     return (
         f"SELECT session_id, {visitor} AS visitor, 'o' || {order} AS named, 'e' || {lone} AS lone, "
-        f"{amount} AS amount, {order} AS o, {item} AS i{more} FROM events WHERE event_type = 'purchase' AND {where}"
+        f"{amount} AS amount, {order} AS o, {item} AS i{more} FROM events "
+        f"WHERE event_type = 'purchase' AND {where}"
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from cartcast.features.words import event_words
 from cartcast.segments.columns import Range, Values
+from cartcast.segments.steps import step_words
 
 __all__ = [
     "COHORT",
@@ -53,7 +54,7 @@ class Did:
         >>> Did("add_to_cart", 2, negated=True).describe(), Did("page=2").describe()
         ('fewer than 2 of: cart', 'with page=2')
         """
-        spoken = event_words(self.event)
+        spoken = step_words(self.event)
         if self.times == 1:
             return f"{'without' if self.negated else 'with'} {spoken}"
         return f"{'fewer than' if self.negated else 'at least'} {self.times} of: {spoken}"
@@ -174,9 +175,9 @@ class Reached:
         >>> Reached(("view_item", "add_to_cart", "purchase"), 2, lost=True).describe()
         'did, in order, product page, cart, but not then purchase'
         """
-        did = ", ".join(map(event_words, self.steps[: self.reached]))
+        did = ", ".join(map(step_words, self.steps[: self.reached]))
         rest = self.steps[self.reached : self.reached + 1]
-        lost = f", but not then {event_words(rest[0])}" if self.lost and rest else ""
+        lost = f", but not then {step_words(rest[0])}" if self.lost and rest else ""
         if self.next is not None:
             lost += f"; next came {event_words(self.next) if self.next else 'the end'}"
         return f"did, in order, {did}{lost}"

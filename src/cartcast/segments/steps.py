@@ -17,9 +17,19 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cartcast.errors import UsageError
+from cartcast.features.words import event_words
 from cartcast.segments.columns import Range, Values, equal
 
-__all__ = ["STEPS", "Step", "can_ask", "carried", "condition_of", "split_steps", "steps_from"]
+__all__ = [
+    "STEPS",
+    "Step",
+    "can_ask",
+    "carried",
+    "condition_of",
+    "split_steps",
+    "step_words",
+    "steps_from",
+]
 
 _TEST = re.compile(r"\s*([^=!<>]+?)\s*(!=|>=|<=|=)(.*)", re.DOTALL)
 _SPECIAL = set(",;|[]")
@@ -43,6 +53,17 @@ class Step(NamedTuple):
             for c, v in self.any_of
         )
         return told + (f"[{'; '.join(map(_written, self.where))}]" if self.where else "")
+
+    def describe(self) -> str:
+        """Return the step in words.
+
+        >>> steps_from(['view_item|page=2[category!="a;b",boots; price>=5]'])[0].describe()
+        'product page or page=2 (category is not a;b or boots; price at least 5)'
+        """
+        told = " or ".join(
+            event_words(v) if c == "event_type" else f"{c}={v}" for c, v in self.any_of
+        )
+        return told + (f" ({'; '.join(c.describe() for c in self.where)})" if self.where else "")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,6 +141,12 @@ def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
     if len(words) > MOST_STEPS:
         raise UsageError(f"a funnel has at most {MOST_STEPS} steps, got {len(words)}.")
     return tuple(map(_step, words))
+
+
+def step_words(text: str) -> str:
+    """Return in words the step that a text is."""
+    (step,) = steps_from((text,))
+    return step.describe()
 
 
 def _step(word: str) -> Step:
