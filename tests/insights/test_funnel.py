@@ -59,10 +59,22 @@ def any_reach(rows: list[dict], steps: list[str], window: float | None) -> list[
     return reached
 
 
-@pytest.mark.parametrize("unit", ["session", "visitor"])
-@pytest.mark.parametrize("window", [None, 60.0, 700.0])
-@pytest.mark.parametrize("steps", [STEPS, ["view_item", "view_item", "page=2"], list(RICH)[:3]])
-def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, window, steps):
+CHAINS = [
+    *itertools.product(
+        [STEPS, ["view_item", "view_item", "page=2"], list(RICH)[:3]],
+        ["session", "visitor"],
+        [None, 60.0, 700.0],
+    ),
+    # Followed in the runs of event types that a session table holds.
+    (["view_item|search", "add_to_cart", "purchase"], "session", None),
+    (["view_item", "search", "view_item"], "session", None),
+]
+
+
+@pytest.mark.parametrize(("steps", "unit", "window"), CHAINS)
+def test_ordered_equals_trying_every_chain(
+    events, log, oracle_units, unit, window, steps, tmp_path
+):
     if unit == "visitor":
         events = events[:90]
         log = log.slice(0, 90)
@@ -73,6 +85,9 @@ def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, wind
         for rows, told in zip(units, places, strict=True)
     ]
     got = funnel(log, steps, unit=unit, window=window)
+    if unit == "session" and window is None:
+        table = write_sessions(log, tmp_path / "s.parquet")
+        assert funnel(log, steps, sessions=table) == got
     went = Counter(gone_instead(r, steps, p) for r, p in zip(units, places, strict=True))
     assert {(i.reached, i.step, i.event): i.units for i in got.instead} == {
         k: n for k, n in went.items() if k is not None
