@@ -14,6 +14,7 @@ from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
+from cartcast.insights.clusters import visitor_of
 from cartcast.insights.source import Slice, Source, opened
 from cartcast.segments.funnel_sql import reach_first
 from cartcast.segments.steps import STEPS, Step
@@ -23,6 +24,7 @@ __all__ = [
     "MEASURES",
     "keep",
     "make_sessions",
+    "pick_sessions",
     "session_facts",
     "sold_lines",
     "usual_steps",
@@ -164,6 +166,20 @@ def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> st
         "SELECT e.* FROM events e SEMI JOIN kept USING (session_id)"
     )
     return "kept_events"
+
+
+def pick_sessions(source: Source, where: Slice, columns: Sequence[str], *more: str) -> None:
+    """Make `picked`: code, session_id, visitor and columns `more` of the sessions of a slice.
+
+    Codes and visitors are numbers where they can be: these are grouped faster than names.
+    """
+    condition, parameters = where.condition(source, tuple(columns))
+    own = "".join(f", {identifier(name)}" for name in more)
+    source.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
+        f"{visitor_of(columns)} AS visitor{own} FROM sessions WHERE {condition}",
+        parameters,
+    )
 
 
 def _sessions_sql(source: Source) -> str:
