@@ -255,11 +255,12 @@ def test_a_number_is_the_same_in_every_type_and_however_it_is_asked(shop):
             own = [None if v is None else int(v) for v in own]
         log = log.append_column(name, pa.array(own, kind))
     oracle = Oracle(log.to_pylist(), {})
+    words = ("5", "+5.0", "05", "50", str(2**53), f"{2**53 + 1}.0", "0.5", "5.250", "x")
     found = set()
     with opened(log) as source:
         columns = make_sessions(source)
         for name in NUMBERS:
-            for word in ("5", "+5.0", "05", "50", str(2**53), f"{2**53 + 1}.0", "0.5", "5.250", "x"):
+            for word in words:
                 alike = {
                     "text": lambda v, word=word: v == word,
                     "float": lambda v, word=word: word != "x" and v == float(word),
