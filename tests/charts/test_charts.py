@@ -149,6 +149,12 @@ TABLES = {
                       "count": [10, 2], "step": [0, 1]}),
         {},
     ),
+    "split": (
+        funnel.split,
+        pd.DataFrame({"segment": ["a", "a", EVIL, EVIL], "step": ["view_item", EVIL] * 2,
+                      "value": [1.0, 0.2, 1.0, None], "n": [10, 10, 12, 12]}),
+        {"label": "share of sessions"},
+    ),
     "cohorts": (
         cohorts.heatmap,
         pd.DataFrame({"cohort": ["2026-W01", "2026-W01", EVIL], "age": [0, 1, 0],
@@ -231,6 +237,33 @@ def test_intervals_are_drawn(name):
         if side in t
     ]
     assert any(kinds) or any(whiskers)
+
+
+def test_rows_and_steps_that_read_alike_are_drawn_apart():
+    campaigns = [f"utm_campaign_2026_spring_sale_newsletter_{end}" for end in "AB"]
+    steps = ["view_item", "add_to_cart", "view_item"]
+    table = pd.DataFrame(
+        {"segment": np.repeat(campaigns, 3), "step": steps * 2, "n": 10,
+         "value": [0.9, 0.5, 0.2, 0.8, None, 0.1]}
+    )  # fmt: skip
+    made = funnel.split(table, label="share")
+    np.testing.assert_array_equal(made.data[0].z, [[0.9, 0.5, 0.2], [0.8, np.nan, 0.1]])
+    assert list(zip(made.data[1].y, made.data[1].x, made.data[1].text, strict=True)) == [
+        (0, 0, "90 %"), (0, 1, "50 %"), (0, 2, "20 %"), (1, 0, "80 %"), (1, 2, "10 %")
+    ]  # fmt: skip
+    assert len({*made.layout.yaxis.ticktext}) == 1
+    assert len({*made.layout.xaxis.ticktext}) == 2
+    bars = funnel.funnel(table[:3].assign(count=[9, 5, 2], share=table["value"]))
+    assert list(bars.data[0].y) == [a.y for a in bars.layout.annotations] == [0, 1, 2]
+    assert len(bars.layout.yaxis.ticktext) == 3
+
+
+def test_a_cohort_in_money_is_written_whole():
+    table = pd.DataFrame({"cohort": ["a", "a"], "age": [0, 1], "value": [12.5, 1240.0]})
+    made = cohorts.heatmap(table, label="revenue", unit="money", currency="EUR")
+    assert made.data[1].text == ("€12.50", "€1,240")
+    made = cohorts.heatmap(table.assign(value=[0.163, 0.004]), label="share that returns")
+    assert made.data[1].text == ("16%", "&lt;1%")
 
 
 @EVERY

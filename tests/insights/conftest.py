@@ -93,6 +93,8 @@ def done(event: dict, step: str) -> bool:
     """Return whether an event is of a step."""
     if step in RICH:
         return RICH[step](event)
+    if "|" in step:
+        return any(done(event, part) for part in step.split("|"))
     column, equals, value = step.partition("=")
     return event[column] == value if equals else event["event_type"] == step
 

@@ -9,7 +9,8 @@ import pytest
 
 from cartcast.errors import NotFoundError, UsageError
 from cartcast.insights import Slice, funnel, write_sessions
-from cartcast.segments.steps import split_steps, steps_from
+from cartcast.segments import Range, Values
+from cartcast.segments.steps import Step, split_steps, steps_from
 
 from .conftest import RICH, done
 
@@ -58,10 +59,22 @@ def any_reach(rows: list[dict], steps: list[str], window: float | None) -> list[
     return reached
 
 
-@pytest.mark.parametrize("unit", ["session", "visitor"])
-@pytest.mark.parametrize("window", [None, 60.0, 700.0])
-@pytest.mark.parametrize("steps", [STEPS, ["view_item", "view_item", "page=2"], list(RICH)[:3]])
-def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, window, steps):
+CHAINS = [
+    *itertools.product(
+        [STEPS, ["view_item", "view_item", "page=2"], list(RICH)[:3]],
+        ["session", "visitor"],
+        [None, 60.0, 700.0],
+    ),
+    # Followed in the runs of event types that a session table holds.
+    (["view_item|search", "add_to_cart", "purchase"], "session", None),
+    (["view_item", "search", "view_item"], "session", None),
+]
+
+
+@pytest.mark.parametrize(("steps", "unit", "window"), CHAINS)
+def test_ordered_equals_trying_every_chain(
+    events, log, oracle_units, unit, window, steps, tmp_path
+):
     if unit == "visitor":
         events = events[:90]
         log = log.slice(0, 90)
@@ -72,6 +85,9 @@ def test_ordered_equals_trying_every_chain(events, log, oracle_units, unit, wind
         for rows, told in zip(units, places, strict=True)
     ]
     got = funnel(log, steps, unit=unit, window=window)
+    if unit == "session" and window is None:
+        table = write_sessions(log, tmp_path / "s.parquet")
+        assert funnel(log, steps, sessions=table) == got
     went = Counter(gone_instead(r, steps, p) for r, p in zip(units, places, strict=True))
     assert {(i.reached, i.step, i.event): i.units for i in got.instead} == {
         k: n for k, n in went.items() if k is not None
@@ -141,7 +157,7 @@ def test_usual_steps_are_those_that_occur(log):
     assert [s.step for s in funnel(log).steps] == STEPS
 
 
-ODD = ["a|b", "a,b", "a;b", "[a]", '"a"', 'a="b', "a=b", " a", "unknown", "it's", "a]b["]
+ODD = ["", "a|b", "a,b", "a;b", "[a]", '"a"', 'a="b', "a=b", " a", "unknown", "it's", "a]b["]
 
 
 @pytest.mark.parametrize("value", ODD)
@@ -153,6 +169,26 @@ def test_a_step_that_is_written_is_read_again(value):
     assert [c.values for c in step.where[:2]] == [(value, None), (value,)]
     assert steps_from([str(step)]) == (step,)
     assert split_steps(f"{step},purchase") == [str(step), "purchase"]
+
+
+@pytest.mark.parametrize("end", [5.0, 0.1 + 0.2, 1 / 3, 123456789.123456789, 1e-9, 1e22, -2.5])
+def test_a_range_that_is_written_is_read_again(end):
+    for c in (Range("price", least=end), Range("price", most=end)):
+        step = Step((("event_type", "view_item"),), (c,))
+        assert steps_from([str(step)]) == (step,)
+
+
+@pytest.mark.parametrize("name", ["a,b", "a;b", "a|b", "a[b", "a]b", "a=b", 'a"b', " a", ""])
+def test_a_column_that_no_step_can_name_is_one_line(name):
+    view = (("event_type", "view_item"),)
+    steps = [Step(((name, "x"),))]
+    steps += [Step(view, (c,)) for c in (Values(name, ("x",)), Range(name, least=1.0))]
+    for step in steps:
+        with pytest.raises(UsageError, match="a step cannot ask the column"):
+            str(step)
+    if name in ("a|b", "a[b", "a]b", 'a"b'):
+        with pytest.raises(UsageError, match="a step"):
+            steps_from([f"view_item[{name}=x]"])
 
 
 @pytest.mark.parametrize(

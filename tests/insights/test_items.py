@@ -9,14 +9,18 @@ import pytest
 from cartcast.errors import UsageError
 from cartcast.insights import Slice, bought_together, compare_items, items, overview, write_sessions
 
-from .conftest import random_events
+from .conftest import by_session, random_events
+
+
+def owner(e: dict) -> str:
+    return e["visitor_id"] or e["session_id"]
 
 
 def lines(events) -> list[dict]:
     """Return the purchases that count: an order's item once."""
     seen, kept = set(), []
     for e in sorted(events, key=lambda e: (e["session_id"], e["event_order"])):
-        key = (e["order_id"], e["item_id"])
+        key = (owner(e), e["order_id"], e["item_id"])
         if e["event_type"] == "purchase" and (e["order_id"] is None or key not in seen):
             seen.add(key)
             kept.append(e)
@@ -68,7 +72,8 @@ def shop():
     events = random_events(11, sessions=400)
     for e in events:
         if e["event_type"] == "purchase" and e["event_order"] % 3:
-            e["order_id"] = f"o{e['session_id']}"
+            # Many visitors have the same order ids.
+            e["order_id"] = f"o{int(e['session_id'][1:]) % 50}"
     return events
 
 
@@ -76,7 +81,9 @@ def test_pairs_are_those_of_a_loop(shop, as_log):
     baskets = defaultdict(set)
     for e in lines(shop):
         lone = (e["session_id"], e["event_order"])
-        baskets[e["order_id"] or lone].add(e["item_id"])
+        baskets[(owner(e), e["order_id"]) if e["order_id"] else lone].add(e["item_id"])
+    ids = [o for _, o in baskets if isinstance(o, str)]
+    assert len({*ids}) < len(ids)
     total = len(baskets)
     alone = Counter(v for b in baskets.values() for v in b if v)
     both = Counter(
@@ -96,6 +103,10 @@ def test_pairs_are_those_of_a_loop(shop, as_log):
     lifts = [p.lift for p in got]
     assert lifts == sorted(lifts, reverse=True)
     assert len(bought_together(as_log(shop), least=1, largest=2)) == 2
+    device = {s: own[0]["device"] for s, own in by_session(shop).items()}
+    mine = as_log([e for e in shop if device[e["session_id"]] == "mobile"])
+    where = Slice(values={"device": "mobile"})
+    assert bought_together(as_log(shop), where=where, least=2) == bought_together(mine, least=2)
 
 
 def test_what_rises_and_falls_is_that_of_a_loop(shop, as_log):

@@ -17,7 +17,7 @@ def money(events):
     for e in sorted(events, key=lambda e: (e["session_id"], e["event_order"])):
         if e["event_type"] != "purchase":
             continue
-        key = (e["order_id"], e["item_id"])
+        key = (e["visitor_id"] or e["session_id"], e["order_id"], e["item_id"])
         if e["order_id"] is not None:
             if key in seen:
                 continue

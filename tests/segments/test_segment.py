@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from datetime import timedelta
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -233,6 +234,53 @@ def test_members_are_those_of_a_loop(shop, scores):
             kept = segment_from(segment.as_dict(), "any")
             assert kept == segment or any(isinstance(c, Scored) for c in segment.where)
     assert empty + full < 110
+
+
+NUMBERS = {
+    "int64": pa.int64(), "uint64": pa.uint64(), "int32": pa.int32(), "uint16": pa.uint16(),
+    "decimal": pa.decimal128(20, 2), "whole": pa.decimal128(20, 0), "float": pa.float64(),
+    "text": pa.string(),
+}  # fmt: skip
+
+
+def test_a_number_is_the_same_in_every_type_and_however_it_is_asked(shop):
+    events, log = shop
+    for name, kind in NUMBERS.items():
+        given = [5, 50, None] + [2**53, 2**53 + 1] * (kind.bit_width > 32 if name != "text" else 1)
+        given += [Decimal("0.50"), Decimal("5.25")] * (name in ("decimal", "float"))
+        own = [given[k % len(given)] for k in range(len(events))]
+        own = [None if v is None else {"text": str, "float": float}.get(name, Decimal)(v)
+               for v in own]  # fmt: skip
+        if "int" in name:
+            own = [None if v is None else int(v) for v in own]
+        log = log.append_column(name, pa.array(own, kind))
+    oracle = Oracle(log.to_pylist(), {})
+    words = ("5", "+5.0", "05", "50", str(2**53), f"{2**53 + 1}.0", "0.5", "5.250", "x")
+    found = set()
+    with opened(log) as source:
+        columns = make_sessions(source)
+        for name in NUMBERS:
+            for word in words:
+                alike = {
+                    "text": lambda v, word=word: v == word,
+                    "float": lambda v, word=word: word != "x" and v == float(word),
+                }.get(name, lambda v, word=word: word != "x" and v == Decimal(word))
+                for condition, kinds in (
+                    (Values(name, (word,)), None),
+                    (Did(f"{name}={word}"), None),
+                    (Did(f"view_item[{name}={word}]"), "view_item"),
+                ):
+                    sql, parameters = asked(Segment("s", (condition,)), columns, source.columns)
+                    rows = source.rows(f"SELECT session_id FROM sessions WHERE {sql}", parameters)
+                    truth = {
+                        s for s, own in oracle.sessions.items()
+                        if any(e[name] is not None and alike(e[name]) and
+                               kinds in (None, e["event_type"]) for e in own)
+                    }  # fmt: skip
+                    assert {r[0] for r in rows} == truth, condition
+                    found |= {(name, word)} if truth else set()
+    assert {n for n, _ in found} == {*NUMBERS}
+    assert {("int64", f"{2**53 + 1}.0"), ("decimal", "5.250"), ("decimal", "0.5")} <= found
 
 
 def test_a_flow_and_a_cell_are_as_many_as_their_sessions_and_visitors(shop):

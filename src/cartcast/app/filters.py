@@ -250,8 +250,7 @@ def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[S
     if where.start is None or where.end is None:
         ui.note("Choose a period first: the one before it must lie in the log, too.")
         return None
-    length = (where.end - where.start) + timedelta(days=1)
-    before = replace(where, start=where.start - length, end=where.start - timedelta(days=1))
+    before = where.before()
     if days and before.start is not None and before.start < days[0]:
         ui.note(f"The log begins on {days[0]:%d %B %Y}: it has no whole period before this one.")
         return None

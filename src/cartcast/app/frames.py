@@ -16,6 +16,7 @@ from cartcast.insights.funnel import Funnel, FunnelStep
 from cartcast.insights.heatmap import HeatMap
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import Paths
+from cartcast.segments.steps import step_words
 
 __all__ = [
     "MEASURES",
@@ -108,7 +109,7 @@ def funnel(steps: Sequence[FunnelStep]) -> pd.DataFrame:
     """Return step, count, share, low, high of one segment."""
     return pd.DataFrame(
         {
-            "step": [s.step for s in steps],
+            "step": [step_words(s.step) for s in steps],
             "count": [s.reached for s in steps],
             "share": [s.of_first.value for s in steps],
             "low": [s.of_first.low for s in steps],
@@ -124,7 +125,13 @@ def funnel_cells(f: Funnel) -> pd.DataFrame:
     rows = [(f.steps[k - k % size], k % size + 1, s) for k, s in enumerate(f.steps) if k % size]
     return pd.DataFrame(
         [
-            ("unknown" if s.segment is None else s.segment, k, s.step, s.of_first.value, a.reached)
+            (
+                "unknown" if s.segment is None else s.segment,
+                k,
+                step_words(s.step),
+                s.of_first.value,
+                a.reached,
+            )
             for a, k, s in rows
         ],
         columns=["segment", "reached", "step", "value", "n"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cartcast.charts.theme import number, words
@@ -18,6 +18,7 @@ from cartcast.insights.items import Items
 from cartcast.insights.overview import Overview
 from cartcast.insights.paths import END, START, Paths
 from cartcast.numbers import day
+from cartcast.segments.steps import step_words
 
 if TYPE_CHECKING:
     from cartcast.monitoring import Alarm
@@ -59,7 +60,7 @@ def dashboard(o: Overview) -> str:
     worst = _worst(o.funnel)
     if worst is None or worst[2] == 0:
         return start + "."
-    return f"{start}; most are lost between {event_words(worst[0])} and {event_words(worst[1])}."
+    return f"{start}; most are lost between {step_words(worst[0])} and {step_words(worst[1])}."
 
 
 def difference(d: Difference) -> str:
@@ -75,15 +76,16 @@ def difference(d: Difference) -> str:
     return f"{_percent(d.change)}{_unit(d)}{'' if d.sure else ', by chance?'}"
 
 
-def share_differences(found: Sequence[Difference], name: str) -> str:
+def share_differences(
+    found: Sequence[Difference], name: str, spoken: Callable[[str], str] = event_words
+) -> str:
     """Return how shares differ from those of another slice, with intervals.
 
     >>> share_differences([Difference("mobile", 0.05, 0.03, 0.02, 0.01, 0.03)], "May")
     'Compared with May: mobile +2.0 points (+1.0 to +3.0). Intervals: 95 %, over visitors.'
     """
     told = [
-        f"{event_words(d.measure)} {_percent(d.change)} points "
-        f"({_percent(d.low)} to {_percent(d.high)})"
+        f"{spoken(d.measure)} {_percent(d.change)} points ({_percent(d.low)} to {_percent(d.high)})"
         for d in found
         if d.change is not None and d.low is not None and d.high is not None
     ]
@@ -130,7 +132,7 @@ def of_funnel(f: Funnel) -> str:
         if best is worst:
             return f"All {f.unit}s fall into one value of {f.by}."
         return (
-            f"By {f.by}, {event_words(last)} is reached by {number(best.of_first.value, 'share')} "
+            f"By {f.by}, {step_words(last)} is reached by {number(best.of_first.value, 'share')} "
             f"({best.segment or 'unknown'}) down to {number(worst.of_first.value, 'share')} "
             f"({worst.segment or 'unknown'})."
         )
@@ -138,10 +140,10 @@ def of_funnel(f: Funnel) -> str:
     end = f.steps[-1]
     text = (
         f"{number(end.of_first.value, 'share')} of {f.unit}s with a "
-        f"{event_words(f.steps[0].step)} reach {event_words(end.step)}"
+        f"{step_words(f.steps[0].step)} reach {step_words(end.step)}"
     )
     return (
-        f"{text}; {number(lost[2])} are lost before {event_words(lost[1])}." if lost else f"{text}."
+        f"{text}; {number(lost[2])} are lost before {step_words(lost[1])}." if lost else f"{text}."
     )
 
 

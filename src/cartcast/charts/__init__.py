@@ -16,7 +16,7 @@ need (`from cartcast.charts import trend`), so that Plotly is loaded only when s
                 theme="light")
         t: time, value [, low, high, series]; markers: [(time, text)]
     funnel.funnel(t, *, unit="sessions", theme="light")
-        t: step, count, share [, low, high]; in order of the steps
+        t: step (in words), count, share [, low, high]; in order of the steps
     bars.bars(t, *, label, unit="share", currency=None, overall=None, subject=None, theme="light")
         t: name, value [, low, high, n]; horizontal, from zero; `overall` is a reference line
     slices.slices(t, *, label, unit="share", overall=None, named=None, theme="light")

@@ -23,5 +23,5 @@ def heatmap(
     """Draw `value` for each `cohort` (row) and `age` (column); cells not yet known stay empty."""
     return cells(
         table, row="cohort", across="age", title=age, label=label, unit=unit, currency=currency,
-        short=True, theme=theme,
+        short=unit == "share", theme=theme,
     )  # fmt: skip

@@ -17,6 +17,7 @@ import pandas as pd
 from cartcast.evaluate.scores import SCORES
 from cartcast.features.words import event_words, in_words
 from cartcast.numbers import number
+from cartcast.segments.steps import step_words
 
 __all__ = ["cell", "head", "unit_of"]
 
@@ -105,6 +106,8 @@ def cell(value: Any, unit: str = "", currency: str | None = None) -> str:
         return "–"
     if unit == "event":
         return event_words(value)
+    if unit == "step":
+        return step_words(value)
     if unit == "words":
         return in_words(value)
     if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, str):

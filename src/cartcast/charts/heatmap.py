@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -44,37 +48,40 @@ def cells(
     row: str,
     across: str,
     label: str,
+    heads: Sequence[str] | None = None,
     title: str = "",
     unit: str = "share",
     currency: str | None = None,
     short: bool = False,
     theme: Theme = "light",
 ) -> go.Figure:
-    """Draw `value` in a cell of each `row` and column `across`; what is not known stays empty.
+    """Draw `value` in a cell of each `row` and place `across`; what is not known stays empty.
 
-    Rows are in the order of the table; so are columns that are words. With `short` a share is
-    written so that many fit on a phone; the whole figure is under the pointer.
+    Rows are in the order of the table. Places are whole numbers; with `heads`, words over each,
+    they are counted from 0. Rows and heads are told apart by place: they may read alike. With
+    `short` a share is written so that many fit on a phone; the whole figure is under the pointer.
     """
-    lines = [text(c) for c in dict.fromkeys(table[row])]
-    heads = list(dict.fromkeys(table[across]))
-    words_ = any(isinstance(h, str) for h in heads)
-    columns = [text(h) for h in heads] if words_ else sorted(int(h) for h in heads)
-    x = {"type": "category", "side": "top"} if words_ else {"dtick": 1}
+    lines = list(dict.fromkeys(table[row]))
+    columns = sorted({int(c) for c in table[across]})
+    x: dict[str, Any] = {"dtick": 1}
+    if heads is not None:
+        columns = list(range(len(heads)))
+        x = {"tickvals": columns, "ticktext": [text(h) for h in heads], "side": "top"}
     made = figure(
         theme,
         height=90 + 26 * max(len(lines), 1),
         x={"title": {"text": title}, **x},
-        y={"autorange": "reversed", "type": "category", "showgrid": False},
-    )
+        y={"tickvals": list(range(len(lines))), "ticktext": [text(c) for c in lines],
+           "range": [len(lines) - 0.5, -0.5], "showgrid": False},
+    )  # fmt: skip
     known = table.dropna(subset="value")
     values = [float(v) for v in known["value"]]
-    rows = [text(c) for c in known[row]]
-    places = [text(h) if words_ else int(h) for h in known[across]]
-    grid = pd.DataFrame(float("nan"), index=lines, columns=columns)
-    for r, c, v in zip(rows, places, values, strict=True):
-        grid.loc[r, c] = v
+    rows = [lines.index(c) for c in known[row]]
+    places = [int(c) for c in known[across]]
+    grid = np.full((len(lines), len(columns)), np.nan)
+    grid[rows, [columns.index(c) for c in places]] = values
     made.add_heatmap(
-        z=grid.to_numpy(float), x=columns, y=lines, colorscale=ramp(theme), xgap=2, ygap=2,
+        z=grid, x=columns, y=list(range(len(lines))), colorscale=ramp(theme), xgap=2, ygap=2,
         showscale=False, hoverinfo="skip",
     )  # fmt: skip
     low, high = (min(values), max(values)) if values else (0.0, 0.0)

@@ -166,7 +166,7 @@ def figure(
         template=go.layout.Template(),  # the default one has colours of its own
         height=height,
         margin={"l": 8, "r": 16, "t": 12, "b": 8},
-        paper_bgcolor=fade(p.paper, 0),
+        paper_bgcolor=p.paper,  # a picture that is pasted elsewhere takes it along
         plot_bgcolor=fade(p.paper, 0),
         font={"family": FONT, "size": 13, "color": p.ink},
         showlegend=False,
@@ -191,8 +191,6 @@ def show(made: go.Figure, name: str, picture: str = "png") -> dict[str, Any]:
 
     Under the pointer there is one button, which saves it as a picture (`png` or `svg`) of `name`.
     """
-    # A picture that is pasted elsewhere takes its own paper along.
-    made.layout.paper_bgcolor = made.layout.paper_bgcolor.replace(",0)", ",1)")
     return {
         "figure_or_data": made,
         "config": {

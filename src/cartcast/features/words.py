@@ -75,7 +75,6 @@ _EVENTS = {
     "begin_checkout": "checkout",
     "add_payment_info": "payment",
 }
-_SIGNS = (("!=", " not "), (">=", " ≥ "), ("<=", " ≤ "), ("=", " "), (",", " or "))
 _RECENT = re.compile(r"(?P<what>.+)_decayed_(?P<n>\d+)(?P<seconds>s?)")
 _KINDS = {"views": "item views", "lists": "list views"}
 _REST = re.compile(r" (?:seen|given|in|on|to|of|per|since)\b.*| \(.*")
@@ -127,21 +126,11 @@ def titled(name: object, unit: str = "", currency: str | None = None) -> str:
 def event_words(event_type: object) -> str:
     """Return an event type as a shop's people call it.
 
-    A step of a funnel names several events, and conditions in brackets.
-
-    >>> event_words("view_item"), event_words("page=2"), event_words("my_event")
-    ('product page', 'page=2', 'my event')
-    >>> event_words("view_item|search[category!=shoes,boots; price>=5]")
-    'product page or search (category not shoes or boots; price ≥ 5)'
+    >>> event_words("view_item"), event_words("my_event")
+    ('product page', 'my event')
     """
-    name, bracket, rest = str(event_type).partition("[")
-    told = [_EVENTS.get(n, n if "=" in n else n.replace("_", " ")) for n in name.split("|")]
-    if not bracket:
-        return " or ".join(told)
-    rest = rest.removesuffix("]")
-    for sign, word in _SIGNS:
-        rest = rest.replace(sign, word)
-    return f"{' or '.join(told)} ({rest})"
+    name = str(event_type)
+    return _EVENTS.get(name, name.replace("_", " "))
 
 
 def plural(words: str) -> bool:

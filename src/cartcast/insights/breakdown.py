@@ -11,8 +11,15 @@ from cartcast.evaluate.share import Share
 from cartcast.events.sql import identifier
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
-from cartcast.insights.clusters import clustered, sums, visitor_of
-from cartcast.insights.sessions import CONTEXT, MEASURES, keep, make_sessions, sold_lines
+from cartcast.insights.clusters import clustered, sums
+from cartcast.insights.sessions import (
+    CONTEXT,
+    MEASURES,
+    keep,
+    make_sessions,
+    pick_sessions,
+    sold_lines,
+)
 from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["CALENDAR", "Breakdown", "BreakdownRow", "breakdown", "pick"]
@@ -119,17 +126,9 @@ def pick(
     source: Source, column: str, where: Slice, sessions: Path | str | None, columns: tuple[str, ...]
 ) -> Literal["session", "any"]:
     """Make `picked`, the sessions of a slice, and `pairs` of it."""
-    condition, parameters = where.condition(source, columns)
-    fixed = ("session_id", "visitor", "start", "purchases", "revenue")
-    more = column in columns and column not in fixed
-    own = f", {identifier(column)}" if more else ""
-    source.connection.execute(
-        # Numbers are grouped faster than names.
-        "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
-        f"{visitor_of(columns)} AS visitor, start, purchases, revenue{own} FROM sessions "
-        f"WHERE {condition}",
-        parameters,
-    )
+    fixed = ("start", "purchases", "revenue")
+    more = column in columns and column not in ("session_id", "visitor", *fixed)
+    pick_sessions(source, where, columns, *fixed, *([column] if more else []))
     return _pair(source, column, where, sessions)
 
 

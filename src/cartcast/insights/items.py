@@ -12,9 +12,9 @@ from cartcast.evaluate.share import Share
 from cartcast.evaluate.shrink import Prior, Shrunk, fit_prior, shrunk
 from cartcast.findings import Finding
 from cartcast.insights.caveats import caveats
-from cartcast.insights.clusters import clustered, sums, visitor_of
+from cartcast.insights.clusters import clustered, sums
 from cartcast.insights.compare import Difference, relative
-from cartcast.insights.sessions import make_sessions, sold_lines
+from cartcast.insights.sessions import make_sessions, pick_sessions, sold_lines
 from cartcast.insights.source import Slice, Source, opened
 
 __all__ = ["ItemRow", "Items", "compare_items", "items", "pick_sold"]
@@ -135,14 +135,7 @@ def pick_sold(source: Source, column: str, where: Slice, sessions: Path | str | 
     looked at it, 2 for put it into the cart, 4 for bought it, added up. `sold` has what was sold.
     """
     name = source.require(column)
-    columns = make_sessions(source, sessions)
-    condition, parameters = where.condition(source, columns)
-    # Numbers are grouped faster than names.
-    source.connection.execute(
-        "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
-        f"{visitor_of(columns)} AS visitor FROM sessions WHERE {condition}",
-        parameters,
-    )
+    pick_sessions(source, where, make_sessions(source, sessions))
     source.connection.execute(
         "CREATE OR REPLACE TEMP TABLE words AS SELECT value, row_number() OVER ()::INT AS word "
         f"FROM (SELECT DISTINCT {name}::VARCHAR AS value FROM events WHERE {name} IS NOT NULL)"

@@ -11,6 +11,7 @@ from cartcast.errors import UsageError
 from cartcast.events.sql import identifier, literal
 from cartcast.insights.sessions import CONTEXT, keep, make_sessions, session_facts, usual_steps
 from cartcast.insights.source import Slice, Source
+from cartcast.segments.conditions import DAY
 from cartcast.segments.funnel_sql import (
     next_after,
     place_reached,
@@ -23,7 +24,6 @@ from cartcast.segments.steps import Step, carried, steps_from
 __all__ = ["Unit", "check_clock", "reach_steps", "wanted_steps"]
 
 Unit = Literal["session", "visitor"]
-DAY = 86_400.0
 _MOMENT = ("event_time", "session_id", "event_order")
 """What orders the events of a visitor."""
 

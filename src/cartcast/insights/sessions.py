@@ -14,6 +14,7 @@ from cartcast.atomic import atomic_path
 from cartcast.errors import DataError, NotFoundError
 from cartcast.events.schema import CONTRACT, METADATA_KEY
 from cartcast.events.sql import identifier, literal, place_literal, read_parquet
+from cartcast.insights.clusters import visitor_of
 from cartcast.insights.source import Slice, Source, opened
 from cartcast.segments.funnel_sql import reach_first
 from cartcast.segments.steps import STEPS, Step
@@ -23,6 +24,7 @@ __all__ = [
     "MEASURES",
     "keep",
     "make_sessions",
+    "pick_sessions",
     "session_facts",
     "sold_lines",
     "usual_steps",
@@ -166,6 +168,20 @@ def keep(source: Source, where: Slice, sessions: Path | str | None = None) -> st
     return "kept_events"
 
 
+def pick_sessions(source: Source, where: Slice, columns: Sequence[str], *more: str) -> None:
+    """Make `picked`: code, session_id, visitor and columns `more` of the sessions of a slice.
+
+    Codes and visitors are numbers where they can be: these are grouped faster than names.
+    """
+    condition, parameters = where.condition(source, tuple(columns))
+    own = "".join(f", {identifier(name)}" for name in more)
+    source.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE picked AS SELECT row_number() OVER () AS code, session_id, "
+        f"{visitor_of(columns)} AS visitor{own} FROM sessions WHERE {condition}",
+        parameters,
+    )
+
+
 def _sessions_sql(source: Source) -> str:
     """SQL of the session table; only names of known columns enter it, all quoted."""
     has = set(source.columns)
@@ -223,10 +239,11 @@ def _orders_sql(source: Source) -> str:
 
 
 def sold_lines(source: Source, column: str | None = None) -> str:
-    """SQL of what was sold, a row a line: its order (`named`, or `lone`) and its money, `amount`.
+    """SQL of what was sold, a row a line: its visitor, order (`named`, or `lone`) and `amount`.
 
-    A clean log says what money counts; of a plain table each order's item counts once. Without an
-    order id the purchase rows of one moment are one order there. `column` is added as `value`.
+    An order id is one of its visitor's: another's may be the same. A clean log says what money
+    counts; of a plain table each order's item counts once. Without an order id the purchase rows of
+    one moment are one order there. `column` is added as `value`.
     """
     has = set(source.columns)
 
@@ -234,17 +251,21 @@ def sold_lines(source: Source, column: str | None = None) -> str:
         return name if name in has else f"NULL::{kind}"
 
     order, item = known("order_id", "VARCHAR"), known("item_id", "VARCHAR")
+    visitor = f"coalesce({known('visitor_id', 'VARCHAR')}, session_id)"
     amount, where = "revenue", "NOT repeat_purchase"
     lone = f"coalesce({known('event_time', 'TIMESTAMP')}::VARCHAR, event_order::VARCHAR)"
     if not {"revenue", "repeat_purchase"} <= has:
         amount = f"{known('price', 'DOUBLE')} * coalesce({known('quantity', 'DOUBLE')}, 1)"
-        first = "row_number() OVER (PARTITION BY o, i ORDER BY session_id, event_order) = 1"
+        first = (
+            "row_number() OVER (PARTITION BY visitor, o, i ORDER BY session_id, event_order) = 1"
+        )
         where = f"true QUALIFY o IS NULL OR {first}"
         lone = "event_order"
     more = "" if column is None else f", {identifier(column)}::VARCHAR AS value"
     return (
-        f"SELECT session_id, 'o' || {order} AS named, 'e' || {lone} AS lone, {amount} AS amount, "
-        f"{order} AS o, {item} AS i{more} FROM events WHERE event_type = 'purchase' AND {where}"
+        f"SELECT session_id, {visitor} AS visitor, 'o' || {order} AS named, 'e' || {lone} AS lone, "
+        f"{amount} AS amount, {order} AS o, {item} AS i{more} FROM events "
+        f"WHERE event_type = 'purchase' AND {where}"
     )
 
 

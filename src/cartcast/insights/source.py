@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,18 @@ class Slice:
     def __bool__(self) -> bool:
         dated = self.start is not None or self.end is not None
         return dated or bool(self.values) or bool(self.segments)
+
+    def before(self) -> Slice:
+        """Return the slice of as many days that end just before this one's first day.
+
+        >>> Slice(date(2024, 3, 8), date(2024, 3, 14)).before().start
+        datetime.date(2024, 3, 1)
+        """
+        assert self.start is not None, "only a slice from one day to another has days before it"
+        assert self.end is not None, "only a slice from one day to another has days before it"
+        day = timedelta(days=1)
+        first = self.start - (self.end - self.start) - day
+        return replace(self, start=first, end=self.start - day)
 
     def condition(self, source: Source, columns: tuple[str, ...]) -> tuple[str, list[Any]]:
         """Return the SQL condition on the session table, and its parameters.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cartcast.arguments import answered
 from cartcast.errors import UsageError
-from cartcast.insights.sessions import make_sessions, sold_lines
+from cartcast.insights.sessions import keep, sold_lines
 from cartcast.insights.source import Slice, opened
 
 __all__ = ["Pair", "bought_together"]
@@ -67,14 +67,13 @@ def bought_together(
         raise UsageError(f"needs least >= 1 and largest >= 1, got {least} and {largest}.")
     with opened(log) as source:
         source.require(column)
-        columns = make_sessions(source, sessions)
-        condition, parameters = (where or Slice()).condition(source, columns)
+        relation = keep(source, where or Slice(), sessions)
+        kept = "" if relation == "events" else "SEMI JOIN kept USING (session_id)"
+        # An order id is one of its visitor's; another's may be the same.
         source.connection.execute(
-            "CREATE TEMP TABLE lines AS SELECT dense_rank() OVER (ORDER BY coalesce(named, "
-            "session_id || ' ' || lone)) AS basket, value FROM (SELECT l.* FROM "
-            f"({sold_lines(source, column)}) l WHERE session_id IN (SELECT session_id FROM "
-            f"sessions WHERE {condition}))",
-            parameters,
+            "CREATE TEMP TABLE lines AS SELECT dense_rank() OVER (ORDER BY CASE WHEN named IS NULL "
+            "THEN session_id ELSE visitor END, coalesce(named, lone)) AS basket, value "
+            f"FROM ({sold_lines(source, column)}) {kept}"
         )
         (total,) = source.row("SELECT count(DISTINCT basket) FROM lines")
         # A pair in so many orders needs values in as many: all others are left out first.

@@ -4,6 +4,7 @@ These are declared by people. The segments that a run finds by clustering (`mode
 kinds of sessions that nobody named before.
 """
 
+from cartcast.segments.columns import Range, Values
 from cartcast.segments.conditions import (
     COHORT,
     Bought,
@@ -11,11 +12,9 @@ from cartcast.segments.conditions import (
     Condition,
     Did,
     Found,
-    Range,
     Reached,
     Scored,
     Seen,
-    Values,
     Walk,
 )
 from cartcast.segments.segment import Segment, named_segment, segment_from

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartcast.features.words import event_words, in_words
+from cartcast.features.words import event_words
+from cartcast.segments.columns import Range, Values
+from cartcast.segments.steps import step_words
 
 __all__ = [
     "COHORT",
@@ -19,66 +21,15 @@ __all__ = [
     "Condition",
     "Did",
     "Found",
-    "Range",
     "Reached",
     "Scored",
     "Seen",
-    "Values",
     "Walk",
 ]
 
 DAY = 86_400.0
 COHORT = {"returned": "came back", "bought": "bought", "bought_again": "bought again"}
 """What a cohort can do, in words."""
-
-
-@dataclass(frozen=True)
-class Values:
-    """A column has one of these values, or, with `exclude`, none of them; None is unknown."""
-
-    column: str
-    values: tuple[str | None, ...]
-    exclude: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, as the YAML holds it."""
-        return {"column": self.column, "not_in" if self.exclude else "in": list(self.values)}
-
-    def describe(self) -> str:
-        """Return the condition in words.
-
-        >>> Values("device", ("mobile", None), exclude=True).describe()
-        'device is not mobile or unknown'
-        """
-        spoken = event_words if self.column in ("first_event", "last_event", "event_type") else str
-        told = ["unknown" if v is None else spoken(v) for v in self.values]
-        sign = "is not" if self.exclude else "is"
-        return f"{in_words(self.column)} {sign} {' or '.join(told)}"
-
-
-@dataclass(frozen=True)
-class Range:
-    """A number lies between two ends, both included; None is open."""
-
-    column: str
-    least: float | None = None
-    most: float | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, as the YAML holds it."""
-        ends = {"from": self.least, "to": self.most}
-        told = {k: int(v) if v == int(v) else v for k, v in ends.items() if v is not None}
-        return {"column": self.column, **told}
-
-    def describe(self) -> str:
-        """Return the condition in words.
-
-        >>> Range("events", 3).describe()
-        'events at least 3'
-        """
-        ends = (("at least", self.least), ("at most", self.most))
-        told = " and ".join(f"{word} {end:g}" for word, end in ends if end is not None)
-        return f"{in_words(self.column)} {told}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +54,7 @@ class Did:
         >>> Did("add_to_cart", 2, negated=True).describe(), Did("page=2").describe()
         ('fewer than 2 of: cart', 'with page=2')
         """
-        spoken = event_words(self.event)
+        spoken = step_words(self.event)
         if self.times == 1:
             return f"{'without' if self.negated else 'with'} {spoken}"
         return f"{'fewer than' if self.negated else 'at least'} {self.times} of: {spoken}"
@@ -224,9 +175,9 @@ class Reached:
         >>> Reached(("view_item", "add_to_cart", "purchase"), 2, lost=True).describe()
         'did, in order, product page, cart, but not then purchase'
         """
-        did = ", ".join(map(event_words, self.steps[: self.reached]))
+        did = ", ".join(map(step_words, self.steps[: self.reached]))
         rest = self.steps[self.reached : self.reached + 1]
-        lost = f", but not then {event_words(rest[0])}" if self.lost and rest else ""
+        lost = f", but not then {step_words(rest[0])}" if self.lost and rest else ""
         if self.next is not None:
             lost += f"; next came {event_words(self.next) if self.next else 'the end'}"
         return f"did, in order, {did}{lost}"

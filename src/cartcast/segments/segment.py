@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from cartcast.errors import DefinitionError, UsageError, did_you_mean
-from cartcast.segments.conditions import Condition, Range, Values
+from cartcast.segments.columns import Range, Values
+from cartcast.segments.conditions import Condition
 from cartcast.segments.written import condition_from
 
 __all__ = ["AT_START", "SUMMED", "Segment", "Unit", "named_segment", "segment_from"]

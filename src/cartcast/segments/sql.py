@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events import Log
 from cartcast.events.sql import identifier, read_parquet
+from cartcast.segments.columns import Range, Values, as_number
 from cartcast.segments.conditions import (
     Bought,
     Cohort,
     Condition,
     Did,
     Found,
-    Range,
     Reached,
     Scored,
     Seen,
-    Values,
     Walk,
 )
 from cartcast.segments.funnel_sql import next_after, place_reached, reach_first
@@ -61,10 +61,10 @@ class _Asked:
     def of(self, c: Condition) -> Asked:
         match c:
             case Values(exclude=exclude):
-                sql, more = self._values(c)
-                return (f"NOT {sql}" if exclude else sql), more
+                sql = self._values(replace(c, exclude=False))
+                return (f"NOT {sql}" if exclude else sql), []
             case Range():
-                return self._range(c)
+                return self._range(c), []
             case Did(times=times, negated=negated):
                 sql = self._units(f"WHERE {self._step(c.event).sql}", "HAVING count(*) >= ?")
                 return (f"NOT {sql}" if negated else sql), [times]
@@ -93,37 +93,26 @@ class _Asked:
                 recent = f"{last} >= (SELECT {last} FROM sessions) - to_microseconds(?)"
                 return self._visitors(f"HAVING coalesce({recent}, false)"), [round(seconds * 1e6)]
 
-    def _values(self, c: Values) -> Asked:
-        known = [v for v in c.values if v is not None]
-        own = c.column in self._columns
-        name = identifier(c.column) if own else self._of_log(c.column)
-        tests = [f"{name}::VARCHAR IN ({', '.join('?' * len(known))})"] if known else []
-        tests += [f"{name} IS NULL"] if len(known) < len(c.values) else []
-        test = f"coalesce({' OR '.join(tests) or 'false'}, false)"
-        if not own:
-            return self._units(f"WHERE {test}"), known
+    def _values(self, c: Values) -> str:
+        if c.column not in self._columns:
+            self._of_log(c.column)
+            return self._units(f"WHERE {c.sql}")
         if self._segment.of == "visitor":
-            return self._visitors(f"HAVING bool_or({test})"), known
-        return f"({test})", known
+            return self._visitors(f"HAVING bool_or({c.sql})")
+        return f"({c.sql})"
 
-    def _range(self, c: Range) -> Asked:
-        ends = [(">=", c.least), ("<=", c.most)]
-        own = c.column in self._columns
-        name = identifier(c.column) if own else self._of_log(c.column)
-        number = f"TRY_CAST({name} AS DOUBLE)"
-        summed = own and self._segment.of == "visitor"
-        if summed and c.column not in SUMMED:
+    def _range(self, c: Range) -> str:
+        if c.column not in self._columns:
+            self._of_log(c.column)
+            return self._units(f"WHERE {c.sql}")
+        if self._segment.of == "session":
+            return f"({c.sql})"
+        if c.column not in SUMMED:
             raise UsageError(
                 f"segment {self._segment.name!r}: {c.column} of several sessions does not add up; "
                 f"of visitors there are ranges of {', '.join(SUMMED)}."
             )
-        number = f"sum({number})" if summed else number
-        tests = [f"{number} {sign} ?" for sign, end in ends if end is not None]
-        test = f"coalesce({' AND '.join(tests)}, false)"
-        known = [end for _, end in ends if end is not None]
-        if not own:
-            return self._units(f"WHERE {test}"), known
-        return (self._visitors(f"HAVING {test}") if summed else f"({test})"), known
+        return self._visitors(f"HAVING {c.holds(f'sum({as_number(c.column)})')}")
 
     def _units(self, where: str, having: str = "") -> str:
         """SQL: the session, or its visitor, has such events."""

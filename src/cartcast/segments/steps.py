@@ -6,7 +6,7 @@
     view_item[category=shoes,boots; price>=50]    and all of this holds of the same event
 
 What stands in brackets is written as in `cartcast segment make --where`. A value that holds one of
-`, ; | [ ] "` stands in double quotes, in which `""` is one quote.
+`, ; | [ ] "` stands in double quotes, in which `""` is one quote; so does one that is empty.
 """
 
 from __future__ import annotations
@@ -17,14 +17,23 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cartcast.errors import UsageError
-from cartcast.events.sql import identifier, literal
-from cartcast.segments.conditions import Range, Values
+from cartcast.features.words import event_words
+from cartcast.segments.columns import Range, Values, equal
 
-__all__ = ["STEPS", "Step", "carried", "condition_of", "split_steps", "steps_from"]
+__all__ = [
+    "STEPS",
+    "Step",
+    "can_ask",
+    "carried",
+    "condition_of",
+    "split_steps",
+    "step_words",
+    "steps_from",
+]
 
 _TEST = re.compile(r"\s*([^=!<>]+?)\s*(!=|>=|<=|=)(.*)", re.DOTALL)
 _SPECIAL = set(",;|[]")
-_NUMBERS = "'DOUBLE', 'FLOAT', 'BIGINT', 'INTEGER', 'SMALLINT', 'TINYINT'"
+_SIGNS = _SPECIAL | set('=!<>"')
 
 
 class Step(NamedTuple):
@@ -40,9 +49,21 @@ class Step(NamedTuple):
 
     def __str__(self) -> str:
         told = "|".join(
-            _quoted(v, "=") if c == "event_type" else f"{c}={_quoted(v)}" for c, v in self.any_of
+            _quoted(v, "=") if c == "event_type" else f"{_column(c)}={_quoted(v)}"
+            for c, v in self.any_of
         )
         return told + (f"[{'; '.join(map(_written, self.where))}]" if self.where else "")
+
+    def describe(self) -> str:
+        """Return the step in words.
+
+        >>> steps_from(['view_item|page=2[category!="a;b",boots; price>=5]'])[0].describe()
+        'product page or page=2 (category is not a;b or boots; price at least 5)'
+        """
+        told = " or ".join(
+            event_words(v) if c == "event_type" else f"{c}={v}" for c, v in self.any_of
+        )
+        return told + (f" ({'; '.join(c.describe() for c in self.where)})" if self.where else "")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -73,8 +94,8 @@ class Step(NamedTuple):
         named: dict[str, list[str]] = {}
         for column, value in self.any_of:
             named.setdefault(column, []).append(value)
-        told = " OR ".join(_equal(c, values) for c, values in named.items())
-        return " AND ".join([f"({told})", *map(_sql, self.where)])
+        told = " OR ".join(equal(c, values) for c, values in named.items())
+        return " AND ".join([f"({told})", *(c.sql for c in self.where)])
 
 
 def carried(column: str) -> str:
@@ -122,6 +143,12 @@ def steps_from(words: Sequence[str]) -> tuple[Step, ...]:
     return tuple(map(_step, words))
 
 
+def step_words(text: str) -> str:
+    """Return in words the step that a text is."""
+    (step,) = steps_from((text,))
+    return step.describe()
+
+
 def _step(word: str) -> Step:
     head, tests = word.strip(), ""
     if head.endswith("]"):
@@ -135,17 +162,19 @@ def _step(word: str) -> Step:
         column, value = "event_type", part
         if not part.startswith('"') and "=" in part:
             column, _, value = (p.strip() for p in part.partition("="))
-        value = _unquoted(value)
         if not column or not value or open_ or set("!<>") & set(column):
             raise UsageError(
                 f"a step is an event type or column=value, with others after | and conditions in "
                 f"[ ], got {word!r}."
             )
-        parts.append((column, value))
+        parts.append((column, _unquoted(value)))
     if not parts:
         raise UsageError(f"a step is an event type or column=value, got {word!r}.")
     where = tuple(condition_of(t) for t in _split(tests, ";")) if tests else ()
-    return Step(tuple(dict.fromkeys(parts)), where)
+    step = Step(tuple(dict.fromkeys(parts)), where)
+    for column in step.columns:
+        _column(column)
+    return step
 
 
 def condition_of(text: str) -> Values | Range:
@@ -212,41 +241,34 @@ def _unquoted(word: str) -> str:
     return word
 
 
+def can_ask(column: str) -> bool:
+    """Return whether a step can ask a column: its name can be written, and read again.
+
+    >>> can_ask("my column"), can_ask("price, net")
+    (True, False)
+    """
+    return bool(column) and column == column.strip() and not _SIGNS & set(column)
+
+
+def _column(name: str) -> str:
+    if not can_ask(name):
+        raise UsageError(
+            f"a step cannot ask the column {name!r}: a name there holds none of "
+            f"{' '.join(sorted(_SIGNS))}; rename it in the log."
+        )
+    return name
+
+
 def _quoted(value: str, sign: str = '="') -> str:
     odd = _SPECIAL & set(value) or sign in value or value.startswith('"')
-    odd = odd or value != value.strip() or value == "unknown"
+    odd = odd or value != value.strip() or value in ("", "unknown")
     return '"' + value.replace('"', '""') + '"' if odd else value
 
 
 def _written(c: Values | Range) -> str:
     if isinstance(c, Range):
         ends = ((">=", c.least), ("<=", c.most))
-        return "; ".join(f"{c.column}{sign}{end:.15g}" for sign, end in ends if end is not None)
+        told = [(sign, repr(float(end))) for sign, end in ends if end is not None]
+        return "; ".join(f"{_column(c.column)}{s}{end.removesuffix('.0')}" for s, end in told)
     values = ",".join("unknown" if v is None else _quoted(v) for v in c.values)
-    return f"{c.column}{'!=' if c.exclude else '='}{values}"
-
-
-def _sql(c: Values | Range) -> str:
-    name = identifier(c.column)
-    if isinstance(c, Range):
-        number = f"TRY_CAST({name} AS DOUBLE)"
-        ends = ((">=", c.least), ("<=", c.most))
-        told = " AND ".join(f"{number} {s} {end!r}" for s, end in ends if end is not None)
-        return f"coalesce({told}, false)"
-    known = [v for v in c.values if v is not None]
-    tests = [_equal(c.column, known)] if known else []
-    tests += [f"{name} IS NULL"] if len(known) < len(c.values) else []
-    return f"{'NOT ' if c.exclude else ''}coalesce({' OR '.join(tests)}, false)"
-
-
-def _equal(column: str, values: Sequence[str]) -> str:
-    """SQL: the column has one of these values; 5 is the number 5.0, too."""
-    name = identifier(column)
-    told = f"{name}::VARCHAR IN ({', '.join(map(literal, values))})"
-    numbers = [v for v in values if re.fullmatch(r"[+-]?\d+(\.\d*)?", v)]
-    if not numbers:
-        return told
-    return (
-        f"({told} OR (typeof({name}) IN ({_NUMBERS}) AND TRY_CAST({name} AS DOUBLE) IN "
-        f"({', '.join(repr(float(v)) for v in numbers)})))"
-    )
+    return f"{_column(c.column)}{'!=' if c.exclude else '='}{values}"

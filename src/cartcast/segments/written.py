@@ -10,6 +10,7 @@ from typing import Any
 
 from cartcast.config import parse_duration
 from cartcast.errors import DefinitionError, UsageError, did_you_mean
+from cartcast.segments.columns import Range, Values
 from cartcast.segments.conditions import (
     COHORT,
     Bought,
@@ -17,11 +18,9 @@ from cartcast.segments.conditions import (
     Condition,
     Did,
     Found,
-    Range,
     Reached,
     Scored,
     Seen,
-    Values,
     Walk,
 )
 from cartcast.segments.steps import steps_from

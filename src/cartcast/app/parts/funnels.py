@@ -18,6 +18,7 @@ from cartcast.features.words import event_words, in_words
 from cartcast.insights.funnel import Funnel
 from cartcast.insights.source import Slice
 from cartcast.segments import Reached
+from cartcast.segments.steps import step_words
 
 __all__ = ["show_funnel"]
 
@@ -57,7 +58,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
             "compare_funnels", data, where, there=against[0], steps=steps, unit=unit, order=order,
             window=WINDOWS[window],
         )  # fmt: skip
-        ui.note(headlines.share_differences(found, against[1]))
+        ui.note(headlines.share_differences(found, against[1], step_words))
     # A segment follows the steps of sessions, in order and without a window.
     plain = unit == "session" and order == "ordered" and WINDOWS[window] is None
     told = tuple(steps)
@@ -76,7 +77,7 @@ def show_funnel(view: ui.View, data: Data, top: Any) -> None:
     ui.table(
         frames.funnel_table(f), view, "funnel",
         shares=("share of first", "low", "high", "share of step before"),
-        units={"step": "event", **dict.fromkeys(frames.SECONDS, "seconds")},
+        units={"step": "step", **dict.fromkeys(frames.SECONDS, "seconds")},
         on_row=(lambda k: open_condition(Reached(told, max(k, 1), lost=k > 0)))
         if plain and f.by is None
         else None,
@@ -108,7 +109,7 @@ def _instead(view: ui.View, f: Funnel, steps: tuple[str, ...], plain: bool) -> N
     for i in f.instead:
         lost[i.reached] = lost.get(i.reached, 0) + i.units
     named = {
-        k: f"{k}. {event_words(steps[k - 1])}, but not then {event_words(steps[k])}"
+        k: f"{k}. {step_words(steps[k - 1])}, but not then {step_words(steps[k])}"
         for k in sorted(lost)
     }
     most = list(named).index(max(lost, key=lambda k: lost[k]))

@@ -18,6 +18,7 @@ from cartcast.features.words import event_words, in_words
 from cartcast.insights.listing import Listing, list_visitors
 from cartcast.insights.source import Slice
 from cartcast.segments import Condition, Did, Range, Segment, Values, condition_from
+from cartcast.segments.steps import step_words
 
 __all__ = ["open_condition", "open_sessions", "reached", "show_sessions", "take_over"]
 
@@ -89,7 +90,7 @@ def asked_in_address() -> Condition | None:
 
 def reached(step: str) -> str:
     """Return what the sessions are called that reached a step of the usual funnel."""
-    return f"reached {event_words(step)}"
+    return f"reached {step_words(step)}"
 
 
 def show_sessions(view: ui.View, data: Data, top: Any) -> None:

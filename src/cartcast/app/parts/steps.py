@@ -11,10 +11,10 @@ from cartcast.app import filters, ui
 from cartcast.app.parts.columns import event_types, filled, split_columns
 from cartcast.app.state import Data
 from cartcast.errors import UsageError
-from cartcast.features.words import event_words, in_words
+from cartcast.features.words import in_words
 from cartcast.insights.source import Slice
 from cartcast.segments import Values
-from cartcast.segments.steps import Step, split_steps, steps_from
+from cartcast.segments.steps import Step, can_ask, split_steps, step_words, steps_from
 
 __all__ = ["choose_steps", "values_of"]
 
@@ -34,7 +34,7 @@ def choose_steps(data: Data, usual: Sequence[str]) -> list[str]:
         except UsageError as error:
             st.error(ui.plain(f"The steps in the address cannot be read: {error}"))
     st.session_state.setdefault(_TURN, 0)
-    told = " → ".join(event_words(s) for s in steps) or "none yet"
+    told = " → ".join(s.describe() for s in steps) or "none yet"
     with st.expander(ui.plain(f"Steps: {told}"), icon=":material/filter_alt:"):
         for k in range(len(steps)):
             _row(data, steps, k)
@@ -68,16 +68,17 @@ def _row(data: Data, steps: Sequence[Step], k: int) -> None:
     kinds = [str(Step((("event_type", kind),))) for kind in event_types(data)]
     events.multiselect(
         f"Step {k + 1}: any of", list(dict.fromkeys([*kinds, *names])), default=names,
-        format_func=event_words, key=_key(turn, k, "any"), **change,
+        format_func=step_words, key=_key(turn, k, "any"), **change,
     )  # fmt: skip
     first = next((c for c in step.where if isinstance(c, Values)), None)
-    columns = [_ANY, *dict.fromkeys([*split_columns(data), *([first.column] if first else [])])]
+    known = filter(can_ask, split_columns(data))
+    columns = [_ANY, *dict.fromkeys([*known, *([first.column] if first else [])])]
     chosen = column.selectbox(
         "where", columns, index=columns.index(first.column) if first else 0,
         format_func=in_words, key=_key(turn, k, "column"), **change,
     )  # fmt: skip
     if chosen != _ANY:
-        known = values_of(data, chosen) if chosen in filled(data) else []
+        words = values_of(data, chosen) if chosen in filled(data) else []
         asked: list[str] = []
         if first is not None and first.column == chosen:
             asked = [filters.UNKNOWN if v is None else v for v in first.values]
@@ -86,7 +87,7 @@ def _row(data: Data, steps: Sequence[Step], k: int) -> None:
             key=_key(turn, k, "sign"), label_visibility="hidden", **change,
         )  # fmt: skip
         values.multiselect(
-            "any value of", list(dict.fromkeys([*known, filters.UNKNOWN, *asked])), default=asked,
+            "any value of", list(dict.fromkeys([*words, filters.UNKNOWN, *asked])), default=asked,
             key=_key(turn, k, f"values_{chosen}"), accept_new_options=True, **change,
         )  # fmt: skip
     with moves.container(horizontal=True, gap="xxsmall"):

@@ -18,6 +18,7 @@ from cartcast.findings import Finding
 from cartcast.insights.compare import Difference
 from cartcast.insights.overview import Overview
 from cartcast.insights.source import Slice
+from cartcast.segments.steps import step_words
 
 
 def show(view: ui.View) -> None:
@@ -194,7 +195,7 @@ def the_funnel(view: ui.View, o: Overview) -> None:
     first = o.funnel[0][1]
     table = pd.DataFrame(
         {
-            "step": [s for s, _ in o.funnel],
+            "step": [step_words(s) for s, _ in o.funnel],
             "count": [n for _, n in o.funnel],
             "share": [n / first if first else None for _, n in o.funnel],
         }

@@ -100,17 +100,13 @@ def _before(log: Log, where: Slice, days: int) -> tuple[Slice, Slice]:
     whole = overview(log)
     if whole.start is None or whole.end is None:
         raise UsageError("--days needs a log with dates.")
-    begin = whole.end.date() - timedelta(days=days - 1)
-    before = begin - timedelta(days=days)
-    if before < whole.start.date():
+    end = whole.end.date()
+    if (end - whole.start.date()).days + 1 < 2 * days:
         raise UsageError(
             f"--days {days} needs twice as many days; the log begins on {whole.start:%Y-%m-%d}."
         )
-    day = timedelta(days=1)
-    return (
-        replace(where, start=begin, end=whole.end.date()),
-        replace(where, start=before, end=begin - day),
-    )
+    here = replace(where, start=end - timedelta(days=days - 1), end=end)
+    return here, here.before()
 
 
 def _share(value: float | None) -> str:
