@@ -99,8 +99,12 @@ def summed(tmp_path_factory) -> tuple[Path, summary.Summary]:
     (folder / "cartcast.yaml").write_text(f"{SETTINGS}auth: {json.dumps(auth)}\n")
     for view in VIEWS:
         save_view(folder, view)
+    # A module that somebody left in the project's folder is no part of the program.
+    (folder / "streamlit.py").write_text("raise SystemExit('planted')")
     # Access is on: the pages are drawn for the least role, and links lead to the app's address.
-    made = summary.summarise(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = summary.summarise(folder)
     # Read aside: nothing is left in the project but the views and the locks.
     assert not list(folder.glob(".cartcast/app/logs/*"))
     return folder, made

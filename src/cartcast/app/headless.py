@@ -113,8 +113,9 @@ def draw(
         "days": days,
     }
     try:
+        # -P, for all processes of the app: no module of the folder that they start in runs.
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "cartcast.app.headless"],
+            [sys.executable, "-P", "-W", "ignore", "-m", "cartcast.app.headless"],
             input=json.dumps(asked), capture_output=True, text=True, encoding="utf-8", check=False,
             timeout=_SECONDS * (1 + len(views)),
         )  # fmt: skip
