@@ -7,6 +7,7 @@ import re
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -149,9 +150,28 @@ def test_what_cannot_be_told_is_said(summed):
     assert told["Model"].startswith("No model yet.")
     assert "gizmo 3" in told["Renamed"]
     # A part of a week of cohorts tells nothing: it is of the whole log, and said to be.
-    assert "It is not compared with days before." in made.text
+    whole = "It is of the whole log, not the last 7 days."
+    by_name = {v["name"]: v for v in made.as_dict()["views"]}
+    assert [name for name, v in by_name.items() if v["of"] == whole] == ["Cohorts", "To a cart"]
+    for shown in (made.text, made.html):
+        assert whole in shown.partition("Cohorts")[2].partition("Phones of March")[0]
+        assert shown.count(whole) == 2
+    assert by_name["Cohorts"]["compared"] == ""
     assert "Not counted: The log that this view was saved with" in made.text
     assert "days ago: what came since is not in it." in made.text
+
+
+def test_days_are_those_of_the_shops_clock():
+    # 05:30 UTC of the 10th is 21:30 of the 9th in Los Angeles, in winter.
+    told = SimpleNamespace(summary=SimpleNamespace(end="2024-03-10T05:30:00+00:00"), zone=None)
+    data = SimpleNamespace(name="shop.csv", log=told)
+    notes = " ".join(summary._notes(data, 28))
+    assert "The last 28 days of shop.csv, to 10 March 2024" in notes
+    assert "until 05:30" in notes
+    told.zone = "America/Los_Angeles"
+    notes = " ".join(summary._notes(data, 28))
+    assert "to 9 March 2024" in notes
+    assert "until" not in notes
 
 
 def test_a_summary_goes_by_mail_and_signed_webhook(summed, receiver, smtp):

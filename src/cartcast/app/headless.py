@@ -17,14 +17,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cartcast.app.periods import BEFORE, last_days
 from cartcast.app.saved_views import SavedView
 from cartcast.app.state import Data, Project
 from cartcast.errors import CartcastError, UsageError
 
-__all__ = ["BEFORE", "Drawn", "draw"]
+__all__ = ["Drawn", "draw"]
 
-BEFORE = "the period before"
-"""What a page is held against where its state names nothing else."""
 _SECONDS = 120
 _MOST_ROWS = 30
 _FREE = ("ask", "funnel")
@@ -60,6 +59,7 @@ class Drawn:
         headline: the page's answer.
         about: what it was counted from.
         figures: label, value, and how it differs or how sure it is.
+        of: what it is of, where it is not of the days that were asked for.
         compared: the sentence with the differences and their intervals, where it is compared.
         charts: the charts.
         tables: tables of at most 30 rows.
@@ -68,6 +68,7 @@ class Drawn:
     problem: str | None = None
     headline: str = ""
     about: str = ""
+    of: str = ""
     figures: tuple[tuple[str, str, str], ...] = ()
     compared: str = ""
     charts: tuple[Chart, ...] = ()
@@ -148,18 +149,23 @@ def _draw_here(project: Project, data: Data | None, view: SavedView, days: int |
     # The least role: what everybody may read who may read at all.
     reader = project.access.reader()
     ui.given = ui.View(project, reader, "light", data, run)
-    if days is not None:
-        asked = {"against": [BEFORE], **state}
-        if not {"days", "period"} & set(state):
-            asked["days"] = [f"last {days} days"]
-        found = _read(view.page, state, asked)
-        if found.problem is not None or found.compared:
-            return found
-    return _read(view.page, state, state)
+    if days is None:
+        return _read(view.page, state, state)
+    own = {"days", "period"} & set(state)
+    asked = {"days": [last_days(days)]} if not own else {}
+    found = _read(view.page, state, {"against": [BEFORE], **asked, **state})
+    if found.problem is not None or found.compared:
+        return found
+    return _read(view.page, state, state, instead="" if own else last_days(days))
 
 
-def _read(page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[str]]) -> Drawn:
-    """Run a page, asked for more than its state, and return what it says."""
+def _read(
+    page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[str]], instead: str = ""
+) -> Drawn:
+    """Run a page, asked for more than its state, and return what it says.
+
+    `instead` names the period that was asked for and is not in `asked`.
+    """
     from streamlit.testing.v1 import AppTest
 
     file = Path(__file__).parent / "views" / f"{page}.py"
@@ -182,10 +188,12 @@ def _read(page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[st
         wrong.append(headline)
     notes = [_words(c.value) for c in at.caption]
     compared = next((n for n in notes if n.startswith("Compared with ")), "")
+    whole = "is of the whole log" if "days" in at.session_state else "has no period"
     return Drawn(
         problem=wrong[0] if wrong else None,
         headline=headline,
         about=notes[0] if notes and headline else "",
+        of=f"It {whole}, not the {instead}." if instead else "",
         figures=tuple((m.label, str(m.value), _words(m.delta or "")) for m in at.metric),
         compared=compared,
         charts=tuple(Chart(c.proto.alt, c.proto.spec) for c in at.get("plotly_chart")),
