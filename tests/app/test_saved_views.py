@@ -18,7 +18,7 @@ from cartcast.app.access import Person
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.saved_views import SavedView, move_view, read_views, remove_view, save_view
 from cartcast.cli import main
-from cartcast.errors import DefinitionError, NotFoundError, UsageError
+from cartcast.errors import DefinitionError, NotFoundError, StorageError, UsageError
 from cartcast.webhook import SendError, verify
 
 st = pytest.importorskip("streamlit")
@@ -61,6 +61,7 @@ def test_views_are_kept_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "address"),
     [("", "dashboard"), ("a\nb", "dashboard"), ("a" * 81, "dashboard"), ("a", ""),
+     ("a", "dashboard?device=\ud800"), ("a", "dashboard?a\nb=1"), ("a", "analysis?brand=Größe"),
      ("a", "https://evil.example/x"), ("a", "../x"), ("a", "dashboard?" + "x" * 4000)],
 )  # fmt: skip
 def test_what_cannot_be_a_view(name, address):
@@ -82,6 +83,17 @@ def test_there_are_not_too_many(tmp_path, monkeypatch):
     save_view(tmp_path, VIEWS[0])
     with pytest.raises(UsageError, match="at most 1"):
         save_view(tmp_path, VIEWS[1])
+    file = tmp_path / saved_views.FILE
+    file.write_text(file.read_text() + "- {name: by hand, address: live}\n")
+    with pytest.raises(DefinitionError, match="at most 1 views, has 2"):
+        read_views(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / ".cartcast" / "views.lock").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"views\.yaml: cannot be changed"):
+        save_view(tmp_path, VIEWS[0])
+    assert SavedView("a", "dashboardx?a=1").path == "/dashboardx?a=1"
 
 
 def test_a_viewer_may_look_but_not_keep(project):
