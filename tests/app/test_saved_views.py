@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from email import message_from_string
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 
 import cartcast.app
-from cartcast.app import actions, saved_views, summary
+from cartcast.app import actions, headless, saved_views, summary
 from cartcast.app.access import Person
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.saved_views import SavedView, move_view, read_views, remove_view, save_view
@@ -171,6 +172,30 @@ def test_what_cannot_be_told_is_said(summed):
     assert by_name["Cohorts"]["compared"] == ""
     assert "Not counted: The log that this view was saved with" in made.text
     assert "days ago: what came since is not in it." in made.text
+
+
+def test_one_bad_view_does_not_take_the_others_along(project, monkeypatch):
+    def one(project, data, view, days):
+        if view.name == "The shop":
+            raise ValueError("of no known kind")
+        return headless.Drawn(headline=view.name)
+
+    def here(words, *, input, timeout, **_):
+        out = io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(input))
+            patch.setattr("sys.stdout", out)
+            headless.main()
+        # Many views do not hold those up who wait for as long as each of them may take.
+        assert timeout == 600
+        return SimpleNamespace(stdout=out.getvalue(), stderr="")
+
+    monkeypatch.setenv(PROJECT_VARIABLE, "")
+    monkeypatch.setattr(headless, "_draw_here", one)
+    monkeypatch.setattr(headless.subprocess, "run", here)
+    bad, good, *_ = headless.draw(project, None, VIEWS)
+    assert bad.problem == "It could not be drawn (ValueError: of no known kind)."
+    assert (good.problem, good.headline) == (None, VIEWS[1].name)
 
 
 def test_days_are_those_of_the_shops_clock():

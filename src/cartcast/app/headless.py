@@ -25,6 +25,7 @@ from cartcast.errors import CartcastError, UsageError
 __all__ = ["Drawn", "draw"]
 
 _SECONDS = 120
+_LONGEST = 600
 _MOST_ROWS = 30
 _FREE = ("ask", "funnel")
 """Parts of an address that belong to no control."""
@@ -118,7 +119,7 @@ def draw(
         done = subprocess.run(
             [sys.executable, "-P", "-W", "ignore", "-m", "cartcast.app.headless"],
             input=json.dumps(asked), capture_output=True, text=True, encoding="utf-8", check=False,
-            timeout=_SECONDS * (1 + len(views)),
+            timeout=min(_SECONDS * (1 + len(views)), _LONGEST),
         )  # fmt: skip
         return [Drawn.from_dict(d) for d in json.loads(done.stdout.rpartition("\n")[2])]
     except subprocess.TimeoutExpired:
@@ -263,7 +264,13 @@ def main() -> None:
     data = asked["data"]
     if data is not None:
         data = Data(**{**data, "folder": Path(data["folder"]), "sources": tuple(data["sources"])})
-    drawn = [_draw_here(project, data, SavedView(**v), asked["days"]) for v in asked["views"]]
+    drawn = []
+    for view in asked["views"]:
+        try:
+            drawn.append(_draw_here(project, data, SavedView(**view), asked["days"]))
+        except Exception as error:  # noqa: BLE001  the other views are drawn, whatever it is
+            line = " ".join(str(error).split())[:300]
+            drawn.append(Drawn(f"It could not be drawn ({type(error).__name__}: {line})."))
     sys.stdout.write("\n" + json.dumps([asdict(d) for d in drawn]))
 
 
