@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
@@ -276,9 +277,13 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
         save_view(folder, view)
     calls = []
 
+    drawn_once = {v.address: d for v, d in zip(VIEWS, summed[1].drawn, strict=True)}
+
     def drawn(project, data, views, days=None):
-        calls.append(len(views))
-        return [summed[1].drawn[VIEWS.index(v)] for v in views]
+        calls.extend(v.address for v in views)
+        if [v.address for v in views] == ["live"]:
+            raise headless.DrawingError("the saved views take too long to draw.")
+        return [drawn_once[v.address] for v in views]
 
     monkeypatch.setattr("cartcast.app.headless.draw", drawn)
     monkeypatch.setenv(PROJECT_VARIABLE, str(folder))
@@ -292,9 +297,26 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
     )
     assert len(at.warning) == 5
     assert at.title[0].value.replace("\\", "") == summed[1].answer
-    # What was drawn is drawn again only for a new view; the order is the project's own.
+    # A view of no page leads nowhere.
+    closed = [at.button(key=f"view_open_{k}").disabled for k in range(len(VIEWS))]
+    assert closed == [v.name == "Other" for v in VIEWS]
+    # The order is the project's own; what was drawn is not drawn again.
     at = sound(at.button(key="view_Move down_0").click().run())
     assert [v.name for v in read_views(folder)][:2] == [VIEWS[1].name, "The shop"]
-    assert [c for c in calls if c] == [len(VIEWS)]
     at = sound(at.button(key="view_remove_0").click().run())
     assert len(at.header) == len(VIEWS) - 1
+    assert calls == [v.address for v in VIEWS]
+    # Only a new view is, its failure is not tried again at once, and a second name costs nothing.
+    calls.clear()
+    save_view(folder, SavedView("New", "live"))
+    save_view(folder, SavedView("The shop again", "dashboard"))
+    assert "too long to draw" in sound(at.run()).warning[-1].value
+    assert len(at.run().header) == len(VIEWS) + 1
+    assert calls == ["live"]
+    # In time all is drawn once more, each address once.
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 601)
+    calls.clear()
+    remove_view(folder, "New")
+    sound(at.run())
+    assert sorted(calls) == sorted({v.address for v in read_views(folder)})
