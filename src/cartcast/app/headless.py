@@ -214,16 +214,12 @@ def _lost(at: Any, state: Mapping[str, list[str]]) -> list[str]:
         if key in at.session_state and wanted in (left, [left]):
             continue
         # What is the page's own choice already is not in the address.
-        value = _value(at, key)
+        value = at.session_state.get(key, None)
         values = value if isinstance(value, list | tuple) else [value]
         said = {w for v in values for w in (str(v), event_words(str(v)), in_words(str(v)))}
         if not {w.lower() for w in wanted} <= {w.lower() for w in said}:
             found.append(f"{in_words(key)} {', '.join(wanted)}")
     return found
-
-
-def _value(at: Any, key: str) -> Any:
-    return at.session_state.get(key, None)
 
 
 def _table(frame: Any) -> Table | None:
