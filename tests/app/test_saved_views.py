@@ -38,6 +38,7 @@ VIEWS = [
     SavedView("Gone", "dashboard?data=0123"),
     SavedView("Other", "nopage"),
     SavedView("Model", "performance"),
+    SavedView("Tests", "experiments"),
     SavedView("Renamed", "analysis?topic=Hours&gizmo=3"),
     SavedView("To a cart", "analysis?topic=Paths&direction=to&anchor_to_event_type=cart"),
 ]  # fmt: skip
@@ -162,6 +163,7 @@ def test_what_cannot_be_told_is_said(summed):
     assert "deleted" in told["Gone"]
     assert "no page 'nopage'" in told["Other"]
     assert told["Model"].startswith("No model yet.")
+    assert told["Tests"].startswith("No experiment yet")
     assert "gizmo 3" in told["Renamed"]
     # A part of a week of cohorts tells nothing: it is of the whole log, and said to be.
     whole = "It is of the whole log, not the last 7 days."
@@ -295,7 +297,7 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
     assert len(at.get("plotly_chart")) == sum(
         bool(d.charts) and not d.problem for d in summed[1].drawn
     )
-    assert len(at.warning) == 5
+    assert len(at.warning) == 6
     assert at.title[0].value.replace("\\", "") == summed[1].answer
     # A view of no page leads nowhere.
     closed = [at.button(key=f"view_open_{k}").disabled for k in range(len(VIEWS))]

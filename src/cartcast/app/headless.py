@@ -169,6 +169,8 @@ def _read(
     """
     from streamlit.testing.v1 import AppTest
 
+    from cartcast.app.ui import EMPTY
+
     file = Path(__file__).parent / "views" / f"{page}.py"
     at = AppTest.from_file(str(file), default_timeout=_SECONDS)
     for key, values in asked.items():
@@ -185,7 +187,7 @@ def _read(
     if lost:
         wrong = [f"This log, or this version, no longer has {', '.join(lost)}; save it again."]
     headline = _words(at.title[0].value) if at.title else ""
-    if " This page will show " in headline:
+    if EMPTY in at.session_state:
         wrong.append(headline)
     notes = [_words(c.value) for c in at.caption]
     compared = next((n for n in notes if n.startswith("Compared with ")), "")
