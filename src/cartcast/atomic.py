@@ -37,6 +37,7 @@ __all__ = [
 # What the place itself can be blamed for; any other OSError of the writer is passed on as it is.
 _PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST}
 _PLACE |= {errno.ENOTEMPTY, errno.EFBIG, errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_PLACE |= {errno.EBUSY, errno.ELOOP}
 
 
 @contextlib.contextmanager
@@ -45,7 +46,9 @@ def _blame(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _PLACE:
+        # A folder that cannot be made, as below /proc, says that it is not there.
+        nowhere = error.errno == errno.ENOENT and not path.parent.is_dir()
+        if error.errno not in _PLACE and not nowhere:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(

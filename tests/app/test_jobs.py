@@ -32,6 +32,8 @@ def wait(project, job, until=("done", "failed", "cancelled", "stopped"), seconds
 
 def test_a_training_that_fails_says_what_the_command_line_says(with_data):
     data = with_data.get_data(None)
+    # A module that somebody left in the project's folder is no part of the program.
+    (with_data.folder / "cartcast.py").write_text("raise SystemExit('planted')")
     job = jobs.start(
         with_data, with_data.access.owner(), [str(data.log.path)], options={"target": "nonsense"}
     )

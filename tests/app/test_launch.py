@@ -33,7 +33,9 @@ def test_not_reachable_from_elsewhere_unless_access_is_on_or_told_in_words(tmp_p
 
 def test_settings_of_the_server(tmp_path):
     line = command(Project(tmp_path, Settings(upload_megabytes=7)), "127.0.0.1", 8599)
-    told = dict(zip(line[5::2], line[6::2], strict=True))
+    # Safe path: no module of the folder that it is started in runs.
+    assert line[1:3] == ["-P", "-m"]
+    told = dict(zip(line[6::2], line[7::2], strict=True))
     assert told["--browser.gatherUsageStats"] == "false"
     assert told["--server.maxUploadSize"] == "7"
     assert told["--server.port"] == "8599"

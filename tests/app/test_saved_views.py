@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import time
 from email import message_from_string
 from email.policy import default
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 import cartcast.app
-from cartcast.app import actions, saved_views, summary
+from cartcast.app import actions, headless, saved_views, summary
 from cartcast.app.access import Person
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.saved_views import SavedView, move_view, read_views, remove_view, save_view
 from cartcast.cli import main
-from cartcast.errors import DefinitionError, NotFoundError, UsageError
+from cartcast.errors import DefinitionError, NotFoundError, StorageError, UsageError
 from cartcast.webhook import SendError, verify
 
 st = pytest.importorskip("streamlit")
@@ -35,6 +38,7 @@ VIEWS = [
     SavedView("Gone", "dashboard?data=0123"),
     SavedView("Other", "nopage"),
     SavedView("Model", "performance"),
+    SavedView("Tests", "experiments"),
     SavedView("Renamed", "analysis?topic=Hours&gizmo=3"),
     SavedView("To a cart", "analysis?topic=Paths&direction=to&anchor_to_event_type=cart"),
 ]  # fmt: skip
@@ -60,6 +64,7 @@ def test_views_are_kept_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("name", "address"),
     [("", "dashboard"), ("a\nb", "dashboard"), ("a" * 81, "dashboard"), ("a", ""),
+     ("a", "dashboard?device=\ud800"), ("a", "dashboard?a\nb=1"), ("a", "analysis?brand=Größe"),
      ("a", "https://evil.example/x"), ("a", "../x"), ("a", "dashboard?" + "x" * 4000)],
 )  # fmt: skip
 def test_what_cannot_be_a_view(name, address):
@@ -81,6 +86,17 @@ def test_there_are_not_too_many(tmp_path, monkeypatch):
     save_view(tmp_path, VIEWS[0])
     with pytest.raises(UsageError, match="at most 1"):
         save_view(tmp_path, VIEWS[1])
+    file = tmp_path / saved_views.FILE
+    file.write_text(file.read_text() + "- {name: by hand, address: live}\n")
+    with pytest.raises(DefinitionError, match="at most 1 views, has 2"):
+        read_views(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / ".cartcast" / "views.lock").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"views\.yaml: cannot be changed"):
+        save_view(tmp_path, VIEWS[0])
+    assert SavedView("a", "dashboardx?a=1").path == "/dashboardx?a=1"
 
 
 def test_a_viewer_may_look_but_not_keep(project):
@@ -99,8 +115,12 @@ def summed(tmp_path_factory) -> tuple[Path, summary.Summary]:
     (folder / "cartcast.yaml").write_text(f"{SETTINGS}auth: {json.dumps(auth)}\n")
     for view in VIEWS:
         save_view(folder, view)
+    # A module that somebody left in the project's folder is no part of the program.
+    (folder / "streamlit.py").write_text("raise SystemExit('planted')")
     # Access is on: the pages are drawn for the least role, and links lead to the app's address.
-    made = summary.summarise(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = summary.summarise(folder)
     # Read aside: nothing is left in the project but the views and the locks.
     assert not list(folder.glob(".cartcast/app/logs/*"))
     return folder, made
@@ -143,11 +163,55 @@ def test_what_cannot_be_told_is_said(summed):
     assert "deleted" in told["Gone"]
     assert "no page 'nopage'" in told["Other"]
     assert told["Model"].startswith("No model yet.")
+    assert told["Tests"].startswith("No experiment yet")
     assert "gizmo 3" in told["Renamed"]
     # A part of a week of cohorts tells nothing: it is of the whole log, and said to be.
-    assert "It is not compared with days before." in made.text
+    whole = "It is of the whole log, not the last 7 days."
+    by_name = {v["name"]: v for v in made.as_dict()["views"]}
+    assert [name for name, v in by_name.items() if v["of"] == whole] == ["Cohorts", "To a cart"]
+    for shown in (made.text, made.html):
+        assert whole in shown.partition("Cohorts")[2].partition("Phones of March")[0]
+        assert shown.count(whole) == 2
+    assert by_name["Cohorts"]["compared"] == ""
     assert "Not counted: The log that this view was saved with" in made.text
     assert "days ago: what came since is not in it." in made.text
+
+
+def test_one_bad_view_does_not_take_the_others_along(project, monkeypatch):
+    def one(project, data, view, days):
+        if view.name == "The shop":
+            raise ValueError("of no known kind")
+        return headless.Drawn(headline=view.name)
+
+    def here(words, *, input, timeout, **_):
+        out = io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", io.StringIO(input))
+            patch.setattr("sys.stdout", out)
+            headless.main()
+        # Many views do not hold those up who wait for as long as each of them may take.
+        assert timeout == 600
+        return SimpleNamespace(stdout=out.getvalue(), stderr="")
+
+    monkeypatch.setenv(PROJECT_VARIABLE, "")
+    monkeypatch.setattr(headless, "_draw_here", one)
+    monkeypatch.setattr(headless.subprocess, "run", here)
+    bad, good, *_ = headless.draw(project, None, VIEWS)
+    assert bad.problem == "It could not be drawn (ValueError: of no known kind)."
+    assert (good.problem, good.headline) == (None, VIEWS[1].name)
+
+
+def test_days_are_those_of_the_shops_clock():
+    # 05:30 UTC of the 10th is 21:30 of the 9th in Los Angeles, in winter.
+    told = SimpleNamespace(summary=SimpleNamespace(end="2024-03-10T05:30:00+00:00"), zone=None)
+    data = SimpleNamespace(name="shop.csv", log=told)
+    notes = " ".join(summary._notes(data, 28))
+    assert "The last 28 days of shop.csv, to 10 March 2024" in notes
+    assert "until 05:30" in notes
+    told.zone = "America/Los_Angeles"
+    notes = " ".join(summary._notes(data, 28))
+    assert "to 9 March 2024" in notes
+    assert "until" not in notes
 
 
 def test_a_summary_goes_by_mail_and_signed_webhook(summed, receiver, smtp):
@@ -215,9 +279,13 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
         save_view(folder, view)
     calls = []
 
+    drawn_once = {v.address: d for v, d in zip(VIEWS, summed[1].drawn, strict=True)}
+
     def drawn(project, data, views, days=None):
-        calls.append(len(views))
-        return [summed[1].drawn[VIEWS.index(v)] for v in views]
+        calls.extend(v.address for v in views)
+        if [v.address for v in views] == ["live"]:
+            raise headless.DrawingError("the saved views take too long to draw.")
+        return [drawn_once[v.address] for v in views]
 
     monkeypatch.setattr("cartcast.app.headless.draw", drawn)
     monkeypatch.setenv(PROJECT_VARIABLE, str(folder))
@@ -229,11 +297,28 @@ def test_the_start_page_shows_each_view(with_data, summed, monkeypatch):
     assert len(at.get("plotly_chart")) == sum(
         bool(d.charts) and not d.problem for d in summed[1].drawn
     )
-    assert len(at.warning) == 5
+    assert len(at.warning) == 6
     assert at.title[0].value.replace("\\", "") == summed[1].answer
-    # What was drawn is drawn again only for a new view; the order is the project's own.
+    # A view of no page leads nowhere.
+    closed = [at.button(key=f"view_open_{k}").disabled for k in range(len(VIEWS))]
+    assert closed == [v.name == "Other" for v in VIEWS]
+    # The order is the project's own; what was drawn is not drawn again.
     at = sound(at.button(key="view_Move down_0").click().run())
     assert [v.name for v in read_views(folder)][:2] == [VIEWS[1].name, "The shop"]
-    assert [c for c in calls if c] == [len(VIEWS)]
     at = sound(at.button(key="view_remove_0").click().run())
     assert len(at.header) == len(VIEWS) - 1
+    assert calls == [v.address for v in VIEWS]
+    # Only a new view is, its failure is not tried again at once, and a second name costs nothing.
+    calls.clear()
+    save_view(folder, SavedView("New", "live"))
+    save_view(folder, SavedView("The shop again", "dashboard"))
+    assert "too long to draw" in sound(at.run()).warning[-1].value
+    assert len(at.run().header) == len(VIEWS) + 1
+    assert calls == ["live"]
+    # In time all is drawn once more, each address once.
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 601)
+    calls.clear()
+    remove_view(folder, "New")
+    sound(at.run())
+    assert sorted(calls) == sorted({v.address for v in read_views(folder)})

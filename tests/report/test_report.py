@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from cartcast.charts.theme import recolour
 from cartcast.errors import NotFoundError, NotTrustedError
 from cartcast.report import write_card, write_report
 from cartcast.report.answers import headline, next_steps, trust
 from cartcast.report.evidence import Evidence
-from cartcast.report.report import recolour
 from cartcast.runs.run import Run
 
 _spec = importlib.util.spec_from_file_location("make_run", Path(__file__).parent / "make_run.py")

@@ -11,6 +11,7 @@ import duckdb
 import streamlit as st
 
 from cartcast.app import ui
+from cartcast.app.periods import BEFORE, USUAL, last_days
 from cartcast.app.state import Data
 from cartcast.events.sql import identifier, read_parquet
 from cartcast.insights.sessions import CONTEXT
@@ -133,7 +134,6 @@ def saved(view: ui.View, data: Data, name: str) -> Segment:
 
 _MOST = 6
 """Filters in a row: with more, a period cannot be read on a laptop."""
-_USUAL = (7, 28, 90)
 _CHOSEN = "chosen days"
 
 
@@ -190,7 +190,7 @@ def _row(view: ui.View, data: Data, extra: int) -> tuple[Slice, list[Any]]:
 
 def _days(days: tuple[date, date]) -> tuple[date | None, date | None]:
     """Ask for a usual period, or for any; None is the whole log."""
-    usual = {f"last {n} days": n for n in _USUAL if days[0] < days[1] - timedelta(n - 1)}
+    usual = {last_days(n): n for n in USUAL if days[0] < days[1] - timedelta(n - 1)}
     state = st.session_state
     if "period" in st.query_params and "days" not in {*state, *st.query_params}:
         # An address that holds days means these.
@@ -223,9 +223,6 @@ def _told(where: Slice, keys: list[str]) -> None:
             ui.note(f"{segment.name}: {segment.describe()}")
 
 
-_BEFORE = "the period before"
-
-
 def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[Slice, str] | None:
     """Ask what a slice is held against; return that slice and what to call it, or None.
 
@@ -235,13 +232,13 @@ def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[S
     every = [f"{name}: {word}" for name, words in choices(data).items() for word in words]
     every += [f"segment: {name}" for name in segment_names(view.project.folder)]
     days = period(data)
-    options = ["nothing", *([_BEFORE] if days and days[0] < days[1] else []), *every]
+    options = ["nothing", *([BEFORE] if days and days[0] < days[1] else []), *every]
     chosen = place.selectbox(
         "Compare with", options, key="against", bind="query-params", persist_state="session"
     )
     if chosen == "nothing":
         return None
-    if chosen != _BEFORE:
+    if chosen != BEFORE:
         name, _, word = chosen.partition(": ")
         if name == "segment":
             return replace(where, segments=(saved(view, data, word),)), chosen
@@ -254,4 +251,4 @@ def held_against(view: ui.View, data: Data, where: Slice, place: Any) -> tuple[S
     if days and before.start is not None and before.start < days[0]:
         ui.note(f"The log begins on {days[0]:%d %B %Y}: it has no whole period before this one.")
         return None
-    return before, _BEFORE
+    return before, BEFORE

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from cartcast.app.periods import NEARLY
 from cartcast.insights.breakdown import Breakdown
 from cartcast.insights.cohorts import Cohorts
 from cartcast.insights.distributions import Correlations, Distribution
@@ -101,7 +102,7 @@ def _partial(o: Overview, start: datetime, span: tuple[datetime, datetime] | Non
     if span is None or o.grain is None:
         return False
     length = timedelta(days={"hour": 1 / 24, "day": 1, "week": 7, "month": 30}[o.grain])
-    spare = length / 8
+    spare = length * NEARLY
     return span[0] > start + spare or span[1] < start + length - spare
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from cartcast.app.headless import Drawn
 from cartcast.app.saved_views import SavedView
+from cartcast.charts.theme import recolour
+from cartcast.report.block import for_script
 from cartcast.report.document import environment, read_template
-from cartcast.report.report import recolour
 
 __all__ = ["page"]
 
@@ -34,7 +35,7 @@ def page(
 
     told = [
         {"name": v.name, "link": links[k] if links else "", "drawn": d, "charts": [
-            {"alt": c.alt, "figure": _inside(c.figure)} for c in d.charts]}
+            {"alt": c.alt, "figure": for_script(c.figure)} for c in d.charts]}
         for k, (v, d) in enumerate(zip(views, drawn, strict=True))
     ]  # fmt: skip
     return str(
@@ -44,9 +45,3 @@ def page(
             plotly=get_plotlyjs(), recolour=json.dumps(recolour()),
         )
     )  # fmt: skip
-
-
-def _inside(figure: str) -> str:
-    """Return Plotly JSON as it can stand in a script: no text of the data can end the element."""
-    made = json.loads(figure)
-    return json.dumps({k: made[k] for k in ("data", "layout")}).replace("<", "\\u003c")

@@ -17,15 +17,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cartcast.app.periods import BEFORE, last_days
 from cartcast.app.saved_views import SavedView
 from cartcast.app.state import Data, Project
 from cartcast.errors import CartcastError, UsageError
 
-__all__ = ["BEFORE", "Drawn", "draw"]
+__all__ = ["Drawn", "draw"]
 
-BEFORE = "the period before"
-"""What a page is held against where its state names nothing else."""
 _SECONDS = 120
+_LONGEST = 600
 _MOST_ROWS = 30
 _FREE = ("ask", "funnel")
 """Parts of an address that belong to no control."""
@@ -60,6 +60,7 @@ class Drawn:
         headline: the page's answer.
         about: what it was counted from.
         figures: label, value, and how it differs or how sure it is.
+        of: what it is of, where it is not of the days that were asked for.
         compared: the sentence with the differences and their intervals, where it is compared.
         charts: the charts.
         tables: tables of at most 30 rows.
@@ -68,6 +69,7 @@ class Drawn:
     problem: str | None = None
     headline: str = ""
     about: str = ""
+    of: str = ""
     figures: tuple[tuple[str, str, str], ...] = ()
     compared: str = ""
     charts: tuple[Chart, ...] = ()
@@ -113,10 +115,11 @@ def draw(
         "days": days,
     }
     try:
+        # -P, for all processes of the app: no module of the folder that they start in runs.
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "cartcast.app.headless"],
+            [sys.executable, "-P", "-W", "ignore", "-m", "cartcast.app.headless"],
             input=json.dumps(asked), capture_output=True, text=True, encoding="utf-8", check=False,
-            timeout=_SECONDS * (1 + len(views)),
+            timeout=min(_SECONDS * (1 + len(views)), _LONGEST),
         )  # fmt: skip
         return [Drawn.from_dict(d) for d in json.loads(done.stdout.rpartition("\n")[2])]
     except subprocess.TimeoutExpired:
@@ -147,19 +150,26 @@ def _draw_here(project: Project, data: Data | None, view: SavedView, days: int |
     # The least role: what everybody may read who may read at all.
     reader = project.access.reader()
     ui.given = ui.View(project, reader, "light", data, run)
-    if days is not None:
-        asked = {"against": [BEFORE], **state}
-        if not {"days", "period"} & set(state):
-            asked["days"] = [f"last {days} days"]
-        found = _read(view.page, state, asked)
-        if found.problem is not None or found.compared:
-            return found
-    return _read(view.page, state, state)
+    if days is None:
+        return _read(view.page, state, state)
+    own = {"days", "period"} & set(state)
+    asked = {"days": [last_days(days)]} if not own else {}
+    found = _read(view.page, state, {"against": [BEFORE], **asked, **state})
+    if found.problem is not None or found.compared:
+        return found
+    return _read(view.page, state, state, instead="" if own else last_days(days))
 
 
-def _read(page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[str]]) -> Drawn:
-    """Run a page, asked for more than its state, and return what it says."""
+def _read(
+    page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[str]], instead: str = ""
+) -> Drawn:
+    """Run a page, asked for more than its state, and return what it says.
+
+    `instead` names the period that was asked for and is not in `asked`.
+    """
     from streamlit.testing.v1 import AppTest
+
+    from cartcast.app.ui import EMPTY
 
     file = Path(__file__).parent / "views" / f"{page}.py"
     at = AppTest.from_file(str(file), default_timeout=_SECONDS)
@@ -177,14 +187,16 @@ def _read(page: str, state: Mapping[str, list[str]], asked: Mapping[str, list[st
     if lost:
         wrong = [f"This log, or this version, no longer has {', '.join(lost)}; save it again."]
     headline = _words(at.title[0].value) if at.title else ""
-    if " This page will show " in headline:
+    if EMPTY in at.session_state:
         wrong.append(headline)
     notes = [_words(c.value) for c in at.caption]
     compared = next((n for n in notes if n.startswith("Compared with ")), "")
+    whole = "is of the whole log" if "days" in at.session_state else "has no period"
     return Drawn(
         problem=wrong[0] if wrong else None,
         headline=headline,
         about=notes[0] if notes and headline else "",
+        of=f"It {whole}, not the {instead}." if instead else "",
         figures=tuple((m.label, str(m.value), _words(m.delta or "")) for m in at.metric),
         compared=compared,
         charts=tuple(Chart(c.proto.alt, c.proto.spec) for c in at.get("plotly_chart")),
@@ -204,16 +216,12 @@ def _lost(at: Any, state: Mapping[str, list[str]]) -> list[str]:
         if key in at.session_state and wanted in (left, [left]):
             continue
         # What is the page's own choice already is not in the address.
-        value = _value(at, key)
+        value = at.session_state.get(key, None)
         values = value if isinstance(value, list | tuple) else [value]
         said = {w for v in values for w in (str(v), event_words(str(v)), in_words(str(v)))}
         if not {w.lower() for w in wanted} <= {w.lower() for w in said}:
             found.append(f"{in_words(key)} {', '.join(wanted)}")
     return found
-
-
-def _value(at: Any, key: str) -> Any:
-    return at.session_state.get(key, None)
 
 
 def _table(frame: Any) -> Table | None:
@@ -254,7 +262,13 @@ def main() -> None:
     data = asked["data"]
     if data is not None:
         data = Data(**{**data, "folder": Path(data["folder"]), "sources": tuple(data["sources"])})
-    drawn = [_draw_here(project, data, SavedView(**v), asked["days"]) for v in asked["views"]]
+    drawn = []
+    for view in asked["views"]:
+        try:
+            drawn.append(_draw_here(project, data, SavedView(**view), asked["days"]))
+        except Exception as error:  # noqa: BLE001  the other views are drawn, whatever it is
+            line = " ".join(str(error).split())[:300]
+            drawn.append(Drawn(f"It could not be drawn ({type(error).__name__}: {line})."))
     sys.stdout.write("\n" + json.dumps([asdict(d) for d in drawn]))
 
 

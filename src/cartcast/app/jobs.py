@@ -155,7 +155,7 @@ def _launch(project: Project, person: Person, name: str, request: Mapping[str, A
         told = folder / "log.txt"
         with open(told, "ab", opener=opener(told)) as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cartcast.app.worker", str(folder)],
+                [sys.executable, "-P", "-m", "cartcast.app.worker", str(folder)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,

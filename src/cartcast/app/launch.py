@@ -102,7 +102,7 @@ def command(
     if local:
         # A page on the web cannot point its own name at this machine and read the app.
         options["server.allowedHosts"] = ["localhost", "127.0.0.1", "[::1]"]
-    made = [sys.executable, "-m", "streamlit", "run", str(_SERVER)]
+    made = [sys.executable, "-P", "-m", "streamlit", "run", str(_SERVER)]
     for name, value in options.items():
         for one in value if isinstance(value, list) else [value]:
             made += [f"--{name}", str(one).lower() if isinstance(one, bool) else str(one)]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode
 
 from cartcast.atomic import write_text
 from cartcast.config import STATE_FOLDER
-from cartcast.errors import DefinitionError, NotFoundError, UsageError, did_you_mean
+from cartcast.errors import DefinitionError, NotFoundError, StorageError, UsageError, did_you_mean
 from cartcast.lock import alone
 from cartcast.yamlfile import read_yaml
 
@@ -39,10 +39,12 @@ class SavedView:
             raise DefinitionError(
                 f"a view's name has 1 to 80 letters on one line, got {self.name!r:.100}."
             )
-        if not self.page.isidentifier() or len(self.address) > _LONGEST:
+        plain = self.address.isascii() and self.address.isprintable()
+        if not plain or not self.page.isidentifier() or len(self.address) > _LONGEST:
             raise DefinitionError(
                 f"view {self.name!r}: the address must be page?state of at most {_LONGEST:,} "
-                f"letters, such as analysis?topic=Funnel, got {self.address!r:.100}."
+                f"letters as a browser writes it, such as analysis?topic=Funnel, got "
+                f"{self.address!a:.100}."
             )
 
     @property
@@ -62,7 +64,7 @@ class SavedView:
         >>> SavedView("phones", "dashboard?device=mobile").path
         '/?device=mobile'
         """
-        return "/" + self.address.removeprefix("dashboard")
+        return "/" + self.address.removeprefix("dashboard" if self.page == "dashboard" else "")
 
 
 def address_of(page: str, state: Mapping[str, list[str]]) -> str:
@@ -88,6 +90,8 @@ def read_views(project: Path) -> list[SavedView]:
         isinstance(r, dict) and set(r) == {"name", "address"} for r in rows
     ):
         raise DefinitionError(f"{path}: must be a list of views, each with `name` and `address`.")
+    if len(rows) > _MOST:
+        raise DefinitionError(f"{path}: must have at most {_MOST} views, has {len(rows):,}.")
     try:
         views = [SavedView(str(r["name"]), str(r["address"])) for r in rows]
     except DefinitionError as error:
@@ -152,7 +156,11 @@ def _change(project: Path, put: Callable[[list[SavedView]], list[SavedView]]) ->
     import yaml
 
     busy = UsageError("somebody else is changing the saved views; try again.")
-    with alone(project / STATE_FOLDER / "views.lock", busy, wait=10.0):
-        rows = [{"name": v.name, "address": v.address} for v in put(read_views(project))]
-        text = yaml.safe_dump(rows, sort_keys=False, allow_unicode=True, width=_LONGEST)
-        write_text(project / FILE, text)
+    try:
+        with alone(project / STATE_FOLDER / "views.lock", busy, wait=10.0):
+            rows = [{"name": v.name, "address": v.address} for v in put(read_views(project))]
+            text = yaml.safe_dump(rows, sort_keys=False, allow_unicode=True, width=_LONGEST)
+            write_text(project / FILE, text)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{project / FILE}: cannot be changed ({reason}).") from error

@@ -193,10 +193,14 @@ class Project:
         Raises:
             NotTrustedError: it is damaged.
         """
+        found = self.entry(run_id)
+        return None if found is None else Run.open(self.registry.fetch(found))
+
+    def entry(self, run_id: str | None = None) -> Entry | None:
+        """Return what the registry knows of `run(run_id)`, without opening it."""
         runs = {e.run_id: e for e in self.runs()}
         champions = [r for (_, a), r in self.registry.aliases().items() if a == "champion"]
-        found = next((runs[r] for r in (run_id, *champions, *runs) if r in runs), None)
-        return None if found is None else Run.open(self.registry.fetch(found))
+        return next((runs[r] for r in (run_id, *champions, *runs) if r in runs), None)
 
 
 def shown(source: str) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cartcast.app import handout
-from cartcast.app.headless import BEFORE, DrawingError, Drawn, draw
+from cartcast.app.frames import by_clock
+from cartcast.app.headless import DrawingError, Drawn, draw
+from cartcast.app.periods import BEFORE, NEARLY, USUAL, last_days
 from cartcast.app.saved_views import FILE, SavedView, read_views
 from cartcast.app.state import Data, Progress, Project
 from cartcast.errors import UsageError
@@ -21,9 +23,6 @@ from cartcast.report.document import Document, Section, plain_text
 from cartcast.scratch import scratch
 
 __all__ = ["Summary", "send", "summarise", "ways"]
-
-_NEARLY = timedelta(hours=21)
-"""A last day that lasts until then counts as whole, as in a trend."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Summary:
         """The summary for a terminal, and for an e-mail."""
         sections = [Section("What is summed up", self.notes)]
         for view, d, link in zip(self.views, self.drawn, self.links, strict=True):
-            told = [d.headline, d.about, d.compared or "It is not compared with days before."]
+            told = [d.headline, d.about, d.compared or "It is not compared with days before.", d.of]
             if d.problem is not None:
                 told = [f"Not counted: {d.problem}"]
             rows = [] if d.problem is not None else list(d.figures)
@@ -75,7 +74,7 @@ class Summary:
         views = [
             {
                 "name": view.name, "link": link, "problem": d.problem, "headline": d.headline,
-                "about": d.about, "compared": d.compared,
+                "about": d.about, "of": d.of, "compared": d.compared,
                 "figures": [{"label": a, "value": b, "change": c} for a, b, c in d.figures],
             }
             for view, d, link in zip(self.views, self.drawn, self.links, strict=True)
@@ -108,7 +107,7 @@ def summarise(
         DataError, NotFoundError: the log cannot be read.
         DrawingError: no view could be counted.
     """
-    if days not in (7, 28, 90):
+    if days not in USUAL:
         raise UsageError(f"days must be 7, 28 or 90, got {days}.")
     project = Project.open(folder)
     views = read_views(project.folder)
@@ -144,14 +143,16 @@ def _notes(data: Data, days: int) -> tuple[str, ...]:
     end = data.log.summary.end
     if end is None:
         return ("The log has no calendar: each view is of the whole log.",)
-    last = datetime.fromisoformat(end).replace(tzinfo=None)
+    # As the filters go: by the shop's clock.
+    until = by_clock(end, data.log.zone)
     told = [
-        f"The last {days} days of {data.name}, to {day(end)}, against {BEFORE}; a view with a "
-        "period of its own keeps it."
+        f"The {last_days(days)} of {data.name}, to {day(until.isoformat())}, against {BEFORE}; a "
+        "view with a period of its own keeps it."
     ]
-    if last - datetime.combine(last.date(), datetime.min.time()) < _NEARLY:
-        told.append(f"Of the last day only the time until {last:%H:%M} is in the log.")
-    old = (datetime.now(UTC).replace(tzinfo=None) - last).days
+    midnight = datetime.combine(until.date() + timedelta(days=1), time())
+    if until < midnight - timedelta(days=NEARLY):
+        told.append(f"Of the last day only the time until {until:%H:%M} is in the log.")
+    old = (datetime.now(UTC).replace(tzinfo=None) - by_clock(end, None)).days
     if old > 1:
         told.append(f"The log ends {old:,} days ago: what came since is not in it.")
     return tuple(told)

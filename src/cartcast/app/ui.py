@@ -67,6 +67,9 @@ PAGES: dict[str, tuple[str, str, str]] = {
 }
 """Pages by file name, which is their address: group, title and icon, in the order of the menu."""
 
+EMPTY = "empty_page"
+"""Set in the state of a page that says what would be here: it has no answer yet."""
+
 MOST_WRITTEN = 20_000
 """Cells of a table that are written here; a table with more is formatted in the browser."""
 
@@ -253,8 +256,13 @@ def on_phone() -> bool:
     return "Mobi" in (st.context.headers.get("User-Agent") or "")
 
 
-def headline(sentence: str, under: str | None = None) -> None:
-    """Show the answer of the page, and in grey what it was computed from."""
+def headline(sentence: str, under: str | None = None, *, empty: bool = False) -> None:
+    """Show the answer of the page, and in grey what it was computed from.
+
+    `empty` marks a page that has nothing to answer from: it is not counted among saved views.
+    """
+    if empty:
+        st.session_state[EMPTY] = True
     st.title(plain(sentence), anchor=False)
     if under:
         st.caption(plain(under))
@@ -299,7 +307,7 @@ def _banner(group: Sequence[Finding]) -> None:
 
 def empty(sentence: str, why: str, button: str | None = None, page: str = "training") -> None:
     """Say what would be here and why it is not, and offer the way there."""
-    headline(sentence)
+    headline(sentence, empty=True)
     st.write(plain(why))
     if button and st.button(button, type="primary", key=f"to_{page}"):
         st.switch_page(f"views/{page}.py")

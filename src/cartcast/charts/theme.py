@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import plotly.graph_objects as go
@@ -27,6 +27,7 @@ __all__ = [
     "figure",
     "label_ends",
     "number",
+    "recolour",
     "show",
     "text",
     "words",
@@ -114,6 +115,18 @@ def fade(colour: str, opacity: float) -> str:
     """
     red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def recolour() -> dict[str, str]:
+    """Return the light colour of each role with the dark one, for a page that follows the reader's theme."""
+    pairs: dict[str, str] = {}
+    for role, light in asdict(PALETTES["light"]).items():
+        dark = getattr(PALETTES["dark"], role)
+        both = zip(light, dark, strict=True) if role == "series" else [(light, dark)]
+        for a, b in both:
+            pairs[a] = b
+            pairs[fade(a, 0)[:-2]] = fade(b, 0)[:-2]
+    return pairs
 
 
 def axis(

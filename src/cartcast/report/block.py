@@ -11,7 +11,7 @@ import pandas as pd
 
 from cartcast.charts.heads import cell, head
 
-__all__ = ["Block", "made"]
+__all__ = ["Block", "for_script", "made"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,15 @@ def made(
         [cell(row[column], unit, currency) for column, unit in units.items()]
         for row in table.to_dict("records")
     ]
-    # "<" is written as an escape, so that no text of the data can end the script element.
-    text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True).replace("<", "\\u003c")
     heads = [head(c) for c in units]
-    return Block(name, section, words, text, heads, shown)
+    return Block(name, section, words, for_script(figure.to_json()), heads, shown)
+
+
+def for_script(figure: str) -> str:
+    r"""Return Plotly JSON as it can stand in a script: no text of the data can end the element.
+
+    >>> for_script('{"data": ["</script>"], "layout": {}, "config": {}}')
+    '{"data": ["\\u003c/script>"], "layout": {}}'
+    """
+    made = json.loads(figure)
+    return json.dumps({k: made[k] for k in ("data", "layout")}).replace("<", "\\u003c")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from cartcast.atomic import write_text
-from cartcast.charts.theme import PALETTES, fade, number
+from cartcast.charts.theme import number, recolour
 from cartcast.evaluate.intervals import TOO_FEW, unsaid
 from cartcast.evaluate.scores import SCORES
 from cartcast.features.words import in_words
@@ -19,7 +18,7 @@ from cartcast.report.document import environment, read_template
 from cartcast.report.evidence import Evidence
 from cartcast.runs.run import Run
 
-__all__ = ["recolour", "write_report"]
+__all__ = ["write_report"]
 
 _COLUMNS = {
     "classifier": ("roc_auc", "average_precision", "log_loss", "brier", "ece", "f1"),
@@ -42,18 +41,6 @@ def write_report(run_dir: Path | str) -> Path:
     path = run.dir / "report.html"
     write_text(path, render(run))
     return path
-
-
-def recolour() -> dict[str, str]:
-    """Return the light colour of each role with the dark one, for the page's own script."""
-    pairs: dict[str, str] = {}
-    for role, light in asdict(PALETTES["light"]).items():
-        dark = getattr(PALETTES["dark"], role)
-        both = zip(light, dark, strict=True) if role == "series" else [(light, dark)]
-        for a, b in both:
-            pairs[a] = b
-            pairs[fade(a, 0)[:-2]] = fade(b, 0)[:-2]
-    return pairs
 
 
 def render(run: Run) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import streamlit as st
 
-from cartcast.app import actions, handout, headless, ui
+from cartcast.app import actions, headless, ui
 from cartcast.app.access import Person, check
 from cartcast.app.saved_views import SavedView, address_of, read_views
 from cartcast.app.state import Project
@@ -45,20 +47,31 @@ def offer(project: Project, person: Person, page: str) -> None:
                     st.success(ui.plain(f"Saved as {name.strip()}; see Saved views."))
         st.caption("Its link")
         st.code(link(here), language=None, wrap_lines=True)
-        offer_file(project, person, [here], page)
+        key = st.session_state.get("data") or st.session_state.get("seen")
+        offer_file(
+            project, person, [here], page,
+            lambda: headless.draw(project, project.get_data(key), [here]),
+        )  # fmt: skip
 
 
-def offer_file(project: Project, person: Person, views: list[SavedView], name: str) -> None:
+def offer_file(
+    project: Project,
+    person: Person,
+    views: Sequence[SavedView],
+    name: str,
+    draw: Callable[[], Sequence[headless.Drawn]],
+) -> None:
     """Offer views as one HTML file, to those who may export; it is made when it is asked for."""
     if not person.may("export"):
         return
-    key = st.session_state.get("data") or st.session_state.get("seen")
 
     def made() -> str:
+        # Only here: the room of reports is large.
+        from cartcast.app import handout
+
         check(person, "export")
         project.access.require(person, "export", f"{name}.html, {len(views)} views")
-        data = project.get_data(key)
-        return handout.page(project.folder.name, views, headless.draw(project, data, views))
+        return handout.page(project.folder.name, views, draw())
 
     st.download_button(
         "As a page (HTML)", made, file_name=f"{name}.html", mime="text/html", key="view_html",
@@ -70,10 +83,10 @@ def offer_file(project: Project, person: Person, views: list[SavedView], name: s
 def _state(project: Project) -> dict[str, list[str]]:
     """Return the state in the address; a log or a run that is the usual one is no part of it."""
     state = {k: st.query_params.get_all(k) for k in st.query_params}
-    newest = project.get_data(None)
-    if newest is not None and state.get("data") == [newest.key]:
+    newest = project.get_data(None) if "data" in state else None
+    if newest is not None and state["data"] == [newest.key]:
         del state["data"]
-    usual = project.run() if "run" in state else None
-    if usual is not None and state["run"] == [usual.id]:
+    usual = project.entry() if "run" in state else None
+    if usual is not None and state["run"] == [usual.run_id]:
         del state["run"]
     return state

@@ -116,7 +116,7 @@ def offer(view: ui.View) -> None:
             "Add data",
         )
         return
-    ui.headline("This page will show what your shop's sessions do and bring in.")
+    ui.headline("This page will show what your shop's sessions do and bring in.", empty=True)
     names = ", ".join(s.rsplit("/", 1)[-1] for s in sources)
     st.write(
         ui.plain(f"This project names its sources ({names}), but they have not been read yet.")

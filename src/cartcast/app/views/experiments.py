@@ -29,6 +29,7 @@ def show(view: ui.View) -> None:
             ui.headline(
                 "No experiment yet: bring its plan, or make one from this log.",
                 "A plan says before the start what is compared, with whom, and for how long.",
+                empty=True,
             )
         show_new(view, view.data)
         return

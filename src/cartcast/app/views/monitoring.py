@@ -39,6 +39,7 @@ def show(view: ui.View) -> None:
             ui.headline(
                 "This run is not watched yet: check it on a log that is newer than its own.",
                 f"Run {run.title}. A check can be repeated with every new log; it adds whole days.",
+                empty=True,
             )
         show_checks(view, run)
         return

@@ -13,12 +13,11 @@ import streamlit as st
 from cartcast.app import actions, headless, ui
 from cartcast.app.parts.share import link, offer_file
 from cartcast.app.saved_views import SavedView, read_views
-from cartcast.charts.theme import number
+from cartcast.charts.theme import number, recolour
 from cartcast.insights.sessions import CONTEXT
-from cartcast.report.report import recolour
 
-_FRESH = 600.0
-"""Seconds for which a drawing holds: not all that a page shows is of the log."""
+_FRESH, _FAILED = 600.0, 60.0
+"""Seconds for which a drawing holds (not all that a page shows is of the log), and a failure."""
 _MOST = 300
 _HEIGHT = 240
 _FILTERS = ("days", "period", "segment", "against", "data", "run")
@@ -47,7 +46,7 @@ def show(view: ui.View) -> None:
             + (f" Counted from {view.data.name}." if view.data else ""),
         )
         if told:
-            offer_file(view.project, view.person, views, "saved-views")
+            offer_file(view.project, view.person, views, "saved-views", lambda: drawn)
     for k in range(0, len(views), 2):
         for n, place in enumerate(st.columns(2, gap="medium")):
             if k + n < len(views):
@@ -59,20 +58,31 @@ def draw(view: ui.View, views: Sequence[SavedView]) -> list[headless.Drawn]:
     """Return what each view says; what was drawn lately of the same log is not drawn again."""
     held, busy = _held()
     data = view.data
-    of = (data and (data.key, data.sessions.stat().st_mtime), view.run and view.run.id,
+    # A view that names no run is of the usual one, whichever the menu shows.
+    usual = view.project.entry()
+    of = (data and (data.key, data.sessions.stat().st_mtime), usual and usual.run_id,
           str(view.project.folder))  # fmt: skip
     # One at a time: who comes meanwhile waits for what is being drawn already.
     with busy:
         now = time.monotonic()
-        late = [v for v in views if held.get((v.address, of), (-_FRESH, None))[0] < now - _FRESH]
-        for one, drawn in zip(late, headless.draw(view.project, data, late), strict=True):
-            held[(one.address, of)] = (now, drawn)
+        late = {v.address: v for v in views if held.get((v.address, of), (now, None))[0] <= now}
+        until = now + _FRESH
+        try:
+            made = headless.draw(view.project, data, list(late.values()))
+        except headless.DrawingError as error:
+            made, until = [headless.Drawn(str(error))] * len(late), now + _FAILED
+        for address, drawn in zip(late, made, strict=True):
+            # What is drawn again is the newest: not the first to be let go.
+            held.pop((address, of), None)
+            held[(address, of)] = (until, drawn)
+        told = [held[(v.address, of)][1] for v in views]
         while len(held) > _MOST:
             del held[next(iter(held))]
-        return [held[(v.address, of)][1] for v in views]
+        return told
 
 
 Held = dict[tuple[str, object], tuple[float, headless.Drawn]]
+"""Address and what it is of, with until when a drawing holds."""
 
 
 def _none() -> tuple[Held, threading.Lock]:
@@ -97,7 +107,9 @@ def card(view: ui.View, one: SavedView, drawn: headless.Drawn, k: int) -> None:
         if drawn.about:
             ui.note(drawn.about)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if st.button("Open", key=f"view_open_{k}", icon=":material/open_in_full:"):
+        known = one.page in ui.PAGES
+        if st.button("Open", key=f"view_open_{k}", icon=":material/open_in_full:",
+                     disabled=not known):  # fmt: skip
             open_view(one)
         with st.popover("Copy link"):
             st.code(link(one), language=None, wrap_lines=True)
