@@ -97,6 +97,23 @@ def test_a_missing_archive_is_pushed_from_the_folder_that_is_named(
     assert address(registry.run("one").dir) == entry.stored
 
 
+def test_another_run_of_a_registered_name_is_not_pushed_over_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    before = archives(registry)
+    other = make_run(tmp_path / "other" / "one", "one")
+    run = other / "run.json"
+    run.write_text(run.read_text().replace('"model_manifest": "', '"model_manifest": "0'))
+    with pytest.raises(NotTrustedError, match="another run than the registered one"):
+        registry.push(str(other))
+    # Nor where it lies in the place of the registered one.
+    (entry,) = registry.runs()
+    shutil.copy(run, entry.path)
+    with pytest.raises(NotTrustedError, match="another run than the registered one"):
+        registry.push("one")
+    assert archives(registry) == before
+
+
 def test_a_catalogue_in_a_file_is_migrated_as_it_is_opened(tmp_path: Path) -> None:
     import sqlite3
 
