@@ -66,6 +66,26 @@ def test_a_changed_folder_gives_way_to_the_stores(registry: Registry) -> None:
     assert not (now.path / "card.md").exists()
 
 
+def test_what_a_killed_process_laid_aside_is_put_back_or_removed(registry: Registry) -> None:
+    (entry,) = registry.runs()
+    aside = entry.path.with_name(".one.aside")
+    (entry.path / "card.md").write_text("changed here")
+    shutil.copytree(entry.path, aside)
+    with registry.rewritten():
+        assert not aside.exists()
+    (now,) = registry.runs()
+    assert address(now.path) == entry.stored
+    # Killed before the store's own came, and the store has lost it: this is the last copy.
+    shutil.rmtree(registry.folder / ".." / "store")
+    for path in (now.path, entry.path):
+        now.path.replace(path)
+        path.replace(path.with_name(".one.aside"))
+        with registry.rewritten():
+            assert [p.name for p in path.parent.iterdir()] == ["one"]
+        (now,) = registry.runs()
+        assert now.path == path
+
+
 def test_an_archive_is_there_whole_or_not_at_all(registry: Registry, monkeypatch) -> None:
     (entry,) = registry.runs()
     before = (registry.folder / ".." / "store" / f"{entry.stored}.tar").read_bytes()

@@ -76,9 +76,17 @@ class Copies:
 
         What lies here gives way only once the store's own is here: it may be the last copy.
         """
+        for own in (path, self._state / "runs" / path.name):
+            if (left := _aside(own)).is_dir():
+                # By a process that was killed.
+                if own.exists():
+                    shutil.rmtree(left)
+                else:
+                    left.replace(own)
+                    path = own
+        aside = _aside(path)
         if path.is_dir() and self.same(path, stored):
             return path
-        aside = path.with_name(f".{path.name}.aside")
         if held := path.is_dir():
             path.replace(aside)
         try:
@@ -125,6 +133,10 @@ class Copies:
 
     def _pulled(self, run_id: str, stored: str) -> Path:
         return self._state / PULLED / stored / run_id
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.aside")
 
 
 def manifest(path: Path) -> str | None:
