@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from cartcast import events
-from cartcast.monitoring.feed import SIGNALS, feed_of, unusual
+from cartcast.monitoring.feed import SIGNALS, Feed, feed_of, unusual
 from cartcast.monitoring.history import keep_feed
 from cartcast.monitoring.holes import holes, usual_hours
-from cartcast.monitoring.notices import hole_notices
+from cartcast.monitoring.notices import feed_notices, hole_notices
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.store import Store
 
@@ -199,16 +201,29 @@ def test_lost_carts_are_told_the_same_day_also_in_a_shop_of_some_hundred_visits(
     signal = SIGNALS[0]
     visits = rng.poisson(700, (50, 60)).astype(float)
     share = np.where(np.arange(50) >= 45, 0.11 / 3, 0.11)[:, None]
+    share[48:] = 0.11
     carts = rng.binomial(visits.astype(int), share).astype(float)
     found = unusual({"carts": carts, "sessions": visits}, signal, 1.2).alarm
     assert not found[:45].any()
     assert found[45].mean() > 0.8
+    assert found[48:].mean() <= 0.03, "it was mended"
     # At 200 visits a day says too little of that, and three days together more.
     visits = rng.poisson(200, (50, 300)).astype(float)
     carts = rng.binomial(visits.astype(int), share).astype(float)
-    found = unusual({"carts": carts, "sessions": visits}, signal, 1.2).alarm
+    told = unusual({"carts": carts, "sessions": visits}, signal, 1.2)
+    found = told.alarm
     assert found[45].mean() < 0.3
     assert found[45:48].any(axis=0).mean() > 0.5
+    assert found[48:].mean() <= 0.05
+    # What is told is what alarmed: three days, that together have a third of the carts.
+    shop = np.flatnonzero(found[47] & (told.window[47] == 3))[0]
+    day = pd.date_range("2026-01-05", periods=48)
+    feed = pd.DataFrame({"day": day, "sessions": visits[:48, shop], "carts": carts[:48, shop]})
+    *_, last = feed_notices(Feed(feed, feed), Plan(tickets=1.2 * 2))
+    assert last.through == day[47]
+    three = carts[45:48, shop].sum() / visits[45:48, shop].sum()
+    (said,) = re.findall(r"cart, 3 days together: (.*)%, usually 1", last.message)
+    assert float(said) / 100 == pytest.approx(three, abs=0.008)
 
 
 def test_a_bot_in_the_night_hides_no_hole_of_the_day() -> None:

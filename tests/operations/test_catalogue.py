@@ -38,7 +38,12 @@ def test_a_replacement_that_fails_changes_nothing(project: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_a_shared_catalogue(project: Path, tmp_path: Path, postgres: Any) -> None:  # noqa: F811
+def test_a_shared_catalogue(
+    project: Path,
+    tmp_path: Path,
+    postgres: Any,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
     rows = Registry(project).copy()
     (project / "cartcast.yaml").write_text(f"catalogue: {postgres}\n")
     (project / ".cartcast" / "catalogue.db").unlink()
@@ -61,3 +66,9 @@ def test_a_shared_catalogue(project: Path, tmp_path: Path, postgres: Any) -> Non
     assert shared.copy()["promotions"] == rows["promotions"]
     restore(store, tmp_path / "again", catalogue="replace")
     assert shared.get("champion").path.is_relative_to(tmp_path / "again")
+    # The variable may hold what libpq itself takes.
+    from psycopg.conninfo import make_conninfo
+
+    monkeypatch.setenv("CARTCAST_HELD", told := make_conninfo(postgres))
+    assert "host=" in told
+    assert Registry(tmp_path / "again", "$CARTCAST_HELD").runs() == shared.runs()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -66,6 +65,26 @@ def test_a_changed_folder_gives_way_to_the_stores(registry: Registry) -> None:
     assert not (now.path / "card.md").exists()
 
 
+def test_what_a_killed_process_laid_aside_is_put_back_or_removed(registry: Registry) -> None:
+    (entry,) = registry.runs()
+    aside = entry.path.with_name(".one.aside")
+    (entry.path / "card.md").write_text("changed here")
+    shutil.copytree(entry.path, aside)
+    with registry.rewritten():
+        assert not aside.exists()
+    (now,) = registry.runs()
+    assert address(now.path) == entry.stored
+    # Killed before the store's own came, and the store has lost it: this is the last copy.
+    shutil.rmtree(registry.folder / ".." / "store")
+    for path in (now.path, entry.path):
+        now.path.replace(path)
+        path.replace(path.with_name(".one.aside"))
+        with registry.rewritten():
+            assert [p.name for p in path.parent.iterdir()] == ["one"]
+        (now,) = registry.runs()
+        assert now.path == path
+
+
 def test_an_archive_is_there_whole_or_not_at_all(registry: Registry, monkeypatch) -> None:
     (entry,) = registry.runs()
     before = (registry.folder / ".." / "store" / f"{entry.stored}.tar").read_bytes()
@@ -95,6 +114,23 @@ def test_a_missing_archive_is_pushed_from_the_folder_that_is_named(
         registry.run("one")
     registry.push(str(away))
     assert address(registry.run("one").dir) == entry.stored
+
+
+def test_another_run_of_a_registered_name_is_not_pushed_over_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    before = archives(registry)
+    other = make_run(tmp_path / "other" / "one", "one")
+    run = other / "run.json"
+    run.write_text(run.read_text().replace('"model_manifest": "', '"model_manifest": "0'))
+    with pytest.raises(NotTrustedError, match="another run than the registered one"):
+        registry.push(str(other))
+    # Nor where it lies in the place of the registered one.
+    (entry,) = registry.runs()
+    shutil.copy(run, entry.path)
+    with pytest.raises(NotTrustedError, match="another run than the registered one"):
+        registry.push("one")
+    assert archives(registry) == before
 
 
 def test_a_catalogue_in_a_file_is_migrated_as_it_is_opened(tmp_path: Path) -> None:
@@ -160,21 +196,27 @@ def test_a_run_that_lies_elsewhere_in_the_project_is_not_pulled_again(registry: 
 
 
 DRIPS = """
-import sys
+import atexit, sys
 from pathlib import Path
+from cartcast.cli import main
 from cartcast.errors import StorageError
 from cartcast.runs import store
+from cartcast.runs.registry import Registry
 
 store.GRACE = 0.5
-url = f"s3://models/x?region=eu-central-1&endpoint=http://127.0.0.1:{sys.argv[1]}"
+if sys.argv[1] == "models":
+    main()
+atexit.register(print, "the caller's last")
 try:
-    store.RunStore(url, Path()).pull("a" * 64, Path("run"))
+    Registry.of(Path()).run("one")
 except StorageError as error:
-    print(error)
+    print(error, flush=True)
+sys.exit(3)
 """
 
-
 class Drip(BaseHTTPRequestHandler):
+    tired = threading.Event()
+
     def do_HEAD(self) -> None:
         self.send_response(200)
         self.send_header("content-length", "1000000")
@@ -183,7 +225,7 @@ class Drip(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.do_HEAD()
         with contextlib.suppress(OSError):
-            while True:
+            while not self.tired.is_set():
                 self.wfile.write(b"x" * 50)
                 time.sleep(0.1)
 
@@ -191,15 +233,38 @@ class Drip(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_store_that_drips_holds_no_command(tmp_path: Path) -> None:
+def test_a_store_that_drips_holds_no_command_and_ends_no_caller(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(registry.get("one").path)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "shop")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "shop")
+    line = "s3://models/x: the store is too slow (0 bytes in "
     with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        keys = {"AWS_ACCESS_KEY_ID": "shop", "AWS_SECRET_ACCESS_KEY": "shop"}
-        done = subprocess.run(
-            [sys.executable, "-c", DRIPS, str(server.server_port)], env={**os.environ, **keys},
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        (registry.folder / "cartcast.yaml").write_text(
+            f"store: s3://models/x?region=a&endpoint=http://127.0.0.1:{server.server_port}\n"
+        )
+        one, two = (
+            subprocess.Popen([sys.executable, "-c", DRIPS, *words], cwd=registry.folder, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for words in (("models", "verify", "one"), ("",))
         )  # fmt: skip
+        told = one.communicate(timeout=60)[1]
+        assert (one.returncode, told.count("\n")) == (1, 1)
+        assert line in told
+        # Who handled it goes on with what is left to do, and ends as it says.
+        assert two.stdout is not None
+        assert two.stdout.readline().startswith(line)
+        Drip.tired.set()
+        assert two.communicate(timeout=60)[0] == "the caller's last\n"
+        assert two.returncode == 3
         server.shutdown()
-    assert done.stdout.startswith("s3://models/x: the store is too slow (0 bytes in ")
-    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert not list(registry.folder.rglob("run.json"))
+
+
+def test_an_archive_that_could_not_be_deleted_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / f"{'a' * 64}.tar").mkdir()
+    with pytest.raises(StorageError, match=r"The archive may lie there still"):
+        RunStore(str(tmp_path), tmp_path).delete("a" * 64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import sys
 from importlib import import_module
 from typing import Annotated
 
@@ -62,4 +63,10 @@ _register()
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    run(app, arguments)
+    try:
+        run(app, arguments)
+    except SystemExit as stop:
+        # Of a process of its own alone: a caller's may have more to do.
+        if arguments is None and (store := sys.modules.get("cartcast.runs.store")):
+            store.leave(stop.code if isinstance(stop.code, int) else int(stop.code is not None))
+        raise

@@ -22,7 +22,7 @@ from cartcast.events.tables import table_source
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["open_table", "postgres", "server_url", "shown_server", "tables_in"]
+__all__ = ["from_environment", "open_table", "postgres", "server_url", "shown_server", "tables_in"]
 
 _COUNTER = itertools.count()
 _FORMS = (
@@ -130,17 +130,26 @@ def _postgres_tables(url: str) -> list[str]:
     return [f"{schema}.{name}" for schema, name in found]
 
 
+def from_environment(text: str, environment: Mapping[str, str], where: str) -> str:
+    """Return `text`, or what the variable `$NAME` holds.
+
+    Raises:
+        UsageError: the variable is not set; `where` begins the line.
+    """
+    if not text.startswith("$"):
+        return text
+    if found := environment.get(text[1:]):
+        return found
+    raise UsageError(f"{where}: the environment variable {text[1:]} is not set.")
+
+
 def server_url(text: str, environment: Mapping[str, str], where: str) -> str:
     """Return the URL of a PostgreSQL server: `text`, or what the variable `$NAME` holds.
 
     Raises:
         UsageError: the variable is not set, or it is no such URL; `where` begins the line.
     """
-    url = text
-    if text.startswith("$"):
-        url = environment.get(text[1:], "")
-        if not url:
-            raise UsageError(f"{where}: the environment variable {text[1:]} is not set.")
+    url = from_environment(text, environment, where)
     if urlsplit(url).scheme.split("+")[0] not in ("postgresql", "postgres"):
         named = text if text.startswith("$") else "the URL"
         raise UsageError(f"{where}: {named} must hold postgresql://USER@HOST/DATABASE.")

@@ -103,10 +103,14 @@ class Unusual(NamedTuple):
     Attributes:
         alarm: shape (T, S).
         usual: what it was on such weekdays, on its own scale, shape (T, S).
+        apart: how far from that what alarms lies: the day, or the mean of days, shape (T, S).
+        window: how many days up to that one alarm together; 1 where it does alone, shape (T, S).
     """
 
     alarm: NDArray[np.bool_]
     usual: Floats
+    apart: Floats
+    window: NDArray[np.int64]
 
 
 def _of_sessions(name: str) -> bool:
@@ -152,18 +156,20 @@ def unusual(feed: Mapping[str, Any], signal: Signal, budget: float) -> Unusual:
     limit = float(stats.t.isf(budget / 365.25 / 4, _FREEDOM))
     beyond = np.abs(apart) > np.maximum(signal.material, limit * deviation)
     # A small shop shows in days together what no day can; its days are not quite independent.
-    told = apart
+    told, window = apart, np.ones(apart.shape, dtype=np.int64)
     for days_back, least, worth in _WINDOWS:
         mean = _mean_before(apart, days_back, least)
         found = np.abs(mean) > np.maximum(signal.material, limit * deviation / worth**0.5)
-        told = np.where(found & ~beyond, mean, told)
+        # The day itself must matter: else the one after it was mended alarms for those before it.
+        found &= ~beyond & (apart * np.sign(mean) > signal.material)
+        told, window = np.where(found, mean, told), np.where(found, days_back, window)
         beyond |= found
     wanted = ((told > 0) & signal.up) | ((told < 0) & signal.down)
     if signal.kind == "share":
         before = 1 / (1 + np.exp(-usual))
         wanted &= np.maximum(share, before) >= signal.least
     with np.errstate(invalid="ignore"):
-        return Unusual(beyond & wanted & np.isfinite(apart), usual)
+        return Unusual(beyond & wanted & np.isfinite(apart), usual, told, window)
 
 
 def _mean_before(apart: Floats, days: int, least: int) -> Floats:

@@ -12,7 +12,7 @@ from cartcast.findings import CATALOGUE, Finding
 from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Notice
 from cartcast.monitoring.detector import Crossings
-from cartcast.monitoring.feed import SIGNALS, Feed, Signal, unusual
+from cartcast.monitoring.feed import SIGNALS, Feed, Signal, Unusual, unusual
 from cartcast.monitoring.plan import Plan
 from cartcast.monitoring.risk import PROCESSES, Level, Process
 
@@ -91,7 +91,7 @@ def feed_notices(feed: Feed, plan: Plan) -> list[Notice]:
         for t in np.flatnonzero(found.alarm[:, 0]):
             begin = int(t) if begin is None or not found.alarm[t - 1, 0] else begin
             day = feed.days["day"].iloc[int(t)]
-            said = _signal_said(signal, told, int(t), float(found.usual[t, 0]))
+            said = _signal_said(signal, told, int(t), found)
             out.append(
                 Notice(signal.code.code, signal.name, "ticket", feed.days["day"].iloc[begin], day,
                        said, None, (CATALOGUE[signal.code.code].advice,))
@@ -99,14 +99,18 @@ def feed_notices(feed: Feed, plan: Plan) -> list[Notice]:
     return out
 
 
-def _signal_said(signal: Signal, told: Mapping[str, Floats], t: int, usual: float) -> str:
-    value = float(told[signal.name][t])
+def _signal_said(signal: Signal, told: Mapping[str, Floats], t: int, found: Unusual) -> str:
+    usual, days, value = float(found.usual[t, 0]), int(found.window[t, 0]), told[signal.name][t]
+    says = signal.says
+    if days > 1:
+        says, value = f"{says}, {days} days together", usual + found.apart[t, 0]
     if signal.kind == "share":
         of = told["sessions" if signal.name in ("carts", "buying", "fast") else "events"][t]
-        return f"{signal.says}: {value / of:.1%}, usually {1 / (1 + np.exp(-usual)):.1%}."
+        share = value / of if days == 1 else 1 / (1 + np.exp(-value))
+        return f"{says}: {share:.1%}, usually {1 / (1 + np.exp(-usual)):.1%}."
     if signal.kind == "log":
-        return f"{signal.says}: {np.exp(value):,.4g}, usually {np.exp(usual):,.4g}."
-    return f"{signal.says}: {value:.1f}, usually {usual:.1f}."
+        return f"{says}: {np.exp(value):,.4g}, usually {np.exp(usual):,.4g}."
+    return f"{says}: {value % 24:.1f}, usually {usual % 24:.1f}."
 
 
 def hole_notices(found: pd.DataFrame, feed: Feed) -> list[Notice]:

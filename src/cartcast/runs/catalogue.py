@@ -18,7 +18,6 @@ from typing import Any
 from cartcast import statefile
 from cartcast.config import STATE_FOLDER
 from cartcast.errors import NotTrustedError, StorageError, UsageError
-from cartcast.events.databases import server_url
 from cartcast.system import account
 
 __all__ = ["COLUMNS", "VERSION", "Database", "Sql", "dump", "fill", "insert", "next_number", "now"]
@@ -63,7 +62,8 @@ class Database:
 
     Args:
         folder: the project folder; the file is `.cartcast/catalogue.db` in it.
-        url: a PostgreSQL URL to use instead, or `$NAME` of an environment variable that holds one.
+        url: a PostgreSQL URL to use instead, or `$NAME` of an environment variable that holds
+            one, or what libpq takes (`host=... dbname=...`).
     """
 
     def __init__(self, folder: Path, url: str | None) -> None:
@@ -141,7 +141,11 @@ class Database:
                 "a PostgreSQL catalogue needs the extra 'postgres': "
                 "pip install 'cartcast[postgres]'."
             ) from error
-        url = server_url(str(self.url), os.environ, "catalogue")
+        # Here, as it brings the engine, which a catalogue in a file does without.
+        from cartcast.events.databases import from_environment
+
+        # What the variable holds may also be as libpq has it: host=... dbname=...
+        url = from_environment(str(self.url), os.environ, "catalogue")
         try:
             with psycopg.connect(url, **_limits(url)) as con, con.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}s'")

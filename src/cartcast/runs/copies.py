@@ -12,7 +12,7 @@ from cartcast.errors import NotFoundError, NotTrustedError, StorageError
 from cartcast.lock import alone
 from cartcast.runs.store import RunStore, address
 
-__all__ = ["Copies"]
+__all__ = ["Copies", "manifest"]
 
 PULLED = "pulled"
 """Folder of the state; a run in it lies below the address of its archive."""
@@ -37,11 +37,11 @@ class Copies:
         """Where the team keeps its runs."""
         return RunStore(self.url, self._folder) if self.url else None
 
-    def place(self, run_id: str, recorded: Path, stored: str, manifest: str = "") -> Path:
+    def place(self, run_id: str, recorded: Path, stored: str, registered: str = "") -> Path:
         """Return where a run lies on this host, or will.
 
-        `recorded` may be another host's: it counts in the project, where a run with this `manifest`
-        lies there.
+        `recorded` may be another host's: it counts in the project, where a run with the manifest
+        that is `registered` lies there.
         """
         own = self._state / "runs" / run_id
         if not self.url or not stored:
@@ -49,7 +49,7 @@ class Copies:
         if (own / "run.json").is_file():
             return own
         inside = recorded.is_relative_to(self._folder.resolve())
-        if inside and manifest and _manifest(recorded) == manifest:
+        if inside and registered and manifest(recorded) == registered:
             return recorded
         return self._pulled(run_id, stored)
 
@@ -76,9 +76,17 @@ class Copies:
 
         What lies here gives way only once the store's own is here: it may be the last copy.
         """
+        for own in (path, self._state / "runs" / path.name):
+            if (left := _aside(own)).is_dir():
+                # By a process that was killed.
+                if own.exists():
+                    shutil.rmtree(left)
+                else:
+                    left.replace(own)
+                    path = own
+        aside = _aside(path)
         if path.is_dir() and self.same(path, stored):
             return path
-        aside = path.with_name(f".{path.name}.aside")
         if held := path.is_dir():
             path.replace(aside)
         try:
@@ -127,10 +135,14 @@ class Copies:
         return self._state / PULLED / stored / run_id
 
 
-def _manifest(path: Path) -> str | None:
-    """Return what a folder says of its models, or None where it is no run."""
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.aside")
+
+
+def manifest(path: Path) -> str | None:
+    """Return the model manifest of a run's folder, "" without one; None where it is no run."""
     try:
         told = json.loads((path / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return told.get("model_manifest") if isinstance(told, dict) else None
+    return str(told.get("model_manifest") or "") if isinstance(told, dict) else None

@@ -23,7 +23,7 @@ from cartcast.errors import (
     did_you_mean,
 )
 from cartcast.runs.catalogue import COLUMNS, Database, Sql, dump, fill, insert, next_number, now
-from cartcast.runs.copies import Copies
+from cartcast.runs.copies import Copies, manifest
 from cartcast.runs.members import Members
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ class Registry:
         Raises:
             UsageError: the project names no store.
             NotFoundError: there is no such run, or it does not lie here.
+            NotTrustedError: the folder holds other models than the run that is registered.
         """
         if self.copies.store is None:
             raise UsageError(f"{PROJECT_FILE} names no store; add `store: s3://BUCKET/PREFIX`.")
@@ -173,11 +174,19 @@ class Registry:
             run_id = Path(name).resolve().name
             if run_id not in {e.run_id for e in self.runs()}:
                 return [self.add(Path(name))]
-            entry = self.get(run_id)
-            return [self._renewed(entry, self.copies.put(Path(name)))]
+            return [self._pushed(self.get(run_id), Path(name))]
         left = [e for e in self.runs() if not e.stored and (e.path / "run.json").is_file()]
         asked = [self.get(name)] if name else left
-        return [self._renewed(e, self.copies.put(e.path)) for e in asked]
+        return [self._pushed(e, e.path) for e in asked]
+
+    def _pushed(self, entry: Entry, run_dir: Path) -> Entry:
+        told = manifest(run_dir)
+        if told is not None and told != entry.manifest:
+            raise NotTrustedError(
+                f"{run_dir}: holds another run than the registered {entry.run_id}; nothing was "
+                "pushed."
+            )
+        return self._renewed(entry, self.copies.put(run_dir))
 
     @contextlib.contextmanager
     def rewritten(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ keeps: an archive that is cut short, changed or another's is noticed before a fi
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import hashlib
 import io
@@ -26,7 +25,7 @@ from cartcast.atomic import atomic_folder, atomic_path
 from cartcast.errors import NotFoundError, NotTrustedError, StorageError, UsageError, did_you_mean
 from cartcast.scratch import scratch
 
-__all__ = ["RunStore", "address"]
+__all__ = ["RunStore", "address", "leave"]
 
 OPTIONS = ("endpoint", "region")
 TRIES = 2
@@ -35,6 +34,7 @@ SILENCE = 10
 GRACE, SLOWEST = 20, 100_000
 """Seconds that an archive may take in S3, and bytes for each of which it may take a second more."""
 _BLOCK = 1 << 16
+_GIVEN_UP: list[threading.Thread] = []
 _AWS = re.compile(r"AWS Error (\w+)")
 
 
@@ -174,26 +174,27 @@ class RunStore:
                 else:
                     self._s3().delete_file(self._key(found))
 
-        self._within(remove)
+        self._within(remove, "The archive may lie there still, named by nothing.")
 
-    def _within(self, work: Callable[[Callable[[int], None]], None]) -> None:
+    def _within(
+        self, work: Callable[[Callable[[int], None]], None], so: str = "Nothing was changed."
+    ) -> None:
         """Do what asks the store; give up on one in S3 that answers, but drips.
 
-        `work` is given what counts the bytes that it moved. What is given up continues in a thread
-        until the store is silent or done: an archive is whole there, or is not there.
+        `work` is given what counts the bytes that it moved; `so` ends what a refusal says. What is
+        given up continues in a thread until the store is silent or done, and the process does not
+        end before it but by `leave`: an archive is whole there, or is not there.
         """
         moved: list[int] = []
         if self.folder is not None:
-            with self._refusals():
+            with self._refusals(so):
                 work(moved.append)
             return
-        import pyarrow.fs  # noqa: F401 - what it does at exit is to come after `_leave`
-
         raised: list[BaseException] = []
 
         def run() -> None:
             try:
-                with self._refusals():
+                with self._refusals(so):
                     work(moved.append)
             except BaseException as error:  # noqa: BLE001 - raised below, by the thread that waits
                 raised.append(error)
@@ -203,10 +204,10 @@ class RunStore:
         while thread.is_alive():
             left = begun + GRACE + sum(moved) / SLOWEST - time.monotonic()
             if left <= 0:
-                atexit.register(_leave, thread)
+                _GIVEN_UP.append(thread)
                 raise StorageError(
                     f"{self.name}: the store is too slow ({sum(moved):,} bytes in "
-                    f"{time.monotonic() - begun:.0f} s); try again later. Nothing was changed."
+                    f"{time.monotonic() - begun:.0f} s); try again later. {so}"
                 )
             thread.join(left)
         if raised:
@@ -243,7 +244,7 @@ class RunStore:
         return self._s3().open_input_stream(self._key(found))
 
     @contextlib.contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def _refusals(self, so: str) -> Iterator[None]:
         """Turn what a store says into one line, without addresses and ids of requests."""
         try:
             yield
@@ -257,19 +258,20 @@ class RunStore:
             reason = told[1] if told else error.strerror or type(error).__name__
             raise StorageError(
                 f"{self.name}: the store refused or does not answer ({reason}); check its URL, "
-                "keys and server. Nothing was changed."
+                f"keys and server. {so}"
             ) from error
 
 
-def _leave(thread: threading.Thread) -> None:
-    """End this process though `thread` waits for a store; the S3 client itself would wait for it.
+def leave(status: int) -> None:
+    """Let this process end with `status` now, though a store that was given up still drips.
 
-    The command has failed for that store already, with the same status.
+    The S3 client would wait for it at exit. Other exit handlers are skipped then: it is for a
+    process that has nothing left to do.
     """
-    if thread.is_alive():
+    if any(thread.is_alive() for thread in _GIVEN_UP):
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(status)
 
 
 def _send(stream: Any, block: bytes) -> None:
