@@ -17,9 +17,10 @@ from cartcast.app.access import Person, RefusedError
 from cartcast.app.launch import PROJECT_VARIABLE
 from cartcast.app.state import Project
 from cartcast.findings import finding
-from cartcast.monitoring import Store, codes, open_store
+from cartcast.monitoring import codes
 from cartcast.monitoring.alarms import Notice
 from cartcast.monitoring.days import COLUMNS
+from cartcast.monitoring.store import Store, open_store
 
 st = pytest.importorskip("streamlit")
 from streamlit.testing.v1 import AppTest  # noqa: E402

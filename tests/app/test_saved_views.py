@@ -183,10 +183,10 @@ def test_one_bad_view_does_not_take_the_others_along(project, monkeypatch):
             raise ValueError("of no known kind")
         return headless.Drawn(headline=view.name)
 
-    def here(words, *, input, timeout, **_):
+    def here(words, *, timeout, **given):
         out = io.StringIO()
         with monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", io.StringIO(input))
+            patch.setattr("sys.stdin", io.StringIO(given["input"]))
             patch.setattr("sys.stdout", out)
             headless.main()
         # Many views do not hold those up who wait for as long as each of them may take.

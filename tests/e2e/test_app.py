@@ -485,8 +485,8 @@ def test_an_experiment_from_the_look_to_the_record(desk, simulated):
 
 
 def test_an_alarm_is_handled_where_it_is_read(desk, simulated, entry):
-    from cartcast.monitoring import open_store
     from cartcast.monitoring.alarms import Notice
+    from cartcast.monitoring.store import open_store
 
     url, project = simulated
     store = open_store(project.folder)
@@ -561,11 +561,11 @@ def test_a_view_is_kept_shown_at_the_start_and_sent(desk, simulated, tmp_path):
     title(desk, said)
 
 
-LOOKS = [(scheme, size) for scheme in ("light", "dark") for size in ((1366, 900), (390, 844))]
+LOOKS = [("light", (1366, 900)), ("dark", (390, 844))]
 
 
 def test_every_page_in_every_look(desk, simulated, entry):
-    """Axe on all pages, light and dark, on a laptop and a phone; one load of each."""
+    """Axe on all pages, light on a laptop and dark on a phone; one load of each."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     from cartcast.app.saved_views import SavedView, save_view
     from cartcast.app.ui import PAGES

@@ -196,7 +196,7 @@ def test_visitors_of_a_day(shop: Path, table: pd.DataFrame, day: Run) -> None:
 
 def test_a_run_is_asked_at_moments_of_its_kind_only(shop: Path, day: Run) -> None:
     from cartcast.insights.explain import explain_sessions
-    from cartcast.monitoring import check
+    from cartcast.monitoring.check import check
 
     for asks in (
         lambda: load_scorer(day.dir),

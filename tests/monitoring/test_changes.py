@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from cartcast.cli import main
-from cartcast.monitoring import Plan, announce, open_store
-from cartcast.monitoring.changes import Change, prove, refuse, send_changes
+from cartcast.monitoring.changes import Change, announce, prove, refuse, send_changes
 from cartcast.monitoring.compare import Comparison
 from cartcast.monitoring.paired import Verdict
+from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.store import open_store
 from cartcast.runs.registry import Registry
 from cartcast.webhook import verify
 

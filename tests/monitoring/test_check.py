@@ -13,7 +13,9 @@ import pytest
 
 from cartcast.cli import main
 from cartcast.errors import DataError, NotFoundError, UsageError
-from cartcast.monitoring import Plan, check, open_store
+from cartcast.monitoring.check import check
+from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.store import open_store
 from cartcast.runs.run import Run
 from cartcast.score import predict
 from cartcast.segments import Segment, Values

@@ -27,20 +27,22 @@ from cartcast.errors import DataError, NotFoundError, UsageError
 from cartcast.live.metrics import exposition
 from cartcast.live.record import ScoreRecord
 from cartcast.live.watched import WatchedRuns
-from cartcast.monitoring import Plan, Retrained, Store, check, open_store, retrain
+from cartcast.monitoring import retrain as steps
 from cartcast.monitoring.alarms import Alarm, Notice
+from cartcast.monitoring.check import check
 from cartcast.monitoring.compare import Comparison, compare
 from cartcast.monitoring.decide import decide
 from cartcast.monitoring.moments import moments_in
 from cartcast.monitoring.paired import Verdict
+from cartcast.monitoring.plan import Plan
+from cartcast.monitoring.retrain import Retrained, retrain
+from cartcast.monitoring.store import Store, open_store
 from cartcast.runs.registry import Registry
 from cartcast.runs.run import Run
 from cartcast.train import Options
 from cartcast.train.checkpoint import Checkpoint
 
 from ..operations.conftest import database, host, postgres  # noqa: F401 - fixtures
-
-steps = sys.modules["cartcast.monitoring.retrain"]
 
 
 class Promoted(NamedTuple):
@@ -173,7 +175,7 @@ def test_a_rollback_is_not_undone(promoted: Promoted, monkeypatch: pytest.Monkey
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cartcast.monitoring import retrain
+from cartcast.monitoring.retrain import retrain
 from cartcast.runs.registry import Registry
 
 def killed(*args, **kwargs):
@@ -331,7 +333,7 @@ def test_a_page_promotes_a_doubted_feed_holds_and_the_verb_stays_meanwhile(
             os.kill(os.getpid(), signal.SIGTERM)
         return done[-1]
 
-    monkeypatch.setattr("cartcast.monitoring.retrain", turn)
+    monkeypatch.setattr(steps, "retrain", turn)
     monkeypatch.chdir(project)
     assert status(["retrain", "champion", "log.parquet", "--every", "0.01s", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["decision"] == "waiting"

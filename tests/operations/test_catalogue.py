@@ -41,8 +41,8 @@ def test_a_replacement_that_fails_changes_nothing(project: Path) -> None:
 def test_a_shared_catalogue(
     project: Path,
     tmp_path: Path,
-    postgres: Any,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    postgres: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = Registry(project).copy()
     (project / "cartcast.yaml").write_text(f"catalogue: {postgres}\n")

@@ -214,6 +214,7 @@ except StorageError as error:
 sys.exit(3)
 """
 
+
 class Drip(BaseHTTPRequestHandler):
     tired = threading.Event()
 

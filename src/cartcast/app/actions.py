@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from cartcast.events.draft import Draft
     from cartcast.events.layouts import Layout
     from cartcast.experiments import Analysis, Decision, Measured, Plan
-    from cartcast.monitoring import Alarm, Silence
-    from cartcast.monitoring.alarms import State
+    from cartcast.monitoring.alarms import Alarm, Silence, State
     from cartcast.segments import Segment
 
 __all__ = [
@@ -189,7 +188,7 @@ def rollback(project: Project, person: Person, alias: str, target: str) -> Moved
 
 
 def _moved(project: Project, entry: Entry, alias: str) -> Moved:
-    from cartcast.monitoring import announce
+    from cartcast.monitoring.changes import announce
 
     return Moved(entry, announce(project.registry, entry.target, alias))
 
@@ -294,7 +293,7 @@ def change_alarm(project: Project, person: Person, number: int, state: State, wh
         RefusedError: the person may not.
         NotFoundError, UsageError: there is no such alarm, or it is resolved.
     """
-    from cartcast.monitoring import open_store
+    from cartcast.monitoring.store import open_store
 
     project.access.require(person, "alarm", f"{number} {state}: {why}")
     return open_store(project.folder).change(number, state, why, person.name)
@@ -307,7 +306,7 @@ def silence(project: Project, person: Person, code: str, hours: float, why: str)
         RefusedError: the person may not.
         UsageError: there is no reason.
     """
-    from cartcast.monitoring import open_store
+    from cartcast.monitoring.store import open_store
 
     project.access.require(person, "silence", f"{code} for {hours:g} hours: {why}")
     until = datetime.now(UTC) + timedelta(hours=hours)

@@ -21,7 +21,7 @@ from cartcast.numbers import day
 from cartcast.segments.steps import step_words
 
 if TYPE_CHECKING:
-    from cartcast.monitoring import Alarm
+    from cartcast.monitoring.alarms import Alarm
 
 __all__ = [
     "dashboard",

@@ -98,17 +98,19 @@ def _train(request: dict[str, Any], progress: Any) -> None:
 
 
 def _watch(request: dict[str, Any], progress: Any) -> None:
-    from cartcast import events, monitoring
+    from cartcast import events
     from cartcast.config import DEFAULTS, read_settings
+    from cartcast.monitoring.check import check
+    from cartcast.monitoring.plan import plan_from
     from cartcast.segments import named_segment
 
     project = Path(request["project"])
     settings = read_settings(project) if (project / PROJECT_FILE).is_file() else DEFAULTS
-    look = monitoring.check(
+    look = check(
         Path(request["run_dir"]),
         request["sources"],
         project=project,
-        plan=monitoring.plan_from(settings.monitoring),
+        plan=plan_from(settings.monitoring),
         rates=settings.rates or None,
         privacy=events.privacy_from(settings.privacy),
         targets=settings.targets,

@@ -118,7 +118,7 @@ def fade(colour: str, opacity: float) -> str:
 
 
 def recolour() -> dict[str, str]:
-    """Return the light colour of each role with the dark one, for a page that follows the reader's theme."""
+    """Return the light colour of each role with the dark one, for a page that follows a theme."""
     pairs: dict[str, str] = {}
     for role, light in asdict(PALETTES["light"]).items():
         dark = getattr(PALETTES["dark"], role)

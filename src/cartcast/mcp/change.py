@@ -30,7 +30,7 @@ def promote(desk: Desk, asked: Promote) -> Answer:
     Raises:
         NotFoundError, NotTrustedError: there is no such run, or it is not as recorded.
     """
-    from cartcast.monitoring import announce
+    from cartcast.monitoring.changes import announce
 
     registry = desk.registry()
     entry = registry.promote(asked.run, asked.alias, asked.reason)

@@ -13,7 +13,7 @@ from cartcast.mcp.answer import Answer
 from cartcast.mcp.ask import Word
 from cartcast.mcp.desk import Desk
 from cartcast.mcp.words import FEWEST
-from cartcast.monitoring import open_store
+from cartcast.monitoring.store import open_store
 
 __all__ = ["Alarms", "Experiment", "experiment", "monitor"]
 

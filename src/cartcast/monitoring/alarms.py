@@ -7,9 +7,8 @@ is itself recorded. `cartcast.monitoring.store` keeps both.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
-
-import pandas as pd
 
 from cartcast.findings import CATALOGUE
 
@@ -39,8 +38,8 @@ class Notice:
     code: str
     subject: str
     severity: Severity
-    since: pd.Timestamp
-    through: pd.Timestamp
+    since: datetime
+    through: datetime
     message: str
     money: float | None = None
     look: tuple[str, ...] = ()

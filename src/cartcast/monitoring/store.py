@@ -13,11 +13,9 @@ import json
 import sqlite3
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-
-import pandas as pd
 
 from cartcast import statefile
 from cartcast.config import STATE_FOLDER
@@ -56,7 +54,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _text(moment: datetime | pd.Timestamp) -> str:
+def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
@@ -247,9 +245,9 @@ def _keep(
         "ORDER BY number DESC LIMIT 1",
         (run, n.code, n.subject),
     ).fetchone()
-    if held and pd.Timestamp(held[2]) >= n.through:
+    if held and datetime.fromisoformat(held[2]) >= n.through:
         return None
-    another = n.apart and held and n.since > pd.Timestamp(held[2]) + pd.Timedelta(days=1)
+    another = n.apart and held and n.since > datetime.fromisoformat(held[2]) + timedelta(days=1)
     if held and held[1] != "resolved" and not another:
         con.execute(
             "UPDATE alarms SET through = ?, times = times + 1, money = ?, message = ?, look = ? "

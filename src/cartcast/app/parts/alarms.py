@@ -8,7 +8,8 @@ import streamlit as st
 from cartcast.app import actions, ui
 from cartcast.charts.theme import number
 from cartcast.features.words import in_words
-from cartcast.monitoring import Alarm, Store
+from cartcast.monitoring.alarms import Alarm
+from cartcast.monitoring.store import Store
 
 _HOURS = {"8 hours": 8.0, "2 days": 48.0, "1 week": 168.0}
 _SHOWN = 12

@@ -12,9 +12,9 @@ from cartcast.charts import slices, trend
 from cartcast.charts.theme import number
 from cartcast.features.words import in_words
 from cartcast.findings import Finding
-from cartcast.monitoring import Store
 from cartcast.monitoring.history import kept_days, kept_hours, losses
 from cartcast.monitoring.holes import usual_hours
+from cartcast.monitoring.store import Store
 from cartcast.runs.run import Run
 
 _LOSSES = {"log loss": "log_loss", "Brier score": "brier"}

@@ -12,7 +12,7 @@ from cartcast.app.parts.said import proxy
 from cartcast.app.parts.trainings import show_jobs
 from cartcast.config import STATE_FOLDER
 from cartcast.live.watched import STATE_FILE
-from cartcast.monitoring import open_store
+from cartcast.monitoring.store import open_store
 from cartcast.runs.run import Run
 
 PARTS = ("Alarms", "Risk", "Calibration", "Feed", "Drift", "Checks")

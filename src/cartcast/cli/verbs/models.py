@@ -159,7 +159,7 @@ def _team(models: typer.Typer) -> None:
 
 
 def _announce(registry: Registry, target: str, alias: str) -> None:
-    from cartcast.monitoring import announce
+    from cartcast.monitoring.changes import announce
 
     if told := announce(registry, target, alias):
         typer.echo(f"  {told}")

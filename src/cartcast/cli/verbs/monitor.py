@@ -12,7 +12,8 @@ from cartcast.cli import shell
 from cartcast.cli.repeat import Every, repeat
 
 if TYPE_CHECKING:
-    from cartcast.monitoring import Look, Store
+    from cartcast.monitoring.check import Look
+    from cartcast.monitoring.store import Store
 
 _WHY = typer.Option("--why", help="Reason; it is kept.")
 _NUMBER = typer.Argument(help="Number of the alarm.")
@@ -59,16 +60,17 @@ def _look(
     segments: Sequence[str], **given: Any,
 ) -> None:  # fmt: skip
     """Look once; settings and the run are those of now."""
-    from cartcast import monitoring
     from cartcast.config import DEFAULTS, find_project, read_settings
+    from cartcast.monitoring.check import check as look_once
+    from cartcast.monitoring.plan import plan_from
     from cartcast.runs.run import Run
     from cartcast.segments import read_segment
 
     project = find_project()
     settings = read_settings(project) if project else DEFAULTS
-    plan = monitoring.plan_from(settings.monitoring)
+    plan = plan_from(settings.monitoring)
     with shell.progress(not json) as progress:
-        look = monitoring.check(
+        look = look_once(
             Run.open(model, project), files, project=project, plan=plan,
             rates=shell.project_rates(rates), privacy=shell.project_privacy(),
             targets=settings.targets, progress=progress,
@@ -175,7 +177,7 @@ def silence(
 def _store() -> Store:
     from cartcast.config import find_project
     from cartcast.errors import NotFoundError
-    from cartcast.monitoring import open_store
+    from cartcast.monitoring.store import open_store
 
     project = find_project()
     if project is None:

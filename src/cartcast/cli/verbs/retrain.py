@@ -42,7 +42,7 @@ def add(app: typer.Typer) -> None:
     ) -> None:
         """Compare the challenger on what is new, or train one; promote it when it is proven."""
         from cartcast.errors import UsageError
-        from cartcast.monitoring import retrain as run_retraining
+        from cartcast.monitoring.retrain import retrain as run_retraining
 
         def turn(_stopped: object = None) -> None:
             with shell.progress(not json) as progress:
