@@ -20,10 +20,27 @@ import pytest
 collect_ignore = ["typed_calls.py"]
 ROOT = Path(__file__).resolve().parents[1]
 
-# Two workers of two threads each have two cores: a thread that spins while it waits holds up the
+# Workers of two threads each share two cores: a thread that spins while it waits holds up the
 # one that it waits for, and on a busy machine a fit of seconds took ten minutes. Sleeping, it does
 # not. It holds for libraries that are loaded later, and for processes.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def own_core(worker: str, workers: int) -> None:
+    """Keep a worker to one core where there are fewer than workers; the last ones may take all.
+
+    Each would start as many threads as there are cores, and these would wait for each other.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(worker.removeprefix("gw"))
+    if number < len(cores) < workers:
+        os.sched_setaffinity(0, {cores[number]})
+
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    own_core(worker, int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
 def data_folder() -> Path:
