@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import shutil
 import socketserver
@@ -201,6 +202,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept.add(item.nodeid)
     config.hook.pytest_deselected(items=[i for i in items if i.nodeid not in kept])
     items[:] = [i for i in items if i.nodeid in kept]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what stays to the end out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
