@@ -94,7 +94,7 @@ def test_particle_filters_find_the_same_truth() -> None:
     for visitor in chosen:
         rows = known[known["visitor_id"] == visitor].sort_values(["start", "event_order"])
         clouds = pd.concat(
-            follow(Filter(SMALL, first_day, 90, 8_000, seed), rows, 4_000) for seed in range(9)
+            follow(Filter(SMALL, first_day, 90, 5_000, seed), rows, 2_500) for seed in range(9)
         )
         told = clouds.groupby(["session_id", "event_order"]).agg(["mean", "sem"])
         true = rows.set_index(["session_id", "event_order"]).loc[told.index]
