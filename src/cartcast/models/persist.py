@@ -17,14 +17,15 @@ from cartcast import __version__
 from cartcast.atomic import atomic_folder
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
 
-__all__ = ["TRUSTED", "load", "load_all", "read_recorded", "read_verified", "save", "save_all",
-           "verify"]  # fmt: skip
+__all__ = ["TRUSTED", "load", "load_all", "read_recorded", "read_verified", "refusal", "save",
+           "save_all", "verify"]  # fmt: skip
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
 
 TRUSTED: frozenset[str] = frozenset(
     {
+        "builtins.object",
         "cartcast.models.baselines.ClickCount",
         "cartcast.models.baselines.MeanAmount",
         "cartcast.models.baselines.Prevalence",
@@ -34,6 +35,8 @@ TRUSTED: frozenset[str] = frozenset(
         "cartcast.models.intervals.AmountInterval",
         "cartcast.models.kernel.KernelClassifier",
         "cartcast.models.kernel.KernelRegressor",
+        "cartcast.models.own.OwnClassifier",
+        "cartcast.models.own.OwnRegressor",
         "cartcast.models.resample.Resampled",
         "cartcast.models.segments.TableSegments",
         "cartcast.models.segments.families.Centres",
@@ -49,9 +52,16 @@ TRUSTED: frozenset[str] = frozenset(
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.compose._column_transformer.make_column_selector",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
         "xgboost.sklearn.XGBRegressor",
@@ -185,6 +195,23 @@ def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
     return {
         name: _load(folder / f"{name}.skops", files[f"{name}.skops"]) for name in recorded["models"]
     }
+
+
+def refusal(model: Any) -> str:
+    """Return why a fitted model could not be read back from its file; empty where it could.
+
+    Asked of estimators that somebody gave: a type of theirs is not trusted, a function of theirs
+    is no data, and of a tree more is asked than that its type is known.
+    """
+    import skops.io
+
+    try:
+        _load(Path("its file"), skops.io.dumps(model))
+    except NotTrustedError as error:
+        return str(error).removeprefix("its file: ")
+    except Exception as error:  # noqa: BLE001  what it holds is of any kind, and so is what fails
+        return f"cannot be written ({type(error).__name__}: {str(error).splitlines()[0][:160]})."
+    return ""
 
 
 def save(model: Any, folder: Path | str) -> str:

@@ -16,7 +16,7 @@ import contextlib
 import time as clocks
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, Never, TypeAlias
 
 from cartcast.config import (
     DEFAULTS,
@@ -40,6 +40,9 @@ from cartcast.train.options import Options
 
 __all__ = ["Options", "Run", "train", "train_as"]
 
+Estimator: TypeAlias = Any
+"""What keeps scikit-learn's rules: clone, fit, and predict_proba (or predict, for amounts)."""
+
 
 def train(
     *sources: Any,
@@ -51,7 +54,7 @@ def train(
     engine: str = "duckdb",
     target: str | Target | Proxy | Any = None,
     targets: Mapping[str, Any] | None = None,
-    models: Sequence[str] | str | None = None,
+    models: Sequence[str | Estimator | tuple[str, Estimator]] | Estimator | str | None = None,
     features: str | Path | FeatureSet | Mapping[str, Feature] | None = None,
     moment: Moment | str | None = None,
     horizon: str | None = None,
@@ -107,7 +110,8 @@ def train(
         target: of a log: `Purchase("7d")` or its word (`purchase:7d`, `revenue`,
             `proxy:browsing`); of a ready table: a column, or the values themselves.
         targets: proxies declared by name.
-        models: names of models; `default` or `all` stand for lists.
+        models: names of models (`default` or `all` stand for lists), scikit-learn estimators, and
+            pairs of a name and an estimator.
         features: `auto` (from the log), `shop`, `usual`, a `FeatureSet`, or a YAML declaration.
         moment: when somebody acts on a score: `during` a session, `after` it, or on a `day`.
         horizon: how long an outcome counts, such as `7d`; else that of the target.

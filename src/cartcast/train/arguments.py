@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cartcast.config import parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.events import Log
 from cartcast.features import load_set
+from cartcast.models.own import OwnModel, own_model
 from cartcast.moments import Moment, whole_clicks
 from cartcast.rows.table import open_table
 from cartcast.segments import Segment
@@ -40,12 +41,14 @@ def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str
     """
     known = {f.name for f in dataclasses.fields(Options)}
     for name in unknown:
-        more = [*known, "rows", "run_dir", "project", "progress", "engine"]
+        more = [*(known - {"own"}), "rows", "run_dir", "project", "progress", "engine"]
         raise UsageError(f"training has no such option: {name!r}.{did_you_mean(name, more)}")
     if isinstance(moment := given.get("moment"), Moment):
         given = {**given, "moment": moment.kind, "anchors": moment.clicks,
                  "every": moment.every, "seen": moment.seen}  # fmt: skip
     changes = {k: v for k, v in given.items() if k in known and v is not None}
+    if "models" in changes:
+        changes["models"], changes["own"] = _models(changes["models"])
     for name, value in changes.items():
         changes[name] = _fitted(name, value)
     if isinstance(segment := changes.get("segment"), Segment):
@@ -96,6 +99,39 @@ def _fitted(name: str, value: Any) -> Any:
         if not isinstance(value, Integral) or name in ("session_gap", "budget")
         else str(value)
     )
+
+
+def _models(given: Any) -> tuple[tuple[str, ...], dict[str, OwnModel]]:
+    """Return the names of the models, and by their names those that are no names.
+
+    Raises:
+        UsageError: one is neither a name nor an estimator, or two have one name.
+    """
+    alone = hasattr(given, "fit") or (
+        isinstance(given, tuple) and len(given) == 2 and hasattr(given[1], "fit")
+    )
+    if isinstance(given, str) or not (alone or isinstance(given, Iterable)):
+        return _listed("models", given), {}
+    names: list[str] = []
+    own: dict[str, OwnModel] = {}
+    for one in [given] if alone else given:
+        if isinstance(one, str):
+            names.append(one)
+            continue
+        if not (isinstance(one, tuple) or hasattr(one, "fit")):
+            raise UsageError(
+                "models must be a list of names, scikit-learn estimators, and pairs (name, "
+                f"estimator), got {type(one).__name__} in it."
+            )
+        model = own_model(one)
+        if model.name in own or model.name in names:
+            raise UsageError(
+                f"two models are called {model.name!r}; give one of them another name: "
+                f'("other", {type(model.estimator).__name__}(...)).'
+            )
+        own[model.name] = model
+        names.append(model.name)
+    return tuple(names), own
 
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:

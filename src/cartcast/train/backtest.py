@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cartcast.train.candidates import sampled
-from cartcast.train.fit import DECLARATIONS, Plan, fit_one, losses, says
+from cartcast.train.fit import Plan, fit_one, losses, says
 from cartcast.train.task import Part, Task
 
 __all__ = ["Gap", "backtest", "paired_gap", "periods_of"]
@@ -84,7 +84,7 @@ def backtest(task: Task, champion: str, plan: Plan, share: float = 1.0) -> dict[
     if not task.split.method.startswith("time") or start.isna().any():
         return {}
     length, cuts = periods_of(start)
-    declaration = DECLARATIONS[plan.kind][champion]
+    declaration = plan.declaration(champion)
     quick = replace(plan, blocks=1)
     known, begin = rows.keys["known_time"].to_numpy(), start.to_numpy()
     first_seen = pd.Series(begin).groupby(rows.groups).transform("min").to_numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,21 +12,48 @@ import numpy as np
 import pandas as pd
 
 from cartcast.errors import UsageError
-from cartcast.findings import finding
+from cartcast.findings import Finding, declare, finding
 from cartcast.models.classifiers import DEFAULT_CLASSIFIERS
-from cartcast.models.declaration import pick
+from cartcast.models.declaration import Declaration, pick
+from cartcast.models.persist import refusal
 from cartcast.models.regressors import DEFAULT_REGRESSORS
 from cartcast.models.selection import Chosen, choose
 from cartcast.models.tuning import LEAST_BUDGET, Tuning, tune
 from cartcast.train.budget import LEFT_OUT, Budget, span
 from cartcast.train.checkpoint import Checkpoint
-from cartcast.train.fit import BASELINES, DECLARATIONS, Fitted, Plan, fit_one, losses, plan_of
+from cartcast.train.fit import (
+    BASELINES,
+    DECLARATIONS,
+    Fitted,
+    Plan,
+    declared,
+    fit_one,
+    losses,
+    plan_of,
+)
 from cartcast.train.options import Options
 from cartcast.train.task import Part, Task
 
 __all__ = ["choose_champion", "fit_candidates", "model_names", "sampled"]
 
 _DEFAULTS = {"classifier": DEFAULT_CLASSIFIERS, "regressor": DEFAULT_REGRESSORS}
+
+OWN = declare(
+    "MD136",
+    "note",
+    "a model is its user's own estimator",
+    "It is fitted, calibrated and judged like every other, but it is not tuned and has no compiled "
+    "form: a live service asks it through scikit-learn, which takes milliseconds a score.",
+    "Nothing to do. To train it again, give it again from Python.",
+)
+NOT_KEPT = declare(
+    "MD137",
+    "warn",
+    "a model cannot be read back from its file",
+    "A run is read without pickle, and builds nothing but the types that Cartcast trusts: what "
+    "holds code of your own is judged, but could never be asked again.",
+    "Build it from the parts of scikit-learn, LightGBM or XGBoost, without functions of your own.",
+)
 
 FOR_MODELS = 0.6
 """Share of the time left that goes to the models; the rest is for figures, drivers and refit."""
@@ -36,31 +63,42 @@ PROBES = (1000, 4000)
 """Rows of two small fits that tell how long a large one takes."""
 
 
-def model_names(asked: Sequence[str], kind: str) -> list[str]:
+def model_names(
+    asked: Sequence[str], kind: str, own: Mapping[str, Declaration] | None = None
+) -> list[str]:
     """Return the models to train; the baselines always come first, ensembles after their members.
 
     Raises:
-        UsageError: a name does not exist, is of the other kind, or needs an extra that is absent.
+        UsageError: a name does not exist, is of the other kind, needs an extra that is absent, or
+            is that of a model here and of one of the user's own too.
 
     >>> model_names(["lightgbm"], "classifier")
     ['prevalence', 'click_count', 'lightgbm']
     """
     wanted: list[str] = []
+    own = own or {}
+    for name in own:
+        if name in ("default", "all") or any(name in known for known in DECLARATIONS.values()):
+            raise UsageError(
+                f"{name!r} is the name of a model that is here already; give your own another."
+            )
+    known = declared(kind, own)
     for name in asked:
         wanted += _DEFAULTS[kind] if name == "default" else [name]
     other = "regressor" if kind == "classifier" else "classifier"
     for name in wanted:
-        if name in DECLARATIONS[other] and name not in DECLARATIONS[kind]:
+        found = known.get(name, DECLARATIONS[other].get(name))
+        if found is not None and found.kind == other:
             holds = "two outcomes" if kind == "classifier" else "amounts"
             raise UsageError(
-                f"{name!r} is a {other}, and the target holds {holds}: choose among "
-                f"{', '.join(sorted(DECLARATIONS[kind]))}."
+                f"{name!r} is a {other}, and the target holds {holds}: give a {kind}, your own or "
+                f"one of {', '.join(sorted(DECLARATIONS[kind]))}."
             )
-    chosen = pick(DECLARATIONS[kind], wanted)
+    chosen = pick(known, wanted)
     if not chosen:
         raise UsageError("no model to train; name one with --models.")
     names = dict.fromkeys([*BASELINES[kind], *chosen])
-    return sorted(names, key=lambda n: DECLARATIONS[kind][n].family == "ensemble")
+    return sorted(names, key=lambda n: known[n].family == "ensemble")
 
 
 def fit_candidates(
@@ -101,6 +139,7 @@ def fit_candidates(
             kept = name in plan.params
             found[name].facts["tuning"] = tuning.models[name].as_dict() | {"kept": kept}
         found[name].facts["share"] = share
+    budget.findings += _told_of_own(found.values())
     whole = len(task.train)
     return [_aligned(f, sampled(task.train, shares[n])[1], whole) for n, f in found.items()], plan
 
@@ -118,9 +157,11 @@ def choose_champion(models: Sequence[Fitted], task: Task) -> tuple[Fitted, Chose
     """Return the champion and how it was chosen, over all rows that folds of every model judged.
 
     The simplest model whose loss is within one standard error of the best one's; see
-    `cartcast.models.selection.choose`.
+    `cartcast.models.selection.choose`. One that cannot be read back from its file is judged, and
+    not chosen.
     """
     rows = task.train
+    models = [m for m in models if not m.facts.get("refused")]
     judged = np.isfinite(np.stack([m.held for m in models])).all(axis=0)
     loss = losses(task.kind)
     chosen = choose(
@@ -131,6 +172,19 @@ def choose_champion(models: Sequence[Fitted], task: Task) -> tuple[Fitted, Chose
         BASELINES[task.kind],
     )
     return next(m for m in models if m.name == chosen.name), chosen
+
+
+def _told_of_own(models: Iterable[Fitted]) -> list[Finding]:
+    """Return what holds of models of the user's own, once it is known which ones can be kept."""
+    found = []
+    for m in (m for m in models if m.declaration.family == "own"):
+        if why := refusal(m.model):
+            m.facts["refused"] = why
+            text = f"{m.name} is judged but cannot be the champion: its file {why}"
+            found.append(finding(NOT_KEPT, text, model=m.name, why=why))
+        else:
+            found.append(finding(OWN, f"{m.name}: {m.facts['notes']}", model=m.name))
+    return found
 
 
 def _surely_better(tuned: Fitted, usual: Fitted, others: Mapping[str, Fitted], rows: Part) -> bool:
@@ -192,7 +246,7 @@ def _planned(
     kept = {n: shares[n] for n in names if n in shares}
     taken = {n: needs[n] * shares[n] for n in needs if n in shares}
     # What tuning finds is fitted beside the usual parameters.
-    again = sum(s for n, s in taken.items() if DECLARATIONS[task.kind][n].search_space)
+    again = sum(s for n, s in taken.items() if plan.declaration(n).search_space)
     spare = 0.7 * (left - sum(taken.values())) - again
     tuning = spare if options.tune and spare >= LEAST_BUDGET else 0.0
     told = ", ".join(f"{n} {span(needs[n] * shares[n])}" for n in needs if n in useful)
@@ -229,7 +283,7 @@ def _shared(
 
 def _seconds(name: str, task: Task, plan: Plan, clock: Callable[[], float]) -> float:
     """Return about how long a model takes with its folds, told from two small fits."""
-    rows, declaration = task.train, DECLARATIONS[plan.kind][name]
+    rows, declaration = task.train, plan.declaration(name)
     if declaration.family == "baseline":
         return 0.0
     sizes = [min(PROBES[0], len(rows) // 12), min(PROBES[1], len(rows) // 3)]
@@ -281,7 +335,7 @@ def _tuned(
     wanted = [m for n in names for m in plan.members(n) or (n,)]
     known = DECLARATIONS[task.kind]
     return tune(
-        [n for n in dict.fromkeys(wanted) if known[n].reads == "features"],
+        [n for n in dict.fromkeys(wanted) if n in known and known[n].reads == "features"],
         task.kind,
         train.X,
         train.label,

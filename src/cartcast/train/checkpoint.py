@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from cartcast.atomic import atomic_folder, write_text
-from cartcast.train.fit import DECLARATIONS, Fitted
+from cartcast.models.declaration import Declaration
+from cartcast.train.fit import Fitted, declared
 
 __all__ = ["Checkpoint"]
 
@@ -30,9 +31,13 @@ class Checkpoint:
     Args:
         run_dir: where the run will be.
         key: hash of everything that decides the result.
+        own: models of the user's own, by name.
     """
 
-    def __init__(self, run_dir: Path, key: str) -> None:
+    def __init__(
+        self, run_dir: Path, key: str, own: Mapping[str, Declaration] | None = None
+    ) -> None:
+        self.own = own or {}
         self.folder = self.place(run_dir) / key
         for other in self.folder.parent.glob("*"):
             if other != self.folder and other.is_dir():
@@ -44,13 +49,18 @@ class Checkpoint:
         return run_dir.with_name(f".{run_dir.name}.part")
 
     def model(self, step: str, make: Callable[[], Fitted]) -> Fitted:
-        """Return the fitted model of a step: the kept one, or a new one, kept if it took long."""
-        from cartcast.models.persist import load, save
+        """Return the fitted model of a step: the kept one, or a new one, kept if it took long.
+
+        One that could not be read back is not kept: after a kill it is fitted again.
+        """
+        from cartcast.models.persist import load, refusal, save
 
         folder = self.folder / f"model-{step}"
         if not folder.is_dir():
             made = make()
             if made.facts["seconds"] < WORTH_KEEPING:
+                return made
+            if made.name in self.own and refusal(made.model):
                 return made
             facts = {"kind": made.declaration.kind, "name": made.name, "facts": made.facts}
             with atomic_folder(folder) as temporary:
@@ -59,7 +69,7 @@ class Checkpoint:
                 write_text(temporary / "facts.json", json.dumps(facts, default=str))
         kept = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         raw, held = np.load(folder / "held.npy", allow_pickle=False)
-        declaration = DECLARATIONS[kept["kind"]][kept["name"]]
+        declaration = declared(kept["kind"], self.own)[kept["name"]]
         return Fitted(declaration, load(folder / "fitted"), raw, held, kept["facts"])
 
     def decision(self, what: str, make: Callable[[], T]) -> T:

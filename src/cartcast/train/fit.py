@@ -29,14 +29,15 @@ from cartcast.models.sequence import SEQUENCES
 from cartcast.models.stack import Stack, blend_weights, logit
 from cartcast.train.task import Part, Task
 
-__all__ = ["BASELINES", "DECLARATIONS", "Fitted", "Plan", "fit_one", "losses", "plan_of", "says"]
+__all__ = ["BASELINES", "DECLARATIONS", "Fitted", "Plan", "declared", "fit_one", "losses",
+           "plan_of", "says"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 DECLARATIONS: Mapping[str, Mapping[str, Declaration]] = {
     "classifier": {**CLASSIFIERS, **SEQUENCES},
     "regressor": REGRESSORS,
 }
-"""Every model that can be trained, by kind and name."""
+"""Every model that can be trained by its name, by kind."""
 BASELINES = {
     kind: tuple(d.name for d in known.values() if d.family == "baseline")
     for kind, known in DECLARATIONS.items()
@@ -61,6 +62,7 @@ class Plan:
         judged: share of the rows, the latest, that is judged where there is a time.
         blocks: forward blocks, or None for the usual number.
         params: parameters found by tuning, by model and path.
+        own: models of the user's own, by name.
     """
 
     kind: str
@@ -70,6 +72,11 @@ class Plan:
     judged: float = 0.5
     blocks: int | None = None
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    own: Mapping[str, Declaration] = field(default_factory=dict)
+
+    def declaration(self, name: str) -> Declaration:
+        """Return the declaration of a model."""
+        return declared(self.kind, self.own)[name]
 
     def params_of(self, name: str) -> dict[str, Any]:
         """Return the parameters of a model by path; an ensemble has those of its members."""
@@ -135,6 +142,11 @@ class Fitted:
         return self.declaration.name
 
 
+def declared(kind: str, own: Mapping[str, Declaration]) -> Mapping[str, Declaration]:
+    """Return every model of a kind that can be trained, by name, the user's own among them."""
+    return {**DECLARATIONS[kind], **own}
+
+
 def plan_of(task: Task, options: Any, params: Mapping[str, Mapping[str, Any]]) -> Plan:
     """Return the plan of a run from its task and options."""
     first, middle, _ = options.split
@@ -146,6 +158,7 @@ def plan_of(task: Task, options: Any, params: Mapping[str, Mapping[str, Any]]) -
         task.ordered,
         middle / (first + middle),
         params=params,
+        own=options.own,
     )
 
 
@@ -166,7 +179,7 @@ def fit_one(
         DataError: one class, too few rows, no usable feature.
     """
     begin = time.perf_counter()
-    declaration = DECLARATIONS[plan.kind][name]
+    declaration = plan.declaration(name)
     if members := plan.members(name):
         fitted = [(others or {}).get(n) or fit_one(n, rows, plan, unseen=unseen) for n in members]
         model, raw = _ensemble(fitted, rows)

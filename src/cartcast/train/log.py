@@ -24,7 +24,7 @@ from cartcast.splits import split_by_time
 from cartcast.targets import Proxy, Target, asked_as, parse_target
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import model_names
-from cartcast.train.fit import DECLARATIONS
+from cartcast.train.fit import declared
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
 from cartcast.train.proposals import Proposed, propose_features
@@ -55,7 +55,8 @@ def train_log(
     target = parse_target(options.target, dict(options.targets))
     target = with_horizon(target, moment, options.horizon)
     privacy = events.privacy_from(options.privacy)
-    names = model_names(options.models, "regressor" if target.money else "classifier")
+    kind = "regressor" if target.money else "classifier"
+    names = model_names(options.models, kind, options.own)
     chosen = None
     if options.features != "auto":
         chosen = load_set(options.features).without(options.drop)
@@ -162,7 +163,8 @@ def _with_events(task: Task, names: Sequence[str], options: Options, budget: Bud
     Raises:
         UsageError: rows are to be resampled, which sessions cannot be.
     """
-    readers = [n for n in names if DECLARATIONS[task.kind][n].reads == "events"]
+    known = declared(task.kind, options.own)
+    readers = [n for n in names if known[n].reads == "events"]
     if not readers or task.log is None:
         return task
     if options.resample is not None:

@@ -19,6 +19,7 @@ from cartcast.segments import Segment, named_segment
 if TYPE_CHECKING:
     from cartcast.events.layouts import Layout
     from cartcast.events.rates import Rates
+    from cartcast.models.own import OwnModel
     from cartcast.runs.run import Run
 
 __all__ = ["FAMILIES", "Options"]
@@ -50,6 +51,7 @@ class Options:
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
         models: model names; `default` or `all` stand for lists.
+        own: estimators that somebody gave, declared, by the names that `models` has for them.
         features: `auto` (proposed from the log itself), `shop`, `usual`, a YAML declaration, or
             a `FeatureSet`.
         moment, horizon, every, seen, anchors: when somebody acts on a score; see `Moment`.
@@ -86,6 +88,7 @@ class Options:
     target: str = DEFAULTS.target
     targets: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = DEFAULTS.models
+    own: Mapping[str, OwnModel] = field(default_factory=dict)
     features: str | FeatureSet = DEFAULTS.features
     moment: str = DEFAULTS.moment
     horizon: str | None = None
@@ -184,8 +187,13 @@ class Options:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, as `run.json` keeps it; features and reading stand there apart."""
-        told = dataclasses.asdict(dataclasses.replace(self, features="", layout=None, rates={}))
+        told = dataclasses.asdict(self._plain(features="", layout=None, rates={}))
+        told["own"] = {name: model.notes for name, model in self.own.items()}
         return {k: v for k, v in told.items() if k not in _APART}
+
+    def _plain(self, **changes: Any) -> Options:
+        """Return the options without what somebody gave as objects."""
+        return dataclasses.replace(self, own={}, **changes)
 
     @classmethod
     def from_run(cls, run: Run) -> Options:
@@ -194,10 +202,15 @@ class Options:
         A run from before options were kept says its target, moment, models and seed.
 
         Raises:
-            UsageError: the run is of a ready table.
+            UsageError: the run is of a ready table, or has models of its user's own.
         """
         if run.features is None:
             raise UsageError(f"run {run.id} is of a ready table; a run on a log is trained again.")
+        if own := (run.data.get("options") or {}).get("own"):
+            raise UsageError(
+                f"run {run.id} was trained with models of its user's own ({', '.join(own)}), of "
+                "which it keeps what they learnt, not how to learn it; train it again from Python."
+            )
         moment, reading = run.moment, run.reading
         told = run.data.get("options") or {
             "target": run.data["target"]["asked"],
@@ -220,5 +233,7 @@ class Options:
 
     def fingerprint(self, *parts: str) -> str:
         """Return a hash of the options and `parts`, for the resumption of interrupted work."""
-        data = json.dumps([dataclasses.asdict(self), *parts], sort_keys=True, default=str)
+        own = {name: model.key for name, model in self.own.items()}
+        told = [dataclasses.asdict(self._plain()), own, *parts]
+        data = json.dumps(told, sort_keys=True, default=str)
         return hashlib.sha256(data.encode()).hexdigest()[:16]

@@ -53,7 +53,7 @@ def carry_out(
         StorageError: the run folder cannot be written.
     """
     key = options.fingerprint(_data_key(task.rows), task.fingerprint)
-    budget.checkpoint = checkpoint = Checkpoint(run_dir, key)
+    budget.checkpoint = checkpoint = Checkpoint(run_dir, key, options.own)
     found = [*task.findings, *_checked(task, options), *check_labels(task.rows)]
     models, plan = fit_candidates(task, options, names, budget, checkpoint)
     champion, chosen = choose_champion(models, task)

@@ -15,7 +15,7 @@ from cartcast.runs.run import Run
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import model_names
-from cartcast.train.fit import DECLARATIONS
+from cartcast.train.fit import declared
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
 from cartcast.train.task import Task, part_of, parts_of
@@ -48,8 +48,9 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
             seed=options.seed,
         )
     kind = "classifier" if set(rows.table["label"].unique()) <= {0.0, 1.0} else "regressor"
-    names = model_names(options.models, kind)
-    if readers := [n for n in names if DECLARATIONS[kind][n].reads == "events"]:
+    names = model_names(options.models, kind, options.own)
+    known = declared(kind, options.own)
+    if readers := [n for n in names if known[n].reads == "events"]:
         raise UsageError(
             f"model {readers[0]!r} reads the events of sessions; give a log, not a ready table."
         )
