@@ -29,9 +29,11 @@ class Split:
     Attributes:
         part: for each row `train`, `validation`, `test`, or None when dropped.
         weight: for each row the weight after the correction for dropped visitors.
-        method: `time+visitor`, `order+visitor`, `visitor` or `stratified`.
+        method: `time+visitor`, `order+visitor`, `visitor`, `stratified`; of a split that was given
+            `splitter` or `test table`, with `+time` where later rows are judged.
         boundaries: where validation and test begin (times or session numbers).
         dropped: rows dropped, by reason: `gap`, `visitor_overlap`.
+        words: what it is, of a split that was given.
     """
 
     part: pd.Series
@@ -39,9 +41,12 @@ class Split:
     method: str
     boundaries: tuple[Any, Any]
     dropped: dict[str, int]
+    words: str = ""
 
     def describe(self) -> str:
         """Return the split in one sentence."""
+        if self.words:
+            return self.words
         if self.method == "stratified":
             return "rows at random, stratified by the label (the table has no time and no visitor)"
         if self.method == "visitor":

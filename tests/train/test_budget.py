@@ -18,7 +18,8 @@ from cartcast.errors import UsageError
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.train import Options, candidates, checkpoint, train
 from cartcast.train.budget import Budget
-from cartcast.train.candidates import _shared, _surely_better, sampled
+from cartcast.train.candidates import _shared, sampled
+from cartcast.train.champion import surely_better
 from cartcast.train.checkpoint import Checkpoint
 from cartcast.train.fit import Fitted
 
@@ -157,4 +158,4 @@ def test_tuned_parameters_must_be_surely_better_on_other_rows(gain: float, kept:
     usual = said(base)
     tuned = said(base + gain * sign + rng.normal(0, 0.5, 4000))
     found = {"prevalence": said(np.full(4000, -0.85), "prevalence")}
-    assert _surely_better(tuned, usual, found, rows) is kept
+    assert surely_better(tuned, usual, found, rows) is kept

@@ -214,7 +214,7 @@ def test_a_checkpoint_keeps_what_can_be_read_back(
 
 def test_another_estimator_is_another_training() -> None:
     def key(model: Any) -> str:
-        return Options(models=("m",), own={"m": own_model(("m", model))}).fingerprint()
+        return Options(models=(own_model(("m", model)),)).fingerprint()
 
     assert key(Ridge(alpha=2.0)) == key(Ridge(alpha=2.0))
     assert len({key(Ridge(alpha=2.0)), key(Ridge(alpha=3.0)), key(LinearRegression())}) == 3

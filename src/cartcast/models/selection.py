@@ -15,7 +15,8 @@ from cartcast.evaluate.arrays import codes_of
 from cartcast.models.folds import Fold
 from cartcast.models.table import row_weights
 
-__all__ = ["Candidate", "Chosen", "choose", "forward_losses", "log_losses", "squared_errors"]
+__all__ = ["Candidate", "Chosen", "choose", "forward_losses", "log_losses", "settle",
+           "squared_errors"]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -110,16 +111,29 @@ def choose(
         gap = table[name] - table[best]
         behind, error = _mean_error(gap, w, codes)
         found.append(Candidate(name, finite[name], behind, error, simplicity[name]))
-    found.sort(key=lambda c: (c.loss, c.simplicity, c.name))
-    base = min((finite[n] for n in baselines if n in finite), default=np.inf)
-    most = GIVEN_AWAY * max(base - finite[best], 0.0)
+    return settle(found, baselines)
+
+
+def settle(
+    candidates: Sequence[Candidate], baselines: Collection[str] = (), score: str | None = None
+) -> Chosen:
+    """Return the champion among candidates whose errors are known; see `choose`.
+
+    `score` names what they were judged by where it is no loss: their loss is then its negative.
+    """
+    found = sorted(candidates, key=lambda c: (c.loss, c.simplicity, c.name))
+    best = found[0]
+    base = min((c.loss for c in found if c.name in baselines), default=np.inf)
+    most = GIVEN_AWAY * max(base - best.loss, 0.0)
     within = [
         c for c in found
         if c.behind <= c.error and (c.name in baselines or c.behind <= most)
     ]  # fmt: skip
     champion = min(within, key=lambda c: (c.simplicity, c.loss, c.name))
-    reason = f"{best} has the lowest loss ({finite[best]:.4f})"
-    if champion.name != best:
+    reason = f"{best.name} has the lowest loss ({best.loss:.4f})"
+    if score is not None:
+        reason = f"{best.name} has the best {score} ({-best.loss:.4f})"
+    if champion.name != best.name:
         reason += (
             f"; {champion.name} is simpler and behind by {champion.behind:.4f}, "
             f"within one standard error ({champion.error:.4f})"

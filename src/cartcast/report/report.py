@@ -49,6 +49,7 @@ def render(run: Run) -> str:
 
     e = Evidence(run)
     drawn = blocks(e)
+    own = [run.data["scorer"]] if run.data.get("scorer") else []
     template = environment().get_template("report.html.j2")
     return str(
         template.render(
@@ -60,7 +61,7 @@ def render(run: Run) -> str:
             asked=answers.asked(e),
             trust=answers.trust(e),
             findings=_grouped(run),
-            heads=[SCORES[m].title for m in _COLUMNS[run.kind]],
+            heads=[SCORES[m].title for m in _COLUMNS[run.kind]] + [s["name"] for s in own],
             models=_models(e),
             seconds=_seconds(run),
             steps=answers.next_steps(e),
@@ -117,6 +118,11 @@ def _models(e: Evidence) -> list[dict[str, Any]]:
                 ends = " to ".join(number(x, unit, e.run.currency) for x in (low, high))
             shown = TOO_FEW if unsaid(metric, value, low) else number(value, unit, e.run.currency)
             cells.append((shown, ends))
+        if own := e.run.data.get("scorer"):
+            score = own["test"][name]
+            ends = " to ".join(number(score[end], "points") for end in ("low", "high"))
+            known = score["low"] is not None
+            cells.append((number(score["value"], "points"), ends if known else ""))
         role = "champion" if name == e.run.champion else ""
         role = "baseline" if name in e.run.baselines else role
         rows.append(

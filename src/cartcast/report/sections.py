@@ -22,6 +22,7 @@ def sections(e: Evidence) -> list[Section]:
         _findings(e),
         _figures(e),
         _choice(e),
+        _scorer(e),
         _by_click(e),
         _calibration(e),
         _slices(e),
@@ -113,6 +114,20 @@ def _choice(e: Evidence) -> Section:
         )
     heads = ("model", "validation loss", "behind the best", "simplicity", "tuning")
     return Section("How it was chosen", texts, heads=heads, rows=rows)
+
+
+def _scorer(e: Evidence) -> Section:
+    own = e.run.data.get("scorer") or {}
+    rows = [
+        (in_words(model), answers.span(s["value"], s["low"], s["high"], "points"))
+        for model, s in own.get("test", {}).items()
+        if s["value"] is not None
+    ]
+    role = "It chose the champion." if own.get("chooses") else "It chose nothing."
+    return Section(
+        "By the user's scorer", (role,) if own else (),
+        heads=("test, 90 % interval over visitors", str(own.get("name"))), rows=rows,
+    )  # fmt: skip
 
 
 def _tuned(tuning: Any) -> str:

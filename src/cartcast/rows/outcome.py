@@ -54,15 +54,19 @@ class Outcome(NamedTuple):
         label: 0 and 1, or amounts; float64.
         positive: the value that counts as 1, as it is written; None of amounts.
         findings: which value was taken, and why, where it is not plain.
+        others: the values that count as 0.
     """
 
     label: pd.Series
     positive: str | None
     findings: tuple[Finding, ...]
+    others: tuple[str, ...] = ()
 
 
-def read_outcome(table: Table, name: str, positive: object = None) -> Outcome:
+def read_outcome(table: Table, name: str, positive: object = None, amount: bool = False) -> Outcome:
     """Return the label of each row: 1 where the target has its positive value, or its amount.
+
+    `amount` says that it is an amount, however few values it has.
 
     A target with two values is two outcomes, whatever they are called; `positive` names the one
     that counts. With `positive`, a target with more values is that one against all others.
@@ -79,26 +83,27 @@ def read_outcome(table: Table, name: str, positive: object = None) -> Outcome:
         found = sorted(set(words.dropna()))
     words = words.where(~hollow, None)
     _require_whole(table.where, name, words, hollow)
-    if positive is None and len(found) != 2:
+    if amount or (positive is None and len(found) != 2):
         return Outcome(_amounts(table, name, words, found), None, ())
     values = {w: _number(w) for w in found}
     if set(values.values()) == {0.0, 1.0} and positive is None:
         chosen = next(w for w, v in values.items() if v == 1.0)
-        return Outcome(words.map(values).astype("float64"), chosen, ())
+        others = tuple(w for w in found if w != chosen)
+        return Outcome(words.map(values).astype("float64"), chosen, (), others)
     if positive is not None:
         chosen, why = _named(table.where, name, str(positive), found), "it was named"
     else:
         chosen, why = _taken(found, words)
     label = (words == chosen).astype("float64")
-    others = [w for w in found if w != chosen]
+    others = tuple(w for w in found if w != chosen)
     against = repr(others[0]) if len(others) == 1 else f"the {len(others)} other values"
     ones = int(label.sum())
     said = (
         f"{name} = {chosen!r} counts as the outcome ({why}): {ones:,} of {len(label):,} rows, "
         f"against {against}."
     )
-    told = finding(POSITIVE, said, positive=chosen, others=others[:20], why=why, rows=ones)
-    return Outcome(label, chosen, (told,))
+    told = finding(POSITIVE, said, positive=chosen, others=list(others[:20]), why=why, rows=ones)
+    return Outcome(label, chosen, (told,), others)
 
 
 def _require_whole(where: str, name: str, words: pd.Series, hollow: pd.Series) -> None:

@@ -39,12 +39,14 @@ def from_table(
     positive: object = None,
     most_rows: int = MOST_ROWS,
     seed: int = 42,
+    known: Rows | None = None,
 ) -> Rows:
     """Return rows from a ready table with one row per session.
 
     The target is a column of two values, of which `positive` names the one that counts, or of
     money. `group` names the visitor, `time` the moment of the row; neither becomes a feature, and
-    nor do dates and the columns in `drop`.
+    nor do dates and the columns in `drop`. `known` are rows of another such table: the columns and
+    the outcome are then theirs, and are read as theirs were.
 
     Raises:
         NotFoundError: the file is missing.
@@ -52,11 +54,16 @@ def from_table(
         DataError: the target has missing values or is neither two values nor numbers.
     """
     raw = open_table(source)
-    raw.require(target, *drop, *(c for c in (group, time) if c))
-    outcome = read_outcome(raw, target, positive)
-    columns = {
-        name: raw.read(name) for name in raw.names if name not in {target, group, time, *drop}
-    }
+    raw.require(target, *(() if known else drop), *(c for c in (group, time) if c))
+    if known is None:
+        outcome = read_outcome(raw, target, positive)
+        columns = {
+            name: raw.read(name) for name in raw.names if name not in {target, group, time, *drop}
+        }
+    else:
+        raw.require(*known.features)
+        outcome = read_outcome(raw, target, known.positive, amount=known.positive is None)
+        columns = {name: raw.read(name, known.meanings[name]) for name in known.features}
     dates = [name for name, column in columns.items() if column.meaning.kind == "time"]
     features = tuple(name for name in columns if name not in dates)
     if not features:
@@ -75,7 +82,7 @@ def from_table(
             "anchor_time": moment,
             "known_time": moment,
             "session_start": moment,
-            "position": np.arange(1, n + 1),
+            "position": moment.rank(method="first").astype(int) if time else np.arange(1, n + 1),
             "weight": 1.0,
             "label": outcome.label,
             "amount": outcome.label if outcome.positive is None else np.nan,
@@ -93,6 +100,7 @@ def from_table(
         (*outcome.findings, *nulled(columns), *_dates(dates), *notes),
         {name: columns[name].meaning for name in features},
         outcome.positive,
+        outcome.others,
     )
 
 

@@ -56,6 +56,7 @@ class Rows:
         findings: what a reader must know about the rows.
         meanings: how each feature column of a ready table was read; later tables are read so.
         positive: the value of a ready table's target that counts as 1; None of an amount.
+        others: its values that count as 0.
     """
 
     table: pd.DataFrame
@@ -65,6 +66,7 @@ class Rows:
     findings: tuple[Finding, ...] = ()
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     positive: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:

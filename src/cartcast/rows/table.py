@@ -22,7 +22,7 @@ from cartcast.findings import Finding, finding
 from cartcast.rows.columns import Arrow, Column, Meaning, decoded, is_text, read_column
 from cartcast.scratch import scratch
 
-__all__ = ["Table", "called", "open_table", "read_as_trained", "read_table"]
+__all__ = ["Table", "called", "called_source", "open_table", "read_as_trained", "read_table"]
 
 NULLED = f.declare(
     "MD103",
@@ -86,6 +86,11 @@ class Table:
 def called(source: Any) -> str:
     """Return what to call a source in messages."""
     return str(source) if isinstance(source, str | Path) else "the table"
+
+
+def called_source(source: Any) -> str:
+    """Return what a run calls a source of its."""
+    return str(source) if isinstance(source, str | Path) else "a table in memory"
 
 
 def read_table(source: Any) -> pd.DataFrame:

@@ -55,6 +55,8 @@ def train(
     target: str | Target | Proxy | Any = None,
     targets: Mapping[str, Any] | None = None,
     models: Sequence[str | Estimator | tuple[str, Estimator]] | Estimator | str | None = None,
+    scorer: str | Callable[..., float] | None = None,
+    choose_by: str | None = None,
     features: str | Path | FeatureSet | Mapping[str, Feature] | None = None,
     moment: Moment | str | None = None,
     horizon: str | None = None,
@@ -73,6 +75,8 @@ def train(
     group: str | None = None,
     time: str | None = None,
     folds: int | None = None,
+    splitter: Any = None,
+    test: Any = None,
     positive: object = None,
     resample: str | None = None,
     calibration: str | None = None,
@@ -112,6 +116,8 @@ def train(
         targets: proxies declared by name.
         models: names of models (`default` or `all` stand for lists), scikit-learn estimators, and
             pairs of a name and an estimator.
+        scorer: a scorer of scikit-learn's, or its name, that is told beside the figures.
+        choose_by: what chooses the champion: `loss`, or `scorer`.
         features: `auto` (from the log), `shop`, `usual`, a `FeatureSet`, or a YAML declaration.
         moment: when somebody acts on a score: `during` a session, `after` it, or on a `day`.
         horizon: how long an outcome counts, such as `7d`; else that of the target.
@@ -130,6 +136,8 @@ def train(
         group: its column that names the visitor.
         time: its column that holds the moment of the row.
         folds: number of folds to cross-validate it with; None is one split.
+        splitter: a splitter of scikit-learn's that makes its folds, such as `GroupKFold(5)`.
+        test: another table (or `X, y`) with its columns, whose outcome is used for judging only.
         positive: the value of its target that counts as the outcome.
         resample: `smote`, `class_weight` or `undersample`, inside training rows only.
         calibration: `auto`, `isotonic`, `sigmoid` or `none`.
@@ -164,6 +172,9 @@ def train(
         if rows is None:
             raise UsageError("a target of values needs the features too: train(X, y).")
         rows, given["target"] = table_with(rows, target)
+    if isinstance(test, tuple) and len(test) == 2 and is_column(test[1]):
+        found, name = table_with(*test)
+        given["test"] = found.rename_columns({name: str(given["target"])})
     folder = Path(project) if project is not None else find_project()
     if isinstance(segment, str):
         given["segment"] = read_segment(folder or Path(), segment)
@@ -176,6 +187,12 @@ def train(
         raise UsageError("give a log or --rows, not both.")
     if rows is not None and options.segment is not None:
         raise UsageError("--segment is of a log; a ready table (--rows) has none.")
+    if rows is None and (alone := [n for n in ("splitter", "test") if given[n] is not None]):
+        raise UsageError(
+            f"{alone[0]} is for a ready table (rows=): the moments of a log are split by time and "
+            "visitors, so that no model knows what came later; take cartcast.moments.table for "
+            "folds of your own."
+        )
     if rows is not None and engine != "duckdb":
         raise UsageError("--engine is for logs: a ready table (--rows) is read on this machine.")
     if rows is None and not sources:

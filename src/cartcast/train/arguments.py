@@ -22,15 +22,18 @@ from cartcast.rows.table import open_table
 from cartcast.segments import Segment
 from cartcast.targets import Proxy, Target
 from cartcast.train.options import Options
+from cartcast.train.scorer import scorer_of
 
 __all__ = ["changes_of", "is_column", "sources_of", "table_with"]
 
 _WHOLE = ("folds", "capacity", "segments", "most_rows", "seed", "threads")
 _NUMBERS = ("max_reject_share",)
 _FLAGS = ("tune", "refit", "backtest")
-_LISTS = ("models", "session_breaks", "drop", "split")
+_LISTS = ("session_breaks", "drop", "split")
 _MAPPINGS = ("targets", "costs", "waivers", "privacy")
-_WORDS = ("group", "moment", "horizon", "time", "resample", "calibration", "licence", "zone")
+_WORDS = (
+    "choose_by", "group", "moment", "horizon", "time", "resample", "calibration", "licence", "zone",
+)  # fmt: skip
 
 
 def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,15 +44,24 @@ def changes_of(given: Mapping[str, Any], unknown: Mapping[str, Any]) -> dict[str
     """
     known = {f.name for f in dataclasses.fields(Options)}
     for name in unknown:
-        more = [*(known - {"own"}), "rows", "run_dir", "project", "progress", "engine"]
+        more = [*known, "rows", "run_dir", "project", "progress", "engine"]
         raise UsageError(f"training has no such option: {name!r}.{did_you_mean(name, more)}")
     if isinstance(moment := given.get("moment"), Moment):
         given = {**given, "moment": moment.kind, "anchors": moment.clicks,
                  "every": moment.every, "seen": moment.seen}  # fmt: skip
     changes = {k: v for k, v in given.items() if k in known and v is not None}
+    if "scorer" in changes:
+        changes["scorer"] = scorer_of(changes["scorer"])
+    if "splitter" in changes and not callable(getattr(changes["splitter"], "split", None)):
+        raise UsageError(
+            "splitter must be one of scikit-learn's, such as GroupKFold(5), got "
+            f"{type(changes['splitter']).__name__}."
+        )
     if "models" in changes:
-        changes["models"], changes["own"] = _models(changes["models"])
+        changes["models"] = _models(changes["models"])
     for name, value in changes.items():
+        if name in ("models", "scorer", "splitter", "test"):
+            continue
         changes[name] = _fitted(name, value)
     if isinstance(segment := changes.get("segment"), Segment):
         changes["segment"] = {"name": segment.name, **segment.as_dict()}
@@ -101,8 +113,8 @@ def _fitted(name: str, value: Any) -> Any:
     )
 
 
-def _models(given: Any) -> tuple[tuple[str, ...], dict[str, OwnModel]]:
-    """Return the names of the models, and by their names those that are no names.
+def _models(given: Any) -> tuple[str | OwnModel, ...]:
+    """Return the models: names, and declarations of those that are no names.
 
     Raises:
         UsageError: one is neither a name nor an estimator, or two have one name.
@@ -111,12 +123,11 @@ def _models(given: Any) -> tuple[tuple[str, ...], dict[str, OwnModel]]:
         isinstance(given, tuple) and len(given) == 2 and hasattr(given[1], "fit")
     )
     if isinstance(given, str) or not (alone or isinstance(given, Iterable)):
-        return _listed("models", given), {}
-    names: list[str] = []
-    own: dict[str, OwnModel] = {}
+        return _listed("models", given)
+    found: list[str | OwnModel] = []
     for one in [given] if alone else given:
         if isinstance(one, str):
-            names.append(one)
+            found.append(one)
             continue
         if not (isinstance(one, tuple) or hasattr(one, "fit")):
             raise UsageError(
@@ -124,14 +135,13 @@ def _models(given: Any) -> tuple[tuple[str, ...], dict[str, OwnModel]]:
                 f"estimator), got {type(one).__name__} in it."
             )
         model = own_model(one)
-        if model.name in own or model.name in names:
+        if model.name in [m if isinstance(m, str) else m.name for m in found]:
             raise UsageError(
                 f"two models are called {model.name!r}; give one of them another name: "
                 f'("other", {type(model.estimator).__name__}(...)).'
             )
-        own[model.name] = model
-        names.append(model.name)
-    return tuple(names), own
+        found.append(model)
+    return tuple(found)
 
 
 def _listed(name: str, value: Any) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Candidates: which models are trained, on how many rows, tuned or not, and which one is chosen."""
+"""Candidates: which models are trained, on how many rows, tuned or not."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import pandas as pd
 from cartcast.errors import UsageError
 from cartcast.findings import Finding, declare, finding
 from cartcast.models.classifiers import DEFAULT_CLASSIFIERS
-from cartcast.models.declaration import Declaration, pick
+from cartcast.models.declaration import pick
+from cartcast.models.own import OwnModel
 from cartcast.models.persist import refusal
 from cartcast.models.regressors import DEFAULT_REGRESSORS
-from cartcast.models.selection import Chosen, choose
 from cartcast.models.tuning import LEAST_BUDGET, Tuning, tune
 from cartcast.train.budget import LEFT_OUT, Budget, span
+from cartcast.train.champion import surely_better
 from cartcast.train.checkpoint import Checkpoint
 from cartcast.train.fit import (
     BASELINES,
@@ -28,13 +29,12 @@ from cartcast.train.fit import (
     Plan,
     declared,
     fit_one,
-    losses,
     plan_of,
 )
 from cartcast.train.options import Options
 from cartcast.train.task import Part, Task
 
-__all__ = ["choose_champion", "fit_candidates", "model_names", "sampled"]
+__all__ = ["fit_candidates", "model_names", "sampled"]
 
 _DEFAULTS = {"classifier": DEFAULT_CLASSIFIERS, "regressor": DEFAULT_REGRESSORS}
 
@@ -63,9 +63,7 @@ PROBES = (1000, 4000)
 """Rows of two small fits that tell how long a large one takes."""
 
 
-def model_names(
-    asked: Sequence[str], kind: str, own: Mapping[str, Declaration] | None = None
-) -> list[str]:
+def model_names(asked: Sequence[str | OwnModel], kind: str) -> list[str]:
     """Return the models to train; the baselines always come first, ensembles after their members.
 
     Raises:
@@ -76,14 +74,14 @@ def model_names(
     ['prevalence', 'click_count', 'lightgbm']
     """
     wanted: list[str] = []
-    own = own or {}
+    own = {m.name: m for m in asked if not isinstance(m, str)}
     for name in own:
         if name in ("default", "all") or any(name in known for known in DECLARATIONS.values()):
             raise UsageError(
                 f"{name!r} is the name of a model that is here already; give your own another."
             )
     known = declared(kind, own)
-    for name in asked:
+    for name in (m if isinstance(m, str) else m.name for m in asked):
         wanted += _DEFAULTS[kind] if name == "default" else [name]
     other = "regressor" if kind == "classifier" else "classifier"
     for name in wanted:
@@ -133,7 +131,7 @@ def fit_candidates(
             if plan.params.get(name):
                 usual = replace(plan, params={n: p for n, p in plan.params.items() if n != name})
                 other = checkpoint.model(f"{name}-usual", partial(fit_one, name, rows, usual))
-                if not _surely_better(found[name], other, found, rows):
+                if not surely_better(found[name], other, found, rows):
                     found[name], plan = other, usual
         if tuning is not None and name in tuning.models:
             kept = name in plan.params
@@ -153,27 +151,6 @@ def sampled(rows: Part, share: float) -> tuple[Part, Any]:
     return rows.take(kept), kept
 
 
-def choose_champion(models: Sequence[Fitted], task: Task) -> tuple[Fitted, Chosen]:
-    """Return the champion and how it was chosen, over all rows that folds of every model judged.
-
-    The simplest model whose loss is within one standard error of the best one's; see
-    `cartcast.models.selection.choose`. One that cannot be read back from its file is judged, and
-    not chosen.
-    """
-    rows = task.train
-    models = [m for m in models if not m.facts.get("refused")]
-    judged = np.isfinite(np.stack([m.held for m in models])).all(axis=0)
-    loss = losses(task.kind)
-    chosen = choose(
-        {m.name: loss(rows.label[judged], m.held[judged]) for m in models},
-        {m.name: m.declaration.simplicity for m in models},
-        rows.weight[judged],
-        rows.groups[judged],
-        BASELINES[task.kind],
-    )
-    return next(m for m in models if m.name == chosen.name), chosen
-
-
 def _told_of_own(models: Iterable[Fitted]) -> list[Finding]:
     """Return what holds of models of the user's own, once it is known which ones can be kept."""
     found = []
@@ -185,26 +162,6 @@ def _told_of_own(models: Iterable[Fitted]) -> list[Finding]:
         else:
             found.append(finding(OWN, f"{m.name}: {m.facts['notes']}", model=m.name))
     return found
-
-
-def _surely_better(tuned: Fitted, usual: Fitted, others: Mapping[str, Fitted], rows: Part) -> bool:
-    """Return whether a model is better by more than one standard error for its tuned parameters.
-
-    The lowest loss of many trials is luck in part. The folds judged here are not those of the
-    search.
-    """
-    models = {"tuned": tuned, "usual": usual}
-    models |= {n: m for n, m in others.items() if n in BASELINES[tuned.declaration.kind]}
-    judged = np.isfinite(np.stack([m.held for m in models.values()])).all(axis=0)
-    loss = losses(tuned.declaration.kind)
-    chosen = choose(
-        {n: loss(rows.label[judged], m.held[judged]) for n, m in models.items()},
-        {"tuned": 3, "usual": 2} | {n: m.declaration.simplicity for n, m in others.items()},
-        rows.weight[judged],
-        rows.groups[judged],
-        BASELINES[tuned.declaration.kind],
-    )
-    return chosen.name == "tuned"
 
 
 def _aligned(fitted: Fitted, kept: Any, rows: int) -> Fitted:
@@ -315,7 +272,7 @@ def _seconds(name: str, task: Task, plan: Plan, clock: Callable[[], float]) -> f
 
     fits = [len(fit) for fit, _ in plan.folds(rows, declaration)]
     whole = sum(max(0.0, needed(n)) for n in [*fits, len(rows)])
-    return 1.2 * whole * (1 + (task.folds or 0))
+    return 1.2 * whole * (1 + len(task.folds or ()))
 
 
 def _tuned(

@@ -15,6 +15,7 @@ from cartcast.findings import Finding, require_unblocked, waive
 from cartcast.leakage import audit, of_rows
 from cartcast.moments import SO_FAR, from_log, with_horizon
 from cartcast.moments.anchors import require_outcome
+from cartcast.rows.table import called_source
 from cartcast.runs.counts import recorded
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
@@ -56,7 +57,7 @@ def train_log(
     target = with_horizon(target, moment, options.horizon)
     privacy = events.privacy_from(options.privacy)
     kind = "regressor" if target.money else "classifier"
-    names = model_names(options.models, kind, options.own)
+    names = model_names(options.models, kind)
     chosen = None
     if options.features != "auto":
         chosen = load_set(options.features).without(options.drop)
@@ -127,7 +128,7 @@ def _task(
         train=train,
         test=test,
         source={
-            "files": [_called(s) for s in sources],
+            "files": [str(s.path) if isinstance(s, Log) else called_source(s) for s in sources],
             "layout": log.layout,
             "licence": options.licence,
             "columns": log.filled(),
@@ -149,12 +150,6 @@ def _task(
 def described(target: str, segment: Segment | None) -> str:
     """Return what is predicted, and of whom where it is not of everybody."""
     return target if segment is None else f"{target}, of segment {segment.name!r}"
-
-
-def _called(source: Any) -> str:
-    if isinstance(source, Log):
-        return str(source.path)
-    return str(source) if isinstance(source, str | Path) else "a table in memory"
 
 
 def _with_events(task: Task, names: Sequence[str], options: Options, budget: Budget) -> Task:

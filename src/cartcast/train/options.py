@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cartcast.config import DEFAULTS, Settings, parse_duration
 from cartcast.errors import UsageError, did_you_mean
 from cartcast.features import FeatureSet
+from cartcast.models.own import one_line
 from cartcast.moments import Moment
+from cartcast.rows.table import called_source
 from cartcast.segments import Segment, named_segment
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from cartcast.events.rates import Rates
     from cartcast.models.own import OwnModel
     from cartcast.runs.run import Run
+    from cartcast.train.scorer import Scorer
 
 __all__ = ["FAMILIES", "Options"]
 
@@ -50,8 +53,9 @@ class Options:
         target: a target of the log (`purchase`, `revenue:7d`, `proxy:browsing` ...), or the
             target column of a ready table.
         targets: proxies declared in `cartcast.yaml`.
-        models: model names; `default` or `all` stand for lists.
-        own: estimators that somebody gave, declared, by the names that `models` has for them.
+        models: model names (`default` or `all` stand for lists), and estimators of the user's own.
+        scorer, choose_by: a scorer of scikit-learn's that is told beside the figures, and whether
+            the champion is chosen by the `loss` or by the `scorer`.
         features: `auto` (proposed from the log itself), `shop`, `usual`, a YAML declaration, or
             a `FeatureSet`.
         moment, horizon, every, seen, anchors: when somebody acts on a score; see `Moment`.
@@ -61,6 +65,8 @@ class Options:
         drop: columns (of a log: or features) left out.
         group, time, folds: for ready tables: the visitor, the moment,
             and the number of cross-validation folds (None: one split).
+        splitter: of a ready table: a splitter of scikit-learn's that makes the folds.
+        test: of a ready table: another one with the same columns, which judges.
         positive: the value of a ready table's target that counts as the outcome (None: what its
             words say, else the greater or the rarer one; a finding tells).
         resample: `smote`, `class_weight`, `undersample` or None; inside training rows only.
@@ -87,8 +93,9 @@ class Options:
 
     target: str = DEFAULTS.target
     targets: Mapping[str, Any] = field(default_factory=dict)
-    models: tuple[str, ...] = DEFAULTS.models
-    own: Mapping[str, OwnModel] = field(default_factory=dict)
+    models: tuple[str | OwnModel, ...] = DEFAULTS.models
+    scorer: Scorer | None = None
+    choose_by: str = "loss"
     features: str | FeatureSet = DEFAULTS.features
     moment: str = DEFAULTS.moment
     horizon: str | None = None
@@ -107,6 +114,8 @@ class Options:
     group: str | None = None
     time: str | None = None
     folds: int | None = None
+    splitter: Any = None
+    test: Any = None
     positive: str | None = None
     resample: str | None = None
     calibration: str = "auto"
@@ -138,6 +147,15 @@ class Options:
             )
         if self.folds is not None and not 2 <= self.folds <= 100:
             raise UsageError(f"folds must fulfil 2 <= folds <= 100, got {self.folds}.")
+        ways = {"folds": self.folds, "splitter": self.splitter, "test": self.test}
+        if len(several := [name for name, given in ways.items() if given is not None]) > 1:
+            raise UsageError(
+                f"give {' or '.join(several)}, one of them only: each says which rows judge."
+            )
+        if self.choose_by not in ("loss", "scorer"):
+            raise UsageError(f"choose_by must be loss or scorer, got {self.choose_by!r}.")
+        if self.choose_by == "scorer" and self.scorer is None:
+            raise UsageError("choose_by='scorer' needs a scorer, such as 'average_precision'.")
         if self.capacity is not None and self.capacity < 1:
             raise UsageError(f"capacity must be at least 1, got {self.capacity}.")
         if self.segments is not None and self.segments < 2:
@@ -157,6 +175,11 @@ class Options:
             )
         if unknown := set(self.costs) - {"contact", "value"}:
             raise UsageError(f"costs are `contact` and `value`, got {sorted(unknown)}.")
+
+    @property
+    def own(self) -> dict[str, OwnModel]:
+        """The estimators of the user's own, declared, by name."""
+        return {m.name: m for m in self.models if not isinstance(m, str)}
 
     @property
     def asked_at(self) -> Moment:
@@ -189,11 +212,26 @@ class Options:
         """Return plain data, as `run.json` keeps it; features and reading stand there apart."""
         told = dataclasses.asdict(self._plain(features="", layout=None, rates={}))
         told["own"] = {name: model.notes for name, model in self.own.items()}
+        told |= {name: None if v is None else one_line(v) for name, v in self._given.items()}
         return {k: v for k, v in told.items() if k not in _APART}
 
     def _plain(self, **changes: Any) -> Options:
         """Return the options without what somebody gave as objects."""
-        return dataclasses.replace(self, own={}, **changes)
+        names = tuple(m if isinstance(m, str) else m.name for m in self.models)
+        return dataclasses.replace(
+            self, models=names, scorer=None, choose_by="loss", splitter=None, test=None, **changes
+        )
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """What is no plain data, in words."""
+        scorer = self.scorer
+        return {
+            "scorer": None if scorer is None else scorer.name,
+            "choose_by": self.choose_by,
+            "splitter": self.splitter,
+            "test": None if self.test is None else called_source(self.test),
+        }
 
     @classmethod
     def from_run(cls, run: Run) -> Options:
@@ -222,6 +260,11 @@ class Options:
         values: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in told.items() if k in known
         }
+        values["scorer"] = None
+        if told.get("choose_by") == "scorer":
+            from cartcast.train.scorer import scorer_of
+
+            values["scorer"] = scorer_of(told["scorer"])
         if "budget" in values and values["budget"] is None:
             values["budget"] = math.inf
         return cls(
@@ -234,6 +277,6 @@ class Options:
     def fingerprint(self, *parts: str) -> str:
         """Return a hash of the options and `parts`, for the resumption of interrupted work."""
         own = {name: model.key for name, model in self.own.items()}
-        told = [dataclasses.asdict(self._plain()), own, *parts]
+        told = [dataclasses.asdict(self._plain()), own, self._given, *parts]
         data = json.dumps(told, sort_keys=True, default=str)
         return hashlib.sha256(data.encode()).hexdigest()[:16]

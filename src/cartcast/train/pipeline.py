@@ -16,14 +16,14 @@ from cartcast import __version__
 from cartcast.findings import require_unblocked, waive
 from cartcast.models.calibrate import Calibrated
 from cartcast.models.checks import check_table
-from cartcast.models.folds import inner_folds
 from cartcast.report import write_card, write_report
 from cartcast.rows import Rows
 from cartcast.runs.run import Run
 from cartcast.runs.write import versions, write_run
 from cartcast.train.backtest import MOST_CUTS, MOST_ROWS, backtest
 from cartcast.train.budget import Budget
-from cartcast.train.candidates import choose_champion, fit_candidates, sampled
+from cartcast.train.candidates import fit_candidates, sampled
+from cartcast.train.champion import choose_champion
 from cartcast.train.checkpoint import Checkpoint
 from cartcast.train.drivers import DRIVERS, OutOfFold, drivers
 from cartcast.train.figures import measured, summary, thresholds_of, too_good_to_be_true
@@ -32,6 +32,7 @@ from cartcast.train.labels import check_labels
 from cartcast.train.lists import lists_of
 from cartcast.train.options import Options
 from cartcast.train.revenue import Revenue, fit_revenue
+from cartcast.train.scorer import told
 from cartcast.train.segments import segment
 from cartcast.train.task import Part, Task
 
@@ -56,7 +57,7 @@ def carry_out(
     budget.checkpoint = checkpoint = Checkpoint(run_dir, key, options.own)
     found = [*task.findings, *_checked(task, options), *check_labels(task.rows)]
     models, plan = fit_candidates(task, options, names, budget, checkpoint)
-    champion, chosen = choose_champion(models, task)
+    champion, chosen = choose_champion(models, task, options)
     with budget("figures"):
         said, apart = _test_predictions(task, models, champion, plan)
         thresholds = {}
@@ -64,6 +65,7 @@ def carry_out(
             thresholds = {m.name: thresholds_of(m, task.train, options) for m in models}
         at = {name: t["f1"]["threshold"] for name, t in thresholds.items()}
         table = measured(task.kind, task.test, said, at)
+        own = told(options.scorer, task, said, options.choose_by == "scorer")
     with budget("revenue"):
         revenue = fit_revenue(task.train, champion, plan)
         predictions, sold = _predictions(task, models, champion, said, revenue)
@@ -95,6 +97,7 @@ def carry_out(
             "metrics": metrics,
             "intervals": intervals,
             "by_click": clicks,
+            "scorer": own,
             "thresholds": thresholds.get(champion.name, {}),
             **driving,
             "refit": refit,
@@ -117,7 +120,11 @@ def carry_out(
 def _checked(task: Task, options: Options) -> Sequence[Any]:
     rows = task.train
     return check_table(
-        rows.X, rows.label, task.kind, folds=options.folds, categorical=task.rows.categorical
+        rows.X,
+        rows.label,
+        task.kind,
+        folds=len(task.folds) if task.folds else None,
+        categorical=task.rows.categorical,
     )
 
 
@@ -126,17 +133,15 @@ def _test_predictions(
 ) -> tuple[Said, OutOfFold | None]:
     """Return what each model says of the test rows, and the champion's models of the folds.
 
-    With folds the test holds all rows; each is judged by a model fitted to the other folds.
+    With folds each row of the test is judged by the model of the fold that holds it out.
     """
     if task.folds is None:
         return {m.name: says(m.model, m.declaration, task.test) for m in models}, None
-    rows = task.test
-    groups = rows.groups if rows.keys["visitor_id"].notna().any() else None
+    rows = task.train
     said = {m.name: np.empty(len(rows)) for m in models}
     fold = np.empty(len(rows), dtype=np.int64)
     apart = []
-    folds = inner_folds(rows.label, task.folds, groups=groups, seed=plan.recipe.seed)
-    for k, (fit, held) in enumerate(folds):
+    for k, (fit, held) in enumerate(task.folds):
         others: dict[str, Fitted] = {}
         part = rows.take(held)
         for m in models:
@@ -144,7 +149,8 @@ def _test_predictions(
             said[m.name][held] = says(others[m.name].model, m.declaration, part)
         apart.append(others[champion.name].model)
         fold[held] = k
-    return said, OutOfFold(apart, fold)
+    judged = task.test.index
+    return {n: p[judged] for n, p in said.items()}, OutOfFold(apart, fold[judged])
 
 
 def _drivers(
@@ -171,7 +177,8 @@ def _refitted(
     """Return the champion and the revenue fitted to all rows with a label, and what to say."""
     judged = len(task.train)
     nothing = {"rows": judged, "judged_rows": judged, "refitted": False}
-    if task.folds is not None or not options.refit:
+    whole = task.folds is not None or len(task.everything) == judged
+    if whole or not options.refit:
         return champion, revenue, nothing
     rows = sampled(task.everything, champion.facts.get("share", 1.0))[0]
     # One of the fits that judging took, of the largest number of rows.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cartcast.errors import DataError, UsageError
-from cartcast.findings import require_unblocked, waive
+from cartcast.findings import Finding, by_severity, require_unblocked, waive
 from cartcast.leakage import audit, of_rows
+from cartcast.models.folds import Fold, inner_folds
 from cartcast.rows import Rows, from_table
+from cartcast.rows.table import called_source
 from cartcast.runs.run import Run
 from cartcast.splits import Split, split_by_groups, split_by_shares, split_by_time
 from cartcast.train.budget import Budget
 from cartcast.train.candidates import model_names
 from cartcast.train.fit import declared
+from cartcast.train.given_split import folds_of, of_fold, with_test
 from cartcast.train.options import Options
 from cartcast.train.pipeline import carry_out
 from cartcast.train.task import Task, part_of, parts_of
@@ -27,7 +32,8 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
     """Train on a ready table and write the run folder.
 
     Rows are split by time where `time` names a column, by visitor where `group` does, at random
-    otherwise; with `folds`, every row is judged by a model that never saw it.
+    otherwise; with `folds`, every row is judged by a model that never saw it. `splitter` and
+    `test` say themselves which rows judge.
 
     Raises:
         NotFoundError: the file is missing.
@@ -48,21 +54,36 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
             seed=options.seed,
         )
     kind = "classifier" if set(rows.table["label"].unique()) <= {0.0, 1.0} else "regressor"
-    names = model_names(options.models, kind, options.own)
+    names = model_names(options.models, kind)
     known = declared(kind, options.own)
     if readers := [n for n in names if known[n].reads == "events"]:
         raise UsageError(
             f"model {readers[0]!r} reads the events of sessions; give a log, not a ready table."
         )
     with budget("split"):
-        split = _split(rows, options)
+        folds: tuple[Fold, ...] | None = None
+        if options.test is not None:
+            rows, split = with_test(rows, options)
+            splits = [split]
+        elif options.splitter is not None:
+            folds = folds_of(options.splitter, rows, options)
+            splits = [of_fold(fold, folds, rows, options) for fold in reversed(folds)]
+        else:
+            splits = [_split(rows, options)]
+        split = splits[0]
         train, test = parts_of(rows, split)
         if options.folds is not None:
-            # Every row is learnt from, and judged by a model of the other folds.
             _enough(rows.table["label"], options.folds)
-            train = test = part_of(rows, pd.Series(True, index=rows.table.index))
+            groups = None if options.group is None else rows.groups.to_numpy()
+            folds = tuple(
+                inner_folds(rows.table["label"], options.folds, groups=groups, seed=options.seed)
+            )
+        if folds is not None:
+            # Every row is learnt from, and judged by a model of the other folds.
+            train = part_of(rows, pd.Series(True, index=rows.table.index))
+            test = train.take(np.sort(np.concatenate([held for _, held in folds])))
     with budget("audit"):
-        found = waive([*rows.findings, *_audit(rows, split, options)], options.waivers)
+        found = waive([*rows.findings, *_audit(rows, splits, options)], options.waivers)
         require_unblocked(found)
     task = Task(
         kind=kind,  # type: ignore[arg-type]
@@ -72,7 +93,7 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
         train=train,
         test=test,
         source={
-            "files": [str(source) if isinstance(source, str | Path) else "a table in memory"],
+            "files": [called_source(s) for s in (source, options.test) if s is not None],
             "layout": "ready table",
             "clock": "time" if options.time else "none",
             "currency": None,
@@ -81,7 +102,7 @@ def train_rows(source: Any, options: Options, run_dir: Path, budget: Budget) -> 
         data=_summary(rows, kind),
         units=dict.fromkeys(rows.features, ""),
         findings=tuple(found),
-        folds=options.folds,
+        folds=folds,
     )
     return carry_out(task, options, names, run_dir, budget)
 
@@ -119,9 +140,20 @@ def _enough(label: pd.Series, folds: int) -> None:
         raise DataError(f"{folds} folds need at least {2 * folds} rows, got {len(label)}.")
 
 
-def _audit(rows: Rows, split: Split, options: Options) -> list[Any]:
-    given = {"visitor": ("visitor_id", options.group), "time": ("anchor_time", options.time)}
-    return audit(of_rows(rows, {role: key for role, (key, is_so) in given.items() if is_so}, split))
+def _audit(rows: Rows, splits: Sequence[Split], options: Options) -> list[Finding]:
+    """Return what the audit finds: of the first split everything, of each further fold its split.
+
+    What is found in several folds is told once, of the fold where it is worst.
+    """
+    named = {"visitor": ("visitor_id", options.group), "time": ("anchor_time", options.time)}
+    roles = {role: key for role, (key, is_so) in named.items() if is_so}
+    found = list(audit(of_rows(rows, roles, splits[0])))
+    for split in splits[1:]:
+        found += audit(of_rows(rows, roles, split), families=["split"])
+    worst: dict[str, Finding] = {}
+    for f in by_severity(found) if len(splits) > 1 else ():
+        worst.setdefault(f.code, f)
+    return list(worst.values()) or found
 
 
 def _summary(rows: Rows, kind: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cartcast.events import Log
 from cartcast.features import FeatureSet
 from cartcast.findings import Finding
 from cartcast.models.declaration import Declaration
+from cartcast.models.folds import Fold
 from cartcast.rows import KEYS, Rows
 from cartcast.runs.reading import Reading
 from cartcast.segments import Segment
@@ -121,7 +122,8 @@ class Task:
         features: the feature set, or None for a ready table.
         proposed: why each feature is there, where they were proposed from the log.
         segment: whose sessions the rows are of; None is all.
-        folds: for a ready table: how many folds judge every row, or None.
+        folds: for a ready table: the places of the rows that each fold fits and judges, or None;
+            `train` then holds all rows, and `test` those that are judged.
     """
 
     kind: Literal["classifier", "regressor"]
@@ -140,16 +142,19 @@ class Task:
     features: FeatureSet | None = None
     proposed: Mapping[str, Any] | None = None
     segment: Segment | None = None
-    folds: int | None = None
+    folds: tuple[Fold, ...] | None = None
 
     @property
     def ordered(self) -> bool:
         """Whether the test follows the train rows in time."""
-        return self.split.method in ("time+visitor", "order+visitor")
+        named = ("time+visitor", "order+visitor")
+        return self.split.method in named or self.split.method.endswith("+time")
 
     @property
     def everything(self) -> Part:
-        """All rows whose labels are known, for the refit."""
+        """All rows whose labels are known, for the refit; a test table is for judging only."""
+        if self.split.method.startswith("test table"):
+            return self.train
         table = self.rows.table
         weight = table["weight"].to_numpy(dtype=np.float64)
         return replace(self.train, index=np.arange(len(table)), weight=weight)
