@@ -234,6 +234,20 @@ def test_files_of_usual_parts_are_read_back_and_odd_ones_refused(tmp_path: Path)
     assert "not trusted" in refusal(by_category.fit(codes, y))
 
 
+def test_a_null_word_is_one_level_however_it_is_written() -> None:
+    source = table(200).assign(kind=lambda t: t["kind"].where(t["kind"] != "z"))
+    rows = part(source)
+    made = fit_one("l", rows, Plan("classifier", Recipe(), own={"l": own_model(("l", columns()))}))
+    forms = [
+        rows.X.assign(kind=rows.X["kind"].astype(object).where(rows.X["kind"].notna(), null))
+        for null in (None, np.nan)
+    ]
+    one, two = (made.model.predict_proba(X) for X in forms)
+    np.testing.assert_array_equal(one, two)
+    plain = columns().fit(forms[1], source["buys"]).predict_proba(forms[1])
+    np.testing.assert_allclose(made.model.estimator.predict_proba(forms[0]), plain, atol=1e-12)
+
+
 def test_live_scores_take_no_words_that_a_model_encodes_itself() -> None:
     rows = part(table())
     own = {"lines": own_model(("lines", columns())), "nb": own_model(("nb", GaussianNB()))}

@@ -2,7 +2,7 @@
 
 A bare estimator is given numbers, as every model here is: an `Encoder` before it makes columns of
 words. One that prepares its columns itself (a `Pipeline`, or anything that holds one or another
-transformer) is given the table as it is: float64 with NaN, words with None.
+transformer) is given the table as it is: numbers as float64, words as text, and NaN for null.
 """
 
 from __future__ import annotations
@@ -109,18 +109,21 @@ class _Own(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any) -> Any:
         frame = as_frame(X)[list(self.feature_names_in_)]
-        return frame if self.encoder_ is None else self.encoder_.transform(frame)
+        if self.encoder_ is not None:
+            return self.encoder_.transform(frame)
+        # Some tables come with None for null and some with NaN, which are two levels of a word.
+        words = {n: frame[n].astype(object) for n in _of_words(frame)}
+        return frame.assign(**{n: w.where(w.notna(), np.nan) for n, w in words.items()})
 
-    def _asked(self, what: str, *given: Any, **told: Any) -> Any:
+    def _asked(self, what: str, *given: Any, **weights: Any) -> Any:
         """Call a method of the estimator; whatever it raises, the user reads one line."""
         try:
-            return getattr(self.own_, what)(*given, **told)
+            return getattr(self.own_, what)(*given, **weights)
         except CartcastError:
             raise
         except Exception as error:
-            words = ""
-            if self.encoder_ is None and what == "fit" and _of_words(given[0]):
-                words = f" It was given words too ({', '.join(_of_words(given[0])[:3])})."
+            told = _of_words(given[0]) if self.encoder_ is None and what == "fit" else []
+            words = f" It was given words too ({', '.join(told[:3])})." if told else ""
             raise UsageError(
                 f"model {self.name!r} ({_called(self.own_)}) failed in {what}: "
                 f"{type(error).__name__}: {one_line(error)}.{words}"
@@ -286,9 +289,7 @@ def _weighs(model: Any) -> str | None:
     return "sample_weight" if has_fit_parameter(model, "sample_weight") else None
 
 
-def _of_words(X: Any) -> list[str]:
-    if not isinstance(X, pd.DataFrame):
-        return []
+def _of_words(X: pd.DataFrame) -> list[str]:
     return [str(n) for n in X if not pd.api.types.is_numeric_dtype(X[n])]
 
 
