@@ -255,4 +255,5 @@ def test_live_scores_take_no_words_that_a_model_encodes_itself() -> None:
     features = load_set("usual")
     with pytest.raises(UsageError, match="'lines' prepares words itself .*`cartcast predict`"):
         SlowModel(fit_one("lines", rows, plan).model, features)
-    SlowModel(fit_one("nb", rows, plan).model, features)
+    encoded = SlowModel(fit_one("nb", rows, plan).model, features)
+    assert set(encoded._levels.values()) == {"x", "y", "z"}

@@ -46,7 +46,7 @@ class OwnModel(Declaration):
 
     @property
     def key(self) -> str:
-        """What decides its result, in words: a training goes on only with the same."""
+        """What decides its result, in words: a stopped training continues only with the same."""
         return f"{_called(self.estimator)} {sorted(_parameters(self.estimator).items())!r}"
 
 

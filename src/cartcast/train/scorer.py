@@ -110,7 +110,7 @@ def choose_by(scorer: Scorer, models: Sequence[Fitted], task: Task, judged: Any)
 
 
 def scored(scorer: Scorer, kind: str, rows: Part, said: Floats) -> Scored:
-    """Return the score of what was said of `rows`."""
+    """Return the score of predictions for `rows`."""
     group = pd.util.hash_array(rows.groups, categorize=True) % GROUPS
     # Scikit-learn's own look at no feature: these need not be cut out again and again.
     looks = not hasattr(scorer.call, "_score_func")
