@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from cartcast import events
 from cartcast.datasets import simulate
 from cartcast.errors import BlockedError, DataError, NotTrustedError, UsageError
 from cartcast.score import predict, predict_to
-from cartcast.train import Run, train
+from cartcast.train import Options, Run, train
 
 
 def predictions(run: Run, part: str = "test") -> pd.DataFrame:
@@ -151,6 +152,18 @@ def test_a_rule_over_its_own_features_is_blocked(shop: Path, tmp_path: Path) -> 
 def test_no_purchase_says_which_proxies_there_are(eshop_file: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no purchase event.*--target proxy:browsing"):
         train(eshop_file, run_dir=tmp_path / "run")
+
+
+def test_training_again_needs_what_a_run_does_not_keep(run: Run) -> None:
+    def told(**changes: object) -> Options:
+        options = {**run.data["options"], **changes}
+        return Options.from_run(replace(run, data={**run.data, "options": options}))
+
+    assert told() == Options.from_run(run)
+    with pytest.raises(UsageError, match="models of its user's own .mine."):
+        told(own={"mine": "Mine(), given by its user"})
+    again = told(scorer="roc_auc", choose_by="scorer")
+    assert (again.scorer and again.scorer.name, again.choose_by) == ("roc_auc", "scorer")
 
 
 def test_an_existing_run_is_never_overwritten(run: Run, shop: Path) -> None:
