@@ -54,10 +54,10 @@ feature means.
 | fading | `DecayedCount, DecayedSum` |
 | of the calendar | `Hour, DayOfWeek, Month` |
 | of the visitor's past | `EarlierSessions, EarlierEvents, EarlierPurchases` |
-| | `DaysSinceLastSession` |
+| | `EarlierWords, DaysSinceLastSession` |
 | arithmetic | `Ratio, Difference, Total, Product`; `Mean, Share, Revisits` are made of these |
 | numbers of one event | `Gap, Times, Negated, AboveAverage` |
-| conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, And, Or, Not` |
+| conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, Previous, And, Or, Not` |
 
 Undefined is null, never 0: a sum without values, the deviation of one value, seconds where the
 source has no clock. A condition on a null is false, and its `Not` is true.
