@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 from cartcast.events import Log
 from cartcast.features.algebra import Difference, Feature
-from cartcast.features.conditions import And, Condition, Eq, In, Not, NotNull, Previous
-from cartcast.features.conditions import SameAsPrevious
+from cartcast.features.conditions import And, Condition, Eq, In, Not, NotNull, SameAsPrevious
 from cartcast.features.expressions import AboveAverage, Gap
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.profile import ColumnProfile, LogProfile, profile_log
@@ -38,7 +37,12 @@ from cartcast.features.timing import (
     SecondsInSession,
     SecondsSince,
 )
-from cartcast.features.visitor import DaysSinceLastSession, EarlierEvents, EarlierSessions, EarlierWords
+from cartcast.features.visitor import (
+    DaysSinceLastSession,
+    EarlierEvents,
+    EarlierSessions,
+    EarlierWords,
+)
 
 __all__ = ["Candidates", "propose"]
 
@@ -156,7 +160,8 @@ def _visitor(profile: LogProfile) -> Iterator[_Offer]:
     for column in (c for c in profile.columns if c.text and c.name != "event_type"):
         for value, share in column.values:
             words = EarlierWords(column.name, str(value))
-            yield _Offer(f"earlier_{column.name}_{value}", words, why, 0.65 + share)
+            rank = (1.0 if column.name == profile.word else 0.65) + share
+            yield _Offer(f"earlier_{column.name}_{value}", words, why, rank)
 
 
 def _column(
@@ -173,8 +178,6 @@ def _column(
         yield _Offer(f"last_{name}", last, why, 1.5 + column.filled)
         for value, share in column.values:
             yield from _value(column, value, share, profile)
-        for before, after, share in column.pairs:
-            yield from _pair(column.name, before, after, share)
     if column.role in ("words", "many"):
         yield _Offer(f"different_{name}", NUnique(name, browsing), why, 1.2 + column.filled)
         yield _Offer(f"back_to_{name}", Revisits(name, browsing), why, 1.2 + column.filled)
@@ -204,16 +207,6 @@ def _value(
     yield offer("share", Share(is_it), 0.8)
     if profile.clock in ("time", "session"):
         yield offer("seconds_since", SecondsSince(is_it), 0.7)
-
-
-def _pair(column: str, before: str, after: str, share: float) -> Iterator[_Offer]:
-    """A frequent succession of two words: how often, and how lately."""
-    where = And(Eq(column, after), Previous(Eq(column, before)))
-    why = f"{column} is {after!r} right after {before!r} in {share:.1%} of the events"
-    stem = f"{column}_{before}_then_{after}"
-    yield _Offer(f"count_{stem}", Count(where=where), why, 0.6 + share)
-    recent = DecayedCount(_CLICKS[0], where=where, by="clicks")
-    yield _Offer(f"recent_{stem}", recent, why, 0.6 + share)
 
 
 def _numbers(column: ColumnProfile) -> Iterator[_Offer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import duckdb
@@ -26,8 +26,6 @@ MOST_VALUES = 12
 """Values of a column that get features of their own."""
 MOST_WORDS = 30
 """Kinds of event that do."""
-MOST_PAIRS = 12
-"""Pairs of successive words of a column that do."""
 FEW = 50
 """Up to this number of different words, the last one is itself a feature."""
 _LEAST_SHARE = 0.002
@@ -59,7 +57,6 @@ class ColumnProfile:
         filled: share of the browsing events with a value.
         values: frequent values with their shares of the events, the most frequent first.
         within: for a number: columns of few words whose averages it can be held against.
-        pairs: for words: frequent successions (before, after, share of the events).
         why: what it holds, in words.
     """
 
@@ -69,7 +66,6 @@ class ColumnProfile:
     filled: float
     values: tuple[tuple[str | float, float], ...] = ()
     within: tuple[str, ...] = ()
-    pairs: tuple[tuple[str, str, float], ...] = ()
     why: str = ""
 
 
@@ -182,7 +178,7 @@ def _columns(
     few = tuple(c.name for c in found if c.role in ("words", "constant") and c.text)
     varying = tuple(c.name for c in found if c.role == "words" and len(c.values) > 1)
     return tuple(
-        replace(c, within=varying[:2])
+        ColumnProfile(c.name, c.role, c.text, c.filled, c.values, varying[:2], c.why)
         if c.role == "number" and few
         else c
         for c in found
@@ -234,15 +230,13 @@ def _column(
         role: Role = "words" if distinct <= FEW or covered > 0.5 else "many"
         kept = values if role == "words" else ()
         why = f"{distinct:,} different words"
-        pairs = _pairs(con, column, rows) if kept else ()
-        return ColumnProfile(name, role, True, share, kept, (), pairs, why)
+        return ColumnProfile(name, role, True, share, kept, (), why)
     few = distinct <= MOST_VALUES
     if few and con.execute(f"SELECT bool_and({column} = round({column})) FROM seen").fetchone() == (
         True,
     ):
-        why = f"{distinct} whole numbers"
-        return ColumnProfile(name, "codes", False, share, values, why=why)
-    return ColumnProfile(name, "number", False, share, why=f"{distinct:,} different numbers")
+        return ColumnProfile(name, "codes", False, share, values, (), f"{distinct} whole numbers")
+    return ColumnProfile(name, "number", False, share, (), (), f"{distinct:,} different numbers")
 
 
 def _constant(
@@ -250,7 +244,7 @@ def _constant(
 ) -> ColumnProfile | str:
     if text and distinct > max(FEW, _ID * sessions / 10):
         return f"is an id of visits: {distinct:,} values in {sessions:,} sessions"
-    return ColumnProfile(name, "constant", text, filled, why="the same for a whole session")
+    return ColumnProfile(name, "constant", text, filled, (), (), "the same for a whole session")
 
 
 def _numeric(con: duckdb.DuckDBPyConnection, column: str, text: bool) -> bool:
@@ -283,17 +277,3 @@ def _values(
         f"HAVING n >= {least} ORDER BY n DESC, 1 LIMIT {most}"
     ).fetchall()
     return tuple((v if isinstance(v, str) else float(v), n / rows) for v, n in found)
-
-
-def _pairs(
-    con: duckdb.DuckDBPyConnection, column: str, rows: int
-) -> tuple[tuple[str, str, float], ...]:
-    """Return frequent successions of two words, with their shares of the events."""
-    found = con.execute(
-        f"SELECT before, after, count(*) AS n FROM (SELECT {column} AS after, lag({column}) OVER "
-        "(PARTITION BY session_id ORDER BY event_order) AS before FROM seen) "
-        f"WHERE before IS NOT NULL AND after IS NOT NULL GROUP BY 1, 2 "
-        f"HAVING n >= {max(_LEAST_ROWS, _LEAST_SHARE * rows)} ORDER BY n DESC, 1, 2 "
-        f"LIMIT {MOST_PAIRS}"
-    ).fetchall()
-    return tuple((str(a), str(b), n / rows) for a, b, n in found)
