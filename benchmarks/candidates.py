@@ -75,8 +75,12 @@ def proposing(kind: str, propose):
         reasons = {n: found.reasons[n] for n in kept}
         if kind == "pairs":
             rows = log.table()
-            for column in sorted({"source_event", "event_type", "category", "page"} & {*log.filled()}):
-                for a, b in duckdb.sql(PAIRS.format(c=column).replace("FROM log", "FROM rows")).fetchall():
+            for column in sorted(
+                {"source_event", "event_type", "category", "page"} & {*log.filled()}
+            ):
+                for a, b in duckdb.sql(
+                    PAIRS.format(c=column).replace("FROM log", "FROM rows")
+                ).fetchall():
                     where = And(Eq(column, b), Previous(Eq(column, a)))
                     name = f"pair_{len(kept)}"
                     kept |= {name: Count(where=where),
@@ -129,7 +133,9 @@ def compare(log, target, name: str, kinds: list[str]) -> None:
         loss = log_losses(y, p)
         first = loss if first is None else first
         away = pd.Series(loss - first).groupby(test.keys["session_id"].to_numpy()).sum()
-        own = sum("Previous(" in repr(f) and "SameAs" not in repr(f) for f in made.features.values())
+        own = sum(
+            "Previous(" in repr(f) and "SameAs" not in repr(f) for f in made.features.values()
+        )
         own += sum("EarlierWords(" in repr(f) for f in made.features.values())
         print(
             f"{name:16} {kind:8} {X[0].shape[1]:3} columns, {own:2} of the kind: log loss "
@@ -164,7 +170,9 @@ def logs(asked: str, sessions: int, seeds: list[int], folder: Path) -> Iterator[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--logs", default="first:pages,first:codes,second:pages,second:codes,eshop,ga360")
+    parser.add_argument(
+        "--logs", default="first:pages,first:codes,second:pages,second:codes,eshop,ga360"
+    )
     parser.add_argument("--kinds", default="none,pairs,history,day,strict")
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--seeds", default="1,2,3")

@@ -137,7 +137,10 @@ class Draw(random.Random):
             return self.choice([F.Hour, F.DayOfWeek, F.Month])()
         if kind == 14:
             past = [F.EarlierSessions(), F.EarlierPurchases(), F.DaysSinceLastSession()]
-            words = [F.EarlierWords("category", self.text("category")), F.EarlierWords("brand", "b")]
+            words = [
+                F.EarlierWords("category", self.text("category")),
+                F.EarlierWords("brand", "b"),
+            ]
             return self.choice([*past, F.EarlierEvents("search"), *words])
         left = self.feature(depth + 1)
         if kind == 15:
@@ -215,7 +218,10 @@ def stepped(features: F.FeatureSet, log: list[dict[str, Any]]) -> list[dict[str,
         if visitor is not None:
             when = F.microseconds(event["event_time"])
             pasts[visitor] = pasts.get(visitor, F.History()).after(
-                event["event_type"], when, new, *(f"{c}={event.get(c)}" for c in ("category", "brand"))
+                event["event_type"],
+                when,
+                new,
+                *(f"{c}={event.get(c)}" for c in ("category", "brand")),
             )
     return rows
 
