@@ -74,7 +74,7 @@ def proposing(kind: str, propose):
             kept = {n: f for n, f in kept.items() if "EarlierWords(" not in repr(f)}
         reasons = {n: found.reasons[n] for n in kept}
         if kind == "pairs":
-            rows = log.table()
+            rows = log.table()  # noqa: F841 (read by name in the query)
             for column in sorted(
                 {"source_event", "event_type", "category", "page"} & {*log.filled()}
             ):
@@ -93,7 +93,7 @@ def proposing(kind: str, propose):
 
 def known(log, column: str, kind: str) -> pd.DataFrame:
     """Return popularity and conversion at each event with an item, as known then."""
-    rows = log.table()
+    rows = log.table()  # noqa: F841 (read by name in the query)
     at, now = ("t::DATE", "event_time::DATE") if kind == "day" else ("t", "event_time")
     sql = KNOWN.format(c=f'"{column}"', t=at, now=now).replace("FROM log", "FROM rows")
     return duckdb.sql(sql).df().astype({"event_order": "int64", "session_id": "object"})

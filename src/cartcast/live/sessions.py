@@ -413,8 +413,9 @@ class Sessions:
         newest, start = again[0], again[-1]
         for kept in (kept for session in again for kept in session.tail):
             event = kept.event
-            for kind in self._kinds(event) if (who := visitor_of(event)) else ():
-                self.visitor(who).count(kind, -1)
+            if (who := visitor_of(event)) is not None:
+                for kind in self._kinds(event):
+                    self.visitor(who).count(kind, -1)
         first = start.tail or newest.tail
         if not first or (who := visitor_of(first.first()[0].event)) is None:
             return
