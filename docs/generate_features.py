@@ -54,10 +54,10 @@ feature means.
 | fading | `DecayedCount, DecayedSum` |
 | of the calendar | `Hour, DayOfWeek, Month` |
 | of the visitor's past | `EarlierSessions, EarlierEvents, EarlierPurchases` |
-| | `DaysSinceLastSession` |
+| | `EarlierWords, DaysSinceLastSession` |
 | arithmetic | `Ratio, Difference, Total, Product`; `Mean, Share, Revisits` are made of these |
 | numbers of one event | `Gap, Times, Negated, AboveAverage` |
-| conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, And, Or, Not` |
+| conditions for `where=` | `Eq, In, Above, Below, NotNull, SameAsPrevious, Previous, And, Or, Not` |
 
 Undefined is null, never 0: a sum without values, the deviation of one value, seconds where the
 source has no clock. A condition on a null is false, and its `Not` is true.
@@ -77,8 +77,10 @@ Otherwise only sessions of the training period are looked at. A proposal stays i
 before several moments use it; and all of them stay only if they make the log loss of later rows
 smaller, by more than chance, than what `shop` makes of the columns that the log fills. `run.json`
 keeps why each feature is there and why a column is not read (`features.proposed`), and the set itself
-as YAML that can be edited and given to `--set`. A visitor's history of a shop's own words, and the
-popularity of items, are not among the proposals.
+as YAML that can be edited and given to `--set`. Among the proposals is how often each word stood in the
+visitor's earlier sessions, whatever column it is from. Successions of two words (`Previous`) can be
+declared, and are not proposed; nor is the popularity of items
+([why](decisions/0052-what-is-not-proposed.md)).
 
 ## `shop`
 

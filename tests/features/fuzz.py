@@ -80,7 +80,7 @@ class Draw(random.Random):
         if kind == 4:
             return F.SameAsPrevious(self.choice(TEXTS + NUMBERS))
         if kind == 5:
-            return F.Not(self.condition(depth + 1))
+            return self.choice([F.Not, F.Previous])(self.condition(depth + 1))
         several = [self.condition(depth + 1) for _ in range(self.randint(2, 3))]
         return self.choice([F.And, F.Or])(*several)
 
@@ -137,7 +137,11 @@ class Draw(random.Random):
             return self.choice([F.Hour, F.DayOfWeek, F.Month])()
         if kind == 14:
             past = [F.EarlierSessions(), F.EarlierPurchases(), F.DaysSinceLastSession()]
-            return self.choice([*past, F.EarlierEvents("search")])
+            words = [
+                F.EarlierWords("category", self.text("category")),
+                F.EarlierWords("brand", "b"),
+            ]
+            return self.choice([*past, F.EarlierEvents("search"), *words])
         left = self.feature(depth + 1)
         if kind == 15:
             return F.Ratio(left, self.exact())
@@ -213,7 +217,12 @@ def stepped(features: F.FeatureSet, log: list[dict[str, Any]]) -> list[dict[str,
         rows.append(handle.decode(state))
         if visitor is not None:
             when = F.microseconds(event["event_time"])
-            pasts[visitor] = pasts.get(visitor, F.History()).after(event["event_type"], when, new)
+            pasts[visitor] = pasts.get(visitor, F.History()).after(
+                event["event_type"],
+                when,
+                new,
+                *(f"{c}={event.get(c)}" for c in ("category", "brand")),
+            )
     return rows
 
 

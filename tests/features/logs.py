@@ -57,6 +57,8 @@ EVERYTHING = F.FeatureSet(
     favourite_price=F.Mode("price"),
     revisits=F.Revisits("item_id", where=VIEW),
     repeats=F.Count(where=F.SameAsPrevious("item_id")),
+    earlier_a=F.EarlierWords("category", "a"),
+    viewed_then_carted=F.Count(where=F.And(CART, F.Previous(VIEW))),
     share=F.Share(CART, of=F.Or(CART, VIEW)),
     cheap=F.Count(where=F.And(F.Below("price", 3.0), F.Not(CART), F.NotNull("category"))),
     dear=F.Count(where=F.Above("price", 3.0)),

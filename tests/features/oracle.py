@@ -45,6 +45,8 @@ def holds(condition: Any, events: list[Event], k: int) -> bool:
     if isinstance(condition, F.SameAsPrevious):
         x = event.get(condition.column)
         return k > 0 and x is not None and events[k - 1].get(condition.column) == x
+    if isinstance(condition, F.Previous):
+        return k > 0 and holds(condition.condition, events, k - 1)
     if isinstance(condition, F.Not):
         return not holds(condition.condition, events, k)
     if isinstance(condition, F.And):
@@ -100,6 +102,8 @@ def value(feature: Any, events: list[Event], clock: str, past: dict[str, Any] | 
         return None if past is None else past["sessions"]
     if isinstance(feature, F.EarlierEvents):
         return None if past is None else past["counts"].get(feature.event_type, 0)
+    if isinstance(feature, F.EarlierWords):
+        return past and sum(e.get(feature.column) == feature.value for e in past["before"])
     if isinstance(feature, F.DaysSinceLastSession):
         return None if past is None else past["days"]
     if isinstance(feature, F.Hour | F.DayOfWeek | F.Month):
@@ -226,6 +230,7 @@ def pasts(log: list[Event], clock: str) -> dict[str, dict[str, Any] | None]:
                 e["visitor_id"] == visitor and e["event_time"] is not None for e in begun.values()
             ),
             "counts": {t: types.count(t) for t in types},
+            "before": before,
             "days": None if latest is None else (time - latest) / dt.timedelta(days=1),
         }
     return found

@@ -47,6 +47,8 @@ def test_every_word_and_column_is_read_or_left_out_with_the_reason(log, offered)
     assert "id" in offered.left_out["token"]
     assert "same value" in offered.left_out["same"]
     assert offered.left_out["empty"] == "has no value"
+    earlier = {repr(f) for f in offered.features.features.values() if "Earlier" in repr(f)}
+    assert "EarlierWords('source_event', 'korb hinein')" in earlier
     assert set(offered.reasons) == set(offered.features.names)
     outcome = {"order_id", "order_value", "revenue", "tax", "shipping", "discount"}
     assert not read & outcome

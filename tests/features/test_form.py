@@ -62,6 +62,7 @@ WRONG = {
     "features: {a: count}\nmore: 1": "unknown key 'more'",
     "features: {a: {count: {where: [1]}}}": "where needs",
     "features: {a: {decayed_count: {}}}": "half_life",
+    "features: {a: {earlier_words: [price, x]}}": "'a'.*needs a column of text",
     "features: {a: [": "not valid YAML",
     "features: {a: {sum: [price, null, 3, 4]}}": "takes 2 values",
 }

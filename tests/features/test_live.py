@@ -53,6 +53,7 @@ def test_before_the_first_event_all_is_empty():
         "repeats",
         "cheap",
         "dear",
+        "viewed_then_carted",
         "total",
     }
     assert {name for name, v in found.items() if v == 0} >= zero

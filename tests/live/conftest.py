@@ -20,7 +20,7 @@ class StandIn:
     """Counts clicks, sums prices, keeps the last category; scores by a known formula."""
 
     reads_history = True
-    history_types = frozenset({"view_item", "search", "purchase"})
+    history_types = frozenset({"view_item", "search", "purchase", "category=x"})
 
     def __init__(self, version: str = "stand-in-1", fingerprint: str = "f" * 64) -> None:
         self.version = version
@@ -32,7 +32,8 @@ class StandIn:
     def start(self, past: Past | None = None) -> list[Any]:
         earlier = None if past is None else past.sessions
         bought = None if past is None else past.counts.get("purchase", 0)
-        return [0, None, None, None, earlier, bought, 0.0]
+        liked = None if past is None else past.counts.get("category=x", 0)
+        return [0, None, None, None, earlier, bought, 0.0, liked]
 
     def step(self, state: list[Any], event: Event) -> list[Any]:
         state[0] += 1
@@ -65,6 +66,7 @@ class StandIn:
 
     def values(self, state: list[Any]) -> dict[str, Any]:
         names = ("clicks", "spend", "last_category", "last_time", "earlier", "bought", "decayed")
+        names = (*names, "liked")
         return dict(zip(names, state, strict=True))
 
     def weight(self, state: list[Any]) -> int:

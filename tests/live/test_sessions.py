@@ -68,7 +68,8 @@ def oracle(events: list[Event], scorer: Any, rules: Rules) -> dict[str, tuple[in
         state = scorer.step(state, event)
         click += 1
         past["open"] = (event, state, click)
-        past["counts"][event.event_type] = past["counts"].get(event.event_type, 0) + 1
+        for kind in (event.event_type, f"category={event.category}"):
+            past["counts"][kind] = past["counts"].get(kind, 0) + 1
         past["last"] = event.event_time
         table[event.event_id or ""] = (past["sessions"], click, scorer.values(state))
     return table

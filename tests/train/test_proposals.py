@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 
 from cartcast.datasets import simulate
 from cartcast.datasets.opaque import write_opaque
 from cartcast.events import load
+from cartcast.live.parity import parity, require_parity
 from cartcast.models.folds import forward_folds
 from cartcast.models.screen import Screened
 from cartcast.moments import Moment
@@ -44,7 +46,6 @@ def test_a_log_in_codes_is_learnt_from(found):
 def test_what_comes_after_training_changes_nothing(opaque, found, tmp_path):
     """The same log with its last fifth turned upside down gives the same features."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     files, how, _ = opaque
     raw = pq.read_table(files.log).to_pandas()
@@ -90,3 +91,7 @@ def test_a_run_keeps_the_set_with_its_reasons_and_scores(opaque, tmp_path):
     scores, _ = predict(files.log, run.dir, everything=True, **how)
     assert scores["session_id"].nunique() == 4000
     assert scores["probability"].nunique() > 1000
+    assert "EarlierWords(" in repr(dict(run.features.items()))
+    first = pq.read_table(files.log).slice(0, 1500)
+    pq.write_table(first, tmp_path / "first.parquet")
+    require_parity(parity([tmp_path / "first.parquet"], run, layout=how["layout"]))

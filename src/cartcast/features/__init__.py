@@ -33,6 +33,7 @@ from cartcast.features.conditions import (
     Not,
     NotNull,
     Or,
+    Previous,
     SameAsPrevious,
 )
 from cartcast.features.declared import Lineage
@@ -70,6 +71,7 @@ from cartcast.features.visitor import (
     EarlierEvents,
     EarlierPurchases,
     EarlierSessions,
+    EarlierWords,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +97,7 @@ __all__ = [
     "EarlierEvents",
     "EarlierPurchases",
     "EarlierSessions",
+    "EarlierWords",
     "Eq",
     "Expression",
     "Feature",
@@ -115,6 +118,7 @@ __all__ = [
     "Not",
     "NotNull",
     "Or",
+    "Previous",
     "Product",
     "Ratio",
     "Reduction",

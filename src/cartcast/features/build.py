@@ -45,7 +45,7 @@ class Input:
 
     `name` is a column, or begins with `@`: `@now` (microseconds, for differences), `@date` and
     `@clock` (microseconds since 1970 by the shop's clock, for the calendar), `@earlier_sessions`,
-    `@earlier:TYPE`, `@days_since` (history, on the session's first event).
+    `@earlier:TYPE`, `@earlier:COLUMN=TEXT`, `@days_since` (history, on the session's first event).
     """
 
     name: str
@@ -95,6 +95,11 @@ class Program:
     def history(self) -> tuple[str, ...]:
         """Inputs of the visitor's history."""
         return tuple(i.name for i in self.inputs if i.name.startswith(("@earlier", "@days")))
+
+    @property
+    def history_kinds(self) -> tuple[str, ...]:
+        """What is counted of the visitor's history: event types, and texts as `column=text`."""
+        return tuple(n.removeprefix("@earlier:") for n in self.history if ":" in n)
 
 
 class Builder:
@@ -267,6 +272,17 @@ class Builder:
             return out
 
         return self._once(("SAME", register), make)
+
+    def previous(self, condition: Condition) -> int:
+        """Return the mask of the condition holding on the previous event."""
+        mask = self.mask(condition)
+
+        def make() -> int:
+            out = self._mask_register()
+            self._row(0, "PREVIOUS", out, mask, offset=self._state("PREVIOUS", ("zero_int",)))
+            return out
+
+        return self._once(("PREVIOUS", mask), make)
 
     # Numbers of an event ----------------------------------------------------------------------
 

@@ -37,7 +37,12 @@ from cartcast.features.timing import (
     SecondsInSession,
     SecondsSince,
 )
-from cartcast.features.visitor import DaysSinceLastSession, EarlierEvents, EarlierSessions
+from cartcast.features.visitor import (
+    DaysSinceLastSession,
+    EarlierEvents,
+    EarlierSessions,
+    EarlierWords,
+)
 
 __all__ = ["Candidates", "propose"]
 
@@ -152,6 +157,11 @@ def _visitor(profile: LogProfile) -> Iterator[_Offer]:
     yield _Offer("days_since_last_session", DaysSinceLastSession(), why, 2.0)
     for kind, share in profile.kinds.items():
         yield _Offer(f"earlier_{kind}", EarlierEvents(kind), why, 1.0 + share)
+    for column in (c for c in profile.columns if c.text and c.name != "event_type"):
+        for value, share in column.values:
+            words = EarlierWords(column.name, str(value))
+            rank = (1.0 if column.name == profile.word else 0.65) + share
+            yield _Offer(f"earlier_{column.name}_{value}", words, why, rank)
 
 
 def _column(

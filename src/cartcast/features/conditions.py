@@ -34,6 +34,7 @@ __all__ = [
     "Not",
     "NotNull",
     "Or",
+    "Previous",
     "SameAsPrevious",
 ]
 
@@ -244,6 +245,27 @@ class Not(Condition):
 
     def build(self, builder: Builder) -> int:  # noqa: D102
         return builder.negate(self.condition)
+
+
+@dataclass(frozen=True, repr=False)
+class Previous(Condition):
+    """The condition held on the previous event of the session; false for its first.
+
+    >>> And(Eq("event_type", "add_to_cart"), Previous(Eq("event_type", "search"))).event_types
+    frozenset({'add_to_cart'})
+    """
+
+    condition: Condition
+
+    def __post_init__(self) -> None:
+        _check_conditions("Previous", (self.condition,))
+
+    @property
+    def columns(self) -> frozenset[str]:  # noqa: D102
+        return self.condition.columns
+
+    def build(self, builder: Builder) -> int:  # noqa: D102
+        return builder.previous(self.condition)
 
 
 class _Several(Condition):

@@ -9,7 +9,7 @@
 The word is the class's name in lower case with `_`; a lone value is its first parameter, a list
 its parameters in order, a mapping its parameters by name. In `where`, `{column: value}` is `Eq`,
 `{column: [values]}` is `In`, several columns are `And`; `not`, `and`, `or`, `above`, `below`,
-`not_null` and `same_as_previous` are the other conditions.
+`previous`, `not_null` and `same_as_previous` are the other conditions.
 """
 
 from __future__ import annotations
@@ -226,8 +226,8 @@ def _condition(data: Any) -> Condition:
 
 
 def _one_condition(key: str, value: Any) -> Condition:
-    if key == "not":
-        return conditions.Not(_condition(value))
+    if key in ("not", "previous"):
+        return (conditions.Not if key == "not" else conditions.Previous)(_condition(value))
     if key in ("and", "or"):
         make = conditions.And if key == "and" else conditions.Or
         if not isinstance(value, list):
@@ -274,8 +274,8 @@ def _write_condition(condition: Condition) -> Any:
         return {_word(type(condition).__name__): {condition.column: condition.value}}
     if isinstance(condition, conditions.NotNull | conditions.SameAsPrevious):
         return {_word(type(condition).__name__): condition.column}
-    if isinstance(condition, conditions.Not):
-        return {"not": _write_condition(condition.condition)}
+    if isinstance(condition, conditions.Not | conditions.Previous):
+        return {_word(type(condition).__name__): _write_condition(condition.condition)}
     assert isinstance(condition, conditions.And | conditions.Or)
     word = _word(type(condition).__name__)
     return {word: [_write_condition(c) for c in condition.conditions]}

@@ -44,7 +44,7 @@ class History:
     Attributes:
         sessions: sessions begun.
         latest: microseconds since 1970 (UTC) of the latest event, or None.
-        counts: events by event type.
+        counts: events by event type, and those of a text of another column as `column=text`.
 
     >>> History().after("view_item", 1_000_000, new_session=True)
     History(sessions=1, latest=1000000, counts={'view_item': 1})
@@ -54,13 +54,15 @@ class History:
     latest: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
-    def after(self, event_type: str | None, time: int | None, new_session: bool) -> History:
-        """Return the history after one more event of the visitor."""
+    def after(
+        self, event_type: str | None, time: int | None, new_session: bool, *words: str
+    ) -> History:
+        """Return the history after one more event; `words`: its other texts, `column=text`."""
         if time is None:
             return self
         counts = dict(self.counts)
-        if event_type is not None:
-            counts[event_type] = counts.get(event_type, 0) + 1
+        for kind in words if event_type is None else (event_type, *words):
+            counts[kind] = counts.get(kind, 0) + 1
         latest = time if self.latest is None else max(self.latest, time)
         return History(self.sessions + new_session, latest, counts)
 

@@ -18,6 +18,7 @@ from cartcast.features.kernels.history import regrow, remember
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.kernels.work import Work
 from cartcast.features.source import Source
+from cartcast.features.visitor import counted_column
 
 Words = npt.NDArray[np.int64]
 
@@ -134,12 +135,16 @@ def _scratch(size: int) -> tuple[Any, Any, Any]:
 class Past:
     """Visitors' histories while a log is read in order; see `features.visitor`."""
 
-    def __init__(self, event_types: tuple[str, ...]) -> None:
+    def __init__(self, kinds: tuple[str, ...]) -> None:
+        counted = [counted_column(kind) for kind in kinds]
+        self.columns = tuple(dict.fromkeys(column for column, _ in counted))
         self._work = work = Work(k.PAST)
-        self._width = k.V_COUNTS + len(event_types)
+        self._width = k.V_COUNTS + len(kinds)
         self._table = self._empty(1 << 12)
-        work.point(k.P_KINDS, np.array([hash_text(t) for t in event_types], dtype=np.int64))
-        work.words[k.P_N_KINDS] = len(event_types)
+        work.point(k.P_KINDS, np.array([hash_text(t) for _, t in counted], dtype=np.int64))
+        places = [self.columns.index(column) for column, _ in counted]
+        work.point(k.P_COLUMNS, np.array(places, dtype=np.int64))
+        work.words[k.P_N_KINDS] = len(kinds)
 
     def _empty(self, size: int) -> Words:
         """Return a table without visitors, and point to it."""
@@ -153,12 +158,15 @@ class Past:
         visitors: npt.NDArray[np.int64],
         first: npt.NDArray[np.uint8],
         now: npt.NDArray[np.int64],
-        types: npt.NDArray[np.int64],
+        words: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.float64]:
-        """Return, by event, (earlier sessions, days since, a count per event type) as rows."""
+        """Return, by event, (earlier sessions, days since, a count per kind) as rows.
+
+        `words`: of the events' texts, a row for each of `columns`.
+        """
         work, n = self._work, len(visitors)
         out = np.empty((2 + int(work.words[k.P_N_KINDS]), n))
-        columns = {k.P_VISITORS: visitors, k.P_SESSION: first, k.P_NOW: now, k.P_TYPES: types}
+        columns = {k.P_VISITORS: visitors, k.P_SESSION: first, k.P_NOW: now, k.P_TYPES: words}
         for place, column in columns.items():
             work.point(place, column)
         work.point(k.P_OUT, out, row=n)

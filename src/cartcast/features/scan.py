@@ -104,10 +104,10 @@ class _Encoder:
             for c, wanted in inputs
         ]
         self._ids = Texts()
-        types = [n.removeprefix("@earlier:") for n in program.history if ":" in n]
-        self.past = Past(tuple(types)) if program.history and self._calendar else None
+        kinds = program.history_kinds
+        self.past = Past(kinds) if program.history and self._calendar else None
         self._rows = {"@earlier_sessions": 0, "@days_since": 1}
-        self._rows |= {f"@earlier:{t}": 2 + k for k, t in enumerate(types)}
+        self._rows |= {f"@earlier:{t}": 2 + k for k, t in enumerate(kinds)}
         self._begin = 0
 
     @property
@@ -162,15 +162,16 @@ class _Encoder:
         assert past is not None
         visitors = encode_column(batch.column("visitor_id"), "text")
         times = encode_column(batch.column("event_time"), "time")
-        kinds = np.full(n, NOTHING)
-        if "event_type" in batch.schema.names:
-            kinds = encode_column(batch.column("event_type"), "text")
+        words = np.full((len(past.columns), n), NOTHING)
+        for k, column in enumerate(past.columns):
+            if column in batch.schema.names:
+                words[k] = encode_column(batch.column(column), "text")
         if self.scan.ends is not None:
             first = self.scan.ends.rows(self.scan.ends.first, self._begin, n)
         else:
             # Grouped by session: event_order 1 begins one (the fold checks that).
             first = (batch.column("event_order").to_numpy() == 1).astype(np.uint8)
-        out = past.read(visitors, first, times, kinds)
+        out = past.read(visitors, first, times, words)
         for c, wanted in enumerate(self.scan.program.inputs):
             if wanted.name in self._rows:
                 inputs[c] = out[self._rows[wanted.name]], None

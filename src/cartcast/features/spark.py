@@ -20,6 +20,7 @@ from cartcast.events.schema import Clock
 from cartcast.events.spark.session import from_arrow, session
 from cartcast.features.scan import Scan, scan
 from cartcast.features.source import ROWS, Source, open_source
+from cartcast.features.visitor import counted_column
 from cartcast.progress import Progress
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _spark_schema(schema: pa.Schema) -> str:
 
 
 def _quoted(name: str) -> str:
-    return f"`{name}`"
+    return f"`{name.replace('`', '``')}`"
 
 
 def _columns(features: FeatureSet, clock: Clock, held: list[str]) -> list[str]:
@@ -202,7 +203,8 @@ def _with_history(events: Any, history: tuple[str, ...], clock: Clock) -> Any:
             since = micros - fn.unix_micros(latest.cast("timestamp"))
             value = since / fn.lit(86_400e6)
         else:
-            kind = fn.col("event_type") == name.removeprefix("@earlier:")
+            column, text = counted_column(name.removeprefix("@earlier:"))
+            kind = fn.col(_quoted(column)) == text
             counted = fn.sum((known & kind).cast("long")).over(before)
             value = fn.coalesce(counted, fn.lit(0))
         ordered = ordered.withColumn(name, fn.when(begins, value.cast("double")))

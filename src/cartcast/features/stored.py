@@ -29,8 +29,8 @@ __all__ = ["dump", "load", "merge"]
 
 _MAGIC = b"CCS1"
 _UNMERGEABLE = {
-    codes.SAME, codes.GAP, codes.ABOVE_AVERAGE, codes.DECAY_SECONDS, codes.DECAY_CLICKS,
-    codes.MODE, codes.WITHIN, codes.DECAY_COUNT, codes.DECAY_SUM,
+    codes.SAME, codes.PREVIOUS, codes.GAP, codes.ABOVE_AVERAGE, codes.DECAY_SECONDS,
+    codes.DECAY_CLICKS, codes.MODE, codes.WITHIN, codes.DECAY_COUNT, codes.DECAY_SUM,
 }  # fmt: skip
 
 

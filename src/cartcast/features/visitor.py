@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING
 from cartcast.errors import DefinitionError, did_you_mean
 from cartcast.events.schema import EVENT_TYPES
 from cartcast.features.algebra import Feature
-from cartcast.features.declared import Lineage, declaring
+from cartcast.features.declared import Lineage, column_kind, declaring, require_name
 
 if TYPE_CHECKING:
     from cartcast.features.build import Builder
 
-__all__ = ["DaysSinceLastSession", "EarlierEvents", "EarlierPurchases", "EarlierSessions"]
+__all__ = [
+    "DaysSinceLastSession",
+    "EarlierEvents",
+    "EarlierPurchases",
+    "EarlierSessions",
+    "EarlierWords",
+    "counted_column",
+]
 
 _WHO = frozenset({"visitor_id", "session_id", "event_time"})
 
@@ -82,6 +89,51 @@ class EarlierEvents(History):
     @property
     def source(self) -> str:  # noqa: D102
         return f"@earlier:{self.event_type}"
+
+
+@dataclass(frozen=True, repr=False)
+class EarlierWords(History):
+    """Number of the visitor's events whose `column` held a text before this session began.
+
+    >>> EarlierWords("page", "help").source
+    '@earlier:page=help'
+    """
+
+    column: str
+    value: str
+
+    def __post_init__(self) -> None:
+        require_name("EarlierWords", self.column)
+        if "=" in self.column or column_kind(self.column) not in ("text", "unknown"):
+            raise DefinitionError(f"EarlierWords: needs a column of text, got {self.column!r}.")
+        if not isinstance(self.value, str):
+            raise DefinitionError(f"EarlierWords: needs a text to count, got {self.value!r}.")
+
+    @property
+    def unit(self) -> str:  # noqa: D102
+        return "event"
+
+    @property
+    def lineage(self) -> Lineage:  # noqa: D102
+        return Lineage(_WHO | {self.column}, None, "visitor before session")
+
+    @property
+    def source(self) -> str:  # noqa: D102
+        return f"@earlier:{self.column}={self.value}"
+
+    def build(self, builder: Builder) -> int:  # noqa: D102
+        builder.column(self.column, "text")  # so that it is checked, and travels with the events
+        return super().build(builder)
+
+
+def counted_column(kind: str) -> tuple[str, str]:
+    """Return the column and the text that a count of the visitor's history is of.
+
+    >>> counted_column("search"), counted_column("page=a=b")
+    (('event_type', 'search'), ('page', 'a=b'))
+    """
+    column, own, value = kind.partition("=")
+    return (column, value) if own else ("event_type", kind)
 
 
 @declaring

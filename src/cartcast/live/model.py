@@ -82,10 +82,8 @@ class ModelScorer:
         self._outcome = _outcome_of(run.get("target", {}))
         self._fold = Fold(features, clock, zone)
         self.reads_history = bool(features.program.history)
-        kinds = {n.removeprefix("@earlier:") for n in features.program.history if ":" in n}
-        if segments is not None:
-            kinds |= {n.removeprefix("@earlier:") for n in segments[0].program.history if ":" in n}
-        self.history_types = frozenset(kinds)
+        behind = (features,) if segments is None else (features, segments[0])
+        self.history_types = frozenset(k for s in behind for k in s.program.history_kinds)
         self._champion = champion
         self._amount = amount
         self._segments: tuple[Fold, SegmentModel] | None = None

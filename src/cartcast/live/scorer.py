@@ -65,7 +65,7 @@ class Scorer(Protocol):
     reads_history: bool
     """Whether features read the visitor's earlier sessions."""
     history_types: frozenset[str]
-    """Event types that are counted in the visitor's history."""
+    """Event types, and texts of other columns as `column=text`, that are counted of a visitor."""
 
     def check(self, event: Event) -> None:
         """Refuse an event that cannot be folded, before anything is changed.

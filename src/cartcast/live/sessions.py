@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 import xxhash
 
 from cartcast.features.shop_clock import ShopClock
+from cartcast.features.visitor import counted_column
 from cartcast.live.event import Event
 from cartcast.live.resting import Resting, is_named, touched_at, unpack_visitor
 from cartcast.live.scorer import Scorer, State
@@ -84,7 +85,9 @@ class Sessions:
         self.epoch = 0
         self.before_change: Callable[[Session | Visitor], None] | None = None
         self._history = scorer.reads_history
-        self._counted_types = scorer.history_types
+        self._counted = scorer.history_types
+        columns = {counted_column(kind)[0] for kind in self._counted}
+        self._counted_columns = sorted(columns - {"event_type"})
         self._window = int(rules.late_window * 1e6)
         self._ends = LiveRules(rules.sessions, ShopClock(rules.zone).local)
 
@@ -286,11 +289,21 @@ class Sessions:
         if who is None:
             return
         visitor = self.visitor(who)
-        if event.event_type in self._counted_types:
-            visitor.count(event.event_type, 1)
+        for kind in self._kinds(event):
+            visitor.count(kind, 1)
         visitor.touched = now
         if visitor.last is None or when > visitor.last:
             visitor.last = when
+
+    def _kinds(self, event: Event) -> Iterator[str]:
+        """Yield what is counted of an event in its visitor's history."""
+        if event.event_type in self._counted:
+            yield event.event_type
+        for column in self._counted_columns:
+            own = column not in event.__struct_fields__
+            text = (event.extra or {}).get(column) if own else getattr(event, column)
+            if isinstance(text, str) and f"{column}={text}" in self._counted:
+                yield f"{column}={text}"
 
     def _trim(self, session: Session) -> None:
         """Note the state every few kept events; drop those that none may precede any more."""
@@ -400,8 +413,9 @@ class Sessions:
         newest, start = again[0], again[-1]
         for kept in (kept for session in again for kept in session.tail):
             event = kept.event
-            if (who := visitor_of(event)) and event.event_type in self._counted_types:
-                self.visitor(who).count(event.event_type, -1)
+            if (who := visitor_of(event)) is not None:
+                for kind in self._kinds(event):
+                    self.visitor(who).count(kind, -1)
         first = start.tail or newest.tail
         if not first or (who := visitor_of(first.first()[0].event)) is None:
             return

@@ -29,6 +29,7 @@ NEGATED: Final = 15
 ABOVE_AVERAGE: Final = 16  # register = a above the mean so far of the same b
 DECAY_SECONDS: Final = 17  # register = 2 ** (-gap / half-life)
 DECAY_CLICKS: Final = 18  # register = the constant factor
+PREVIOUS: Final = 19  # mask = (mask a held on the previous event of the session)
 
 # Stage 2: reductions; each writes its value for the events that are asked for.
 COUNT: Final = 32

@@ -51,10 +51,11 @@ def register(b, number):
 def _masks(op, kind, n, b):
     out, offset = row_at(b.mk, word(op, OUT) * b.size), 8 * word(op, OFFSET)
     whole, number = word(op, WHOLE), real(op, REAL)
-    logic = codes.AND <= kind <= codes.NOT  # its operands are masks
+    both = codes.AND <= kind <= codes.OR  # its operands are masks
+    logic = both or kind == codes.NOT or kind == codes.PREVIOUS
     a = register(b, -1 if logic else word(op, A))
     first = row_at(b.mk, (word(op, A) if logic else 0) * b.size)
-    second = row_at(b.mk, (word(op, B) if logic and kind != codes.NOT else 0) * b.size)
+    second = row_at(b.mk, (word(op, B) if both else 0) * b.size)
     for j in range(n):
         if kind == codes.EQ_I:
             hit = word(a, j) == whole
@@ -78,6 +79,10 @@ def _masks(op, kind, n, b):
             hit = byte(first, j) != 0 or byte(second, j) != 0
         elif kind == codes.NOT:
             hit = byte(first, j) == 0
+        elif kind == codes.PREVIOUS:
+            before = part(word(b.state, j), offset)
+            hit = word(before, 0) != 0
+            set_word(before, 0, np.int64(byte(first, j)))
         else:  # SAME
             state, key = part(word(b.state, j), offset), word(a, j)
             hit = key != NOTHING and key == word(state, 0)
@@ -154,7 +159,7 @@ def event_stage(first, start, stop, n, b):
     for k in range(first, stop):
         op = row_at(b.ops, ROW * k)
         kind = word(op, CODE)
-        if kind <= codes.SAME:
+        if kind <= codes.SAME or kind == codes.PREVIOUS:
             _masks(op, kind, n, b)
         else:
             reached = _numbers(op, kind, start if k == first else start & 0, n, b)

@@ -13,6 +13,7 @@ from cartcast.features.kernels.layout import (
     M_OLD,
     M_OLD_SIZE,
     M_WIDTH,
+    P_COLUMNS,
     P_KINDS,
     P_N,
     P_N_KINDS,
@@ -104,6 +105,7 @@ def remember(work):
         if word(row, V_LATEST) == NOTHING or now > word(row, V_LATEST):
             set_word(row, V_LATEST, now)
         for c in range(kinds):
-            seen = word(word(w, P_TYPES), i) == word(word(w, P_KINDS), c)
+            types = row_at(word(w, P_TYPES), 8 * n * word(word(w, P_COLUMNS), c))
+            seen = word(types, i) == word(word(w, P_KINDS), c)
             set_word(row, V_COUNTS + c, word(row, V_COUNTS + c) + seen)
     return n

@@ -22,7 +22,7 @@ one holds always.
 words from its `OFFSET` on:
 
     COUNT SUM MIN MAX FIRST LAST DECAY_*   the value (a number, or the word of a text)
-    SAME, GAP, DECAY_SECONDS               the previous key or time
+    SAME, PREVIOUS, GAP, DECAY_SECONDS     the previous key, mask or time
     ABOVE_AVERAGE    AVERAGE_MAP, AVERAGE_SIZE; an entry of the map: key, count, sum, unused
     STD              STD_N, STD_MEAN, STD_SQUARES (of deviations)
     NUNIQUE          NUNIQUE_N, 64 bits; and at its `B`: 192 bits, SET_MAP, SET_SIZE, SET_INLINE...
@@ -159,13 +159,14 @@ MOVE: Final = Layout(7, {M_OLD: ("old table", 8), M_NEW: ("new table", 8)})
 
 # The visitors' pasts (`history`): columns of a batch, the table, and what is found.
 P_START, P_N, P_VISITORS, P_SESSION, P_NOW, P_TYPES, P_KINDS, P_N_KINDS = range(8)
-P_TABLE, P_SIZE, P_USED, P_OUT = range(8, 12)
+P_TABLE, P_SIZE, P_USED, P_OUT, P_COLUMNS = range(8, 13)
 PAST: Final = Layout(
-    12,
+    13,
     {
         P_VISITORS: ("visitors", 8), P_SESSION: ("first rows", 1), P_NOW: ("times", 8),
-        P_TYPES: ("types", 8), P_KINDS: ("kinds", 8), P_TABLE: ("table of visitors", 8),
-        P_OUT: ("pasts", 8),
+        P_TYPES: ("words by column", 8), P_KINDS: ("kinds", 8),
+        P_TABLE: ("table of visitors", 8), P_OUT: ("pasts", 8),
+        P_COLUMNS: ("column of each kind", 8),
     },
 )  # fmt: skip
 # A visitor's row in that table: key, sessions begun, latest time, then a count per kind.
