@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from cartcast.errors import DataError
@@ -18,7 +19,7 @@ from cartcast.events.byvalues import (
 )
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
-from cartcast.events.naming import named, within
+from cartcast.events.naming import minor_unit, named, within
 from cartcast.events.nested import flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
@@ -52,6 +53,9 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             # Of several, the one whose words tell most kinds apart: others hold codes, names of
             # pages, or only whether it was a click or a conversion.
             fitting.sort(key=lambda c: tuple(-n for n in kinds_told(source, c)))
+        if target == "order_value" and len(fitting) > 1:
+            # Of several, one that all rows of an order state alike: others are of a line.
+            fitting.sort(key=lambda c: byorders.differs_within(source, by_name, c))
         # A column that bears the very name is meant, whatever its values: they become rejects.
         meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
         for column in (fitting or meant)[:1]:
@@ -59,6 +63,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
             _namesakes(source, target, column, columns, taken)
+    byorders.lines_worth(source, by_name, columns, reasons)
     _by_endings(source, columns, reasons, taken)
     _weak_ids(source, by_name, columns, reasons)
     named_so = columns.get("event_type")
@@ -78,15 +83,16 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     )
     refund: Value | None = None
     status: tuple[str, ...] = ()
+    if "event_type" in columns or every_event == "purchase":
+        status = status_of(source, columns)
     if every_event == "purchase":
-        status = status_of(source) if "event_type" not in columns else ()
         if "order_id" not in columns:
             byorders.order_id(source, columns, reasons)
         refund = byorders.given_back(source, columns)
     found = Layout(
         name="guessed",
         title="guessed from column names",
-        columns=columns,
+        columns={t: _in_units(v) for t, v in columns.items()},
         events=events,
         status=status,
         event_prefixes=bywords.prefixes(source, columns),
@@ -97,6 +103,12 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         amount=_amount(columns),
     )
     return found, reasons
+
+
+def _in_units(value: Value) -> Value:
+    """Return money in its currency where the name of its column says cents or micros."""
+    unit = minor_unit(value.columns[0]) if value.columns else None
+    return replace(value, divide=unit) if unit else value
 
 
 def _namesakes(
@@ -165,7 +177,7 @@ def _item_lists(source: Source) -> tuple[ItemList, ...]:
         inner = {name[2:] for name in flatten("x", "x", element)}
         by_name = named(sorted(inner))
         fields = {
-            target: Value(columns=tuple(dict.fromkeys(names)))
+            target: _in_units(Value(columns=tuple(dict.fromkeys(names))))
             for target in _OF_ITEMS
             if (names := [by_name[w] for w in COLUMN_WORDS[target] if w in by_name])
         }
@@ -260,12 +272,16 @@ _ENDINGS = {
     "session_id": re.compile(r"_(session|visit)_?(id|key)$"),
     "visitor_id": re.compile(
         r"(^|_)(visitor|client|cookie|device|anonymous|customer|user|profile|person|subscriber|"
-        r"contact|member|shopper|buyer)(_data|_object)?_(id|key|identity)$|"
+        r"contact|member|shopper|buyer)(_data|_object|_unique)?_(id|key|identity|no|number|code)$|"
         r"(^|_)(customer|user|buyer|billing|contact|client|payer|shopper|member|from)_"
         r"e?mail(_address)?$"
     ),
     "order_id": re.compile(r"_(order|transaction|charged)_?(id|number|no)$"),
     "item_id": re.compile(r"_(product|item)_?id$|_sku$"),
+    "event_time": re.compile(
+        r"(^|_)(purchase|placed|ordered|created|creation|transaction)_"
+        r"(timestamp|datetime|date|time|at|on)$"
+    ),
 }  # fmt: skip
 _OF_ITEMS = ("item_id", "category", "brand", "price", "quantity", "line_value")
 
@@ -289,7 +305,7 @@ def _near_miss(source: Source, by_name: dict[str, str], needed: tuple[set[str], 
         )
     snake = {snake_case(c): c for c in source.columns}
     for target in missing:
-        words = (target, *COLUMN_WORDS[target])
+        words = (w for w in (target, *COLUMN_WORDS[target]) if len(w) > 4)
         for word in words:
             if near := difflib.get_close_matches(word, snake, n=1, cutoff=0.8):
                 return f" Did you mean {target!r} by {snake[near[0]]!r}?"

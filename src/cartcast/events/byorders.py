@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cartcast.events.byvalues import plausible, yes_or_no
 from cartcast.events.kinds import EVENT_KINDS, plain
@@ -12,8 +12,9 @@ from cartcast.events.naming import named, unqualified
 from cartcast.events.read import Source
 from cartcast.events.sql import snake_case
 from cartcast.events.statuses import of_orders, speaks_against, status_of
+from cartcast.events.words import COLUMN_WORDS
 
-__all__ = ["given_back", "order_id", "sale_words", "why_orders"]
+__all__ = ["differs_within", "given_back", "lines_worth", "order_id", "sale_words", "why_orders"]
 
 _MONEY = ("order_value", "line_value", "price")
 _OF_ORDERS = re.compile(r"(^|_)(purchase|purchased|order|ordered|paid|payment|sale|sold|invoice)")
@@ -89,6 +90,33 @@ def _worth(source: Source, column: str) -> bool:
 
 def _on_all_rows(source: Source, column: str) -> bool:
     return 0 < len(source.values(column)) == len(source.sample)
+
+
+def differs_within(source: Source, by_name: Mapping[str, str], column: str) -> bool:
+    """Return whether most orders of several rows state different amounts in a column."""
+    order = next((by_name[w] for w in COLUMN_WORDS["order_id"] if w in by_name), None)
+    if order is None or order == column:
+        return False
+    stated: dict[str, list[str]] = {}
+    for key, amount in source.rows_of(order, column):
+        if key and amount:
+            stated.setdefault(key, []).append(amount)
+    several = [v for v in stated.values() if len(v) > 1]
+    return sum(len(set(v)) > 1 for v in several) > 0.5 * len(several)
+
+
+def lines_worth(
+    source: Source, by_name: Mapping[str, str], columns: dict[str, Value], reasons: dict[str, str]
+) -> None:
+    """Take what is called a total for a line's where the rows of an order differ in it."""
+    value = columns.get("order_value")
+    if value is None or "line_value" in columns or "item_id" not in columns:
+        return
+    if differs_within(source, by_name, value.columns[0]):
+        columns["line_value"] = columns.pop("order_value")
+        why = f"the lines of an order differ in {value.columns[0]!r}"
+        reasons["line_value"] = why
+        reasons.pop("order_value", None)
 
 
 def order_id(source: Source, columns: dict[str, Value], reasons: dict[str, str]) -> None:

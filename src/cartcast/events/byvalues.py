@@ -118,6 +118,11 @@ def plausible(source: Source, target: str, column: str) -> bool:
         if snake_case(column) == "order" and not all(any(c.isdigit() for c in v) for v in values):
             return False
         return len(set(values)) > 2 or not yes_or_no(source, column)
+    if getattr(source.cells[column].type, "id", "") in ("list", "array"):
+        return False
+    if snake_case(within(column)) in ("did", "sid") and not any(re.search(r"\d", v) for v in values):
+        # A word for what was done, not who did it.
+        return False
     if target in ("visitor_id", "user_id") and snake_case(within(column)) in WEAK_IDS:
         # What is another on every row names the event, not a person.
         return len(set(values)) < len(values) or len(values) < _TELLING

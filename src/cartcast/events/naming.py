@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from cartcast.events.sql import snake_case
 
-__all__ = ["named", "unqualified", "within"]
+__all__ = ["minor_unit", "named", "unqualified", "within"]
 
 _CONTAINERS = ("properties", "event_properties", "props", "event_props", "params", "event_params",
                "attributes", "custom_attributes", "event_data", "data", "payload", "segmentation",
                "sg", "event", "events", "hits", "body", "message", "ecommerce", "commerce",
-               "product_action", "actions", "items", "orders", "results", "records")  # fmt: skip
+               "product_action", "actions", "items", "orders", "results", "records",
+               "metadata", "meta", "details", "extra", "custom", "udo",
+               "customer_info")  # fmt: skip
 """Structures in which trackers keep what they know of an event."""
 
 _KEY = re.compile(
@@ -26,6 +28,21 @@ _MASK = re.compile(
 )
 
 
+_WITH_TAX = re.compile(r"_(?:tax_incl|incl_tax|inc_tax|incl_vat|inc_vat|with_tax|ttc)$")
+_MINOR = re.compile(r"_(?:in_)?(cents?|pence|minor(?:_units?)?|micros)$")
+"""What stands after money in a smaller unit."""
+
+
+def minor_unit(column: str) -> float | None:
+    """Return how many of the units that a column's name states make one of its currency.
+
+    >>> minor_unit("total_cents"), minor_unit("data.price_micros"), minor_unit("total")
+    (100.0, 1000000.0, None)
+    """
+    unit = _MINOR.search(snake_case(within(column)))
+    return None if unit is None else 1e6 if unit[1] == "micros" else 100.0
+
+
 def named(columns: Sequence[str]) -> dict[str, str]:
     """Return each column by the names that it may be meant by, the fullest first.
 
@@ -35,9 +52,9 @@ def named(columns: Sequence[str]) -> dict[str, str]:
     'properties.sku'
     """
     found: dict[str, str] = {}
-    for name in (str, within, _unmasked, unqualified):
+    for name in (str, within, _unmasked, unqualified, _turned):
         for column in columns:
-            told = name(column)
+            told = name(_spelled(column))
             for word in (snake_case(told), told.lower(), snake_case(told).replace("_", "")):
                 found.setdefault(word, column)
     return found
@@ -49,6 +66,19 @@ def within(column: str) -> str:
     if containers and all(c.lower() in _CONTAINERS for c in containers):
         return inner
     return column.rpartition(":")[2] or column
+
+
+def _spelled(column: str) -> str:
+    """Return a name with its `#` as the word that it stands for (`Order #`)."""
+    return re.sub(r"(?<=\w)\s*#", " number", column)
+
+
+def _turned(column: str) -> str:
+    """Return a name in the usual order of its words, and without its unit (`id_customer`)."""
+    name = snake_case(within(column))
+    bare = _WITH_TAX.sub("", _MINOR.sub("", name.removeprefix("base_")))
+    first, _, second = bare.partition("_")
+    return f"{second}_{first}" if bare == name and second and "_" not in second else bare
 
 
 def _unmasked(column: str) -> str:

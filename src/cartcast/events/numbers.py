@@ -13,13 +13,16 @@ from collections.abc import Iterable
 
 from cartcast.events.sql import literal
 
-__all__ = ["LARGEST", "NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample", "number_of", "number_sql",
-           "votes_sql"]  # fmt: skip
+__all__ = ["EITHER_SIGN", "LARGEST", "NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample",
+           "number_of", "number_sql", "votes_sql"]  # fmt: skip
 
 NUMBER_COLUMNS = (
     "price", "quantity", "line_value", "order_value", "tax", "shipping", "discount",
 )  # fmt: skip
 """Canonical columns that hold money or counts."""
+
+EITHER_SIGN = ("discount",)
+"""What some shops write below zero and some above: both mean the same."""
 
 LARGEST = 1e12
 """Largest amount that is one; what is larger is damage (an id, a time) in its place."""

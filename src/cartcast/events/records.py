@@ -15,7 +15,7 @@ from cartcast.events.chains import BreaksRuleError, Chain, Refused, chain, field
 from cartcast.events.ids import is_nothing
 from cartcast.events.kinds import event_kind
 from cartcast.events.layouts import ItemList, Layout
-from cartcast.events.numbers import NUMBER_COLUMNS, number_of
+from cartcast.events.numbers import EITHER_SIGN, NUMBER_COLUMNS, number_of
 from cartcast.events.paths import Found, Paths, opened
 from cartcast.events.rules import SALES
 from cartcast.events.statuses import with_status
@@ -169,7 +169,7 @@ class Records:
         for target in self._numbers:
             if (number := self._number(found, target, item)) is not None:
                 row[target] = number
-                if number < 0:
+                if number < 0 and target not in EITHER_SIGN:
                     below = below or target
                     if row["event_type"] == "purchase" and target in _SIGNED:
                         row["event_type"] = "refund"

@@ -9,7 +9,7 @@ from cartcast.events import times
 from cartcast.events.ids import nothing_word_sql
 from cartcast.events.kinds import event_kind_sql
 from cartcast.events.mapping import Resolved
-from cartcast.events.numbers import LARGEST, NUMBER_COLUMNS, doubtful_sql, number_sql
+from cartcast.events.numbers import EITHER_SIGN, LARGEST, NUMBER_COLUMNS, doubtful_sql, number_sql
 from cartcast.events.sql import literal
 from cartcast.events.values import Mapped
 from cartcast.events.words import CURRENCIES
@@ -277,7 +277,7 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
     if mapped.native is None and not resolved.sure:
         out[f"__doubt_{target}"] = doubtful_sql(text)
     sales = ", ".join(literal(s) for s in SALES)
-    return Typed(out, [
+    rules = [
         Rule(
             f"bad_{target}", mapped.column,
             f"{text} IS NOT NULL AND v_{target} IS NULL AND NOT {word}", text,
@@ -286,4 +286,5 @@ def _number(target: str, mapped: Mapped, resolved: Resolved) -> Typed:
             f"negative_{target}", mapped.column,
             f"v_{target} < 0 AND v_event_type NOT IN ({sales})", text,
         ),
-    ])  # fmt: skip
+    ]  # fmt: skip
+    return Typed(out, rules[:1] if target in EITHER_SIGN else rules)

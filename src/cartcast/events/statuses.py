@@ -8,13 +8,14 @@ their own (`shipped`, `on hold`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from cartcast.events.byvalues import said
+from cartcast.events.byvalues import said, yes_or_no
+from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.languages import spellings
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.naming import within
@@ -38,7 +39,8 @@ _ANYWHERE = (
     "en attente de paiement", "anul", "fallid", "rechazad", "impagad", "no pagado",
     "pendiente de pago", "fallit", "rifiutat", "non pagato", "in attesa di pagamento",
     "geannuleerd", "geweigerd", "mislukt", "niet betaald", "falhou", "recusad", "não pago",
-    "aguardando pagamento", "odrzucon", "nieopłacon", "oczekuje na płatność",
+    "aguardando pagamento", "odrzucon", "nieopłacon", "oczekuje na płatność", "cancellat",
+    "missing order", "キャンセル", "取消", "未払い",
 )  # fmt: skip
 """How words begin that make an order no sale, wherever they stand in a status."""
 _WHOLE = (
@@ -65,7 +67,7 @@ _OF_ORDERS = (
     "paid", "ship", "deliver", "fulfil", "captur", "dispatch", "placed", "refund", "cancel",
     "void", "bezahlt", "versandt", "versendet", "geliefert", "storn", "payé", "livr", "expédi",
     "pagad", "entregad", "pagat", "consegnat", "spedit", "betaald", "verzonden", "geannuleerd",
-    "opłacon", "wysłan", "anulowan",
+    "opłacon", "wysłan", "anulowan", "発送", "出荷", "キャンセル",
 )  # fmt: skip
 """Words that only orders have: a page may be `active` or in `error`."""
 _SPACE = r"[\s_.:/()-]"
@@ -90,10 +92,26 @@ _SALE = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_SALES))}).*").fullmatch
 _ORDERED = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_OF_ORDERS))}).*").fullmatch
 _NAME = re.compile(
     r"((post|sales|shop)_)?"
-    r"((order|payment|financial|transaction|item|bestell|auftrags?|zahlungs?|rechnungs?)_?)?"
-    r"(status|state|statut|etat|état|estado|situação|situacao|stato|stan)"
-    r"(_(commande|de_commande|paiement|pedido|del_pedido|pago|ordine|pagamento|zamówienia|name))?"
+    r"((order|payment|financial|transactions?|item|sale|bestell|auftrags?|zahlungs?|rechnungs?)_?)?"
+    r"(status|state|statut|etat|état|estado|situação|situacao|stato|stan|ステータス|状態)"
+    r"(_(de|del|de_la|du|do|da|des|dell?|della|van|der))?"
+    r"(_(order|payment|transaction|commande|paiement|pedido|pago|compra|ordine|pagamento|"
+    r"zamówienia|zamowienia|płatności|platnosci|bestelling|betaling|bestellung|zahlung|name))?"
 )
+_OF_OTHERS = re.compile(
+    r"ship|deliver|fulfil|dispatch|track|mail|subscri|product|stock|inventory|customer|user|"
+    r"account|refund|return|consent|campaign|session|http|response|page|device|sync|port|member|"
+    r"loyal|label|address|billing|country|previous|old|last|invoice|region|home"
+)
+"""What else may have a status."""
+_FLAG = re.compile(
+    r"(is_|was_|order_)*(cancelled|canceled|voided|storniert|annulé|annulée|anulado|cancelado|"
+    r"annullato|geannuleerd|anulowane)(_?(at|on|date|time))?"
+)
+"""Columns that say by being filled that an order was taken back."""
+_TRUE = r"(?i)(?:1|1\.0|true|yes|y|t|ja|oui|sí|si|sim|tak|.*\d{4}.*)"
+"""How they say it: yes, or when."""
+
 
 NO_SALE = declare(
     "EV154",
@@ -122,6 +140,9 @@ def with_status(layout: Layout) -> Layout:
     if value is None:
         value = Value(columns=layout.status, says=_SOLD)
     for column in reversed(layout.status):
+        if _FLAG.fullmatch(snake_case(within(column))):
+            value = Value(columns=(column,), pattern=_TRUE, says="cancel", otherwise=value)
+            continue
         links = [
             *([Value(columns=(column,), pattern=f"(?i)({own})")] if own else []),
             Value(columns=(column,), pattern=_IN_WHOLE),
@@ -131,18 +152,49 @@ def with_status(layout: Layout) -> Layout:
         for link in reversed(links):
             value = replace(link, otherwise=value)
     columns = {**layout.columns, "event_type": value}
-    sold = {_SOLD: layout.every_event or "purchase"}
+    every = layout.every_event if "event_type" not in layout.columns else None
+    sold = {_SOLD: every or "purchase"}
     return replace(layout, columns=columns, events={**_UNSOLD, **sold, **layout.events})
 
 
-def status_of(source: Source) -> tuple[str, ...]:
+def status_of(source: Source, columns: Mapping[str, Value] | None = None) -> tuple[str, ...]:
     """Return the columns that hold statuses of orders.
 
     They are called so, and nearly all of their words are known to speak for or against a sale.
+    One that is called a status of something unheard of must have words that only orders have.
+    Beside words for events, only sales have one: `columns` says where the words are.
     """
-    return tuple(
-        c for c in source.columns if _NAME.fullmatch(snake_case(within(c))) and _told(source, c)
-    )
+    found = (
+        c for c in source.columns
+        if (_named_so(source, name := snake_case(within(c)), c) and _told(source, c))
+        or (_FLAG.fullmatch(name) and _flagged(source, c))
+    )  # fmt: skip
+    words = columns["event_type"].columns if columns and "event_type" in columns else ()
+    return tuple(c for c in found if not words or (c not in words and _of_sales(source, words, c)))
+
+
+def _named_so(source: Source, name: str, column: str) -> bool:
+    if _NAME.fullmatch(name):
+        return True
+    called = re.search(r"(^|_)(status|state)(_|$)", name) and not _OF_OTHERS.search(name)
+    return bool(called) and of_orders(source, column)
+
+
+def _flagged(source: Source, column: str) -> bool:
+    """Return whether a column says yes or no, or when, and does not take back every row."""
+    values = said(source, column)
+    told = yes_or_no(source, column) or all(re.search(r"\d{4}", v) for v in values)
+    return told and sum(bool(re.fullmatch(_TRUE, v.strip())) for v in values) < len(source.sample)
+
+
+def _of_sales(source: Source, words: Sequence[str], column: str) -> bool:
+    """Return whether the rows that have a status are purchases by their words."""
+    cells = [row for row in source.rows_of(column, *words) if row[0]]
+    kinds = (
+        EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1]))
+        for _, *told in cells for w in [next(filter(None, told), "")]
+    )  # fmt: skip
+    return bool(cells) and all(kind == "purchase" for kind in kinds)
 
 
 def _told(source: Source, column: str) -> bool:
@@ -205,18 +257,20 @@ def unsold_findings(con: duckdb.DuckDBPyConnection, read: Read) -> list[Finding]
          if k == "other"}
     )  # fmt: skip
     counts = ", ".join(f"count(*) FILTER (list_contains(said, {literal(w)}))" for w in words)
+    listed = ", ".join(map(literal, words))
     (row,) = keyed(
         con,
         "unsold orders",
         "SELECT coalesce(order_id, __seq::VARCHAR) AS key, lower(source_event) AS status, "
-        f"event_type <> 'other' AS sold FROM settled WHERE __file IN ({files})",
+        f"event_type <> 'other' AS sold FROM settled WHERE __file IN ({files}) AND "
+        f"(event_type IN ('purchase', 'refund') OR lower(source_event) IN ({listed}))",
         f"SELECT {counts} FROM (SELECT list(DISTINCT status) FILTER (NOT sold) AS said "
         "FROM {rows} GROUP BY key HAVING NOT bool_or(sold))",
     )
     told = {word: n for word, n in zip(words, row, strict=True) if n}
     if not told:
         return []
-    listed = ", ".join(f"{n:,} {word}{'...' if word in _STEMS else ''}" for word, n in told.items())
+    shown = ", ".join(f"{n:,} {word}{'...' if word in _STEMS else ''}" for word, n in told.items())
     return [
-        finding(NO_SALE, f"{listed}: these orders are not sales.", count=sum(told.values()), **told)
+        finding(NO_SALE, f"{shown}: these orders are not sales.", count=sum(told.values()), **told)
     ]

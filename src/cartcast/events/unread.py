@@ -64,14 +64,12 @@ def unread_findings(
             if name in one.used:
                 continue
             if cell.type is not None:
-                if "STRUCT" in str(cell.type).upper():
+                if "STRUCT" in str(cell.type).upper() or _kind_of(name):
                     lists[name] = None
                 continue
             if cell.kind == "VARCHAR" and _looks_like_record(source.values(name)):
                 broken[name] = None
-            last = name.rsplit(".", 1)[-1].lower()
-            kind = next((k for k, p in _MATTERS.items() if re.search(p, last)), None)
-            if kind and source.values(name):
+            if (kind := _kind_of(name)) and source.values(name):
                 columns[name] = kind
     found: list[Finding] = []
     if columns:
@@ -88,6 +86,12 @@ def unread_findings(
                         columns=list(names))
             )  # fmt: skip
     return found
+
+
+def _kind_of(name: str) -> str | None:
+    """Return what a column of this name may hold that matters, or None."""
+    last = name.rsplit(".", 1)[-1].lower()
+    return next((k for k, p in _MATTERS.items() if re.search(p, last)), None)
 
 
 def _looks_like_record(values: Sequence[str]) -> bool:
