@@ -143,13 +143,23 @@ def _apart(source: Source, columns: dict[str, Value]) -> bool:
 
 
 def given_back(source: Source, columns: dict[str, Value]) -> Value | None:
-    """Return the money given back, in a table with one row an order: on lines it may repeat."""
+    """Return the money given back, where each order states one amount of it."""
     if "order_id" not in columns:
         return None
-    orders = source.values(columns["order_id"].columns[0])
-    if len(set(orders)) < len(orders):
-        return None
+    order = columns["order_id"].columns[0]
     found = (c for c in source.columns if _BACK.fullmatch(snake_case(unqualified(c))))
     # A mere yes or no tells that money was given back, not how much.
     told = (c for c in found if plausible(source, "price", c) and not yes_or_no(source, c))
-    return next((Value(columns=(c,)) for c in told), None)
+    return next((Value(columns=(c,)) for c in told if _once(source, order, c)), None)
+
+
+def _once(source: Source, order: str, column: str) -> bool:
+    """Return whether no order has several amounts, of lines: all alike on all rows, or one."""
+    stated: dict[str, list[str]] = {}
+    for key, amount in source.rows_of(order, column):
+        stated.setdefault(key or "", []).append(amount or "")
+    amounts = ([a for a in each if re.search("[1-9]", a)] for each in stated.values())
+    return all(
+        len(some) < 2 or (len(some) == len(each) and len(set(some)) == 1)
+        for some, each in zip(amounts, stated.values(), strict=True)
+    )

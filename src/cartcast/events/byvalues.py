@@ -129,8 +129,11 @@ def plausible(source: Source, target: str, column: str) -> bool:
     if target == "event_order":
         # Every row has a place; a number that only some have is an order's.
         told = sum(bool(v.strip()) for v in source.values(column))
-        digits = sum(v.strip().isdigit() for v in values)
-        return digits > 0.8 * len(values) and told > 0.8 * len(source.sample)
+        digits = [int(v) for v in values if v.strip().isdecimal()]
+        if len(digits) <= 0.8 * len(values) or told <= 0.8 * len(source.sample):
+            return False
+        # Events are counted from the first; numbers of orders begin where the shop stands.
+        return snake_case(column) != "order" or min(digits) < 2 or len(set(digits)) < len(digits)
     if target == "event_time":
         form, ambiguous = find_format(values)
         return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))

@@ -9,12 +9,15 @@ source uses. `revenue` is a row's money that counts: it sums to the revenue of a
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
 
+from cartcast.events.naming import within
 from cartcast.events.rules import SALES
-from cartcast.events.sql import literal
+from cartcast.events.sql import identifier, literal, snake_case
 from cartcast.events.summed import counted, keyed
 from cartcast.findings import Finding, declare, finding
 
@@ -77,6 +80,10 @@ TWO_TOTALS = declare(
     "If the column is a line's total, map it as `line_value`.",
 )
 
+_LINE_ID = re.compile(
+    r"(order|transaction|invoice|sales)_(line_?)?(item|line|detail|product)_(id|no|number|nr|seq)|"
+    r"line_?(item_?)?(id|no|number|nr|seq|index)"
+)
 _FIGURES = ("orders", "revenue", "refunds", "revenue_as_sent", "repeated_purchases")
 
 _SHARE = 0.005
@@ -179,15 +186,18 @@ def amount_findings(amount: Amount, column: str, named: str) -> list[Finding]:
     ]  # fmt: skip
 
 
-def settle_money(con: duckdb.DuckDBPyConnection, rows: str, currency: str | None) -> Money:
+def settle_money(
+    con: duckdb.DuckDBPyConnection, rows: str, currency: str | None, own: Iterable[str] = ()
+) -> Money:
     """Keep the money of purchases and refunds in the table `sold`, and return the figures.
 
     Args:
         con: engine connection.
         rows: relation of the clean rows, with `__flat` false where lines came as a list.
         currency: of all money, for messages.
+        own: the source's own columns: one that numbers the lines of an order tells them apart.
     """
-    _lines(con, rows)
+    _lines(con, rows, [identifier(c) for c in own if _LINE_ID.fullmatch(snake_case(within(c)))])
     _deliveries(con)
     row = counted(
         con,
@@ -208,7 +218,9 @@ def settle_money(con: duckdb.DuckDBPyConnection, rows: str, currency: str | None
     return Money(figures, _findings(con, figures, f" {currency}" if currency else ""))
 
 
-def _lines(con: duckdb.DuckDBPyConnection, rows: str) -> None:
+def _lines(con: duckdb.DuckDBPyConnection, rows: str, told: Sequence[str]) -> None:
+    # Lines of one list that are alike are several; of flat rows only a number of theirs tells.
+    line = ", ".join(("item_id", "price", "quantity", "line_value", *told))
     sales = ", ".join(literal(s) for s in SALES)
     who = "coalesce(visitor_id, user_id, session_id)"
     con.execute(
@@ -223,7 +235,8 @@ def _lines(con: duckdb.DuckDBPyConnection, rows: str) -> None:
                CASE WHEN order_id IS NOT NULL THEN hash(event_type, order_id, {who})
                     WHEN NOT __flat THEN hash(event_type, __file, __record)
                     ELSE hash(event_type, session_id, event_time, order_value) END AS o,
-               hash(item_id, price, quantity, line_value) AS sort
+               hash({line}, CASE WHEN NOT __flat THEN row_number() OVER (
+                   PARTITION BY __file, __record, {line} ORDER BY __seq) END) AS sort
         FROM {rows} WHERE event_type IN ({sales})
         """
     )

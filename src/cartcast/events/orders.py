@@ -64,7 +64,7 @@ ORDER_WORDS: dict[str, tuple[str, ...]] = {
         *COLUMN_WORDS["event_time"],
     ),
     "price": _PER_UNIT,
-    "order_value": _TOTAL,
+    "order_value": tuple(dict.fromkeys((*_TOTAL, *COLUMN_WORDS["order_value"]))),
     "event_type": _LABEL,
 }  # fmt: skip
 """Canonical column -> names by which a column of an orders table is known."""
