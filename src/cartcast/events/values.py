@@ -141,7 +141,8 @@ def _link(
     native = (first.sql, first.kind) if typed and len(found) == 1 and text == plain else None
     raws = [bound(cell.sql) for _, cell in found if cell.kind == "VARCHAR"]
     raw = f"coalesce({', '.join(raws)})" if target in ID_COLUMNS and raws else None
-    raw = None if value.joined else raw
+    # A value that its layout narrows may be null without being a word.
+    raw = None if value.joined or text != plain else raw
     shown = next(r for r in value.columns if references(source, r))
     return Mapped(shown, text, native, value.divide, _plus(layout, source, target, value, used),
                   raw)  # fmt: skip
