@@ -19,7 +19,7 @@ from cartcast.events.byvalues import (
 )
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
-from cartcast.events.naming import minor_unit, named, within
+from cartcast.events.naming import minor_unit, named, names_of, within
 from cartcast.events.nested import flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
@@ -32,6 +32,8 @@ __all__ = ["has_who_and_when", "layout_by_names", "require_who_and_when"]
 _SURE = {"event_time": ("timestamp", "event_timestamp", "datetime"), "price": ("unit_price",)}
 """Names that mean a column for sure, besides its canonical one."""
 
+_ASIDE = ("tax", "shipping", "discount")
+"""Money beside an order's: a percentage by such a name is none, and spoils no row."""
 _WHEN = {"event_time", "event_order", "session_seconds"}
 _TIME_WORDS = COLUMN_WORDS["event_time"]
 
@@ -57,7 +59,8 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             # Of several, one that all rows of an order state alike: others are of a line.
             fitting.sort(key=lambda c: byorders.differs_within(source, by_name, c))
         # A column that bears the very name is meant, whatever its values: they become rejects.
-        meant = [c for c in called if snake_case(c) in (target, *_SURE.get(target, ()))]
+        sure = (target, *_SURE.get(target, ())) if target not in _ASIDE else ()
+        meant = [c for c in called if snake_case(c) in sure]
         for column in (fitting or meant)[:1]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
@@ -273,8 +276,8 @@ _ENDINGS = {
     "visitor_id": re.compile(
         r"(^|_)(visitor|client|cookie|device|anonymous|customer|user|profile|person|subscriber|"
         r"contact|member|shopper|buyer)(_data|_object|_unique)?_(id|key|identity|no|number|code)$|"
-        r"(^|_)(customer|user|buyer|billing|contact|client|payer|shopper|member|from)_"
-        r"e?mail(_address)?$"
+        r"(^|_)(customer|user|buyer|billing|contact|client|payer|shopper|member|from|kunde|kunden|"
+        r"cliente|klant|klienta)_(e_?)?mail(_address)?$"
     ),
     "order_id": re.compile(r"_(order|transaction|charged)_?(id|number|no)$"),
     "item_id": re.compile(r"_(product|item)_?id$|_sku$"),
@@ -290,8 +293,8 @@ def _amount(columns: dict[str, Value]) -> str:
     """Return what the name of the guessed price says that it is, when nothing else holds money."""
     if "price" not in columns or {"line_value", "order_value"} & set(columns):
         return ""
-    name = snake_case(columns["price"].columns[0])
-    return next((meaning for meaning, words in AMOUNT_WORDS.items() if name in words), "price")
+    names = set(names_of(columns["price"].columns[0]))
+    return next((meaning for meaning, words in AMOUNT_WORDS.items() if names & set(words)), "price")
 
 
 def _near_miss(source: Source, by_name: dict[str, str], needed: tuple[set[str], set[str]]) -> str:

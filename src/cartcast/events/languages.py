@@ -64,7 +64,7 @@ _COLUMNS = {
     "horodatage, date heure, date et heure, date commande; marca de tiempo, fecha hora, "
     "fecha y hora, fecha pedido, fecha; data ora, data e ora, data ordine; tijdstip, datum tijd, "
     "datum en tijd, besteldatum; data hora, data e hora, data pedido; znacznik czasu, "
-    "data i czas, data zamówienia, data",
+    "data i czas, data zamówienia, data złożenia, data złożenia zamówienia, data",
     "event_type": "Ereignis, Ereignistyp, Ereignis-Typ, Aktion, Aktionstyp; événement, "
     "type événement, type d'événement; evento, tipo evento, tipo de evento, acción; azione; "
     "gebeurtenis, actie; ação; zdarzenie, typ zdarzenia, akcja",
@@ -83,9 +83,9 @@ _COLUMNS = {
     "line_value": "Positionswert, Zeilensumme, Positionssumme; total ligne, montant ligne; "
     "total línea, importe línea; totale riga, importo riga; regeltotaal, regelbedrag; "
     "total linha, valor linha; wartość pozycji",
-    "order_value": "Bestellwert, Auftragswert, Gesamtbetrag, Gesamtsumme, Umsatz; montant total, "
+    "order_value": "Bestellwert, Auftragswert, Gesamtbetrag, Gesamtsumme, Summe, Umsatz; montant total, "
     "montant commande, total commande, chiffre d'affaires; importe total, importe pedido, "
-    "total pedido; totale ordine, importo totale; totaalbedrag, orderbedrag, bestelbedrag, omzet; "
+    "total pedido; totale ordine, importo totale, totale; totaal, totaalbedrag, orderbedrag, bestelbedrag, omzet; "
     "valor total, valor pedido; wartość zamówienia, kwota zamówienia",
     "tax": "Steuer, MwSt, Mehrwertsteuer; taxe, tva; impuesto, iva; imposta; btw; imposto; podatek",
     "shipping": "Versandkosten, Versand; frais de port, frais de livraison; gastos de envío, "
@@ -99,7 +99,8 @@ _COLUMNS = {
     "numéro commande, numéro de commande, num commande, id commande, "
     "référence commande, commande; número pedido, número de pedido, num pedido, id pedido, "
     "pedido; numero ordine, id ordine, ordine; bestelnummer, ordernummer, bestelling id, "
-    "bestelling; numer zamówienia, id zamówienia, zamówienie",
+    "bestelling; numer zamówienia, nr zamówienia, id zamówienia, zamówienie; n° commande, "
+    "n° de commande, nº pedido, nº de pedido, n. ordine, n° ordine",
     "country": "Land; pays; país; paese, nazione; kraj",
     "device": "Gerät, Gerätetyp; appareil, type appareil; dispositivo; apparaat; urządzenie",
     "channel": "Kanal; canal; canale; kanaal; kanał",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cartcast.events.sql import snake_case
 
-__all__ = ["minor_unit", "named", "unqualified", "within"]
+__all__ = ["minor_unit", "named", "names_of", "unqualified", "within"]
 
 _CONTAINERS = ("properties", "event_properties", "props", "event_props", "params", "event_params",
                "attributes", "custom_attributes", "event_data", "data", "payload", "segmentation",
@@ -28,7 +28,12 @@ _MASK = re.compile(
 )
 
 
-_WITH_TAX = re.compile(r"_(?:tax_incl|incl_tax|inc_tax|incl_vat|inc_vat|with_tax|ttc)$")
+_TAX = "(?:tax|taxes|vat|gst|btw|mwst|iva|tva|moms)"
+_WITH_TAX = re.compile(
+    rf"_(?:(?:incl?|inkl|including|with|con|w)_{_TAX}|{_TAX}_(?:incl?|included|incluido|inclus)|"
+    r"ttc|brutto)$"
+)
+_WITHOUT_TAX = re.compile(r"(?i)\b(?:excl?|excluding|without|ohne|hors|sin|net|netto|zzgl)\b")
 _MINOR = re.compile(r"_(?:in_)?(cents?|pence|minor(?:_units?)?|micros)$")
 """What stands after money in a smaller unit."""
 
@@ -43,6 +48,16 @@ def minor_unit(column: str) -> float | None:
     return None if unit is None else 1e6 if unit[1] == "micros" else 100.0
 
 
+def names_of(column: str) -> tuple[str, ...]:
+    """Return the names (snake case) that a column may be meant by, the fullest first.
+
+    >>> names_of("data.amount (EUR)")
+    ('data_amount_eur', 'amount_eur', 'amount', 'eur_amount')
+    """
+    told = (name(_spelled(column)) for name in _forms())
+    return tuple(dict.fromkeys(map(snake_case, told)))
+
+
 def named(columns: Sequence[str]) -> dict[str, str]:
     """Return each column by the names that it may be meant by, the fullest first.
 
@@ -52,8 +67,9 @@ def named(columns: Sequence[str]) -> dict[str, str]:
     'properties.sku'
     """
     found: dict[str, str] = {}
-    for name in (str, within, _unmasked, unqualified, _turned):
-        for column in columns:
+    for name in _forms():
+        # Of two by the same name but for brackets, the one without the tax comes last.
+        for column in sorted(columns, key=lambda c: bool(_WITHOUT_TAX.search(c))):
             told = name(_spelled(column))
             for word in (snake_case(told), told.lower(), snake_case(told).replace("_", "")):
                 found.setdefault(word, column)
@@ -62,10 +78,15 @@ def named(columns: Sequence[str]) -> dict[str, str]:
 
 def within(column: str) -> str:
     """Return a name without the space of names that it is in."""
-    *containers, inner = column.split(".")
-    if containers and all(c.lower() in _CONTAINERS for c in containers):
-        return inner
+    parts = column.split(".")
+    inner = next((k for k, part in enumerate(parts) if part.lower() not in _CONTAINERS), -1)
+    if 0 < inner or (inner < 0 and len(parts) > 1):
+        return ".".join(parts[inner:])
     return column.rpartition(":")[2] or column
+
+
+def _forms() -> tuple[Callable[[str], str], ...]:
+    return str, within, _unmasked, unqualified, _turned
 
 
 def _spelled(column: str) -> str:

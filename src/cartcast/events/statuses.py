@@ -92,7 +92,7 @@ _SALE = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_SALES))}).*").fullmatch
 _ORDERED = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_OF_ORDERS))}).*").fullmatch
 _NAME = re.compile(
     r"((post|sales|shop)_)?"
-    r"((order|payment|financial|transactions?|item|sale|bestell|auftrags?|zahlungs?|rechnungs?)_?)?"
+    r"((order|payment|financial|transactions?|item|sale|bestell|auftrags?|zahlungs?|rechnungs?|betaal|betalings|bestel)_?)?"
     r"(status|state|statut|etat|état|estado|situação|situacao|stato|stan|ステータス|状態)"
     r"(_(de|del|de_la|du|do|da|des|dell?|della|van|der))?"
     r"(_(order|payment|transaction|commande|paiement|pedido|pago|compra|ordine|pagamento|"

@@ -72,6 +72,8 @@ FORMATS: tuple[str, ...] = (
     "%d/%m/%Y %I:%M:%S%p",
     "%m/%d/%Y %I:%M:%S%p",
     "%Y%m%dT%H%M%SZ",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%S%z",
     "%Y.%m.%d %H:%M:%S",
     "%Y.%m.%d %H:%M",
     # As tills, mainframes and some countries write an hour.
@@ -279,14 +281,16 @@ def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
         f"ELSE CASE {zone_sql(text)} WHEN 0 THEN {_NAIVE} WHEN 1 THEN {_UTC} "
         f"WHEN 2 THEN {_OFFSET} END END"
     )
-    bare = f"TRY_CAST(rtrim(rtrim({text}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
+    # ISO 8601 allows a comma before the fraction of a second.
+    dotted = f"replace({text}, ',', '.')"
+    bare = f"TRY_CAST(rtrim(rtrim({dotted}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
     # A blank between time and offset, and offsets without minutes, are made standard first.
     full = (
-        f"regexp_replace(regexp_replace({text}, '\\s+([+-]\\d)', '\\1'), "
+        f"regexp_replace(regexp_replace({dotted}, '\\s+([+-]\\d)', '\\1'), "
         f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2')"
     )
     aware = f"timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ))"
-    local = f"TRY_CAST({text} AS TIMESTAMP)"
+    local = f"TRY_CAST(CASE WHEN {kind} = {_PLAIN} THEN {text} ELSE {dotted} END AS TIMESTAMP)"
     naive = f"{kind} IN ({_PLAIN}, {_NAIVE})"
     return TimeSql(
         written,
@@ -302,7 +306,7 @@ def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
 
 _ONE_EPOCH = re.compile(_EPOCH, re.ASCII).fullmatch
 _ONE_ISO = re.compile(
-    r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:\.(\d*))?)?)?"
+    r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d*))?)?)?"
     r"\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 ).fullmatch
