@@ -15,11 +15,12 @@ from cartcast.events.byvalues import (
     by_words,
     hours,
     kinds_told,
+    namesakes,
     plausible,
 )
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import ItemList, Layout, Value
-from cartcast.events.naming import minor_unit, named, names_of, within
+from cartcast.events.naming import minor_unit, named, names_of
 from cartcast.events.nested import flatten
 from cartcast.events.read import Source
 from cartcast.events.references import element_of
@@ -65,7 +66,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
             columns[target] = Value(columns=(column,))
             reasons[target] = f"column {column!r} is called like {target}"
             taken.add(column)
-            _namesakes(source, target, column, columns, taken)
+            namesakes(source, target, column, columns, taken)
     byorders.lines_worth(source, by_name, columns, reasons)
     _by_endings(source, columns, reasons, taken)
     _weak_ids(source, by_name, columns, reasons)
@@ -112,25 +113,6 @@ def _in_units(value: Value) -> Value:
     """Return money in its currency where the name of its column says cents or micros."""
     unit = minor_unit(value.columns[0]) if value.columns else None
     return replace(value, divide=unit) if unit else value
-
-
-def _namesakes(
-    source: Source, target: str, column: str, columns: dict[str, Value], taken: set[str]
-) -> None:
-    """Add the columns of the same name in other structures, where no row says two things."""
-    bare = snake_case(within(column))
-    for other in source.columns:
-        if other in taken or snake_case(within(other)) != bare:
-            continue
-        if _fills(source, column, other) and plausible(source, target, other):
-            columns[target] = Value(columns=(*columns[target].columns, other))
-            taken.add(other)
-
-
-def _fills(source: Source, first: str, second: str) -> bool:
-    """Return whether one column speaks where the other is null, and never says another thing."""
-    cells = source.rows_of(first, second)
-    return any(b and not a for a, b in cells) and all(a == b for a, b in cells if a and b)
 
 
 def _by_endings(

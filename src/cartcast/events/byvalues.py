@@ -22,6 +22,7 @@ __all__ = [
     "hours",
     "kinds_told",
     "known_words",
+    "namesakes",
     "plausible",
     "said",
     "yes_or_no",
@@ -120,7 +121,9 @@ def plausible(source: Source, target: str, column: str) -> bool:
         return len(set(values)) > 2 or not yes_or_no(source, column)
     if getattr(source.cells[column].type, "id", "") in ("list", "array"):
         return False
-    if snake_case(within(column)) in ("did", "sid") and not any(re.search(r"\d", v) for v in values):
+    if snake_case(within(column)) in ("did", "sid") and not any(
+        re.search(r"\d", v) for v in values
+    ):
         # A word for what was done, not who did it.
         return False
     if target in ("visitor_id", "user_id") and snake_case(within(column)) in WEAK_IDS:
@@ -141,6 +144,25 @@ def plausible(source: Source, target: str, column: str) -> bool:
         weak = snake_case(column) in ("type", "name", "key")
         return known_words(source, column) > 0.2 or not weak
     return True
+
+
+def namesakes(
+    source: Source, target: str, column: str, columns: dict[str, Value], taken: set[str]
+) -> None:
+    """Add the columns of the same name in other structures, where no row says two things."""
+    bare = snake_case(within(column))
+    for other in source.columns:
+        if other in taken or snake_case(within(other)) != bare:
+            continue
+        if _fills(source, column, other) and plausible(source, target, other):
+            columns[target] = Value(columns=(*columns[target].columns, other))
+            taken.add(other)
+
+
+def _fills(source: Source, first: str, second: str) -> bool:
+    """Return whether one column speaks where the other is null, and never says another thing."""
+    cells = source.rows_of(first, second)
+    return any(b and not a for a, b in cells) and all(a == b for a, b in cells if a and b)
 
 
 def yes_or_no(source: Source, column: str) -> bool:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from cartcast.errors import DataError
 from cartcast.events.builtin import LAYOUTS
 from cartcast.events.byname import has_who_and_when, layout_by_names, require_who_and_when
+from cartcast.events.byproperties import with_properties
 from cartcast.events.byrecords import lists_of_records
 from cartcast.events.byvalues import kinds_told, known_words
-from cartcast.events.layouts import ItemList, Layout, Value
-from cartcast.events.naming import within
+from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
-from cartcast.events.references import matching, references
+from cartcast.events.references import matching
 from cartcast.events.times import find_format
 from cartcast.findings import Finding, declare, finding
 
@@ -181,7 +181,7 @@ def guess(source: Source) -> Guess:
         if best == "cartcast":
             layout = _completed(layout, source)
         elif not layout.strict:
-            layout = _with_properties(layout, source)
+            layout = with_properties(layout, source)
         reasons = {"": f"the header has {', '.join(layout.signature)}"}
         for target, value in layout.columns.items():
             if found := _first_present(source, value.references):
@@ -238,53 +238,6 @@ def _completed(layout: Layout, source: Source) -> Layout:
     if {"order_value", "line_value", "price"} & set(own):
         more = {t: v for t, v in more.items() if t not in ("order_value", "line_value", "price")}
     return replace(layout, columns={**layout.columns, **more}, amount=found.amount)
-
-
-_OF_SALES = ("order_id", "item_id", "price", "quantity", "line_value", "order_value", "tax",
-             "shipping", "discount", "currency")  # fmt: skip
-
-
-def _with_properties(layout: Layout, source: Source) -> Layout:
-    """Return the layout with what it lacks of a sale, by the shop's own names for properties.
-
-    A tracker has its own columns, but what a shop sends along is called as the shop likes.
-    """
-    lacking = {
-        t for t in _OF_SALES
-        if (v := layout.columns.get(t)) is None
-        or not any(references(source, r) for r in v.references)
-    }  # fmt: skip
-    if not lacking or not any(within(c) != c for c in source.columns):
-        return layout
-    found, _ = layout_by_names(source)
-    more = {
-        t: v
-        for t, v in found.columns.items()
-        if t in lacking and all("." in c and within(c) != c for c in v.columns)
-    }
-    if "price" in more and found.amount not in ("", "price"):
-        # What may be an order's or a line's is left to a layout.
-        del more["price"]
-    items = _with_fields(layout.items, found.items)
-    return replace(layout, columns={**layout.columns, **more}, items=items)
-
-
-def _with_fields(own: Sequence[ItemList], found: Sequence[ItemList]) -> tuple[ItemList, ...]:
-    """Return lists of items with the fields that the source calls by other names."""
-    told = {one.columns[0].lower(): one.fields for one in found}
-
-    def full(listed: ItemList) -> ItemList:
-        fields = next((told[c.lower()] for c in listed.columns if c.lower() in told), {})
-        more = {
-            t: v
-            for t, v in fields.items()
-            if t not in listed.fields or not set(listed.fields[t].columns) & set(v.columns)
-        }
-        return replace(listed, fields={**listed.fields, **more}) if more else listed
-
-    if found and not any(c.lower() in told for one in own for c in one.columns):
-        return (*own, *found)
-    return tuple(full(one) for one in own)
 
 
 def _besides(layout: Layout) -> str:

@@ -51,9 +51,12 @@ def explode(resolved: Resolved, event_type: str) -> tuple[str | None, dict[str, 
     parts = f"CASE WHEN {given} THEN list_append({parts or '[1]'}, 0) ELSE {parts or '[1]'} END"
     mapped = {
         target: replace(
-            m, text=f"CASE WHEN part <> 0 THEN {m.scaled} END", native=None, divide=None,
+            m,
+            text=f"CASE WHEN part <> 0 THEN {m.scaled} END",
+            native=None,
+            divide=None,
             raw=m.raw and f"CASE WHEN part <> 0 THEN {m.raw} END",
-        )  # fmt: skip
+        )
         if target in _OF_LINES
         else m
         for target, m in mapped.items()

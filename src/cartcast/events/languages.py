@@ -83,9 +83,10 @@ _COLUMNS = {
     "line_value": "Positionswert, Zeilensumme, Positionssumme; total ligne, montant ligne; "
     "total línea, importe línea; totale riga, importo riga; regeltotaal, regelbedrag; "
     "total linha, valor linha; wartość pozycji",
-    "order_value": "Bestellwert, Auftragswert, Gesamtbetrag, Gesamtsumme, Summe, Umsatz; montant total, "
-    "montant commande, total commande, chiffre d'affaires; importe total, importe pedido, "
-    "total pedido; totale ordine, importo totale, totale; totaal, totaalbedrag, orderbedrag, bestelbedrag, omzet; "
+    "order_value": "Bestellwert, Auftragswert, Gesamtbetrag, Gesamtsumme, Summe, Umsatz; "
+    "montant total, montant commande, total commande, chiffre d'affaires; importe total, "
+    "importe pedido, total pedido; totale ordine, importo totale, totale; totaal, totaalbedrag, "
+    "orderbedrag, bestelbedrag, omzet; "
     "valor total, valor pedido; wartość zamówienia, kwota zamówienia",
     "tax": "Steuer, MwSt, Mehrwertsteuer; taxe, tva; impuesto, iva; imposta; btw; imposto; podatek",
     "shipping": "Versandkosten, Versand; frais de port, frais de livraison; gastos de envío, "

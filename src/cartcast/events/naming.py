@@ -80,7 +80,7 @@ def within(column: str) -> str:
     """Return a name without the space of names that it is in."""
     parts = column.split(".")
     inner = next((k for k, part in enumerate(parts) if part.lower() not in _CONTAINERS), -1)
-    if 0 < inner or (inner < 0 and len(parts) > 1):
+    if inner > 0 or (inner < 0 and len(parts) > 1):
         return ".".join(parts[inner:])
     return column.rpartition(":")[2] or column
 
