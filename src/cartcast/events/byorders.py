@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from cartcast.events.byvalues import plausible, yes_or_no
+from cartcast.events.ids import ID_NULLS
 from cartcast.events.kinds import EVENT_KINDS, plain
 from cartcast.events.layouts import Value
 from cartcast.events.naming import named, unqualified
@@ -99,7 +100,7 @@ def differs_within(source: Source, by_name: Mapping[str, str], column: str) -> b
         return False
     stated: dict[str, list[str]] = {}
     for key, amount in source.rows_of(order, column):
-        if key and amount:
+        if key and amount and key.strip().lower() not in ID_NULLS:
             stated.setdefault(key, []).append(amount)
     several = [v for v in stated.values() if len(v) > 1]
     return sum(len(set(v)) > 1 for v in several) > 0.5 * len(several)

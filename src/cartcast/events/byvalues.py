@@ -13,7 +13,7 @@ from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
-from cartcast.events.times import find_format
+from cartcast.events.times import are_serials, find_format
 
 __all__ = [
     "WEAK_IDS",
@@ -139,6 +139,12 @@ def plausible(source: Source, target: str, column: str) -> bool:
         return snake_case(column) != "order" or min(digits) < 2 or len(set(digits)) < len(digits)
     if target == "event_time":
         form, ambiguous = find_format(values)
+        if (
+            form == "iso"
+            and re.search(r"dat|day|fecha|tag", column.lower())
+            and are_serials(values)
+        ):
+            return True
         return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
     if target == "event_type":
         weak = snake_case(column) in ("type", "name", "key")

@@ -15,7 +15,7 @@ from cartcast.events.byvalues import kinds_told, known_words
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
-from cartcast.events.times import find_format
+from cartcast.events.times import SERIAL, are_serials, find_format
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Guess", "choose", "guess", "known_layout", "with_times"]
@@ -148,6 +148,8 @@ def with_times(source: Source, layout: Layout) -> Layout:
     if value.joined and (after := _first_present(source, value.columns[1:])):
         values = [" ".join(map(str, both)) for both in source.rows_of(column, after) if all(both)]
     form, ambiguous = find_format(values)
+    if form == "iso" and are_serials(values):
+        form = SERIAL
     if form is None:
         raise DataError(
             f"{source.name}: times in {column!r} such as {values[0]!r} fit {ambiguous[0]!r} and "

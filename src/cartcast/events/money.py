@@ -80,6 +80,15 @@ TWO_TOTALS = declare(
     "If the column is a line's total, map it as `line_value`.",
 )
 
+DISCOUNTS = declare(
+    "EV155",
+    "warn",
+    "Discounts are not taken off the lines",
+    "The orders state a discount and no total. Whether their prices hold it already, or whether it "
+    "is an amount or a share, nothing tells: price times quantity counts.",
+    "Export the orders' totals (`order_value`), or the lines' after the discount (`line_value`).",
+)
+
 _LINE_ID = re.compile(
     r"(order|transaction|invoice|sales)_(line_?)?(item|line|detail|product)_(id|no|number|nr|seq)|"
     r"line_?(item_?)?(id|no|number|nr|seq|index)"
@@ -317,7 +326,20 @@ def _findings(con: duckdb.DuckDBPyConnection, figures: dict[str, Any], unit: str
     )
     if row[0]:
         found.append(finding(NO_ITEM, f"{row[0]} purchases name no item.", count=row[0]))
-    return found + _reconciled(con, figures, unit) + _shared(con, unit)
+    return found + _discounts(con) + _reconciled(con, figures, unit) + _shared(con, unit)
+
+
+def _discounts(con: duckdb.DuckDBPyConnection) -> list[Finding]:
+    (orders,) = counted(
+        con,
+        "discounts",
+        "SELECT count(DISTINCT o) FROM sold WHERE event_type = 'purchase' AND NOT repeat "
+        "AND total IS NULL AND discount > 0 AND abs(worth - price * quantity) <= 0.005",
+    )
+    if not orders:
+        return []
+    text = f"{orders:,} orders without a total state a discount; it is not taken off their lines."
+    return [finding(DISCOUNTS, text, count=orders)]
 
 
 def _reconciled(

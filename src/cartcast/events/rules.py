@@ -222,6 +222,8 @@ def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeS
     found = times.time_sql(text, form, zone, "k_event_time")
     if form.startswith("epoch"):
         return found, "false"
+    if form == times.SERIAL:
+        return found, f"NOT regexp_matches({text}, '[.,]')"
     if form not in ("iso", "auto"):
         return found, str("%H" not in form and "%I" not in form).lower()
     return found, f"strlen({text}) <= 10 AND contains({text}, '-')"

@@ -7,6 +7,7 @@ DuckDB casts `2019-10-01T00:00:00+02:00` to a timestamp and drops the offset, an
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,8 @@ from zoneinfo import ZoneInfo
 from cartcast.events.sql import literal
 from cartcast.events.zones import to_utc_sql
 
-__all__ = ["EARLIEST", "FORMATS", "LATEST", "TimeSql", "find_format", "moment_of", "time_sql",
-           "zone_sql"]  # fmt: skip
+__all__ = ["EARLIEST", "FORMATS", "LATEST", "SERIAL", "TimeSql", "are_serials", "find_format",
+           "moment_of", "time_sql", "zone_sql"]  # fmt: skip
 
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 """Times outside are impossible for a shop on the web: a wrong unit, or a default date."""
@@ -73,7 +74,6 @@ FORMATS: tuple[str, ...] = (
     "%m/%d/%Y %I:%M:%S%p",
     "%Y%m%dT%H%M%SZ",
     "%Y%m%dT%H%M%S",
-    "%Y%m%dT%H%M%S%z",
     "%Y.%m.%d %H:%M:%S",
     "%Y.%m.%d %H:%M",
     # As tills, mainframes and some countries write an hour.
@@ -118,6 +118,9 @@ FORMATS: tuple[str, ...] = (
 _OF_UTC = ("GMT", "Z", "UTC")
 """How forms end that are in UTC, whatever the shop's zone is."""
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+SERIAL = "excel"
+"""Days since the end of 1899, as spreadsheets count them; rounded to the second."""
+_EPOCH_DAY = 25_569
 _ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ](?!\d\d\.\d\d\.).*)?"
 _EPOCH = r"\d{9,19}(\.\d+)?"
 
@@ -155,6 +158,17 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
         return "iso", ()
     forms = _unlike([f for n, f in fitting if n == best], texts)
     return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
+
+
+def are_serials(values: Iterable[str]) -> bool:
+    """Return whether a sample holds days as spreadsheets count them (45,000 is in 2023).
+
+    >>> are_serials(["45698.9286", "45699"]), are_serials(["1738654980"])
+    (True, False)
+    """
+    texts = [v.strip() for v in values]
+    fitting = sum(bool(re.fullmatch(r"(3[7-9]|4\d|5[0-4])\d{3}([.,]\d+)?", t)) for t in texts)
+    return fitting >= 0.8 * len(texts) > 0
 
 
 def _unlike(forms: Sequence[str], texts: Sequence[str]) -> list[str]:
@@ -230,6 +244,11 @@ def time_sql(text: str, form: str, zone: str | None, kind: str = "kind") -> Time
         return TimeSql("NULL", _epoch(text, form), "1", none)
     if form == "iso":
         return _iso(text, zone, kind)
+    if form == SERIAL:
+        days = f"TRY_CAST(replace({text}, ',', '.') AS DOUBLE)"
+        seconds = f"CAST(round(({days} - {_EPOCH_DAY}) * 86400) AS BIGINT)"
+        local = f"CASE WHEN {days} BETWEEN 0 AND 1e5 THEN make_timestamp({seconds} * 1000000) END"
+        return TimeSql("NULL", to_utc_sql(local, zone), "0", local)
     if form == "auto":
         digits = f"length(split_part({text}, '.', 1))"
         iso = _iso(text, zone, kind)
@@ -326,7 +345,9 @@ def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | N
         whole = text.partition(".")[0]
         unit = _unit(len(whole))
         return int(whole) // 1000 if unit == "auto" else _one_epoch(text, _UNITS[unit])
-    if form in ("auto", "iso"):
+    if form == SERIAL:
+        when = _one_serial(text)
+    elif form in ("auto", "iso"):
         when = _one_iso(text)
     else:
         try:
@@ -339,6 +360,14 @@ def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | N
         own = ZoneInfo(zone) if zone and not form.endswith(_OF_UTC) else UTC
         when = when.replace(tzinfo=own)
     return (when - _START) // _MICROSECOND
+
+
+def _one_serial(text: str) -> datetime | None:
+    days = text.strip().replace(",", ".")
+    if not re.fullmatch(r"\d{1,5}(\.\d+)?", days, re.ASCII):
+        return None
+    seconds = (float(days) - _EPOCH_DAY) * 86400
+    return datetime(1970, 1, 1) + timedelta(seconds=math.copysign(int(abs(seconds) + 0.5), seconds))
 
 
 def _one_epoch(text: str, scale: int) -> int | None:
