@@ -132,7 +132,8 @@ def test_days_as_spreadsheets_count_them(cell: str, start: str, tmp_path: Path) 
     s = events.load(tmp_path / "orders.csv").summary
     assert (s.start[:16], s.orders, s.revenue) == (start, 3, 30)
     at = moment_of(cell, "excel")
-    assert at is not None and datetime.fromtimestamp(at / 1e6, UTC).isoformat()[:16] == start
+    assert at is not None
+    assert datetime.fromtimestamp(at / 1e6, UTC).isoformat()[:16] == start
 
 
 def test_a_status_beside_words_speaks_of_purchases(tmp_path: Path) -> None:
