@@ -61,7 +61,7 @@ def names_of(column: str) -> tuple[str, ...]:
 def named(columns: Sequence[str]) -> dict[str, str]:
     """Return each column by the names that it may be meant by, the fullest first.
 
-    >>> list(named(["ym:pv:clientID"]))
+    >>> list(named(["ym:pv:clientID"]))[:5]
     ['ym_pv_client_id', 'ym:pv:clientid', 'ympvclientid', 'client_id', 'clientid']
     >>> named(["properties.sku"])["sku"]
     'properties.sku'
