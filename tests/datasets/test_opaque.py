@@ -12,7 +12,8 @@ from cartcast.datasets import Missions, Shop
 from cartcast.datasets.opaque import FORMS, Opaque, make_opaque, write_opaque
 from cartcast.errors import UsageError
 
-SHOPS = {"visits": Shop(), "missions": Missions()}
+SMALL = Missions(categories=(("a", 0.6, 3.0), ("b", 0.4, 3.5)), items=3, horizon=3)
+SHOPS = {"visits": Shop(), "missions": SMALL}
 
 
 @pytest.fixture(scope="module", params=SHOPS)
