@@ -6,7 +6,7 @@ $(error Python 3.11 or newer is needed, and none was found)
 endif
 BIN := .venv/bin
 # More than there are cores: many tests wait for a process, a browser or a disk.
-JOBS ?= 4
+JOBS ?= 3
 # tests/conftest.py says which tests stay together, and orders them.
 SHARED := -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
