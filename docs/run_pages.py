@@ -32,7 +32,7 @@ from cartcast.atomic import write_text
 
 DOCS = Path(__file__).resolve().parent
 MARK = "<!-- executed -->"
-SECONDS = 120
+SECONDS = 300
 """How long one command may take."""
 _BLOCK = re.compile(r"^```(console|yaml|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _HEAD = re.compile(r"^(#+) [^\n]*\n+" + re.escape(MARK), re.MULTILINE)
