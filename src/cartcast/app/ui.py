@@ -17,6 +17,7 @@ from streamlit import runtime
 
 from cartcast.app import files, gate
 from cartcast.app.access import Person, RefusedError, check
+from cartcast.app.advice import advice
 from cartcast.app.launch import ACCESS_VARIABLE, PROJECT_VARIABLE
 from cartcast.app.state import Data, Project
 from cartcast.charts import heads
@@ -300,8 +301,8 @@ def _banner(group: Sequence[Finding]) -> None:
         text = f"{text} *And {len(group) - 1} more of this kind.*"
     if finding.waived:
         box, text = st.info, f"{text} *Waived: {plain(finding.waived)}*"
-    elif finding.advice:
-        text = f"{text} {plain(finding.advice)}"
+    elif what := advice(finding):
+        text = f"{text} {plain(what)}"
     box(text)
 
 
