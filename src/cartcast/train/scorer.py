@@ -23,7 +23,7 @@ from cartcast.models.selection import Candidate, Chosen, settle
 from cartcast.train.fit import BASELINES, Fitted
 from cartcast.train.task import Part, Task
 
-__all__ = ["Scorer", "choose_by", "scored", "scorer_of"]
+__all__ = ["Scorer", "choose_by", "scored", "scorer_of", "told"]
 
 Floats = NDArray[np.float64]
 GROUPS = 20
