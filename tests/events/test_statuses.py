@@ -210,6 +210,9 @@ def test_what_an_api_lists_as_given_back_is_a_refund(tmp_path) -> None:
      ("nicht bezahlt", False), ("Niet betaald", False), ("rembourse", False), ("Zwrócone", False),
      ("Partially refunded", True), ("pending shipment", True), ("wc-on-hold", True), ("Geliefert", True),
      ("Canceled by customer", False), ("wc-cancelled", False), ("Order Cancelled", False),
+     ("Cancelled (refunded)", False), ("cancelled_refunded", False), ("cancellation", False),
+     ("payment failed - refunded", False), ("chargeback refunded", False),
+     ("return cancelled", True), ("cancellation requested", True), ("label voided", True),
      ("payment_failed", False), ("Awaiting payment", False), ("Annulé", False), ("geannuleerd", False)],
 )  # fmt: skip
 def test_words(status: str, sale: bool) -> None:

@@ -66,7 +66,7 @@ FORMS = {
                          "total={line}"),
     "sales": Form("Order ID={o};Order Date={t};Customer ID={w};Product ID={i};Sales={line};"
                   "Quantity={q};Discount=20%"),
-    "units": Form("order_id={o};order_item_id={n};order_purchase_timestamp={t};delivered_date={t};"
+    "units": Form("order_id={o};order_item_id={n};order_purchase_timestamp={t};delivered_date=2024-07-01;"
                   "customer_unique_id={w};product_id={i};price={p}", rows="units"),
     # Money given back that stands on each line of its order.
     "backs": Form("Order Number={o};Order Date={t};Customer Email={w};SKU={i};Quantity={q};"
@@ -206,3 +206,50 @@ def test_a_list_is_no_id_and_is_told(tmp_path: Path) -> None:
     log = events.load(tmp_path / "log.jsonl")
     assert log.summary.items == 0
     assert "product_id" in next(f for f in log.findings if f.code == "EV146").message
+
+
+def _clicks(head: str, row: str, tmp_path: Path) -> events.Summary:
+    """Read a log of 40 clicks of 10 people in 8 sessions, with a purchase of 5 at the end of each."""
+    rows = [head]
+    for n in range(40):
+        told = {"n": n, "p": n % 10, "s": n // 5, "t": f"2024-05-01 10:{n:02d}:00",
+                "w": "purchase" if n % 5 == 4 else "view_item", "birth": f"2020-01-{1 + n % 10:02d}"}  # fmt: skip
+        rows.append(row.format(**told))
+    (tmp_path / "log.csv").write_text("\n".join(rows))
+    return events.load(tmp_path / "log.csv").summary
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "visitors", "revenue"),
+    [
+        ("user_id,vid,time,event,price", "u{p},v{s},{t},{w},5", 10, 40),
+        ("session_id,who,time,event,price", "s{s},customer,{t},{w},5", None, 40),
+        ("person,buyer,time,event,price", "u{p},yes,{t},{w},5", 10, 40),
+        ("user_id,happened,user_created_at,event,price", "u{p},{t},{birth} 00:00:00,{w},5", 10, 40),
+        ("user_id,time,event,price,sales_total,pieces", "u{p},{t},{w},5,99,{n}", 10, 40),
+        ("user_id,time,event,price,conversion_value", "u{p},{t},{w},5,0", 10, 40),
+        ("user_id,time,event,price,order_status", "u{p},{t},{w},5,pending", 10, 40),
+    ],
+)
+def test_a_weak_name_is_not_believed_against_its_values(
+    head: str, row: str, visitors: int | None, revenue: float, tmp_path: Path
+) -> None:
+    s = _clicks(head, row, tmp_path)
+    assert (s.visitors, s.revenue, s.rejects) == (visitors, revenue, 0)
+    assert s.start[:10] == "2024-05-01"
+
+
+def test_day_0_is_no_day_on_which_an_order_was_cancelled(tmp_path: Path) -> None:
+    rows = [f"o{k},2024-05-0{k + 1},c{k},10,{c}" for k, c in enumerate(
+        ("", "0000-00-00 00:00:00", "2024-05-09 10:00:00"))]  # fmt: skip
+    head = "order_id,order_date,customer_id,order_total,cancelled_at"
+    (tmp_path / "orders.csv").write_text("\n".join([head, *rows]))
+    assert events.load(tmp_path / "orders.csv").summary.orders == 2
+
+
+def test_cents_by_name_alone_are_not(tmp_path: Path) -> None:
+    rows = [f"o{k},2024-05-0{k + 1},c{k},9.50" for k in range(3)]
+    (tmp_path / "o.csv").write_text(
+        "\n".join(["order_id,order_date,customer_id,total_cents", *rows])
+    )
+    assert events.load(tmp_path / "o.csv").summary.revenue == 28.5

@@ -16,6 +16,7 @@ from cartcast.events.byvalues import (
     hours,
     kinds_told,
     namesakes,
+    of_a_person,
     plausible,
 )
 from cartcast.events.kinds import EVENT_KINDS, plain
@@ -52,6 +53,11 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
         words = [v for w in candidates for v in (w, w.replace("_", ""))]
         called = [c for w in words if (c := by_name.get(w, "")) and c not in taken]
         fitting = [c for c in called if plausible(source, target, c)]
+        if target == "event_time":
+            fitting = [c for c in fitting if not of_a_person(source, columns, c)]
+        if target == "order_value":
+            # A sum that is 0 on every row is none.
+            fitting = [c for c in fitting if any(re.search("[1-9]", v) for v in source.values(c))]
         if target == "event_type":
             # Of several, the one whose words tell most kinds apart: others hold codes, names of
             # pages, or only whether it was a click or a conversion.
@@ -96,7 +102,7 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     found = Layout(
         name="guessed",
         title="guessed from column names",
-        columns={t: _in_units(v) for t, v in columns.items()},
+        columns={t: _in_units(source, v) for t, v in columns.items()},
         events=events,
         status=status,
         event_prefixes=bywords.prefixes(source, columns),
@@ -109,10 +115,12 @@ def layout_by_names(source: Source) -> tuple[Layout, dict[str, str]]:
     return found, reasons
 
 
-def _in_units(value: Value) -> Value:
-    """Return money in its currency where the name of its column says cents or micros."""
+def _in_units(source: Source, value: Value) -> Value:
+    """Return money in its currency where its column is called cents or micros, and holds them."""
     unit = minor_unit(value.columns[0]) if value.columns else None
-    return replace(value, divide=unit) if unit else value
+    told = source.values(value.columns[0]) if unit and value.columns[0] in source.cells else ()
+    broken = any(re.search(r"[.,]\d*[1-9]", v) for v in told)
+    return replace(value, divide=unit) if unit and not broken else value
 
 
 def _by_endings(
@@ -129,6 +137,7 @@ def _by_endings(
             and ending.search(snake_case(c))
             and not _OF_OTHERS.search(snake_case(c))
             and plausible(source, target, c)
+            and not (target == "event_time" and of_a_person(source, columns, c))
             and (target in ("order_id", "item_id") or _on_most_rows(source, c))
         ]
         if len(found) == 1:
@@ -147,7 +156,8 @@ def _weak_ids(
     """Take an id that does not say of what, where nothing else names a person."""
     if {"visitor_id", "user_id", "session_id"} & columns.keys():
         return
-    if column := next((by_name[w] for w in WEAK_IDS if w in by_name), None):
+    found = (by_name[w] for w in WEAK_IDS if w in by_name)
+    if column := next((c for c in found if plausible(source, "user_id", c)), None):
         columns["user_id"] = Value(columns=(column,))
         reasons["user_id"] = f"no other column than {column!r} may name a person"
 
@@ -162,7 +172,7 @@ def _item_lists(source: Source) -> tuple[ItemList, ...]:
         inner = {name[2:] for name in flatten("x", "x", element)}
         by_name = named(sorted(inner))
         fields = {
-            target: _in_units(Value(columns=tuple(dict.fromkeys(names))))
+            target: _in_units(source, Value(columns=tuple(dict.fromkeys(names))))
             for target in _OF_ITEMS
             if (names := [by_name[w] for w in COLUMN_WORDS[target] if w in by_name])
         }

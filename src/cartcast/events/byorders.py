@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cartcast.events.byvalues import plausible, yes_or_no
 from cartcast.events.ids import ID_NULLS
-from cartcast.events.kinds import EVENT_KINDS, plain
+from cartcast.events.kinds import kind_said
 from cartcast.events.layouts import Value
 from cartcast.events.naming import named, unqualified
 from cartcast.events.read import Source
@@ -44,7 +44,7 @@ def sale_words(
         word, named = _first(row[:one]), _first(row[one:two])
         if word is None:
             continue
-        kinds[word] = EVENT_KINDS.get(plain(re.split(r"[.:/\]]", word)[-1]))
+        kinds[word] = kind_said(word)
         if kinds[word] == "refund":
             continue
         worth = any(re.search("[1-9]", v or "") for v in row[two:])

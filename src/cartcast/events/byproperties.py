@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cartcast.events.byname import layout_by_names
+from cartcast.events.kinds import kind_said
 from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.naming import within
 from cartcast.events.read import Source
@@ -38,8 +39,22 @@ def with_properties(layout: Layout, source: Source) -> Layout:
     if "price" in more and found.amount not in ("", "price"):
         # What may be an order's or a line's is left to a layout.
         del more["price"]
+    if "order_value" in more and _on_other_events(layout, source, more["order_value"].columns):
+        # A cart's worth so far, not an order's.
+        del more["order_value"]
     items = _with_fields(layout.items, found.items)
     return replace(layout, columns={**layout.columns, **more}, items=items)
+
+
+def _on_other_events(layout: Layout, source: Source, money: Sequence[str]) -> bool:
+    """Return whether a column of money speaks on events that are no sale."""
+    value = layout.columns.get("event_type")
+    words = [c for c in value.references if c in source.columns] if value is not None else []
+    kinds = {
+        kind_said(next(filter(None, told), "")) for cell, *told in source.rows_of(money[0], *words)
+        if cell
+    }  # fmt: skip
+    return bool(kinds - {None, "purchase", "refund"})
 
 
 def _with_fields(own: Sequence[ItemList], found: Sequence[ItemList]) -> tuple[ItemList, ...]:

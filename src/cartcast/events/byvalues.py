@@ -6,7 +6,7 @@ import re
 from itertools import islice
 
 from cartcast.events.ids import ID_NULLS
-from cartcast.events.kinds import EVENT_KINDS, plain
+from cartcast.events.kinds import kind_said
 from cartcast.events.layouts import Value
 from cartcast.events.naming import within
 from cartcast.events.numbers import NUMBER_COLUMNS
@@ -23,6 +23,7 @@ __all__ = [
     "kinds_told",
     "known_words",
     "namesakes",
+    "of_a_person",
     "plausible",
     "said",
     "yes_or_no",
@@ -35,13 +36,15 @@ _TIMED = (
     ("seconds since 1970", r"^1\d{9}(\d{3}|\d{6})?(\.\d+)?$"),
 )  # fmt: skip
 """What a column holds that tells the time, the most telling first."""
+_CREATED = re.compile(r"(^|_)(creat|add(ed)?(_|$)|sign|regist|join|since)")
 _TIME_NAME = re.compile(r"(^|_)(date|time|ts|tstamp|timestamp|epoch)(_|$)")
 _HOUR = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?( ?[AaPp][Mm])?(Z| ?[-+]\d\d:?\d\d)?")
 _YES_OR_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _NUMBER = r"[-+]?[\d.,'’\s\u00a0\u202f]*\d[.,]?([eE][-+]?\d+)?"
 _SAMPLE = 200
-WEAK_IDS = ("uuid", "uid", "external_id")
-"""Names of ids that do not say of what."""
+WEAK_IDS = ("uuid", "uid", "external_id", "cust", "buyer", "shopper", "person", "who", "vid")
+"""Names of ids that do not say of what, or may hold something else of a person."""
+_FEW = 3
 _TELLING = 20
 """Rows that tell whether a value is another on each."""
 
@@ -75,6 +78,7 @@ def by_times(
             return fitting > 0.8 * len(values) > 0 and plausible(source, "event_time", column)
 
         found = [c for c in source.columns if c not in taken and timed(c)]
+        found = [c for c in found if not of_a_person(source, columns, c)]
         # Of several, that of the event itself: a batch of events has a time of its own.
         deepest = max((c.count(".") for c in found), default=0)
         found = [c for c in found if c.count(".") == deepest]
@@ -105,6 +109,30 @@ def hours(
         taken.add(found[0])
 
 
+def of_a_person(source: Source, columns: dict[str, Value], column: str) -> bool:
+    """Return whether a time is when a person came to be known: another one tells the events."""
+    who = next((columns[t] for t in ("user_id", "visitor_id") if t in columns), None)
+    if who is None or not _CREATED.search(snake_case(column)):
+        return False
+
+    def differs(other: str) -> bool:
+        times: dict[str | None, set[str | None]] = {}
+        for person, time in source.rows_of(who.columns[0], other):
+            times.setdefault(person, set()).add(time)
+        return any(len(told) > 1 for told in times.values())
+
+    def timed(other: str) -> bool:
+        values = said(source, other)
+        return (
+            0
+            < 0.8 * len(values)
+            < sum(any(re.search(form, v) for _, form in _TIMED[:2]) for v in values)
+        )
+
+    others = (c for c in source.columns if c != column and not _CREATED.search(snake_case(c)))
+    return not differs(column) and any(timed(c) and differs(c) for c in others)
+
+
 def plausible(source: Source, target: str, column: str) -> bool:
     """Return whether the values of a column speak against its being a canonical one."""
     values = said(source, column)
@@ -121,12 +149,15 @@ def plausible(source: Source, target: str, column: str) -> bool:
         return len(set(values)) > 2 or not yes_or_no(source, column)
     if getattr(source.cells[column].type, "id", "") in ("list", "array"):
         return False
-    if snake_case(within(column)) in ("did", "sid") and not any(
-        re.search(r"\d", v) for v in values
-    ):
-        # A word for what was done, not who did it.
+    name = snake_case(within(column))
+    few = name in ("did", "sid") or len(set(values)) <= max(_FEW, len(values) / 10)
+    wordy = name in ("did", "sid", *WEAK_IDS) and not any(re.search(r"[\d@]", v) for v in values)
+    if wordy and few:
+        # A word for what was done or of which sort, not who did it: there are few of those.
         return False
-    if target in ("visitor_id", "user_id") and snake_case(within(column)) in WEAK_IDS:
+    if target in ("visitor_id", "user_id") and yes_or_no(source, column):
+        return len(values) < _TELLING
+    if target in ("visitor_id", "user_id") and name in WEAK_IDS:
         # What is another on every row names the event, not a person.
         return len(set(values)) < len(values) or len(values) < _TELLING
     if target == "event_order":
@@ -139,11 +170,7 @@ def plausible(source: Source, target: str, column: str) -> bool:
         return snake_case(column) != "order" or min(digits) < 2 or len(set(digits)) < len(digits)
     if target == "event_time":
         form, ambiguous = find_format(values)
-        if (
-            form == "iso"
-            and re.search(r"dat|day|fecha|tag", column.lower())
-            and are_serials(values)
-        ):
+        if form == "iso" and are_serials(column, values):
             return True
         return bool(ambiguous) or form != "iso" or bool(re.match(r"\s*[12]\d{3}[-/]", values[0]))
     if target == "event_type":
@@ -192,6 +219,6 @@ def known_words(source: Source, column: str) -> float:
 
 def kinds_told(source: Source, column: str) -> tuple[int, int]:
     """Return how many kinds of events a column's words tell apart, and how many rows have one."""
-    kinds = [EVENT_KINDS.get(plain(re.split(r"[.:/\]]", v)[-1])) for v in said(source, column)]
+    kinds = [kind_said(v) for v in said(source, column)]
     told = [k for k in kinds if k is not None]
     return len(set(told)), len(told)

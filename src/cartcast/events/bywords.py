@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from cartcast.events.byvalues import kinds_told, known_words, said
-from cartcast.events.kinds import EVENT_KINDS, plain
+from cartcast.events.kinds import EVENT_KINDS, kind_said, plain
 from cartcast.events.layouts import Value
 from cartcast.events.naming import within
 from cartcast.events.read import Source
@@ -99,6 +99,6 @@ def clicks_on_cart(source: Source, columns: dict[str, Value]) -> dict[str, str]:
     if "event_type" not in columns:
         return {}
     words = {w.lower() for c in columns["event_type"].columns for w in said(source, c)}
-    if "add_to_cart" in {EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1])) for w in words}:
+    if "add_to_cart" in map(kind_said, words):
         return {}
     return {w: "add_to_cart" for w in words if _CLICK.fullmatch(w)}

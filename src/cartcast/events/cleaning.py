@@ -160,7 +160,9 @@ class Cleaning:
         currency = one_currency(con, relation, read.shown)
         relation, more = self._amounts(relation)
         findings += more
-        sold = money.settle_money(con, relation, currency, read.stage.extras)
+        sold = money.settle_money(
+            con, relation, currency, read.stage.extras, any(r.items for r in read.resolved)
+        )
         findings += sold.findings + statuses.unsold_findings(con, read)
         if made:
             findings.append(sessions_finding(made))

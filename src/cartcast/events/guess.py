@@ -148,7 +148,7 @@ def with_times(source: Source, layout: Layout) -> Layout:
     if value.joined and (after := _first_present(source, value.columns[1:])):
         values = [" ".join(map(str, both)) for both in source.rows_of(column, after) if all(both)]
     form, ambiguous = find_format(values)
-    if form == "iso" and are_serials(values):
+    if form == "iso" and are_serials(column, values):
         form = SERIAL
     if form is None:
         raise DataError(

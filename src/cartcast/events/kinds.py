@@ -120,6 +120,15 @@ EVENT_KINDS: Mapping[str, str] = {
 """A word, plain, and the canonical event type."""
 
 
+def kind_said(word: str) -> str | None:
+    """Return what a known word means, whatever stands before it (`shop/add_to_cart`).
+
+    >>> kind_said("shop:purchase"), kind_said("hello")
+    ('purchase', None)
+    """
+    return EVENT_KINDS.get(plain(re.split(r"[.:/\]]", word)[-1]))
+
+
 def event_kind(word: str, layout: Layout) -> str | None:
     """Return what a word means: by the layout's own words, then by the known ones.
 

@@ -196,8 +196,9 @@ def amount_findings(amount: Amount, column: str, named: str) -> list[Finding]:
 
 
 def settle_money(
-    con: duckdb.DuckDBPyConnection, rows: str, currency: str | None, own: Iterable[str] = ()
-) -> Money:
+    con: duckdb.DuckDBPyConnection, rows: str, currency: str | None, own: Iterable[str] = (),
+    lists: bool = True,
+) -> Money:  # fmt: skip
     """Keep the money of purchases and refunds in the table `sold`, and return the figures.
 
     Args:
@@ -205,8 +206,10 @@ def settle_money(
         rows: relation of the clean rows, with `__flat` false where lines came as a list.
         currency: of all money, for messages.
         own: the source's own columns: one that numbers the lines of an order tells them apart.
+        lists: whether any lines came as a list.
     """
-    _lines(con, rows, [identifier(c) for c in own if _LINE_ID.fullmatch(snake_case(within(c)))])
+    own = [identifier(c) for c in own if _LINE_ID.fullmatch(snake_case(within(c)))]
+    _lines(con, rows, own, lists)
     _deliveries(con)
     row = counted(
         con,
@@ -227,9 +230,13 @@ def settle_money(
     return Money(figures, _findings(con, figures, f" {currency}" if currency else ""))
 
 
-def _lines(con: duckdb.DuckDBPyConnection, rows: str, told: Sequence[str]) -> None:
+def _lines(con: duckdb.DuckDBPyConnection, rows: str, told: Sequence[str], lists: bool) -> None:
     # Lines of one list that are alike are several; of flat rows only a number of theirs tells.
     line = ", ".join(("item_id", "price", "quantity", "line_value", *told))
+    place = (
+        f", CASE WHEN NOT __flat THEN row_number() OVER (PARTITION BY __file, __record, {line} "
+        "ORDER BY __seq) END"
+    )
     sales = ", ".join(literal(s) for s in SALES)
     who = "coalesce(visitor_id, user_id, session_id)"
     con.execute(
@@ -244,8 +251,7 @@ def _lines(con: duckdb.DuckDBPyConnection, rows: str, told: Sequence[str]) -> No
                CASE WHEN order_id IS NOT NULL THEN hash(event_type, order_id, {who})
                     WHEN NOT __flat THEN hash(event_type, __file, __record)
                     ELSE hash(event_type, session_id, event_time, order_value) END AS o,
-               hash({line}, CASE WHEN NOT __flat THEN row_number() OVER (
-                   PARTITION BY __file, __record, {line} ORDER BY __seq) END) AS sort
+               hash({line}{place if lists else ""}) AS sort
         FROM {rows} WHERE event_type IN ({sales})
         """
     )

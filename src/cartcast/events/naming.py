@@ -34,6 +34,9 @@ _WITH_TAX = re.compile(
     r"ttc|brutto)$"
 )
 _WITHOUT_TAX = re.compile(r"(?i)\b(?:excl?|excluding|without|ohne|hors|sin|net|netto|zzgl)\b")
+_BASE = re.compile(r"^base_(?=.*(?:total|amount|price|tax|value|paid))")
+"""What stands before money in the shop's own currency."""
+_TURNED = re.compile(r"^(id|date|amount)_([^\W_]+)$")
 _MINOR = re.compile(r"_(?:in_)?(cents?|pence|minor(?:_units?)?|micros)$")
 """What stands after money in a smaller unit."""
 
@@ -97,9 +100,8 @@ def _spelled(column: str) -> str:
 def _turned(column: str) -> str:
     """Return a name in the usual order of its words, and without its unit (`id_customer`)."""
     name = snake_case(within(column))
-    bare = _WITH_TAX.sub("", _MINOR.sub("", name.removeprefix("base_")))
-    first, _, second = bare.partition("_")
-    return f"{second}_{first}" if bare == name and second and "_" not in second else bare
+    bare = _WITH_TAX.sub("", _MINOR.sub("", _BASE.sub("", name)))
+    return _TURNED.sub(r"\2_\1", bare) if bare == name else bare
 
 
 def _unmasked(column: str) -> str:

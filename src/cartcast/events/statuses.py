@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from cartcast.events.byvalues import said, yes_or_no
-from cartcast.events.kinds import EVENT_KINDS, plain
+from cartcast.events.kinds import kind_said
 from cartcast.events.languages import spellings
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.naming import within
@@ -51,9 +51,11 @@ _WHOLE = (
 """Whole statuses: `pending shipment` is a sale."""
 _IN_PART = (
     "partial", "partly", "teilweise", "partiel", "parcial", "parzial", "gedeeltelijk", "częściow",
-    "refund", "return", "cancellation", "cancelation", "no error", "label",
+    "no error",
 )  # fmt: skip
-"""What takes back a part of an order, or speaks of something else: these are sales."""
+"""What takes back a part of an order, or nothing: these are sales."""
+_BESIDES = ("refund", "return", "cancellation", "cancelation", "label")
+"""What may itself be refused or taken back: the sale stands (`refund rejected`)."""
 _SALES = (
     "paid", "complet", "succe", "ship", "deliver", "fulfil", "process", "clos", "confirm",
     "accept", "approv", "captur", "settled", "authori", "dispatch", "sent", "new", "open", "placed",
@@ -86,8 +88,12 @@ _SOLD = "sold"
 _BEGIN = rf"(?i)(?:.*{_SPACE})?"
 _FIRST = rf"(?i)(?:wc-|auto-|checkout-|fully{_SPACE})?"
 _IN_WHOLE = rf"{_FIRST}({'|'.join(_spelled(_WHOLE))})(?:{_SPACE}payment)?"
-_PARTLY = rf"{_BEGIN}(?:{'|'.join(_spelled(_IN_PART))}).*"
-_AGAINST = rf"{_BEGIN}({'|'.join(_spelled(_ANYWHERE))}).*"
+_STEM = "|".join(_spelled(_ANYWHERE))
+_PARTLY = (
+    rf"{_BEGIN}(?:(?:{'|'.join(_spelled(_IN_PART))}).*|"
+    rf"(?:{'|'.join(_BESIDES)})\w*{_SPACE}(?:.*{_SPACE})?(?:{_STEM}|request).*)"
+)
+_AGAINST = rf"{_BEGIN}({_STEM}).*"
 _SALE = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_SALES))}).*").fullmatch
 _ORDERED = re.compile(rf"{_BEGIN}(?:{'|'.join(_spelled(_OF_ORDERS))}).*").fullmatch
 _NAME = re.compile(
@@ -109,8 +115,9 @@ _FLAG = re.compile(
     r"annullato|geannuleerd|anulowane)(_?(at|on|date|time))?"
 )
 """Columns that say by being filled that an order was taken back."""
-_TRUE = r"(?i)(?:1|1\.0|true|yes|y|t|ja|oui|sí|si|sim|tak|.*\d{4}.*)"
-"""How they say it: yes, or when."""
+_WHEN = r"(?:19[89]|20)\d\d"
+_TRUE = rf"(?i)(?:1|1\.0|true|yes|y|t|ja|oui|sí|si|sim|tak|.*{_WHEN}.*)"
+"""How they say it: yes, or when; day 0 is no day."""
 
 
 NO_SALE = declare(
@@ -170,7 +177,11 @@ def status_of(source: Source, columns: Mapping[str, Value] | None = None) -> tup
         or (_FLAG.fullmatch(name) and _flagged(source, c))
     )  # fmt: skip
     words = columns["event_type"].columns if columns and "event_type" in columns else ()
-    return tuple(c for c in found if not words or (c not in words and _of_sales(source, words, c)))
+    return tuple(
+        c for c in found
+        if not words
+        or (c not in words and _of_sales(source, words, c) and _some_sold(source, c))
+    )  # fmt: skip
 
 
 def _named_so(source: Source, name: str, column: str) -> bool:
@@ -187,13 +198,15 @@ def _flagged(source: Source, column: str) -> bool:
     return told and sum(bool(re.fullmatch(_TRUE, v.strip())) for v in values) < len(source.sample)
 
 
+def _some_sold(source: Source, column: str) -> bool:
+    """Return whether a status leaves any sale: one that takes back all was of that moment."""
+    return not all(speaks_against(v.strip()) for v in said(source, column))
+
+
 def _of_sales(source: Source, words: Sequence[str], column: str) -> bool:
     """Return whether the rows that have a status are purchases by their words."""
     cells = [row for row in source.rows_of(column, *words) if row[0]]
-    kinds = (
-        EVENT_KINDS.get(plain(re.split(r"[.:/\]]", w)[-1]))
-        for _, *told in cells for w in [next(filter(None, told), "")]
-    )  # fmt: skip
+    kinds = (kind_said(next(filter(None, told), "")) for _, *told in cells)
     return bool(cells) and all(kind == "purchase" for kind in kinds)
 
 
@@ -203,8 +216,9 @@ def _told(source: Source, column: str) -> bool:
 
 
 def of_orders(source: Source, column: str) -> bool:
-    """Return whether a status has a word that only orders have."""
-    return any(_ORDERED(v.strip()) for v in said(source, column))
+    """Return whether a status has a word that only orders have, or says that one was cancelled."""
+    flag = _FLAG.fullmatch(snake_case(within(column)))
+    return bool(flag) or any(_ORDERED(v.strip()) for v in said(source, column))
 
 
 def speaks_against(word: str) -> bool:

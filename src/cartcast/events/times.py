@@ -160,12 +160,14 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
 
 
-def are_serials(values: Iterable[str]) -> bool:
-    """Return whether a sample holds days as spreadsheets count them (45,000 is in 2023).
+def are_serials(column: str, values: Iterable[str]) -> bool:
+    """Return whether a column of dates holds days as spreadsheets count them (45,000 is in 2023).
 
-    >>> are_serials(["45698.9286", "45699"]), are_serials(["1738654980"])
+    >>> are_serials("Date", ["45698.9286", "45699"]), are_serials("seconds", ["45698"])
     (True, False)
     """
+    if not re.search(r"dat|day|fecha|tag", column.lower()):
+        return False
     texts = [v.strip() for v in values]
     fitting = sum(bool(re.fullmatch(r"(3[7-9]|4\d|5[0-4])\d{3}([.,]\d+)?", t)) for t in texts)
     return fitting >= 0.8 * len(texts) > 0

@@ -25,7 +25,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "deviceid",
         "did",
         "browser_id",
-        "vid",
         "fullvisitorid",
         "idvisitor",
         "visid",
@@ -63,15 +62,10 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "customer_reference",
         "cust_id",
         "custid",
-        "cust",
         "buyer_id",
-        "buyer",
-        "shopper",
         "email_address",
         "username",
         "user_name",
-        "person",
-        "who",
     ),
     "session_id": (
         "session_id",
@@ -179,12 +173,12 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "product_no",
         "product_reference",
         "item_code",
-        "item_number",
-        "item_no",
         "lineitem_sku",
         "product_name",
         "item_name",
         "product_title",
+        "item_number",
+        "item_no",
     ),
     "category": (
         "category",
@@ -210,7 +204,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "price_per_unit",
         "amount",
         "value",
-        "sales",
     ),
     "line_value": (
         "line_value",
@@ -228,6 +221,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "total_item_price",
         "net_sales",
         "gross_sales",
+        "total_sales",
+        "sales",
         "line_revenue",
     ),
     "order_value": (
@@ -265,11 +260,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "invoice_total",
         "invoice_amount",
         "order_price",
-        "total_sales",
         "net_total",
-        "net_revenue",
         "n_revenue",
-        "conversion_value",
     ),
     "tax": (
         "tax",
@@ -320,8 +312,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "qty_ordered",
         "product_quantity",
         "quantity_purchased",
-        "items_sold",
-        "pieces",
         "lineitem_quantity",
     ),
     "currency": (
@@ -353,7 +343,6 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
         "receipt_id",
         "order_ref",
         "order_reference",
-        "order_code",
         "order_name",
         "order_uuid",
         "order_key",
@@ -430,7 +419,7 @@ COLUMN_WORDS: dict[str, tuple[str, ...]] = {
 AMOUNT_WORDS: dict[str, tuple[str, ...]] = {
     "price": ("price", "unit_price", "unitprice", "item_price", "product_price", "sale_price",
               "price_per_unit", *COLUMNS_ABROAD["price"]),
-    "order_value": ("amount", "value", "sales", *COLUMNS_ABROAD["amount"]),
+    "order_value": ("amount", "value", *COLUMNS_ABROAD["amount"]),
 }  # fmt: skip
 """What the name of a column of money says, when it stands alone: the log itself decides."""
 
