@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from cartcast.errors import DataError
+from cartcast.errors import DataError, DefinitionError
 from cartcast.events import load
-from cartcast.features import FeatureSet
+from cartcast.features import EarlierWords, FeatureSet
 from cartcast.features.candidates import propose
 
 HEAD = "visitor_id,session_id,event_time,event_type,kind,seconds,code,token,same,empty\n"
@@ -134,3 +134,8 @@ def test_a_log_of_purchases_only_is_refused(tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(lines))
     with pytest.raises(DataError, match="no event but purchases"):
         propose(load(tmp_path / "log.csv", folder=tmp_path / "clean"))
+
+
+def test_event_types_have_a_count_of_their_own() -> None:
+    with pytest.raises(DefinitionError, match="EarlierEvents"):
+        EarlierWords("event_type", "search")

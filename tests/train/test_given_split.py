@@ -28,6 +28,7 @@ from cartcast.train.champion import choose_champion
 from cartcast.train.fit import Plan, fit_one
 from cartcast.train.given_split import folds_of, of_fold, with_test
 from cartcast.train.scorer import scored, scorer_of
+from cartcast.train.table import _audit
 from cartcast.train.task import Part, Task, part_of
 
 
@@ -270,3 +271,40 @@ def test_a_scorer_chooses_only_where_it_was_asked() -> None:
     assert chosen() == "true"
     assert chosen(scorer=scorer_of("roc_auc")) == "true"
     assert chosen(scorer=scorer_of("roc_auc"), choose_by="scorer") == "half"
+
+
+def test_leaks_of_several_columns_are_all_told_with_folds_too() -> None:
+    y = SOURCE["buys"]
+    noise = np.random.default_rng(1).normal(size=(2, len(y))) * 0.01
+    leaky = SOURCE.drop(columns=["day", "who"]).assign(one=2 * y + noise[0], two=3 * y + noise[1])
+    rows, options = from_table(leaky, "buys"), Options(target="buys", splitter=KFold(3))
+    folds = folds_of(KFold(3), rows, options)
+    splits = [of_fold(f, folds, rows, options) for f in folds]
+    told = {f.evidence.get("column") for f in _audit(rows, splits, options) if f.code == "LK401"}
+    assert told == {"one", "two"}
+
+
+def test_a_score_without_the_only_positives_is_undefined_and_not_an_error() -> None:
+    rows = whole(SOURCE.assign(buys=np.arange(len(SOURCE)) == 7), group="who")
+    found = scored(scorer_of("neg_log_loss"), "classifier", rows, np.full(len(rows), 0.01))
+    assert np.isfinite(found.value)
+    assert np.isnan(found.without).sum() == 1
+    assert found.interval["low"] is None
+
+
+def test_a_scorer_of_ones_own_is_not_taken_for_one_of_its_name() -> None:
+    def accuracy(estimator: Any, X: Any, y: Any) -> float:
+        return 0.0
+
+    assert scorer_of(accuracy).name == scorer_of("accuracy").name
+    assert scorer_of(accuracy).own
+    assert not scorer_of("accuracy").own
+
+
+def test_a_test_that_lies_before_is_not_later() -> None:
+    options = Options(target="buys", time="day", test=SOURCE[:100])
+    rows = from_table(SOURCE[100:], "buys", time="day")
+    assert with_test(rows, options)[1].method == "test table"
+    rows = from_table(SOURCE[:100], "buys", time="day")
+    later = Options(target="buys", time="day", test=SOURCE[100:])
+    assert with_test(rows, later)[1].method == "test table+time"

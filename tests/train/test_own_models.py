@@ -14,7 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -28,6 +28,7 @@ from cartcast.live.slow import SlowModel
 from cartcast.models.fitting import Recipe
 from cartcast.models.own import own_model
 from cartcast.models.persist import load, refusal, save
+from cartcast.models.resample import Resampled
 from cartcast.rows import from_table
 from cartcast.score import predict
 from cartcast.train import Options, Run, checkpoint, train
@@ -55,6 +56,11 @@ def columns() -> Pipeline:
         [("words", OneHotEncoder(handle_unknown="ignore"), ["kind"])], remainder=StandardScaler()
     )
     return make_pipeline(made, LogisticRegression())
+
+
+class Mute:
+    def __getstate__(self) -> None:
+        raise NotImplementedError
 
 
 class Stubborn(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -232,6 +238,8 @@ def test_files_of_usual_parts_are_read_back_and_odd_ones_refused(tmp_path: Path)
     by_category = HistGradientBoostingClassifier(max_iter=2, categorical_features=[0])
     codes = np.column_stack([y, X["a"]])
     assert "not trusted" in refusal(by_category.fit(codes, y))
+    assert refusal(GridSearchCV(Ridge(), {"alpha": [1, 2]}, cv=2).fit(X[["a", "b"]], y)) == ""
+    assert "cannot be written (NotImplementedError" in refusal(Mute())
 
 
 def test_a_null_word_is_one_level_however_it_is_written() -> None:
@@ -257,3 +265,5 @@ def test_live_scores_take_no_words_that_a_model_encodes_itself() -> None:
         SlowModel(fit_one("lines", rows, plan).model, features)
     encoded = SlowModel(fit_one("nb", rows, plan).model, features)
     assert set(encoded._levels.values()) == {"x", "y", "z"}
+    resampled = Resampled(own["nb"].build(1, 1, None), "class_weight").fit(rows.X, rows.label)
+    assert set(SlowModel(resampled, features)._levels.values()) == {"x", "y", "z"}

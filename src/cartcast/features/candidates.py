@@ -157,11 +157,16 @@ def _visitor(profile: LogProfile) -> Iterator[_Offer]:
     yield _Offer("days_since_last_session", DaysSinceLastSession(), why, 2.0)
     for kind, share in profile.kinds.items():
         yield _Offer(f"earlier_{kind}", EarlierEvents(kind), why, 1.0 + share)
-    for column in (c for c in profile.columns if c.text and c.name != "event_type"):
+    for column in (c for c in profile.columns if c.text and _counts(c.name)):
         for value, share in column.values:
             words = EarlierWords(column.name, str(value))
             rank = (1.0 if column.name == profile.word else 0.65) + share
             yield _Offer(f"earlier_{column.name}_{value}", words, why, rank)
+
+
+def _counts(column: str) -> bool:
+    """Return whether `EarlierWords` takes a column: event types have a feature of their own."""
+    return column != "event_type" and "=" not in column
 
 
 def _column(

@@ -104,6 +104,8 @@ class EarlierWords(History):
 
     def __post_init__(self) -> None:
         require_name("EarlierWords", self.column)
+        if self.column == "event_type":
+            raise DefinitionError("EarlierWords: event types are counted by EarlierEvents.")
         if "=" in self.column or column_kind(self.column) not in ("text", "unknown"):
             raise DefinitionError(f"EarlierWords: needs a column of text, got {self.column!r}.")
         if not isinstance(self.value, str):

@@ -87,7 +87,9 @@ class Sessions:
         self._history = scorer.reads_history
         self._counted = scorer.history_types
         columns = {counted_column(kind)[0] for kind in self._counted}
-        self._counted_columns = sorted(columns - {"event_type"})
+        self._counted_columns = [
+            (c, c in Event.__struct_fields__) for c in sorted(columns - {"event_type"})
+        ]
         self._window = int(rules.late_window * 1e6)
         self._ends = LiveRules(rules.sessions, ShopClock(rules.zone).local)
 
@@ -299,11 +301,10 @@ class Sessions:
         """Yield what is counted of an event in its visitor's history."""
         if event.event_type in self._counted:
             yield event.event_type
-        for column in self._counted_columns:
-            own = column not in event.__struct_fields__
-            text = (event.extra or {}).get(column) if own else getattr(event, column)
-            if isinstance(text, str) and f"{column}={text}" in self._counted:
-                yield f"{column}={text}"
+        for column, known in self._counted_columns:
+            text = getattr(event, column) if known else (event.extra or {}).get(column)
+            if isinstance(text, str) and (kind := f"{column}={text}") in self._counted:
+                yield kind
 
     def _trim(self, session: Session) -> None:
         """Note the state every few kept events; drop those that none may precede any more."""
@@ -414,8 +415,9 @@ class Sessions:
         for kept in (kept for session in again for kept in session.tail):
             event = kept.event
             if (who := visitor_of(event)) is not None:
+                visitor = self.visitor(who)
                 for kind in self._kinds(event):
-                    self.visitor(who).count(kind, -1)
+                    visitor.count(kind, -1)
         first = start.tail or newest.tail
         if not first or (who := visitor_of(first.first()[0].event)) is None:
             return

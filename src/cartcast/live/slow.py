@@ -27,7 +27,7 @@ class SlowModel:
     def __init__(self, model: Any, features: FeatureSet) -> None:
         words = [n for n, t in zip(features.names, features.program.text, strict=True) if t]
         for part in _parts(model):
-            if words and isinstance(part, OwnClassifier) and part.encoder_ is None:
+            if words and isinstance(part, OwnClassifier) and part.encoder is None:
                 raise UsageError(
                     f"the champion {part.name!r} prepares words itself ({', '.join(words[:3])}), "
                     "and a live service has their hashes only; score with `cartcast predict`, or "

@@ -59,6 +59,7 @@ TRUSTED: frozenset[str] = frozenset(
         "sklearn.compose._column_transformer.make_column_selector",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
         "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.model_selection._split.KFold",
         "sklearn.model_selection._split.StratifiedKFold",
         "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.tree._tree.Tree",
@@ -206,12 +207,14 @@ def refusal(model: Any) -> str:
     """
     import skops.io
 
+    from cartcast.models.own import one_line
+
     try:
         _load(Path("its file"), skops.io.dumps(model))
     except NotTrustedError as error:
         return str(error).removeprefix("its file: ")
     except Exception as error:  # noqa: BLE001  what it holds is of any kind, and so is what fails
-        return f"cannot be written ({type(error).__name__}: {str(error).splitlines()[0][:160]})."
+        return f"cannot be written ({type(error).__name__}: {one_line(error, 160)})."
     return ""
 
 

@@ -155,7 +155,10 @@ def _told_of_own(models: Iterable[Fitted]) -> list[Finding]:
     """Return what holds of models of the user's own, once it is known which ones can be kept."""
     found = []
     for m in (m for m in models if m.declaration.family == "own"):
-        if why := refusal(m.model):
+        why = m.facts.pop("refused", None)
+        if why is None:
+            why = refusal(m.model)
+        if why:
             m.facts["refused"] = why
             text = f"{m.name} is judged but cannot be the champion: its file {why}"
             found.append(finding(NOT_KEPT, text, model=m.name, why=why))

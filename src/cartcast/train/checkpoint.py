@@ -60,8 +60,10 @@ class Checkpoint:
             made = make()
             if made.facts["seconds"] < WORTH_KEEPING:
                 return made
-            if made.name in self.own and refusal(made.model):
-                return made
+            if made.name in self.own:
+                made.facts["refused"] = refusal(made.model)
+                if made.facts["refused"]:
+                    return made
             facts = {"kind": made.declaration.kind, "name": made.name, "facts": made.facts}
             with atomic_folder(folder) as temporary:
                 save(made.model, temporary / "fitted")

@@ -101,7 +101,9 @@ def with_test(rows: Rows, options: Options) -> tuple[Rows, Split]:
     part = pd.Series(np.repeat(np.array(["train", "test"], dtype=object), [n, more]))
     words = f"a table of its own for the test: {more:,} rows beside {n:,} to learn from"
     found = (*rows.findings, *(f for f in test.findings if f.code != "MD104"))
-    split = _given("test table", part, options.time is not None, words)
+    times = table["session_start"]
+    later = options.time is not None and times.iloc[:n].max() <= times.iloc[n:].min()
+    split = _given("test table", part, bool(later), words)
     return replace(rows, table=table, values=values, findings=found), split
 
 

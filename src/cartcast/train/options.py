@@ -228,6 +228,7 @@ class Options:
         scorer = self.scorer
         return {
             "scorer": None if scorer is None else scorer.name,
+            "own_scorer": None if scorer is None or not scorer.own else "yes",
             "choose_by": self.choose_by,
             "splitter": self.splitter,
             "test": None if self.test is None else called_source(self.test),
@@ -262,6 +263,11 @@ class Options:
         }
         values["scorer"] = None
         if told.get("choose_by") == "scorer":
+            if told.get("own_scorer"):
+                raise UsageError(
+                    f"the champion of run {run.id} was chosen by a scorer of its user's own "
+                    f"({told['scorer']}), of which it keeps the name; train it again from Python."
+                )
             from cartcast.train.scorer import scorer_of
 
             values["scorer"] = scorer_of(told["scorer"])

@@ -38,10 +38,12 @@ class Scorer:
     Attributes:
         name: what it is called.
         call: `(estimator, X, y)`, and `sample_weight` where it takes them, to a number.
+        own: whether it was given as an object: its name alone does not bring it back.
     """
 
     name: str
     call: Callable[..., Any]
+    own: bool = False
 
 
 class Scored(NamedTuple):
@@ -81,7 +83,7 @@ def scorer_of(given: Any) -> Scorer:
         )
     inner = getattr(given, "_score_func", given)
     lower = "neg_" if getattr(given, "_sign", 1) < 0 else ""
-    return Scorer(lower + str(getattr(inner, "__name__", type(inner).__name__)), given)
+    return Scorer(lower + str(getattr(inner, "__name__", type(inner).__name__)), given, own=True)
 
 
 def choose_by(scorer: Scorer, models: Sequence[Fitted], task: Task, judged: Any) -> Chosen:
@@ -110,8 +112,22 @@ def choose_by(scorer: Scorer, models: Sequence[Fitted], task: Task, judged: Any)
 
 
 def scored(scorer: Scorer, kind: str, rows: Part, said: Floats) -> Scored:
-    """Return the score of predictions for `rows`."""
+    """Return the score of predictions for `rows`, and what it is without a group of visitors."""
+    over = _over(scorer, kind, rows, said)
     group = pd.util.hash_array(rows.groups, categorize=True) % GROUPS
+    present = [g for g in range(GROUPS) if 0 < (group == g).sum() < len(rows)]
+
+    def without(g: int) -> float:
+        try:
+            return over(np.flatnonzero(group != g))
+        except UsageError:
+            return np.nan  # what is left may hold one outcome only
+
+    return Scored(over(np.arange(len(rows))), np.array([without(g) for g in present]))
+
+
+def _over(scorer: Scorer, kind: str, rows: Part, said: Floats) -> Callable[[Any], float]:
+    """Return what scores predictions for some of the rows, by their places."""
     # Scikit-learn's own look at no feature: these need not be cut out again and again.
     looks = not hasattr(scorer.call, "_score_func")
     X = rows.X if looks else pd.DataFrame(index=range(len(rows)))
@@ -128,9 +144,7 @@ def scored(scorer: Scorer, kind: str, rows: Part, said: Floats) -> Scored:
                 f"scorer {scorer.name!r} failed: {type(error).__name__}: {one_line(error)}."
             ) from error
 
-    everything = np.arange(len(rows))
-    present = [g for g in range(GROUPS) if 0 < (group == g).sum() < len(rows)]
-    return Scored(over(everything), np.array([over(everything[group != g]) for g in present]))
+    return over
 
 
 def told(
@@ -142,13 +156,10 @@ def told(
     found = {name: scored(scorer, task.kind, task.test, p).interval for name, p in said.items()}
     place = np.full(len(task.rows.table), -1)
     place[task.test.index] = np.arange(len(task.test))
-    folds = {
-        name: [
-            scored(scorer, task.kind, task.test.take(place[held]), p[place[held]]).value
-            for _, held in task.folds or ()
-        ]
-        for name, p in said.items()
-    }
+    folds = {}
+    for name, p in said.items():
+        over = _over(scorer, task.kind, task.test, p)
+        folds[name] = [over(place[held]) for _, held in task.folds or ()]
     return {"name": scorer.name, "chooses": chooses, "test": found, "folds": folds}
 
 

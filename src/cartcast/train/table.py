@@ -143,17 +143,19 @@ def _enough(label: pd.Series, folds: int) -> None:
 def _audit(rows: Rows, splits: Sequence[Split], options: Options) -> list[Finding]:
     """Return what the audit finds: of the first split everything, of each further fold its split.
 
-    What is found in several folds is told once, of the fold where it is worst.
+    What the folds' own splits tell is told once, of the fold where it is worst.
     """
     named = {"visitor": ("visitor_id", options.group), "time": ("anchor_time", options.time)}
     roles = {role: key for role, (key, is_so) in named.items() if is_so}
     found = list(audit(of_rows(rows, roles, splits[0])))
-    for split in splits[1:]:
-        found += audit(of_rows(rows, roles, split), families=["split"])
+    later = [
+        f for s in splits[1:] for f in audit(of_rows(rows, roles, s), families=["split"])
+    ]  # fmt: skip
+    of_splits = {f.code for f in later}
     worst: dict[str, Finding] = {}
-    for f in by_severity(found) if len(splits) > 1 else ():
+    for f in by_severity([*(f for f in found if f.code in of_splits), *later]):
         worst.setdefault(f.code, f)
-    return list(worst.values()) or found
+    return [*(f for f in found if f.code not in of_splits), *worst.values()]
 
 
 def _summary(rows: Rows, kind: str) -> dict[str, Any]:
