@@ -105,7 +105,8 @@ def open_csv(
     Raises:
         DataError: it is empty, binary, or has a single column.
     """
-    dialect = sniff.dialect(sniff.head(path), shown, separator, skip)
+    start = sniff.head(path)
+    dialect = sniff.dialect(start, shown, separator, skip)
     columns, has_header = dialect.columns, dialect.has_header
     if not has_header:
         for shape in header:
@@ -114,13 +115,17 @@ def open_csv(
     compression = "gzip" if sniff.is_gzip(path) else "none"
     if compression == "gzip":
         sniff.check_gzip(path)
-    if dialect.encoding not in ("utf-8", "utf-8-sig"):
-        path, compression = utf8_copy(path, dialect.encoding, work), "none"
+    # The engine skips to the end of a file whose first lines end in another way than the rest.
+    mixed = dialect.skipped > 0 and 0 < start.count(b"\r\n") < start.count(b"\n")
+    if mixed or dialect.encoding not in ("utf-8", "utf-8-sig"):
+        newline = None if mixed else ""
+        path, compression = utf8_copy(path, dialect.encoding, work, newline), "none"
     rows, table = _relation(path, len(columns), dialect, compression, parallel)
     names = _cells(len(columns))
     spare = " OR ".join(f"coalesce({c}, '') <> ''" for c in _SPARE)
-    # An empty line is a row of one empty cell.
-    empty = f"({names[0]} = '' AND {names[1]} IS NULL)"
+    # An empty line is a row of one empty cell; spreadsheets write one of separators alone.
+    filled = ", ".join(f"nullif({c}, '')" for c in names)
+    empty = f"(coalesce({filled}) IS NULL)"
     relation = (
         f"(SELECT {', '.join(names)}, ({names[-1]} IS NULL OR {spare}) AS ragged FROM {rows})"
     )

@@ -14,7 +14,7 @@ import duckdb
 from cartcast.errors import DataError
 from cartcast.events.byname import layout_by_names
 from cartcast.events.engine import connect, translate
-from cartcast.events.guess import Guess, choose, guess
+from cartcast.events.guess import Guess, bare_names, choose, guess
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.mapping import unrolled
 from cartcast.events.read import Source, expand, open_source
@@ -115,7 +115,7 @@ def draft(source: Any, folder: Path | None = None) -> Draft:
     first = next(iter(expand(source)))
     with scratch(folder) as work, connect(Path(work)) as con:
         try:
-            opened = open_source(con, first, Path(work))
+            opened = bare_names(open_source(con, first, Path(work)))
             rows = _first_rows(con, opened)
         except duckdb.Error as error:
             raise translate(error, str(first)) from error

@@ -18,7 +18,7 @@ from cartcast.events.references import matching
 from cartcast.events.times import SERIAL, are_serials, find_format
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["Guess", "choose", "guess", "known_layout", "with_times"]
+__all__ = ["Guess", "bare_names", "choose", "guess", "known_layout", "with_times"]
 
 GUESSED = declare(
     "EV101",
@@ -60,6 +60,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
         DataError: nothing fits, or the form of the times is ambiguous.
     """
     findings: list[Finding] = []
+    source = bare_names(source, layout)
     if layout is None:
         proposal = guess(source)
         layout = proposal.layout
@@ -84,6 +85,22 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
             )
     source, layout = _fit(source, layout)
     return source, with_times(source, layout), findings
+
+
+def bare_names(source: Source, layout: Layout | None = None) -> Source:
+    """Return the source by the bare names of its columns, where one table's stands before all.
+
+    A layout that knows the full names keeps them.
+    """
+    tables = {c.partition(".")[0] if "." in c else "" for c in source.columns}
+    if len(source.columns) < 3 or len(tables) > 1 or "" in tables:
+        return source
+    bare = [c.partition(".")[2] for c in source.columns]
+    if layout is not None:
+        wanted = {r.lower() for v in layout.columns.values() for r in v.references}
+        if not wanted & set(map(str.lower, bare)) or wanted & set(map(str.lower, source.columns)):
+            return source
+    return source.renamed(bare)
 
 
 def _own_words(layout: Layout) -> str:

@@ -18,7 +18,7 @@ from cartcast.events.schema import COLUMNS
 from cartcast.events.signs import bare, without_signs
 from cartcast.events.sql import bound, snake_case
 from cartcast.events.statuses import with_status
-from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
+from cartcast.events.values import Mapped, field_text, mapped_value, required
 
 __all__ = ["Resolved", "resolve", "unrolled"]
 
@@ -187,10 +187,13 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
     texts = [
         bare(v, sign)
         for c, sign in columns.items()
-        if source.cells[c].kind == "VARCHAR" and not in_record(source.cells[c])
+        if source.cells[c].kind == "VARCHAR"
         for v in source.values(c)
     ]
     mark = mark_of_sample(texts)
+    if source.kind == "json" and any("." in text for text in texts):
+        # A number of JSON has a point, whatever texts beside it may hold.
+        mark = "."
     return mark, source.kind == "json" and mark == "."
 
 

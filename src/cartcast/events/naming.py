@@ -33,7 +33,10 @@ _WITH_TAX = re.compile(
     rf"_(?:(?:incl?|inkl|including|with|con|w)_{_TAX}|{_TAX}_(?:incl?|included|incluido|inclus)|"
     r"ttc|brutto)$"
 )
-_WITHOUT_TAX = re.compile(r"(?i)\b(?:excl?|excluding|without|ohne|hors|sin|net|netto|zzgl)\b")
+_WITHOUT_TAX = re.compile(
+    r"(?i)\b(?:ex(?:cl?|kl)?|excluding|without|pre|before|net|netto|ohne|zzgl|hors|sans|ht|sin|"
+    r"senza|esclusa|exklusive|sem|zonder|bez)\b"
+)
 _BASE = re.compile(r"^base_(?=.*(?:total|amount|price|tax|value|paid))")
 """What stands before money in the shop's own currency."""
 _TURNED = re.compile(r"^(id|date|amount)_([^\W_]+)$")

@@ -11,7 +11,8 @@ import duckdb
 
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.events.csvfile import UnreadableTextError, rewritten
-from cartcast.events.guess import choose
+from cartcast.events.guess import bare_names, choose
+from cartcast.events.kin import among, kin_of
 from cartcast.events.layouts import Layout
 from cartcast.events.mapping import Resolved, resolve, unrolled
 from cartcast.events.numbers import NUMBER_COLUMNS, votes_sql
@@ -24,7 +25,7 @@ from cartcast.events.telling import told_columns
 from cartcast.findings import Finding
 from cartcast.progress import Progress
 
-__all__ = ["Read", "one_clock", "read_source", "read_sources", "require_columns"]
+__all__ = ["Read", "one_clock", "open_by", "read_source", "read_sources", "require_columns"]
 
 
 MOST_COLUMNS = 2000
@@ -79,8 +80,10 @@ def read_sources(
         UsageError: the orders are not one table.
     """
     read = Read()
-    for file in found:
-        source, resolved, findings = _opened(con, file, layout, work)
+    opened = [open_by(con, file, layout, work) for file in found]
+    kin = kin_of(opened)
+    for one in opened:
+        source, resolved, findings = _fitted(one, layout, kin)
         read.sources.append(source)
         read.resolved.append(resolved)
         read.findings += findings
@@ -89,7 +92,7 @@ def read_sources(
         files = list(expand(orders))
         if len(files) != 1:
             raise UsageError(f"orders must be one table, got {len(files)} files in {orders}.")
-        source = open_source(con, files[0], work)
+        source = bare_names(open_source(con, files[0], work))
         read.orders_file = len(read.sources)
         read.sources.append(source)
         read.resolved.append(resolve_orders(source, read.clock))
@@ -109,13 +112,16 @@ def read_source(
     layout: Layout | None,
     work: Path,
     privacy: Privacy | None,
+    kin: Sequence[Source],
 ) -> Read:
     """Open and type one of several sources, where others read the rest; `number` is its place.
+
+    `kin` are the first of all sources (`kin_of`).
 
     Raises:
         DataError: it cannot be read.
     """
-    source, resolved, findings = _opened(con, file, layout, work)
+    source, resolved, findings = _fitted(open_by(con, file, layout, work), layout, kin)
     read = Read([source], [resolved], Stage(first=number), findings, resolved.clock)
     _typed(con, read, 0, work, privacy)
     return read
@@ -136,9 +142,14 @@ def one_clock(read: Read) -> str:
     return clocks.pop()
 
 
-def _opened(
+def open_by(
     con: duckdb.DuckDBPyConnection, file: Any, layout: Layout | None, work: Path
-) -> tuple[Source, Resolved, list[Finding]]:
+) -> Source:
+    """Open a source as its layout says that it is written.
+
+    Raises:
+        DataError: it cannot be read, or has too many columns.
+    """
     header = [v.header for v in (layout, *layout.variants)] if layout else []
     source = open_source(
         con,
@@ -153,9 +164,17 @@ def _opened(
             f"{source.name}: has {len(source.cells):,} columns, at most {MOST_COLUMNS:,} are read; "
             "give those that a log needs."
         )
-    source, chosen, findings = choose(source, layout)
+    return source
+
+
+def _fitted(
+    source: Source, layout: Layout | None, kin: Sequence[Source]
+) -> tuple[Source, Resolved, list[Finding]]:
+    own = source.sample
+    source, chosen, findings = choose(among(source, kin), layout)
     source = unrolled(chosen, source)
-    return source, resolve(chosen, source), findings
+    resolved = resolve(chosen, source)
+    return replace(source, sample=own) if source.sample else source, resolved, findings
 
 
 def require_columns(read: Read, privacy: Privacy) -> None:

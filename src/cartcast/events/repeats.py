@@ -102,7 +102,8 @@ def find_repeats(
         columns: quoted columns that make a row what it is.
         event_ids: some source has event ids.
         files: number of sources.
-        timed: the clock tells moments; without one, equal rows in two files may be two events.
+        timed: the clock tells moments; without one, equal rows in two files may be two events,
+            unless they are of one order.
     """
     con.execute(f"CREATE OR REPLACE TEMP TABLE {DROPPED} (seq BIGINT)")
     found: list[Finding] = []
@@ -196,12 +197,14 @@ def _by_row(
 ) -> int:
     """Drop rows that lie in two files, and every second row of a file of pairs."""
     without = "WHERE event_id IS NULL" if ids else ""
+    ordered = "order_id" in columns
+    sure = "true" if timed else "order_id IS NOT NULL" if ordered else "false"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE alike AS
-        SELECT seq, file, h, row_number() OVER (PARTITION BY h, file ORDER BY seq) AS place,
+        SELECT seq, file, h, sure, row_number() OVER (PARTITION BY h, file ORDER BY seq) AS place,
                count(*) OVER (PARTITION BY h, file) AS n
-        FROM (SELECT __seq AS seq, __file AS file, hash({", ".join(columns)}) AS h
+        FROM (SELECT __seq AS seq, __file AS file, hash({", ".join(columns)}) AS h, {sure} AS sure
               FROM {rows} {without})
         WHERE h IN (SELECT h FROM twins)
         """
@@ -232,7 +235,7 @@ def _by_row(
             finding(TWICE, f"file {file + 1}: each of {total:,} rows lies in it an even number of "
                     "times; half of them were dropped.", count=total // 2)
         )  # fmt: skip
-    if files > 1 and timed:
+    if files > 1 and (timed or ordered):
         # Of the rows that a file shares with those before it, only what it has more of is new.
         (shared,) = counted(
             con,
@@ -240,8 +243,8 @@ def _by_row(
             f"""
             INSERT INTO {DROPPED}
             SELECT seq FROM (
-                SELECT seq, file, place, min(file) OVER (PARTITION BY h, place) AS first FROM alike)
-            WHERE file > first
+                SELECT seq, file, sure, min(file) OVER (PARTITION BY h, place) AS first FROM alike)
+            WHERE sure AND file > first
             """,
         )
         dropped += shared

@@ -158,15 +158,20 @@ _MOST_PREAMBLE = 50
 def _preamble(records: list[tuple[int, list[str]]], told: bool) -> int:
     """Return the number of lines before the header.
 
-    They are comments, or hold less than half as many filled cells as the usual row.
+    They are comments, or hold less than half as many filled cells as the usual row. A title that
+    a spreadsheet filled up with separators is one only where names follow it.
     """
     widths = [len(row) for _, row in records[:200]]
     usual = max(set(widths), key=lambda w: (widths.count(w), w), default=0)
+    padded = False
     for place, (line, row) in enumerate(records[:_MOST_PREAMBLE]):
-        title = sum(bool(c.strip()) for c in row) * 2 < usual and len(row) < usual
+        filled = sum(bool(c.strip()) for c in row)
+        title = filled * 2 < usual and len(row) <= usual
         comment = row[0].lstrip().startswith(("#", "//", "--")) and len(row) != usual
         if not (title or comment or (told and place == 0)):
-            return line
+            names = filled * 2 > usual and not any(looks_like_data(c) for c in row)
+            return line if names or not padded else 0
+        padded |= title and len(row) == usual
     return 0
 
 
@@ -185,14 +190,14 @@ def _separator(text: str) -> str:
 
 
 def _records(text: str, separator: str, whole: bool) -> list[tuple[int, list[str]]]:
-    """Return the records that are not empty, each with the lines that lie before it."""
+    """Return the records that hold anything, each with the lines that lie before it."""
     rows: list[tuple[int, list[str]]] = []
     csv.field_size_limit(1 << 24)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     before = 0
     try:
         for row in reader:
-            if row:
+            if any(row):
                 rows.append((before, row))
             before = reader.line_num
             if len(rows) > 1000:

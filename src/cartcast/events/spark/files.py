@@ -81,10 +81,12 @@ class FileFacts:
 class TypeFile:
     """Types the rows of each file and asks what files can answer.
 
-    Pieces in: `file`, the path. Pieces out: `facts`, `typed`, `rejects` and rows by key.
+    Pieces in: `file`, the path. Pieces out: `facts`, `typed`, `rejects` and rows by key. `kin` are
+    the first of all files (`kin_of`).
     """
 
     layout: Layout | None
+    kin: Sequence[Source]
     privacy: Privacy | None
     memory: str | int | None
     parts: int
@@ -99,7 +101,7 @@ class TypeFile:
     def _typed(
         self, con: duckdb.DuckDBPyConnection, path: Path, number: int, folder: Path
     ) -> Iterator[Piece]:
-        read = read_source(con, path, number, self.layout, folder, self.privacy)
+        read = read_source(con, path, number, self.layout, folder, self.privacy, self.kin)
         read.stage.declare(con)
         part = Part()
         with tallying(part):

@@ -23,8 +23,9 @@ from cartcast.atomic import atomic_folder
 from cartcast.errors import DataError, UsageError
 from cartcast.events.cleaning import Cleaned, Cleaning, Plan, Settled
 from cartcast.events.identity import MOST_DEVICES
+from cartcast.events.kin import MOST_KIN, kin_of
 from cartcast.events.layouts import Layout
-from cartcast.events.reading import Read, one_clock, require_columns
+from cartcast.events.reading import Read, one_clock, open_by, require_columns
 from cartcast.events.rejects import REJECTED_ROWS
 from cartcast.events.spark.files import CutFile, Decided, FileFacts, LinkFile, TypeFile
 from cartcast.events.spark.keys import answered
@@ -115,7 +116,9 @@ class SparkReading:
             for number, path in enumerate(self.files)
         ]
         frame = spark.createDataFrame(files, COLUMNS)
-        task = TypeFile(self.layout, self.plan.privacy, self.memory, parts)
+        first = self.files[:MOST_KIN] if len(self.files) > 1 else ()
+        kin = kin_of([open_by(self.con, path, self.layout, self.work) for path in first])
+        task = TypeFile(self.layout, kin, self.plan.privacy, self.memory, parts)
         return run(frame.repartitionById(len(files), by_key()), task)
 
     def _read(self, facts: Sequence[FileFacts]) -> Read:

@@ -1,0 +1,71 @@
+"""Kin: files with the same columns are guessed by rows of all of them, so that they are read alike.
+
+A log comes in parts: one may hold refunds alone, another only days up to the 12th. What such a part
+cannot tell (which column is the total, day or month first), the others do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cartcast.events.read import Cell, Source
+
+__all__ = ["MOST_KIN", "among", "kin_of"]
+
+MOST_KIN = 20
+"""Files whose rows are shared: the first ones."""
+_ROWS = 1000
+_ALIKE = 0.8
+"""Share of names that files of JSON must have in common, which leave out empty fields."""
+
+
+def kin_of(sources: Sequence[Source]) -> tuple[Source, ...]:
+    """Return what tells of the first sources: their names, columns and first rows."""
+    return tuple(
+        Source(
+            s.name, "", {name: Cell("", cell.kind) for name, cell in s.cells.items()},
+            kind=s.kind, sample=s.sample[:_ROWS],
+        )
+        for s in sources[:MOST_KIN]
+        if s.has_header and _rows(s)
+    )  # fmt: skip
+
+
+def among(source: Source, kin: Sequence[Source]) -> Source:
+    """Return a source whose sample holds rows of its kin too: the same ones for each of them."""
+    if not source.has_header or not _rows(source):
+        return source
+    alike = [k for k in kin if _alike(source, k)]
+    if all(k.name != source.name for k in alike):
+        alike.append(source)
+    if len(alike) < 2:
+        return source
+    each = max(_ROWS // len(alike), 50)
+    rows = tuple(row for k in alike for row in _rows_by(source, k, each))
+    return replace(source, sample=rows)
+
+
+def _rows(source: Source) -> bool:
+    """Return whether the sample holds rows: a whole file of JSON may be a single one."""
+    return len(source.sample) > (source.kind == "json")
+
+
+def _alike(source: Source, other: Source) -> bool:
+    ours, theirs = ({c.lower() for c in s.columns} for s in (source, other))
+    both = ours & theirs
+    if source.kind == other.kind == "json":
+        return len(both) >= _ALIKE * len(ours | theirs)
+    return ours == theirs
+
+
+def _rows_by(source: Source, other: Source, most: int) -> list[tuple[str | None, ...]]:
+    """Return rows of another source by the columns of this one."""
+    if other.columns == source.columns:
+        return list(other.sample[:most])
+    at = {c.lower(): i for i, c in enumerate(other.columns)}
+    places = [at.get(c.lower()) for c in source.columns]
+    return [
+        tuple(row[p] if p is not None and p < len(row) else None for p in places)
+        for row in other.sample[:most]
+    ]

@@ -1,0 +1,126 @@
+"""The same rows are read alike in any form of file, and cut into any parts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cartcast import events
+from cartcast.events.log import Log
+
+HEAD = ("Order no", "Order date", "Customer", "SKU", "Quantity", "Unit price", "Total (ex tax)",
+        "Total (inc tax)", "Status")  # fmt: skip
+# Order k, of a customer in six, has one line or two; every fifth was cancelled.
+ROWS = tuple(
+    (f"{700 + k}", f"2024-05-{1 + k:02d} 10:05:00", f"c{k % 6}", f"P-{(k + line) % 4}", "2",
+     f"{10 + k}.50", f"{(21.0 + 2 * k) * lines / 1.2:.2f}", f"{(21 + 2 * k) * lines}.00",
+     "Cancelled" if k % 5 == 4 else "Paid")
+    for k in range(15)
+    for lines in (1 + k % 2,)
+    for line in range(lines)
+)  # fmt: skip
+MONEY = sum((21 + 2 * k) * (1 + k % 2) for k in range(15) if k % 5 != 4)
+
+
+def text(rows: list[tuple[str, ...]], separator: str = ",", end: str = "\n") -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=separator, lineterminator=end).writerows(rows)
+    return out.getvalue()
+
+
+def as_json(rows: list[tuple[str, ...]], comma: bool = False) -> str:
+    told = [dict(zip(HEAD, (c.replace(".", ",") if comma else c for c in r), strict=True))
+            for r in rows]  # fmt: skip
+    return "\n".join(map(json.dumps, told))
+
+
+WHOLE = [HEAD, *ROWS]
+EMPTY = ("",) * len(HEAD)
+TITLE = ("Orders of May", *EMPTY[1:])
+BACKWARDS = [row[::-1] for row in WHOLE]
+FORMS: dict[str, tuple[str, str | bytes]] = {
+    "tabs": ("csv", text(WHOLE, "\t")),
+    "utf-16": ("csv", text(WHOLE, ";").encode("utf-16")),
+    "columns from right to left": ("csv", text(BACKWARDS)),
+    "lines of separators alone": ("csv", text([*WHOLE[:9], EMPTY, *WHOLE[9:], EMPTY, EMPTY])),
+    "a title that is filled up": ("csv", text([TITLE, ("from", "2024-05-01", *EMPTY[2:]), EMPTY,
+                                               *WHOLE])),
+    "a title whose line ends otherwise": ("csv", text([TITLE, EMPTY]) + text(WHOLE, end="\r\n")),
+    "lines that end in two ways": ("csv", text(WHOLE[:9], end="\r\n") + text(WHOLE[9:])),
+    "decimal commas": ("csv", text([tuple(c.replace(".", ",") for c in r) for r in WHOLE], ";")),
+    "a table's name before all": ("csv", text([tuple(f"o.{c}" for c in HEAD), *ROWS])),
+    "an envelope around all": ("jsonl", "\n".join(
+        json.dumps({"event": json.loads(line)}) for line in as_json(list(ROWS)).splitlines())),
+    "JSON": ("jsonl", as_json(list(ROWS))),
+    "JSON with decimal commas": ("jsonl", as_json(list(ROWS), comma=True)),
+}  # fmt: skip
+
+
+def check(log: Log) -> None:
+    s = log.summary
+    assert (s.orders, s.revenue, s.rejects, s.visitors) == (12, pytest.approx(MONEY), 0, 6)
+    assert (s.start, s.end) == ("2024-05-01T10:05:00Z", "2024-05-15T10:05:00Z")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form(form: str, write: Callable[..., Path]) -> None:
+    ending, content = FORMS[form]
+    check(events.load(write(content, f"orders.{ending}"), report_only=True))
+
+
+def test_a_spreadsheet_with_a_title_and_empty_rows(tmp_path: Path) -> None:
+    rows = [TITLE, EMPTY, *WHOLE, EMPTY]
+    pd.DataFrame(rows).to_excel(tmp_path / "o.xlsx", index=False, header=False)
+    check(events.load(tmp_path / "o.xlsx", report_only=True))
+
+
+def test_a_layout_may_say_the_full_names(write: Callable[..., Path]) -> None:
+    path = write(text([tuple(f"o.{c}" for c in HEAD), *ROWS]))
+    names = {"order_id": "Order no", "event_time": "Order date", "visitor_id": "Customer",
+             "order_value": "Total (inc tax)"}  # fmt: skip
+    for before in ("", "o."):
+        said = "".join(f"  {t}: {before}{c}\n" for t, c in names.items())
+        more = f"every_event: purchase\nstatus: [{before}Status]\n"
+        layout = write(f"name: mine\n{more}columns:\n{said}", "layout.yaml")
+        check(events.load(path, layout=layout, report_only=True))
+
+
+@pytest.mark.parametrize("parts", ["halves", "other columns first", "shared rows", "twice", "sold"])
+def test_parts(parts: str, write: Callable[..., Path]) -> None:
+    # Some parts do not tell by themselves that a status may mean "not sold", or what is a total.
+    cut: dict[str, list[list[tuple[str, ...]]]] = {
+        "halves": [list(ROWS[:9]), list(ROWS[9:])],
+        "shared rows": [list(ROWS[:12]), list(ROWS[9:])],
+        "twice": [list(ROWS), list(ROWS)],
+        "other columns first": [list(ROWS[:9]), list(ROWS[9:])],
+        "sold": [[r for r in ROWS if r[-1] == s] for s in ("Cancelled", "Paid")],
+    }
+    files = [[HEAD, *rows] for rows in cut[parts]]
+    if parts == "other columns first":
+        files[1] = [r[::-1] for r in files[1]]
+    check(events.load(*(write(text(f), f"{i}.csv") for i, f in enumerate(files))))
+
+
+def test_a_day_that_one_part_leaves_open_is_told_by_another(write: Callable[..., Path]) -> None:
+    head = "visitor,time,event"
+    early = [f"v{d},0{d}/02/2024 10:00,view" for d in range(1, 9)]
+    late = [f"v{d},{d}/02/2024 10:00,view" for d in range(20, 28)]
+    files = [write("\n".join([head, *rows]), f"{n}.csv") for n, rows in enumerate((early, late))]
+    s = events.load(*files, report_only=True).summary
+    assert (s.start, s.end) == ("2024-02-01T10:00:00Z", "2024-02-27T10:00:00Z")
+
+
+def test_an_order_of_a_day_that_lies_in_two_files_counts_once(write: Callable[..., Path]) -> None:
+    head = "order_id,order_date,customer_id,sku,quantity,price"
+    rows = [f"o{k // 2},2024-05-0{1 + k // 2},c{k // 2},p{k},1,10" for k in range(10)]
+    parts = (rows[:7], rows[4:])
+    files = [write("\n".join([head, *part]), f"{n}.csv") for n, part in enumerate(parts)]
+    log = events.load(*files, report_only=True)
+    assert (log.clock, log.summary.events, log.summary.revenue) == ("day", 10, 100)
+    assert next(f for f in log.findings if f.code == "EV134").count == 3
