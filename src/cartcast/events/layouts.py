@@ -87,7 +87,8 @@ class Layout:
             back whole is no sale but `other`, in the words of several languages; the layout's own
             `events` come first.
         every_event: the event type of all rows, for sources that have no such column.
-        time_format: `auto`, `iso`, `epoch_s`, `epoch_ms`, `epoch_us` or a strptime format.
+        time_format: `auto`, `iso`, `epoch_s`, `epoch_ms`, `epoch_us`, `excel` or a strptime format;
+            `words ` before one where months, halves of the day or zones are words.
         zone: time zone of times without an offset; None means UTC unless offsets are mixed in.
         clock: what the source's clock can tell.
         currency: ISO 4217 code of all prices, or None.

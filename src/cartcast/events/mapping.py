@@ -18,7 +18,8 @@ from cartcast.events.schema import COLUMNS
 from cartcast.events.signs import bare, without_signs
 from cartcast.events.sql import bound, snake_case
 from cartcast.events.statuses import with_status
-from cartcast.events.values import Mapped, field_text, mapped_value, required
+from cartcast.events.time_words import IN_WORDS, plain_sql
+from cartcast.events.values import Mapped, field_text, in_record, mapped_value, required
 
 __all__ = ["Resolved", "resolve", "unrolled"]
 
@@ -59,6 +60,11 @@ class Resolved:
     mark: str = "."
     sure: bool = True
     words: tuple[str, ...] = ()
+
+    @property
+    def time_form(self) -> str:
+        """The form of the texts of times, once their words are usual."""
+        return self.layout.time_format.removeprefix(IN_WORDS)
 
     @property
     def clock(self) -> str:
@@ -133,6 +139,10 @@ def resolve(layout: Layout, source: Source, *, timeless: bool = False) -> Resolv
             absent.append(target)
         else:
             mapped[target] = item
+    if layout.time_format.startswith(IN_WORDS) and "event_time" in mapped:
+        # Made usual once: the form is read from it in several places.
+        item = mapped["event_time"]
+        mapped["event_time"] = replace(item, text=plain_sql(item.text))
     _check(layout, source, mapped, bool(parts) or timeless)
     for name in source.repeated:
         if name in used:
@@ -188,6 +198,8 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
         bare(v, sign)
         for c, sign in columns.items()
         if source.cells[c].kind == "VARCHAR"
+        # A record in a cell of a table is JSON, whatever the table's own numbers look like.
+        and (source.kind == "json" or not in_record(source.cells[c]))
         for v in source.values(c)
     ]
     mark = mark_of_sample(texts)

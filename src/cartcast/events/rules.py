@@ -168,7 +168,7 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
         date_only = "true"
     elif "event_time" in mapped:
         text, column = "t_event_time", mapped["event_time"].column
-        found, date_only = _read_time(mapped["event_time"], layout.time_format, layout.zone)
+        found, date_only = _read_time(mapped["event_time"], resolved.time_form, layout.zone)
     else:
         none = {"event_time": "CAST(NULL AS TIMESTAMP)", "__zone": "NULL", "__date_only": "NULL"}
         return {**none, "__clock": "0"}, []
@@ -198,7 +198,7 @@ def _time(resolved: Resolved, mapped: dict[str, Mapped]) -> tuple[dict[str, str]
 def first_values(resolved: Resolved, mapped: dict[str, Mapped]) -> dict[str, str]:
     """Return SQL of what `typed` reads by name: how times are written, the kind of the event."""
     found: dict[str, str] = {}
-    for target, form in (("event_time", resolved.layout.time_format), ("known_time", "auto")):
+    for target, form in (("event_time", resolved.time_form), ("known_time", "auto")):
         if target in mapped and mapped[target].native is None:
             way = times.time_sql(f"t_{target}", form, resolved.layout.zone).written
             if way != "NULL":
@@ -224,7 +224,7 @@ def _read_time(mapped: Mapped, form: str, zone: str | None) -> tuple[times.TimeS
         return found, "false"
     if form == times.SERIAL:
         return found, f"NOT regexp_matches({text}, '[.,]')"
-    if form not in ("iso", "auto"):
+    if "%" in form:
         return found, str("%H" not in form and "%I" not in form).lower()
     return found, f"strlen({text}) <= 10 AND contains({text}, '-')"
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cartcast.events.sql import literal
+from cartcast.events.time_words import IN_WORDS, plain, plain_sql
 from cartcast.events.zones import to_utc_sql
 
 __all__ = ["EARLIEST", "FORMATS", "LATEST", "SERIAL", "TimeSql", "are_serials", "find_format",
@@ -115,6 +116,8 @@ FORMATS: tuple[str, ...] = (
 )
 """Forms tried, in this order, when times are neither ISO 8601 nor epochs."""
 
+_BARE = tuple(dict.fromkeys(f.replace(",", "") for f in FORMATS if "GMT" not in f))
+_IN_WORDS_FORMATS = (*_BARE, *(f"{f} %z" for f in _BARE if "%z" not in f))
 _OF_UTC = ("GMT", "Z", "UTC")
 """How forms end that are in UTC, whatever the shop's zone is."""
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
@@ -136,12 +139,26 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     (('iso', ()), ('epoch_ms', ()))
     >>> find_format(["20191001120000"])
     ('%Y%m%d%H%M%S', ())
+    >>> find_format(["3. März 2020, 10:05 Uhr"])
+    ('words %d %b %Y %H:%M', ())
     >>> find_format(["03/04/2020 10:00"])
     (None, ('%d/%m/%Y %H:%M', '%m/%d/%Y %H:%M'))
     """
     texts = [v.strip() for v in values if v and v.strip()]
     if not texts:
         return "iso", ()
+    found = _form(texts, FORMATS)
+    if found is None or (found[0] == "iso" and not any(_one_iso(t) for t in texts[:20])):
+        usual = list(map(plain, texts))
+        if usual != texts and (again := _form(usual, _IN_WORDS_FORMATS)):
+            form, ambiguous = again
+            said = None if form is None else IN_WORDS + form
+            return said, tuple(IN_WORDS + a for a in ambiguous)
+    return found or ("iso", ())
+
+
+def _form(texts: Sequence[str], forms: Sequence[str]) -> tuple[str | None, tuple[str, ...]] | None:
+    """Return the form as `find_format` does, or None where none fits."""
     share = 0.8 * len(texts)
     if sum(bool(re.fullmatch(_ISO, t)) for t in texts) >= share:
         return "iso", ()
@@ -152,10 +169,10 @@ def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ..
     if len(whole) >= share:
         units = {_unit(len(w)) for w in whole}
         return (units.pop(), ()) if len(units) == 1 else ("auto", ())
-    fitting = [(_fitting(texts, f, share), f) for f in FORMATS]
+    fitting = [(_fitting(texts, f, share), f) for f in forms]
     best = max(n for n, _ in fitting)
     if best < share:
-        return "iso", ()
+        return None
     forms = _unlike([f for n, f in fitting if n == best], texts)
     return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
 
@@ -242,6 +259,8 @@ def time_sql(text: str, form: str, zone: str | None, kind: str = "kind") -> Time
     `kind` is the name of the column that holds what `written` gives.
     """
     none = "CAST(NULL AS TIMESTAMP)"
+    if form.startswith(IN_WORDS):
+        return time_sql(plain_sql(text), form.removeprefix(IN_WORDS), zone, kind)
     if form in _UNITS:
         return TimeSql("NULL", _epoch(text, form), "1", none)
     if form == "iso":
@@ -341,6 +360,8 @@ def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | N
     >>> moment_of("2026-05-04T12:00:00+02:00") == moment_of("1777888800000")
     True
     """
+    if form.startswith(IN_WORDS):
+        return moment_of(plain(text), form.removeprefix(IN_WORDS), zone)
     if form in _UNITS:
         return _one_epoch(text, _UNITS[form])
     if form == "auto" and _ONE_EPOCH(text):
