@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import json
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 
 from cartcast import events
 from cartcast.events.log import Log
+from cartcast.events.time_forms import find_format
+from cartcast.events.times import moment_of
 
 HEAD = ("Order no", "Order date", "Customer", "SKU", "Quantity", "Unit price", "Total (ex tax)",
         "Total (inc tax)", "Status")  # fmt: skip
@@ -124,3 +127,45 @@ def test_an_order_of_a_day_that_lies_in_two_files_counts_once(write: Callable[..
     log = events.load(*files, report_only=True)
     assert (log.clock, log.summary.events, log.summary.revenue) == ("day", 10, 100)
     assert next(f for f in log.findings if f.code == "EV134").count == 3
+
+
+@pytest.mark.parametrize("below", ["-{}", "({})", "{}-"])
+def test_amounts_below_zero_as_accountants_write_them(
+    below: str, write: Callable[..., Path]
+) -> None:
+    rows = [f"o{k},2024-05-0{1 + k} 10:00:00,c{k},{10 + k}.50" for k in range(6)]
+    rows.append(f"o2,2024-05-08 10:00:00,c2,{below.format('12.50')}")
+    log = events.load(write("\n".join(["Order ID,Order Date,Customer ID,Amount", *rows])))
+    assert (log.summary.revenue, log.summary.refunds, log.summary.orders) == (65.5, -12.5, 6)
+
+
+TIMES = {
+    "french": "{0.day} {1} {0.year} à {0:%H:%M}",
+    "german": "{0.day}. {2} {0.year}, {0:%H:%M} Uhr",
+    "spanish halves": "{0:%Y-%m-%d} {3:%I:%M} {4}. m.",
+    "a zone by name": "{0:%Y-%m-%d %H:%M:%S} CET",
+    "a zone in brackets": "{0:%Y-%m-%dT%H:%M}+01:00[Europe/Berlin]",
+    "decimal comma": "{5},000",
+}
+
+
+@pytest.mark.parametrize("form", TIMES)
+def test_times_in_words(form: str, write: Callable[..., Path]) -> None:
+    # The words are read alike in a file and in one event; the months are those of February on.
+    french, german = ("févr.", "mars", "avr."), ("Februar", "März", "April")
+    told = []
+    for k in range(30):
+        at = dt.datetime(2024, 2 + k % 3, 1 + k % 28, 9 + k % 9, k % 60)
+        seconds = int(at.replace(tzinfo=dt.UTC).timestamp())
+        told.append((TIMES[form].format(at, french[k % 3], german[k % 3], at,
+                                        "a" if at.hour < 12 else "p", seconds), at))  # fmt: skip
+    hour = dt.timedelta(hours="zone" in form)
+    lines = [f'v{k},"{text}",view' for k, (text, _) in enumerate(told)]
+    s = events.load(write("\n".join(["visitor,time,event", *lines])), report_only=True).summary
+    first, last = min(at for _, at in told) - hour, max(at for _, at in told) - hour
+    assert (s.rejects, s.start, s.end) == (0, f"{first.isoformat()}Z", f"{last.isoformat()}Z")
+    read = find_format([text for text, _ in told])[0]
+    assert read is not None
+    for text, at in told:
+        moment = (at - hour).replace(tzinfo=dt.UTC).timestamp()
+        assert moment_of(text, read) == moment * 1e6

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from cartcast.events.times import FORMATS, find_format, moment_of, time_sql
+from cartcast.events.time_forms import FORMATS, find_format
+from cartcast.events.times import moment_of, time_sql
 
 ZONE = "Europe/Berlin"
 TIMES = [

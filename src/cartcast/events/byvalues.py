@@ -13,7 +13,7 @@ from cartcast.events.numbers import NUMBER_COLUMNS
 from cartcast.events.read import Source
 from cartcast.events.signs import bare, sign_of_sample
 from cartcast.events.sql import snake_case
-from cartcast.events.times import are_serials, find_format
+from cartcast.events.time_forms import are_serials, find_format
 
 __all__ = [
     "WEAK_IDS",

@@ -20,7 +20,7 @@ from cartcast.events.mapping import unrolled
 from cartcast.events.read import Source, expand, open_source
 from cartcast.events.references import matching, references
 from cartcast.events.sql import identifier
-from cartcast.events.times import find_format
+from cartcast.events.time_forms import find_format
 from cartcast.scratch import scratch
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from cartcast.events.byvalues import kinds_told, known_words
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
-from cartcast.events.times import SERIAL, are_serials, find_format
+from cartcast.events.time_forms import are_serials, find_format
+from cartcast.events.times import SERIAL
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Guess", "bare_names", "choose", "guess", "known_layout", "with_times"]

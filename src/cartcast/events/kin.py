@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cartcast.events.read import Cell, Source
+from cartcast.events.nested import Cell
+from cartcast.events.read import Source
 
 __all__ = ["MOST_KIN", "among", "kin_of"]
 

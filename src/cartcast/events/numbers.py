@@ -59,8 +59,14 @@ def mark_of_sample(values: Iterable[str]) -> str:
 def number_sql(text: str, mark: str) -> str:
     """Return SQL of a number written with `mark`; null where the text is none.
 
-    Groups of three digits may be set off by the other mark, a space or an apostrophe.
+    Groups of three digits may be set off by the other mark, a space or an apostrophe; accountants
+    write `(12.50)` or `12.50-` for an amount below zero.
     """
+    plain = text
+    text = (
+        f"CASE WHEN {plain}[1:1] = '(' AND {plain}[-1:] = ')' THEN '-' || {plain}[2:-2] "
+        f"WHEN {plain}[-1:] = '-' THEN '-' || {plain}[:-2] ELSE {plain} END"
+    )
     bare = f"regexp_replace({text}, {literal(_GAP)}, '', 'g')"
     if mark == ",":
         return (
@@ -71,7 +77,8 @@ def number_sql(text: str, mark: str) -> str:
         )
     # Plain numbers are by far the most: they are cast at once.
     return (
-        f"coalesce(TRY_CAST({text} AS DOUBLE), CASE WHEN contains({text}, ',') AND "
+        f"coalesce(TRY_CAST({plain} AS DOUBLE), TRY_CAST({text} AS DOUBLE), "
+        f"CASE WHEN contains({text}, ',') AND "
         f"regexp_full_match({text}, '{_POINT}') THEN TRY_CAST(replace({text}, ',', '') AS DOUBLE) "
         f"WHEN regexp_full_match({text}, {literal(_POINT_GAPS)}) THEN "
         f"TRY_CAST({bare} AS DOUBLE) END)"
@@ -93,8 +100,14 @@ def number_of(text: str, mark: str = ".") -> float | None:
 
     >>> number_of("12.50"), number_of("1,299.00"), number_of("12,50"), number_of("12 EUR")
     (12.5, 1299.0, 12.5, None)
+    >>> number_of("(12.50)"), number_of("1.299,00-", ",")
+    (-12.5, -1299.0)
     """
     text = text.strip()
+    if (text[:1], text[-1:]) == ("(", ")"):
+        text = f"-{text[1:-1]}"
+    elif text[-1:] == "-":
+        text = f"-{text[:-1]}"
     if mark == "." and not _IS_COMMA(text):
         if text.isascii():
             with contextlib.suppress(ValueError):

@@ -142,9 +142,7 @@ def one_clock(read: Read) -> str:
     return clocks.pop()
 
 
-def open_by(
-    con: duckdb.DuckDBPyConnection, file: Any, layout: Layout | None, work: Path
-) -> Source:
+def open_by(con: duckdb.DuckDBPyConnection, file: Any, layout: Layout | None, work: Path) -> Source:
     """Open a source as its layout says that it is written.
 
     Raises:

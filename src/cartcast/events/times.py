@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,209 +17,27 @@ from cartcast.events.sql import literal
 from cartcast.events.time_words import IN_WORDS, plain, plain_sql
 from cartcast.events.zones import to_utc_sql
 
-__all__ = ["EARLIEST", "FORMATS", "LATEST", "SERIAL", "TimeSql", "are_serials", "find_format",
-           "moment_of", "time_sql", "zone_sql"]  # fmt: skip
+__all__ = ["EARLIEST", "EPOCH", "LATEST", "SERIAL", "TimeSql", "iso_moment", "moment_of",
+           "time_sql", "unit_of", "zone_sql"]  # fmt: skip
 
 EARLIEST, LATEST = "1990-01-01", "2100-01-01"
 """Times outside are impossible for a shop on the web: a wrong unit, or a default date."""
 
-FORMATS: tuple[str, ...] = (
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d-%m-%Y %H:%M:%S",
-    "%m-%d-%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
-    "%m-%d-%Y %H:%M",
-    "%d/%m/%Y %I:%M:%S %p",
-    "%m/%d/%Y %I:%M:%S %p",
-    "%d/%m/%Y %I:%M %p",
-    "%m/%d/%Y %I:%M %p",
-    "%d/%m/%y %H:%M:%S",
-    "%m/%d/%y %H:%M:%S",
-    "%d/%m/%y %H:%M",
-    "%m/%d/%y %H:%M",
-    "%d.%m.%y %H:%M:%S",
-    "%d.%m.%y %H:%M",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d.%m.%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d.%m.%y",
-    "%Y%m%d",
-    "%Y%m%d%H%M%S",
-    "%Y%m%d %H:%M:%S",
-    "%d %b %Y %H:%M:%S",
-    "%d/%b/%Y:%H:%M:%S %z",
-    "%b %d, %Y %H:%M:%S",
-    "%b %d, %Y, %I:%M:%S %p",
-    "%b %d, %Y %I:%M:%S %p",
-    "%a %b %d %H:%M:%S %Y",
-    "%a, %d %b %Y %H:%M:%S GMT",
-    "%a, %d %b %Y %H:%M:%S %z",
-    # As browsers write a time for people, and spreadsheets and databases a day.
-    "%d/%m/%Y, %H:%M:%S",
-    "%m/%d/%Y, %H:%M:%S",
-    "%d/%m/%Y, %I:%M:%S %p",
-    "%m/%d/%Y, %I:%M:%S %p",
-    "%d.%m.%Y, %H:%M:%S",
-    "%d.%m.%Y, %H:%M",
-    "%d/%m/%Y %I:%M:%S%p",
-    "%m/%d/%Y %I:%M:%S%p",
-    "%Y%m%dT%H%M%SZ",
-    "%Y%m%dT%H%M%S",
-    "%Y.%m.%d %H:%M:%S",
-    "%Y.%m.%d %H:%M",
-    # As tills, mainframes and some countries write an hour.
-    "%Y-%m-%d %H.%M.%S",
-    "%Y-%m-%d-%H.%M.%S.%f",
-    "%d/%m/%Y %H.%M.%S",
-    "%d/%m/%Y %H.%M",
-    "%d.%m.%Y %H.%M.%S",
-    "%d.%m.%Y %H.%M",
-    "%d-%m-%Y %H.%M.%S",
-    "%d-%m-%Y %H.%M",
-    "%d/%m/%Y %Hh%M",
-    "%d/%m/%Y à %Hh%M",
-    "%d/%m/%Y à %H:%M",
-    "%d/%m/%Y %Hh%Mm%Ss",
-    "%a %b %d %Y %H:%M:%S GMT%z (Coordinated Universal Time)",
-    "%d/%b/%Y %H:%M:%S",
-    "%d-%b-%Y %H:%M:%S",
-    "%d-%b-%Y %H:%M",
-    "%d-%b-%y %H:%M:%S",
-    "%d-%b-%y %H:%M",
-    "%d %b %Y %H:%M",
-    "%d %B %Y %H:%M:%S",
-    "%d %B %Y %H:%M",
-    "%b %d, %Y %H:%M",
-    "%b %d, %Y, %I:%M %p",
-    "%B %d, %Y %H:%M:%S",
-    "%B %d, %Y %H:%M",
-    "%B %d, %Y, %I:%M:%S %p",
-    "%B %d, %Y, %I:%M %p",
-    "%B %d, %Y %I:%M:%S %p",
-    "%B %d, %Y %I:%M %p",
-    "%d-%b-%Y",
-    "%d-%b-%y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-)
-"""Forms tried, in this order, when times are neither ISO 8601 nor epochs."""
-
-_BARE = tuple(dict.fromkeys(f.replace(",", "") for f in FORMATS if "GMT" not in f))
-_IN_WORDS_FORMATS = (*_BARE, *(f"{f} %z" for f in _BARE if "%z" not in f))
 _OF_UTC = ("GMT", "Z", "UTC")
 """How forms end that are in UTC, whatever the shop's zone is."""
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 SERIAL = "excel"
 """Days since the end of 1899, as spreadsheets count them; rounded to the second."""
 _EPOCH_DAY = 25_569
-_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ](?!\d\d\.\d\d\.).*)?"
-_EPOCH = r"\d{9,19}(\.\d+)?"
+EPOCH = r"\d{9,19}(\.\d+)?"
+"""Digits that may count from 1970 on: seconds, or thousandths to thousand-millionths of one."""
 
 
-_STAMPS = {"%Y%m%d%H%M%S": r"(19|20)\d{12}", "%Y%m%d%H%M": r"(19|20)\d{10}"}
-"""Digits that are a time as written; as milliseconds since 1970 they would be of no shop's time."""
-
-
-def find_format(values: Iterable[str | None]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the one form of a sample of times, or None and the forms that fit equally well.
-
-    >>> find_format(["2019-10-01 00:00:00 UTC"]), find_format(["1569888000000"])
-    (('iso', ()), ('epoch_ms', ()))
-    >>> find_format(["20191001120000"])
-    ('%Y%m%d%H%M%S', ())
-    >>> find_format(["3. März 2020, 10:05 Uhr"])
-    ('words %d %b %Y %H:%M', ())
-    >>> find_format(["03/04/2020 10:00"])
-    (None, ('%d/%m/%Y %H:%M', '%m/%d/%Y %H:%M'))
-    """
-    texts = [v.strip() for v in values if v and v.strip()]
-    if not texts:
-        return "iso", ()
-    found = _form(texts, FORMATS)
-    if found is None or (found[0] == "iso" and not any(_one_iso(t) for t in texts[:20])):
-        usual = list(map(plain, texts))
-        if usual != texts and (again := _form(usual, _IN_WORDS_FORMATS)):
-            form, ambiguous = again
-            said = None if form is None else IN_WORDS + form
-            return said, tuple(IN_WORDS + a for a in ambiguous)
-    return found or ("iso", ())
-
-
-def _form(texts: Sequence[str], forms: Sequence[str]) -> tuple[str | None, tuple[str, ...]] | None:
-    """Return the form as `find_format` does, or None where none fits."""
-    share = 0.8 * len(texts)
-    if sum(bool(re.fullmatch(_ISO, t)) for t in texts) >= share:
-        return "iso", ()
-    for form, stamp in _STAMPS.items():
-        if sum(bool(re.fullmatch(stamp, t)) and _fits(t, form) for t in texts) >= share:
-            return form, ()
-    whole = [t.split(".")[0] for t in texts if re.fullmatch(_EPOCH, t)]
-    if len(whole) >= share:
-        units = {_unit(len(w)) for w in whole}
-        return (units.pop(), ()) if len(units) == 1 else ("auto", ())
-    fitting = [(_fitting(texts, f, share), f) for f in forms]
-    best = max(n for n, _ in fitting)
-    if best < share:
-        return None
-    forms = _unlike([f for n, f in fitting if n == best], texts)
-    return (forms[0], ()) if len(forms) == 1 else (None, tuple(forms))
-
-
-def are_serials(column: str, values: Iterable[str]) -> bool:
-    """Return whether a column of dates holds days as spreadsheets count them (45,000 is in 2023).
-
-    >>> are_serials("Date", ["45698.9286", "45699"]), are_serials("seconds", ["45698"])
-    (True, False)
-    """
-    if not re.search(r"dat|day|fecha|tag", column.lower()):
-        return False
-    texts = [v.strip() for v in values]
-    fitting = sum(bool(re.fullmatch(r"(3[7-9]|4\d|5[0-4])\d{3}([.,]\d+)?", t)) for t in texts)
-    return fitting >= 0.8 * len(texts) > 0
-
-
-def _unlike(forms: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Return the first of those forms that read every text alike: May is short and long."""
-    found: dict[tuple[datetime, ...], str] = {}
-    for form in forms:
-        read = tuple(datetime.strptime(t, form) for t in texts if _fits(t, form))
-        found.setdefault(read, form)
-    return list(found.values())
-
-
-def _unit(digits: int) -> str:
+def unit_of(digits: int) -> str:
+    """Return the unit of an epoch by the digits before its point; `auto` for nanoseconds."""
     if digits <= 11:
         return "epoch_s"
     return "epoch_ms" if digits <= 14 else "epoch_us" if digits <= 17 else "auto"
-
-
-def _fitting(texts: Sequence[str], form: str, share: float) -> int:
-    """Return how many texts have the form; fewer once it is clear that the share is missed."""
-    fits = 0
-    for at, text in enumerate(texts):
-        fits += _fits(text, form)
-        if fits + len(texts) - 1 - at < share:
-            break
-    return fits
-
-
-def _fits(text: str, form: str) -> bool:
-    try:
-        datetime.strptime(text, form)
-    except ValueError:
-        return False
-    return True
 
 
 def zone_sql(text: str) -> str:
@@ -318,16 +135,17 @@ def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
         f"WHEN (strlen({text}) = 23 AND ends_with({text}, ' UTC')) OR "
         f"(strlen({text}) = 20 AND ends_with({text}, 'Z')) THEN {_PLAIN_UTC} "
         f"WHEN NOT {text}[1:1] BETWEEN '0' AND '9' THEN NULL "
-        f"ELSE CASE {zone_sql(text)} WHEN 0 THEN {_NAIVE} WHEN 1 THEN {_UTC} "
-        f"WHEN 2 THEN {_OFFSET} END END"
+        f"ELSE CASE {zone_sql(text)} WHEN 0 THEN CASE WHEN {text}[-1:] BETWEEN '0' AND '9' "
+        f"THEN {_NAIVE} END WHEN 1 THEN {_UTC} WHEN 2 THEN {_OFFSET} END END"
     )
     # ISO 8601 allows a comma before the fraction of a second.
     dotted = f"replace({text}, ',', '.')"
     bare = f"TRY_CAST(rtrim(rtrim({dotted}, 'ZUTCGM'), ' ') AS TIMESTAMP)"
-    # A blank between time and offset, and offsets without minutes, are made standard first.
+    # A blank between time and offset, offsets without minutes and times without seconds are made
+    # standard first.
     full = (
-        f"regexp_replace(regexp_replace({dotted}, '\\s+([+-]\\d)', '\\1'), "
-        f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2')"
+        f"regexp_replace(regexp_replace(regexp_replace({dotted}, '\\s+([+-]\\d)', '\\1'), "
+        f"'([+-]\\d\\d)(\\d\\d)$', '\\1:\\2'), '([T ]\\d\\d?:\\d\\d)([+-])', '\\1:00\\2')"
     )
     aware = f"timezone('UTC', TRY_CAST({full} AS TIMESTAMPTZ))"
     local = f"TRY_CAST(CASE WHEN {kind} = {_PLAIN} THEN {text} ELSE {dotted} END AS TIMESTAMP)"
@@ -344,7 +162,7 @@ def _iso(text: str, zone: str | None, kind: str) -> TimeSql:
     )
 
 
-_ONE_EPOCH = re.compile(_EPOCH, re.ASCII).fullmatch
+_ONE_EPOCH = re.compile(EPOCH, re.ASCII).fullmatch
 _ONE_ISO = re.compile(
     r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?:[T ](\d\d?):(\d\d?)(?::(\d\d?)(?:[.,](\d*))?)?)?"
     r"\s*(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)?",
@@ -366,12 +184,12 @@ def moment_of(text: str, form: str = "auto", zone: str | None = None) -> int | N
         return _one_epoch(text, _UNITS[form])
     if form == "auto" and _ONE_EPOCH(text):
         whole = text.partition(".")[0]
-        unit = _unit(len(whole))
+        unit = unit_of(len(whole))
         return int(whole) // 1000 if unit == "auto" else _one_epoch(text, _UNITS[unit])
     if form == SERIAL:
         when = _one_serial(text)
     elif form in ("auto", "iso"):
-        when = _one_iso(text)
+        when = iso_moment(text)
     else:
         try:
             when = datetime.strptime(text, form)
@@ -403,7 +221,8 @@ def _one_epoch(text: str, scale: int) -> int | None:
     return value if value <= 9_223_372_036_854_000 else None
 
 
-def _one_iso(text: str) -> datetime | None:
+def iso_moment(text: str) -> datetime | None:
+    """Return a text of ISO 8601 as a time, without a zone where it states none, or None."""
     if text[10:11] == "T" and text[13:14] == text[16:17] == ":" and "," not in text:
         with contextlib.suppress(ValueError):
             return datetime.fromisoformat(text)

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError
 from cartcast.events.numbers import mark_of_sample, number_sql
 from cartcast.events.signs import sign_of_sample
-from cartcast.events.times import find_format, time_sql
+from cartcast.events.time_forms import find_format
+from cartcast.events.times import time_sql
 
 __all__ = ["HOLLOW", "Arrow", "Column", "Meaning", "decoded", "is_text", "read_column", "words_of"]
 

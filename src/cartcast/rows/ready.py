@@ -10,7 +10,7 @@ import pandas as pd
 
 from cartcast import findings as f
 from cartcast.errors import DataError
-from cartcast.events.times import find_format
+from cartcast.events.time_forms import find_format
 from cartcast.findings import Finding, finding
 from cartcast.rows.columns import Column, words_of
 from cartcast.rows.outcome import read_outcome
