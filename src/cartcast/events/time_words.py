@@ -40,10 +40,10 @@ _SAID = (
     "mon tue tues wed thu thur thurs fri sat sun monday tuesday wednesday thursday friday saturday "
     "sunday lun mer jeu ven sam dim lundi mardi mercredi jeudi vendredi samedi dimanche mo di mi "
     "fr sa so montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag mie jue vie "
-    "sab dom lunes martes miercoles jueves viernes sabado domingo gio lunedi martedi mercoledi giovedi "
-    "venerdi sabato domenica ma wo vr za zo maandag dinsdag woensdag donderdag vrijdag zaterdag "
-    "zondag seg ter qua qui sex segunda-feira terca-feira quarta-feira quinta-feira sexta-feira "
-    "pon wt sr czw pt sob niedz"
+    "sab dom lunes martes miercoles jueves viernes sabado domingo gio lunedi martedi mercoledi "
+    "giovedi venerdi sabato domenica ma wo vr za zo maandag dinsdag woensdag donderdag vrijdag "
+    "zaterdag zondag seg ter qua qui sex segunda-feira terca-feira quarta-feira quinta-feira "
+    "sexta-feira pon wt sr czw pt sob niedz"
 )
 """Days of the week and small words that say nothing more; an unknown word is no time."""
 _WORDS = MappingProxyType(
