@@ -18,7 +18,7 @@ MOST_KIN = 20
 """Files whose rows are shared: the first ones."""
 _ROWS = 1000
 _ALIKE = 0.8
-"""Share of names that files of JSON must have in common, which leave out empty fields."""
+"""Share of names that files must have in common: one may have a column more, or lack empty ones."""
 
 
 def kin_of(sources: Sequence[Source]) -> tuple[Source, ...]:
@@ -43,8 +43,14 @@ def among(source: Source, kin: Sequence[Source]) -> Source:
     if len(alike) < 2:
         return source
     each = max(_ROWS // len(alike), 50)
-    rows = tuple(row for k in alike for row in _rows_by(source, k, each))
-    return replace(source, sample=rows)
+    rows: list[tuple[str | None, ...]] = []
+    before: set[tuple[str | None, ...]] = set()
+    for one in alike:
+        # What lies in two files is one row: an order's number must not look like a repeated one.
+        more = [row for row in _rows_by(source, one, each) if row not in before]
+        rows += more
+        before.update(more)
+    return replace(source, sample=tuple(rows))
 
 
 def _rows(source: Source) -> bool:
@@ -54,10 +60,7 @@ def _rows(source: Source) -> bool:
 
 def _alike(source: Source, other: Source) -> bool:
     ours, theirs = ({c.lower() for c in s.columns} for s in (source, other))
-    both = ours & theirs
-    if source.kind == other.kind == "json":
-        return len(both) >= _ALIKE * len(ours | theirs)
-    return ours == theirs
+    return len(ours & theirs) >= _ALIKE * len(ours | theirs)
 
 
 def _rows_by(source: Source, other: Source, most: int) -> list[tuple[str | None, ...]]:

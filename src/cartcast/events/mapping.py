@@ -11,7 +11,7 @@ from cartcast.events.feeds import product_strings
 from cartcast.events.ids import text_sql
 from cartcast.events.layouts import ItemList, Layout
 from cartcast.events.nested import Cell, flatten
-from cartcast.events.numbers import NUMBER_COLUMNS, mark_of_sample
+from cartcast.events.numbers import NUMBER_COLUMNS, mark_of_sample, surely_a_point
 from cartcast.events.read import Source
 from cartcast.events.references import element_of, references
 from cartcast.events.schema import COLUMNS
@@ -203,7 +203,7 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
         for v in source.values(c)
     ]
     mark = mark_of_sample(texts)
-    if source.kind == "json" and any("." in text for text in texts):
+    if source.kind == "json" and any(map(surely_a_point, texts)):
         # A number of JSON has a point, whatever texts beside it may hold.
         mark = "."
     return mark, source.kind == "json" and mark == "."

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from cartcast.events.sql import literal
 
 __all__ = ["EITHER_SIGN", "LARGEST", "NUMBER_COLUMNS", "doubtful_sql", "mark_of_sample",
-           "number_of", "number_sql", "votes_sql"]  # fmt: skip
+           "number_of", "number_sql", "surely_a_point", "votes_sql"]  # fmt: skip
 
 NUMBER_COLUMNS = (
     "price", "quantity", "line_value", "order_value", "tax", "shipping", "discount",
@@ -51,9 +51,14 @@ def mark_of_sample(values: Iterable[str]) -> str:
     (',', ',', '.')
     """
     texts = [v.strip() for v in values]
-    points = sum(bool(re.fullmatch(_SURE_POINT, t)) for t in texts)
+    points = sum(map(surely_a_point, texts))
     commas = sum(bool(re.fullmatch(_SURE_COMMA, t)) for t in texts)
     return "," if commas > points else "."
+
+
+def surely_a_point(text: str) -> bool:
+    """Return whether a number has a decimal point that cannot be a mark of thousands."""
+    return bool(re.fullmatch(_SURE_POINT, text.strip()))
 
 
 def number_sql(text: str, mark: str) -> str:
