@@ -124,7 +124,7 @@ class Encoder(Encoding, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: a column that training had is missing, or holds infinity.
         """
-        return self.matrix(X)
+        return X.encoded_by(self) if hasattr(X, "encoded_by") else self.matrix(X)
 
     def sources(self) -> list[str]:
         """Return, for each matrix column, the table column that it comes from."""

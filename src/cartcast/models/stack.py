@@ -170,7 +170,7 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2)."""
-        score = _odds(self.models_, as_frame(X)) @ self.shares_ + self.offset_
+        score = _odds(self.models_, X) @ self.shares_ + self.offset_
         p = _sigmoid(score)
         return np.column_stack([1 - p, p])
 

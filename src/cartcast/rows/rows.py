@@ -137,8 +137,13 @@ def plain(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
             values = column.astype("float64")
             out[name] = values.where(np.isfinite(values))
         else:
-            text = column.astype(object)
-            out[name] = text.where(text.isna(), text.astype(str)).where(text.notna(), None)
+            if not isinstance(column.dtype, pd.StringDtype):
+                text = column.astype(object)
+                column = text.where(text.isna(), text.astype(str))
+            # Rows of one value share one object: a text of its own in each would take 64 bytes.
+            codes, found = pd.factorize(column)
+            shared = np.asarray([*map(str, found), None], dtype=object)[codes]
+            out[name] = pd.Series(shared, index=table.index, name=name)
     return pd.DataFrame(out, index=table.index)
 
 
