@@ -81,7 +81,9 @@ class Encoder(Encoding, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _fit_number(self, name: str, column: pd.Series) -> None:
-        values = floats(column.to_frame(name))[:, 0]
+        values = column.to_numpy() if column.dtype == np.float64 else None
+        if values is None or np.isinf(values).any():
+            values = floats(column.to_frame(name))[:, 0]
         seen = values[~np.isnan(values)]
         if not len(seen):
             self.dropped_[name] = "all null"
@@ -101,16 +103,18 @@ class Encoder(Encoding, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         codes, levels = text_codes(column)
         null = codes < 0
         counted = np.bincount(codes[~null], minlength=len(levels))
-        counts = pd.Series(counted, index=levels).groupby(level=0).sum()
-        if not len(counts):
+        counts: dict[str, int] = {}
+        for level, rows in zip(levels, counted.tolist(), strict=True):
+            counts[level] = counts.get(level, 0) + rows
+        if not counts:
             self.dropped_[name] = "all null"
             return
         if len(counts) == 1 and not null.any():
             self.dropped_[name] = "constant"
             return
         floor = min(self.min_rows, max(1, len(codes) // 10))
-        ordered = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
-        kept = [str(v) for v, n in ordered if n >= floor][: self.max_levels]
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        kept = [level for level, n in ordered if n >= floor][: self.max_levels]
         if not kept and not null.any():
             self.dropped_[name] = "no value repeats enough (an id?)"
             return

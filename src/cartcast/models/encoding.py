@@ -70,8 +70,8 @@ def text_codes(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]
     return codes, np.asarray(found, dtype=object)
 
 
-def is_number(column: pd.Series) -> bool:
-    """Return whether a column holds numbers or truth values."""
+def is_number(column: Any) -> bool:
+    """Return whether a column (or one of this dtype) holds numbers or truth values."""
     return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column))
 
 
@@ -182,12 +182,15 @@ def floats(frame: pd.DataFrame) -> NDArray[np.float64]:
         DataError: a column holds no numbers, or infinity.
     """
     for dtype in set(frame.dtypes):
-        if not is_number(pd.Series([], dtype=dtype)):
+        if not is_number(dtype):
             name = frame.columns[[d == dtype for d in frame.dtypes]][0]
             raise DataError(
                 f"column {name!r} held numbers in training and now holds {dtype}; convert it."
             )
-    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    if all(dtype == np.float64 for dtype in set(frame.dtypes)):
+        values = frame.to_numpy()
+    else:
+        values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
     if (infinite := np.isinf(values).any(axis=0)).any():
         name = frame.columns[infinite][0]
         raise DataError(f"column {name!r} holds infinity; features must be finite or null.")
