@@ -90,7 +90,8 @@ def test_scores_of_a_log_are_those_of_its_features(run: Run, shop: Path, tmp_pat
     log = events.load(shop, folder=tmp_path)
     assert table["session_id"].nunique() == log.summary.sessions
     scorer = Run.open(run.dir)
-    assert scorer.features is not None and scorer.behaviour is not None
+    assert scorer.features is not None
+    assert scorer.behaviour is not None
     X = scorer.features.replay(log, at=scorer.moment.clicks).to_pandas()
     # The estimators themselves: scores come of their exported forms.
     models, known = scorer.models, X[list(scorer.features.names)]
