@@ -132,6 +132,9 @@ def test_damage_is_refused(tmp_path):
     (folder / "arrays.json").write_text(json.dumps({**meta, "schema": 99}))
     with pytest.raises(NotTrustedError, match="schema 99"):
         stored(folder)
+    odd = {**meta, "keep_nulls": True, "columns": [*meta["columns"][:-1], "another"]}
+    with pytest.raises(NotTrustedError, match="other columns"):
+        scoring.Classifier(odd, stored(export(model, tmp_path / "b"))[1])
     (folder / "arrays.npz").write_bytes(b"not a zip")
     with pytest.raises(NotTrustedError, match="damaged"):
         stored(folder)

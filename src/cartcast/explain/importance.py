@@ -176,8 +176,8 @@ def _shuffled(
 ) -> tuple[Array, Array, str | None]:  # fmt: skip
     """Return the loss added to each row, the loss that its value adds to others, the direction.
 
-    `p` and `said` hold what is said of the rows once for each shuffle. Losses are averaged over the
-    shuffles; the second is per weight of the row that gives.
+    `p` and `said` hold what the model says of the rows once for each shuffle. Losses are averaged
+    over the shuffles; the second is per weight of the row that gives.
     """
     rows = len(weights)
     order = np.concatenate(orders)

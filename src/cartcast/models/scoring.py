@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cartcast.errors import NotTrustedError
 from cartcast.models.arrays import arrays_from, parts_of
 from cartcast.models.encoding import Encoding, coordinates
 from cartcast.models.exported import Exported
@@ -121,6 +122,9 @@ class _Raw:
 
     def __init__(self, meta: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         self._encoding = Encoding.of(meta)
+        if self._encoding.get_feature_names_out().tolist() != meta["columns"]:
+            # Trees read the matrix unchecked: it must have the columns that they were checked for.
+            raise NotTrustedError("exported arrays are of other columns than encoded; train again.")
         self._base = float(meta["base"])
         self._arrays = arrays
 
