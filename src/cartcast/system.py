@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import getpass
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ __all__ = [
     "listen",
     "own",
     "passed_nanoseconds",
+    "return_memory",
     "set_mode",
     "share_port",
     "sync_data",
@@ -48,6 +51,14 @@ def cores() -> int:
     """Return how many cores this process may use; those of the machine where nobody can tell."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+def return_memory() -> None:
+    """Give memory that was freed back to the system, where the C library keeps it (glibc)."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def sync_data(handle: int) -> None:

@@ -17,6 +17,9 @@ from cartcast.features import default, usual
 from cartcast.features.words import titled
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
+from cartcast.models.encoded import encoders
+from cartcast.models.resample import Resampled
+from cartcast.models.stack import Stack
 
 UNITS = {"carts": "event", "price": "currency", "device": "", "noise": ""}
 
@@ -78,6 +81,25 @@ def test_importance_is_the_loss_that_shuffling_adds():
     model = Known()
     added = log_loss(y, model.predict_proba(shuffled)) - log_loss(y, model.predict_proba(X))
     assert row.mean_drop == pytest.approx(added, rel=1e-9)
+
+
+def test_importance_is_the_same_of_rows_that_are_encoded_once(fitted):
+    X, y, made = fitted
+    parts = tuple((n, Resampled(made[n], "undersample")) for n in ("lightgbm", "xgboost"))
+    for _, part in parts:
+        part.estimator_, part.trained_, part.natural_ = part.estimator, 0.5, 0.2
+    line = (("line", made["logistic_regression"]),)
+    model = calibrate(Stack.of(parts + line, np.array([0.5, 0.3, 0.2]), -0.1), X, y)
+    odd = X.assign(device=X["device"].where(X.index % 50 > 0, "never seen"), unread=1.0)
+
+    class Opaque:
+        predict_proba = staticmethod(model.predict_proba)
+
+    assert len(encoders(model)) == 3
+    assert encoders(Opaque()) is None
+    once, each_time = (importance(m, odd[:400], y[:400], draws=20) for m in (model, Opaque()))
+    pd.testing.assert_frame_equal(once, each_time, rtol=1e-12, atol=1e-12)
+    assert once["mean_drop"].abs().gt(0).sum() >= 3
 
 
 def test_importance_of_a_regressor_is_r2_lost():

@@ -12,6 +12,7 @@ from cartcast.errors import NotTrustedError, UsageError
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.live.arrays import bind
 from cartcast.live.fold import Row
+from cartcast.models import scoring
 from cartcast.models.arrays import arrays_from
 from cartcast.models.calibrate import calibrate
 from cartcast.models.classifiers import CLASSIFIERS
@@ -53,6 +54,7 @@ def test_equal_to_the_pipeline(name, method, tmp_path):
         expected = whole.predict_proba(fresh)[:, 1]
         said = scores(export(whole, tmp_path / steps), fresh)
         np.testing.assert_allclose(said, expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(of_table(tmp_path / steps, fresh), expected, 0, 1e-12)
 
 
 @pytest.mark.parametrize("method", ["none", "undersample"])
@@ -73,6 +75,7 @@ def test_a_blend_is_equal_to_the_pipeline(method, tmp_path):
         folder = export(whole, tmp_path / steps)
         expected = whole.predict_proba(fresh)[:, 1]
         np.testing.assert_allclose(scores(folder, fresh), expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(of_table(folder, fresh), expected, rtol=0, atol=1e-12)
         assert bound(folder, fresh).trees == 40
 
 
@@ -83,6 +86,13 @@ def stored(folder):
 
 def texts(X):
     return [X[n].dtype.kind != "f" for n in X.columns]
+
+
+def of_table(folder, X):
+    """Return what the exported form says of a whole table, in chunks of which one is smaller."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "CHUNK", 64)
+        return scoring.Classifier(*stored(folder)).predict_proba(X)[:, 1]
 
 
 def bound(folder, X):
@@ -122,6 +132,9 @@ def test_damage_is_refused(tmp_path):
     (folder / "arrays.json").write_text(json.dumps({**meta, "schema": 99}))
     with pytest.raises(NotTrustedError, match="schema 99"):
         stored(folder)
+    odd = {**meta, "keep_nulls": True, "columns": [*meta["columns"][:-1], "another"]}
+    with pytest.raises(NotTrustedError, match="other columns"):
+        scoring.Classifier(odd, stored(export(model, tmp_path / "b"))[1])
     (folder / "arrays.npz").write_bytes(b"not a zip")
     with pytest.raises(NotTrustedError, match="damaged"):
         stored(folder)

@@ -134,11 +134,14 @@ def test_a_reading_survives_its_record(made: Reading) -> None:
     assert Reading.from_run({"reading": told}) == made
 
 
-def test_live_needs_no_training_library(run: Run) -> None:
+def test_scores_need_no_training_library(run: Run) -> None:
     code = (
         "import sys\n"
+        "from cartcast import Run\n"
         "from cartcast.live.model import load_scorer\n"
-        f"s = load_scorer({str(run.dir)!r})\n"
+        f"run = Run.open({str(run.dir)!r}).loaded()\n"
+        "assert sorted(run.scorers) == ['amount', 'champion', 'interval', 'segments']\n"
+        "s = load_scorer(run)\n"
         "print(s.score(s.start()))\n"
         "assert not {'sklearn', 'skops', 'lightgbm'} & set(sys.modules)\n"
     )

@@ -91,13 +91,26 @@ def test_scores_of_a_log_are_those_of_its_features(run: Run, shop: Path, tmp_pat
     assert table["session_id"].nunique() == log.summary.sessions
     scorer = Run.open(run.dir)
     assert scorer.features is not None
+    assert scorer.behaviour is not None
     X = scorer.features.replay(log, at=scorer.moment.clicks).to_pandas()
-    direct = scorer.models["champion"].predict_proba(X[list(scorer.features.names)])[:, 1]
+    # The estimators themselves: scores come of their exported forms.
+    models, known = scorer.models, X[list(scorer.features.names)]
+    direct = models["champion"].predict_proba(known)[:, 1]
+    low, high = models["interval"].predict(known)
+    expected = direct * models["amount"].predict_given_purchase(known)
     joined = table.merge(
-        X[["session_id", "click"]].assign(direct=direct), on=["session_id", "click"]
-    )
+        X[["session_id", "click"]].assign(probability=direct, expected_revenue=expected,
+                                          revenue_if_purchase_low=low,
+                                          revenue_if_purchase_high=high),
+        on=["session_id", "click"], suffixes=("", "_direct"),
+    )  # fmt: skip
     assert len(joined) == len(table)
-    np.testing.assert_allclose(joined["probability"], joined["direct"], rtol=1e-9)
+    for said in [c.removesuffix("_direct") for c in joined if c.endswith("_direct")]:
+        np.testing.assert_allclose(joined[said], joined[f"{said}_direct"], rtol=1e-12, atol=1e-12)
+    behaviour = scorer.behaviour.replay(log, at=scorer.moment.clicks).to_pandas()
+    names = {p["label"]: p["name"] for p in scorer.data["segments"]}
+    kinds = [names[k] for k in models["segments"].predict(behaviour)]
+    assert scorer.segment_names(behaviour).tolist() == kinds
     assert (table["revenue_if_purchase_low"] < table["revenue_if_purchase_high"]).all()
     assert table["segment"].notna().all()
     assert table["model"].str.startswith(run.data["run_id"]).all()

@@ -129,7 +129,7 @@ def score_session(run: Run, events: Sequence[Mapping[str, Any]]) -> list[Said]:
         return []
     said = run.score(run.typed(pd.DataFrame(_folded(run, run.features, events))))
     names: Sequence[Any] = [None] * len(events)
-    if run.behaviour is not None and "segments" in run.models:
+    if run.behaviour is not None and run.holds("segments"):
         names = list(run.segment_names(pd.DataFrame(_folded(run, run.behaviour, events))))
     return [_said(said, k, names[k]) for k in range(len(events))]
 

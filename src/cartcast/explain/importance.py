@@ -73,12 +73,11 @@ def importance(
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(X)) for _ in range(repeats)]
     rows: list[tuple[Any, ...]] = []
-    # All shuffles of a feature are asked at once: on few rows a question costs more than its rows.
-    tiled = X.take(np.tile(np.arange(len(X)), repeats)).reset_index(drop=True)
+    ask = _shuffler(model, X, orders, said, task)
     for k, name in enumerate(names):
         if progress is not None:
             progress(f"importance of {name}", k / len(names))
-        added, given, direction = _shuffled(model, tiled, name, orders, said, loss, task, w)
+        added, given, direction = _shuffled(ask(name), X[name], orders, said, loss, w)
         # A row is in the sample twice: it gets a value, and gives its own. The mean is the same.
         both = added + given - np.average(given, weights=w)
         found = bootstrap(
@@ -147,33 +146,47 @@ def _loss(y: Array, w: Array, task: Task) -> Callable[[Array], Array]:
     return lambda p: np.asarray((p - y) ** 2 / spread)
 
 
+def _shuffler(
+    model: Any, X: pd.DataFrame, orders: list[Codes], said: Array, task: Task
+) -> Callable[[str], Array]:
+    """Return what says what the model makes of the rows with a feature shuffled, by its name.
+
+    All shuffles are asked at once: on few rows a question costs more than its rows. Where the model
+    encodes its rows, they are encoded once.
+    """
+    from cartcast.models.encoded import EncodedRows, encoders
+
+    order = np.concatenate(orders)
+    if (asked := encoders(model)) is not None:
+        rows = EncodedRows(asked, X, len(orders))
+        return lambda name: says(model, rows, task) if rows.shuffled(name, order) else said
+    tiled = X.take(np.tile(np.arange(len(X)), len(orders))).reset_index(drop=True)
+
+    def ask(name: str) -> Array:
+        frame = tiled.copy(deep=False)
+        frame[name] = tiled[name].array.take(order)
+        return says(model, frame, task)
+
+    return ask
+
+
 def _shuffled(
-    model: Any,
-    tiled: pd.DataFrame,
-    name: str,
-    orders: list[Codes],
-    said: Array,
-    loss: Callable[[Array], Array],
-    task: Task,
-    weights: Array,
-) -> tuple[Array, Array, str | None]:
+    p: Array, column: pd.Series, orders: list[Codes], said: Array,
+    loss: Callable[[Array], Array], weights: Array,
+) -> tuple[Array, Array, str | None]:  # fmt: skip
     """Return the loss added to each row, the loss that its value adds to others, the direction.
 
-    `tiled` and `said` hold the rows once for each shuffle. Losses are averaged over the shuffles;
-    the second is per weight of the row that gives.
+    `p` and `said` hold what the model says of the rows once for each shuffle. Losses are averaged
+    over the shuffles; the second is per weight of the row that gives.
     """
     rows = len(weights)
-    column = tiled[name]
     order = np.concatenate(orders)
-    frame = tiled.copy(deep=False)
-    frame[name] = column.array.take(order)
-    p = says(model, frame, task)
     gaps = ((loss(p) - loss(said)) / len(orders)).reshape(-1, rows)
     given = np.asarray(np.bincount(order, (weights * gaps).ravel(), rows), dtype=np.float64)
     given = np.divide(given, weights, out=np.zeros(rows), where=weights > 0)
     direction = None
     if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(float, na_value=np.nan)
+        values = np.tile(column.to_numpy(float, na_value=np.nan), len(orders))
         direction = _direction(values - values[order], said - p)
     return gaps.sum(axis=0), given, direction
 

@@ -56,7 +56,7 @@ def _scores(run: Run, log: Log) -> pd.DataFrame:
 
 
 def _kinds(run: Run, log: Log) -> pd.DataFrame:
-    if run.behaviour is None or "segments" not in run.loaded().models:
+    if run.behaviour is None or not run.holds("segments"):
         raise UsageError(f"run {run.id} found no kinds of sessions.")
     table = run.behaviour.replay(run.read(log), at="end").to_pandas()
     return pd.DataFrame({"session_id": table["session_id"], "segment": run.segment_names(table)})

@@ -171,6 +171,11 @@ def equals_means(x: Floats, y: Floats, groups: Ints) -> bool:
     return any(float(np.abs(value - m).max()) <= 0.51 * step + 1e-9 for m in made)
 
 
+def _short(numbers: Any) -> Any:
+    """Return numbers of rows in half their room: forty columns of them are kept for the audit."""
+    return numbers.astype(np.int32)
+
+
 def _both(prep: Prepared, name: Hashable) -> pd.Series:
     """Return a column of the rows of both parts with a label."""
     columns = [p.table[name][p.known] for p in _parts(prep)]
@@ -211,7 +216,7 @@ def _all_keys(prep: Prepared) -> dict[str, Ints]:
             continue
         codes, values = pd.factorize(column, use_na_sentinel=False)
         if 3 <= len(values) <= max(0.9 * len(column), 2):
-            out[str(name)] = codes.astype(np.int64)
+            out[str(name)] = _short(codes)
     return dict(list(out.items())[:_MOST_KEYS])
 
 
@@ -305,7 +310,7 @@ def _ordered(prep: Prepared) -> dict[str, tuple[Ints, Ints, Ints]]:
     found = {}
     for key, groups in _keys(prep).items():
         size = np.bincount(groups)
-        found[key] = (np.lexsort((at, groups)), np.cumsum(size) - size, size)
+        found[key] = (_short(np.lexsort((at, groups))), np.cumsum(size) - size, size)
     return found
 
 
@@ -319,7 +324,9 @@ def _blocks(prep: Prepared) -> dict[str, Ints]:
     codes = pd.factorize(_both(prep, session), use_na_sentinel=False)[0].astype(np.int64)
     most = int(codes.max()) + 1
     return {
-        key: alone if key == session else pd.factorize(groups * most + codes)[0]
+        key: alone
+        if key == session
+        else _short(pd.factorize(groups.astype(np.int64) * most + codes)[0])
         for key, groups in _all_keys(prep).items()
     }
 

@@ -99,15 +99,17 @@ def power_jumps(prep: Prepared) -> Iterator[Finding]:
             continue
         worst: tuple[float, str, float, float] | None = None
         each: dict[str, float] = {}
+        known = ~np.isnan(p.y_pred)
+        if not known.any():
+            continue
+        # Were the power the same in all periods, it would be this one in each.
+        same = auc(y[known], p.y_pred[known])
         for k, period in enumerate(found.names):
             inside, outside = at == k, (at != k) & (at >= 0)
-            known = ~np.isnan(p.y_pred)
             a, b = (_power(y, p.y_pred, use & known, groups) for use in (inside, outside))
             if a is None or b is None:
                 continue
             each[period] = round(a[0], 3)
-            # Were the power the same in all periods, both would have the error at that power.
-            same = auc(y[known], p.y_pred[known])
             error = [max(auc_error(same, *carriers(v)), auc_seen_error(v)) for _, v in (a, b)]
             certain = abs(a[0] - b[0]) - z * math.hypot(*error)
             if certain > 0.05 and (worst is None or certain > worst[0]):

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 
 from cartcast.errors import DataError
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
 from cartcast.models.table import amounts, binary_labels, row_weights
 
 __all__ = ["CLICK_COLUMNS", "ClickCount", "MeanAmount", "Prevalence"]

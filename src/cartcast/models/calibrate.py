@@ -16,9 +16,8 @@ from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import effective_count
 from cartcast.models.folds import inner_folds
-from cartcast.models.platt import platt
+from cartcast.models.platt import logit, platt
 from cartcast.models.prior import to_prevalence
-from cartcast.models.stack import logit
 from cartcast.models.table import binary_labels, row_weights
 
 __all__ = ["ISOTONIC_POSITIVES", "SIGMOID_POSITIVES", "Calibrated", "calibrate", "to_prevalence"]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cartcast.errors import DataError
 from cartcast.findings import Finding, declare, finding
-from cartcast.models.encode import as_frame, is_number, levels_of
+from cartcast.models.encoding import as_frame, is_number, levels_of
 from cartcast.models.table import amounts, binary_labels
 
 __all__ = ["LEAST_ROWS", "check_table"]

@@ -9,72 +9,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from cartcast.errors import DataError, UsageError
+from cartcast.errors import DataError
+from cartcast.models.encoding import (
+    Encoding,
+    as_frame,
+    floats,
+    is_number,
+    levels_of,
+    signed_log,
+    text_codes,
+)
 
-__all__ = ["OTHER", "Encoder", "as_frame", "levels_of"]
-
-OTHER = "other"
-"""Name of the column that stands for rare and unseen values of a category."""
-CHUNK = 16_384
-"""Rows whose numbers are encoded together: copies of all of them would double the memory."""
-
-
-def as_frame(X: Any) -> pd.DataFrame:
-    """Return `X` as a DataFrame with string column names; arrays get the names x0, x1, ...
-
-    Raises:
-        UsageError: `X` is not a two-dimensional table.
-    """
-    if isinstance(X, pd.DataFrame):
-        return X
-    if hasattr(X, "to_pandas"):
-        frame: pd.DataFrame = X.to_pandas()
-        return frame
-    array = np.asarray(X)
-    if array.ndim != 2:
-        raise UsageError(f"a feature table must have two dimensions, got {array.ndim}.")
-    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
+__all__ = ["Encoder", "as_frame", "levels_of"]
 
 
-def levels_of(column: pd.Series) -> NDArray[np.object_]:
-    """Return the values of a categorical column as strings, None where null.
-
-    Whole numbers lose their decimal point, so that 1 and 1.0 are the same level.
-
-    >>> levels_of(pd.Series([1.0, None, 2.5])).tolist()
-    ['1', None, '2.5']
-    """
-    codes, levels = _coded(column)
-    return np.asarray([*levels, None], dtype=object)[codes]
-
-
-def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
-    """Return the place of each value among the levels, -1 where null, and the levels.
-
-    A value is made text once, however many rows hold it; two values may be the same text.
-    """
-    found: Any
-    if is_number(column) and not pd.api.types.is_bool_dtype(column):
-        codes, found = pd.factorize(column.to_numpy(dtype=float, na_value=np.nan))
-        found = [format(v + 0.0, ".15g") for v in found]
-    elif pd.api.types.infer_dtype(column, skipna=True) in ("string", "boolean", "empty"):
-        codes, found = pd.factorize(column)
-        found = [str(v) for v in found]
-    else:
-        # Among values of several kinds 1, 1.0 and True would be taken for one.
-        null = column.isna().to_numpy()
-        texts = [str(v) for v in column.to_numpy(dtype=object)[~null]]
-        codes = np.full(len(column), -1)
-        codes[~null], found = pd.factorize(np.asarray(texts, dtype=object))
-    return codes, np.asarray(found, dtype=object)
-
-
-def is_number(column: pd.Series) -> bool:
-    """Return whether a column holds numbers or truth values."""
-    return bool(pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column))
-
-
-class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Encoder(Encoding, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode a table as a dense float64 matrix.
 
     Numbers stay as they are, or become standardised signed logarithms (`scale`). Nulls stay NaN
@@ -132,7 +81,9 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _fit_number(self, name: str, column: pd.Series) -> None:
-        values = _floats(column.to_frame(name))[:, 0]
+        values = column.to_numpy() if column.dtype == np.float64 else None
+        if values is None or np.isinf(values).any():
+            values = floats(column.to_frame(name))[:, 0]
         seen = values[~np.isnan(values)]
         if not len(seen):
             self.dropped_[name] = "all null"
@@ -143,25 +94,27 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return
         self.numbers_.append(name)
         self.has_null_[name] = nulls
-        scaled = _signed_log(seen) if self.scale else seen
+        scaled = signed_log(seen) if self.scale else seen
         self.fill_[name] = float(np.median(seen))
         self.centre_[name] = float(scaled.mean())
         self.spread_[name] = float(scaled.std()) or 1.0
 
     def _fit_category(self, name: str, column: pd.Series) -> None:
-        codes, levels = _coded(column)
+        codes, levels = text_codes(column)
         null = codes < 0
         counted = np.bincount(codes[~null], minlength=len(levels))
-        counts = pd.Series(counted, index=levels).groupby(level=0).sum()
-        if not len(counts):
+        counts: dict[str, int] = {}
+        for level, rows in zip(levels, counted.tolist(), strict=True):
+            counts[level] = counts.get(level, 0) + rows
+        if not counts:
             self.dropped_[name] = "all null"
             return
         if len(counts) == 1 and not null.any():
             self.dropped_[name] = "constant"
             return
         floor = min(self.min_rows, max(1, len(codes) // 10))
-        ordered = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
-        kept = [str(v) for v, n in ordered if n >= floor][: self.max_levels]
+        ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        kept = [level for level, n in ordered if n >= floor][: self.max_levels]
         if not kept and not null.any():
             self.dropped_[name] = "no value repeats enough (an id?)"
             return
@@ -175,58 +128,7 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: a column that training had is missing, or holds infinity.
         """
-        frame = as_frame(X)
-        missing = [n for n in (*self.numbers_, *self.levels_) if n not in frame.columns]
-        if missing:
-            raise DataError(f"column {missing[0]!r} is missing; the model was trained with it.")
-        out = np.zeros((len(frame), len(self.get_feature_names_out())))
-        marks = [n for n in self.numbers_ if self.has_null_[n] and not self.keep_nulls]
-        at = len(self.numbers_) + len(marks)
-        for start in range(0, len(frame), CHUNK) if self.numbers_ else ():
-            rows = slice(start, start + CHUNK)
-            self._put_numbers(out[rows, :at], frame.iloc[rows][self.numbers_], marks)
-        for name, levels in self.levels_.items():
-            at = self._one_hot(out, at, name, levels, frame[name])
-        return out
-
-    def _put_numbers(self, out: NDArray[np.float64], frame: pd.DataFrame, marks: list[str]) -> None:
-        names = self.numbers_
-        values = _floats(frame)
-        null = np.isnan(values)
-        if self.scale:
-            centre, spread = ([of[n] for n in names] for of in (self.centre_, self.spread_))
-            values = (_signed_log(values) - centre) / spread
-        if not self.keep_nulls:
-            values = np.where(null, 0.0 if self.scale else [self.fill_[n] for n in names], values)
-        marked = np.isin(names, marks)
-        places = np.arange(len(names)) + np.cumsum(marked) - marked
-        out[:, places] = values
-        out[:, places[marked] + 1] = null[:, marked]
-
-    def _one_hot(
-        self, out: NDArray[np.float64], at: int, name: str, levels: list[str], column: pd.Series
-    ) -> int:
-        codes, seen = _coded(column)
-        other = len(levels) if self.has_other_[name] else -1
-        null = len(levels) + self.has_other_[name] if self.has_null_[name] else -1
-        places = pd.Index(levels, dtype=object).get_indexer(pd.Index(seen, dtype=object))
-        codes = np.asarray([*np.where(places < 0, other, places), null])[codes]
-        rows = np.flatnonzero(codes >= 0)
-        out[rows, at + codes[rows]] = 1.0
-        return at + len(levels) + self.has_other_[name] + self.has_null_[name]
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the matrix columns: `price`, `price is null`, `country=PL` ..."""
-        names: list[str] = []
-        for name in self.numbers_:
-            names.append(name)
-            if self.has_null_[name] and not self.keep_nulls:
-                names.append(f"{name} is null")
-        for name, levels in self.levels_.items():
-            names += [f"{name}={level}" for level in levels]
-            names += [f"{name}={OTHER}"] if self.has_other_[name] else []
-            names += [f"{name} is null"] if self.has_null_[name] else []
-        return np.asarray(names, dtype=object)
+        return X.encoded_by(self) if hasattr(X, "encoded_by") else self.matrix(X)
 
     def sources(self) -> list[str]:
         """Return, for each matrix column, the table column that it comes from."""
@@ -236,26 +138,3 @@ class Encoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name, levels in self.levels_.items():
             out += [name] * (len(levels) + self.has_other_[name] + self.has_null_[name])
         return out
-
-
-def _signed_log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.sign(values) * np.log1p(np.abs(values)), dtype=np.float64)
-
-
-def _floats(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the columns as a matrix, NaN where null.
-
-    Raises:
-        DataError: a column holds no numbers, or infinity.
-    """
-    for dtype in set(frame.dtypes):
-        if not is_number(pd.Series([], dtype=dtype)):
-            name = frame.columns[[d == dtype for d in frame.dtypes]][0]
-            raise DataError(
-                f"column {name!r} held numbers in training and now holds {dtype}; convert it."
-            )
-    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    if (infinite := np.isinf(values).any(axis=0)).any():
-        name = frame.columns[infinite][0]
-        raise DataError(f"column {name!r} holds infinity; features must be finite or null.")
-    return values

@@ -1,8 +1,8 @@
 """What goes with the champion, exported: the amount and the segments as arrays and constants.
 
 It is written once, beside the models and under their manifest, when a run is written; the live
-service and Spark read nothing else. The champion's own arrays are those of `models.export`. What
-cannot be written so is named, and is null in live answers.
+service and `models.scoring` read nothing else. The champion's own arrays are those of
+`models.export`. What cannot be written so is named, and is null in live answers.
 
 A run from before lacks these files: `exported_of` makes the same ones of its models in memory, for
 which the training libraries are loaded.
@@ -33,12 +33,15 @@ class Exported(NamedTuple):
     Attributes:
         amount: constants: `mean`, or `smearing` beside the arrays; None where there is no amount.
         arrays: meta and arrays of the amount, where there are any.
+        interval: edges and ends of the amount's interval; None where there is none, or where it
+            asks other models than the run's.
         segments: scales, centres and names; None where there are none.
         missing: what cannot be exported -> why.
     """
 
     amount: Mapping[str, float] | None
     arrays: tuple[dict[str, Any], dict[str, Any]] | None
+    interval: Mapping[str, list[float]] | None
     segments: Mapping[str, Any] | None
     missing: Mapping[str, str]
 
@@ -53,6 +56,7 @@ def forms(models: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, byte
     meta: dict[str, Any] = {"schema": SCHEMA, "missing": missing}
     if "amount" in models:
         meta["amount"] = _amount(models["amount"], files, missing)
+        meta["interval"] = _interval(models)
     if "segments" in models:
         meta["segments"] = _segments(models["segments"], facts, missing)
     return {FILE: json.dumps(meta, indent=1).encode(), **files}
@@ -79,7 +83,7 @@ def exported_of(run: Any) -> Exported:
     amount, arrays = meta.get("amount"), None
     if amount is not None and "mean" not in amount:
         arrays = arrays_from(files, AMOUNT, f"{where}/{AMOUNT}")
-    return Exported(amount, arrays, meta.get("segments"), meta["missing"])
+    return Exported(amount, arrays, meta.get("interval"), meta.get("segments"), meta["missing"])
 
 
 def _require_constants(meta: Mapping[str, Any]) -> None:
@@ -93,6 +97,10 @@ def _require_constants(meta: Mapping[str, Any]) -> None:
     if (amount := meta.get("amount")) is not None:
         numbers = [amount["mean"]] if "mean" in amount else [amount["smearing"]]
         _floats(numbers, (1,))
+    if (ends := meta.get("interval")) is not None:
+        bins = len(ends["edges"]) + 1
+        for name, size in (("edges", bins - 1), ("low", bins), ("high", bins)):
+            _floats(ends[name], (size,))
     if (told := meta.get("segments")) is None:
         return
     read = [*told["counts"], *told["shares"]]
@@ -131,6 +139,15 @@ def _amount(
     files[f"{AMOUNT}/arrays.npz"] = stream.getvalue()
     files[f"{AMOUNT}/arrays.json"] = json.dumps(meta).encode()
     return {"smearing": float(model.smearing_)}
+
+
+def _interval(models: Mapping[str, Any]) -> dict[str, list[float]] | None:
+    """Return the interval by bins, where it asks the very models that the run holds."""
+    interval, amount = models["interval"], models["amount"]
+    asked = (interval.amount.amount_, interval.amount.classifier_)
+    if asked[0] is not amount.amount_ or asked[1] is not models["champion"]:
+        return None
+    return {name: getattr(interval, f"{name}_").tolist() for name in ("edges", "low", "high")}
 
 
 def _regressor(model: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:

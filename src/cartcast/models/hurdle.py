@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold
 from cartcast.errors import DataError
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import effective_count
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
 from cartcast.models.table import amounts, row_weights
 
 __all__ = ["MIN_BUYERS", "Hurdle"]

@@ -16,7 +16,8 @@ from sklearn.base import BaseEstimator
 from cartcast.errors import DataError, UsageError
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import effective_count
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
+from cartcast.models.scoring import Ends
 from cartcast.models.table import amounts, row_weights
 
 __all__ = ["AmountInterval", "PlainInterval", "conformal_quantile"]
@@ -148,9 +149,8 @@ class AmountInterval(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> tuple[Floats, Floats]:
         """Return the low and high end of the amount given a purchase, each of shape (rows,)."""
-        said = np.log(self._said(X))
-        bins = np.searchsorted(self.edges_, self._expected(X))
-        return np.exp(said - self.low_[bins]), np.exp(said + self.high_[bins])
+        ends = Ends(self.edges_, self.low_, self.high_)
+        return ends.around(self._said(X), self._expected(X))
 
 
 class PlainInterval(BaseEstimator):  # type: ignore[misc]

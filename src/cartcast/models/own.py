@@ -22,7 +22,8 @@ from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.errors import CartcastError, UsageError
 from cartcast.models.declaration import Declaration
-from cartcast.models.encode import Encoder, as_frame
+from cartcast.models.encode import Encoder
+from cartcast.models.encoding import as_frame
 from cartcast.models.table import amounts, binary_labels, few_threads, row_weights
 
 __all__ = ["OwnClassifier", "OwnModel", "OwnRegressor", "one_line", "own_model"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -186,8 +186,10 @@ def read_recorded(folder: Path, name: str, expected: str) -> bytes:
     return data
 
 
-def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
-    """Return the models of a folder by name, after `verify`.
+def load_all(
+    folder: Path | str, manifest: str | None = None, only: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Return the models of a folder by name (or `only` those named), after `verify`.
 
     Raises:
         NotFoundError, NotTrustedError: as `verify`; or a file holds a type not in `TRUSTED`.
@@ -195,7 +197,9 @@ def load_all(folder: Path | str, manifest: str | None = None) -> dict[str, Any]:
     folder = Path(folder)
     recorded, files = read_verified(folder, manifest)
     return {
-        name: _load(folder / f"{name}.skops", files[f"{name}.skops"]) for name in recorded["models"]
+        name: _load(folder / f"{name}.skops", files[f"{name}.skops"])
+        for name in recorded["models"]
+        if only is None or name in only
     }
 
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SPREAD", "platt"]
+__all__ = ["SPREAD", "logit", "platt"]
 
 Floats = NDArray[np.float64]
 
 SPREAD = 1.0
 """Standard deviation of the logarithm of the slope, as believed before any row was seen."""
+
+
+def logit(p: Any) -> Floats:
+    """Return log(p / (1 - p)) with p kept within 1e-6 of 0 and 1.
+
+    >>> float(logit(np.array([0.5]))[0])
+    0.0
+    """
+    q = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(q / (1 - q)), dtype=np.float64)
 
 
 def platt(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 from cartcast.errors import DataError, UsageError
-from cartcast.models.encode import as_frame, is_number, levels_of
+from cartcast.models.encoding import as_frame, is_number, levels_of
 from cartcast.models.prior import to_prevalence
 from cartcast.models.table import binary_labels, row_weights
 

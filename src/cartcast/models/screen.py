@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.folds import Fold
+from cartcast.models.platt import logit
 from cartcast.models.selection import log_losses
-from cartcast.models.stack import logit
 
 __all__ = ["BEST", "JUDGES", "TOP", "Screened", "screen"]
 

@@ -11,11 +11,12 @@ from sklearn.base import ClassifierMixin, clone
 from sklearn.utils.metaestimators import _BaseComposition
 
 from cartcast.errors import DataError
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
 from cartcast.models.folds import Fold, inner_folds
+from cartcast.models.platt import logit
 from cartcast.models.table import binary_labels, row_weights
 
-__all__ = ["ONE_FOLD_ROWS", "Stack", "blend_weights", "logit"]
+__all__ = ["ONE_FOLD_ROWS", "Stack", "blend_weights"]
 
 Floats = NDArray[np.float64]
 
@@ -24,16 +25,6 @@ ONE_FOLD_ROWS = 50_000
 
 PULL = 10.0
 """Strength, in units of the log loss of a row, by which the weights are pulled to equal ones."""
-
-
-def logit(p: Floats) -> Floats:
-    """Return log(p / (1 - p)) with p kept within 1e-6 of 0 and 1.
-
-    >>> float(logit(np.array([0.5]))[0])
-    0.0
-    """
-    q = np.clip(p, 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(q / (1 - q)), dtype=np.float64)
 
 
 def blend_weights(
@@ -179,7 +170,7 @@ class Stack(ClassifierMixin, _BaseComposition):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities, shape (rows, 2)."""
-        score = _odds(self.models_, as_frame(X)) @ self.shares_ + self.offset_
+        score = _odds(self.models_, X) @ self.shares_ + self.offset_
         p = _sigmoid(score)
         return np.column_stack([1 - p, p])
 

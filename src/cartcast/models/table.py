@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import has_fit_parameter
 
 from cartcast.errors import DataError
-from cartcast.models.encode import Encoder, as_frame
+from cartcast.models.encode import Encoder
+from cartcast.models.encoding import as_frame
 
 __all__ = ["TableClassifier", "TableRegressor", "amounts", "binary_labels", "row_weights"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cartcast.errors import DataError, UsageError
 from cartcast.models.classifiers import CLASSIFIERS
 from cartcast.models.declaration import Declaration, pick
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
 from cartcast.models.fitting import Recipe
 from cartcast.models.folds import Fold, inner_folds
 from cartcast.models.judge import Judge

@@ -175,15 +175,22 @@ def known_at(
     which is faster.
     """
     if at == "end":
-        replayed, keys = features.replay(part, at="end").to_pandas(), ["session_id"]
+        replayed, keys = features.replay(part, at="end"), ["session_id"]
     else:
         keys = ["session_id", "event_order"]
-        replayed = replayed_at(features, part, rows, at).to_pandas()
+        replayed = replayed_at(features, part, rows, at)
+    placed = replayed.select(keys).to_pandas()
     place = rows[keys].merge(
-        replayed[keys].assign(place=np.arange(len(replayed))), on=keys, how="left",
+        placed.assign(place=np.arange(len(placed))), on=keys, how="left",
         validate="many_to_one", sort=False,
     )["place"]  # fmt: skip
-    return replayed[list(features.names)].take(place.to_numpy()).reset_index(drop=True)
+    order = pa.array(place, from_pandas=True, type=pa.int64())
+    columns = {name: replayed.column(name) for name in features.names}
+    del replayed, placed
+    # As in `from_log`, a column is let go once it is placed.
+    return pd.DataFrame(
+        {name: columns.pop(name).take(order).to_pandas() for name in features.names}, copy=False
+    )
 
 
 def _key(session: NDArray[Any], order: NDArray[Any]) -> NDArray[np.int64]:

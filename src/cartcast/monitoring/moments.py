@@ -257,7 +257,7 @@ def _score(
         probability=said["probability"],
         **{k: said[k] for k in ("expected_revenue",) if k in said},
     )
-    if segments and run.behaviour is not None and "segments" in run.models:
+    if segments and run.behaviour is not None and run.holds("segments"):
         # The segment as known at the moment: that of the ended session knows of the purchase.
         then = run.behaviour.replay(log, at=list(run.data["anchors"])).to_pandas()
         then["segment"] = run.segment_names(then)

@@ -113,8 +113,7 @@ def typed(table: pd.DataFrame, names: Sequence[str], categorical: Sequence[str])
     out = plain(table[list(names)], [n for n in names if n not in categorical])
     for name in names:
         if name in categorical:
-            text = out[name].astype(object)
-            out[name] = text.where(text.isna(), text.astype(str)).where(text.notna(), None)
+            out[name] = _texts(out[name])
         elif not pd.api.types.is_numeric_dtype(out[name]):
             numbers = pd.to_numeric(out[name], errors="coerce").astype("float64")
             wrong = numbers.isna() & out[name].notna()
@@ -135,11 +134,23 @@ def plain(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         column = out[name]
         if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
             values = column.astype("float64")
-            out[name] = values.where(np.isfinite(values))
+            out[name] = values.where(np.isfinite(values)) if np.isinf(values).any() else values
         else:
-            text = column.astype(object)
-            out[name] = text.where(text.isna(), text.astype(str)).where(text.notna(), None)
-    return pd.DataFrame(out, index=table.index)
+            out[name] = _texts(column)
+    return pd.DataFrame(out, index=table.index, copy=False)
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """Return a column as object strings (None: null).
+
+    Rows of one value share one object: a text of its own in each row would take 64 bytes.
+    """
+    if not isinstance(column.dtype, pd.StringDtype):
+        text = column.astype(object)
+        column = text.where(text.isna(), text.astype(str))
+    codes, found = pd.factorize(column)
+    shared = np.asarray([*map(str, found), None], dtype=object)[codes]
+    return pd.Series(shared, index=column.index, name=column.name)
 
 
 def strings(table: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:

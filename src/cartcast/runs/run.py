@@ -315,6 +315,33 @@ class Run:
 
         return load_all(self.dir / "model", self.data["model_manifest"])
 
+    def holds(self, name: str) -> bool:
+        """Return whether it has a model of this name, such as `segments`."""
+        return name in self.verified.manifest["models"]
+
+    @cached_property
+    def scorers(self) -> dict[str, Any]:
+        """What says the scores, by the names of `models`.
+
+        It is the exported form of each, and the model itself only where there is none: that loads
+        the training libraries.
+
+        Raises:
+            NotFoundError, NotTrustedError: as `models`.
+        """
+        from cartcast.models.exported import FILE, exported_of
+        from cartcast.models.persist import load_all
+        from cartcast.models.scoring import scorers
+
+        manifest, files = self.verified
+        if FILE not in files:
+            return self.models
+        where = f"{self.dir}/model"
+        found = scorers(exported_of(self), files, where)
+        if lacking := set(manifest["models"]) - set(found):
+            found |= load_all(where, self.data["model_manifest"], lacking)
+        return found
+
     @property
     def pipeline(self) -> Pipeline:
         """The champion as a fitted scikit-learn pipeline over rows of its features, as they come.
@@ -360,7 +387,7 @@ class Run:
         Raises:
             NotFoundError, NotTrustedError: as `models` and `features`.
         """
-        _ = self.models, self.features, self.behaviour
+        _ = self.scorers, self.features, self.behaviour
         return self
 
     def require_features(self) -> None:
@@ -403,25 +430,33 @@ class Run:
         """
         import numpy as np
 
+        from cartcast.models.scoring import Ends
+
         if not len(X):
             # A list may be empty, and models refuse no rows.
             money = ("expected_revenue", "revenue_if_purchase_low", "revenue_if_purchase_high")
             first = "probability" if self.kind == "classifier" else "expected_revenue"
-            names = dict.fromkeys((first, *(money if "amount" in self.models else ())))
+            names = dict.fromkeys((first, *(money if self.holds("amount") else ())))
             return {name: np.empty(0) for name in names}
-        champion, said = self.models["champion"], dict[str, Any]()
+        scorers, said = self.scorers, dict[str, Any]()
         if prefixes is None:
             self.require_features()
         if self.kind == "classifier":
             read = X if prefixes is None else prefixes
-            said["probability"] = np.asarray(champion.predict_proba(read)[:, 1], dtype=np.float64)
+            p = scorers["champion"].predict_proba(read)[:, 1]
+            said["probability"] = np.asarray(p, dtype=np.float64)
         else:
-            said["expected_revenue"] = np.asarray(champion.predict(X), dtype=np.float64)
-        if "amount" in self.models:
+            said["expected_revenue"] = np.asarray(scorers["champion"].predict(X), dtype=np.float64)
+        if self.holds("amount"):
+            given = scorers["amount"].predict_given_purchase(X)
             if self.kind == "classifier":
-                given = self.models["amount"].predict_given_purchase(X)
                 said["expected_revenue"] = said["probability"] * given
-            low, high = self.models["interval"].predict(X)
+            interval = scorers["interval"]
+            low, high = (
+                interval.around(given, said["expected_revenue"])
+                if isinstance(interval, Ends)
+                else interval.predict(X)
+            )
             said |= {"revenue_if_purchase_low": low, "revenue_if_purchase_high": high}
         return said
 
@@ -432,7 +467,7 @@ class Run:
         if table.empty:
             return np.empty(0, dtype=object)
         names = {p["label"]: p["name"] for p in self.data["segments"]}
-        labels = self.models["segments"].predict(table)
+        labels = self.scorers["segments"].predict(table)
         return np.array([names.get(int(k)) for k in labels], dtype=object)
 
     def _file(self, name: str) -> Path:

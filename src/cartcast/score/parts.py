@@ -90,7 +90,7 @@ class ScoreParts:
                 **said_of(run, part, rows, known, self.due),
             }
         )
-        if self.segments and run.behaviour is not None and "segments" in run.models:
+        if self.segments and run.behaviour is not None and run.holds("segments"):
             table["segment"] = run.segment_names(known_at(run.behaviour, part, rows, at))
         if self.everything:
             over = pd.Series(True, index=rows.index)

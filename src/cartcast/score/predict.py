@@ -264,7 +264,7 @@ def score_rows(source: Any, run: Run) -> tuple[pd.DataFrame, tuple[Finding, ...]
     if run.features is not None:
         said = known_only(run, X, said)
     out = out.assign(**said).rename(columns={"probability": run.column})
-    if "segments" in run.models and run.behaviour is None:
+    if run.holds("segments") and run.behaviour is None:
         out["segment"] = run.segment_names(X)
     out["model"] = run.version
     return out, found

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+import pyarrow as pa
+
 from cartcast.findings import Finding, declare, finding
+from cartcast.system import return_memory
 from cartcast.train.checkpoint import Checkpoint
 
 __all__ = ["Budget", "Clock", "Progress", "span"]
@@ -88,10 +91,12 @@ class Budget:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Time one step."""
+        """Time one step; what it freed is given back, or the peaks of all steps would add up."""
         self.tell(name)
         begin = self.clock()
         yield
+        pa.default_memory_pool().release_unused()
+        return_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - begin
 
     def allows(self, what: str, seconds: float, keep: float = 0.0) -> bool:

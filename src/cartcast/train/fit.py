@@ -23,10 +23,11 @@ from cartcast.models.classifiers import CLASSIFIERS, MEMBERS
 from cartcast.models.declaration import Declaration
 from cartcast.models.fitting import Recipe
 from cartcast.models.folds import Fold, forward_folds, inner_folds
+from cartcast.models.platt import logit
 from cartcast.models.regressors import REGRESSORS
 from cartcast.models.selection import log_losses, squared_errors
 from cartcast.models.sequence import SEQUENCES
-from cartcast.models.stack import Stack, blend_weights, logit
+from cartcast.models.stack import Stack, blend_weights
 from cartcast.train.task import Part, Task
 
 __all__ = ["BASELINES", "DECLARATIONS", "Fitted", "Plan", "declared", "fit_one", "losses",

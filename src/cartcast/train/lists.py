@@ -61,10 +61,11 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
                 segment=task.segment,
             )
         )  # fmt: skip
-        rows = pd.concat([r for r, _ in made], ignore_index=True)
-        known = pd.concat([k for _, k in made], ignore_index=True)
+        rows, known = (_joined([m[k] for m in made]) for k in (0, 1))
+        del made
         if len(rows):
             said = _said(task, champion, rows, known)
+            del known
             if waits is not None:
                 silent = (rows["anchor_time"] - rows["event_time"]).dt.total_seconds()
                 after = waits.amount if outcome.money else waits.probability
@@ -75,6 +76,11 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
     # Hardly anything is on an hourly list of a small shop: no check there is no fault.
     wanted = found.severity == "warn" and (check is not None or moment.dated)
     return facts, [found] if wanted else []
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables as one; one alone is not copied."""
+    return tables[0] if len(tables) == 1 else pd.concat(tables, ignore_index=True)
 
 
 def _said(task: Task, champion: Fitted, rows: pd.DataFrame, known: pd.DataFrame) -> Any:

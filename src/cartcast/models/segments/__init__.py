@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, clone
 
 from cartcast.errors import DataError, UsageError, did_you_mean
 from cartcast.findings import Finding, declare, finding
-from cartcast.models.encode import as_frame
+from cartcast.models.encoding import as_frame
 from cartcast.models.segments.families import FAMILIES, NOISE, Density
 from cartcast.models.segments.profiles import Profile, profiles
 from cartcast.models.segments.quality import (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cartcast.evaluate.arrays import codes_of
 from cartcast.evaluate.share import Clusters, wilson
 from cartcast.features.words import in_words, plural, singular
-from cartcast.models.encode import as_frame, is_number, levels_of
+from cartcast.models.encoding import as_frame, is_number, levels_of
 from cartcast.models.segments.space import Space
 from cartcast.numbers import number
 

@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score, davies_bouldin_score, silhouette_score
+from sklearn.metrics import (
+    adjusted_rand_score,
+    davies_bouldin_score,
+    pairwise_distances,
+    silhouette_score,
+)
 
 __all__ = [
     "SILHOUETTE_ROWS",
@@ -36,22 +41,28 @@ class Separation(NamedTuple):
     rows: int
 
 
-def separation(Z: Floats, labels: Labels, seed: int = 42) -> Separation:
-    """Return how well segments are apart; noise is left out, as it is not a segment."""
+def separation(
+    Z: Floats, labels: Labels, seed: int = 42, apart: dict[int, Floats] | None = None
+) -> Separation:
+    """Return how well segments are apart; noise is left out, as it is not a segment.
+
+    `apart` keeps the distances between sessions from one call to the next of the same `Z`.
+    """
     inside = labels >= 0
     Z, labels = Z[inside], labels[inside]
     found = len(np.unique(labels))
     rows = min(len(labels), SILHOUETTE_ROWS)
     if found < 2 or len(labels) <= found:
         return Separation(None, None, rows)
+    bouldin = float(davies_bouldin_score(Z, labels))
     sample = np.random.default_rng(seed).permutation(len(labels))[:rows]
     if len(np.unique(labels[sample])) < 2:
-        return Separation(None, float(davies_bouldin_score(Z, labels)), rows)
-    return Separation(
-        float(silhouette_score(Z[sample], labels[sample])),
-        float(davies_bouldin_score(Z, labels)),
-        rows,
-    )
+        return Separation(None, bouldin, rows)
+    known = {} if apart is None or not inside.all() else apart
+    if rows not in known:
+        known[rows] = pairwise_distances(Z[sample])
+    silhouette = silhouette_score(known[rows], labels[sample], metric="precomputed")
+    return Separation(float(silhouette), bouldin, rows)
 
 
 def bootstrap_stability(
@@ -111,12 +122,13 @@ def choose_k(
     part = Z[rng.permutation(len(Z))[:rows]]
     distinct = len(np.unique(part, axis=0))
     table: list[tuple[int, float, float | None]] = []
+    apart: dict[int, Floats] = {}
     for k in candidates:
         if k > distinct:
             continue
         labels = make(k, seed).fit(part).predict(part)
         scores = bootstrap_stability(part, labels, lambda s, k=k: make(k, s), rounds, seed)  # type: ignore[misc]
-        table.append((k, float(scores.mean()), separation(part, labels, seed).silhouette))
+        table.append((k, float(scores.mean()), separation(part, labels, seed, apart).silhouette))
     if not table:
         return ChosenK(max(1, min(distinct, candidates[0])), (), False)
     steady = [row for row in table if row[1] >= STABLE]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from cartcast.errors import DataError
-from cartcast.models.encode import as_frame, is_number, levels_of
+from cartcast.models.encoding import as_frame, coordinates, is_number, levels_of, signed_log
 
 __all__ = ["CALENDAR", "Space"]
 
@@ -85,7 +85,7 @@ class Space(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self.shares_.append(name)
             return
         self.counts_.append(name)
-        logs = _log(seen)
+        logs = signed_log(seen)
         self.centre_[name], self.spread_[name] = float(logs.mean()), float(logs.std())
 
     def _fit_category(self, name: str, values: NDArray[np.object_]) -> None:
@@ -101,25 +101,4 @@ class Space(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: a column is missing.
         """
-        frame = as_frame(X)
-        names = (*self.counts_, *self.shares_, *self.categories_)
-        missing = [n for n in names if n not in frame.columns]
-        if missing:
-            raise DataError(f"column {missing[0]!r} is missing; the segments were made with it.")
-        columns: list[Floats] = []
-        for name in (*self.counts_, *self.shares_):
-            values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            values = np.where(np.isfinite(values), values, self.fill_[name])
-            if name in self.centre_:
-                scaled = (_log(values) - self.centre_[name]) / self.spread_[name]
-                columns.append(scaled * self.count_weight)
-            else:
-                columns.append(values * self.share_weight)
-        for name, levels in self.categories_.items():
-            found = levels_of(frame[name])
-            columns += [(found == level).astype(np.float64) * self.share_weight for level in levels]
-        return np.column_stack(columns)
-
-
-def _log(values: Floats) -> Floats:
-    return np.asarray(np.sign(values) * np.log1p(np.abs(values)), dtype=np.float64)
+        return coordinates(self, as_frame(X))
