@@ -74,7 +74,7 @@ def without_signs(layout: Layout, source: Source) -> Layout:
     A sign of one currency tells the currency where the layout has no other word for it. Records
     of a tracker are left as they are: one of a stream must mean what it means in a file.
     """
-    if source.kind == "json":
+    if source.kind == "json" and layout.name != "guessed":
         return layout
     changed: dict[str, Value] = {}
     by_name = {c.lower(): c for c in source.columns}
