@@ -1,9 +1,11 @@
 """Do lists hold what they promise? Expected against happened, in simulated shops.
 
     python benchmarks/lists.py --shops 4 --sessions 20000 --out /tmp/lists
+    python benchmarks/lists.py --machines DATA
 
 For each shop (half of each simulator) and each moment a run is trained; its lists of the test
-period, made by the model that was judged, are held against what the log shows came after.
+period, made by the model that was judged, are held against what the log shows came after. `--machines` counts the visitors at the speed of machines in both simulated
+shops and in the logs of DATA, and those of them who bought (see docs/moments.md).
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cartcast import simulate
+from cartcast import events, simulate
 from cartcast.datasets import Missions
+from cartcast.moments.machines import machines
 from cartcast.train import train
 
 MOMENTS = {"during": None, "after": "7d", "day": "7d"}
@@ -40,14 +43,36 @@ def rows(folder: Path, shops: int, sessions: int, models: tuple[str, ...]) -> li
     return found
 
 
+def count_machines(folder: Path) -> None:
+    """Print, of each log: sessions, visitors at the speed of machines, and who of them bought."""
+    logs: list[Any] = [
+        simulate(20_000, seed=3).events,
+        simulate(20_000, seed=3, shop=Missions()).events,
+    ]
+    for one in ("ga4_event_sample", "ga360_one_day", "rees46_oct2019_head"):
+        logs += [f for f in (folder / one).iterdir() if f.suffix != ".md"]
+    for source in logs:
+        log = events.load(source)
+        found = machines(log)
+        name = source.name if isinstance(source, Path) else "simulated"
+        bought = int(found["bought"].notna().sum())
+        print(f"| {name} | {log.summary.sessions:,} | {len(found)} | {bought} |")
+
+
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shops", type=int, default=4)
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--models", nargs="+", default=["logistic_regression"])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--machines", type=Path)
     given = parser.parse_args()
+    if given.machines:
+        count_machines(given.machines)
+        return
+    if given.out is None:
+        parser.error("--out FOLDER, or --machines DATA")
     given.out.mkdir(parents=True, exist_ok=True)
     found = rows(given.out, given.shops, given.sessions, tuple(given.models))
     print("| shop | moment | lists | rows | expected % | happened % | 95 % | best tenth | agrees |")

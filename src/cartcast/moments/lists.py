@@ -19,6 +19,7 @@ from cartcast.features import FeatureSet
 from cartcast.findings import Finding, declare, finding
 from cartcast.moments.anchors import after_outcome
 from cartcast.moments.dates import Due, dated
+from cartcast.moments.machines import without_machines
 from cartcast.moments.moment import SO_FAR
 from cartcast.moments.rows import known_at, within
 from cartcast.segments import Segment
@@ -48,16 +49,19 @@ _BEST: Final = 0.1
 
 def listed(
     part: Log, target: Target | Proxy, features: FeatureSet, due: Due, draw: str | None = None,
-    segment: Segment | None = None,
+    segment: Segment | None = None, machines: bool = False,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Return whom lists of a part of a log hold, and row by row the features known then.
 
-    The first table has the columns of `dated`. A session that has had its outcome is on no list.
+    The first table has the columns of `dated`. A session that has had its outcome is on no list,
+    and no machine is but where `machines` are wanted.
     `draw` is a condition on `visitor`; the sessions are those of `segment`.
     """
     found = within(dated(part, target, due, draw), part, segment)
     if not due.moment.dated:
         found = found[~after_outcome(found)].reset_index(drop=True)
+    if not machines:
+        found = without_machines(found, part)
     # What a visitor did last ends a session.
     known = known_at(features, part, found, "end" if due.last == 0 else None)
     if due.moment.dated:

@@ -49,6 +49,7 @@ class ScoreParts:
         segments: whether a row says its segment.
         without: who is left out of lists.
         only: the sessions that rows may be of; None is all.
+        machines: whether visitors at the speed of machines are wanted, too.
     """
 
     run: Run
@@ -58,6 +59,7 @@ class ScoreParts:
     segments: bool = True
     without: Without | None = None
     only: frozenset[str] | None = None
+    machines: bool = False
 
     def __call__(self, part: Log) -> pd.DataFrame:
         """Return the scores of a part."""
@@ -72,7 +74,9 @@ class ScoreParts:
             rows["event_time"] = rows["anchor_time"]
             known = known_at(run.features, part, rows, at)
         else:
-            rows, known = listed(part, target, run.features, self.due, segment=run.segment)
+            rows, known = listed(
+                part, target, run.features, self.due, segment=run.segment, machines=self.machines
+            )
         stay = pd.Series(True, index=rows.index)
         if self.without is not None:
             stay &= ~rows["visitor_id"].isin(self.without.visitors(part))

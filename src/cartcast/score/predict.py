@@ -21,6 +21,7 @@ from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.moments.dates import Due, end_of
 from cartcast.moments.lists import Check, check_of, told
+from cartcast.moments.machines import left_out
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
@@ -188,13 +189,14 @@ def _asked(
     due = Due(moment, end_of(log), gap)
     end = pd.Timestamp(due.end)
     return ScoreParts(
-        run, due if everything else due.now, end, everything, without=out, only=sessions
-    )
+        run, due if everything else due.now, end, everything, without=out, only=sessions,
+        machines=everything,
+    )  # fmt: skip
 
 
 def _said_of(run: Run, log: Log, score: ScoreParts) -> list[Finding]:
     """Return what is to be said of a list: how others came out, and who was left out."""
-    found = [] if score.everything else [_check(run, log, score)]
+    found = [] if score.everything else [_check(run, log, score), *left_out(log)]
     if score.without is not None:
         found.append(score.without.told(sum(map(len, log.map_parts(score.without.visitors)))))
     return found
