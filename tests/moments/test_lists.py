@@ -265,6 +265,8 @@ def test_a_value_far_off_is_listed_last_without_a_number(shop: Path, during: Run
     ("how", "said"),
     [
         ({"moment": "day", "horizon": "400d"}, "too young"),
+        ({"moment": "day", "every": "300d"}, "more often than every 300 days"),
+        ({"horizon": "400d"}, "a horizon shorter than 400d"),
         ({"moment": "day", "horizon": "session"}, "must be a time"),
         ({"moment": "after", "target": "proxy:browsing"}, "the moment `during`"),
         ({"moment": "noon"}, "during, after or day"),
@@ -302,6 +304,14 @@ def test_who_may_be_meant_is_left_out(tmp_path: Path) -> None:
     out = Without.of(file, None)
     assert {"1001", "auth0|7", "a;b", "a"} <= out.ids
     assert out.count == 4
+
+
+def test_a_list_of_before_the_training_says_so(shop: Path, during: Run) -> None:
+    log = pd.read_parquet(shop)
+    _, found = predict(log.iloc[: len(log) // 4], during.dir, layout="cartcast")
+    assert [f.severity for f in found if f.code == "TL106"] == ["warn"]
+    _, found = predict(shop, during.dir)
+    assert "TL106" not in {f.code for f in found}
 
 
 def test_a_login_leaves_out_its_visitor(tmp_path: Path) -> None:

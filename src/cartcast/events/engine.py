@@ -102,7 +102,7 @@ def translate(error: duckdb.Error, where: str) -> Exception:
     if isinstance(error, duckdb.OutOfMemoryException):
         return StorageError(
             f"{where}: does not fit in the memory allowed ({one_line(error, 120)}); "
-            "give --memory a larger size."
+            "leave out columns that are not needed, or give a larger --memory where a verb has it."
         )
     if "Could not write" in text or "Could not create" in text:
         return StorageError(

@@ -16,13 +16,20 @@ from cartcast.events.schema import COLUMNS, METADATA_KEY, metadata_text
 from cartcast.events.sql import identifier, literal, place_literal
 from cartcast.events.zones import offset_sql
 
-__all__ = ["FORM", "canonical_sql", "flags", "write_events"]
+__all__ = ["canonical_sql", "flags", "form", "write_events"]
 
-FORM = (
-    "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880, "
-    "DICTIONARY_SIZE_LIMIT 10000"
-)
-"""How a canonical log is written: ids of visitors and sessions fill no dictionary in vain."""
+
+def form(columns: int) -> str:
+    """Return how a canonical log is written, given how many columns it has.
+
+    Ids of visitors and sessions fill no dictionary in vain; dictionaries of all columns are held
+    at once.
+    """
+    limit = 10_000 if columns <= 100 else max(1_000_000 // columns, 500)
+    return (
+        "FORMAT parquet, COMPRESSION snappy, USE_TMP_FILE false, ROW_GROUP_SIZE 122880, "
+        f"DICTIONARY_SIZE_LIMIT {limit}"
+    )
 
 
 def flags(with_orders: bool) -> list[str]:
@@ -39,9 +46,10 @@ def write_events(
         StorageError: the disk is full or the place is not writable.
     """
     text = literal(metadata_text(metadata))
+    how = form(len(metadata["columns"]))
     with atomic_path(path) as temporary, keeping_order(con):
         con.execute(
-            f"COPY ({canonical}) TO {place_literal(temporary)} ({FORM}, KV_METADATA "
+            f"COPY ({canonical}) TO {place_literal(temporary)} ({how}, KV_METADATA "
             f"{{{METADATA_KEY}: {text}}})"
         )
 

@@ -274,9 +274,11 @@ def _clean(table: pd.DataFrame, target: Target | Proxy, log: Log, session_gap: f
         dropped["begun_before"] = int(begun.sum())
     table = table[~late & ~censored & ~begun].reset_index(drop=True)
     if table.empty:
+        shorter = "" if target.seconds is None else f", a horizon shorter than {target.horizon}"
         raise DataError(
-            f"no training row is left ({dropped['after_outcome']} after the "
-            f"outcome, {dropped['censored']} censored); give a longer log or earlier clicks."
+            f"no training row is left ({dropped['after_outcome']} after the outcome, "
+            f"{dropped['censored']} whose label is not known by the end of the log); give a longer "
+            f"log{shorter} or earlier clicks."
         )
     outcome = table["outcome"].astype("float64")
     table["amount"] = table["amount"].astype("float64").fillna(0.0).where(outcome > 0, 0.0)

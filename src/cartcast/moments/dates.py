@@ -19,7 +19,7 @@ from cartcast.errors import DataError
 from cartcast.events import Log
 from cartcast.events.sql import read_parquet
 from cartcast.moments.anchors import Anchors, outcomes_of
-from cartcast.moments.moment import Moment
+from cartcast.moments.moment import Moment, span
 from cartcast.targets import Proxy, Target
 
 __all__ = ["Due", "count_dated", "counting", "dated", "end_of", "settled_dates"]
@@ -230,8 +230,8 @@ def _none_left(log: Log, target: Target | Proxy, due: Due, censored: int) -> str
         days = (pd.Timestamp(due.end) - begin) / pd.Timedelta(days=1)
         return (
             f"the log is {days:.1f} days long, and what {target.name} asks is known {horizon} "
-            f"after a row only, so all {censored:,} rows are too young; give a longer log or a "
-            "shorter horizon."
+            f"after a row only, so all {censored:,} rows are too young; give a longer log, a "
+            f"shorter horizon, or lists more often than every {span(due.moment.every)}."
         )
     return (
         f"no list would have held anybody ({due.moment.describe()}); visitors need a "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +26,7 @@ from cartcast.moments.rows import known_at, within
 from cartcast.segments import Segment
 from cartcast.targets import Proxy, Target
 
-__all__ = ["Check", "check_of", "listed", "told"]
+__all__ = ["Check", "check_of", "listed", "older", "told"]
 
 KEPT = declare(
     "TL101", "note", "Lists due earlier came out as expected",
@@ -41,6 +42,11 @@ UNCHECKED = declare(
     "TL103", "warn", "No list due earlier can be checked",
     "Nobody has seen whether a list of this kind comes out as expected.",
     "Give a log that is longer than the horizon, or a shorter horizon.",
+)  # fmt: skip
+OLD = declare(
+    "TL106", "warn", "The list is older than what the run learnt from",
+    "Nobody can act on it, and the model has seen what came after it: its figures look too good.",
+    "Give a log that ends when the run's own did, or later.",
 )  # fmt: skip
 
 LEVEL: Final = 0.95
@@ -171,3 +177,11 @@ def told(check: Check | None, outcome: str, money: bool) -> Finding:
         return finding(UNCHECKED, f"{outcome}: of no list due earlier does the log show the end.")
     text = f"{outcome}: {check.describe(money)}."
     return finding(KEPT if check.agrees else NOT_KEPT, text, **check.as_dict())
+
+
+def older(end: datetime, learnt: datetime) -> list[Finding]:
+    """Return what to say of a list due at `end` by a run that learnt from events until `learnt`."""
+    if end >= learnt:
+        return []
+    then, until = f"{end:%Y-%m-%d %H:%M}", f"{learnt:%Y-%m-%d %H:%M}"
+    return [finding(OLD, f"the list is of {then}; the run learnt from events until {until}.")]

@@ -20,7 +20,7 @@ from cartcast.events import Log, Privacy
 from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.moments.dates import Due, end_of
-from cartcast.moments.lists import Check, check_of, told
+from cartcast.moments.lists import Check, check_of, older, told
 from cartcast.moments.machines import left_out
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
@@ -197,6 +197,8 @@ def _asked(
 def _said_of(run: Run, log: Log, score: ScoreParts) -> list[Finding]:
     """Return what is to be said of a list: how others came out, and who was left out."""
     found = [] if score.everything else [_check(run, log, score), *left_out(log)]
+    if not score.everything and score.end is not None and (learnt := _learnt(run)) is not None:
+        found += older(score.end, learnt)
     if score.without is not None:
         found.append(score.without.told(sum(map(len, log.map_parts(score.without.visitors)))))
     return found
@@ -206,18 +208,23 @@ def _check(run: Run, log: Log, score: ScoreParts) -> Finding:
     """Return how such lists came out: in this log after the run's own, else in training."""
     kept = (run.data.get("lists") or {}).get("check")
     check = Check.from_dict(kept) if kept else None
-    known, since = run.horizon, run.data["data"].get("end")
-    if score.due is not None and known is not None and since is not None:
-        begin = datetime.fromisoformat(str(since)).replace(tzinfo=None)
-        if due := score.due.checkable(begin, known):
-            every = replace(
-                score, due=due, everything=True, segments=False, without=None, only=None
-            )
-            tables = log.map_parts(every)
-            rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
-            rows = rows.assign(amount=rows.get("amount"))
-            check = check_of(rows, rows[run.column], run.kind == "regressor") or check
+    known, begin = run.horizon, _learnt(run)
+    due = None
+    if score.due is not None and known is not None and begin is not None:
+        due = score.due.checkable(begin, known)
+    if due is not None:
+        every = replace(score, due=due, everything=True, segments=False, without=None, only=None)
+        tables = log.map_parts(every)
+        rows = pd.concat(tables, ignore_index=True).rename(columns={"as_of": "anchor_time"})
+        rows = rows.assign(amount=rows.get("amount"))
+        check = check_of(rows, rows[run.column], run.kind == "regressor") or check
     return told(check, run.outcome.describe(), run.kind == "regressor")
+
+
+def _learnt(run: Run) -> datetime | None:
+    """Return the end of the log that a run learnt from; None where it has no times."""
+    since = run.data["data"].get("end")
+    return None if since is None else datetime.fromisoformat(str(since)).replace(tzinfo=None)
 
 
 def _ordered(table: pd.DataFrame, by: str, everything: bool) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from cartcast.events.spark.pieces import Piece, parquet, working, written
 from cartcast.events.sql import place_literal
 from cartcast.events.staged import Stage, Staged
 from cartcast.events.summed import Answer, Part, tallying
-from cartcast.events.write import FORM
+from cartcast.events.write import form
 from cartcast.progress import quiet
 
 __all__ = ["CleanVisitors", "PartFacts", "without_rows"]
@@ -83,7 +83,7 @@ class CleanVisitors:
                 name = f"part-{uuid.uuid4().hex}.parquet"
                 con.execute(
                     f"COPY ({cleaning.canonical(cleaned)}) TO "
-                    f"{place_literal(self.out / name)} ({FORM})"
+                    f"{place_literal(self.out / name)} ({form(len(cleaned.metadata['columns']))})"
                 )
             questions = {n: (a.sql, a.whole) for n, a in part.asked.items()}
             yield Piece.of(0, "part", PartFacts(part.answers, questions, name))
