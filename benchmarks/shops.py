@@ -1,7 +1,7 @@
 """What the two simulated shops are like, and how near a model comes to the truth on each form.
 
     python benchmarks/shops.py [--sessions 50000] [--seed 3] [--docs docs/simulator.md]
-    python benchmarks/shops.py --gap [--sessions 50000] [--model lightgbm] [--set shop]
+    python benchmarks/shops.py --gap [--sessions 50000] [--model lightgbm] [--set auto]
                                  [--forms named,codes,bare,pages]
 
 The first prints (or writes into the page) figures of each shop: CPU seconds to simulate it with its
@@ -30,6 +30,7 @@ from cartcast.datasets import Missions, Shop, Simulation, simulate, write_opaque
 from cartcast.datasets.opaque import FORMS
 
 CLICKS = (1, 2, 3, 5, 10)
+ANCHORS = (1, 2, 3, 5, 8, 10, 13, 21)
 SHOPS: dict[str, Shop | Missions] = {"first": Shop(), "second": Missions()}
 BEGIN, END = "<!-- figures: python benchmarks/shops.py -->", "<!-- end of figures -->"
 
@@ -115,10 +116,11 @@ def forms(
 def gaps(sessions: int, seed: int, model: str, features: str, which: list[str]) -> None:
     from cartcast.features import load_set
     from cartcast.models.fitting import Recipe
-    from cartcast.moments import from_log
+    from cartcast.moments import Moment, from_log
     from cartcast.splits import split_by_time
     from cartcast.targets import Purchase
     from cartcast.train.fit import Plan, fit_one, says
+    from cartcast.train.proposals import propose_features
     from cartcast.train.task import parts_of
 
     for shop_name, shop in SHOPS.items():
@@ -126,7 +128,13 @@ def gaps(sessions: int, seed: int, model: str, features: str, which: list[str]) 
         with tempfile.TemporaryDirectory() as folder:
             for form, log, truth in forms(made, Path(folder), seed, which):
                 begin = time.process_time()
-                rows = from_log(log, Purchase(), load_set(features), (1, 2, 3, 5, 8, 10, 13, 21))
+                if features == "auto":
+                    found = propose_features(
+                        log, Purchase(), Moment(clicks=ANCHORS), train=0.8, session_gap=1800, seed=1
+                    ).features
+                else:
+                    found = load_set(features)
+                rows = from_log(log, Purchase(), found, ANCHORS)
                 split = split_by_time(rows.table, (0.4, 0.4, 0.2), by_clock=True)
                 train, test = parts_of(rows, split)
                 plan = Plan("classifier", Recipe(rows.categorical, threads=2), ordered=True)
@@ -155,7 +163,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--gap", action="store_true", help="Train on each shop and form.")
     parser.add_argument("--model", default="lightgbm")
-    parser.add_argument("--set", default="shop", help="Feature set.")
+    parser.add_argument("--set", default="auto", help="Feature set.")
     parser.add_argument("--forms", default=",".join(("named", *FORMS)))
     parser.add_argument("--docs", type=Path, help="Write the figures into this page.")
     given = parser.parse_args()

@@ -73,7 +73,9 @@ def split_by_time(
         DataError: a part would be empty.
     """
     key = anchors["session_start"] if by_clock else anchors["position"]
-    sessions = key.groupby(anchors["session_id"]).first().sort_values()
+    # A visitor's last session may be on many lists: each list counts it.
+    again = pd.DataFrame({"session": anchors["session_id"], "key": key}).duplicated()
+    sessions = key[~again].sort_values()
     n = len(sessions)
     if n < 3:
         raise DataError(f"a split needs at least 3 sessions with rows, got {n}; give more data.")

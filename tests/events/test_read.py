@@ -319,12 +319,18 @@ def test_without_its_library_a_workbook_is_named(tmp_path, monkeypatch):
         events.load(tmp_path / "a.xlsx")
 
 
-def test_a_log_of_hundreds_of_columns_is_written_in_little_memory(tmp_path: Path) -> None:
+def test_a_log_of_hundreds_of_columns_is_written_in_little_memory(tmp_path):
     """A dictionary for each column is held at once: small ones, where there are many columns."""
     own = {f"x{i}": ["a", "b"] * 5 for i in range(300)}
     times = pd.date_range("2025-01-01", periods=10, freq="min")
     table = pd.DataFrame(
-        {"visitor_id": "v", "session_id": "s", "event_time": times, "event_type": "view_item", **own}
+        {
+            "visitor_id": "v",
+            "session_id": "s",
+            "event_time": times,
+            "event_type": "view_item",
+            **own,
+        }
     )
     log = events.load(table, folder=tmp_path, memory="600MB")
     assert len(log.table().column_names) > 300

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from cartcast.datasets import simulate
 from cartcast.datasets.opaque import write_opaque
 from cartcast.events import load
+from cartcast.features.candidates import propose
 from cartcast.live.parity import parity, require_parity
 from cartcast.models.folds import forward_folds
 from cartcast.models.screen import Screened
@@ -41,6 +45,24 @@ def test_a_log_in_codes_is_learnt_from(found):
     assert found.facts["log_loss"] < found.facts["log_loss_of_shop_features"]
     assert "source_event" in found.features.lineage.columns
     assert set(found.reasons) == set(found.features.names)
+
+
+def test_names_and_words_do_not_matter(opaque):
+    """What is proposed for the log in codes is what is proposed for it in its own words."""
+    files, _, coded = opaque
+    key = pd.read_csv(files.key, dtype=str, keep_default_na=False)
+    meaning = dict(zip(key["code"], key["meaning"], strict=True))
+    made, same = propose(coded, most=5000), []
+    for feature in made.features.features.values():
+        own = re.sub(r"'([cw]\d+)'", lambda m: repr(meaning[m[1]]), repr(feature))
+        own = own.replace("'source_event'", "'event_type'")
+        same.append(re.sub(r"EarlierWords\('event_type', ", "EarlierEvents(", own))
+    named = propose(load(simulate(sessions=4000, seed=9).events), most=5000)
+    # Of a log in codes nobody knows that a column holds the currency, which tells nothing new.
+    apart = {"First('currency', text=True)", "EarlierEvents('other')"}
+    assert {repr(f) for f in named.features.features.values()} == {*same} - apart
+    assert apart < {*same}
+    assert len(same) > 300
 
 
 def test_what_comes_after_training_changes_nothing(opaque, found, tmp_path):

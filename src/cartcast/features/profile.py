@@ -56,7 +56,8 @@ class ColumnProfile:
         text: whether it holds text.
         filled: share of the browsing events with a value.
         values: frequent values with their shares of the events, the most frequent first.
-        within: for a number: columns of few words whose averages it can be held against.
+        within: for a number: columns of few words whose averages it can be held against, those
+            that tell most apart, whatever they are called and wherever they stand.
         why: what it holds, in words.
     """
 
@@ -176,13 +177,22 @@ def _columns(
         else:
             left_out[column] = told
     few = tuple(c.name for c in found if c.role in ("words", "constant") and c.text)
-    varying = tuple(c.name for c in found if c.role == "words" and len(c.values) > 1)
+    varying = tuple(
+        c.name
+        for c in sorted(found, key=lambda c: (-_information(c), -c.filled))
+        if c.role == "words" and len(c.values) > 1
+    )
     return tuple(
         ColumnProfile(c.name, c.role, c.text, c.filled, c.values, varying[:2], c.why)
         if c.role == "number" and few
         else c
         for c in found
     ), left_out
+
+
+def _information(column: ColumnProfile) -> float:
+    """Return how much a column's words tell apart: the entropy of their shares, in nats."""
+    return -sum(share * math.log(share) for _, share in column.values)
 
 
 def _word(con: duckdb.DuckDBPyConnection) -> tuple[str, str]:
