@@ -119,11 +119,17 @@ def main() -> None:
     }
     print("| chance of an order | ROC AUC | average precision | log loss | expected % | came % |")
     print("|---|---|---|---|---|---|")
+    losses = []
     for name, p in chances.items():
         q = np.clip(p.to_numpy(), 1e-6, 1 - 1e-6)
-        loss = -np.mean(np.where(bought, np.log(q), np.log(1 - q)))
+        losses.append(-np.where(bought, np.log(q), np.log(1 - q)))
+        loss = losses[-1].mean()
         print(f"| {name} | {roc_auc_score(bought, q):.4f} | {average_precision_score(bought, q):.4f} "
               f"| {loss:.4f} | {100 * q.mean():.2f} | {100 * bought.mean():.2f} |")  # fmt: skip
+    away = losses[1] - losses[0]
+    print(
+        f"log loss, Cartcast less BG/NBD: {away.mean():+.4f} (standard error {away.std() / len(away) ** 0.5:.4f})"
+    )
     money = {
         "BG/NBD and Gamma-Gamma": said["money"],
         "Cartcast, revenue": lists["revenue"]["expected_revenue"].reindex(said.index),

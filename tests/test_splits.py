@@ -70,6 +70,19 @@ def test_weights_restore_the_mix_of_visitors() -> None:
     assert np.mean(shares) == pytest.approx(np.mean(natural), abs=0.02)
 
 
+def test_a_list_counts_whoever_was_on_one_before() -> None:
+    """Lists of the same visitors, week after week, are cut by the lists, not by the first of them."""
+    weeks = pd.date_range("2024-01-01", periods=20, freq="7D")
+    who = np.tile(np.arange(50).astype(str), len(weeks))
+    start = np.repeat(weeks, 50)
+    table = pd.DataFrame({"session_id": "s" + pd.Series(who), "visitor_id": who, "weight": 1.0,
+                          "session_start": start, "known_time": start + pd.Timedelta(days=7),
+                          "position": range(len(who))})  # fmt: skip
+    found = split_by_time(table, (0.6, 0.2, 0.2), by_clock=True)
+    assert found.boundaries == (weeks[12], weeks[16])
+    assert set(found.part.dropna()) == set(PARTS)
+
+
 def test_too_few_sessions_are_refused() -> None:
     with pytest.raises(DataError, match="at least 3 sessions"):
         split_by_time(anchors(0, sessions=2), (0.6, 0.2, 0.2), True)

@@ -10,6 +10,7 @@ import pytest
 
 from cartcast.datasets import simulate
 from cartcast.datasets.opaque import write_opaque
+from cartcast.errors import DataError
 from cartcast.events import load
 from cartcast.features.candidates import propose
 from cartcast.live.parity import parity, require_parity
@@ -92,6 +93,21 @@ def test_a_list_of_visitors_has_proposals_too(opaque, monkeypatch):
     made = propose_features(opaque[2], target, daily, train=0.6, session_gap=1800, seed=1)
     assert 100 < made.facts["kept"] == len(made.features.names) == len(made.reasons)
     assert not {*made.features.names} & {*SO_FAR}
+
+
+def test_a_history_of_orders_has_a_list_but_no_clicks(tmp_path):
+    """What tells is what is known of every visitor, beside the measures of the last order."""
+    lines = [f"v{k % 9},s{k},2025-03-{1 + k % 28:02d},purchase,o{k},5" for k in range(60)]
+    head = "visitor_id,session_id,event_time,event_type,order_id,revenue"
+    (tmp_path / "log.csv").write_text("\n".join([head, *lines]))
+    log = load(tmp_path / "log.csv", folder=tmp_path / "clean")
+    target = with_horizon(Purchase(), Moment("day"))
+    made = propose_features(log, target, Moment("day"), train=0.6, session_gap=1800, seed=1)
+    assert "earlier_purchases" in made.features.names
+    assert "item_id" not in made.features.lineage.columns
+    assert made.facts["why"] == "the log is a history of orders"
+    with pytest.raises(DataError, match="no event but purchases"):
+        propose_features(log, Purchase(), CLICKS, train=0.6, session_gap=1800, seed=1)
 
 
 def how_word(files):

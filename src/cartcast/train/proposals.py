@@ -86,7 +86,7 @@ def propose_features(
         because = "the log has the words and columns of a usual shop, and no other"
         facts = {"proposed": 0, "screened": False, "why": because}
         return Proposed(known, dict.fromkeys(known.names, _USUAL), {}, facts)
-    if moment.dated and set(log.summary.event_types) <= {"purchase", "refund"}:
+    if set(log.summary.event_types) <= {"purchase", "refund"} and Moment.of(moment).dated:
         known = _base(log).without(drop)
         facts = {"proposed": 0, "screened": False, "why": "the log is a history of orders"}
         return Proposed(known, dict.fromkeys(known.names, _USUAL), {}, facts)
