@@ -19,8 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-ROOMS = {"api", "live", "app", "cli/verbs", "mcp"}
-"""Rooms of `src/cartcast` that an extra opens, or that are imported when their verb is called."""
+ROOMS = {"api", "live", "app", "cli/verbs", "mcp", "models/sequence/network.py"}
+"""Rooms and files of `src/cartcast` that an extra opens, or that are imported when called for."""
 TOOLS = {
     "flask-cors", "mkdocs-material", "mkdocstrings-python", "mypy", "pandas-stubs", "pip-licenses",
     "pyarrow-stubs", "pytest-timeout", "pytest-xdist", "ruff", "scipy-stubs", "types-pyyaml",
@@ -100,7 +100,7 @@ def leaks(source: Path, core: set[str], homes: Mapping[str, list[str]]) -> Itera
         local = path.relative_to(source)
         name = ".".join([source.name, *local.with_suffix("").parts]).removesuffix(".__init__")
         early[name] = imports(ast.parse(path.read_text(encoding="utf-8")), early=True)
-        if any(local.as_posix().startswith(f"{room}/") for room in ROOMS):
+        if any(f"{local.as_posix()}/".startswith(f"{room}/") for room in ROOMS):
             rooms.add(name)
     needing: dict[str, list[str]] = {}
     for name in sorted(set(early) - rooms):
@@ -120,7 +120,8 @@ def check(root: Path = ROOT) -> list[str]:
     extras = {plain(r) for many in project["optional-dependencies"].values() for r in many}
     listed = (root / "locks/test.in").read_text(encoding="utf-8").splitlines()
     tests = {plain(line) for line in listed if line.strip() and not line.startswith("#")}
-    homes = packages_distributions()
+    # Known without being here: it is in no lock (docs/dependencies.md).
+    homes = {"torch": ["torch"], **packages_distributions()}
 
     def used(*folders: str) -> dict[str, set[str]]:
         paths = [p for folder in folders for p in (root / folder).rglob("*.py")]

@@ -1,6 +1,9 @@
-"""The sequence model: its gradient, its causality, what it learns of order, what it refuses."""
+"""The sequence model: numpy scores as PyTorch does, its causality, what it learns, what it refuses."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,125 +12,142 @@ from sklearn.base import clone
 
 from cartcast import events as logs
 from cartcast.datasets import simulate
-from cartcast.errors import DataError
+from cartcast.errors import DataError, UsageError
+from cartcast.features import Count, FeatureSet, Last
 from cartcast.models.persist import load, save
-from cartcast.models.sequence import ClickSequence, network, prefixes
+from cartcast.models.sequence import EVENTS, ClickSequence, Prefix, prefixes, with_events
+from cartcast.models.sequence.exported import states
+from cartcast.models.stack import Stack
 
-SMALL = {"categories": ("event_type",), "numbers": ("price",), "networks": 2}
+SMALL: dict[str, Any] = {"body": "gru", "networks": 1, "size": 16, "before": 1}
 
 
 def moments(sessions: int = 300, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     """Every click of every session; 1 where its last two events are a search and then a view."""
     rng = np.random.default_rng(seed)
-    rows, labels = [], []
-    for s in range(sessions):
-        n = int(rng.integers(2, 9))
-        types = rng.choice(["search", "view_item"], n).astype(object)
-        prices = np.where(rng.random(n) < 0.3, np.nan, rng.lognormal(3, 1, n))
-        for k in range(1, n + 1):
-            rows.append({"session_id": f"s{s}", "event_type": types[:k], "price": prices[:k]})
-            labels.append(k > 1 and types[k - 2] == "search" and types[k - 1] == "view_item")
-    order = rng.permutation(len(rows))
-    return pd.DataFrame(rows).iloc[order].reset_index(drop=True), np.array(labels)[order].astype(
-        int
-    )
+    length = rng.integers(2, 9, sessions)
+    start = np.cumsum(length) - length
+    types = rng.choice(["search", "view_item"], length.sum()).astype(object)
+    prices = np.where(rng.random(length.sum()) < 0.3, np.nan, rng.lognormal(3, 1, length.sum()))
+    columns = {"event_type": types, "price": prices}
+    cells = np.empty(length.sum(), dtype=object)
+    labels = np.zeros(length.sum(), dtype=int)
+    for first, n in zip(start, length, strict=True):
+        for k in range(first, first + n):
+            cells[k] = Prefix(columns, int(first), int(k) + 1)
+            labels[k] = k > first and types[k - 1] == "search" and types[k] == "view_item"
+    order = rng.permutation(len(cells))
+    table = pd.DataFrame({"noise": rng.random(len(cells)), EVENTS: cells})
+    return table.iloc[order].reset_index(drop=True), labels[order]
 
 
-def test_the_gradient_is_that_of_the_loss():
+@pytest.mark.parametrize("body", ["gru", "transformer"])
+def test_numpy_scores_as_torch_does_however_long_the_session(body):
+    torch = pytest.importorskip("torch", reason="needs the extra deep")
+    from cartcast.models.sequence.network import Learning, Network
+
+    torch.manual_seed(1)
+    net = Network(9, 3, 4, Learning(body, 16, 0, 0, 8, 0.0, 0.0, 0.0, 0)).double().eval()
+    with torch.no_grad():
+        for part in net.parameters():
+            part.add_(0.3 * torch.randn_like(part))
+    weights = {name: value.numpy() for name, value in net.state_dict().items()}
     rng = np.random.default_rng(0)
-    shape = (5, 4)
-    batch = network.Batch(
-        rng.integers(0, 6, (*shape, 2)).astype(np.int32),
-        rng.standard_normal((*shape, 3)),
-        rng.random(shape),
-        rng.random(shape) * (rng.random(shape) < 0.7),
+    codes, numbers = rng.integers(0, 9, (3, 90, 2)), rng.standard_normal((3, 90, 3))
+    with torch.no_grad():
+        theirs = net(torch.from_numpy(codes), torch.from_numpy(numbers)).numpy()
+    found = states(weights, codes, numbers)
+    assert np.ptp(theirs) > 0.5
+    np.testing.assert_allclose(found, theirs, atol=1e-6)
+    np.testing.assert_allclose(
+        states(weights, codes[:, :7], numbers[:, :7]), found[:, :7], atol=1e-12
     )
-    weights = network.start(6, 3, 7, -1.0, seed=1)
-    weights = {
-        k: v.astype(np.float64) + 0.05 * rng.standard_normal(v.shape) for k, v in weights.items()
-    }
-    loss, slope = network.gradient(weights, batch)
-    odds = network.scores(weights, batch.codes, batch.numbers)
-    p = 1 / (1 + np.exp(-odds))
-    each = -(batch.target * np.log(p) + (1 - batch.target) * np.log(1 - p))
-    assert loss == pytest.approx((batch.weight * each).sum() / batch.weight.sum(), rel=1e-12)
-    for name, value in weights.items():
-        numeric = np.empty(value.size)
-        for i in range(value.size):
-            ends = []
-            for step in (1e-6, -1e-6):
-                moved = value.copy()
-                moved.reshape(-1)[i] += step
-                ends.append(network.gradient({**weights, name: moved}, batch)[0])
-            numeric[i] = (ends[0] - ends[1]) / 2e-6
-        np.testing.assert_allclose(slope[name].reshape(-1), numeric, atol=1e-8, err_msg=name)
 
 
-def test_learns_order_and_is_causal_and_comes_back(tmp_path):
+def test_learns_order_is_causal_and_comes_back_without_torch(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="needs the extra deep")
     X, y = moments()
-    model = ClickSequence(**SMALL, epochs=15, rate=0.02).fit(X, y)
+    money = np.where(X["noise"] > 0.5, 200.0, 20.0)
+    model = ClickSequence(**SMALL, epochs=12, rate=0.03, batch=32).fit(X, y, amount=money)
     fresh, truth = moments(150, 1)
     p = model.predict_proba(fresh)[:, 1]
     assert ((p > 0.5) == truth).mean() > 0.95
-    early = fresh[fresh["event_type"].map(len) <= 2]
-    alone = model.predict_proba(early.reset_index(drop=True))[:, 1]
-    np.testing.assert_allclose(alone, p[early.index], atol=1e-12)
-    unnamed = model.predict_proba(fresh.assign(session_id=None))[:, 1]
-    np.testing.assert_allclose(unnamed, p, atol=1e-12)
-    twin = clone(model).fit(X, y)
-    np.testing.assert_array_equal(twin.predict_proba(fresh), model.predict_proba(fresh))
-    again = load(tmp_path / "m", save(model, tmp_path / "m"))
-    np.testing.assert_array_equal(again.predict_proba(fresh), model.predict_proba(fresh))
-
-
-def test_weights_count_rows():
-    X, y = moments(60)
-    twice = pd.concat([X, X[y == 1]], ignore_index=True)
-    doubled = ClickSequence(**SMALL, epochs=2).fit(twice, np.r_[y, y[y == 1]])
-    weighed = ClickSequence(**SMALL, epochs=2).fit(X, y, sample_weight=1.0 + y)
-    np.testing.assert_allclose(doubled.predict_proba(X), weighed.predict_proba(X), atol=1e-5)
-
-
-def test_long_sessions_unknown_words_and_empty_columns():
-    X, y = moments(40)
-    X["price"] = [np.full(len(v), np.nan) for v in X["price"]]
-    model = ClickSequence(**SMALL, epochs=1, longest=4).fit(X, y)
-    assert not model.centre_, "a column without values is not read"
-    odd = pd.DataFrame(
-        {
-            "session_id": ["long"],
-            "event_type": [np.array(["search", None, "new"] * 400, dtype=object)],
-            "price": [np.full(1200, np.nan)],
-        }
+    np.testing.assert_array_equal(
+        clone(model).fit(X, y, amount=money).predict_proba(fresh), model.predict_proba(fresh)
     )
-    p = model.predict_proba(odd)[0, 1]
-    assert 0 < p < 1
+    folder = save(model, tmp_path / "m")
+    monkeypatch.setitem(sys.modules, "cartcast.models.sequence.network", None)
+    again = load(tmp_path / "m", folder)
+    np.testing.assert_array_equal(again.predict_proba(fresh)[:, 1], p)
+    early = fresh[[e.stop - e.first <= 2 for e in fresh[EVENTS]]]
+    np.testing.assert_allclose(again.predict_proba(early)[:, 1], p[early.index], atol=1e-12)
+    paid = again.predict_amount(fresh[truth == 1])
+    dear = (fresh["noise"] > 0.5)[truth == 1]
+    assert np.median(paid[dear]) > 2 * np.median(paid[~dear])
+    following = again.predict_next(fresh)
+    assert sorted(following.columns) == ["null", "other", "search", "view_item"]
+    np.testing.assert_allclose(following.sum(axis=1), 1.0)
+    assert following[["search", "view_item"]].mean().between(0.4, 0.6).all()
+    with pytest.raises(UsageError, match="does not read 'brand'"):
+        again.predict_next(fresh, "brand")
+    with pytest.raises(UsageError, match=r"pip install 'cartcast\[deep\]'"):
+        model.fit(X, y)
+
+
+def test_features_beside_the_events_and_values_never_seen():
+    pytest.importorskip("torch", reason="needs the extra deep")
+    X, _ = moments(200)
+    X["noise"] = X["noise"].where(X["noise"] > 0.1)
+    y = (X["noise"] > 0.5).astype(int).to_numpy()
+    model = ClickSequence(**SMALL, epochs=8, rate=0.03, batch=32).fit(X, y, np.ones(len(y)))
+    p = model.predict_proba(X)[:, 1]
+    assert np.mean((p > 0.5) == y) > 0.95
+    odd = {
+        "event_type": np.array(["search", None, "new"] * 40, dtype=object),
+        "price": np.full(120, np.nan),
+    }
+    cells = np.empty(1, dtype=object)
+    cells[0] = Prefix(odd, 0, 120)
+    assert 0 < model.predict_proba(pd.DataFrame({"noise": [0.2], EVENTS: cells}))[0, 1] < 1
+    blend = Stack.of((("a", model), ("b", model)), np.array([0.5, 0.5]), 0.0)
+    np.testing.assert_allclose(blend.predict_proba(X)[:, 1], p, atol=1e-6)
 
 
 def test_refusals():
+    pytest.importorskip("torch", reason="needs the extra deep")
     X, y = moments(20)
-    with pytest.raises(DataError, match="'price' is missing"):
-        ClickSequence(**SMALL).fit(X.drop(columns="price"), y)
+    with pytest.raises(DataError, match="'@events' is missing"):
+        ClickSequence(**SMALL).fit(X[["noise"]], y)
     with pytest.raises(DataError, match="both classes"):
         ClickSequence(**SMALL).fit(X, np.zeros(len(y)))
-    empty = X.assign(event_type=[v[:0] for v in X["event_type"]])
+    with pytest.raises(UsageError, match="gru or transformer"):
+        ClickSequence(body="lstm").fit(X, y)
+    empty = X.assign(**{EVENTS: [c._replace(stop=c.first) for c in X[EVENTS]]})
     with pytest.raises(DataError, match="no events"):
         ClickSequence(**SMALL).fit(empty, y)
+    with pytest.raises(DataError, match="several logs"):
+        ClickSequence(**SMALL).fit(pd.concat([X, moments(20)[0]]), np.r_[y, y])
 
 
 def test_prefixes_are_the_events_up_to_the_moment(tmp_path):
-    simulate(200, seed=5, out=tmp_path / "shop.parquet")
-    log = logs.load(tmp_path / "shop.parquet", folder=tmp_path / "log")
+    made = simulate(200, seed=5)
+    own = made.events.append_column("mood", made.events["brand"])
+    log = logs.load(own, folder=tmp_path / "log")
     table = log.table().to_pandas()
     chosen = table.sample(100, random_state=0)[["session_id", "event_order"]]
-    found = prefixes(log, chosen)
-    for row, (session, order) in zip(found.to_dict("records"), chosen.to_numpy(), strict=True):
-        own = table[(table["session_id"] == session) & (table["event_order"] <= order)]
-        own = own.sort_values("event_order")
-        assert row["session_id"] == session
-        assert list(row["event_type"]) == list(own["event_type"])
-        np.testing.assert_array_equal(row["price"], own["price"].to_numpy())
-        pause = own["event_time"].diff().dt.total_seconds().to_numpy()
-        np.testing.assert_allclose(row["pause"], pause)
+    features = FeatureSet.of([("clicks", Count()), ("mood", Last("mood"))])
+    X = pd.DataFrame({"a": np.arange(100.0)}, index=chosen.index)
+    found = with_events(X, log, chosen, features)
+    assert list(found.columns) == ["a", EVENTS]
+    for cell, (session, order) in zip(found[EVENTS], chosen.to_numpy(), strict=True):
+        part = table[(table["session_id"] == session) & (table["event_order"] <= order)]
+        part = part.sort_values("event_order")
+        read = {name: values[cell.first : cell.stop] for name, values in cell.columns.items()}
+        assert list(read["event_type"]) == list(part["event_type"])
+        assert list(read["mood"]) == [None if pd.isna(v) else v for v in part["brand"]]
+        np.testing.assert_array_equal(read["price"], part["price"].to_numpy())
+        pause = part["event_time"].diff().dt.total_seconds().to_numpy()
+        np.testing.assert_allclose(read["pause"], pause)
+    assert "mood" not in prefixes(log, chosen)[0].columns, "a column that no feature reads"
     with pytest.raises(DataError, match="has no event 9999"):
         prefixes(log, chosen.assign(event_order=9999))

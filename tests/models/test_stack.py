@@ -11,6 +11,7 @@ import pytest
 from cartcast.models.classifiers import CLASSIFIERS, MEMBERS
 from cartcast.models.fitting import Recipe
 from cartcast.models.selection import log_losses
+from cartcast.models.sequence import SEQUENCES
 from cartcast.models.stack import PULL, Stack, blend_weights
 from cartcast.train.fit import Plan
 
@@ -91,7 +92,9 @@ def test_tuned_members_make_a_tuned_ensemble():
     found = {"lightgbm": {"model__num_leaves": 7}, "logistic_regression": {"model__C": 0.5}}
     plan = Plan("classifier", Recipe(), params=found)
     for name in MEMBERS:
-        model = CLASSIFIERS[name].make(**plan.params_of(name))
+        model = (
+            {**CLASSIFIERS, **SEQUENCES}[name].build(0, 1, None).set_params(**plan.params_of(name))
+        )
         members = dict(model.estimators)
         assert members["lightgbm"].model.num_leaves == 7
         assert members["logistic_regression"].model.C == 0.5

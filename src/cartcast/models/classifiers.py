@@ -127,6 +127,7 @@ MEMBERS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "blend": ("lightgbm", "logistic_regression"),
         "stack": ("lightgbm", "random_forest", "logistic_regression"),
+        "deep_blend": ("lightgbm", "logistic_regression", "sequence"),
     }
 )
 """The models that an ensemble is made of; it is tuned through them."""

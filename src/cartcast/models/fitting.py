@@ -47,12 +47,14 @@ class Recipe:
         sample_weight: Any = None,
         groups: Any = None,
         order: Any = None,
+        amount: Any = None,
     ) -> Any:
         """Return a fitted estimator.
 
-        `groups` (visitors) and `order` (in time) go to a model that holds rows out by itself.
+        `groups` (visitors) and `order` (in time) go to a model that holds rows out by itself;
+        `amount` (money after the moment) to one that learns it, too.
         """
         model = self.make(declaration, len(X), params or {})
-        told = {"groups": groups, "order": order}
+        told = {"groups": groups, "order": order, "amount": amount}
         known = {n: v for n, v in told.items() if v is not None and has_fit_parameter(model, n)}
         return model.fit(X, y, sample_weight=sample_weight, **known)

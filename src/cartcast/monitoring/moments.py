@@ -245,9 +245,9 @@ def _score(
     X = run.typed(rows.X)
     read = None
     if run.reads_events:
-        from cartcast.models.sequence import prefixes
+        from cartcast.models.sequence import with_events
 
-        read = prefixes(log, rows.table[["session_id", "event_order"]])
+        read = with_events(X, log, rows.table, run.features)
     said = run.score(X, read)
     if "probability" not in said:
         raise UsageError("this run says amounts; runs that say a probability can be watched.")

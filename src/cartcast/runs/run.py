@@ -420,10 +420,10 @@ class Run:
 
         return typed(table, self.data["features"]["names"], self.data["features"]["categorical"])
 
-    def score(self, X: pd.DataFrame, prefixes: pd.DataFrame | None = None) -> dict[str, Any]:
+    def score(self, X: pd.DataFrame, events: pd.DataFrame | None = None) -> dict[str, Any]:
         """Return the columns said of feature rows `X`: probability, revenue, its interval.
 
-        `prefixes` holds the events up to each row, for a champion that reads them.
+        `events` is `X` with the events up to each row, for a champion that reads them.
 
         Raises:
             UsageError: it reads events, and there are none.
@@ -439,10 +439,10 @@ class Run:
             names = dict.fromkeys((first, *(money if self.holds("amount") else ())))
             return {name: np.empty(0) for name in names}
         scorers, said = self.scorers, dict[str, Any]()
-        if prefixes is None:
+        if events is None:
             self.require_features()
         if self.kind == "classifier":
-            read = X if prefixes is None else prefixes
+            read = X if events is None else events
             p = scorers["champion"].predict_proba(read)[:, 1]
             said["probability"] = np.asarray(p, dtype=np.float64)
         else:

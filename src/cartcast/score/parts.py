@@ -118,9 +118,9 @@ def said_of(
     X = run.typed(known)
     read = None
     if run.reads_events:
-        from cartcast.models.sequence import prefixes
+        from cartcast.models.sequence import with_events
 
-        read = prefixes(part, rows[["session_id", "event_order"]])
+        read = with_events(X, part, rows, run.features)
     said = run.score(X, read)
     if due is not None and run.waits is not None:
         silent = (rows["anchor_time"] - rows["event_time"]).dt.total_seconds()

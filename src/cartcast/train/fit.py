@@ -237,6 +237,7 @@ def _fitted(declaration: Declaration, rows: Part, plan: Plan) -> Any:
         sample_weight=rows.weight,
         groups=rows.groups,
         order=rows.position if plan.ordered else None,
+        amount=rows.amount,
     )
 
 

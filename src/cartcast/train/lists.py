@@ -93,7 +93,7 @@ def _said(task: Task, champion: Fitted, rows: pd.DataFrame, known: pd.DataFrame)
     if champion.declaration.reads == "events":
         from cartcast.models.sequence import prefixes
 
-        events = prefixes(task.log, rows[["session_id", "event_order"]])
+        events = prefixes(task.log, rows, task.features)
     table = Rows(rows, X, task.rows.categorical)
     part = Part(table, np.arange(len(X)), np.ones(len(X)), events)
     return says(champion.model, champion.declaration, part)

@@ -170,7 +170,7 @@ def _with_events(task: Task, names: Sequence[str], options: Options, budget: Bud
     from cartcast.models.sequence import prefixes
 
     with budget("events at each anchor"):
-        events = prefixes(task.log, task.rows.table)
+        events = prefixes(task.log, task.rows.table, task.features)
 
     def reading(part: Part) -> Part:
         return replace(part, events=events)

@@ -18,6 +18,7 @@ from cartcast.features import FeatureSet
 from cartcast.findings import Finding
 from cartcast.models.declaration import Declaration
 from cartcast.models.folds import Fold
+from cartcast.models.sequence import EVENTS
 from cartcast.rows import KEYS, Rows
 from cartcast.runs.reading import Reading
 from cartcast.segments import Segment
@@ -44,13 +45,16 @@ class Part:
     rows: Rows
     index: NDArray[np.intp]
     weight: NDArray[np.float64]
-    events: pd.DataFrame | None = field(default=None, repr=False)
+    events: NDArray[np.object_] | None = field(default=None, repr=False)
 
     @property
     def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for a feature matrix
         """Features: float64 columns (NaN: null) and string columns (None: null)."""
-        columns = {n: column.array.take(self.index) for n, column in self.rows.values.items()}
-        return pd.DataFrame(columns, copy=False)
+        return pd.DataFrame(self._columns, copy=False)
+
+    @property
+    def _columns(self) -> dict[str, Any]:
+        return {str(n): column.array.take(self.index) for n, column in self.rows.values.items()}
 
     @cached_property
     def keys(self) -> pd.DataFrame:
@@ -80,7 +84,7 @@ class Part:
         return self.keys["position"].to_numpy(dtype=np.int64)
 
     def read(self, declaration: Declaration) -> pd.DataFrame:
-        """Return what a model of this declaration reads: features, or events.
+        """Return what a model of this declaration reads: features, or events beside them.
 
         Raises:
             UsageError: it reads events, and there are none.
@@ -91,7 +95,7 @@ class Part:
             raise UsageError(
                 f"model {declaration.name!r} reads the events of sessions; give a log, not a table."
             )
-        return self.events.take(self.index)
+        return pd.DataFrame({**self._columns, EVENTS: self.events[self.index]}, copy=False)
 
     def take(self, places: NDArray[Any]) -> Part:
         """Return the rows at these places (or where this is true) as a part."""

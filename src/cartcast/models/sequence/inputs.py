@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from cartcast.errors import DataError
 from cartcast.models.encode import levels_of
+from cartcast.models.sequence.prefixes import EVENTS
 
-__all__ = ["Events", "Reader", "gather"]
+__all__ = ["Reader", "Sessions", "gather"]
 
-Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
+LEAST = 5
+"""A value has a code of its own from this many events on."""
 
 
-@dataclass(frozen=True)
-class Events:
+class Sessions(NamedTuple):
     """The events behind a table of prefixes: the longest prefix of each session, end to end.
 
     Attributes:
@@ -37,33 +39,29 @@ class Events:
     click: Indices
 
 
-def gather(X: pd.DataFrame, names: tuple[str, ...]) -> Events:
-    """Return the events of prefixes; the rows of one session share its longest prefix.
+def gather(X: pd.DataFrame) -> Sessions:
+    """Return the sessions of a table; its rows of one session share the longest prefix.
 
     Raises:
-        DataError: a column is missing, or a prefix has no events.
+        DataError: there are no prefixes, of several logs, or one without an event.
     """
-    for name in ("session_id", *names):
-        if name not in X.columns:
-            raise DataError(f"column {name!r} is missing; the sequence model reads it.")
-    session = pd.factorize(X["session_id"].to_numpy())[0].astype(np.int64)
-    counts = np.array([len(cell) for cell in X[names[0]]], dtype=np.int64)
-    if len(counts) and counts.min() < 1:
+    if EVENTS not in X.columns:
+        raise DataError(f"column {EVENTS!r} is missing; the sequence model reads it.")
+    cells = X[EVENTS].to_numpy()
+    columns = cells[0].columns
+    if any(cell.columns is not columns for cell in cells):
+        raise DataError("the rows are of several logs; score each log apart.")
+    first, stop = (np.array([cell[k] for cell in cells], dtype=np.int64) for k in (1, 2))
+    if (stop <= first).any():
         raise DataError("a prefix has no events; a moment comes after at least one click.")
-    # A session without a name stands alone.
-    alone = session < 0
-    session[alone] = session.max(initial=-1) + 1 + np.arange(alone.sum())
-    order = np.lexsort((-counts, session))
-    longest = order[np.unique(session[order], return_index=True)[1]]
-    length = counts[longest]
-    columns = {
-        name: np.concatenate([np.asarray(cell) for cell in X[name].to_numpy()[longest]])
-        if len(longest)
-        else np.empty(0)
-        for name in names
-    }
-    start = np.concatenate([[0], np.cumsum(length)[:-1]]) if len(length) else length
-    return Events(columns, start.astype(np.int64), length, session, counts - 1)
+    began, session = np.unique(first, return_inverse=True)
+    end = np.zeros(len(began), dtype=np.int64)
+    np.maximum.at(end, session, stop)
+    length = end - began
+    start = np.cumsum(length) - length
+    place = np.arange(length.sum()) + np.repeat(began - start, length)
+    read = {name: values[place] for name, values in columns.items()}
+    return Sessions(read, start, length, session, stop - first - 1)
 
 
 @dataclass(frozen=True)
@@ -71,70 +69,65 @@ class Reader:
     """What was learnt of the columns: codes of categories, centre and spread of numbers.
 
     Attributes:
-        levels: category to its values by frequency; code 0 is null, 1 a value not kept.
-        centre, spread: of the signed logarithm of each number; columns without values are out.
+        levels: category to its values by frequency; code 0 is null, 1 a value without a code.
+        scale: centre and spread of the signed logarithm of each number.
     """
 
     levels: dict[str, list[str]]
-    centre: dict[str, float]
-    spread: dict[str, float]
+    scale: dict[str, tuple[float, float]]
 
     @classmethod
-    def learn(
-        cls, events: Events, categories: tuple[str, ...], numbers: tuple[str, ...], most: int
-    ) -> Reader:
+    def learn(cls, events: Sessions, most: int) -> Reader:
         """Return a reader of the columns that have more than one value in `events`."""
         levels: dict[str, list[str]] = {}
-        for name in categories:
-            found = pd.Series(levels_of(pd.Series(events.columns[name])))
-            counts = found.dropna().value_counts()
-            if len(counts) > 1 or (len(counts) and found.isna().any()):
-                ordered = sorted(counts.items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
-                levels[name] = [str(v) for v, _ in ordered[:most]]
-        centre, spread = {}, {}
-        for name in numbers:
-            logs = _logs(events.columns[name])
+        scale: dict[str, tuple[float, float]] = {}
+        for name, column in events.columns.items():
+            if column.dtype == object:
+                counts = Counter(levels_of(pd.Series(column)).tolist())
+                if len(counts) > 1:
+                    counts.pop(None, None)
+                    ordered = sorted(counts, key=lambda value: (-counts[value], value))
+                    levels[name] = [v for v in ordered[:most] if counts[v] >= LEAST]
+                continue
+            logs = _logs(column)
             seen = logs[np.isfinite(logs)]
             if len(seen) and (seen.min() < seen.max() or len(seen) < len(logs)):
-                centre[name] = float(seen.mean())
-                spread[name] = float(seen.std()) or 1.0
-        return cls(levels, centre, spread)
+                scale[name] = float(seen.mean()), float(seen.std()) or 1.0
+        return cls(levels, scale)
 
     @property
-    def size(self) -> int:
-        """Number of codes of all categories together."""
-        return sum(len(known) + 2 for known in self.levels.values())
+    def slices(self) -> dict[str, slice]:
+        """The codes of each category among all: those of one follow those of the one before."""
+        ends = np.cumsum([0, *(len(known) + 2 for known in self.levels.values())]).tolist()
+        return {n: slice(a, b) for n, a, b in zip(self.levels, ends[:-1], ends[1:], strict=True)}
 
-    @property
-    def width(self) -> int:
-        """Number of numbers per event: the click, then each number and whether it is null."""
-        return 1 + 2 * len(self.centre)
+    def read(self, events: Sessions) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return codes (events, categories) and numbers (events, width) of each event.
 
-    def codes(self, events: Events) -> NDArray[np.int32]:
-        """Return the code of each event's categories, shape (events, categories).
+        The numbers: the click; for each category, whether its value came before in the session;
+        then each number and whether it is null.
 
-        The codes of one category follow those of the one before.
+        Raises:
+            DataError: a column that training had is missing.
         """
-        out = np.zeros((int(events.length.sum()), len(self.levels)), dtype=np.int32)
-        first = 0
-        for j, (name, known) in enumerate(self.levels.items()):
-            place = {level: first + 2 + i for i, level in enumerate(known)}
-            values = levels_of(pd.Series(events.columns[name]))
-            out[:, j] = [first if v is None else place.get(v, first + 1) for v in values]
-            first += len(known) + 2
-        return out
-
-    def numbers(self, events: Events) -> NDArray[np.float32]:
-        """Return the standardised numbers of each event, shape (events, width)."""
-        clicks = np.arange(int(events.length.sum())) - np.repeat(events.start, events.length)
-        columns = [np.log1p(clicks) - 1.0]
-        for name in self.centre:
-            logs = (_logs(events.columns[name]) - self.centre[name]) / self.spread[name]
+        if lost := {*self.levels, *self.scale} - set(events.columns):
+            raise DataError(f"column {min(lost)!r} is missing; the model was trained with it.")
+        session = np.repeat(np.arange(len(events.length)), events.length)
+        numbers = [np.log1p(np.arange(len(session)) - events.start[session]) - 1.0]
+        codes = np.zeros((len(session), len(self.levels)), dtype=np.int64)
+        for j, (name, at) in enumerate(self.slices.items()):
+            values = pd.Series(levels_of(pd.Series(events.columns[name])), dtype=object)
+            place = pd.Index(self.levels[name], dtype=object).get_indexer(pd.Index(values))
+            codes[:, j] = at.start + np.where(values.isna(), 0, np.where(place < 0, 1, place + 2))
+            again = pd.DataFrame({"session": session, "value": values}).duplicated()
+            numbers.append((again & values.notna()).to_numpy(np.float64))
+        for name, (centre, spread) in self.scale.items():
+            logs = (_logs(events.columns[name]) - centre) / spread
             null = ~np.isfinite(logs)
-            columns += [np.where(null, 0.0, logs), null.astype(np.float64)]
-        return np.column_stack(columns).astype(np.float32)
+            numbers += [np.where(null, 0.0, logs), null.astype(np.float64)]
+        return codes, np.column_stack(numbers).astype(np.float32)
 
 
-def _logs(column: NDArray[Any]) -> Floats:
+def _logs(column: NDArray[Any]) -> NDArray[np.float64]:
     values = column.astype(np.float64)
     return np.asarray(np.sign(values) * np.log1p(np.abs(values)), dtype=np.float64)
