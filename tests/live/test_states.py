@@ -30,9 +30,14 @@ class Segments:
         return "some"
 
 
+class Half:
+    def probability(self, row: Any) -> float:
+        return 0.5
+
+
 def _scorer(**more: Any) -> ModelScorer:
     own = FeatureSet(pages=NUnique("page"), **more)
-    return ModelScorer(RUN, FEATURES, None, None, (own, Segments()), {})  # type: ignore[arg-type]
+    return ModelScorer(RUN, FEATURES, Half(), None, (own, Segments()), {})  # type: ignore[arg-type]
 
 
 def test_any_words_come_back() -> None:
@@ -88,7 +93,7 @@ def test_sessions_that_take_turns_on_few_desks_are_those_that_have_their_own(
     assert (sum(packed) >= 6) == (large > 150)
     assert any(packed) == (large > 150)
     for state in here:
-        held = None if state.open is None else [p for p in state.open if p is not None]
+        held = None if state.open is None else state.open.states
         least = len(state.data or b"") if held is None else sum(p.words.nbytes for p in held)
         assert state.desks.weight(state) > least > 0
 
@@ -125,6 +130,8 @@ def test_a_session_that_is_gone_is_not_kept_by_its_desk() -> None:
     scorer.step(other := scorer.start(), _event(1, 1))
     gone = weakref.ref(state)
     del state
+    assert scorer.score(other).why is None
+    scorer.step(other, _event(2, 1))
     gc.collect()
     assert gone() is None
     assert scorer.values(other)

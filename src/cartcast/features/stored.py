@@ -23,7 +23,8 @@ from cartcast.features.kernels.run import run
 from cartcast.features.kernels.sound import sound
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.kernels.work import Work
-from cartcast.features.live import History, State, Words, _enlarge, handle, live_work, text_of
+from cartcast.features.live import handle, live_work
+from cartcast.features.state import History, State, Words, enlarge, text_of
 
 __all__ = ["dump", "load", "merge"]
 
@@ -170,7 +171,7 @@ def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
     for key in _set_values(later, more):
         work[layout.FIRST + program.ops[k, layout.A]] = key
         while not run(program.ops[k : k + 1], work, masks, merged.words, merged.pool):
-            _enlarge(merged)
+            enlarge(merged)
 
 
 def _set_values(state: State, more: int) -> list[int]:

@@ -16,13 +16,14 @@ import numpy as np
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.features.live import MOST_KEPT, History
-from cartcast.features.live import State as FoldState
 from cartcast.features.shop_clock import ShopClock
+from cartcast.features.state import MOST_KEPT, History
+from cartcast.features.state import State as FoldState
 from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
+from cartcast.live.queue import Queue
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.live.states import Desks, LiveState
@@ -103,7 +104,7 @@ class ModelScorer:
         self._desks = self._bare
         if self._segments is not None:
             self._desks = Desks(self._fold, self._segments[0], self._declared)
-        self._last: LiveState | None = None
+        self._queue = Queue(self._folds, self._columns)
         self._in_order = np.arange(len(features.names))
 
     def start(self, past: Past | None = None) -> LiveState:
@@ -112,15 +113,11 @@ class ModelScorer:
         return LiveState(self._desks, history)
 
     def step(self, state: LiveState, event: Event) -> LiveState:
-        """Fold one event, in place."""
+        """Fold one event, in place; by the time that somebody asks for the state."""
         columns = self._columns
-        columns.read(event)
         if state.desks is not self._desks and state.desks is not self._bare:
             self._adopt(state)
-        model, segment = state.open or state.desks.lay_open(state)
-        self._fold.fold_read(model)
-        if segment is not None and self._segments is not None:
-            self._segments[0].fold_read(segment)
+        self._queue.add(state, columns.read(event, state.past))
         state.past = None
         if event.event_type == self._outcome:
             state.over = True
@@ -130,11 +127,10 @@ class ModelScorer:
             if text is not None and text not in texts:
                 state.texts = texts = (*texts, columns.share(text))
                 if len(texts) > MOST_KEPT:
-                    texts = self._needed(state, (model, segment))
+                    texts = self._needed(state, state.desks.read(state))
                     # Many are looked up by their hash, not one after another.
                     texts = dict.fromkeys(texts) if len(texts) > MOST_KEPT else texts
                     state.texts = texts
-        self._last = state
         return state
 
     def _adopt(self, state: LiveState) -> None:
@@ -143,12 +139,12 @@ class ModelScorer:
             state.data, state.open = state.desks.packed(state), None
             state.desks = self._bare
 
-    def _needed(self, state: LiveState, parts: Iterable[FoldState | None]) -> tuple[str, ...]:
+    def _needed(self, state: LiveState, parts: Iterable[FoldState]) -> tuple[str, ...]:
         """Return the texts that features may still give out."""
         found: set[int] = set()
         for part in parts:
             for fold in self._folds:
-                if part is not None and part.features == fold.features.fingerprint:
+                if part.features == fold.features.fingerprint:
                     found |= fold.needed(part)
         return tuple(text for text in state.texts if hash_text(text) in found)
 
@@ -195,17 +191,14 @@ class ModelScorer:
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
-        known = state is self._last
-        if not known:
-            self._last = None
+        rows = self._queue.values(state)
         segment = None
-        own = None if state.desks.declared != self._declared else state.pair.segment
-        if own is not None and self._segments is not None:
+        if self._segments is not None and state.desks.declared == self._declared:
             fold, segments = self._segments
-            segment = segments.name(fold.last if known else fold.row(own))
+            segment = segments.name(rows[1] if rows else fold.row(state.desk.states[1]))
         if state.over:
             return Score(None, None, segment, f"after {self._outcome}: no model was asked there")
-        row = self._fold.last if known else self._fold.row(state.pair.model)
+        row = rows[0] if rows else self._fold.row(state.desk.states[0])
         p = self._champion.probability(row)
         return Score(p, self._revenue(row, p), segment)
 
@@ -252,13 +245,13 @@ class ModelScorer:
 
     def words(self, state: LiveState) -> Any:
         """Return the features in order as words: bits of numbers, hashes of texts."""
-        self._last = None
-        return self._fold.row(state.pair.model).in_order()
+        state.fold()
+        return self._fold.row(state.desk.states[0]).in_order()
 
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
-        self._last = None
-        return self._fold.named(self._parts(state, *state.pair)[0][1])
+        state.fold()
+        return self._fold.named(self._parts(state, *state.desk.states)[0][1])
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
@@ -284,7 +277,7 @@ class ModelScorer:
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
-        opened = state.desks.read(state) or [p for p in state.pair if p is not None]
+        opened = state.desks.read(state) or state.desk.states
         for part in opened:
             part.past = state.past
         parts = self._parts(state, *opened)
