@@ -273,7 +273,7 @@ def in_process(run: Path) -> dict[str, Any]:
         return {"p50_us": statistics.median(taken), "p99_us": taken[int(len(taken) * 0.99)]}
 
     def both(n: int) -> None:
-        rows = scorer._queue.values(scorer.step(states[n % 500], moments[n]))
+        rows = scorer._queue.row(scorer.step(states[n % 500], moments[n]))
         scorer._champion.probability(rows[0])
 
     def whole(n: int) -> None:

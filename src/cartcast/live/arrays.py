@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cartcast.errors import NotTrustedError
 from cartcast.features.kernels.words import bits, hash_text
-from cartcast.live.fold import Row
+from cartcast.live.fold import Row, Rows
 from cartcast.live.packed import pack_model, pack_steps
 from cartcast.models.arrays import parts_of
 
 __all__ = ["BlendModel", "RowModel", "SegmentModel", "bind"]
+
+_FIRST: Final = np.zeros(1, np.int64)
 
 
 class RowModel:
@@ -51,19 +53,36 @@ class RowModel:
         self._predict = kernels.predict
         self._model = pack_model(meta, arrays, place, text)
         # One column more than the model has, always 0: what a leaf reads.
-        self._x = np.zeros(len(meta["columns"]) + 1)
+        self._columns = len(meta["columns"]) + 1
+        self._x, self._out = np.zeros((1, self._columns)), np.zeros(1)
 
     def raw(self, row: Row) -> float:
         """Return the raw score: log odds, or the logarithm of an amount."""
-        words, places = row
-        found: float = self._predict(words, places, self._model, self._x, False)
-        return found
+        return self._one(row, False)
 
     def probability(self, row: Row) -> float:
         """Return the calibrated probability."""
+        return self._one(row, True)
+
+    def raws(self, rows: Rows) -> list[float]:
+        """Return the raw scores of several rows."""
+        return self._many(rows, False)
+
+    def probabilities(self, rows: Rows) -> list[float]:
+        """Return the calibrated probabilities of several rows."""
+        return self._many(rows, True)
+
+    def _one(self, row: Row, calibrated: bool) -> float:
         words, places = row
-        found: float = self._predict(words, places, self._model, self._x, True)
+        self._predict(words, _FIRST, places, self._model, self._x, self._out, calibrated)
+        found: float = self._out.item()
         return found
+
+    def _many(self, rows: Rows, calibrated: bool) -> list[float]:
+        words, starts, places = rows
+        x, out = np.empty((starts.size, self._columns)), np.empty(starts.size)
+        self._predict(words, starts, places, self._model, x, out, calibrated)
+        return out.tolist()
 
 
 class BlendModel:
@@ -96,6 +115,10 @@ class BlendModel:
         """Return the calibrated probability."""
         found: float = self._finish(self.raw(row), self._steps)
         return found
+
+    def probabilities(self, rows: Rows) -> list[float]:
+        """Return the calibrated probabilities of several rows."""
+        return [self.probability(row) for row in rows.each()]
 
 
 def bind(
@@ -141,4 +164,11 @@ class SegmentModel:
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
-        return self._names.get(self._nearest(words, places, self._space, self._centres, self._z))
+        return self.names_of(Rows(words, _FIRST, places))[0]
+
+    def names_of(self, rows: Rows) -> list[str | None]:
+        """Return the name of the nearest segment of each row."""
+        words, starts, places = rows
+        out = np.empty(starts.size, np.int64)
+        self._nearest(words, starts, places, self._space, self._centres, self._z, out)
+        return [self._names.get(found) for found in out.tolist()]

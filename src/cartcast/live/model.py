@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from cartcast.features.state import MOST_KEPT, History
 from cartcast.features.state import State as FoldState
 from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.event import Event
-from cartcast.live.fold import Columns, Fold, Row
+from cartcast.live.fold import Columns, Fold, Row, Rows
 from cartcast.live.problems import Problem
 from cartcast.live.queue import Queue
 from cartcast.live.scorer import Past, Reason, Score
@@ -37,6 +37,7 @@ from cartcast.targets import Target, parse_target
 __all__ = ["ModelScorer", "load_scorer"]
 
 DAY_ZERO = datetime(1970, 1, 1)
+_FIRST = np.zeros(1, np.int64)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -191,7 +192,7 @@ class ModelScorer:
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
-        rows = self._queue.values(state)
+        rows = self._queue.row(state)
         segment = None
         if self._segments is not None and state.desks.declared == self._declared:
             fold, segments = self._segments
@@ -201,6 +202,24 @@ class ModelScorer:
         row = rows[0] if rows else self._fold.row(state.desk.states[0])
         p = self._champion.probability(row)
         return Score(p, self._revenue(row, p), segment)
+
+    def scores(self, states: Sequence[LiveState]) -> list[Score]:
+        """Return what `score` does of each state: of those in the queue in one call a model."""
+        known = [s for s in states if s.queue is self._queue and not s.over]
+        if len(known) < 2:
+            return [self.score(state) for state in states]
+        rows = self._queue.rows(known)
+        p = self._champion.probabilities(rows[0])
+        revenues = self._revenues(rows[0], p)
+        segments: Sequence[str | None] = (None,) * len(known)
+        if self._segments is not None:
+            named = self._segments[1].names_of(rows[1])
+            segments = [
+                name if s.desks.declared == self._declared else None
+                for s, name in zip(known, named, strict=True)
+            ]
+        found = dict(zip(map(id, known), map(Score, p, revenues, segments), strict=True))
+        return [found.get(id(state)) or self.score(state) for state in states]
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
         """Return the prediction for one row of features by name.
@@ -323,12 +342,16 @@ class ModelScorer:
         return self.features.program.text
 
     def _revenue(self, row: Row, p: float) -> float | None:
+        return self._revenues(Rows(row.words, _FIRST, row.places), (p,))[0]
+
+    def _revenues(self, rows: Rows, p: Sequence[float]) -> Sequence[float | None]:
         if self._amount is None:
-            return None
+            return (None,) * len(p)
         model, factor = self._amount
         if model is None:
-            return p * factor
-        return p * math.exp(model.raw(row)) * factor
+            return [one * factor for one in p]
+        raws = model.raws(rows)
+        return [one * math.exp(raw) * factor for one, raw in zip(p, raws, strict=True)]
 
     def _row_of(self, values: Mapping[str, float | str | None]) -> Row:
         names, text = self.features.names, self._text

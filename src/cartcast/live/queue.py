@@ -19,7 +19,7 @@ from cartcast.features.kernels.compiled import CHECKED
 from cartcast.features.kernels.one import run_one
 from cartcast.features.live import live_work
 from cartcast.features.state import enlarge
-from cartcast.live.fold import Columns, Fold, Row
+from cartcast.live.fold import Columns, Fold, Row, Rows
 from cartcast.live.states import LiveState
 
 __all__ = ["Queue"]
@@ -69,16 +69,21 @@ class Queue:
                 part.run(begin, states)
             self._folded = len(states)
 
-    def values(self, state: LiveState) -> list[Row] | None:
+    def row(self, state: LiveState) -> list[Row] | None:
         """Return the features of each set after a state's last event, None where not kept.
 
         They are valid until the next event.
         """
         self.run()
         self._read = True
-        if state.queue is not self:
-            return None
-        return [part.row(state.row) for part in self._parts]
+        return [part.row(state.row) for part in self._parts] if state.queue is self else None
+
+    def rows(self, states: Sequence[LiveState]) -> list[Rows]:
+        """Return the features of each set after the last events of states whose `queue` this is."""
+        self.run()
+        self._read = True
+        at = np.array([state.row for state in states], np.int64)
+        return [part.rows(at) for part in self._parts]
 
     def _begin_again(self) -> None:
         self.run()
@@ -136,3 +141,7 @@ class _Part:
     def row(self, at: int) -> Row:
         """Return the features after the event of a row."""
         return Row(self._values[at], self._outputs)
+
+    def rows(self, at: npt.NDArray[np.int64]) -> Rows:
+        """Return the features after the events of some rows."""
+        return Rows(self._values.reshape(-1), at * self._values.shape[1], self._outputs)
