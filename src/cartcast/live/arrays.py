@@ -158,13 +158,15 @@ class SegmentModel:
             out += pair
         self._space = np.array(out, np.int64)
         self._centres = np.array(meta["centres"], np.float64)
-        self._z = np.zeros(len(numbers) + len(pairs))
+        self._z, self._out = np.zeros(len(numbers) + len(pairs)), np.zeros(1, np.int64)
         self._names = {int(k): v for k, v in meta["names"].items()}
 
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
-        return self.names_of(Rows(words, _FIRST, places))[0]
+        out = self._out
+        self._nearest(words, _FIRST, places, self._space, self._centres, self._z, out)
+        return self._names.get(out.item())
 
     def names_of(self, rows: Rows) -> list[str | None]:
         """Return the name of the nearest segment of each row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, getitem
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -26,7 +26,6 @@ __all__ = ["Columns", "Fold", "Row", "Rows"]
 
 _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 _NAN: Final = float("nan")
-_LOOK = dict.get
 _MOST_SHARED: Final = 50_000
 
 
@@ -124,7 +123,8 @@ class Columns:
         for fold in folds:
             places: list[tuple[dict[Any, int], Any]] = []
             for column in fold.program.inputs:
-                group, name = keys, column.name
+                group: dict[Any, int] = keys
+                name: Any = column.name
                 if column.name in clocks:
                     group, name = times, clocks[column.name]
                 elif column.name.startswith("@"):
@@ -145,8 +145,8 @@ class Columns:
         self._get_texts = _getter(list(texts))
         self._get_numbers = _getter(list(numbers))
         self._get_keys = _getter(list(keys))
-        self._known: tuple[dict[Any, int], ...] = tuple({None: NOTHING} for _ in texts)
-        self._names = (tuple(texts), tuple(numbers))
+        self._known = tuple(_Hashes(name) for name in texts)
+        self._numbers = tuple(numbers)
         self._times, self._past = tuple(times), tuple(past)
         self._no_past = (_NAN,) * len(past)
         self.reads_extra = any(n not in _FIELDS for n in (*texts, *numbers, *keys))
@@ -163,11 +163,7 @@ class Columns:
             DataError: an own column is of the wrong type.
         """
         self.texts = texts = self._get_texts(event)
-        words = list(map(_LOOK, self._known, texts))
-        if None in words:
-            for k, word in enumerate(words):
-                if word is None:
-                    words[k] = learn(texts[k], self._known[k], self._names[0][k])
+        words = map(getitem, self._known, texts)
         numbers = [_NAN if v is None else v for v in self._get_numbers(event)]
         time: Any = event.event_time
         past = self._no_past
@@ -176,7 +172,7 @@ class Columns:
         if self._plain and time is not None:
             return (*words, *numbers, time, self._shop_time(time), *past)
         if self.reads_extra:
-            for name, number in zip(self._names[1], numbers, strict=True):
+            for name, number in zip(self._numbers, numbers, strict=True):
                 if isinstance(number, str):
                     raise DataError(f"{name}: needs a number, got {number[:80]!r}.")
         keys = [key_of(v) for v in self._get_keys(event)]
@@ -198,6 +194,17 @@ class Columns:
             return time if column == "event_time" else self._shop_time(time)
         word = seconds_word(event.session_seconds) if column is not None else None
         return NOTHING if word is None else word
+
+
+class _Hashes(dict[Any, int]):
+    """Hashes of a column's texts; those not seen yet are learnt."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__({None: NOTHING})
+        self._name = name
+
+    def __missing__(self, text: Any) -> int:
+        return learn(text, self, self._name)
 
 
 def _getter(names: list[str]) -> Callable[[Event], tuple[Any, ...]]:

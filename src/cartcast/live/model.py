@@ -37,7 +37,6 @@ from cartcast.targets import Target, parse_target
 __all__ = ["ModelScorer", "load_scorer"]
 
 DAY_ZERO = datetime(1970, 1, 1)
-_FIRST = np.zeros(1, np.int64)
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -205,8 +204,10 @@ class ModelScorer:
 
     def scores(self, states: Sequence[LiveState]) -> list[Score]:
         """Return what `score` does of each state: of those in the queue in one call a model."""
+        if len(states) == 1:
+            return [self.score(states[0])]
         known = [s for s in states if s.queue is self._queue and not s.over]
-        if len(known) < 2:
+        if not known:
             return [self.score(state) for state in states]
         rows = self._queue.rows(known)
         p = self._champion.probabilities(rows[0])
@@ -342,7 +343,10 @@ class ModelScorer:
         return self.features.program.text
 
     def _revenue(self, row: Row, p: float) -> float | None:
-        return self._revenues(Rows(row.words, _FIRST, row.places), (p,))[0]
+        if self._amount is None:
+            return None
+        model, factor = self._amount
+        return p * factor if model is None else p * math.exp(model.raw(row)) * factor
 
     def _revenues(self, rows: Rows, p: Sequence[float]) -> Sequence[float | None]:
         if self._amount is None:

@@ -112,6 +112,7 @@ class _Part:
         work = live_work(program)
         work[layout.QUEUED] = 1
         self._plan: Any = plan.data
+        self._made: dict[int, Row] = {}
         self._arguments = (program.ops, work, fold.masks, rows, plan)
 
     def run(self, begin: int, states: Sequence[LiveState]) -> None:
@@ -140,7 +141,10 @@ class _Part:
 
     def row(self, at: int) -> Row:
         """Return the features after the event of a row."""
-        return Row(self._values[at], self._outputs)
+        row = self._made.get(at)
+        if row is None:
+            row = self._made[at] = Row(self._values[at], self._outputs)
+        return row
 
     def rows(self, at: npt.NDArray[np.int64]) -> Rows:
         """Return the features after the events of some rows."""
