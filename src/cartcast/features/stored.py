@@ -7,11 +7,11 @@ and the used part of its pool.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import asdict
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import xxhash
 
@@ -46,7 +46,7 @@ def dump(features: FeatureSet, state: State) -> bytes:
         "texts": {str(w): text_of(state, w) for w in sorted(own.needed(state))},
         "words": len(state.words),
     }
-    text = json.dumps(head, ensure_ascii=False).encode()
+    text = msgspec.json.encode(head)
     body = struct.pack("<I", len(text)) + text + state.words.tobytes() + used.tobytes()
     check = struct.pack("<Q", xxhash.xxh64_intdigest(body))
     return _MAGIC + bytes.fromhex(features.fingerprint) + check + body
@@ -70,7 +70,7 @@ def load(features: FeatureSet, data: bytes) -> State:
     if struct.unpack("<Q", data[36:44])[0] != xxhash.xxh64_intdigest(body):
         raise NotTrustedError("the stored feature state is damaged (checksum).")
     size = struct.unpack("<I", body[:4])[0]
-    head: dict[str, Any] = json.loads(body[4 : 4 + size])
+    head: dict[str, Any] = msgspec.json.decode(body[4 : 4 + size])
     words = np.frombuffer(body[4 + size :], np.int64)
     n = features.program.words
     if head["words"] != n or len(words) < n + layout.POOL_HEAD:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cartcast.features.kernels.layout import POOL_HEAD
+from cartcast.features.kernels.work import address
 from cartcast.features.state import History
 from cartcast.features.state import State as FoldState
 from cartcast.live.fold import Fold
@@ -58,7 +59,7 @@ class Desk:
         found = [0] * 6
         for k, state in enumerate(self.states):
             pool = state.pool
-            found[3 * k : 3 * k + 3] = state.words.ctypes.data, pool.ctypes.data, pool.size
+            found[3 * k : 3 * k + 3] = address(state.words), address(pool), pool.size
         self.places = tuple(found)
 
     def copy(self) -> Desk:
@@ -211,11 +212,12 @@ class Desks:
         state.fold()
         return state.data if state.open is None else self._pack(state.open)
 
-    def pack(self, model: FoldState, segment: FoldState | None) -> bytes:
-        """Return states as bytes."""
+    def of(self, states: list[FoldState]) -> LiveState:
+        """Return the state of open ones, which keep their arrays until it is copied or packed."""
+        made = LiveState(self)
         # Without segments the second state has no words, on any desk.
-        parts = [model] if segment is None else [model, segment]
-        return self._pack(Desk(parts, segment or self._spare.second))
+        made.open = Desk(states, states[1] if len(states) > 1 else self._spare.second)
+        return made
 
     def _pack(self, desk: Desk) -> bytes:
         out = self._out
@@ -240,16 +242,15 @@ class Desks:
 
     def of_plain(self, data: bytes) -> LiveState:
         """Return the state of whole words, without states that this layout has not."""
-        state = LiveState(self)
         if not data:
-            return state
+            return LiveState(self)
         whole, parts, at = np.frombuffer(data, np.int64).copy(), [], 0
         for fold in filter(None, self._folds):
             begin = at + fold.program.init.size
-            words, pool, at = whole[at:begin], whole[begin:], begin + int(whole[begin])
+            end = begin + int(whole[begin])
+            words, pool, at = whole[at:begin], whole[begin:end], end
             parts.append(FoldState(words, pool, None, fold.clock, fold.features.fingerprint))
-        state.data = self.pack(parts[0], parts[1] if len(parts) > 1 else None)
-        return state
+        return self.copy(self.of(parts))
 
     def weight(self, state: LiveState) -> int:
         """Return about how many bytes a state takes, its desk included."""
