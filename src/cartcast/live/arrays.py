@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cartcast.errors import NotTrustedError
 from cartcast.features.kernels.words import bits, hash_text
-from cartcast.live.fold import Row, Rows
+from cartcast.live.fold import Row
 from cartcast.live.packed import pack_model, pack_steps
 from cartcast.models.arrays import parts_of
 
@@ -31,6 +31,10 @@ class RowModel:
         arrays: nodes of the trees, or weights of a line.
         names: names of the features in the order of a `Row`.
         text: which of them are text.
+
+    Attributes:
+        words: all of the model, as kernels read it.
+        columns: of its table, and one.
     """
 
     def __init__(
@@ -51,38 +55,24 @@ class RowModel:
             )
         self.trees = len(arrays["roots"])
         self._predict = kernels.predict
-        self._model = pack_model(meta, arrays, place, text)
+        self.words = pack_model(meta, arrays, place, text)
         # One column more than the model has, always 0: what a leaf reads.
-        self._columns = len(meta["columns"]) + 1
-        self._x, self._out = np.zeros((1, self._columns)), np.zeros(1)
+        self.columns = len(meta["columns"]) + 1
+        self._x, self._out = np.zeros((1, self.columns)), np.zeros(1)
 
     def raw(self, row: Row) -> float:
         """Return the raw score: log odds, or the logarithm of an amount."""
-        return self._one(row, False)
+        return self._say(row, False)
 
     def probability(self, row: Row) -> float:
         """Return the calibrated probability."""
-        return self._one(row, True)
+        return self._say(row, True)
 
-    def raws(self, rows: Rows) -> list[float]:
-        """Return the raw scores of several rows."""
-        return self._many(rows, False)
-
-    def probabilities(self, rows: Rows) -> list[float]:
-        """Return the calibrated probabilities of several rows."""
-        return self._many(rows, True)
-
-    def _one(self, row: Row, calibrated: bool) -> float:
+    def _say(self, row: Row, calibrated: bool) -> float:
         words, places = row
-        self._predict(words, _FIRST, places, self._model, self._x, self._out, calibrated)
+        self._predict(words, _FIRST, 1, places, self.words, self._x, self._out, calibrated)
         found: float = self._out.item()
         return found
-
-    def _many(self, rows: Rows, calibrated: bool) -> list[float]:
-        words, starts, places = rows
-        x, out = np.empty((starts.size, self._columns)), np.empty(starts.size)
-        self._predict(words, starts, places, self._model, x, out, calibrated)
-        return out.tolist()
 
 
 class BlendModel:
@@ -116,10 +106,6 @@ class BlendModel:
         found: float = self._finish(self.raw(row), self._steps)
         return found
 
-    def probabilities(self, rows: Rows) -> list[float]:
-        """Return the calibrated probabilities of several rows."""
-        return [self.probability(row) for row in rows.each()]
-
 
 def bind(
     meta: Mapping[str, Any],
@@ -139,7 +125,11 @@ def bind(
 
 
 class SegmentModel:
-    """K-Means segments as arrays, bound to the order of the segments' own feature set."""
+    """K-Means segments as arrays, bound to the order of the segments' own feature set.
+
+    Attributes:
+        arguments: of the kernel, between the places of the features and where it writes.
+    """
 
     def __init__(self, meta: Mapping[str, Any], names: Sequence[str]) -> None:
         from cartcast.live import kernels
@@ -156,21 +146,19 @@ class SegmentModel:
             out += [place[name], *(bits(float(v)) for v in (*told, weights[is_scaled]))]
         for pair in pairs:
             out += pair
-        self._space = np.array(out, np.int64)
-        self._centres = np.array(meta["centres"], np.float64)
-        self._z, self._out = np.zeros(len(numbers) + len(pairs)), np.zeros(1, np.int64)
+        self.arguments = (
+            np.array(out, np.int64), np.array(meta["centres"], np.float64),
+            np.zeros(len(numbers) + len(pairs)),
+        )  # fmt: skip
+        self._out = np.zeros(1, np.int64)
         self._names = {int(k): v for k, v in meta["names"].items()}
 
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
-        out = self._out
-        self._nearest(words, _FIRST, places, self._space, self._centres, self._z, out)
-        return self._names.get(out.item())
+        self._nearest(words, _FIRST, 1, places, *self.arguments, self._out)
+        return self.named(self._out)[0]
 
-    def names_of(self, rows: Rows) -> list[str | None]:
-        """Return the name of the nearest segment of each row."""
-        words, starts, places = rows
-        out = np.empty(starts.size, np.int64)
-        self._nearest(words, starts, places, self._space, self._centres, self._z, out)
-        return [self._names.get(found) for found in out.tolist()]
+    def named(self, found: npt.NDArray[np.int64]) -> list[str | None]:
+        """Return the names of segments that the kernel found."""
+        return [self._names.get(number) for number in found.tolist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter, getitem
 from typing import Any, Final, NamedTuple
 
@@ -22,7 +22,7 @@ from cartcast.features.shop_clock import SHOP_TIME, ShopClock
 from cartcast.features.state import History, State, enlarge, past_value, text_of
 from cartcast.live.event import Event
 
-__all__ = ["Columns", "Fold", "Row", "Rows"]
+__all__ = ["Columns", "Fold", "Row"]
 
 _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 _NAN: Final = float("nan")
@@ -38,19 +38,6 @@ class Row(NamedTuple):
     def in_order(self) -> npt.NDArray[np.int64]:
         """Return a copy of the words in the order of the features."""
         return self.words[self.places]
-
-
-class Rows(NamedTuple):
-    """Several such rows: feature `k` of row `i` is `words[starts[i] + places[k]]`."""
-
-    words: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int64]
-
-    def each(self) -> Iterator[Row]:
-        """Yield each row."""
-        for start in self.starts.tolist():
-            yield Row(self.words[start:], self.places)
 
 
 class Fold(Handle):

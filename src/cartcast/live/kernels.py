@@ -140,13 +140,13 @@ def _calibrate(p: float, model: Any, real: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def predict(words: Any, starts: Any, places: Any, model: Any, xs: Any, out: Any,
+def predict(words: Any, starts: Any, count: int, places: Any, model: Any, xs: Any, out: Any,
             calibrated: bool) -> None:  # fmt: skip
     """Write the raw score of each row by trees and a line, or its calibrated probability.
 
-    A row begins at each of `starts` in `words`; `xs` has room for the columns of each.
+    A row begins at each of the first `count` of `starts` in `words`; `xs` has room for its columns.
     """
-    real, values, count = model.view(np.float64), words.view(np.float64), starts.size
+    real, values = model.view(np.float64), words.view(np.float64)
     for i in range(count):
         _encode(words[starts[i] :], values[starts[i] :], places, model, real, xs[i])
         out[i] = 0.0
@@ -167,7 +167,7 @@ def finish(score: float, model: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def nearest(words: Any, starts: Any, places: Any, space: Any, centres: Any, z: Any,
+def nearest(words: Any, starts: Any, count: int, places: Any, space: Any, centres: Any, z: Any,
             out: Any) -> None:  # fmt: skip
     """Write of each row the segment whose centre is nearest.
 
@@ -175,7 +175,7 @@ def nearest(words: Any, starts: Any, places: Any, space: Any, centres: Any, z: A
     spread (0 marks a share, which is not scaled), fill and weight; of each level feature and hash.
     """
     real, measures = words.view(np.float64), space.view(np.float64)
-    for n in range(starts.size):
+    for n in range(count):
         start, at = starts[n], 3
         for i in range(space[0]):
             v = real[start + places[space[at]]]

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.features import FeatureSet
+from cartcast.features.kernels.compiled import CHECKED
 from cartcast.features.kernels.words import NOTHING, hash_text
 from cartcast.features.shop_clock import ShopClock
 from cartcast.features.state import MOST_KEPT, History
 from cartcast.features.state import State as FoldState
 from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.event import Event
-from cartcast.live.fold import Columns, Fold, Row, Rows
+from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
 from cartcast.live.queue import Queue
 from cartcast.live.scorer import Past, Reason, Score
@@ -33,6 +34,9 @@ from cartcast.runs.foreign import reads_money
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
+
+if TYPE_CHECKING:
+    from cartcast.live.at_once import AtOnce
 
 __all__ = ["ModelScorer", "load_scorer"]
 
@@ -105,7 +109,18 @@ class ModelScorer:
         if self._segments is not None:
             self._desks = Desks(self._fold, self._segments[0], self._declared)
         self._queue = Queue(self._folds, self._columns)
+        self._at_once = self._bind()
         self._in_order = np.arange(len(features.names))
+
+    def _bind(self) -> AtOnce | None:
+        """Return the one call that folds and scores, where all models are arrays."""
+        from cartcast.live.at_once import AtOnce
+
+        amount = None if self._amount is None else self._amount[0]
+        segments = None if self._segments is None else self._segments[1]
+        if CHECKED or not isinstance(self._champion, RowModel):
+            return None
+        return AtOnce(self._queue, self._champion, amount, segments)
 
     def start(self, past: Past | None = None) -> LiveState:
         """Return the state before a session's first event."""
@@ -191,6 +206,29 @@ class ModelScorer:
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
+        return self.scores((state,))[0]
+
+    def scores(self, states: Sequence[LiveState]) -> list[Score]:
+        """Return the predictions; of sessions that had an event just now all in one call."""
+        known = []
+        if self._at_once is not None:
+            known = [s for s in states if s.queue is self._queue and not s.over]
+        if not known or self._at_once is None:
+            return [self._score(state) for state in states]
+        p, amounts, names = self._at_once(known)
+        segments: Sequence[str | None] = names or (None,) * len(known)
+        if self._segments is not None:
+            for k, state in enumerate(known):
+                if state.desks.declared != self._declared:
+                    names[k] = None
+        scores = map(Score, p, self._revenues(p, amounts), segments)
+        if len(known) == len(states):
+            return list(scores)
+        found = dict(zip(map(id, known), scores, strict=True))
+        return [found.get(id(state)) or self._score(state) for state in states]
+
+    def _score(self, state: LiveState) -> Score:
+        """Return the prediction for one session, whose features may have to be read first."""
         rows = self._queue.row(state)
         segment = None
         if self._segments is not None and state.desks.declared == self._declared:
@@ -198,29 +236,22 @@ class ModelScorer:
             segment = segments.name(rows[1] if rows else fold.row(state.desk.states[1]))
         if state.over:
             return Score(None, None, segment, f"after {self._outcome}: no model was asked there")
-        row = rows[0] if rows else self._fold.row(state.desk.states[0])
-        p = self._champion.probability(row)
-        return Score(p, self._revenue(row, p), segment)
+        return self._score_of(rows[0] if rows else self._fold.row(state.desk.states[0]), segment)
 
-    def scores(self, states: Sequence[LiveState]) -> list[Score]:
-        """Return what `score` does of each state: of those in the queue in one call a model."""
-        if len(states) == 1:
-            return [self.score(states[0])]
-        known = [s for s in states if s.queue is self._queue and not s.over]
-        if not known:
-            return [self.score(state) for state in states]
-        rows = self._queue.rows(known)
-        p = self._champion.probabilities(rows[0])
-        revenues = self._revenues(rows[0], p)
-        segments: Sequence[str | None] = (None,) * len(known)
-        if self._segments is not None:
-            named = self._segments[1].names_of(rows[1])
-            segments = [
-                name if s.desks.declared == self._declared else None
-                for s, name in zip(known, named, strict=True)
-            ]
-        found = dict(zip(map(id, known), map(Score, p, revenues, segments), strict=True))
-        return [found.get(id(state)) or self.score(state) for state in states]
+    def _score_of(self, row: Row, segment: str | None = None) -> Score:
+        p = self._champion.probability(row)
+        model = None if self._amount is None else self._amount[0]
+        amounts = () if model is None else (model.raw(row),)
+        return Score(p, self._revenues((p,), amounts)[0], segment)
+
+    def _revenues(self, p: Sequence[float], amounts: Sequence[float]) -> Sequence[float | None]:
+        """Return the expected revenues by probabilities and logarithms of the amounts."""
+        if self._amount is None:
+            return (None,) * len(p)
+        model, factor = self._amount
+        if model is None:
+            return [one * factor for one in p]
+        return [one * math.exp(raw) * factor for one, raw in zip(p, amounts, strict=True)]
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
         """Return the prediction for one row of features by name.
@@ -228,9 +259,7 @@ class ModelScorer:
         Raises:
             Problem: 422 naming a feature that is missing, unknown or of the wrong type.
         """
-        row = self._row_of(values)
-        p = self._champion.probability(row)
-        return Score(p, self._revenue(row, p), None)
+        return self._score_of(self._row_of(values))
 
     def reasons(self, state: LiveState, most: int) -> list[Reason]:
         """Return what moves the probability most: with each feature against without it."""
@@ -341,21 +370,6 @@ class ModelScorer:
     @property
     def _text(self) -> tuple[bool, ...]:
         return self.features.program.text
-
-    def _revenue(self, row: Row, p: float) -> float | None:
-        if self._amount is None:
-            return None
-        model, factor = self._amount
-        return p * factor if model is None else p * math.exp(model.raw(row)) * factor
-
-    def _revenues(self, rows: Rows, p: Sequence[float]) -> Sequence[float | None]:
-        if self._amount is None:
-            return (None,) * len(p)
-        model, factor = self._amount
-        if model is None:
-            return [one * factor for one in p]
-        raws = model.raws(rows)
-        return [one * math.exp(raw) * factor for one, raw in zip(p, raws, strict=True)]
 
     def _row_of(self, values: Mapping[str, float | str | None]) -> Row:
         names, text = self.features.names, self._text

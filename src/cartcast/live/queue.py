@@ -7,7 +7,7 @@ its last event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final
 
@@ -17,12 +17,13 @@ import numpy.typing as npt
 from cartcast.features.kernels import layout
 from cartcast.features.kernels.compiled import CHECKED
 from cartcast.features.kernels.one import run_one
+from cartcast.features.kernels.work import address
 from cartcast.features.live import live_work
 from cartcast.features.state import enlarge
-from cartcast.live.fold import Columns, Fold, Row, Rows
+from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.states import LiveState
 
-__all__ = ["Queue"]
+__all__ = ["ROWS", "Part", "Queue"]
 
 ROWS: Final = 512
 """Events that may wait, and whose values are kept: those of a usual batch."""
@@ -41,9 +42,9 @@ class Queue:
     def __init__(self, folds: Sequence[Fold], columns: Columns) -> None:
         row = Struct(f"={2 * _HEAD}q{columns.kinds}")
         self._pack, self._bytes = row.pack_into, row.size
-        self._rows = np.zeros((ROWS, row.size // layout.WORD), np.int64)
-        self._buffer: Any = self._rows.reshape(-1).data.cast("B")
-        self._parts = [_Part(fold, self._rows, k) for k, fold in enumerate(folds)]
+        self.rows = np.zeros((ROWS, row.size // layout.WORD), np.int64)
+        self._buffer: Any = self.rows.reshape(-1).data.cast("B")
+        self.parts = [Part(fold, self.rows, k) for k, fold in enumerate(folds)]
         self._states: list[LiveState] = []
         self._folded = 0
         self._read = False
@@ -63,11 +64,27 @@ class Queue:
 
     def run(self) -> None:
         """Fold what waits."""
-        begin, states = self._folded, self._states
-        if begin < len(states):
-            for part in self._parts:
-                part.run(begin, states)
-            self._folded = len(states)
+        if self._folded < len(self._states):
+            self._start()
+            self._finish()
+
+    def run_by(self, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Fold what waits by a kernel that folds all parts and then reads their values."""
+        self._read = True
+        if self._folded < len(self._states):
+            self._start()
+        while not kernel(*arguments):
+            self._finish()
+        self._folded = len(self._states)
+
+    def _start(self) -> None:
+        for part in self.parts:
+            part.start(self._folded, len(self._states))
+
+    def _finish(self) -> None:
+        for part in self.parts:
+            part.finish(self._states)
+        self._folded = len(self._states)
 
     def row(self, state: LiveState) -> list[Row] | None:
         """Return the features of each set after a state's last event, None where not kept.
@@ -76,14 +93,7 @@ class Queue:
         """
         self.run()
         self._read = True
-        return [part.row(state.row) for part in self._parts] if state.queue is self else None
-
-    def rows(self, states: Sequence[LiveState]) -> list[Rows]:
-        """Return the features of each set after the last events of states whose `queue` this is."""
-        self.run()
-        self._read = True
-        at = np.array([state.row for state in states], np.int64)
-        return [part.rows(at) for part in self._parts]
+        return [part.row(state.row) for part in self.parts] if state.queue is self else None
 
     def _begin_again(self) -> None:
         self.run()
@@ -94,35 +104,43 @@ class Queue:
         self._folded, self._read = 0, False
 
 
-class _Part:
-    """The queue as the kernel folds it into the states of one feature set."""
+class Part:
+    """The queue as the kernel folds it into the states of one feature set.
+
+    Attributes:
+        arguments: of the kernel: operations, work, masks, rows and plan.
+        values: after the events, `stride` words each.
+        outputs: places of the features among them.
+    """
 
     def __init__(self, fold: Fold, rows: npt.NDArray[np.int64], number: int) -> None:
         program = fold.program
         self._fold, self._rows, self._number = fold, rows, number
-        self._outputs = np.ascontiguousarray(program.outputs)
-        self._values = np.empty((ROWS, program.n_values), np.int64)
+        self.outputs = np.ascontiguousarray(program.outputs)
+        self.stride = program.n_values
+        self.values = np.empty(ROWS * self.stride, np.int64)
         self._picks = np.array([2 * _HEAD + at for at in fold.picks], np.int64)
         plan = np.zeros(layout.Q_PICKS + self._picks.size, np.int64)
         plan[layout.Q_WORDS : layout.Q_PICKS] = (
-            rows.shape[1], _HEAD * number, self._values.ctypes.data, program.n_values,
-            self._picks.size,
+            rows.shape[1], _HEAD * number, address(self.values), self.stride, self._picks.size,
         )  # fmt: skip
         plan[layout.Q_PICKS :] = self._picks
         work = live_work(program)
         work[layout.QUEUED] = 1
         self._plan: Any = plan.data
-        self._made: dict[int, Row] = {}
-        self._arguments = (program.ops, work, fold.masks, rows, plan)
+        self.arguments = (program.ops, work, fold.masks, rows, plan)
 
-    def run(self, begin: int, states: Sequence[LiveState]) -> None:
-        """Fold the rows from `begin` on."""
-        if CHECKED:
-            self._run_each(begin, states)
-            return
+    def start(self, begin: int, end: int) -> None:
+        """Let the kernel fold rows `begin` to `end` when it is called next."""
+        self._plan[layout.Q_DONE], self._plan[layout.Q_ROWS] = begin, end
+
+    def finish(self, states: Sequence[LiveState]) -> None:
+        """Fold what is left of the rows, which are of these states."""
         plan = self._plan
-        plan[layout.Q_DONE], plan[layout.Q_ROWS] = begin, len(states)
-        while not run_one(*self._arguments):
+        if CHECKED:
+            self._fold_each(states)
+            return
+        while not run_one(*self.arguments):
             at = plan[layout.Q_DONE]
             desk = states[at].desk
             enlarge(desk.states[self._number])
@@ -131,21 +149,15 @@ class _Part:
                 if states[row] is states[at]:
                     self._rows[row, : 2 * _HEAD] = desk.places
 
-    def _run_each(self, begin: int, states: Sequence[LiveState]) -> None:
+    def _fold_each(self, states: Sequence[LiveState]) -> None:
         """Fold each row apart: checked kernels are told the arrays of one session."""
-        for at in range(begin, len(states)):
+        for at in range(self._plan[layout.Q_DONE], len(states)):
             desk = states[at].desk
             if self._number < len(desk.states):
                 registers = self._rows[at, self._picks]
-                self._values[at] = self._fold.step_words(registers, desk.states[self._number])
+                values = self._fold.step_words(registers, desk.states[self._number])
+                self.values[at * self.stride : (at + 1) * self.stride] = values
 
     def row(self, at: int) -> Row:
         """Return the features after the event of a row."""
-        row = self._made.get(at)
-        if row is None:
-            row = self._made[at] = Row(self._values[at], self._outputs)
-        return row
-
-    def rows(self, at: npt.NDArray[np.int64]) -> Rows:
-        """Return the features after the events of some rows."""
-        return Rows(self._values.reshape(-1), at * self._values.shape[1], self._outputs)
+        return Row(self.values[at * self.stride : (at + 1) * self.stride], self.outputs)

@@ -10,7 +10,7 @@ import numpy as np
 from cartcast.errors import UsageError
 from cartcast.features import FeatureSet
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.live.fold import Row, Rows
+from cartcast.live.fold import Row
 from cartcast.models.own import OwnClassifier
 
 __all__ = ["SlowModel"]
@@ -52,10 +52,6 @@ class SlowModel:
             else:
                 columns[name] = pd.Series([numbers[k]])
         return float(self._model.predict_proba(pd.DataFrame(columns))[0, 1])
-
-    def probabilities(self, rows: Rows) -> list[float]:
-        """Return the calibrated probabilities of several rows."""
-        return [self.probability(row) for row in rows.each()]
 
 
 def _levels(model: Any) -> dict[int, str]:
