@@ -129,6 +129,7 @@ class SegmentModel:
 
     Attributes:
         arguments: of the kernel, between the places of the features and where it writes.
+        names: of the segments, by the number that it writes.
     """
 
     def __init__(self, meta: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -151,14 +152,10 @@ class SegmentModel:
             np.zeros(len(numbers) + len(pairs)),
         )  # fmt: skip
         self._out = np.zeros(1, np.int64)
-        self._names = {int(k): v for k, v in meta["names"].items()}
+        self.names = {int(k): v for k, v in meta["names"].items()}
 
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
         self._nearest(words, _FIRST, 1, places, *self.arguments, self._out)
-        return self.named(self._out)[0]
-
-    def named(self, found: npt.NDArray[np.int64]) -> list[str | None]:
-        """Return the names of segments that the kernel found."""
-        return [self._names.get(number) for number in found.tolist()]
+        return self.names.get(self._out.item())

@@ -1,13 +1,13 @@
 """Folding what waits and scoring it in one compiled call: for one event, or a batch of them.
 
-A call of a kernel costs a live event more than the kernel, whose five calls (two folds, probability,
-amount, segment) are one here. Only for models that are arrays; the others are asked one by one.
+A call of a kernel costs a live event more than the kernel itself, and its five calls (two folds,
+probability, amount, segment) are one here. Models that are no arrays are asked one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from cartcast.live.kernels import nearest, predict
 from cartcast.live.queue import ROWS, Queue
 from cartcast.live.states import LiveState
 
-__all__ = ["AtOnce", "Found"]
+__all__ = ["AtOnce"]
 
 _AMOUNT, _SEGMENT = 1, 2
 _NONE: Any = (np.zeros(1, np.int64), np.zeros((1, 1)), np.zeros(1))
@@ -40,14 +40,6 @@ def fold_and_score(  # type: ignore[no-untyped-def]
     if what & _SEGMENT:
         nearest(values_2, starts_2, count, places_2, space, centres, z, out_3)
     return 1
-
-
-class Found(NamedTuple):
-    """What models say of some sessions, in their order; empty where there is no such model."""
-
-    probabilities: list[float]
-    amounts: list[float]
-    segments: list[str | None]
 
 
 class AtOnce:
@@ -79,16 +71,33 @@ class AtOnce:
             np.zeros((ROWS if amount else 1, (amount or model).columns)), self._amounts,
             *(_NONE if segments is None else segments.arguments), self._nearest,
         )  # fmt: skip
+        self._for_one = (1, self._what, *self._arguments)
+        self._said: Any = (self._out.data, self._amounts.data, self._nearest.data)
 
-    def __call__(self, states: Sequence[LiveState]) -> Found:
-        """Return what is said of at most `ROWS` states whose `queue` is this one's."""
+    def one(self, state: LiveState) -> tuple[float, float | None, str | None]:
+        """Return what is said of one such state."""
+        starts, starts_2 = self._views
+        starts[0], starts_2[0] = state.row * self._strides[0], state.row * self._strides[1]
+        self._queue.run_by(fold_and_score, self._for_one)
+        p, amount, segment = self._said
+        name = None if self._segments is None else self._segments.names.get(segment[0])
+        return p[0], amount[0] if self._what & _AMOUNT else None, name
+
+    def __call__(
+        self, states: Sequence[LiveState]
+    ) -> tuple[Sequence[float], Sequence[float | None], Sequence[str | None]]:
+        """Return what is said of at most `ROWS` states whose `queue` is this one's.
+
+        Probabilities, logarithms of amounts, and names of segments; None without such a model.
+        """
         count = len(states)
         (starts, starts_2), (stride, stride_2) = self._views, self._strides
         for k, state in enumerate(states):
             starts[k], starts_2[k] = state.row * stride, state.row * stride_2
         self._queue.run_by(fold_and_score, (count, self._what, *self._arguments))
-        names: list[str | None] = []
+        nothing = (None,) * count
+        amounts = self._amounts[:count].tolist() if self._what & _AMOUNT else nothing
+        names: Sequence[str | None] = nothing
         if self._segments is not None:
-            names = self._segments.named(self._nearest[:count])
-        amounts = self._amounts[:count].tolist() if self._what & _AMOUNT else []
-        return Found(self._out[:count].tolist(), amounts, names)
+            names = [self._segments.names.get(k) for k in self._nearest[:count].tolist()]
+        return self._out[:count].tolist(), amounts, names

@@ -210,21 +210,20 @@ class ModelScorer:
 
     def scores(self, states: Sequence[LiveState]) -> list[Score]:
         """Return the predictions; of sessions that had an event just now all in one call."""
+        at_once, queue = self._at_once, self._queue
         known = []
-        if self._at_once is not None:
-            known = [s for s in states if s.queue is self._queue and not s.over]
-        if not known or self._at_once is None:
+        if at_once is not None:
+            known = [s for s in states if s.queue is queue and not s.over]
+        if not known or at_once is None:
             return [self._score(state) for state in states]
-        p, amounts, names = self._at_once(known)
-        segments: Sequence[str | None] = names or (None,) * len(known)
-        if self._segments is not None:
-            for k, state in enumerate(known):
-                if state.desks.declared != self._declared:
-                    names[k] = None
-        scores = map(Score, p, self._revenues(p, amounts), segments)
-        if len(known) == len(states):
-            return list(scores)
-        found = dict(zip(map(id, known), scores, strict=True))
+        if len(states) == 1:
+            p, amount, name = at_once.one(states[0])
+            own = states[0].desks.declared == self._declared
+            return [Score(p, self._revenue(p, amount), name if own else None)]
+        found = {}
+        for state, p, amount, name in zip(known, *at_once(known), strict=True):
+            own = state.desks.declared == self._declared
+            found[id(state)] = Score(p, self._revenue(p, amount), name if own else None)
         return [found.get(id(state)) or self._score(state) for state in states]
 
     def _score(self, state: LiveState) -> Score:
@@ -241,17 +240,15 @@ class ModelScorer:
     def _score_of(self, row: Row, segment: str | None = None) -> Score:
         p = self._champion.probability(row)
         model = None if self._amount is None else self._amount[0]
-        amounts = () if model is None else (model.raw(row),)
-        return Score(p, self._revenues((p,), amounts)[0], segment)
+        amount = None if model is None else model.raw(row)
+        return Score(p, self._revenue(p, amount), segment)
 
-    def _revenues(self, p: Sequence[float], amounts: Sequence[float]) -> Sequence[float | None]:
-        """Return the expected revenues by probabilities and logarithms of the amounts."""
+    def _revenue(self, p: float, amount: float | None) -> float | None:
+        """Return the expected revenue by a probability and the logarithm of the amount."""
         if self._amount is None:
-            return (None,) * len(p)
-        model, factor = self._amount
-        if model is None:
-            return [one * factor for one in p]
-        return [one * math.exp(raw) * factor for one, raw in zip(p, amounts, strict=True)]
+            return None
+        factor = self._amount[1]
+        return p * factor if amount is None else p * math.exp(amount) * factor
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
         """Return the prediction for one row of features by name.

@@ -40,7 +40,7 @@ class Queue:
     """
 
     def __init__(self, folds: Sequence[Fold], columns: Columns) -> None:
-        row = Struct(f"={2 * _HEAD}q{columns.kinds}")
+        row = Struct(f"={2 * _HEAD * layout.WORD}s{columns.kinds}")
         self._pack, self._bytes = row.pack_into, row.size
         self.rows = np.zeros((ROWS, row.size // layout.WORD), np.int64)
         self._buffer: Any = self.rows.reshape(-1).data.cast("B")
@@ -59,7 +59,7 @@ class Queue:
         desk = state.open or state.desks.lay_open(state)
         states = self._states
         state.queue, state.row = self, len(states)
-        self._pack(self._buffer, len(states) * self._bytes, *desk.places, *values)
+        self._pack(self._buffer, len(states) * self._bytes, desk.places, *values)
         states.append(state)
 
     def run(self) -> None:
@@ -147,7 +147,7 @@ class Part:
             desk.point()
             for row in range(at, len(states)):
                 if states[row] is states[at]:
-                    self._rows[row, : 2 * _HEAD] = desk.places
+                    self._rows[row, : 2 * _HEAD] = np.frombuffer(desk.places, np.int64)
 
     def _fold_each(self, states: Sequence[LiveState]) -> None:
         """Fold each row apart: checked kernels are told the arrays of one session."""

@@ -299,9 +299,7 @@ class Live:
         answers.reverse()
         return answers
 
-    def _score(
-        self, last: Sequence[tuple[Outcome, Answer]], features: bool, reasons: int
-    ) -> None:
+    def _score(self, last: Sequence[tuple[Outcome, Answer]], features: bool, reasons: int) -> None:
         """Tell the scores of sessions in the answers to their last events."""
         scorer = self.scorer
         found = scorer.scores([outcome.session.state for outcome, _ in last])

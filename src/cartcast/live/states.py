@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ LARGE: Final = 2_048
 """Words of the pools from which states are not packed."""
 _OBJECT: Final = 130
 _ARRAYS: Final = 300
+_PLACES: Final = Struct("=6q")
 _NO_WORDS: Final = np.zeros(0, np.int64)
 
 
@@ -40,7 +42,8 @@ class Desk:
     Attributes:
         states: the model's, and the segments' where there are such.
         second: the segments' state, or what stands for it.
-        places: addresses of words and pool and the pool's size, of each state; 0 for none.
+        places: addresses of words and pool and the pool's size, of each state; 0 for none. As
+            bytes, since these numbers are read for every event and would be six objects.
         holder: the session's state that was put here last.
     """
 
@@ -49,7 +52,7 @@ class Desk:
     def __init__(self, states: list[FoldState], second: FoldState) -> None:
         self.states = states
         self.second = second
-        self.places: tuple[int, ...]
+        self.places: bytes
         # A session that is gone is not kept by its desk, nor packed for nobody.
         self.holder: weakref.ref[LiveState] | None = None
         self.point()
@@ -60,7 +63,7 @@ class Desk:
         for k, state in enumerate(self.states):
             pool = state.pool
             found[3 * k : 3 * k + 3] = address(state.words), address(pool), pool.size
-        self.places = tuple(found)
+        self.places = _PLACES.pack(*found)
 
     def copy(self) -> Desk:
         """Return a desk of its own with equal states."""

@@ -112,7 +112,7 @@ class Layout(NamedTuple):
 STAGE_1, STAGE_2, STAGE_3, REGISTERS, PHASE, OPERATION, EVENT = range(7)
 EVENTS, REDUCTIONS, NEXT_BLOCK = range(3)  # phases
 
-# A live event: two words of the kernel's own, whether a queue of them is folded, the blank register,
+# A live event: two words of the kernel's own, whether a queue is folded, the blank register,
 # and the first event register.
 STATE, EMIT, QUEUED, BLANK, FIRST = 7, 8, 9, 10, 11
 # The plan of a queue: rows folded and to fold, words of a row, place of this set's addresses in it;

@@ -1,6 +1,6 @@
 # Numba infers the types of kernels; they are declared where they are called.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,arg-type"
-"""The fold: one compiled function for a chunk of a log, for one live event, and for a queue of them.
+"""The fold: one compiled function for a chunk of a log, a live event, and a queue of these.
 
 One function and not two, because compiling the stages is what a first process waits for.
 """
