@@ -30,14 +30,14 @@ class Segments:
         return "some"
 
 
-class Half:
+class Spend:
     def probability(self, row: Any) -> float:
-        return 0.5
+        return float(row.in_order().view(np.float64)[0])
 
 
 def _scorer(**more: Any) -> ModelScorer:
     own = FeatureSet(pages=NUnique("page"), **more)
-    return ModelScorer(RUN, FEATURES, Half(), None, (own, Segments()), {})  # type: ignore[arg-type]
+    return ModelScorer(RUN, FEATURES, Spend(), None, (own, Segments()), {})  # type: ignore[arg-type]
 
 
 def test_any_words_come_back() -> None:
@@ -104,6 +104,8 @@ def test_a_state_without_segments_keeps_its_desk_in_a_scorer_with_them() -> None
     state = former.start()
     for n in range(20):
         former.step(state, _event(n, 0))
+    # What waits in the former's queue is folded before the champion reads.
+    assert champion.score(state).p_buy == sum(n / 7 for n in range(20))
     for taken in (state, champion.load(former.dump(state))):
         champion.step(taken, _event(20, 0))
         desk = taken.open

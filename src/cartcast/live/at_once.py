@@ -75,7 +75,7 @@ class AtOnce:
         self._said: Any = (self._out.data, self._amounts.data, self._nearest.data)
 
     def one(self, state: LiveState) -> tuple[float, float | None, str | None]:
-        """Return what is said of one such state."""
+        """Return what the models say of one such state."""
         starts, starts_2 = self._views
         starts[0], starts_2[0] = state.row * self._strides[0], state.row * self._strides[1]
         self._queue.run_by(fold_and_score, self._for_one)
@@ -86,7 +86,7 @@ class AtOnce:
     def __call__(
         self, states: Sequence[LiveState]
     ) -> tuple[Sequence[float], Sequence[float | None], Sequence[str | None]]:
-        """Return what is said of at most `ROWS` states whose `queue` is this one's.
+        """Return what the models say of at most `ROWS` states whose `queue` is this one's.
 
         Probabilities, logarithms of amounts, and names of segments; None without such a model.
         """

@@ -228,6 +228,7 @@ class ModelScorer:
 
     def _score(self, state: LiveState) -> Score:
         """Return the prediction for one session, whose features may have to be read first."""
+        state.fold()
         rows = self._queue.row(state)
         segment = None
         if self._segments is not None and state.desks.declared == self._declared:
