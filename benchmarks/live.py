@@ -273,8 +273,8 @@ def in_process(run: Path) -> dict[str, Any]:
         return {"p50_us": statistics.median(taken), "p99_us": taken[int(len(taken) * 0.99)]}
 
     def both(n: int) -> None:
-        scorer.step(states[n % 500], moments[n])
-        scorer._champion.probability(scorer._fold.last)
+        rows = scorer._queue.row(scorer.step(states[n % 500], moments[n]))
+        scorer._champion.probability(rows[0])
 
     def whole(n: int) -> None:
         scorer.score(scorer.step(states[n % 500], moments[n]))
@@ -283,7 +283,7 @@ def in_process(run: Path) -> dict[str, Any]:
     return {
         "features": len(scorer.features),
         "trees": trees,
-        "step": timed(lambda n: scorer.step(states[n % 500], moments[n])),
+        "step": timed(lambda n: scorer.step(states[n % 500], moments[n]).fold()),
         "step_and_probability": timed(both),
         "with_revenue_and_segment": timed(whole),
     }

@@ -160,11 +160,11 @@ def test_places_of_the_layout_are_apart():
         "PLACES CLICK PART PARTS NULLS SIZE BLOCK_N BLOCK_M BLOCK_ROW BLOCK_STATE BLOCK_EMIT "
         "BLOCK_PLACE EV RG TABLE TABLE_SIZE USED FREE N_FREE NEXT CAPACITY STATES STATE_WORDS INIT "
         "INIT_WORDS OUTPUTS N_OUTPUTS POOLED_AT N_POOLED",
-        "head": "STAGE_1 STAGE_2 STAGE_3 REGISTERS PHASE OPERATION EVENT STATE EMIT BLANK FIRST",
+        "head": "STAGE_1 STAGE_2 STAGE_3 REGISTERS PHASE OPERATION EVENT STATE EMIT QUEUED BLANK FIRST",
     }
     head = [names[n] for n in groups["head"].split()]
     chunk = [names[n] for n in groups["chunk"].split()]
-    assert sorted(head) == list(range(11))
+    assert sorted(head) == list(range(12))
     assert sorted([*head[:7], *chunk]) == list(range(layout.CHUNK.words))
     for prefix, kind in [("E_", layout.ENDS), ("M_", layout.MOVE), ("P_", layout.PAST),
                          ("H_", layout.HASH), ("W_", layout.VOCABULARY), ("S_", layout.STORED)]:  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ class StandIn:
 
     def score(self, state: list[Any]) -> Score:
         return Score(1 / (1 + math.exp(4 - 0.1 * state[0])), 0.5 * (state[1] or 0.0), "browsers")
+
+    def scores(self, states: Sequence[list[Any]]) -> list[Score]:
+        return [self.score(state) for state in states]
 
     def score_row(self, values: Mapping[str, Any]) -> Score:
         if "clicks" not in values:

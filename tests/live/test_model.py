@@ -85,6 +85,40 @@ def test_after_the_outcome_there_is_a_reason_and_no_probability(small_run: Path)
     assert scorer.score(scorer.load(scorer.dump(unmoved))).why is None
 
 
+def test_a_batch_scored_in_one_call_is_as_each_session_scored_alone(small_run: Path) -> None:
+    """Also where pools must grow in the middle of a queue, and after the outcome."""
+    from cartcast.features import Count, FeatureSet, Mode, NUnique, Sum
+    from cartcast.live.arrays import SegmentModel
+    from cartcast.live.model import ModelScorer
+
+    stored = load_scorer(small_run)
+    own = FeatureSet(n=Count(), items=NUnique("item_id"), spend=Sum("price"), usual=Mode("device"))
+    meta = {"counts": ["n", "items"], "shares": ["spend"], "categories": {"usual": ["mobile"]},
+            "centre": {"n": 1.0, "items": 1.0}, "spread": {"n": 0.5, "items": 0.7},
+            "fill": {"n": 0.0, "items": 0.0, "spend": 0.0}, "share_weight": 0.01,
+            "count_weight": 1.0, "centres": [[0, 0, 0, 0], [2, 2, 1, 0.01], [4, 1, 3, 0]],
+            "names": {"0": "few", "1": "some", "2": "many"}}  # fmt: skip
+    scorer = ModelScorer(
+        stored.run, stored.features, stored._champion, (stored._champion, 1.5),
+        (own, SegmentModel(meta, own.names)), {},
+    )  # fmt: skip
+    states = [scorer.start() for _ in range(7)]
+    told = set()
+    for turn in range(20):
+        for n in range(turn * 11, turn * 11 + 60):
+            event = Event("purchase" if n == 200 else "view_item", 1_700_100_000_000_000 + n * 10**6,
+                          "v", item_id=f"i{n * 7 % 97}", category=f"c{n % 31}", price=float(n % 5),
+                          device="mobile" if n % 3 else None)  # fmt: skip
+            scorer.step(states[n * n % 7], event)
+        asked = states if turn % 3 else [states[turn % 7]]
+        scores = scorer.scores(asked)
+        # A copy is in no queue: its features are read anew, its models asked one by one.
+        assert scores == [scorer.score(scorer.copy(state)) for state in asked]
+        told |= {score.segment for score in scores}
+    assert len(told) > 1
+    assert any(state.over for state in states)
+
+
 def test_states_and_models_of_other_features_are_refused(
     small_run: Path, another_run: Path, foreign_run: Path
 ) -> None:

@@ -30,9 +30,14 @@ class Segments:
         return "some"
 
 
+class Spend:
+    def probability(self, row: Any) -> float:
+        return float(row.in_order().view(np.float64)[0])
+
+
 def _scorer(**more: Any) -> ModelScorer:
     own = FeatureSet(pages=NUnique("page"), **more)
-    return ModelScorer(RUN, FEATURES, None, None, (own, Segments()), {})  # type: ignore[arg-type]
+    return ModelScorer(RUN, FEATURES, Spend(), None, (own, Segments()), {})  # type: ignore[arg-type]
 
 
 def test_any_words_come_back() -> None:
@@ -88,7 +93,7 @@ def test_sessions_that_take_turns_on_few_desks_are_those_that_have_their_own(
     assert (sum(packed) >= 6) == (large > 150)
     assert any(packed) == (large > 150)
     for state in here:
-        held = None if state.open is None else [p for p in state.open if p is not None]
+        held = None if state.open is None else state.open.states
         least = len(state.data or b"") if held is None else sum(p.words.nbytes for p in held)
         assert state.desks.weight(state) > least > 0
 
@@ -99,6 +104,8 @@ def test_a_state_without_segments_keeps_its_desk_in_a_scorer_with_them() -> None
     state = former.start()
     for n in range(20):
         former.step(state, _event(n, 0))
+    # What waits in the former's queue is folded before the champion reads.
+    assert champion.score(state).p_buy == sum(n / 7 for n in range(20))
     for taken in (state, champion.load(former.dump(state))):
         champion.step(taken, _event(20, 0))
         desk = taken.open
@@ -125,6 +132,8 @@ def test_a_session_that_is_gone_is_not_kept_by_its_desk() -> None:
     scorer.step(other := scorer.start(), _event(1, 1))
     gone = weakref.ref(state)
     del state
+    assert scorer.score(other).why is None
+    scorer.step(other, _event(2, 1))
     gc.collect()
     assert gone() is None
     assert scorer.values(other)

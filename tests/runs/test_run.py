@@ -17,7 +17,7 @@ import pytest
 from cartcast import events
 from cartcast.app.scoring import feature_row
 from cartcast.errors import NotFoundError, NotTrustedError, UsageError
-from cartcast.features.live import microseconds
+from cartcast.features.registers import microseconds
 from cartcast.live.event import Event
 from cartcast.live.model import load_scorer
 from cartcast.live.parity import parity

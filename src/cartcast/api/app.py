@@ -359,6 +359,8 @@ class Service(FastAPI):
 
 def _require_method(hot: Hot, method: str) -> None:
     """Raise 405 unless the method is one of the route's."""
+    if method == "POST" and hot.protocol is not None:
+        return
     allowed = [m for m, has in (("GET", hot.pixel), ("POST", hot.protocol or not hot.pixel)) if has]
     if method not in allowed:
         said = " or ".join(allowed)

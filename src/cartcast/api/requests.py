@@ -51,6 +51,11 @@ _SIGNATURES = frozenset(
     {b"x-shopify-hmac-sha256", b"x-wc-webhook-signature", b"x-hub-signature-256"}
 )
 """Headers with the signature of a webhook's body: Shopify's, WooCommerce's, WebSub's."""
+_READ = _SIGNATURES | {
+    b"content-length", b"content-encoding", b"content-type", b"authorization", b"x-api-key",
+    b"x-request-id", b"origin", b"access-control-request-headers",
+}  # fmt: skip
+"""A browser sends a dozen others."""
 _TOKENS = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,2048}").fullmatch
 
 
@@ -79,6 +84,8 @@ def read_headers(scope: Scope) -> Headers:
     request_id = length = authorization = api_key = origin = wanted = signature = None
     gzip = False
     for name, value in scope["headers"]:
+        if name not in _READ:
+            continue
         if name == b"content-length":
             if not value.isdigit():
                 raise Problem(400, "content-length must be a whole number", field="content-length")
@@ -100,7 +107,7 @@ def read_headers(scope: Scope) -> Headers:
             origin = value
         elif name == b"access-control-request-headers":
             wanted = value if _TOKENS(value) else None
-        elif name in _SIGNATURES:
+        else:
             signature = value
     if request_id is None:
         request_id = f"{_PREFIX}-{next(_NUMBERS):x}"

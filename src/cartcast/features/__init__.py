@@ -76,9 +76,9 @@ from cartcast.features.visitor import (
 
 if TYPE_CHECKING:
     from cartcast.features.live import Handle
-    from cartcast.features.live import History as History
-    from cartcast.features.live import State as State
-    from cartcast.features.live import microseconds as microseconds
+    from cartcast.features.registers import microseconds as microseconds
+    from cartcast.features.state import History as History
+    from cartcast.features.state import State as State
 
 __all__ = [
     "SETS",
@@ -149,9 +149,9 @@ def program(feature_set: FeatureSet, clock: Clock = "time") -> Handle:
 
 def _get(name: str) -> Any:
     if name in ("History", "State", "microseconds"):
-        from cartcast.features import live
+        from cartcast.features import registers, state
 
-        return getattr(live, name)
+        return getattr(registers if name == "microseconds" else state, name)
     if name.startswith("__"):
         raise AttributeError(f"module 'cartcast.features' has no attribute {name!r}")
     from cartcast.errors import did_you_mean

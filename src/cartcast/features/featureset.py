@@ -28,7 +28,7 @@ from cartcast.progress import Progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cartcast.features.live import History, State
+    from cartcast.features.state import History, State
 
 __all__ = ["KEYS", "FeatureSet"]
 

@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import local
 from typing import Any
@@ -16,121 +14,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cartcast.errors import DataError, DefinitionError, NotTrustedError
+from cartcast.errors import DataError, DefinitionError
 from cartcast.events.schema import Clock
 from cartcast.features.build import Program
-from cartcast.features.encode import MOST_SECONDS, clock_columns, null_word
+from cartcast.features.encode import clock_columns, null_word
 from cartcast.features.featureset import FeatureSet
 from cartcast.features.kernels import codes, layout
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.pool import new_pool
-from cartcast.features.kernels.words import NOTHING, hash_text, key_word
-from cartcast.features.shop_clock import MINUTE, SHOP_TIME
+from cartcast.features.kernels.words import NOTHING
+from cartcast.features.registers import key_of, learn, microseconds, seconds_word, shop_time
+from cartcast.features.shop_clock import SHOP_TIME
+from cartcast.features.state import (
+    MOST_KEPT,
+    History,
+    State,
+    Words,
+    enlarge,
+    past_value,
+    text_of,
+)  # fmt: skip
 
-__all__ = ["MOST_KEPT", "Handle", "History", "State", "microseconds", "start", "step", "value"]
-
-Words = npt.NDArray[np.int64]
-
-_EPOCH = dt.datetime(1970, 1, 1)
-_EPOCH_UTC = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MOST_TEXTS = 50_000  # hashes of texts remembered per column before starting over
-MOST_KEPT = 32  # texts that a state holds before those that no feature needs are dropped
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of a visitor before a session: `History()` is a visitor never seen.
-
-    Attributes:
-        sessions: sessions begun.
-        latest: microseconds since 1970 (UTC) of the latest event, or None.
-        counts: events by event type, and those of a text of another column as `column=text`.
-
-    >>> History().after("view_item", 1_000_000, new_session=True)
-    History(sessions=1, latest=1000000, counts={'view_item': 1})
-    """
-
-    sessions: int = 0
-    latest: int | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    def after(
-        self, event_type: str | None, time: int | None, new_session: bool, *words: str
-    ) -> History:
-        """Return the history after one more event; `words`: its other texts, `column=text`."""
-        if time is None:
-            return self
-        counts = dict(self.counts)
-        for kind in words if event_type is None else (event_type, *words):
-            counts[kind] = counts.get(kind, 0) + 1
-        latest = time if self.latest is None else max(self.latest, time)
-        return History(self.sessions + new_session, latest, counts)
-
-
-class State:
-    """One session's state: words, and a pool for what grows.
-
-    Attributes:
-        words: int64, laid out by the feature set's program.
-        pool: int64, see `kernels.pool`.
-        past: the visitor's history, until the first event has taken it in.
-        clock: see `events.schema.Clock`.
-        features: fingerprint of the feature set; another set's kernels would misread the words.
-        texts: by hash, those that text features may still give out.
-    """
-
-    __slots__ = ("clock", "features", "past", "pool", "texts", "words")
-
-    def __init__(
-        self,
-        words: Words,
-        pool: Words,
-        past: History | None,
-        clock: Clock,
-        features: str,
-        texts: dict[int, str] | None = None,
-    ) -> None:
-        self.features = features
-        self.words = words
-        self.pool = pool
-        self.past = past
-        self.clock = clock
-        self.texts = {} if texts is None else texts
-
-    def copy(self) -> State:
-        """Return an independent copy."""
-        words, pool, texts = self.words.copy(), self.pool.copy(), self.texts.copy()
-        return State(words, pool, self.past, self.clock, self.features, texts)
-
-
-def microseconds(time: Any) -> int | None:
-    """Return microseconds since 1970 (UTC) of a datetime, ISO text, or number of microseconds.
-
-    A time without a zone is UTC.
-
-    Raises:
-        DataError: it is none of these.
-
-    >>> microseconds("1970-01-01T00:00:01Z"), microseconds(dt.datetime(1970, 1, 2)), microseconds(5)
-    (1000000, 86400000000, 5)
-    """
-    if time is None:
-        return None
-    if isinstance(time, int):
-        return _microseconds(time)
-    if isinstance(time, str):
-        try:
-            time = dt.datetime.fromisoformat(time)
-        except ValueError as error:
-            raise DataError(f"event_time: needs an ISO 8601 time, got {time!r}.") from error
-    if isinstance(time, dt.datetime):
-        if time != time:  # pandas' missing time
-            return None
-        since = time - (_EPOCH if time.tzinfo is None else _EPOCH_UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    if isinstance(time, np.datetime64):
-        return None if np.isnat(time) else int(time.astype("datetime64[us]").astype(np.int64))
-    raise DataError(f"event_time: needs a time, got {type(time).__name__} {time!r}.")
+__all__ = ["Handle", "handle", "live_work", "start", "step", "value"]
 
 
 class Handle:
@@ -220,7 +125,7 @@ class Handle:
             except (TypeError, ValueError, OverflowError) as error:
                 raise DataError(f"{name}: needs a number, got {number!r}.") from error
         for place, name in self._keys:
-            whole[place] = _key(get(name))
+            whole[place] = key_of(get(name))
         if self._times or self._past:
             self._encode_times(event)
         return self._work
@@ -232,7 +137,7 @@ class Handle:
             if column == "event_time":
                 word = self._time
             elif column == SHOP_TIME:
-                word = _shop_time(self._time, event.get("utc_offset"))
+                word = shop_time(self._time, event.get("utc_offset"))
             elif column is not None:
                 word = seconds_word(event.get("session_seconds"))
             self._whole[place] = NOTHING if word is None else word
@@ -256,7 +161,7 @@ class Handle:
                 f"a state of clock {state.clock!r} met a handle of clock {self.clock!r}."
             )
         while not run_one(self.program.ops, row, self._masks, state.words, state.pool):
-            _enlarge(state)
+            enlarge(state)
         for place, _ in self._past:
             self._float[place] = np.nan
         if self._seen:
@@ -302,18 +207,10 @@ class Handle:
 
     def _take_in(self, state: State) -> None:
         """Write the visitor's history on the session's first event."""
-        past, real = state.past, self._float
-        assert past is not None
-        if self._calendar and self._time is not None:
+        past, state.past = state.past, None
+        if past is not None and self._calendar and self._time is not None:
             for place, name in self._past:
-                if name == "@earlier_sessions":
-                    real[place] = float(past.sessions)
-                elif name == "@days_since":
-                    if past.latest is not None:
-                        real[place] = (self._time - past.latest) / 86_400e6
-                else:
-                    real[place] = float(past.counts.get(name.removeprefix("@earlier:"), 0))
-        state.past = None
+                self._float[place] = past_value(name, past, self._time)
 
     def values(self, state: State) -> npt.NDArray[np.float64]:
         """Return the values in a state without an event."""
@@ -350,40 +247,6 @@ class Handle:
         return found
 
 
-def learn(text: Any, known: dict[Any, int], name: str) -> int:
-    """Return the hash of a column's text, and remember it.
-
-    Raises:
-        DataError: it is no text.
-    """
-    if text is None or text != text:
-        known[None] = NOTHING
-        return NOTHING
-    if not isinstance(text, str):
-        raise DataError(f"{name}: needs a text, got {type(text).__name__} {text!r}.")
-    if len(known) >= _MOST_TEXTS:
-        known.clear()
-        known[None] = NOTHING
-    try:
-        known[text] = word = hash_text(text)
-    except UnicodeEncodeError as error:
-        raise DataError(f"{name}: needs a text, got half of a character in {text!r}.") from error
-    return word
-
-
-def text_of(state: State, word: int) -> str | None:
-    """Return the text of a hash that a state gives out.
-
-    Raises:
-        NotTrustedError: the state does not hold it.
-    """
-    if word == NOTHING:
-        return None
-    if word not in state.texts:
-        raise NotTrustedError("a state lacks one of its texts; store states with dump.")
-    return state.texts[word]
-
-
 def _textual_rows(program: Program) -> Words:
     """Return the reductions whose values are texts that features give out."""
     wanted = [int(r) for r, t in zip(program.outputs, program.text, strict=True) if t]
@@ -397,57 +260,6 @@ def live_work(program: Program) -> Words:
     work[[layout.STAGE_1, layout.STAGE_2, layout.STAGE_3]] = program.stages
     work[layout.REGISTERS] = program.n_events
     return work
-
-
-def _shop_time(time: int | None, offset: float | None) -> int | None:
-    """Return a time (UTC) by the shop's clock, `offset` minutes east of UTC; null is 0."""
-    if time is None or offset is None or offset != offset:
-        return time
-    try:
-        return _microseconds(time + round(offset * MINUTE))
-    except (TypeError, OverflowError) as error:
-        raise DataError(f"utc_offset: needs minutes, got {offset!r}.") from error
-
-
-def seconds_word(seconds: Any) -> int | None:
-    """Return seconds since the session began in microseconds.
-
-    Raises:
-        DataError: it is no number of seconds.
-    """
-    try:
-        if seconds is None or seconds != seconds:
-            return None
-        if abs(seconds) >= MOST_SECONDS:
-            raise OverflowError
-        word: int = round(seconds * 1e6)
-    except (TypeError, OverflowError) as error:
-        raise DataError(f"session_seconds: needs seconds, got {seconds!r}.") from error
-    return word
-
-
-def _microseconds(time: int) -> int:
-    if not NOTHING < time < -NOTHING:
-        raise DataError(f"event_time: {time} microseconds are more than 292,000 years.")
-    return time
-
-
-def _key(value: Any) -> int:
-    if value is None:
-        return NOTHING
-    try:
-        return hash_text(value) if isinstance(value, str) else key_word(float(value))
-    except (TypeError, OverflowError, UnicodeEncodeError) as error:
-        raise DataError(
-            f"a value to be told apart must be a number or a text, got {value!r}."
-        ) from error
-
-
-def _enlarge(state: State) -> None:
-    # By half at least: a session's pool is its largest part, and most sessions are short.
-    larger = np.zeros(state.pool.size + max(state.pool.size // 2, 32), np.int64)
-    larger[: state.pool.size] = state.pool
-    state.pool = larger
 
 
 _handles = local()

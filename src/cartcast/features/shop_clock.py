@@ -32,6 +32,8 @@ class ShopClock:
 
     def __init__(self, zone: str | None) -> None:
         self._changes, self._offsets = _offsets(zone) if zone is not None else ([], [0])
+        # Moments come close to each other: those between two changes are told at once.
+        self._from = self._until = self._shift = 0
 
     def offset(self, time: int) -> int:
         """Return the minutes east of UTC at a time (microseconds since 1970, UTC)."""
@@ -39,7 +41,11 @@ class ShopClock:
 
     def local(self, time: int) -> int:
         """Return a time by the shop's clock, in microseconds as if it were UTC."""
-        return time + self.offset(time) * MINUTE
+        if not self._from <= time < self._until:
+            at, edges = bisect_right(self._changes, time), (-(2**63), *self._changes, 2**63)
+            self._from, self._until = edges[at : at + 2]
+            self._shift = self._offsets[at] * MINUTE
+        return time + self._shift
 
 
 @lru_cache(maxsize=16)

@@ -7,11 +7,11 @@ and the used part of its pool.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import asdict
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import xxhash
 
@@ -23,7 +23,8 @@ from cartcast.features.kernels.run import run
 from cartcast.features.kernels.sound import sound
 from cartcast.features.kernels.words import NOTHING
 from cartcast.features.kernels.work import Work
-from cartcast.features.live import History, State, Words, _enlarge, handle, live_work, text_of
+from cartcast.features.live import handle, live_work
+from cartcast.features.state import History, State, Words, enlarge, text_of
 
 __all__ = ["dump", "load", "merge"]
 
@@ -45,7 +46,7 @@ def dump(features: FeatureSet, state: State) -> bytes:
         "texts": {str(w): text_of(state, w) for w in sorted(own.needed(state))},
         "words": len(state.words),
     }
-    text = json.dumps(head, ensure_ascii=False).encode()
+    text = msgspec.json.encode(head)
     body = struct.pack("<I", len(text)) + text + state.words.tobytes() + used.tobytes()
     check = struct.pack("<Q", xxhash.xxh64_intdigest(body))
     return _MAGIC + bytes.fromhex(features.fingerprint) + check + body
@@ -69,7 +70,7 @@ def load(features: FeatureSet, data: bytes) -> State:
     if struct.unpack("<Q", data[36:44])[0] != xxhash.xxh64_intdigest(body):
         raise NotTrustedError("the stored feature state is damaged (checksum).")
     size = struct.unpack("<I", body[:4])[0]
-    head: dict[str, Any] = json.loads(body[4 : 4 + size])
+    head: dict[str, Any] = msgspec.json.decode(body[4 : 4 + size])
     words = np.frombuffer(body[4 + size :], np.int64)
     n = features.program.words
     if head["words"] != n or len(words) < n + layout.POOL_HEAD:
@@ -170,7 +171,7 @@ def _merge_sets(program: Program, k: int, merged: State, later: State) -> None:
     for key in _set_values(later, more):
         work[layout.FIRST + program.ops[k, layout.A]] = key
         while not run(program.ops[k : k + 1], work, masks, merged.words, merged.pool):
-            _enlarge(merged)
+            enlarge(merged)
 
 
 def _set_values(state: State, more: int) -> list[int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from cartcast.models.arrays import parts_of
 
 __all__ = ["BlendModel", "RowModel", "SegmentModel", "bind"]
 
+_FIRST: Final = np.zeros(1, np.int64)
+
 
 class RowModel:
     """A model as arrays, bound to the order of a feature set.
@@ -29,6 +31,10 @@ class RowModel:
         arrays: nodes of the trees, or weights of a line.
         names: names of the features in the order of a `Row`.
         text: which of them are text.
+
+    Attributes:
+        words: all of the model, as kernels read it.
+        columns: of its table, and one.
     """
 
     def __init__(
@@ -49,20 +55,23 @@ class RowModel:
             )
         self.trees = len(arrays["roots"])
         self._predict = kernels.predict
-        self._model = pack_model(meta, arrays, place, text)
+        self.words = pack_model(meta, arrays, place, text)
         # One column more than the model has, always 0: what a leaf reads.
-        self._x = np.zeros(len(meta["columns"]) + 1)
+        self.columns = len(meta["columns"]) + 1
+        self._x, self._out = np.zeros((1, self.columns)), np.zeros(1)
 
     def raw(self, row: Row) -> float:
         """Return the raw score: log odds, or the logarithm of an amount."""
-        words, places = row
-        found: float = self._predict(words, places, self._model, self._x, False)
-        return found
+        return self._say(row, False)
 
     def probability(self, row: Row) -> float:
         """Return the calibrated probability."""
+        return self._say(row, True)
+
+    def _say(self, row: Row, calibrated: bool) -> float:
         words, places = row
-        found: float = self._predict(words, places, self._model, self._x, True)
+        self._predict(words, _FIRST, 1, places, self.words, self._x, self._out, calibrated)
+        found: float = self._out.item()
         return found
 
 
@@ -116,7 +125,12 @@ def bind(
 
 
 class SegmentModel:
-    """K-Means segments as arrays, bound to the order of the segments' own feature set."""
+    """K-Means segments as arrays, bound to the order of the segments' own feature set.
+
+    Attributes:
+        arguments: of the kernel, between the places of the features and where it writes.
+        names: of the segments, by the number that it writes.
+    """
 
     def __init__(self, meta: Mapping[str, Any], names: Sequence[str]) -> None:
         from cartcast.live import kernels
@@ -133,12 +147,15 @@ class SegmentModel:
             out += [place[name], *(bits(float(v)) for v in (*told, weights[is_scaled]))]
         for pair in pairs:
             out += pair
-        self._space = np.array(out, np.int64)
-        self._centres = np.array(meta["centres"], np.float64)
-        self._z = np.zeros(len(numbers) + len(pairs))
-        self._names = {int(k): v for k, v in meta["names"].items()}
+        self.arguments = (
+            np.array(out, np.int64), np.array(meta["centres"], np.float64),
+            np.zeros(len(numbers) + len(pairs)),
+        )  # fmt: skip
+        self._out = np.zeros(1, np.int64)
+        self.names = {int(k): v for k, v in meta["names"].items()}
 
     def name(self, row: Row) -> str | None:
         """Return the name of the nearest segment."""
         words, places = row
-        return self._names.get(self._nearest(words, places, self._space, self._centres, self._z))
+        self._nearest(words, _FIRST, 1, places, *self.arguments, self._out)
+        return self.names.get(self._out.item())

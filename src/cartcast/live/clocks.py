@@ -104,7 +104,7 @@ class Leads:
 
     def put_right(self, events: Sequence[Event], received: int) -> None:
         """Move events out of the future by their client's lead, keeping the time between them."""
-        early = [e for e in events if e.event_time is not None and _time(e) > received]
+        early = [e for e in events if (time := e.event_time) is not None and time > received]  # type: ignore[operator]
         if not early:
             return
         early = [e for e in early if _time(e) - received > LEAD or _client(e) in self._leads]

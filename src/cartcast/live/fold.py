@@ -1,10 +1,9 @@
-"""A feature set folding `Event`s: columns are read once for all folds, then packed as registers."""
+"""A feature set folding `Event`s: columns are read once for all folds, then picked as registers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter
-from struct import Struct
+from operator import attrgetter, getitem
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,29 +12,21 @@ import numpy.typing as npt
 from cartcast.errors import DataError
 from cartcast.events.schema import Clock
 from cartcast.features import FeatureSet
+from cartcast.features.encode import clock_columns
 from cartcast.features.kernels import layout
 from cartcast.features.kernels.one import run_one
 from cartcast.features.kernels.words import NOTHING
-from cartcast.features.live import (
-    Handle,
-    State,
-    _enlarge,
-    _key,
-    learn,
-    seconds_word,
-    text_of,
-)  # fmt: skip
+from cartcast.features.live import Handle
+from cartcast.features.registers import key_of, learn, seconds_word
 from cartcast.features.shop_clock import SHOP_TIME, ShopClock
+from cartcast.features.state import History, State, enlarge, past_value, text_of
 from cartcast.live.event import Event
 
 __all__ = ["Columns", "Fold", "Row"]
 
 _FIELDS = frozenset(Event.__struct_fields__) - {"extra"}
 _NAN: Final = float("nan")
-_LOOK = dict.get
 _MOST_SHARED: Final = 50_000
-_FIRST_REGISTER: Final = layout.WORD * layout.FIRST
-"""Bytes of a handle's work before its event registers."""
 
 
 class Row(NamedTuple):
@@ -50,42 +41,35 @@ class Row(NamedTuple):
 
 
 class Fold(Handle):
-    """A feature set's handle whose registers are filled by `Columns`.
+    """A feature set's handle whose registers are picked from `Columns`.
 
     Attributes:
-        last: the features of the state that was folded or read last.
+        masks: of the kernel.
+        picks: place in `Columns.values` of each input.
         held: places in `Columns.texts` of what text features may give out.
+        columns: by which events are read.
     """
 
     def __init__(self, features: FeatureSet, clock: Clock, zone: str | None = None) -> None:
         super().__init__(features, clock)
         self.shop_clock = ShopClock(zone)
-        self.pick: Callable[[Any], tuple[Any, ...]]
+        self.masks = self._masks
+        self.picks: list[int]
         self.held: tuple[int, ...]
         self.columns = Columns([self])
-        self.last = Row(self._values, np.ascontiguousarray(self.program.outputs))
-        kinds = [("d" if i.kind == "number" else "q") for i in self.program.inputs]
-        self._pack = Struct("=" + "".join(kinds)).pack_into
-        self._buffer: Any = self._work
-        self._arguments = (self.program.ops, self._work, self._masks)
+        self._row = Row(self._values, np.ascontiguousarray(self.program.outputs))
 
-    def fold_read(self, state: State) -> None:
-        """Fold the event that `columns` has read last into `state`, in place, but for its texts."""
-        if state.features != self._fingerprint:
-            self.own(state)
-        columns = self.columns
-        registers = self.pick(columns.values)
-        if state.past is not None:
-            registers = self._with_history(registers, state, columns.time)
-        self._pack(self._buffer, _FIRST_REGISTER, *registers)
-        ops, work, masks = self._arguments
-        while not run_one(ops, work, masks, state.words, state.pool):
-            _enlarge(state)
+    def step_words(self, registers: npt.NDArray[np.int64], state: State) -> npt.NDArray[np.int64]:
+        """Fold one event, whose inputs are given, into a state; return its values in memory."""
+        self._work[layout.FIRST : layout.FIRST + registers.size] = registers
+        while not run_one(self.program.ops, self._work, self._masks, state.words, state.pool):
+            enlarge(state)
+        return self._values
 
     def row(self, state: State) -> Row:
-        """Return the features of a state; valid until the next event or state."""
+        """Return the features of a state; valid until the next state."""
         self._read(state)
-        return self.last
+        return self._row
 
     def named(self, state: State) -> dict[str, float | str | None]:
         """Return the features of a state by name."""
@@ -99,119 +83,88 @@ class Fold(Handle):
                 found[name] = None if numbers[k] != numbers[k] else numbers[k]
         return found
 
-    def _with_history(
-        self, registers: tuple[Any, ...], state: State, time: int | None
-    ) -> tuple[Any, ...]:
-        """Return the registers of a session's first event, the visitor's history in them."""
-        past, state.past = state.past, None
-        if past is None or not self._calendar or time is None:
-            return registers
-        filled = list(registers)
-        for place, name in self._past:
-            value: float | None
-            if name == "@earlier_sessions":
-                value = float(past.sessions)
-            elif name == "@days_since":
-                value = None if past.latest is None else (time - past.latest) / 86_400e6
-            else:
-                value = float(past.counts.get(name.removeprefix("@earlier:"), 0))
-            if value is not None:
-                filled[place - layout.FIRST] = value
-        return tuple(filled)
-
 
 class Columns:
     """The columns that some folds need, read once per event.
 
     Args:
-        folds: whose registers are to be filled; their `columns` becomes this object.
+        folds: whose inputs are to be picked; their `columns` becomes this object.
 
     Attributes:
-        values: of the event read last, as words and numbers; each fold picks its registers.
-        texts: of the event read last; their hashes come first in `values`.
-        time: of the event read last.
+        texts: of the event read last; their hashes come first in its values.
+        kinds: of the values, a letter each: `q` a word, `d` a number.
+        reads_extra: whether a column is not the log's own.
     """
 
     def __init__(self, folds: Sequence[Fold]) -> None:
-        from cartcast.features.encode import clock_columns
-
-        self.time: int | None = None
         self._clock = folds[0].clock
         self._shop_time = folds[0].shop_clock.local
         clocks = clock_columns(self._clock)
-        texts: dict[str, int] = {}
-        numbers: dict[str, int] = {}
-        keys: dict[str, int] = {}
-        times: dict[Any, int] = {"event_time": 0, SHOP_TIME: 1, "@history": 2}
-        wanted: list[tuple[Fold, list[tuple[dict[Any, int], Any]]]] = []
+        texts: dict[Any, int] = {}
+        numbers: dict[Any, int] = {}
+        keys: dict[Any, int] = {}
+        times: dict[Any, int] = {"event_time": 0, SHOP_TIME: 1}
+        past: dict[Any, int] = {}
+        groups = (texts, numbers, keys, times, past)
+        wanted: list[list[tuple[dict[Any, int], Any]]] = []
         for fold in folds:
             places: list[tuple[dict[Any, int], Any]] = []
             for column in fold.program.inputs:
-                group: dict[Any, int]
+                group: dict[Any, int] = keys
                 name: Any = column.name
                 if column.name in clocks:
                     group, name = times, clocks[column.name]
                 elif column.name.startswith("@"):
-                    group, name = times, "@history"
+                    group = past
                 elif column.kind == "number":
                     group = numbers
                 elif column.kind in ("text", "member"):
                     group = texts
-                else:
-                    group = keys
                 group.setdefault(name, len(group))
                 places.append((group, name))
-            wanted.append((fold, places))
-        starts = {id(texts): 0, id(numbers): len(texts)}
-        starts[id(keys)] = starts[id(numbers)] + len(numbers)
-        starts[id(times)] = starts[id(keys)] + len(keys)
-        for fold, places in wanted:
-            at = [starts[id(group)] + group[name] for group, name in places]
-            fold.pick = _picker(at)
-            fold.held = tuple(sorted({at[k] for k in fold._kept}))
+            wanted.append(places)
+        starts = {id(g): sum(map(len, groups[:k])) for k, g in enumerate(groups)}
+        for fold, places in zip(folds, wanted, strict=True):
+            fold.picks = [starts[id(group)] + group[name] for group, name in places]
+            fold.held = tuple(sorted({fold.picks[k] for k in fold._kept}))
             fold.columns = self
+        self.kinds = "".join(kind * len(g) for kind, g in zip("qdqqd", groups, strict=True))
         self._get_texts = _getter(list(texts))
         self._get_numbers = _getter(list(numbers))
         self._get_keys = _getter(list(keys))
-        self._known: tuple[dict[Any, int], ...] = tuple({None: NOTHING} for _ in texts)
-        self._names = (tuple(texts), tuple(numbers))
-        self._times = tuple(times)
+        self._known = tuple(_Hashes(name) for name in texts)
+        self._numbers = tuple(numbers)
+        self._times, self._past = tuple(times), tuple(past)
+        self._no_past = (_NAN,) * len(past)
         self.reads_extra = any(n not in _FIELDS for n in (*texts, *numbers, *keys))
         # The usual case: a clock, so that every event has a time, and the log's own columns.
-        self._plain = self._clock == "time" and len(times) == 3 and not keys
+        self._plain = self._clock == "time" and len(times) == 2 and not keys
         self._plain = self._plain and not self.reads_extra
         self.texts: tuple[Any, ...] = ()
         self._shared: dict[str, str] = {}
-        self.values: tuple[Any, ...] = ()
 
-    def read(self, event: Event) -> None:
-        """Read an event; each fold's `fold_read` then takes its registers.
+    def read(self, event: Event, history: History | None = None) -> tuple[Any, ...]:
+        """Return an event's columns as words and numbers; `history` is read at a first event.
 
         Raises:
             DataError: an own column is of the wrong type.
         """
-        texts = self._get_texts(event)
-        words = list(map(_LOOK, self._known, texts))
-        if None in words:
-            for k, word in enumerate(words):
-                if word is None:
-                    words[k] = learn(texts[k], self._known[k], self._names[0][k])
+        self.texts = texts = self._get_texts(event)
+        words = map(getitem, self._known, texts)
         numbers = [_NAN if v is None else v for v in self._get_numbers(event)]
-        moment: Any = event.event_time
-        self.time = moment
-        self.texts = texts
-        if self._plain:
-            if moment is None:
-                self.values = (*words, *numbers, NOTHING, NOTHING, _NAN)
-            else:
-                self.values = (*words, *numbers, moment, self._shop_time(moment), _NAN)
-            return
+        time: Any = event.event_time
+        past = self._no_past
+        if history is not None and time is not None and self._clock in ("time", "day"):
+            past = tuple(past_value(name, history, time) for name in self._past)
+        if self._plain and time is not None:
+            return (*words, *numbers, time, self._shop_time(time), *past)
         if self.reads_extra:
-            for name, number in zip(self._names[1], numbers, strict=True):
+            for name, number in zip(self._numbers, numbers, strict=True):
                 if isinstance(number, str):
                     raise DataError(f"{name}: needs a number, got {number[:80]!r}.")
-        keys = [_key(v) for v in self._get_keys(event)]
-        self.values = (*words, *numbers, *keys, *[self._time(t, event) for t in self._times])
+        keys = [key_of(v) for v in self._get_keys(event)]
+        times = [self._time(name, event) for name in self._times]
+        return (*words, *numbers, *keys, *times, *past)
 
     def share(self, text: str) -> str:
         """Return an equal text, so that the states of a shop hold each text once."""
@@ -220,23 +173,25 @@ class Columns:
             shared.clear()
         return shared.setdefault(text, text)
 
-    def _time(self, column: str | None, event: Event) -> Any:
-        if column == "event_time":
-            return NOTHING if self.time is None else self.time
-        if column == SHOP_TIME:
-            return NOTHING if self.time is None else self._shop_time(self.time)
-        if column == "@history":
-            return _NAN
+    def _time(self, column: str | None, event: Event) -> int:
+        time: Any = event.event_time
+        if column in ("event_time", SHOP_TIME):
+            if time is None:
+                return NOTHING
+            return time if column == "event_time" else self._shop_time(time)
         word = seconds_word(event.session_seconds) if column is not None else None
         return NOTHING if word is None else word
 
 
-def _picker(at: list[int]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function that picks these positions as a tuple."""
-    if len(at) == 1:
-        only = at[0]
-        return lambda values: (values[only],)
-    return itemgetter(*at) if at else lambda _: ()
+class _Hashes(dict[Any, int]):
+    """Hashes of a column's texts; those not seen yet are learnt."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__({None: NOTHING})
+        self._name = name
+
+    def __missing__(self, text: Any) -> int:
+        return learn(text, self, self._name)
 
 
 def _getter(names: list[str]) -> Callable[[Event], tuple[Any, ...]]:

@@ -21,9 +21,8 @@ def _signed_log(v: float) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _encode(words: Any, places: Any, model: Any, real: Any, x: Any) -> None:
+def _encode(words: Any, values: Any, places: Any, model: Any, real: Any, x: Any) -> None:
     """Write one row's columns into `x`, as the training's encoder does."""
-    values = words.view(np.float64)
     x[:] = 0.0
     scale, keep = model[4] == 1, model[5] == 1
     column = 0
@@ -66,35 +65,36 @@ def _down(node: Any, x: Any, model: Any, real: Any) -> Any:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _trees(x: Any, model: Any, real: Any) -> float:
-    """Return the sum of one leaf per tree.
+def _trees(xs: Any, count: int, model: Any, real: Any, out: Any) -> None:
+    """Add to `out` the sum of one leaf per tree of each row.
 
     Trees come sorted by depth, and eight are walked at once without a branch: the processor waits
-    for eight nodes together.
+    for eight nodes together. All rows walk the same eight, which stay near it.
     """
-    total = 0.0
-    at, count = model[8], model[9]
-    whole = count - count % 8
+    at, trees = model[8], model[9]
+    whole = trees - trees % 8
     for t in range(at, at + 2 * whole, 16):
-        a, b, c, d = model[t], model[t + 2], model[t + 4], model[t + 6]
-        e, f, g, h = model[t + 8], model[t + 10], model[t + 12], model[t + 14]
-        for _ in range(model[t + 15]):
-            a = _down(a, x, model, real)
-            b = _down(b, x, model, real)
-            c = _down(c, x, model, real)
-            d = _down(d, x, model, real)
-            e = _down(e, x, model, real)
-            f = _down(f, x, model, real)
-            g = _down(g, x, model, real)
-            h = _down(h, x, model, real)
-        total += real[a] + real[b] + real[c] + real[d]
-        total += real[e] + real[f] + real[g] + real[h]
-    for t in range(at + 2 * whole, at + 2 * count, 2):
-        a = model[t]
-        for _ in range(model[t + 1]):
-            a = _down(a, x, model, real)
-        total += real[a]
-    return total
+        for i in range(count):
+            x = xs[i]
+            a, b, c, d = model[t], model[t + 2], model[t + 4], model[t + 6]
+            e, f, g, h = model[t + 8], model[t + 10], model[t + 12], model[t + 14]
+            for _ in range(model[t + 15]):
+                a = _down(a, x, model, real)
+                b = _down(b, x, model, real)
+                c = _down(c, x, model, real)
+                d = _down(d, x, model, real)
+                e = _down(e, x, model, real)
+                f = _down(f, x, model, real)
+                g = _down(g, x, model, real)
+                h = _down(h, x, model, real)
+            out[i] += real[a] + real[b] + real[c] + real[d]
+            out[i] += real[e] + real[f] + real[g] + real[h]
+    for t in range(at + 2 * whole, at + 2 * trees, 2):
+        for i in range(count):
+            a = model[t]
+            for _ in range(model[t + 1]):
+                a = _down(a, xs[i], model, real)
+            out[i] += real[a]
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -140,17 +140,24 @@ def _calibrate(p: float, model: Any, real: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def predict(words: Any, places: Any, model: Any, x: Any, calibrated: bool) -> float:
-    """Return the raw score of a row by trees and a line, or its calibrated probability."""
-    real = model.view(np.float64)
-    _encode(words, places, model, real, x)
-    total = float(real[1])
+def predict(words: Any, starts: Any, count: int, places: Any, model: Any, xs: Any, out: Any,
+            calibrated: bool) -> None:  # fmt: skip
+    """Write the raw score of each row by trees and a line, or its calibrated probability.
+
+    A row begins at each of the first `count` of `starts` in `words`; `xs` has room for its columns.
+    """
+    real, values = model.view(np.float64), words.view(np.float64)
+    for i in range(count):
+        _encode(words[starts[i] :], values[starts[i] :], places, model, real, xs[i])
+        out[i] = 0.0
     if model[9]:
-        total += _trees(x, model, real)
+        _trees(xs, count, model, real, out)
     at = model[10]
-    for i in range(model[11]):
-        total += x[i] * real[at + i]
-    return _calibrate(_sigmoid(total), model, real) if calibrated else total
+    for i in range(count):
+        total = float(real[1]) + out[i]
+        for k in range(model[11]):
+            total += xs[i, k] * real[at + k]
+        out[i] = _calibrate(_sigmoid(total), model, real) if calibrated else total
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -160,30 +167,32 @@ def finish(score: float, model: Any) -> float:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def nearest(words: Any, places: Any, space: Any, centres: Any, z: Any) -> int:
-    """Return the segment whose centre is nearest.
+def nearest(words: Any, starts: Any, count: int, places: Any, space: Any, centres: Any, z: Any,
+            out: Any) -> None:  # fmt: skip
+    """Write of each row the segment whose centre is nearest.
 
     `space`: how many numbers and levels, the weight of a level; of each number its feature, centre,
     spread (0 marks a share, which is not scaled), fill and weight; of each level feature and hash.
     """
     real, measures = words.view(np.float64), space.view(np.float64)
-    at = 3
-    for i in range(space[0]):
-        v = real[places[space[at]]]
-        if not np.isfinite(v):
-            v = measures[at + 3]
-        if measures[at + 2] > 0.0:
-            v = (_signed_log(v) - measures[at + 1]) / measures[at + 2]
-        z[i] = v * measures[at + 4]
-        at += 5
-    for i in range(space[0], space[0] + space[1]):
-        z[i] = measures[2] if words[places[space[at]]] == space[at + 1] else 0.0
-        at += 2
-    best, least = 0, np.inf
-    for c in range(centres.shape[0]):
-        distance = 0.0
-        for i in range(z.size):
-            distance += centres[c, i] * centres[c, i] - 2.0 * z[i] * centres[c, i]
-        if distance < least:
-            best, least = c, distance
-    return best
+    for n in range(count):
+        start, at = starts[n], 3
+        for i in range(space[0]):
+            v = real[start + places[space[at]]]
+            if not np.isfinite(v):
+                v = measures[at + 3]
+            if measures[at + 2] > 0.0:
+                v = (_signed_log(v) - measures[at + 1]) / measures[at + 2]
+            z[i] = v * measures[at + 4]
+            at += 5
+        for i in range(space[0], space[0] + space[1]):
+            z[i] = measures[2] if words[start + places[space[at]]] == space[at + 1] else 0.0
+            at += 2
+        best, least = 0, np.inf
+        for c in range(centres.shape[0]):
+            distance = 0.0
+            for i in range(z.size):
+                distance += centres[c, i] * centres[c, i] - 2.0 * z[i] * centres[c, i]
+            if distance < least:
+                best, least = c, distance
+        out[n] = best

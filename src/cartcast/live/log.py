@@ -125,7 +125,7 @@ class Log:
         self._sync = durability == "fsync"
         self._buffer: list[bytes] = []
         self._sealed: list[tuple[int, bytes]] = []
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
         self._flusher: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="cartcast-log")
         self._open: tuple[int, int, int] | None = None
@@ -156,11 +156,13 @@ class Log:
         """
         if self.failure is not None:
             raise _refused(self.failure)
-        if self._waiting is None:
-            self._waiting = asyncio.get_running_loop().create_future()
-            if self._flusher is None:
-                self._flusher = asyncio.get_running_loop().create_task(self._flush())
-        await asyncio.shield(self._waiting)
+        loop = asyncio.get_running_loop()
+        # One for each: the end of a request ends nobody else's wait, and a shield costs more.
+        done: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(done)
+        if self._flusher is None:
+            self._flusher = loop.create_task(self._flush())
+        await done
 
     def rotate(self) -> int:
         """Start a new segment from the next record on; return its number."""
@@ -186,9 +188,9 @@ class Log:
 
     async def _flush(self) -> None:
         try:
-            while self._waiting is not None or self._buffer or self._sealed:
+            while self._waiting or self._buffer or self._sealed:
                 parts = [*self._sealed, (self.number, b"".join(self._buffer))]
-                done, self._waiting = self._waiting, None
+                done, self._waiting = self._waiting, []
                 self._sealed.clear()
                 self._buffer.clear()
                 await self._write_all(parts, done)
@@ -197,7 +199,7 @@ class Log:
             self._answer_all(OSError(errno.EIO, "the log is closed"))
 
     async def _write_all(
-        self, parts: list[tuple[int, bytes]], done: asyncio.Future[None] | None
+        self, parts: list[tuple[int, bytes]], done: list[asyncio.Future[None]]
     ) -> None:
         loop = asyncio.get_running_loop()
         while parts:
@@ -222,7 +224,7 @@ class Log:
         _answer(done, None)
 
     def _answer_all(self, error: OSError) -> None:
-        waiting, self._waiting = self._waiting, None
+        waiting, self._waiting = self._waiting, []
         _answer(waiting, error)
 
     def _write(self, number: int, data: bytes) -> None:
@@ -249,14 +251,15 @@ class Log:
         self.bytes_written += len(data)
 
 
-def _answer(waiting: asyncio.Future[None] | None, error: OSError | None) -> None:
-    if waiting is None or waiting.done():
-        return
-    if error is None:
-        waiting.set_result(None)
-    else:
-        waiting.set_exception(_refused(error))
-        waiting.exception()  # nobody may be left to read it
+def _answer(waiting: list[asyncio.Future[None]], error: OSError | None) -> None:
+    for one in waiting:
+        if one.done():
+            continue
+        if error is None:
+            one.set_result(None)
+        else:
+            one.set_exception(_refused(error))
+            one.exception()  # nobody may be left to read it
 
 
 def _refused(error: OSError) -> Problem:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from cartcast.errors import DataError, NotTrustedError, UsageError
 from cartcast.features import FeatureSet
+from cartcast.features.kernels.compiled import CHECKED
 from cartcast.features.kernels.words import NOTHING, hash_text
-from cartcast.features.live import MOST_KEPT, History
-from cartcast.features.live import State as FoldState
 from cartcast.features.shop_clock import ShopClock
+from cartcast.features.state import MOST_KEPT, History
+from cartcast.features.state import State as FoldState
 from cartcast.live.arrays import RowModel, SegmentModel, bind
 from cartcast.live.event import Event
 from cartcast.live.fold import Columns, Fold, Row
 from cartcast.live.problems import Problem
+from cartcast.live.queue import Queue
 from cartcast.live.scorer import Past, Reason, Score
 from cartcast.live.session import Rules
 from cartcast.live.states import Desks, LiveState
@@ -32,6 +34,9 @@ from cartcast.runs.foreign import reads_money
 from cartcast.runs.reading import Reading
 from cartcast.runs.run import Run
 from cartcast.targets import Target, parse_target
+
+if TYPE_CHECKING:
+    from cartcast.live.at_once import AtOnce
 
 __all__ = ["ModelScorer", "load_scorer"]
 
@@ -103,8 +108,19 @@ class ModelScorer:
         self._desks = self._bare
         if self._segments is not None:
             self._desks = Desks(self._fold, self._segments[0], self._declared)
-        self._last: LiveState | None = None
+        self._queue = Queue(self._folds, self._columns)
+        self._at_once = self._bind()
         self._in_order = np.arange(len(features.names))
+
+    def _bind(self) -> AtOnce | None:
+        """Return the one call that folds and scores, where all models are arrays."""
+        from cartcast.live.at_once import AtOnce
+
+        amount = None if self._amount is None else self._amount[0]
+        segments = None if self._segments is None else self._segments[1]
+        if CHECKED or not isinstance(self._champion, RowModel):
+            return None
+        return AtOnce(self._queue, self._champion, amount, segments)
 
     def start(self, past: Past | None = None) -> LiveState:
         """Return the state before a session's first event."""
@@ -112,15 +128,11 @@ class ModelScorer:
         return LiveState(self._desks, history)
 
     def step(self, state: LiveState, event: Event) -> LiveState:
-        """Fold one event, in place."""
+        """Fold one event, in place; by the time that somebody asks for the state."""
         columns = self._columns
-        columns.read(event)
         if state.desks is not self._desks and state.desks is not self._bare:
             self._adopt(state)
-        model, segment = state.open or state.desks.lay_open(state)
-        self._fold.fold_read(model)
-        if segment is not None and self._segments is not None:
-            self._segments[0].fold_read(segment)
+        self._queue.add(state, columns.read(event, state.past))
         state.past = None
         if event.event_type == self._outcome:
             state.over = True
@@ -130,11 +142,10 @@ class ModelScorer:
             if text is not None and text not in texts:
                 state.texts = texts = (*texts, columns.share(text))
                 if len(texts) > MOST_KEPT:
-                    texts = self._needed(state, (model, segment))
+                    texts = self._needed(state, state.desks.read(state))
                     # Many are looked up by their hash, not one after another.
                     texts = dict.fromkeys(texts) if len(texts) > MOST_KEPT else texts
                     state.texts = texts
-        self._last = state
         return state
 
     def _adopt(self, state: LiveState) -> None:
@@ -143,12 +154,12 @@ class ModelScorer:
             state.data, state.open = state.desks.packed(state), None
             state.desks = self._bare
 
-    def _needed(self, state: LiveState, parts: Iterable[FoldState | None]) -> tuple[str, ...]:
+    def _needed(self, state: LiveState, parts: Iterable[FoldState]) -> tuple[str, ...]:
         """Return the texts that features may still give out."""
         found: set[int] = set()
         for part in parts:
             for fold in self._folds:
-                if part is not None and part.features == fold.features.fingerprint:
+                if part.features == fold.features.fingerprint:
                     found |= fold.needed(part)
         return tuple(text for text in state.texts if hash_text(text) in found)
 
@@ -195,19 +206,50 @@ class ModelScorer:
 
     def score(self, state: LiveState) -> Score:
         """Return the prediction for the session as it stands."""
-        known = state is self._last
-        if not known:
-            self._last = None
+        return self.scores((state,))[0]
+
+    def scores(self, states: Sequence[LiveState]) -> list[Score]:
+        """Return the predictions; of sessions that had an event just now all in one call."""
+        at_once, queue = self._at_once, self._queue
+        known = []
+        if at_once is not None:
+            known = [s for s in states if s.queue is queue and not s.over]
+        if not known or at_once is None:
+            return [self._score(state) for state in states]
+        if len(states) == 1:
+            p, amount, name = at_once.one(states[0])
+            own = states[0].desks.declared == self._declared
+            return [Score(p, self._revenue(p, amount), name if own else None)]
+        found = {}
+        for state, p, amount, name in zip(known, *at_once(known), strict=True):
+            own = state.desks.declared == self._declared
+            found[id(state)] = Score(p, self._revenue(p, amount), name if own else None)
+        return [found.get(id(state)) or self._score(state) for state in states]
+
+    def _score(self, state: LiveState) -> Score:
+        """Return the prediction for one session, whose features may have to be read first."""
+        state.fold()
+        rows = self._queue.row(state)
         segment = None
-        own = None if state.desks.declared != self._declared else state.pair.segment
-        if own is not None and self._segments is not None:
+        if self._segments is not None and state.desks.declared == self._declared:
             fold, segments = self._segments
-            segment = segments.name(fold.last if known else fold.row(own))
+            segment = segments.name(rows[1] if rows else fold.row(state.desk.states[1]))
         if state.over:
             return Score(None, None, segment, f"after {self._outcome}: no model was asked there")
-        row = self._fold.last if known else self._fold.row(state.pair.model)
+        return self._score_of(rows[0] if rows else self._fold.row(state.desk.states[0]), segment)
+
+    def _score_of(self, row: Row, segment: str | None = None) -> Score:
         p = self._champion.probability(row)
-        return Score(p, self._revenue(row, p), segment)
+        model = None if self._amount is None else self._amount[0]
+        amount = None if model is None else model.raw(row)
+        return Score(p, self._revenue(p, amount), segment)
+
+    def _revenue(self, p: float, amount: float | None) -> float | None:
+        """Return the expected revenue by a probability and the logarithm of the amount."""
+        if self._amount is None:
+            return None
+        factor = self._amount[1]
+        return p * factor if amount is None else p * math.exp(amount) * factor
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
         """Return the prediction for one row of features by name.
@@ -215,9 +257,7 @@ class ModelScorer:
         Raises:
             Problem: 422 naming a feature that is missing, unknown or of the wrong type.
         """
-        row = self._row_of(values)
-        p = self._champion.probability(row)
-        return Score(p, self._revenue(row, p), None)
+        return self._score_of(self._row_of(values))
 
     def reasons(self, state: LiveState, most: int) -> list[Reason]:
         """Return what moves the probability most: with each feature against without it."""
@@ -252,13 +292,13 @@ class ModelScorer:
 
     def words(self, state: LiveState) -> Any:
         """Return the features in order as words: bits of numbers, hashes of texts."""
-        self._last = None
-        return self._fold.row(state.pair.model).in_order()
+        state.fold()
+        return self._fold.row(state.desk.states[0]).in_order()
 
     def values(self, state: LiveState) -> dict[str, float | str | None]:
         """Return the features by name; None where undefined."""
-        self._last = None
-        return self._fold.named(self._parts(state, *state.pair)[0][1])
+        state.fold()
+        return self._fold.named(self._parts(state, *state.desk.states)[0][1])
 
     def pack(self, state: LiveState) -> bytes:
         """Return the state as bytes for sessions at rest in this process."""
@@ -284,7 +324,7 @@ class ModelScorer:
 
     def dump(self, state: LiveState) -> bytes:
         """Return the states as bytes, each with its feature set's fingerprint in front."""
-        opened = state.desks.read(state) or [p for p in state.pair if p is not None]
+        opened = state.desks.read(state) or state.desk.states
         for part in opened:
             part.past = state.past
         parts = self._parts(state, *opened)
@@ -293,7 +333,7 @@ class ModelScorer:
         return _encode((*held, True) if state.over else held)
 
     def load(self, data: bytes) -> LiveState:
-        """Return the states of bytes that `dump` made.
+        """Return the states of bytes that `dump` made, open; a copy takes fewer bytes.
 
         A segment state of another declaration is dropped: the segment is null until the next
         session.
@@ -307,8 +347,8 @@ class ModelScorer:
             with suppress(NotTrustedError):
                 segment = self._segments[0].features.load(packed_segment)
         desks = self._desks if segment is not None else self._bare
-        state = LiveState(desks, model.past)
-        state.data, state.over = desks.pack(model, segment), bool(over)
+        state = desks.of([model] if segment is None else [model, segment])
+        state.past, state.over = model.past, bool(over)
         texts = model.texts | ({} if segment is None else segment.texts)
         state.texts = tuple(map(self._columns.share, texts.values()))
         return state
@@ -328,14 +368,6 @@ class ModelScorer:
     @property
     def _text(self) -> tuple[bool, ...]:
         return self.features.program.text
-
-    def _revenue(self, row: Row, p: float) -> float | None:
-        if self._amount is None:
-            return None
-        model, factor = self._amount
-        if model is None:
-            return p * factor
-        return p * math.exp(model.raw(row)) * factor
 
     def _row_of(self, values: Mapping[str, float | str | None]) -> Row:
         names, text = self.features.names, self._text

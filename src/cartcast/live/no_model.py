@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from cartcast.live.event import Event
@@ -43,6 +43,10 @@ class NoModel:
     def score(self, state: None) -> Score:
         """Return no score, and why."""
         return _NO_SCORE
+
+    def scores(self, states: Sequence[None]) -> list[Score]:
+        """Return no scores, and why."""
+        return [_NO_SCORE] * len(states)
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:
         """Refuse.

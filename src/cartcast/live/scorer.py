@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from cartcast.live.event import Event
@@ -89,6 +89,10 @@ class Scorer(Protocol):
 
     def score(self, state: State) -> Score:
         """Return the prediction for the session as it stands."""
+        ...
+
+    def scores(self, states: Sequence[State]) -> list[Score]:
+        """Return the prediction for each of several sessions."""
         ...
 
     def score_row(self, values: Mapping[str, float | str | None]) -> Score:

@@ -284,25 +284,34 @@ class Live:
         reasons: int,
     ) -> list[Answer]:
         """Answer events, the last first; sessions in `scored` have their score already."""
-        scorer, counts = self.scorer, self.metrics.events
-        answers = []
+        counts, answers = self.metrics.events, []
+        last: list[tuple[Outcome, Answer]] = []
         for outcome in reversed(outcomes):
             status, session, event = outcome
             counts[status] += 1
             answer = Answer(status, event.event_id, session.id, session.clicks)
             if scores and session.id not in scored:
                 scored.add(session.id)
-                score = scorer.score(session.state)
-                answer.p_buy, answer.revenue, answer.segment, answer.why = score
-                if answer.p_buy is not None:
-                    self.recent.scored(answer.p_buy)
-                    if self.record is not None:
-                        self._note(outcome, answer.p_buy)
-                answer.model = scorer.version
-                if features:
-                    answer.features = scorer.values(session.state)
-                if reasons:
-                    answer.reasons = [r._asdict() for r in scorer.reasons(session.state, reasons)]
+                last.append((outcome, answer))
             answers.append(answer)
+        if last:
+            self._score(last, features, reasons)
         answers.reverse()
         return answers
+
+    def _score(self, last: Sequence[tuple[Outcome, Answer]], features: bool, reasons: int) -> None:
+        """Tell the scores of sessions in the answers to their last events."""
+        scorer = self.scorer
+        found = scorer.scores([outcome.session.state for outcome, _ in last])
+        for (outcome, answer), score in zip(last, found, strict=True):
+            answer.p_buy, answer.revenue, answer.segment, answer.why = score
+            if answer.p_buy is not None:
+                self.recent.scored(answer.p_buy)
+                if self.record is not None:
+                    self._note(outcome, answer.p_buy)
+            answer.model = scorer.version
+            if features:
+                answer.features = scorer.values(outcome.session.state)
+            if reasons:
+                told = scorer.reasons(outcome.session.state, reasons)
+                answer.reasons = [reason._asdict() for reason in told]

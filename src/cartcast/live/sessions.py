@@ -291,8 +291,11 @@ class Sessions:
         if who is None:
             return
         visitor = self.visitor(who)
-        for kind in self._kinds(event):
-            visitor.count(kind, 1)
+        if self._counted_columns:
+            for kind in self._kinds(event):
+                visitor.count(kind, 1)
+        elif event.event_type in self._counted:
+            visitor.count(event.event_type, 1)
         visitor.touched = now
         if visitor.last is None or when > visitor.last:
             visitor.last = when

@@ -366,7 +366,7 @@ class MemoryStore:
             first, path = newest
             for row in read_snapshot(path, scorer.fingerprint):
                 if row[0] == "s":
-                    session = load_session(row[1], scorer.load)
+                    session = load_session(row[1], lambda data: scorer.copy(scorer.load(data)))
                     for key in session.keys:
                         sessions.index[key] = session
                 else:

@@ -11,30 +11,64 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from cartcast.features.kernels.layout import POOL_HEAD
-from cartcast.features.live import History
-from cartcast.features.live import State as FoldState
+from cartcast.features.kernels.work import address
+from cartcast.features.state import History
+from cartcast.features.state import State as FoldState
 from cartcast.live.fold import Fold
 
-__all__ = ["Desks", "LiveState", "Pair"]
+if TYPE_CHECKING:
+    from cartcast.live.queue import Queue
+
+__all__ = ["Desk", "Desks", "LiveState"]
 
 DESKS: Final = 2_048
 LARGE: Final = 2_048
 """Words of the pools from which states are not packed."""
 _OBJECT: Final = 130
 _ARRAYS: Final = 300
+_PLACES: Final = Struct("=6q")
 _NO_WORDS: Final = np.zeros(0, np.int64)
 
 
-class Pair(NamedTuple):
-    """The states of a session, open: the model's, and the segments' or None."""
+class Desk:
+    """Room for the states of one session, open.
 
-    model: FoldState
-    segment: FoldState | None
+    Attributes:
+        states: the model's, and the segments' where there are such.
+        second: the segments' state, or what stands for it.
+        places: addresses of words and pool and the pool's size, of each state; 0 for none. As
+            bytes, since these numbers are read for every event and would be six objects.
+        holder: the session's state that was put here last.
+    """
+
+    __slots__ = ("holder", "places", "second", "states")
+
+    def __init__(self, states: list[FoldState], second: FoldState) -> None:
+        self.states = states
+        self.second = second
+        self.places: bytes
+        # A session that is gone is not kept by its desk, nor packed for nobody.
+        self.holder: weakref.ref[LiveState] | None = None
+        self.point()
+
+    def point(self) -> None:
+        """Note where the states lie; to be called when a pool has become another array."""
+        found = [0] * 6
+        for k, state in enumerate(self.states):
+            pool = state.pool
+            found[3 * k : 3 * k + 3] = address(state.words), address(pool), pool.size
+        self.places = _PLACES.pack(*found)
+
+    def copy(self) -> Desk:
+        """Return a desk of its own with equal states."""
+        states = [state.copy() for state in self.states]
+        return Desk(states, states[1] if len(states) > 1 else self.second)
 
 
 class LiveState:
@@ -44,25 +78,34 @@ class LiveState:
         desks: whose layout the states have.
         open: the states where they lie open, else None.
         data: the states packed, else None; a session without either has had no event.
+        queue: where its last events wait, or were folded; None when that is long ago.
+        row: of its last event in the queue.
         texts: that text features may still give out.
         past: the visitor's history, until the first event has taken it in.
         over: the outcome came; no row of training lies after it.
     """
 
-    __slots__ = ("__weakref__", "data", "desks", "open", "over", "past", "texts")
+    __slots__ = ("__weakref__", "data", "desks", "open", "over", "past", "queue", "row", "texts")
 
     def __init__(self, desks: Desks, past: History | None = None) -> None:
         self.desks = desks
-        self.open: Pair | None = None
+        self.open: Desk | None = None
         self.data: bytes | None = None
+        self.queue: Queue | None = None
+        self.row = 0
         self.texts: Collection[str] = ()
         self.past = past
         self.over = False
 
     @property
-    def pair(self) -> Pair:
+    def desk(self) -> Desk:
         """The states, open; until another session takes the desk."""
         return self.open or self.desks.lay_open(self)
+
+    def fold(self) -> None:
+        """Fold the events that wait."""
+        if self.queue is not None:
+            self.queue.run()
 
 
 class Desks:
@@ -78,21 +121,17 @@ class Desks:
         from cartcast.live import codec
 
         self.declared = declared
-        self._exchange = codec.exchange
-        self._codes = codec.PACK, codec.UNPACK, codec.EMPTY
+        self._codec: Any = codec
         self._folds = (model, segment)
         self._inits = (model.program.init, _NO_WORDS if segment is None else segment.program.init)
-        self._desks: list[tuple[Pair, FoldState]] = []
+        self._desks: list[Desk] = []
         self._spare = self._new()
-        # A session that is gone is not kept by its desk, nor packed for nobody.
-        self._ring: list[weakref.ref[LiveState] | None] = [None] * DESKS
         self._next = 0
         size = 9 * (LARGE + sum(init.size for init in self._inits)) + 8
         self._in, self._out = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
         self._in_view, self._out_view = self._in.data, self._out.data
 
-    def _new(self) -> tuple[Pair, FoldState]:
-        """Return a desk: its states, and the second of them, or what stands for it."""
+    def _new(self) -> Desk:
         model, segment = self._folds
         first, second = (
             FoldState(
@@ -102,41 +141,39 @@ class Desks:
             for k, init in enumerate(self._inits)
         )  # fmt: skip
         second.pool[0] = POOL_HEAD if segment is not None else 0
-        return Pair(first, None if segment is None else second), second
+        return Desk([first] if segment is None else [first, second], second)
 
-    def lay_open(self, state: LiveState) -> Pair:
+    def lay_open(self, state: LiveState) -> Desk:
         """Put a state on the next desk; return it open."""
         at = self._next
         self._next = at + 1 if at + 1 < DESKS else 0
         if at == len(self._desks):
             self._desks.append(self._new())
-        pair, second = self._desks[at]
-        held = self._ring[at]
-        leaving = None if held is None else held()
-        if leaving is not None and leaving.open is not pair:
+        desk = self._desks[at]
+        leaving = None if desk.holder is None else desk.holder()
+        if leaving is not None and leaving.open is not desk:
             leaving = None
-        pack, unpack, empty = self._codes
-        wanted = pack if leaving is not None else 0
+        codec, wanted = self._codec, 0
+        if leaving is not None:
+            leaving.fold()
+            wanted = codec.PACK
         if (data := state.data) is None:
-            wanted |= empty
+            wanted |= codec.EMPTY
         else:
-            wanted |= unpack
+            wanted |= codec.UNPACK
             self._bring(data)
-        model = pair.model
-        size = self._call(model, second, wanted)
+        size = self._call(desk, wanted)
         if leaving is not None:
             if size < 0:  # it keeps what it has
-                self._desks[at] = pair, second = self._new()
-                model = pair.model
-                size = self._call(model, second, wanted & ~pack)
+                self._desks[at] = desk = self._new()
+                size = self._call(desk, wanted & ~codec.PACK)
             else:
                 leaving.data = bytes(self._out_view[: size & 0xFFFFFFFF])
                 leaving.open = None
-        self._unpack(model, second, size >> 32)
-        self._ring[at] = weakref.ref(state)
-        model.past = second.past = state.past
-        state.open, state.data = pair, None
-        return pair
+        self._unpack(desk, size >> 32)
+        desk.holder = weakref.ref(state)
+        state.open, state.data = desk, None
+        return desk
 
     def _bring(self, data: bytes) -> None:
         """Put packed states where they are unpacked from."""
@@ -145,43 +182,50 @@ class Desks:
             self._in_view = self._in.data
         self._in_view[: len(data)] = data
 
-    def _unpack(self, model: FoldState, second: FoldState, need: int) -> None:
+    def _unpack(self, desk: Desk, need: int) -> None:
         """Unpack into larger pools as long as they are too small by `need`."""
         while need:
-            model.pool, second.pool = np.zeros(need, np.int64), np.zeros(need, np.int64)
-            need = self._call(model, second, self._codes[1]) >> 32
+            for state in (desk.states[0], desk.second):
+                state.pool = np.zeros(need, np.int64)
+            desk.point()
+            need = self._call(desk, self._codec.UNPACK) >> 32
 
-    def _call(self, model: FoldState, second: FoldState, wanted: int) -> int:
-        first, other = self._inits
-        found: int = self._exchange(
-            model.words, model.pool, first, second.words, second.pool, other, self._in, self._out,
-            wanted,
+    def _call(self, desk: Desk, wanted: int) -> int:
+        first, second = desk.states[0], desk.second
+        found: int = self._codec.exchange(
+            first.words, first.pool, self._inits[0], second.words, second.pool, self._inits[1],
+            self._in, self._out, wanted,
         )  # fmt: skip
         return found
 
     def copy(self, state: LiveState) -> LiveState:
         """Return a copy that can be folded apart; it is packed unless it is large."""
+        state.fold()
         copied = LiveState(self, state.past)
         copied.texts, copied.over = state.texts, state.over  # never changed in place
-        pair = state.open
-        if pair is not None and pair.model.pool[0] + (pair.segment or pair.model).pool[0] > LARGE:
-            segment = None if pair.segment is None else pair.segment.copy()
-            copied.open = Pair(pair.model.copy(), segment)
+        desk = state.open
+        if desk is not None and sum(int(part.pool[0]) for part in desk.states) > LARGE:
+            copied.open = desk.copy()
         else:
             copied.data = self.packed(state)
         return copied
 
     def packed(self, state: LiveState) -> bytes | None:
         """Return the states as bytes; None before the first event."""
-        return state.data if state.open is None else self.pack(*state.open)
+        state.fold()
+        return state.data if state.open is None else self._pack(state.open)
 
-    def pack(self, model: FoldState, segment: FoldState | None) -> bytes:
-        """Return states as bytes."""
+    def of(self, states: list[FoldState]) -> LiveState:
+        """Return the state of open ones, which keep their arrays until it is copied or packed."""
+        made = LiveState(self)
         # Without segments the second state has no words, on any desk.
-        second = segment or self._spare[1]
-        out, pack = self._out, self._codes[0]
+        made.open = Desk(states, states[1] if len(states) > 1 else self._spare.second)
+        return made
+
+    def _pack(self, desk: Desk) -> bytes:
+        out = self._out
         try:
-            while (size := self._call(model, second, pack)) < 0:
+            while (size := self._call(desk, self._codec.PACK)) < 0:
                 self._out = np.zeros(2 * self._out.size, np.uint8)
             return bytes(self._out.data[:size])
         finally:
@@ -189,27 +233,27 @@ class Desks:
 
     def read(self, state: LiveState) -> list[FoldState]:
         """Return the states, to be read at once: no desk is taken. None before the first event."""
-        pair = state.open
-        if pair is None:
+        state.fold()
+        desk = state.open
+        if desk is None:
             if state.data is None:
                 return []
-            pair, second = self._spare
+            desk = self._spare
             self._bring(state.data)
-            self._unpack(pair.model, second, self._call(pair.model, second, self._codes[1]) >> 32)
-        return [part for part in pair if part is not None]
+            self._unpack(desk, self._call(desk, self._codec.UNPACK) >> 32)
+        return desk.states
 
     def of_plain(self, data: bytes) -> LiveState:
         """Return the state of whole words, without states that this layout has not."""
-        state = LiveState(self)
         if not data:
-            return state
+            return LiveState(self)
         whole, parts, at = np.frombuffer(data, np.int64).copy(), [], 0
         for fold in filter(None, self._folds):
             begin = at + fold.program.init.size
-            words, pool, at = whole[at:begin], whole[begin:], begin + int(whole[begin])
+            end = begin + int(whole[begin])
+            words, pool, at = whole[at:begin], whole[begin:end], end
             parts.append(FoldState(words, pool, None, fold.clock, fold.features.fingerprint))
-        state.data = self.pack(parts[0], parts[1] if len(parts) > 1 else None)
-        return state
+        return self.copy(self.of(parts))
 
     def weight(self, state: LiveState) -> int:
         """Return about how many bytes a state takes, its desk included."""
@@ -218,5 +262,5 @@ class Desks:
             return own + len(state.data)
         if state.open is None:
             return own
-        parts = [part for part in state.open if part is not None]
+        parts = state.open.states
         return own + sum(_ARRAYS + int(part.words.nbytes + part.pool.nbytes) for part in parts)

@@ -13,7 +13,7 @@ from cartcast.app.parts.said import explain, figures, proxy, sentence, using
 from cartcast.app.state import Data
 from cartcast.charts import by_click
 from cartcast.charts.theme import words
-from cartcast.features.live import microseconds
+from cartcast.features.registers import microseconds
 from cartcast.features.shop_clock import ShopClock
 from cartcast.features.words import event_words
 from cartcast.runs.run import Run

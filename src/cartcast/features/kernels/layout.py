@@ -12,9 +12,13 @@ one holds always.
 
 **A live event's work** has its registers behind it, and size 1:
 
-    0 ... 8    `STAGE_1` to `EMIT`
-    9          blank (event register -1)
-    10 ...     event registers, the inputs first; then value registers
+    0 ... 9    `STAGE_1` to `QUEUED`
+    10         blank (event register -1)
+    11 ...     event registers, the inputs first; then value registers
+
+**A queue of live events** (`QUEUED` is not 0) has a row of words per event: of each feature set the
+addresses of state and pool and the size of the pool (0, 0, 0: none), then what the inputs are
+picked from. The values of each event get a row of value registers of their own.
 
 **A chunk's work** (`CHUNK`) holds sizes, addresses, and where the fold stood when it returned.
 
@@ -108,8 +112,12 @@ class Layout(NamedTuple):
 STAGE_1, STAGE_2, STAGE_3, REGISTERS, PHASE, OPERATION, EVENT = range(7)
 EVENTS, REDUCTIONS, NEXT_BLOCK = range(3)  # phases
 
-# A live event: two words of the kernel's own, the blank register, and the first event register.
-STATE, EMIT, BLANK, FIRST = 7, 8, 9, 10
+# A live event: two words of the kernel's own, whether a queue is folded, the blank register,
+# and the first event register.
+STATE, EMIT, QUEUED, BLANK, FIRST = 7, 8, 9, 10, 11
+# The plan of a queue: rows folded and to fold, words of a row, place of this set's addresses in it;
+# address and words of the rows of values; how many inputs, then the place of each in a row.
+Q_DONE, Q_ROWS, Q_WORDS, Q_HEAD, Q_OUT, Q_OUT_WORDS, Q_INPUTS, Q_PICKS = range(8)
 
 # The rows of a chunk and its columns (0: there is none, see `fold.enter`).
 AT, ROWS, HASHES, ORDERS, LAST, PLACE, WANTED, WANTED_SIZE, STRICT = range(7, 16)

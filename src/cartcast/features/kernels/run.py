@@ -1,6 +1,6 @@
 # Numba infers the types of kernels; they are declared where they are called.
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,arg-type"
-"""The fold: one compiled function for a chunk of a log and for one live event.
+"""The fold: one compiled function for a chunk of a log, a live event, and a queue of these.
 
 One function and not two, because compiling the stages is what a first process waits for.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cartcast.features.kernels.compiled import kernel
+from cartcast.features.kernels.compiled import inlined, kernel
 from cartcast.features.kernels.events import event_stage
 from cartcast.features.kernels.fold import enter, leave, write
 from cartcast.features.kernels.layout import (
@@ -30,6 +30,15 @@ from cartcast.features.kernels.layout import (
     NEXT_BLOCK,
     OPERATION,
     PHASE,
+    Q_DONE,
+    Q_HEAD,
+    Q_INPUTS,
+    Q_OUT,
+    Q_OUT_WORDS,
+    Q_PICKS,
+    Q_ROWS,
+    Q_WORDS,
+    QUEUED,
     REDUCTIONS,
     REGISTERS,
     RG,
@@ -52,6 +61,26 @@ __all__ = ["DISORDER", "DONE", "POOL_FULL", "SLOTS_FULL", "run"]
 POOL_FULL, DONE, SLOTS_FULL, DISORDER = range(4)  # POOL_FULL is false, for the live loop
 
 
+@inlined
+def _next_queued(w, plan, rows):
+    """Write the inputs of the next event whose session has a state of this set; return its row.
+
+    0: there is none. Called again for the same event it writes the same.
+    """
+    at, head = word(plan, Q_DONE), 8 * word(plan, Q_HEAD)
+    row = rows + 8 * at * word(plan, Q_WORDS)
+    while at < word(plan, Q_ROWS) and word(row + head, 0) == 0:
+        at += 1
+        row = rows + 8 * at * word(plan, Q_WORDS)
+    set_word(plan, Q_DONE, at)
+    if at == word(plan, Q_ROWS):
+        return row & 0
+    set_word(w, STATE, word(row + head, 0))
+    for k in range(word(plan, Q_INPUTS)):
+        set_word(w, FIRST + k, word(row, word(plan, Q_PICKS + k)))
+    return row + head
+
+
 @kernel
 def run(ops, work, masks, state, pool):
     """Fold events and write their values; return DONE, or why it stopped short.
@@ -60,7 +89,7 @@ def run(ops, work, masks, state, pool):
 
     `work` is that of one live event, or of a chunk (`REGISTERS` is -1, `state` is not used), see
     `kernels.layout`. Called in phase `REDUCTIONS` with all inputs null, a live fold only reads the
-    state.
+    state. With `QUEUED` a queue of live events is folded: `state` is its rows, `pool` its plan.
     """
     w, live = np.int64(work.ctypes.data), work[REGISTERS] >= 0
     if live:
@@ -73,9 +102,16 @@ def run(ops, work, masks, state, pool):
     mk, words, pool_words = np.int64(masks.ctypes.data), np.int64(pool.ctypes.data), pool.size
     b = Block(size, np.int64(ops.ctypes.data), ev, mk, at_state, emit, rg, words, pool_words)
     n, m = np.int64(1), np.int64(1)
+    queued, plan, rows = live and work[QUEUED] != 0, words, np.int64(state.ctypes.data)
     while True:
         phase = word(w, PHASE)
-        if not live:
+        if queued:
+            row = _next_queued(w, plan, rows)
+            if row == 0:
+                return DONE
+            rg = word(plan, Q_OUT) + 8 * word(plan, Q_DONE) * word(plan, Q_OUT_WORDS)
+            b = Block(size, b.ops, ev, mk, at_state, emit, rg, word(row, 1), word(row, 2))
+        elif not live:
             if phase == NEXT_BLOCK:
                 if word(w, AT) >= word(w, ROWS):
                     return DONE
@@ -104,7 +140,10 @@ def run(ops, work, masks, state, pool):
         set_word(w, EVENT, 0)
         if live:
             set_word(w, PHASE, EVENTS)
-            return DONE
+            if not queued:
+                return DONE
+            set_word(plan, Q_DONE, word(plan, Q_DONE) + 1)
+            continue
         set_word(w, PHASE, NEXT_BLOCK)
         write(w)
         leave(w, words)

@@ -47,7 +47,7 @@ def parse(body: bytes, context: Context) -> Parsed:
             events = _LIST.decode(body)
         elif _IS_BATCH(body):
             events = _BATCH.decode(body).events
-        elif _IS_LINES(body):
+        elif b"\n" in body and _IS_LINES(body):
             events = _ONE.decode_lines(body)
         else:
             event = _ONE.decode(body)
