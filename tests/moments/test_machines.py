@@ -50,6 +50,17 @@ def test_the_simulated_bots_are_found_and_nobody_else() -> None:
     assert machines(events.load(simulate(1000, seed=5, shop=Missions()).events)).empty
 
 
+CALM = [line for who in "abcd" for line in visit(who, 40, 3)]
+"""Other visitors: where most are fast, it is the tracker."""
+
+
+def test_a_tracker_that_sends_on_its_own_makes_no_machines(tmp_path: Path) -> None:
+    lines = [line for who in "uvw" for line in visit(who, 1.0, 15)]
+    log = told([*lines, *CALM], tmp_path)
+    assert machines(log).empty
+    assert not left_out(log)
+
+
 @pytest.mark.parametrize(
     ("lines", "fast"),
     [
@@ -64,7 +75,7 @@ def test_the_simulated_bots_are_found_and_nobody_else() -> None:
     ],
 )
 def test_ten_clicks_in_eighteen_seconds(lines: list[str], fast: bool, tmp_path: Path) -> None:
-    lines = [*lines, *visit("p", 30, 5, begin=1)]
+    lines = [*lines, *visit("p", 30, 5, begin=1), *CALM]
     log = told(lines, tmp_path)
     found = machines(log)
     assert list(found["visitor"][found["bought"].isna()]) == (["v"] if fast else [])
@@ -85,8 +96,9 @@ def _over(moment: Moment, lines: list[str]) -> bool:
 
 
 def test_a_list_due_before_holds_who_was_no_machine_yet(tmp_path: Path) -> None:
-    log = told([*visit("v", 30, 3), *visit("v", 1, 12, begin=172_800)], tmp_path)
+    log = told([*visit("v", 30, 3), *visit("v", 1, 12, begin=172_800), *CALM], tmp_path)
     due = Due(Moment("day", every=86_400.0, seen=5 * 86_400.0), end_of(log), GAP)
     rows, _ = listed(log, Purchase(), load_set("usual"), due)
+    rows = rows[rows["visitor_id"] == "v"]
     when = (end_of(log) - rows["anchor_time"]) / np.timedelta64(1, "D")
     assert sorted(when.round()) == [1.0, 2.0]
