@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from cartcast import events
@@ -50,3 +51,31 @@ def test_a_reject_is_told_by_its_own_row(tmp_path):
     log = events.load(path, out=tmp_path / "log.parquet")
     rejects = duckdb.sql(f"SELECT row FROM '{log.rejects}' ORDER BY 1").fetchall()
     assert [row for (row,) in rejects] == [7, 150_000, 299_999]
+
+
+@pytest.mark.parametrize(("more", "tie"), [("", "place"), (", 2 * i AS event_order", "own")])
+def test_rows_in_disorder_are_put_in_order(tmp_path, more, tie):
+    """The engine's own sort of the same file is the truth, for text, numbers and nulls."""
+    path, rows = tmp_path / "shop.parquet", 30_000
+    duckdb.sql(
+        f"SELECT 'v' || i // 9 AS visitor_id, 's' || i // 3 AS session_id, "
+        f"TIMESTAMP '2025-03-01' + to_seconds(i // 2) AS event_time, "
+        "CASE WHEN i % 7 = 0 THEN 'purchase' ELSE 'view_item' END AS event_type, "
+        "CASE WHEN i % 5 > 0 THEN 'i' || i % 50 END AS item_id, (i % 11 + 0.5)::DOUBLE AS price, "
+        f"i AS own {more} FROM range({rows}) r(i) ORDER BY hash(i)"
+    ).write_parquet(str(path))
+    log = events.load(path, out=tmp_path / "log.parquet")
+    want = duckdb.sql(
+        f"""
+        SELECT visitor_id, session_id, event_time, event_type, item_id, price, own,
+               row_number() OVER (PARTITION BY session_id ORDER BY event_time, {tie})
+                   AS event_order,
+               CASE event_type WHEN 'purchase' THEN price END AS revenue, 1.0 AS quantity
+        FROM (SELECT *, file_row_number AS place FROM read_parquet('{path}', file_row_number = true))
+        ORDER BY event_time, {tie}
+        """
+    ).to_arrow_table()
+    found = pq.read_table(log.path)
+    assert found.select(want.column_names).to_pylist() == want.to_pylist()
+    assert found["known_time"].equals(found["event_time"])
+    assert found["page"].null_count == rows

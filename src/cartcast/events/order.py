@@ -45,7 +45,7 @@ UNKNOWN_ORDER = declare(
     "Export a finer time, or a column with the order of events (`event_order`, `ties:`).",
 )
 
-_ALL = 0.95
+_ALL, _SEVERAL = 0.95, 0.01
 
 
 class Direction(NamedTuple):
@@ -108,8 +108,10 @@ def _direction(
     def share(part: int, other: int) -> float:
         return part / (part + other) if part + other else 0.0
 
-    backwards = share(falls, rises) >= _ALL or share(own_falls, own_rises) >= _ALL
-    forwards = share(rises, falls) >= _ALL or share(own_rises, own_falls) >= _ALL
+    # In a shuffled file few rows of one session lie side by side, and their order is chance.
+    several = own_rises + own_falls >= _SEVERAL * (rises + falls)
+    backwards = share(falls, rises) >= _ALL or (several and share(own_falls, own_rises) >= _ALL)
+    forwards = share(rises, falls) >= _ALL or (several and share(own_rises, own_falls) >= _ALL)
     newest = backwards and not (forwards and own_rises > own_falls)
     known = backwards or forwards or rises + falls == 0
     return Direction(file, falls, newest, known, start, end)

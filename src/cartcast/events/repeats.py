@@ -72,6 +72,12 @@ WINDOW same AS (PARTITION BY key, h ORDER BY __file, __at
 """
 """SQL of rows that share an event id: whether it came before and agrees, whether any differ."""
 
+_KEYS = (
+    "visitor_id", "user_id", "session_id", "event_time", "event_order", "session_seconds",
+    "event_type", "item_id", "page",
+)  # fmt: skip
+"""What nearly always tells two events apart."""
+
 _FEW = 4
 """Rows under which a file of pairs proves nothing."""
 
@@ -110,12 +116,18 @@ def find_repeats(
     events = 0
     if event_ids:
         events, event_ids = _by_event_id(con, rows, found)
+    held = f"FROM {rows} {'WHERE event_id IS NULL' if event_ids else ''}"
+    # Rows that are equal have equal keys: where none have, not all columns are looked at.
+    keys = ", ".join(c for c in columns if c in _KEYS)
+    (alike,) = counted(
+        con, "alike", f"SELECT (SELECT count(*) {held}) - (SELECT count(*) FROM "
+        f"(SELECT DISTINCT hash({keys}) {held}))",
+    )  # fmt: skip
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE twins AS
-        SELECT h, count(*) AS n FROM (
-            SELECT hash({", ".join(columns)}) AS h FROM {rows}
-            {"WHERE event_id IS NULL" if event_ids else ""}) GROUP BY h HAVING count(*) > 1
+        SELECT h, count(*) AS n FROM (SELECT hash({", ".join(columns)}) AS h {held})
+        {"" if alike else "WHERE false"} GROUP BY h HAVING count(*) > 1
         """
     )
     pairs, spare = counted(
