@@ -14,13 +14,14 @@ from cartcast.features import load_set
 from cartcast.moments import Moment
 from cartcast.moments.dates import Due, end_of
 from cartcast.moments.lists import listed
-from cartcast.moments.machines import left_out, machines
+from cartcast.moments.machines import left_out, machines, sends_alone
 from cartcast.targets import Purchase
 
 GAP = 1800.0
 
 
 def told(lines: list[str], folder: Path) -> events.Log:
+    folder.mkdir(exist_ok=True)
     (folder / "log.csv").write_text(
         "visitor_id,session_id,event_time,event_type\n" + "\n".join(lines)
     )
@@ -57,8 +58,9 @@ CALM = [line for who in "abcd" for line in visit(who, 40, 3)]
 def test_a_tracker_that_sends_on_its_own_makes_no_machines(tmp_path: Path) -> None:
     lines = [line for who in "uvw" for line in visit(who, 1.0, 15)]
     log = told([*lines, *CALM], tmp_path)
-    assert machines(log).empty
+    assert sends_alone(log)
     assert not left_out(log)
+    assert not sends_alone(told([*lines[:15], *CALM], tmp_path / "few"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pandas as pd
 from cartcast.events import Log
 from cartcast.findings import Finding, declare, finding
 
-__all__ = ["left_out", "machines", "without_machines"]
+__all__ = ["left_out", "machines", "sends_alone", "without_machines"]
 
 CLICKS: Final = 10
 SECONDS_A_CLICK: Final = 2
@@ -41,7 +41,7 @@ def machines(part: Log) -> pd.DataFrame:
         return pd.DataFrame({"visitor": [], "since": [], "bought": []}, dtype="object")
     took = (CLICKS - 1) * SECONDS_A_CLICK
     with part.connect() as con:
-        found = con.execute(
+        return con.execute(
             "WITH fast AS (SELECT visitor, min(tick) AS since FROM ("
             "SELECT visitor, tick, epoch(tick) - lag(epoch(tick), $steps) OVER "
             "(PARTITION BY session_id ORDER BY tick) AS took FROM ("
@@ -51,10 +51,21 @@ def machines(part: Log) -> pd.DataFrame:
             "FROM fast JOIN events ON visitor = coalesce(visitor_id, session_id) GROUP BY ALL",
             {"steps": CLICKS - 1, "took": took},
         ).df()
+
+
+def sends_alone(log: Log) -> bool:
+    """Return whether the tracker sends on its own: too many visitors are fast."""
+    fast, visitors = map(sum, zip(*log.map_parts(_counted), strict=True))
+    return bool(fast > MOST * visitors)
+
+
+def _counted(part: Log) -> tuple[int, int]:
+    """Return how many visitors are fast, and how many there are."""
+    with part.connect() as con:
         (visitors,) = con.execute(
             "SELECT count(DISTINCT coalesce(visitor_id, session_id)) FROM events"
         ).fetchone() or (0,)
-    return found if len(found) <= MOST * visitors else found[:0]
+    return len(machines(part)), int(visitors)
 
 
 def without_machines(rows: pd.DataFrame, part: Log) -> pd.DataFrame:
@@ -71,6 +82,8 @@ def without_machines(rows: pd.DataFrame, part: Log) -> pd.DataFrame:
 
 def left_out(log: Log) -> list[Finding]:
     """Return what to say of a list at the end of a log: how many visitors were left out of it."""
+    if sends_alone(log):
+        return []
     count = sum(int(found["bought"].isna().sum()) for found in log.map_parts(machines))
     text = f"visitors with {CLICKS} clicks within {(CLICKS - 1) * SECONDS_A_CLICK} s: {count:,}."
     return [finding(LEFT_OUT, text, count=count)] if count else []

@@ -21,7 +21,7 @@ from cartcast.events.rates import Rates
 from cartcast.findings import Finding
 from cartcast.moments.dates import Due, end_of
 from cartcast.moments.lists import Check, check_of, older, told
-from cartcast.moments.machines import left_out
+from cartcast.moments.machines import left_out, sends_alone
 from cartcast.progress import Progress, quiet
 from cartcast.rows import read_as_trained
 from cartcast.runs.run import Run
@@ -190,7 +190,7 @@ def _asked(
     end = pd.Timestamp(due.end)
     return ScoreParts(
         run, due if everything else due.now, end, everything, without=out, only=sessions,
-        machines=everything,
+        machines=everything or sends_alone(log),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from cartcast.moments import Moment
 from cartcast.moments.anchors import drawn
 from cartcast.moments.dates import Due, end_of
 from cartcast.moments.lists import check_of, listed, told
+from cartcast.moments.machines import sends_alone
 from cartcast.moments.rows import count_of
 from cartcast.moments.waits import Waits, waits_of
 from cartcast.rows import Rows
@@ -58,7 +59,7 @@ def lists_of(task: Task, champion: Fitted, moment: Moment) -> tuple[dict[str, An
         made = log.map_parts(
             partial(
                 listed, target=outcome, features=features, due=due, draw=draw,
-                segment=task.segment,
+                segment=task.segment, machines=sends_alone(log),
             )
         )  # fmt: skip
         rows, known = (_joined([m[k] for m in made]) for k in (0, 1))
