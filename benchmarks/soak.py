@@ -1,8 +1,9 @@
 """A soak: events at a steady rate for minutes; memory must stay flat and no answer may fail.
 
-    python benchmarks/soak.py --run RUN [--rate 3000] [--minutes 10] [--json OUT]
+    python benchmarks/soak.py --run RUN [--rate 3000] [--minutes 10] [--hostile] [--json OUT]
 
-One server with every event durable, visitors that come and go, sessions of about eight events. The
+`--hostile` lets sixteen clients send the worst bodies we know, one after another and as fast as they
+are answered, beside the honest events, whose waits are told. One server with every event durable, visitors that come and go, sessions of about eight events. The
 memory of the server is read every second; its slope over the second half is told in MB per hour,
 where sessions that open and expire have long been in balance (the gap is set to 20 seconds).
 """
@@ -11,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import gzip
+import itertools
 import json
+import multiprocessing
 import random
 import subprocess
 import sys
@@ -33,7 +38,7 @@ Few enough to have all come within a minute, so that what grows after it is no v
 class Line(asyncio.Protocol):
     """One connection: sends when told, counts what comes back."""
 
-    def __init__(self, counts: dict[str, int]) -> None:
+    def __init__(self, counts: dict[str, int], waits: list[float]) -> None:
         self.counts = counts
         self.free = True
         self.buffer = b""
@@ -56,6 +61,7 @@ class Line(asyncio.Protocol):
         if len(self.buffer) < head + 4 + length:
             return
         self.counts["ok" if self.buffer.startswith(b"HTTP/1.1 200") else "failed"] += 1
+        self.waits.append(time.perf_counter() - self.began)
         self.buffer = b""
         self.free = True
 
@@ -77,12 +83,66 @@ def slope(seconds: list[float], sizes: list[float]) -> float:
     return top / sum((s - mean_s) ** 2 for s in seconds) * 3600
 
 
+def worst_bodies() -> dict[str, bytes]:
+    """Return requests that cost much more to answer than to send, by name."""
+    products = [{"product_id": f"p{k}"} for k in range(200)]
+
+    def calls(count: int, name: str, told: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"type": "track", "event": name, "anonymousId": f"a{k}", "properties": told}
+                for k in range(count)]  # fmt: skip
+
+    orders = {"batch": calls(280, "Order Completed", {"order_id": "o", "products": products})}
+    views = {"batch": calls(237, "Product List Viewed", {"products": products})}
+    sessions = [{"visitor_id": f"w{k}", "event_type": "view_item"} for k in range(5000)]
+    told = {
+        "orders": ("/v1/batch", json.dumps(orders)),
+        "views": ("/v1/batch", json.dumps(views)),
+        "sessions": ("/v1/events", json.dumps({"events": sessions})),
+        "lists": ("/v1/events", "[" + ",".join(["[]"] * 49_000) + "]"),
+        "NaN": ("/v1/events", "[" + ",".join(["NaN"] * 20_000) + "]"),
+    }
+    made = {}
+    for name, (path, text) in told.items():
+        body = gzip.compress(text.encode())
+        made[name] = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+    return made
+
+
+async def attack(port: int, seconds: float) -> dict[str, int]:
+    """Send the worst bodies on sixteen connections; return how often each status came."""
+    found: dict[str, int] = {}
+    until = time.perf_counter() + seconds
+
+    async def client(first: int) -> None:
+        bodies = list(worst_bodies().values())
+        for number in itertools.count(first):
+            if time.perf_counter() > until:
+                return
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(bodies[number % len(bodies)])
+                head = await reader.readuntil(b"\r\n\r\n")
+                found[head.split()[1].decode()] = found.get(head.split()[1].decode(), 0) + 1
+                writer.close()
+
+    await asyncio.gather(*(client(k) for k in range(16)))
+    return found
+
+
+def attacked(port: int, seconds: float, out: Any) -> None:
+    out.put(asyncio.run(attack(port, seconds)))
+
+
 async def drive(port: int, pid: int, rate: int, minutes: float) -> dict[str, Any]:
     counts = {"ok": 0, "failed": 0, "lost": 0, "skipped": 0}
+    waits: list[float] = []
     loop = asyncio.get_running_loop()
     lines = []
     for _ in range(16):
-        _, line = await loop.create_connection(lambda: Line(counts), "127.0.0.1", port)
+        _, line = await loop.create_connection(lambda: Line(counts, waits), "127.0.0.1", port)
         lines.append(line)
     began, number, random_state = time.perf_counter(), 0, random.Random(1)
     samples: list[tuple[float, float]] = []
@@ -106,8 +166,12 @@ async def drive(port: int, pid: int, rate: int, minutes: float) -> dict[str, Any
         line.transport.close()
     half = [s for s in samples if s[0] > minutes * 30]
     last = [s for s in samples if s[0] > minutes * 45]
+    waits.sort()
     return {
         **counts,
+        "wait_ms_p50": round(waits[len(waits) // 2] * 1000, 1),
+        "wait_ms_p99": round(waits[int(len(waits) * 0.99)] * 1000, 1),
+        "wait_ms_most": round(waits[-1] * 1000, 1),
         "events_per_second": round(number / (minutes * 60), 1),
         "mb_at_start": round(samples[0][1], 1),
         "mb_at_half": round(half[0][1], 1),
@@ -122,6 +186,7 @@ def main() -> None:
     words.add_argument("--run", type=Path, required=True)
     words.add_argument("--rate", type=int, default=3000)
     words.add_argument("--minutes", type=float, default=10.0)
+    words.add_argument("--hostile", action="store_true")
     words.add_argument("--json", type=Path)
     given = words.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -137,8 +202,14 @@ def main() -> None:
             "--state-dir", f"{folder}/state", "--late-window", "5s",
         ]  # fmt: skip
         server, _ = start(command, port)
+        answers: Any = multiprocessing.Queue()
+        foe = multiprocessing.Process(target=attacked, args=(port, given.minutes * 60, answers))
         try:
+            if given.hostile:
+                foe.start()
             found = asyncio.run(drive(port, server.pid, given.rate, given.minutes))
+            if given.hostile:
+                found["hostile answers"] = answers.get(timeout=60)
         finally:
             server.terminate()
             server.wait()

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from cartcast import events
+from cartcast.errors import DataError
 from cartcast.events.log import Log
 from cartcast.events.time_forms import find_format
 from cartcast.events.times import moment_of
@@ -169,3 +170,65 @@ def test_times_in_words(form: str, write: Callable[..., Path]) -> None:
     for text, at in told:
         moment = (at - hour).replace(tzinfo=dt.UTC).timestamp()
         assert moment_of(text, read) == moment * 1e6
+
+
+def clicks(times: list[str], price: str = "10.00") -> str:
+    rows = [f"v{k};s{k};{at};purchase;{price}" for k, at in enumerate(times)]
+    return "\n".join(["user_id;session_id;event_time;event_type;price", *rows])
+
+
+WAYS = {
+    "days first": "%d/%m/%Y %H:%M:%S",
+    "months first": "%m/%d/%Y %H:%M:%S",
+    "without seconds": "%d/%m/%Y %H:%M",
+    "ISO": "%Y-%m-%d %H:%M:%S",
+    "epochs": "%s",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_part_that_is_sure_is_read_by_its_own_form(way: str, write: Callable[..., Path]) -> None:
+    days = [dt.datetime(2025, 3, day, 10, tzinfo=dt.UTC) for day in range(1, 18)]
+    epochs = [str(int(d.timestamp())) for d in days]
+    other = epochs if way == "epochs" else [d.strftime(WAYS[way]) for d in days]
+    usual = [d.strftime("%d/%m/%Y %H:%M:%S") for d in days]
+    files = [write(clicks(t), f"{n}.csv") for n, t in enumerate([usual] * 3 + [other])]
+    s = events.load(*files, report_only=True).summary
+    assert (s.rejects, s.start, s.end) == (0, "2025-03-01T10:00:00Z", "2025-03-17T10:00:00Z")
+
+
+def test_a_part_that_is_sure_of_its_decimal_mark_keeps_it(write: Callable[..., Path]) -> None:
+    times = [f"2025-03-0{k} 10:00:00" for k in range(1, 7)]
+    comma = write(clicks(times, "12,50"), "comma.csv")
+    point = write(clicks(times[:3], "1,299") + clicks(times[3:], "1,299.50")[46:], "point.csv")
+    assert events.load(comma, point, report_only=True).summary.revenue == 6 * 12.5 + 6 * 1299.25
+    with pytest.raises(DataError, match="one currency"):
+        events.load(
+            *(write(clicks(times, p), f"{n}.csv") for n, p in enumerate(("€12.50", "£9.00")))
+        )
+
+
+@pytest.mark.parametrize("noun", ["order", "visitor", "session"])
+def test_what_stands_before_all_names_may_be_their_meaning(
+    noun: str, write: Callable[..., Path]
+) -> None:
+    if noun == "order":
+        head = "order.id,order.total,order.customer_id,order.created_at"
+        rows = [f"{700 + k},10.50,c{k},2025-03-0{1 + k} 10:00:00" for k in range(6)]
+    else:
+        head = f"{noun}.id,{noun}.time,{noun}.event,{noun}.product_id,{noun}.price"
+        rows = [f"w{k},2025-03-0{1 + k} 10:00:00,purchase,p,10.50" for k in range(6)]
+    s = events.load(write("\n".join([head, *rows])), report_only=True).summary
+    assert (s.sessions, s.purchases, s.revenue) == (6, 6, 63)
+
+
+def test_a_header_that_names_few_of_its_columns_is_no_title(write: Callable[..., Path]) -> None:
+    head = ["user_id;event_time;event_type;item_id;;;;;", "note;about;this;export;of;mine;;;"]
+    rows = [f"u{k};2025-03-0{1 + k} 10:00:00;view;i;;;;;" for k in range(6)]
+    s = events.load(write("\n".join(head + rows)), report_only=True, max_reject_share=0.5).summary
+    assert (s.events, s.rejects) == (6, 1)
+
+
+def test_a_zone_of_two_countries_is_not_guessed(write: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="rejected"):
+        events.load(write(clicks([f"2025-03-0{k} 10:00:00 CST" for k in range(1, 7)])))

@@ -47,6 +47,9 @@ class StandIn:
         state[3] = time
         return state
 
+    def let_go(self) -> None:
+        """Nothing is kept."""
+
     def copy(self, state: list[Any]) -> list[Any]:
         return list(state)
 

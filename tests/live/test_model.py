@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def test_a_batch_scored_in_one_call_is_as_each_session_scored_alone(small_run: P
         told |= {score.segment for score in scores}
     assert len(told) > 1
     assert any(state.over for state in states)
+
+
+def test_an_event_that_cannot_be_packed_leaves_its_session_as_it_was(small_run: Path) -> None:
+    scorer, at = load_scorer(small_run), 1_700_100_000_000_000
+    own, other = scorer.start(), scorer.start()
+    scorer.step(own, Event("view_item", at, "a", item_id="i", price=1.0))
+    before = scorer.score(own)
+    with pytest.raises(struct.error):
+        scorer.step(own, Event("view_item", at + 1, "a", price="7"))  # type: ignore[arg-type]
+    scorer.step(other, Event("add_to_cart", at + 2, "b", item_id="j", price=800.0))
+    assert scorer.score(own) == before
+    scorer.let_go()
+    assert (own.queue, scorer._queue.rows.any()) == (None, False)
+    assert scorer.score(own) == before
 
 
 def test_states_and_models_of_other_features_are_refused(

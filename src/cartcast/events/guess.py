@@ -15,8 +15,10 @@ from cartcast.events.byvalues import kinds_told, known_words
 from cartcast.events.layouts import Layout, Value
 from cartcast.events.read import Source
 from cartcast.events.references import matching
+from cartcast.events.sql import snake_case
 from cartcast.events.time_forms import are_serials, find_format
 from cartcast.events.times import SERIAL
+from cartcast.events.words import COLUMN_WORDS
 from cartcast.findings import Finding, declare, finding
 
 __all__ = ["Guess", "bare_names", "choose", "guess", "known_layout", "with_times"]
@@ -63,7 +65,7 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
     findings: list[Finding] = []
     source = bare_names(source, layout)
     if layout is None:
-        proposal = guess(source)
+        proposal = _guess_among(source)
         layout = proposal.layout
         if layout.name in LAYOUTS:
             findings.append(
@@ -88,20 +90,44 @@ def choose(source: Source, layout: Layout | None) -> tuple[Source, Layout, list[
     return source, with_times(source, layout), findings
 
 
+def _guess_among(source: Source) -> Guess:
+    """Return the guess by rows of the source's kin, if it reads what the source's own does."""
+    if not source.kin:
+        return guess(source)
+    try:
+        own = guess(source)
+    except DataError:
+        return guess(source.together)
+    try:
+        shared = guess(source.together)
+    except DataError:
+        return own
+    return shared if _reads(own.layout) <= _reads(shared.layout) else own
+
+
+def _reads(layout: Layout) -> set[str]:
+    return {r.lower() for value in layout.columns.values() for r in value.references}
+
+
 def bare_names(source: Source, layout: Layout | None = None) -> Source:
     """Return the source by the bare names of its columns, where one table's stands before all.
 
-    A layout that knows the full names keeps them.
+    Where both together are a known word (`order.id`), the name is that. A layout that knows the
+    full names keeps them.
     """
     tables = {c.partition(".")[0] if "." in c else "" for c in source.columns}
     if len(source.columns) < 3 or len(tables) > 1 or "" in tables:
         return source
-    bare = [c.partition(".")[2] for c in source.columns]
+    whole = {c: snake_case(c) for c in source.columns}
+    bare = [n if n in _KNOWN else c.partition(".")[2] for c, n in whole.items()]
     if layout is not None:
         wanted = {r.lower() for v in layout.columns.values() for r in v.references}
         if not wanted & set(map(str.lower, bare)) or wanted & set(map(str.lower, source.columns)):
             return source
-    return source.renamed(bare)
+    return source.renamed(bare) if len(set(map(str.lower, bare))) == len(bare) else source
+
+
+_KNOWN = {word for words in COLUMN_WORDS.values() for word in words}
 
 
 def _own_words(layout: Layout) -> str:
@@ -168,6 +194,10 @@ def with_times(source: Source, layout: Layout) -> Layout:
     form, ambiguous = find_format(values)
     if form == "iso" and are_serials(column, values):
         form = SERIAL
+    if form is None and source.kin:
+        # Its own days may all be up to the 12th: others of its kind tell what comes first.
+        told = with_times(replace(source.together, kin=()), layout).time_format
+        form = told if told in ambiguous else None
     if form is None:
         raise DataError(
             f"{source.name}: times in {column!r} such as {values[0]!r} fit {ambiguous[0]!r} and "

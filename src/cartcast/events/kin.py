@@ -1,7 +1,8 @@
-"""Kin: files with the same columns are guessed by rows of all of them, so that they are read alike.
+"""Kin: files with the same columns, whose rows tell what one of them alone leaves open.
 
-A log comes in parts: one may hold refunds alone, another only days up to the 12th. What such a part
-cannot tell (which column is the total, day or month first), the others do.
+A log comes in parts: one may hold refunds alone, another only days up to the 12th. Which column is
+the total is told by rows of all; how times and numbers are written, by a part's own wherever they
+are sure.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def kin_of(sources: Sequence[Source]) -> tuple[Source, ...]:
 
 
 def among(source: Source, kin: Sequence[Source]) -> Source:
-    """Return a source whose sample holds rows of its kin too: the same ones for each of them."""
+    """Return a source that knows the rows of its kin: the same ones for each of them."""
     if not source.has_header or not _rows(source):
         return source
     alike = [k for k in kin if _alike(source, k)]
@@ -50,7 +51,7 @@ def among(source: Source, kin: Sequence[Source]) -> Source:
         more = [row for row in _rows_by(source, one, each) if row not in before]
         rows += more
         before.update(more)
-    return replace(source, sample=tuple(rows))
+    return replace(source, kin=tuple(rows))
 
 
 def _rows(source: Source) -> bool:

@@ -194,16 +194,21 @@ def _mark(layout: Layout, source: Source, by_name: dict[str, str]) -> tuple[str,
         for c in layout.columns[target].references
         if c.lower() in by_name
     }
-    texts = [
-        bare(v, sign)
-        for c, sign in columns.items()
-        if source.cells[c].kind == "VARCHAR"
-        # A record in a cell of a table is JSON, whatever the table's own numbers look like.
-        and (source.kind == "json" or not in_record(source.cells[c]))
-        for v in source.values(c)
-    ]
-    mark = mark_of_sample(texts)
-    if source.kind == "json" and any(map(surely_a_point, texts)):
+    rows = (source, source.together) if source.kin else (source,)
+    for told in rows:
+        texts = [
+            bare(v, sign)
+            for c, sign in columns.items()
+            if source.cells[c].kind == "VARCHAR"
+            # A record in a cell of a table is JSON, whatever the table's own numbers look like.
+            and (source.kind == "json" or not in_record(source.cells[c]))
+            for v in told.values(c)
+        ]
+        points = any(map(surely_a_point, texts))
+        mark = mark_of_sample(texts)
+        if points or mark == ",":
+            break
+    if source.kind == "json" and points:
         # A number of JSON has a point, whatever texts beside it may hold.
         mark = "."
     return mark, source.kind == "json" and mark == "."

@@ -60,6 +60,7 @@ class Source:
         encoding: of a text file when it is not UTF-8.
         path: the text file that is read, which may be an unpacked or UTF-8 copy.
         sample: up to 1,000 rows as text, for guesses.
+        kin: rows of all files of its kind, where there are others.
         said: column -> what a guess has looked up in the sample.
     """
 
@@ -80,6 +81,7 @@ class Source:
     encoding: str | None = None
     path: Path | None = None
     sample: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+    kin: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
     said: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -106,6 +108,11 @@ class Source:
     def types(self) -> dict[str, str]:
         """Column -> DuckDB type, `LIST` for any list."""
         return {name: cell.kind for name, cell in self.cells.items()}
+
+    @property
+    def together(self) -> Source:
+        """The source with the rows of its kin for a sample."""
+        return replace(self, sample=self.kin) if self.kin else self
 
     def renamed(self, header: Sequence[str]) -> Source:
         """Return the source with other names for its columns."""

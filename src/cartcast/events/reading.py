@@ -168,11 +168,9 @@ def open_by(con: duckdb.DuckDBPyConnection, file: Any, layout: Layout | None, wo
 def _fitted(
     source: Source, layout: Layout | None, kin: Sequence[Source]
 ) -> tuple[Source, Resolved, list[Finding]]:
-    own = source.sample
     source, chosen, findings = choose(among(source, kin), layout)
     source = unrolled(chosen, source)
-    resolved = resolve(chosen, source)
-    return replace(source, sample=own) if source.sample else source, resolved, findings
+    return source, resolve(chosen, source), findings
 
 
 def require_columns(read: Read, privacy: Privacy) -> None:

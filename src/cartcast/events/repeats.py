@@ -210,7 +210,9 @@ def _by_row(
     """Drop rows that lie in two files, and every second row of a file of pairs."""
     without = "WHERE event_id IS NULL" if ids else ""
     ordered = "order_id" in columns
-    sure = "true" if timed else "order_id IS NOT NULL" if ordered else "false"
+    # Two refunds of a day may be equal; an order's line is sold once.
+    sold = "order_id IS NOT NULL AND event_type = 'purchase'"
+    sure = "true" if timed else sold if ordered else "false"
     con.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE alike AS

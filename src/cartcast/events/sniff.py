@@ -153,6 +153,8 @@ def _told_separator(text: str) -> str | None:
 
 
 _MOST_PREAMBLE = 50
+_TITLE = 2
+"""Cells of a line that a spreadsheet filled up: a title, or a name and what it is."""
 
 
 def _preamble(records: list[tuple[int, list[str]]], told: bool) -> int:
@@ -166,7 +168,7 @@ def _preamble(records: list[tuple[int, list[str]]], told: bool) -> int:
     padded = False
     for place, (line, row) in enumerate(records[:_MOST_PREAMBLE]):
         filled = sum(bool(c.strip()) for c in row)
-        title = filled * 2 < usual and len(row) <= usual
+        title = filled * 2 < usual and len(row) < usual + (filled <= _TITLE)
         comment = row[0].lstrip().startswith(("#", "//", "--")) and len(row) != usual
         if not (title or comment or (told and place == 0)):
             names = filled * 2 > usual and not any(looks_like_data(c) for c in row)

@@ -31,10 +31,10 @@ _MONTHS = {
 _ZONES = {
     "+00:00": "utc gmt wet", "+01:00": "cet mez west", "+02:00": "cest mesz eet",
     "+03:00": "eest msk", "+09:00": "jst kst", "+10:00": "aest", "+11:00": "aedt",
-    "-04:00": "edt", "-05:00": "est cdt", "-06:00": "cst mdt", "-07:00": "mst pdt",
+    "-04:00": "edt", "-05:00": "est cdt", "-06:00": "mdt", "-07:00": "mst pdt",
     "-08:00": "pst",
 }  # fmt: skip
-"""Names of zones that mean one thing on the web (those of America as in RFC 822)."""
+"""Names of zones that mean one thing: not CST (China, too), nor IST, nor BST."""
 _SAID = (
     "a as at das de del den do du el kl klo le o of om on os the u uhr um "
     "mon tue tues wed thu thur thurs fri sat sun monday tuesday wednesday thursday friday saturday "

@@ -127,6 +127,10 @@ class ModelScorer:
         history = None if past is None else History(past.sessions, past.last, past.counts)
         return LiveState(self._desks, history)
 
+    def let_go(self) -> None:
+        """Keep nothing of sessions and their events but what their states hold."""
+        self._queue.let_go()
+
     def step(self, state: LiveState, event: Event) -> LiveState:
         """Fold one event, in place; by the time that somebody asks for the state."""
         columns = self._columns

@@ -37,6 +37,9 @@ class NoModel:
     def step(self, state: None, event: Event) -> None:
         """Fold nothing."""
 
+    def let_go(self) -> None:
+        """Keep nothing, as always."""
+
     def copy(self, state: None) -> None:
         """Copy nothing."""
 

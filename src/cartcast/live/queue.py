@@ -58,8 +58,9 @@ class Queue:
             queue.run()
         desk = state.open or state.desks.lay_open(state)
         states = self._states
-        state.queue, state.row = self, len(states)
+        # A value that is no number of its column fails here, and leaves the state as it was.
         self._pack(self._buffer, len(states) * self._bytes, desk.places, *values)
+        state.queue, state.row = self, len(states)
         states.append(state)
 
     def run(self) -> None:
@@ -67,6 +68,13 @@ class Queue:
         if self._folded < len(self._states):
             self._start()
             self._finish()
+
+    def let_go(self) -> None:
+        """Fold what waits, and keep nothing of the events and their sessions."""
+        self._begin_again()
+        self.rows.fill(0)
+        for part in self.parts:
+            part.values.fill(0)
 
     def run_by(self, kernel: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Fold what waits by a kernel that folds all parts and then reads their values."""

@@ -87,6 +87,10 @@ class Scorer(Protocol):
         """Return an independent copy."""
         ...
 
+    def let_go(self) -> None:
+        """Keep nothing of sessions and their events but what their states hold."""
+        ...
+
     def score(self, state: State) -> Score:
         """Return the prediction for the session as it stands."""
         ...

@@ -208,6 +208,7 @@ class MemoryStore:
 
     def take(self, scorer: Scorer) -> None:
         """Use another model of the same feature set from the next event on."""
+        self.sessions.scorer.let_go()
         self.sessions.scorer = scorer
 
     def counts(self) -> dict[str, int]:
@@ -323,6 +324,7 @@ class MemoryStore:
         if self.folder is None or keys is None or log.failure is not None:
             return
         forget(self.sessions, keys)
+        self.sessions.scorer.let_go()
         number = log.number + 1
         await self._take_snapshot()
         if (self.folder / f"snapshot-{number:010d}.bin").is_file():

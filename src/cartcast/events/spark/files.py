@@ -149,7 +149,7 @@ def _bare(source: Source, resolved: Resolved) -> Source:
     unread = [() if name in resolved.used else source.values(name)[:50] for name in source.columns]
     depth = max(map(len, unread), default=0)
     sample = tuple(tuple(v[i] if i < len(v) else None for v in unread) for i in range(depth))
-    return replace(source, cells=cells, sample=sample, path=None, rejects_table=None)
+    return replace(source, cells=cells, sample=sample, kin=(), path=None, rejects_table=None)
 
 
 def _plain(resolved: Resolved) -> Resolved:

@@ -21,6 +21,9 @@ __all__ = ["EVENTS", "Prefix", "prefixes", "with_events"]
 
 EVENTS = "@events"
 """Column of a table that holds the prefix of each row; no feature can have this name."""
+PAUSE = "@pause"
+"""Seconds since the session's last event, among columns that a source names as it likes."""
+
 _READ = (
     "event_type", "source_event", "item_id", "category", "brand", "price", "quantity", "country",
     "device", "channel", "campaign", "page", "color", "location", "photo",
@@ -55,7 +58,7 @@ def prefixes(
 ) -> NDArray[np.object_]:
     """Return a `Prefix` for each moment (`session_id`, `event_order`): the events up to it.
 
-    `pause` is the seconds since the session's last event. Columns of the source's own are read
+    `@pause` is the seconds since the session's last event. Columns of the source's own are read
     where one of `features` reads them.
 
     Raises:
@@ -76,7 +79,8 @@ def prefixes(
             f"session {lost['session_id']!r} has no event {lost['event_order']} in the log; give "
             "moments of this log."
         )
-    columns = {name: _plain(events[name]) for name in ("pause", *names)}
+    columns = {name: _plain(events[name]) for name in names}
+    columns[PAUSE] = _plain(events[PAUSE])
     out = np.empty(len(found), dtype=object)
     at = zip(found["first"].astype(int), found["place"].astype(int) + 1, strict=True)
     for i, (first, stop) in enumerate(at):
@@ -93,10 +97,9 @@ def _events(log: Log, moments: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     pause = f"({now} - lag({now}) OVER (PARTITION BY session_id ORDER BY event_order)) / {unit!r}"
     with log.connect() as con:
         con.register("wanted", wanted)
+        read = ", ".join(identifier(name) for name in ("session_id", "event_order", *names))
         return con.execute(
-            f"SELECT e.session_id, e.event_order, e.pause, "
-            f"{', '.join(f'e.{identifier(name)}' for name in names)} FROM "
-            f"(SELECT *, {pause} AS pause FROM events) e "
+            f"SELECT e.* FROM (SELECT {read}, {pause} AS {identifier(PAUSE)} FROM events) e "
             "JOIN wanted w ON e.session_id = w.session_id AND e.event_order <= w.event_order "
             "ORDER BY e.session_id, e.event_order"
         ).df()
