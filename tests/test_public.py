@@ -145,7 +145,7 @@ def test_x_and_y_are_a_ready_table(tmp_path: Path) -> None:
     opened = cartcast.Run.open(tmp_path / "xy")
     fitted = opened.pipeline
     said, _ = cartcast.predict(X, opened)
-    np.testing.assert_array_equal(fitted.predict_proba(X)[:, 1], said["probability"])
+    np.testing.assert_allclose(fitted.predict_proba(X)[:, 1], said["probability"], rtol=1e-12)
     labels = (y == "Up").astype(int)
     folds = list(StratifiedKFold(4, shuffle=True, random_state=0).split(X, labels))
     scores = cross_val_score(clone(fitted), X, labels, cv=folds, scoring="roc_auc")
@@ -156,7 +156,7 @@ def test_x_and_y_are_a_ready_table(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, expected, atol=0.03)
     again = clone(fitted).fit(X, labels).predict_proba(X)[:, 1]
     assert abs(again.mean() - labels.mean()) < 0.01
-    np.testing.assert_array_equal(fitted.predict_proba(X)[:, 1], said["probability"])
+    np.testing.assert_allclose(fitted.predict_proba(X)[:, 1], said["probability"], rtol=1e-12)
     read = fitted[:1].set_output(transform="pandas").transform(X)
     assert list(read) == ["3", "b"]
     shown = opened._repr_html_()

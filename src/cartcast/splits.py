@@ -73,14 +73,15 @@ def split_by_time(
         DataError: a part would be empty.
     """
     key = anchors["session_start"] if by_clock else anchors["position"]
-    # A visitor's last session may be on many lists: each list counts it.
-    again = pd.DataFrame({"session": anchors["session_id"], "key": key}).duplicated()
-    sessions = key[~again].sort_values()
+    sessions = key.groupby(anchors["session_id"]).first().sort_values()
     n = len(sessions)
     if n < 3:
         raise DataError(f"a split needs at least 3 sessions with rows, got {n}; give more data.")
-    cuts = [min(n - 1, max(1, round(n * shares[0]))), min(n - 1, round(n * (1 - shares[2])))]
-    first, second = (sessions.iloc[c] for c in cuts)
+    first, second = _cut(sessions, shares)
+    if first in (second, key.min()):
+        # Nearly all are on the first list (order histories): each list counts its visitors.
+        again = pd.DataFrame({"session": anchors["session_id"], "key": key}).duplicated()
+        first, second = _cut(key[~again].sort_values(), shares)
     part = pd.Series("test", index=anchors.index, dtype=object)
     part[key < second] = "validation"
     part[key < first] = "train"
@@ -103,6 +104,14 @@ def split_by_time(
         (first, second),
         {"gap": int(gap.sum()), "visitor_overlap": int(overlap.sum())},
     )
+
+
+def _cut(sessions: pd.Series, shares: tuple[float, float, float]) -> tuple[Any, Any]:
+    """Return where validation and test begin, of sorted keys."""
+    n = len(sessions)
+    cuts = [min(n - 1, max(1, round(n * shares[0]))), min(n - 1, round(n * (1 - shares[2])))]
+    first, second = (sessions.iloc[c] for c in cuts)
+    return first, second
 
 
 def _one_part(visitor: pd.Series, part: pd.Series) -> tuple[pd.Series, pd.Series]:

@@ -259,8 +259,8 @@ def test_two_trainings_outlive_their_pages_and_are_cancelled(
         tab = one.new_page()
         tab.set_default_timeout(120_000)
         start_training(tab, app)
+        hold(project)
         one.close()
-    hold(project)
     open_part(page, app, "Trainings")
     sync_api.expect(page.get_by_role("button", name="Cancel")).to_have_count(2)
     for left in (1, 0):

@@ -36,6 +36,8 @@ HERE: Final[Mapping[str, str]] = {
     "MD132": "Bring a log that ends where its outcomes do, or a newer table of outcomes.",
     "SC102": "Choose what the words mean under Data and training, Columns, or train again.",
     "SC106": "Name the table of outcomes as `orders:` in cartcast.yaml, as in training.",
+    "TL105": "Filter them at the tracker; a visitor of your own who is taken for one has a score "
+    "where every moment is scored.",
     "XP130": "Choose another record of who saw what, where that is the right one.",
 }  # fmt: skip
 """Advice by finding code; a code that is not here is advised as everywhere."""
