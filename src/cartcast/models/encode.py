@@ -15,12 +15,11 @@ from cartcast.models.encoding import (
     as_frame,
     floats,
     is_number,
-    levels_of,
     signed_log,
     text_codes,
 )
 
-__all__ = ["Encoder", "as_frame", "levels_of"]
+__all__ = ["Encoder"]
 
 
 class Encoder(Encoding, TransformerMixin, BaseEstimator):  # type: ignore[misc]

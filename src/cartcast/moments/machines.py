@@ -55,17 +55,23 @@ def machines(part: Log) -> pd.DataFrame:
 
 def sends_alone(log: Log) -> bool:
     """Return whether the tracker sends on its own: too many visitors are fast."""
-    fast, visitors = map(sum, zip(*log.map_parts(_counted), strict=True))
-    return bool(fast > MOST * visitors)
+    fast, _, visitors = _counted(log)
+    return fast > MOST * visitors
 
 
-def _counted(part: Log) -> tuple[int, int]:
-    """Return how many visitors are fast, and how many there are."""
+def _counted(log: Log) -> tuple[int, int, int]:
+    """Return how many visitors are fast, how many of these have not bought, and how many are."""
+    fast, unsold, visitors = (sum(n) for n in zip(*log.map_parts(_counted_part), strict=True))
+    return fast, unsold, visitors
+
+
+def _counted_part(part: Log) -> tuple[int, int, int]:
+    found = machines(part)
     with part.connect() as con:
         (visitors,) = con.execute(
             "SELECT count(DISTINCT coalesce(visitor_id, session_id)) FROM events"
         ).fetchone() or (0,)
-    return len(machines(part)), int(visitors)
+    return len(found), int(found["bought"].isna().sum()), int(visitors)
 
 
 def without_machines(rows: pd.DataFrame, part: Log) -> pd.DataFrame:
@@ -82,8 +88,8 @@ def without_machines(rows: pd.DataFrame, part: Log) -> pd.DataFrame:
 
 def left_out(log: Log) -> list[Finding]:
     """Return what to say of a list at the end of a log: how many visitors were left out of it."""
-    if sends_alone(log):
+    fast, count, visitors = _counted(log)
+    if fast > MOST * visitors:
         return []
-    count = sum(int(found["bought"].isna().sum()) for found in log.map_parts(machines))
     text = f"visitors with {CLICKS} clicks within {(CLICKS - 1) * SECONDS_A_CLICK} s: {count:,}."
     return [finding(LEFT_OUT, text, count=count)] if count else []

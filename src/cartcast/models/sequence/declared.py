@@ -30,7 +30,7 @@ SEQUENCES: MappingProxyType[str, Declaration] = MappingProxyType(
         "sequence": Declaration(
             "sequence", "Sequence of events", "classifier", "sequence", _sequence,
             simplicity=8, reads="events", extra="deep", requires="torch",
-            notes="A recurrent network over the events of a session, the features beside them. "
+            notes="A causal network over the events of a session, the features beside them. "
             "Not for live scoring.",
         ),
         "deep_blend": Declaration(

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cartcast.errors import DataError
-from cartcast.models.encode import levels_of
+from cartcast.models.encoding import levels_of
 from cartcast.models.sequence.prefixes import EVENTS
 
 __all__ = ["Reader", "Sessions", "gather"]
