@@ -39,7 +39,7 @@ class Line(asyncio.Protocol):
     """One connection: sends when told, counts what comes back."""
 
     def __init__(self, counts: dict[str, int], waits: list[float]) -> None:
-        self.counts = counts
+        self.counts, self.waits = counts, waits
         self.free = True
         self.buffer = b""
 
